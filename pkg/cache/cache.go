@@ -1,0 +1,181 @@
+package cache
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// ErrMiss is returned for what is not in the cache, or no longer intact.
+var ErrMiss = errors.New("not in the cache")
+
+// maxFile bounds what is read of one file, whoever wrote it.
+const maxFile = 8 << 20
+
+// Cache is a folder of verified files. Any number of processes may use it at
+// the same time.
+type Cache struct {
+	dir     string
+	maxSize int64
+	written atomic.Int64 // bytes written since the last sweep
+}
+
+// Open returns the cache in dir, creating it where needed. When the files
+// together exceed maxSize bytes, those unused for longest are removed. The
+// cache can be used also when Open returns an error: it then holds what can be
+// read, and says of each write what is wrong.
+func Open(dir string, maxSize int64) (*Cache, error) {
+	c := &Cache{dir: dir, maxSize: maxSize}
+	for _, sub := range []string{"blobs/sha256", "referrers", "images"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return c, fmt.Errorf("create cache folder: %w", err)
+		}
+	}
+	return c, c.Sweep()
+}
+
+// Blob returns the content with this digest, verified.
+func (c *Cache) Blob(d digest.Digest) ([]byte, error) {
+	path, err := c.blobPath(d)
+	if err != nil {
+		return nil, err
+	}
+	content, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	if d.Algorithm().FromBytes(content) != d {
+		_ = os.Remove(path) // damaged: the next reader fetches it anew
+		return nil, fmt.Errorf("%s is damaged: %w", path, ErrMiss)
+	}
+	c.touch(path)
+	return content, nil
+}
+
+// PutBlob keeps content under its digest. Content that does not have that
+// digest is refused.
+func (c *Cache) PutBlob(d digest.Digest, content []byte) error {
+	path, err := c.blobPath(d)
+	if err != nil {
+		return err
+	}
+	if d.Algorithm().FromBytes(content) != d {
+		return fmt.Errorf("keep blob %s: the content has another digest", d)
+	}
+	return c.write(path, content)
+}
+
+func (c *Cache) blobPath(d digest.Digest) (string, error) {
+	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
+		return "", fmt.Errorf("digest %q: only valid sha256 digests are kept", d)
+	}
+	return filepath.Join(c.dir, "blobs", "sha256", d.Encoded()), nil
+}
+
+// Referrers reads the list kept under key into v and returns when it was
+// written.
+func (c *Cache) Referrers(key string, v any) (time.Time, error) {
+	return c.document(c.referrersPath(key), v)
+}
+
+// PutReferrers keeps a list of referrers under key.
+func (c *Cache) PutReferrers(key string, v any) error {
+	return c.putDocument(c.referrersPath(key), v)
+}
+
+func (c *Cache) referrersPath(key string) string {
+	return filepath.Join(c.dir, "referrers", digest.FromString(key).Encoded()+".json")
+}
+
+// Image reads what was decided about the image with this id into v.
+func (c *Cache) Image(id string, v any) error {
+	path, err := c.imagePath(id)
+	if err != nil {
+		return err
+	}
+	_, err = c.document(path, v)
+	return err
+}
+
+// PutImage keeps what was decided about the image with this id.
+func (c *Cache) PutImage(id string, v any) error {
+	path, err := c.imagePath(id)
+	if err != nil {
+		return err
+	}
+	return c.putDocument(path, v)
+}
+
+// imagePath accepts any spelling a runtime uses for image ids; only the hash of
+// an odd one ever becomes part of a path.
+func (c *Cache) imagePath(id string) (string, error) {
+	if id == "" {
+		return "", errors.New("the image id is empty")
+	}
+	hex := strings.TrimPrefix(id, "sha256:")
+	if digest.NewDigestFromEncoded(digest.SHA256, hex).Validate() != nil {
+		hex = digest.FromString(id).Encoded()
+	}
+	return filepath.Join(c.dir, "images", hex+".json"), nil
+}
+
+// envelope guards a document against damage: Sum is the digest of Body.
+type envelope struct {
+	Time time.Time       `json:"time"`
+	Sum  digest.Digest   `json:"sum"`
+	Body json.RawMessage `json:"body"`
+}
+
+func (c *Cache) document(path string, v any) (time.Time, error) {
+	content, err := read(path)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var e envelope
+	if json.Unmarshal(content, &e) != nil || digest.FromBytes(e.Body) != e.Sum || json.Unmarshal(e.Body, v) != nil {
+		_ = os.Remove(path)
+		return time.Time{}, fmt.Errorf("%s is damaged: %w", path, ErrMiss)
+	}
+	c.touch(path)
+	return e.Time, nil
+}
+
+func (c *Cache) putDocument(path string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	content, err := json.Marshal(envelope{Time: time.Now().UTC(), Sum: digest.FromBytes(body), Body: body})
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	return c.write(path, content)
+}
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrMiss
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(content) > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes: %w", path, maxFile, ErrMiss)
+	}
+	return content, nil
+}

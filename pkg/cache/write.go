@@ -1,0 +1,109 @@
+package cache
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	tempPrefix = ".tmp-"
+	// used is how precisely the last use of a file is kept, to save writes.
+	used = time.Hour
+	// abandoned is the age at which a temporary file has no writer any more.
+	abandoned = time.Hour
+)
+
+// write puts content at path in one step, so that no reader ever sees half of
+// it, and not even a power cut leaves half of it.
+func (c *Cache) write(path string, content []byte) error {
+	if len(content) > maxFile {
+		return fmt.Errorf("write %s: %d bytes are over the limit of %d", path, len(content), maxFile)
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), tempPrefix)
+	if err != nil {
+		return fmt.Errorf("write cache file: %w", err)
+	}
+	_, err = temp.Write(content)
+	if err == nil {
+		err = temp.Sync()
+	}
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(temp.Name())
+		return fmt.Errorf("write cache file %s: %w", path, err)
+	}
+	if c.written.Add(int64(len(content))) > c.maxSize/16 {
+		return c.Sweep()
+	}
+	return nil
+}
+
+// touch notes that a file is in use.
+func (c *Cache) touch(path string) {
+	if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > used {
+		now := time.Now()
+		_ = os.Chtimes(path, now, now)
+	}
+}
+
+type file struct {
+	path string
+	size int64
+	mod  time.Time
+}
+
+// Sweep removes the files unused for longest until the rest is within the
+// bound, and the leftovers of writers that died.
+func (c *Cache) Sweep() error {
+	c.written.Store(0)
+	var files []file
+	var total int64
+	err := filepath.WalkDir(c.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return ignoreMissing(err)
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return ignoreMissing(err)
+		}
+		if strings.HasPrefix(entry.Name(), tempPrefix) {
+			if time.Since(info.ModTime()) > abandoned {
+				return ignoreMissing(os.Remove(path))
+			}
+			return nil
+		}
+		files = append(files, file{path, info.Size(), info.ModTime()})
+		total += info.Size()
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("sweep cache %s: %w", c.dir, err)
+	}
+	slices.SortFunc(files, func(a, b file) int { return a.mod.Compare(b.mod) })
+	for _, f := range files {
+		if total <= c.maxSize {
+			return nil
+		}
+		if err := ignoreMissing(os.Remove(f.path)); err != nil {
+			return fmt.Errorf("sweep cache: %w", err)
+		}
+		total -= f.size
+	}
+	return nil
+}
+
+// ignoreMissing lets another process remove a file first.
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
