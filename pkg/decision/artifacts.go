@@ -1,0 +1,189 @@
+package decision
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/registry"
+)
+
+const (
+	// maxInspected bounds how many referrers of one manifest are opened to see
+	// whether they are compatibility artifacts.
+	maxInspected = 32
+	// maxBody bounds the body of a compatibility artifact.
+	maxBody = 4 << 20
+)
+
+// created is the annotation with an artifact's time. The proposals print it
+// with a misspelt prefix, so artifacts copied from them carry that.
+var created = []string{ocispec.AnnotationCreated, "oci.opencontainers.image.created"}
+
+// layerTypes are the bodies this version reads.
+var layerTypes = []string{compat.LayerTypeOutline, compat.LayerTypeOutlineNFD}
+
+// artifactsOf returns the compatibility artifacts of one manifest or index: of
+// each body type the newest. Every blob they name is in the cache afterwards.
+func (l *lookup) artifactsOf(ctx context.Context, subject ocispec.Descriptor) ([]Artifact, error) {
+	referrers, err := l.referrers(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	newest := map[string]found{}
+	for _, r := range likely(referrers) {
+		artifacts, err := l.open(ctx, subject, r)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range artifacts {
+			if old, ok := newest[f.MediaType]; !ok || f.after(old) {
+				newest[f.MediaType] = f
+			}
+		}
+	}
+	artifacts := make([]Artifact, 0, len(newest))
+	for _, f := range newest {
+		artifacts = append(artifacts, f.Artifact)
+	}
+	slices.SortFunc(artifacts, func(a, b Artifact) int { return strings.Compare(a.MediaType, b.MediaType) })
+	return artifacts, nil
+}
+
+// found is an artifact with what decides which of several counts.
+type found struct {
+	Artifact
+	created time.Time
+}
+
+// after orders by time; of artifacts of the same time, or without one, the
+// digest decides, so that the answer does not depend on the registry's order.
+func (f found) after(other found) bool {
+	if c := f.created.Compare(other.created); c != 0 {
+		return c > 0
+	}
+	return f.Manifest > other.Manifest
+}
+
+// likely keeps the referrers that may be compatibility artifacts. A registry
+// that names one of them rightly is taken at its word for the others; where
+// none is named, some registries report no type or a wrong one, so the
+// artifacts' own manifests are asked.
+func likely(referrers []ocispec.Descriptor) []ocispec.Descriptor {
+	var named, other []ocispec.Descriptor
+	for _, r := range referrers {
+		switch {
+		case !isManifest(r.MediaType):
+		case r.ArtifactType == compat.ArtifactType:
+			named = append(named, r)
+		default:
+			other = append(other, r)
+		}
+	}
+	if len(named) == 0 {
+		named = other
+	}
+	return named[:min(len(named), maxInspected)]
+}
+
+// open reads one referrer. What is not a compatibility artifact yields
+// nothing; what claims to be one and cannot be read yields its problem. Only a
+// registry that does not answer is an error.
+func (l *lookup) open(ctx context.Context, subject, referrer ocispec.Descriptor) ([]found, error) {
+	problem := func(err error) []found {
+		return []found{{Artifact: Artifact{Manifest: referrer.Digest, Problem: err.Error()}}}
+	}
+	claimed := referrer.ArtifactType == compat.ArtifactType
+	body, err := l.manifest(ctx, referrer)
+	if isContentProblem(err) && claimed {
+		return problem(err), nil
+	}
+	if isContentProblem(err) {
+		return nil, nil // some other referrer of this image is broken: not ours to judge
+	}
+	if err != nil {
+		return nil, err
+	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal(body, &m); err != nil {
+		if claimed {
+			return problem(fmt.Errorf("read artifact manifest: %w", err)), nil
+		}
+		return nil, nil
+	}
+	if !isCompatibility(m) {
+		return nil, nil
+	}
+	if m.Subject == nil || m.Subject.Digest != subject.Digest {
+		return problem(errors.New("its subject is not the manifest it was found under")), nil
+	}
+	return l.layers(ctx, referrer, m)
+}
+
+// layers fetches the bodies of an artifact into the cache.
+func (l *lookup) layers(ctx context.Context, referrer ocispec.Descriptor, m ocispec.Manifest) ([]found, error) {
+	var artifacts []found
+	for _, layer := range m.Layers {
+		if !slices.Contains(layerTypes, layer.MediaType) {
+			continue
+		}
+		body, err := l.blob(ctx, layer)
+		if err != nil && !isContentProblem(err) {
+			return nil, err
+		}
+		f := found{Artifact{Manifest: referrer.Digest, Layer: layer.Digest, MediaType: layer.MediaType, body: body}, createdAt(m)}
+		if err != nil {
+			f.Problem = err.Error()
+		}
+		artifacts = append(artifacts, f)
+	}
+	if len(artifacts) == 0 {
+		problem := "none of its layers has a media type this version reads"
+		return []found{{Artifact{Manifest: referrer.Digest, Problem: problem}, createdAt(m)}}, nil
+	}
+	return artifacts, nil
+}
+
+// isCompatibility asks the artifact itself. Before OCI 1.1 the type of an
+// artifact was the media type of its config.
+func isCompatibility(m ocispec.Manifest) bool {
+	return m.ArtifactType == compat.ArtifactType ||
+		m.ArtifactType == "" && m.Config.MediaType == compat.ArtifactType
+}
+
+func createdAt(m ocispec.Manifest) time.Time {
+	for _, key := range created {
+		if t, err := time.Parse(time.RFC3339, m.Annotations[key]); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+// isContentProblem tells an artifact that is wrong from a registry that does
+// not answer: the first stays wrong however often one asks.
+func isContentProblem(err error) bool {
+	return errors.Is(err, registry.ErrTooLarge) || errors.Is(err, registry.ErrCorrupt) || errors.Is(err, registry.ErrNotFound) || errors.Is(err, errDescriptor)
+}
+
+var errDescriptor = errors.New("invalid descriptor")
+
+// fetchable refuses descriptors that nothing good can come of, before a
+// request is made of them.
+func fetchable(d ocispec.Descriptor) error {
+	if err := d.Digest.Validate(); err != nil || d.Digest.Algorithm() != digest.SHA256 {
+		return fmt.Errorf("%w: digest %q is no sha256 digest", errDescriptor, d.Digest)
+	}
+	if d.Size < 0 || d.Size > maxBody {
+		return fmt.Errorf("%w: size %d is not within %d bytes", errDescriptor, d.Size, maxBody)
+	}
+	return nil
+}

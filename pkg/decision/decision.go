@@ -1,0 +1,82 @@
+package decision
+
+import (
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/selector"
+)
+
+// None is the index of no candidate.
+const None = -1
+
+// Decision is what was found out about one reference on one node.
+type Decision struct {
+	Reference  string        `json:"reference"`            // as the runtime normalises it
+	Repository string        `json:"repository"`           // the reference without tag and digest
+	Index      digest.Digest `json:"index,omitempty"`      // empty where the reference is no index
+	Candidates []Candidate   `json:"candidates,omitempty"` // in the order of the index
+	Choice     int           `json:"choice"`               // into Candidates; None where nothing fits
+	Default    int           `json:"default"`              // what the runtime takes unasked, or None
+	Reason     string        `json:"reason"`               // one sentence
+	Facts      string        `json:"facts"`                // fingerprint of the facts it was held against
+	Time       time.Time     `json:"time"`
+}
+
+// Candidate is one manifest that this node's os and architecture could run.
+type Candidate struct {
+	Digest    digest.Digest    `json:"digest"`
+	Platform  string           `json:"platform,omitempty"`
+	Outcome   string           `json:"outcome"`
+	Reason    string           `json:"reason,omitempty"` // what keeps it from fitting
+	Rank      int              `json:"rank,omitempty"`   // 1 is the choice; 0 is out
+	Artifacts []Artifact       `json:"artifacts,omitempty"`
+	Verdict   selector.Verdict `json:"-"`
+
+	descriptor ocispec.Descriptor
+}
+
+// Artifact is one compatibility artifact that counts for a candidate. Its
+// blobs are in the cache, so what it says can be held against the facts again
+// at any time without the registry.
+type Artifact struct {
+	Manifest  digest.Digest `json:"manifest,omitempty"`
+	Layer     digest.Digest `json:"layer,omitempty"`
+	MediaType string        `json:"mediaType,omitempty"` // of the layer
+	Problem   string        `json:"problem,omitempty"`   // why it could not be read
+
+	body []byte // of the layer, where it was just fetched; else it is in the cache
+}
+
+// NothingToChoose reports whether the decision is the runtime's own to make:
+// the reference is no image index and no image, or has no entry for this node.
+func (d *Decision) NothingToChoose() bool { return len(d.Candidates) == 0 }
+
+// Refused reports whether there are candidates and none fits.
+func (d *Decision) Refused() bool { return len(d.Candidates) > 0 && d.Choice == None }
+
+// AsRuntime reports whether the choice is what the runtime takes unasked.
+func (d *Decision) AsRuntime() bool { return d.Choice != None && d.Choice == d.Default }
+
+// Descriptor returns the descriptor of candidate i as the index has it.
+func (d *Decision) Descriptor(i int) ocispec.Descriptor { return d.Candidates[i].descriptor }
+
+// ByPreference returns the candidates' indices: the choice first, then what the
+// runtime takes unasked, then the others.
+func (d *Decision) ByPreference() []int {
+	order := make([]int, 0, len(d.Candidates))
+	for _, i := range []int{d.Choice, d.Default} {
+		if i != None && !slices.Contains(order, i) {
+			order = append(order, i)
+		}
+	}
+	for i := range d.Candidates {
+		if !slices.Contains(order, i) {
+			order = append(order, i)
+		}
+	}
+	return order
+}

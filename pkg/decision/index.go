@@ -1,0 +1,88 @@
+package decision
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+
+	maxEntries    = 1_000 // of an index
+	maxCandidates = 256   // of these, for one node
+)
+
+// attestation is BuildKit's annotation on entries that are no images.
+const attestation = "vnd.docker.reference.type"
+
+func isIndex(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageIndex || mediaType == dockerList
+}
+
+func isManifest(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageManifest || mediaType == dockerManifest
+}
+
+// parseIndex returns the entries of an index that are images. What the runtime
+// understands and this does not, such as an index within the index, is an
+// error: then the choice is the runtime's.
+func parseIndex(body []byte) ([]ocispec.Descriptor, error) {
+	var index struct {
+		Manifests []ocispec.Descriptor `json:"manifests"`
+	}
+	if err := json.Unmarshal(body, &index); err != nil {
+		return nil, fmt.Errorf("read index: %w", err)
+	}
+	if len(index.Manifests) > maxEntries {
+		return nil, fmt.Errorf("the index has %d entries, more than the %d that are looked at", len(index.Manifests), maxEntries)
+	}
+	var images []ocispec.Descriptor
+	for i, entry := range index.Manifests {
+		image, err := isImage(entry)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d of the index: %w", i, err)
+		}
+		if image {
+			images = append(images, entry)
+		}
+	}
+	return images, nil
+}
+
+func isImage(entry ocispec.Descriptor) (bool, error) {
+	switch {
+	case isIndex(entry.MediaType):
+		return false, errors.New("is an index itself")
+	case !isManifest(entry.MediaType), entry.ArtifactType != "":
+		return false, nil
+	case entry.Annotations[attestation] != "":
+		return false, nil
+	case entry.Platform == nil:
+		return false, errors.New("states no platform")
+	case entry.Platform.OS == "unknown", entry.Platform.Architecture == "unknown":
+		return false, nil
+	}
+	if err := entry.Digest.Validate(); err != nil || entry.Digest.Algorithm() != digest.SHA256 {
+		return false, fmt.Errorf("digest %q is no sha256 digest", entry.Digest)
+	}
+	return true, nil
+}
+
+// candidates keeps the entries that the node could run.
+func (n node) candidates(entries []ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	var kept []ocispec.Descriptor
+	for _, e := range entries {
+		if n.canRun(*e.Platform) {
+			kept = append(kept, e)
+		}
+	}
+	if len(kept) > maxCandidates {
+		return nil, fmt.Errorf("the index has %d entries for this node, more than the %d that are looked at", len(kept), maxCandidates)
+	}
+	return kept, nil
+}

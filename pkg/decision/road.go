@@ -1,0 +1,190 @@
+package decision
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/selector"
+)
+
+// maxLookups bounds the requests of one decision that run at the same time.
+const maxLookups = 16
+
+// Road leads from a reference to a decision.
+type Road struct {
+	Judge
+	Registry     *registry.Registry
+	ReferrersTTL time.Duration // how long a list of referrers is taken for current
+}
+
+// Request is what is to be decided.
+type Request struct {
+	Reference string
+	Auth      *registry.Auth
+}
+
+// Decide resolves the reference, looks at every candidate and chooses. An error
+// means that nothing was decided: the reference, the registry or the index
+// could not be read.
+func (r *Road) Decide(ctx context.Context, req Request) (*Decision, error) {
+	named, err := reference.ParseDockerRef(req.Reference)
+	if err != nil {
+		return nil, fmt.Errorf("read reference %q: %w", req.Reference, err)
+	}
+	repo, err := r.Registry.Repository(named, req.Auth)
+	if err != nil {
+		return nil, err
+	}
+	l := &lookup{Road: r, repo: repo, name: named.Name()}
+	// Asked of the registry every time, also for a digest: so it agrees that
+	// these credentials may know of this image before anything cached is used.
+	top, err := repo.Resolve(ctx, tagOrDigest(named))
+	if err != nil {
+		return nil, err
+	}
+	facts := r.Facts()
+	d := &Decision{
+		Reference: named.String(), Repository: named.Name(), Choice: None, Default: None,
+		Facts: facts.Fingerprint(), Time: time.Now().UTC(),
+	}
+	switch {
+	case isIndex(top.MediaType):
+		d.Index = top.Digest
+		err = l.index(ctx, d, top, newNode(facts))
+	case isManifest(top.MediaType):
+		d.Candidates = []Candidate{{Digest: top.Digest, descriptor: top}}
+		d.Default = 0
+		err = l.artifacts(ctx, d, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range d.Candidates {
+		c := &d.Candidates[i]
+		c.Verdict = r.verdict(facts, c.descriptor.Platform, c.Artifacts)
+	}
+	r.warn(d)
+	d.choose()
+	return d, nil
+}
+
+func tagOrDigest(named reference.Named) string {
+	switch n := named.(type) {
+	case reference.Digested:
+		return n.Digest().String()
+	case reference.Tagged:
+		return n.Tag()
+	default:
+		return "latest" // ParseDockerRef leaves no reference without one
+	}
+}
+
+// index finds the candidates of an index and what is said of them.
+func (l *lookup) index(ctx context.Context, d *Decision, top ocispec.Descriptor, n node) error {
+	body, err := l.manifest(ctx, top)
+	if err != nil {
+		return err
+	}
+	entries, err := parseIndex(body)
+	if err != nil {
+		return err
+	}
+	kept, err := n.candidates(entries)
+	if err != nil {
+		return err
+	}
+	d.Default = n.runtimeChoice(kept)
+	for _, e := range kept {
+		d.Candidates = append(d.Candidates, Candidate{Digest: e.Digest, Platform: platformName(*e.Platform), descriptor: e})
+	}
+	if len(kept) == 0 {
+		return nil
+	}
+	return l.artifacts(ctx, d, &top)
+}
+
+// artifacts looks up, for all at once, what is said of each candidate, and of
+// the index, which holds for each of them unless it has its own.
+func (l *lookup) artifacts(ctx context.Context, d *Decision, index *ocispec.Descriptor) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxLookups)
+	var common []Artifact
+	if index != nil {
+		group.Go(func() (err error) {
+			common, err = l.artifactsOf(ctx, *index)
+			return err
+		})
+	}
+	for i := range d.Candidates {
+		c := &d.Candidates[i]
+		group.Go(func() (err error) {
+			c.Artifacts, err = l.artifactsOf(ctx, c.descriptor)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("look up what %s needs: %w", d.Reference, err)
+	}
+	for i := range d.Candidates {
+		d.Candidates[i].Artifacts = overlay(d.Candidates[i].Artifacts, common)
+	}
+	return nil
+}
+
+// overlay adds the artifacts of the index whose type the entry has none of.
+func overlay(own, common []Artifact) []Artifact {
+	has := map[string]bool{}
+	for _, a := range own {
+		has[a.MediaType] = true
+	}
+	for _, a := range common {
+		if !has[a.MediaType] {
+			own = append(own, a)
+		}
+	}
+	return own
+}
+
+// warn logs each artifact that could not be read, once for all the candidates
+// it holds for.
+func (r *Road) warn(d *Decision) {
+	logged := map[digest.Digest]bool{}
+	for _, c := range d.Candidates {
+		for _, a := range c.Artifacts {
+			key := a.Manifest
+			if a.Problem == "" || logged[key] {
+				continue
+			}
+			logged[key] = true
+			r.Log.Warn("a compatibility artifact cannot be read", "reference", d.Reference,
+				"artifact", a.Manifest, "problem", a.Problem, "policy", r.Policy.MalformedArtifact)
+		}
+	}
+}
+
+// choose orders the candidates and says why.
+func (d *Decision) choose() {
+	candidates := make([]selector.Candidate, len(d.Candidates))
+	for i := range d.Candidates {
+		c := &d.Candidates[i]
+		c.Outcome, c.Reason = c.Verdict.Outcome.String(), c.Verdict.Reason()
+		candidates[i].Verdict = c.Verdict
+		if p := c.descriptor.Platform; p != nil {
+			candidates[i].Level = platformLevel(*p)
+		}
+	}
+	for rank, i := range selector.Order(candidates) {
+		d.Candidates[i].Rank = rank + 1
+		if rank == 0 {
+			d.Choice = i
+		}
+	}
+	d.Reason = d.sentence()
+}

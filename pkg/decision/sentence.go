@@ -1,0 +1,98 @@
+package decision
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/imagefit/imagefit/pkg/selector"
+)
+
+const (
+	// maxNamed bounds how many candidates a sentence names.
+	maxNamed = 8
+	// maxSentence keeps a sentence within what an event of a pod can hold.
+	maxSentence = 900
+)
+
+// sentence says what was decided and why, as users read it. It holds nothing
+// that changes from one try to the next, so that the kubelet can tell that the
+// error is still the same.
+func (d *Decision) sentence() string {
+	switch {
+	case d.NothingToChoose():
+		return clean(fmt.Sprintf("%s has nothing to choose from", d.Reference))
+	case d.Refused() && d.Index == "":
+		return clean(fmt.Sprintf("%s does not fit this node: it %s", d.Reference, d.Candidates[0].Reason))
+	case d.Refused():
+		return clean(fmt.Sprintf("no variant of %s fits this node: %s", d.Reference, d.reasons()))
+	case d.Index == "":
+		return clean(fmt.Sprintf("%s is a single image that %s", d.Reference, d.Candidates[0].outcome()))
+	default:
+		return clean(fmt.Sprintf("%s of %s is the best of %d candidates: it %s",
+			d.Label(d.Choice), d.Reference, len(d.Candidates), d.Candidates[d.Choice].outcome()))
+	}
+}
+
+func (c Candidate) outcome() string {
+	if c.Reason == "" {
+		return c.Outcome
+	}
+	return "may fit: it " + c.Reason
+}
+
+func (d *Decision) reasons() string {
+	var parts []string
+	for i, c := range d.Candidates {
+		if i == maxNamed {
+			parts = append(parts, fmt.Sprintf("and %d more", len(d.Candidates)-maxNamed))
+			break
+		}
+		parts = append(parts, d.Label(i)+" "+c.Reason)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Label names candidate i: by its platform, and by its digest too where
+// another has the same platform.
+func (d *Decision) Label(i int) string {
+	c := d.Candidates[i]
+	if c.Platform == "" {
+		return short(c.Digest)
+	}
+	for j, other := range d.Candidates {
+		if j != i && other.Platform == c.Platform {
+			return c.Platform + "@" + short(c.Digest)
+		}
+	}
+	return c.Platform
+}
+
+// clean makes one line of bounded length of text that a registry had a hand in.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+	if len(s) <= maxSentence {
+		return s
+	}
+	cut := maxSentence
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + " ..."
+}
+
+// Refusal says why the image does not fit, under the reference that was asked
+// for.
+func (img *Image) Refusal(reference string, v selector.Verdict) string {
+	what := "it"
+	if img.Platform != nil {
+		what = platformName(*img.Platform)
+	}
+	return clean(fmt.Sprintf("%s does not fit this node: %s %s", reference, what, v.Reason()))
+}
