@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+)
+
+const zenRoot = "../../pkg/hostfacts/testdata/amd-zen/root"
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "rewrite the golden files")
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+// imagefit runs one command line in this process.
+func imagefit(args ...string) (code int, stdout, stderr string) {
+	var out, errOut bytes.Buffer
+	code = run(context.Background(), args, &out, &errOut)
+	return code, out.String(), errOut.String()
+}
+
+func TestFactsText(t *testing.T) {
+	t.Parallel()
+	tests := map[string][]string{
+		"amd-zen.txt":         {"facts", "--root", zenRoot},
+		"no-sys.txt":          {"facts", "--root", "../../pkg/hostfacts/testdata/no-sys/root"},
+		"arm64-graviton2.txt": {"facts", "--root", "../../pkg/hostfacts/testdata/arm64-graviton2/root", "--family", "cpu"},
+	}
+	for golden, args := range tests {
+		t.Run(golden, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := imagefit(args...)
+			if code != 0 || stderr != "" {
+				t.Fatalf("exit code %d, stderr %q", code, stderr)
+			}
+			checkGolden(t, filepath.Join("testdata", "facts", golden), stdout)
+		})
+	}
+}
+
+func checkGolden(t *testing.T, path, got string) {
+	t.Helper()
+	if flag.Lookup("update").Value.String() == "true" {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s (rewrite with -update); got:\n%s", path, got)
+	}
+}
+
+func TestFactsJSONIsReadBack(t *testing.T) {
+	t.Parallel()
+	code, stdout, stderr := imagefit("facts", "--root", zenRoot, "-o", "json")
+	if code != 0 || stderr != "" {
+		t.Fatalf("exit code %d, stderr %q", code, stderr)
+	}
+	facts, err := hostfacts.Parse(strings.NewReader(stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := hostfacts.Collect(context.Background(), hostfacts.NewRoot(zenRoot))
+	if facts.Fingerprint() != want.Fingerprint() {
+		t.Errorf("fingerprint %s, want %s", facts.Fingerprint(), want.Fingerprint())
+	}
+}
+
+func TestFactsFamilyJSON(t *testing.T) {
+	t.Parallel()
+	_, stdout, _ := imagefit("facts", "--root", zenRoot, "-o", "json", "--family", "memory")
+	facts, err := hostfacts.Parse(strings.NewReader(stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := facts.Lookup("memory.numa", "is_numa").Value; got != "true" {
+		t.Errorf("is_numa %q", got)
+	}
+	if got := facts.Lookup("cpu.cpuid", "AVX2").State; got != hostfacts.Unknown {
+		t.Errorf("cpu.cpuid AVX2 is %v in --family memory", got)
+	}
+}
+
+func TestLargeSetIsCountedUnlessAsked(t *testing.T) {
+	t.Parallel()
+	facts := hostfacts.New("linux", "", hostfacts.Features{
+		Attributes: map[string]map[string]string{"kernel.config": {"A": "y", "B": "m", "C": "x\x1b[2J"}},
+	})
+	for limit, want := range map[int]string{2: "(list them with --family kernel)", 3: `C  "x\x1b[2J"`} {
+		var b strings.Builder
+		if err := writeFacts(&b, facts, limit); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.String(); !strings.Contains(got, want) || strings.Contains(got, "\x1b") {
+			t.Errorf("limit %d: %q lacks %q", limit, got, want)
+		}
+	}
+}
+
+func TestErrorsAreOneLine(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"output":  {[]string{"facts", "-o", "xml"}, "imagefit: -o \"xml\" is not known; use one of: text, json\n"},
+		"family":  {[]string{"facts", "--family", "gpu"}, "imagefit: --family \"gpu\" is not known; use one of: cpu, kernel, memory, network, system\n"},
+		"root":    {[]string{"facts", "--root", "/nonexistent-root"}, "imagefit: open --root: stat /nonexistent-root: no such file or directory\n"},
+		"no dir":  {[]string{"facts", "--root", "main.go"}, "imagefit: open --root: main.go is not a directory\n"},
+		"command": {[]string{"fatcs"}, "imagefit: unknown command \"fatcs\" for \"imagefit\"\n"},
+		"flag":    {[]string{"facts", "--rooot"}, "imagefit: unknown flag: --rooot\n"},
+		"args":    {[]string{"facts", "extra"}, "imagefit: unknown command \"extra\" for \"imagefit facts\"\n"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := imagefit(tt.args...)
+			if code != 1 || stdout != "" || stderr != tt.want {
+				t.Errorf("exit code %d, stdout %q, stderr %q; want %q", code, stdout, stderr, tt.want)
+			}
+		})
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--version"}, {"--config", "/nonexistent", "facts", "--root", zenRoot}, {}, {"--help"}, {"completion", "bash"}} {
+		code, stdout, stderr := imagefit(args...)
+		if code != 0 || stdout == "" || stderr != "" {
+			t.Errorf("%q: exit code %d, stdout %.40q, stderr %q", args, code, stdout, stderr)
+		}
+	}
+}
+
+func TestCompletionOffersValues(t *testing.T) {
+	t.Parallel()
+	_, stdout, _ := imagefit("__complete", "facts", "--family", "")
+	if !strings.HasPrefix(stdout, "cpu\nkernel\nmemory\nnetwork\nsystem\n") {
+		t.Errorf("got %q", stdout)
+	}
+}

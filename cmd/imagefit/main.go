@@ -1,0 +1,90 @@
+// Command imagefit is the tool of node operators and image authors: it shows
+// what a node offers, what an image asks for, and whether the two fit.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set at link time with -ldflags "-X main.version=...".
+var version string
+
+const defaultConfig = "/etc/imagefit/config.toml"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run executes one command line and returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	cmd := newRootCommand()
+	cmd.SetArgs(args)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	if err := cmd.ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(stderr, "imagefit: %s\n", oneLine(err.Error()))
+		return 1
+	}
+	return 0
+}
+
+// oneLine keeps only the error itself of the several lines cobra may write.
+func oneLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+func newRootCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "imagefit",
+		Short: "Show whether container images fit a node",
+		Long: `Imagefit lets a node choose, from a multi-platform image, the variant that fits
+it best, and refuse the images that cannot work on it.
+
+An image author attaches compatibility artifacts to the variants of an image:
+this one needs AVX2, that one a kernel of 6.8 or later. On the node, imagefit
+collects facts under the names of Node Feature Discovery (NFD) and holds the
+requirements against them. Every fact is present, absent, or unknown: unknown
+means that imagefit could not look, and it then says why.
+
+Three programs share one configuration file:
+  cri-proxy   stands before the container runtime and picks the variant to pull
+  nri-plugin  stands inside the runtime and refuses containers that do not fit
+  imagefit    this tool, which shows what the other two see and decide
+
+Begin with "imagefit facts" to see what this node offers.`,
+		Version:           buildVersion(),
+		Args:              cobra.NoArgs,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.PersistentFlags().String("config", defaultConfig, "configuration file shared with cri-proxy and nri-plugin")
+	cmd.AddCommand(newFactsCommand())
+	return cmd
+}
+
+// buildVersion prefers the version set at link time over what the Go tool
+// recorded.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

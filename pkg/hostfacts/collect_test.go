@@ -1,0 +1,244 @@
+package hostfacts
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func updateGoldens() bool {
+	f := flag.Lookup("update")
+	return f != nil && f.Value.String() == "true"
+}
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "rewrite the golden files")
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+func TestCollectGolden(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"amd-zen", "intel-haswell-vm", "arm64-graviton2", "no-sys"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			facts := Collect(context.Background(), NewRoot(filepath.Join("testdata", name, "root")))
+			got, err := json.MarshalIndent(facts, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkGolden(t, filepath.Join("testdata", name, "facts.json"), append(got, '\n'))
+		})
+	}
+}
+
+func checkGolden(t *testing.T, path string, got []byte) {
+	t.Helper()
+	if updateGoldens() {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("differs from %s (rewrite with -update); got:\n%s", path, got)
+	}
+}
+
+// tree writes files below a new directory; a value "-> target" is a symbolic
+// link.
+func tree(t testing.TB, files map[string]string) Root {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if target, ok := strings.CutPrefix(content, "-> "); ok {
+			err = os.Symlink(target, path)
+		} else {
+			err = os.WriteFile(path, []byte(content), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return NewRoot(dir)
+}
+
+func gzipped(t testing.TB, s string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write([]byte(s)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestPermissionDenied(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() == 0 {
+		t.Skip("root may read everything")
+	}
+	root := tree(t, map[string]string{"proc/sys/kernel/osrelease": "6.1.0\n", "proc/config.gz": ""})
+	file := filepath.Join(root.Dir(), "proc/config.gz")
+	if err := os.Chmod(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	got := Collect(context.Background(), root).Lookup("kernel.config", "KVM")
+	if want := "permission denied reading " + file; got.Cause != want {
+		t.Errorf("cause %q, want %q", got.Cause, want)
+	}
+}
+
+func TestCauseOf(t *testing.T) {
+	t.Parallel()
+	err := NewRoot("/").pathError("open", "proc/config.gz", os.ErrPermission)
+	if got, want := causeOf(err), "permission denied reading /proc/config.gz"; got != want {
+		t.Errorf("causeOf = %q, want %q", got, want)
+	}
+}
+
+func TestBadCollectorHarmsNoOther(t *testing.T) {
+	t.Parallel()
+	list := []collector{
+		{sets: []string{"a.fails"}, collect: func(_ host, out *Features) error {
+			out.Flags["a.fails"] = []string{"half"}
+			return errors.New("half way")
+		}},
+		{sets: []string{"b.panics", "c.panics"}, collect: func(host, *Features) error { panic("boom") }},
+		{sets: []string{"d.works"}, collect: func(_ host, out *Features) error {
+			out.Flags["d.works"] = []string{"yes"}
+			return nil
+		}},
+	}
+	facts := collectWith(context.Background(), tree(t, nil), list)
+	if got := facts.Lookup("d.works", "yes"); got.State != Present {
+		t.Errorf("the good collector's flag is %v", got.State)
+	}
+	for set, want := range map[string]string{
+		"a.fails":  "half way",
+		"b.panics": "collector of b.panics, c.panics panicked: boom",
+		"c.panics": "collector of b.panics, c.panics panicked: boom",
+	} {
+		if got := facts.Lookup(set, "half"); got.State != Unknown || got.Cause != want {
+			t.Errorf("%s is %v %q, want unknown %q", set, got.State, got.Cause, want)
+		}
+	}
+}
+
+func TestCollectCancelled(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	got := Collect(ctx, NewRoot("testdata/amd-zen/root")).Lookup("cpu.cpuid", "SSE2")
+	if got.State != Unknown || !strings.Contains(got.Cause, "canceled") {
+		t.Errorf("got %v %q", got.State, got.Cause)
+	}
+}
+
+// TestFlagTableAgreesWithCPU holds the table for trees against the CPU at hand.
+func TestFlagTableAgreesWithCPU(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("needs linux/amd64")
+	}
+	h := newHost(NewRoot("/"))
+	live, level, err := readCPUFlags(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.live = false
+	table, tableLevel, err := readCPUFlags(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if level != tableLevel {
+		t.Errorf("level %d by CPUID and %d by proc/cpuinfo", level, tableLevel)
+	}
+	for _, flag := range table {
+		if !slices.Contains(live, flag) {
+			t.Logf("only in proc/cpuinfo: %s", flag)
+		}
+	}
+	for _, flag := range live {
+		if !slices.Contains(table, flag) {
+			t.Logf("only by CPUID: %s", flag)
+			if X86LevelOfFlag(flag) > 0 {
+				t.Errorf("the table lacks %s, which a level needs", flag)
+			}
+		}
+	}
+}
+
+func TestCollectLive(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("needs linux")
+	}
+	facts := Collect(context.Background(), NewRoot(""))
+	if facts.OS() != "linux" || facts.Arch() != runtime.GOARCH {
+		t.Errorf("platform %s/%s", facts.OS(), facts.Arch())
+	}
+	if got := facts.Lookup("kernel.version", "major"); got.State != Present || got.Value == "" {
+		t.Errorf("kernel.version major is %v %q", got.State, got.Value)
+	}
+	again := Collect(context.Background(), NewRoot("/"))
+	if a, b := facts.Fingerprint(), again.Fingerprint(); a != b {
+		t.Errorf("fingerprints differ between two looks: %s, %s, in %v", a, b, facts.changedSets(again))
+	}
+}
+
+func BenchmarkCollect(b *testing.B) {
+	for b.Loop() {
+		Collect(context.Background(), NewRoot("/"))
+	}
+}
+
+func BenchmarkCollectTree(b *testing.B) {
+	for b.Loop() {
+		Collect(context.Background(), NewRoot("testdata/amd-zen/root"))
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	facts := Collect(context.Background(), NewRoot("testdata/amd-zen/root"))
+	b.ReportAllocs()
+	for b.Loop() {
+		facts.Lookup("cpu.cpuid", "AVX2")
+		facts.Lookup("kernel.config", "NOT_THERE_AND_QUITE_A_LONG_NAME_INDEED")
+		facts.Lookup("kernel.version", "major")
+	}
+}
+
+func TestLookupDoesNotAllocate(t *testing.T) {
+	facts := Collect(context.Background(), NewRoot("testdata/amd-zen/root"))
+	partly := New("linux", "amd64", Features{Unknown: map[string]string{"kernel.config/KVM": "no"}})
+	for name, look := range map[string]func(){
+		"present": func() { facts.Lookup("cpu.cpuid", "AVX2") },
+		"absent":  func() { facts.Lookup("kernel.config", "NOT_THERE_AND_QUITE_A_LONG_NAME_INDEED") },
+		"unknown": func() { partly.Lookup("kernel.config", "KVM") },
+	} {
+		if n := testing.AllocsPerRun(100, look); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}

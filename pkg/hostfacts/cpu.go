@@ -1,0 +1,200 @@
+package hostfacts
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/klauspost/cpuid/v2"
+)
+
+func cpuCollectors() []collector {
+	return []collector{
+		{sets: []string{"cpu.cpuid", "cpu.x86_64", "cpu.archspec"}, collect: collectCPUID},
+		{sets: []string{"cpu.model"}, collect: collectCPUModel},
+		{sets: []string{"cpu.topology"}, collect: collectTopology},
+		{sets: []string{"cpu.pstate"}, collect: collectPState},
+	}
+}
+
+// collectCPUID reads the CPU flags and what follows from them alone.
+func collectCPUID(h host, out *Features) error {
+	flags, level, err := readCPUFlags(h)
+	if err != nil {
+		return err
+	}
+	for l := 1; l <= level; l++ {
+		flags = append(flags, x86LevelName(l))
+	}
+	out.Flags["cpu.cpuid"] = flags
+	if h.live && cpuid.CPU.AVX10Level > 0 {
+		out.Attributes["cpu.cpuid"] = map[string]string{"AVX10_VERSION": strconv.Itoa(int(cpuid.CPU.AVX10Level))}
+	}
+	addX86Level(h.arch, level, out)
+	return nil
+}
+
+// readCPUFlags returns the flags and, on amd64, the x86-64 level. The CPU
+// itself is asked when it is the one this process runs on; on arm64 that is
+// what the kernel's list already is.
+func readCPUFlags(h host) ([]string, int, error) {
+	if h.live && h.arch == "amd64" {
+		level := cpuid.CPU.X64Level()
+		if level == 0 {
+			return nil, 0, errors.New("the CPUID instruction names no x86-64 level")
+		}
+		return cpuid.CPU.FeatureSet(), level, nil
+	}
+	if h.cpuErr != nil {
+		return nil, 0, h.cpuErr
+	}
+	flags, ok := cpuFlags(h.cpu)
+	if !ok {
+		return nil, 0, fmt.Errorf("CPU flags of %s are not collected", h.arch)
+	}
+	if h.arch != "amd64" {
+		return flags, 0, nil
+	}
+	return flags, X86Level(func(flag string) bool { return slices.Contains(flags, flag) }), nil
+}
+
+// addX86Level sets cpu.x86_64 and cpu.archspec.
+func addX86Level(arch string, level int, out *Features) {
+	out.Attributes["cpu.x86_64"] = map[string]string{}
+	out.Flags["cpu.archspec"] = archspecFamilies(arch, level)
+	if level > 0 {
+		out.Attributes["cpu.x86_64"]["level"] = strconv.Itoa(level)
+	}
+}
+
+// archspecFamilies returns archspec's generic targets that a CPU satisfies.
+func archspecFamilies(arch string, level int) []string {
+	switch arch {
+	case "amd64":
+		families := []string{"x86_64"}
+		for l := 2; l <= level; l++ {
+			families = append(families, "x86_64_v"+strconv.Itoa(l))
+		}
+		return families
+	case "arm64":
+		return []string{"aarch64"}
+	case "386":
+		return []string{"x86"}
+	default:
+		return []string{arch} // arm, ppc64le, riscv64 are the same word there
+	}
+}
+
+func collectCPUModel(h host, out *Features) error {
+	c := h.cpu
+	var vendor string
+	if h.live && h.arch == "amd64" {
+		c.vendor = cpuid.CPU.VendorString
+		c.family, c.has.family = cpuid.CPU.Family, true
+		c.model, c.has.model = cpuid.CPU.Model, true
+		vendor = knownVendor(cpuid.CPU.VendorID)
+	} else if h.cpuErr != nil {
+		return h.cpuErr
+	} else {
+		vendor = vendorName(c.vendor)
+	}
+	model := map[string]string{}
+	out.Attributes["cpu.model"] = model
+	setKnown := func(element, value string, known bool) {
+		if known {
+			model[element] = value
+			return
+		}
+		out.Unknown["cpu.model/"+element] = fmt.Sprintf("the CPU (vendor %q) does not say", c.vendor)
+	}
+	setKnown("vendor_id", vendor, vendor != "")
+	setKnown("family", strconv.Itoa(c.family), c.has.family)
+	setKnown("id", strconv.Itoa(c.model), c.has.model)
+	hypervisor, err := readHypervisor(h)
+	if err != nil {
+		out.Unknown["cpu.model/hypervisor"] = causeOf(err)
+		return nil
+	}
+	model["hypervisor"] = hypervisor
+	return nil
+}
+
+func knownVendor(v cpuid.Vendor) string {
+	if v == cpuid.VendorUnknown {
+		return ""
+	}
+	return v.String()
+}
+
+// vendorName turns what proc/cpuinfo says into NFD's spelling; it is empty for
+// a vendor NFD has no name for.
+func vendorName(vendor string) string {
+	names := map[string]cpuid.Vendor{
+		"AuthenticAMD": cpuid.AMD,
+		"CentaurHauls": cpuid.VIA,
+		"GenuineIntel": cpuid.Intel,
+		"HygonGenuine": cpuid.Hygon,
+		"0x41":         cpuid.ARM,
+		"0x42":         cpuid.Broadcom,
+		"0x43":         cpuid.Cavium,
+		"0x46":         cpuid.Fujitsu,
+		"0x4e":         cpuid.NVIDIA,
+		"0x50":         cpuid.AMCC,
+		"0x51":         cpuid.Qualcomm,
+		"0x56":         cpuid.Marvell,
+		"0x61":         cpuid.Apple,
+		"0xc0":         cpuid.Ampere,
+	}
+	return knownVendor(names[vendor])
+}
+
+// collectTopology looks at every CPU that is on line.
+func collectTopology(h host, out *Features) error {
+	const dir = "sys/devices/system/cpu"
+	names, err := h.root.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	multithreading := false
+	sockets := map[string]struct{}{}
+	for _, name := range names {
+		if !isNumbered(name, "cpu") {
+			continue
+		}
+		siblings, err := readTrimmed(h.root, dir+"/"+name+"/topology/thread_siblings_list")
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // off line
+		}
+		if err != nil {
+			return err
+		}
+		socket, err := readTrimmed(h.root, dir+"/"+name+"/topology/physical_package_id")
+		if err != nil {
+			return err
+		}
+		multithreading = multithreading || strings.ContainsAny(siblings, ",-")
+		sockets[socket] = struct{}{}
+	}
+	if len(sockets) == 0 {
+		return fmt.Errorf("no CPU in /%s has a topology", dir)
+	}
+	out.Attributes["cpu.topology"] = map[string]string{
+		"hardware_multithreading": strconv.FormatBool(multithreading),
+		"socket_count":            strconv.Itoa(len(sockets)),
+	}
+	return nil
+}
+
+// isNumbered reports whether name is the prefix and a number, such as cpu12.
+func isNumbered(name, prefix string) bool {
+	digits, ok := strings.CutPrefix(name, prefix)
+	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+}
+
+func readTrimmed(root Root, name string) (string, error) {
+	data, err := root.ReadFile(name)
+	return strings.TrimSpace(string(data)), err
+}

@@ -1,0 +1,124 @@
+package hostfacts
+
+import (
+	"maps"
+	"sync"
+)
+
+// State says how much is known of a fact.
+type State uint8
+
+// The three states of a fact. The zero value is Unknown: what nobody looked at
+// is not known to be missing.
+const (
+	Unknown State = iota // could not look; Fact.Cause says why
+	Absent               // looked, and it is not there
+	Present              // it is there
+)
+
+// String returns the state in lower case.
+func (s State) String() string {
+	switch s {
+	case Present:
+		return "present"
+	case Absent:
+		return "absent"
+	default:
+		return "unknown"
+	}
+}
+
+// Fact is the answer to one look-up.
+type Fact struct {
+	State State
+	Value string // the attribute's value; empty for a flag
+	Cause string // why the fact is unknown
+}
+
+// Facts is what is known of one node at one moment. It is immutable once
+// built, so any number of goroutines may read it.
+type Facts struct {
+	os, arch        string
+	flags           map[string]map[string]struct{}
+	attributes      map[string]map[string]string
+	instances       map[string][]map[string]string
+	unknownSets     map[string]string            // set -> cause
+	unknownElements map[string]map[string]string // set -> element -> cause
+	unknown         map[string]string            // both, under "set" and "set/element"
+
+	digestOnce sync.Once
+	digests    map[string]string // set -> digest of its content
+	sum        string
+}
+
+// OS returns the node's operating system in GOOS spelling.
+func (f *Facts) OS() string { return f.os }
+
+// Arch returns the node's architecture in GOARCH spelling. It is empty when the
+// facts come from a tree that does not say.
+func (f *Facts) Arch() string { return f.arch }
+
+// Lookup returns the state of one element of a flag set or attribute map. An
+// element of a set that was read is present or absent; of a set that nobody
+// collects, or that could not be read, it is unknown. Of a set read in part,
+// what was seen is present and the rest unknown.
+func (f *Facts) Lookup(set, element string) Fact {
+	if v, ok := f.attributes[set][element]; ok {
+		return Fact{State: Present, Value: v}
+	}
+	if _, ok := f.flags[set][element]; ok {
+		return Fact{State: Present}
+	}
+	if cause, ok := f.cause(set, element); ok {
+		return Fact{Cause: cause}
+	}
+	return Fact{State: Absent}
+}
+
+// Instances returns the instances of a set, such as the devices of
+// network.device. The state is Present when the list could be read, even if it
+// is empty, and Unknown otherwise. The caller must not change what is returned.
+func (f *Facts) Instances(set string) ([]map[string]string, Fact) {
+	if cause, unknown := f.unknownSets[set]; unknown {
+		return nil, Fact{Cause: cause}
+	}
+	list, ok := f.instances[set]
+	if !ok {
+		return nil, Fact{Cause: notCollected(set)}
+	}
+	return list, Fact{State: Present}
+}
+
+// HasInstances reports whether the set is known as a list of instances.
+func (f *Facts) HasInstances(set string) bool {
+	_, ok := f.instances[set]
+	return ok
+}
+
+// Features returns a copy of everything that is known and unknown, in the form
+// New takes.
+func (f *Facts) Features() Features { return f.features() }
+
+// Unknown returns the sets, and the elements as "set/element", that could not
+// be read, each with its cause.
+func (f *Facts) Unknown() map[string]string { return maps.Clone(f.unknown) }
+
+func (f *Facts) cause(set, element string) (string, bool) {
+	if c, ok := f.unknownElements[set][element]; ok {
+		return c, true
+	}
+	if c, ok := f.unknownSets[set]; ok {
+		return c, true
+	}
+	_, isFlags := f.flags[set]
+	_, isAttributes := f.attributes[set]
+	if isFlags || isAttributes {
+		return "", false
+	}
+	if f.HasInstances(set) {
+		return set + " is a list of instances and has no elements of its own", true
+	}
+	return notCollected(set), true
+}
+
+func notCollected(set string) string { return "no collector for " + set }

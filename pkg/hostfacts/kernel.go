@@ -1,0 +1,173 @@
+package hostfacts
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+)
+
+func kernelCollectors() []collector {
+	return []collector{
+		{sets: []string{"kernel.version"}, collect: collectKernelVersion},
+		{sets: []string{"kernel.selinux"}, collect: collectSELinux},
+		{sets: []string{"kernel.loadedmodule"}, collect: collectLoadedModules},
+		{sets: []string{"kernel.enabledmodule"}, collect: collectEnabledModules},
+		{sets: []string{"kernel.config"}, collect: collectKernelConfig},
+	}
+}
+
+// kernelRelease returns the running kernel's release, such as 6.8.0-45-generic.
+// It becomes part of paths, so it must be one plain name.
+func kernelRelease(root Root) (string, error) {
+	release, err := readTrimmed(root, "proc/sys/kernel/osrelease")
+	if err != nil {
+		return "", err
+	}
+	if release == "" || len(release) > 255 || strings.ContainsAny(release, "/\x00") || strings.HasPrefix(release, ".") {
+		return "", fmt.Errorf("the kernel release %.64q is not a name", release)
+	}
+	return release, nil
+}
+
+func collectKernelVersion(h host, out *Features) error {
+	release, err := kernelRelease(h.root)
+	if err != nil {
+		return err
+	}
+	out.Attributes["kernel.version"] = parseKernelVersion(release)
+	return nil
+}
+
+// parseKernelVersion splits a kernel release. The leading numbers count, also
+// where something is glued to them, as in 6.1.0+bpo or 5.10.y.
+func parseKernelVersion(release string) map[string]string {
+	version := map[string]string{"full": strings.Trim(labelRunes(release), "-_.")}
+	rest := release
+	for _, element := range []string{"major", "minor", "revision"} {
+		digits := leadingDigits(rest)
+		if digits == "" {
+			break
+		}
+		version[element] = digits
+		var ok bool
+		if rest, ok = strings.CutPrefix(rest[len(digits):], "."); !ok {
+			break
+		}
+	}
+	return version
+}
+
+// labelRunes replaces each character that a label value cannot hold, as NFD
+// does in kernel.version.
+func labelRunes(s string) string {
+	return strings.Map(func(r rune) rune {
+		if isLabelRune(r) {
+			return r
+		}
+		return '_'
+	}, s)
+}
+
+func leadingDigits(s string) string {
+	return s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
+}
+
+func collectSELinux(h host, out *Features) error {
+	if err := h.root.stat("sys/fs"); err != nil {
+		return err
+	}
+	enforce, err := readTrimmed(h.root, "sys/fs/selinux/enforce")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	enabled := strconv.FormatBool(enforce == "1")
+	out.Attributes["kernel.selinux"] = map[string]string{"enabled": enabled}
+	return nil
+}
+
+func collectLoadedModules(h host, out *Features) error {
+	modules, err := loadedModules(h.root)
+	if err != nil {
+		return err
+	}
+	out.Flags["kernel.loadedmodule"] = modules
+	return nil
+}
+
+// loadedModules returns nothing for a kernel that cannot load modules: then
+// proc is there and proc/modules is not.
+func loadedModules(root Root) ([]string, error) {
+	data, err := root.ReadFile("proc/modules")
+	if errors.Is(err, fs.ErrNotExist) && root.stat("proc/sys/kernel/osrelease") == nil {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseModules(data), nil
+}
+
+// parseModules returns the first word of each line of proc/modules.
+func parseModules(data []byte) []string {
+	var modules []string
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) > 0 {
+			modules = append(modules, fields[0])
+		}
+	}
+	return modules
+}
+
+// collectEnabledModules joins the loaded and the built-in modules. When the
+// list of built-in modules is missing, those loaded are known and all others
+// unknown.
+func collectEnabledModules(h host, out *Features) error {
+	modules, err := loadedModules(h.root)
+	if err != nil {
+		return err
+	}
+	builtin, err := builtinModules(h.root)
+	if err != nil {
+		out.Unknown["kernel.enabledmodule"] = causeOf(err)
+	}
+	out.Flags["kernel.enabledmodule"] = append(modules, builtin...)
+	return nil
+}
+
+func builtinModules(root Root) ([]string, error) {
+	release, err := kernelRelease(root)
+	if err != nil {
+		return nil, err
+	}
+	name := "lib/modules/" + release + "/modules.builtin"
+	data, err := root.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if usrData, usrErr := root.ReadFile("usr/" + name); usrErr == nil {
+			data, err = usrData, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parseBuiltinModules(data), nil
+}
+
+// parseBuiltinModules returns the module names of a modules.builtin file. A
+// file name may have dashes where the kernel says underscores; both are given.
+func parseBuiltinModules(data []byte) []string {
+	var modules []string
+	for line := range strings.Lines(string(data)) {
+		name, ok := strings.CutSuffix(path.Base(strings.TrimSpace(line)), ".ko")
+		if !ok || name == "" {
+			continue
+		}
+		modules = append(modules, name)
+		if kernelName := strings.ReplaceAll(name, "-", "_"); kernelName != name {
+			modules = append(modules, kernelName)
+		}
+	}
+	return modules
+}

@@ -1,0 +1,77 @@
+package hostfacts
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+)
+
+func systemCollectors() []collector {
+	return []collector{
+		{sets: []string{"system.osrelease"}, collect: collectOSRelease},
+		{sets: []string{"system.name"}, collect: collectNodeName},
+	}
+}
+
+func collectOSRelease(h host, out *Features) error {
+	data, err := h.root.ReadFile("etc/os-release")
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = h.root.ReadFile("usr/lib/os-release")
+	}
+	if err != nil {
+		return err
+	}
+	out.Attributes["system.osrelease"] = parseOSRelease(data)
+	return nil
+}
+
+// parseOSRelease returns the keys of an os-release file, and the numbers of
+// VERSION_ID as VERSION_ID.major and VERSION_ID.minor.
+func parseOSRelease(data []byte) map[string]string {
+	release := map[string]string{}
+	for line := range strings.Lines(string(data)) {
+		key, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		if !ok || !isOSReleaseKey(key) || value == "" {
+			continue
+		}
+		release[key] = unquoteShell(value)
+	}
+	rest := release["VERSION_ID"]
+	for _, element := range []string{"major", "minor"} {
+		digits := leadingDigits(rest)
+		if digits == "" || !endsOrDot(rest[len(digits):]) {
+			break
+		}
+		release["VERSION_ID."+element] = digits
+		rest = strings.TrimPrefix(rest[len(digits):], ".")
+	}
+	return release
+}
+
+func isOSReleaseKey(key string) bool {
+	return key != "" && strings.Trim(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == ""
+}
+
+func endsOrDot(s string) bool { return s == "" || s[0] == '.' }
+
+// unquoteShell takes off the quotes of a shell word; in double quotes a
+// backslash stands before a character meant literally.
+func unquoteShell(s string) string {
+	if len(s) < 2 || s[0] != s[len(s)-1] || !strings.ContainsRune(`"'`, rune(s[0])) {
+		return strings.Trim(s, `"'`)
+	}
+	inner := s[1 : len(s)-1]
+	if s[0] == '\'' {
+		return inner
+	}
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`, `\$`, `$`, "\\`", "`").Replace(inner)
+}
+
+func collectNodeName(h host, out *Features) error {
+	name, err := readTrimmed(h.root, "proc/sys/kernel/hostname")
+	if err != nil {
+		return err
+	}
+	out.Attributes["system.name"] = map[string]string{"nodename": name}
+	return nil
+}
