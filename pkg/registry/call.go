@@ -1,0 +1,237 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/containerd/errdefs"
+	digest "github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+)
+
+// attemptTime bounds one host's answer where the caller sets no deadline.
+const attemptTime = 30 * time.Second
+
+// kind is what an operation asks of a host, in the terms of hosts.toml.
+type kind int
+
+const (
+	resolving kind = iota // a name to a digest: only hosts that are trusted to
+	fetching              // by digest: any host, the content is verified
+	referring             // what belongs to an image: hosts trusted with referrers
+)
+
+// call is one operation of a Repository. It is oras-go's HTTP client: it takes
+// requests addressed to the registry of the reference, sends each to the hosts
+// that may answer it, in order, and returns the first good answer, read in full.
+type call struct {
+	repo    *Repository
+	op      string
+	kind    kind
+	object  string
+	want    ocispec.Descriptor // fetching: what must come; size -1 if unknown
+	subject digest.Digest      // referring: whose referrers
+	pages   *docker.RegistryHost
+}
+
+// Do implements remote.Client. Where no host has a good answer, the last one's
+// counts: by the rules of hosts.toml that is the registry itself. A mirror that
+// does not have something proves nothing, and one that is down does not either.
+func (c *call) Do(req *http.Request) (*http.Response, error) {
+	hosts := c.hostsFor(req)
+	if len(hosts) == 0 {
+		if c.asksAPI(req) {
+			return nil, errdef.ErrUnsupported // another call learned so a moment ago
+		}
+		return nil, c.failed("", errors.New("hosts.toml names no host for this"))
+	}
+	var failure *Error
+	for i, host := range hosts {
+		resp, err := c.attempt(req, host, i < len(hosts)-1)
+		if err == nil {
+			return resp, nil
+		}
+		failure = err
+		if req.Context().Err() != nil {
+			break
+		}
+		c.repo.owner.log.Debug("registry host passed over", "host", host.Host, "error", err)
+	}
+	if c.kind == referring && errors.Is(failure, errNoAPI) {
+		return nil, errdef.ErrUnsupported // oras-go goes on to the tag schema
+	}
+	if c.kind == referring && errors.Is(failure, ErrNotFound) {
+		return nil, errdef.ErrNotFound // no referrers tag, so no referrers
+	}
+	return nil, failure
+}
+
+// hostsFor picks the hosts that may answer a request, as containerd would: it
+// wants both pull and resolve for a tag, and asks for a referrers tag at the
+// hosts with referrers, or if none has, at those that may resolve tags.
+func (c *call) hostsFor(req *http.Request) []docker.RegistryHost {
+	switch {
+	case c.kind == fetching:
+		return c.able(docker.HostCapabilityPull)
+	case c.asksAPI(req):
+		return c.apiHosts()
+	case c.kind == referring:
+		if hosts := c.able(docker.HostCapabilityReferrers); len(hosts) > 0 {
+			return hosts
+		}
+	}
+	return c.able(docker.HostCapabilityPull | docker.HostCapabilityResolve)
+}
+
+// apiHosts are the hosts to ask for the referrers API: those that may and are
+// not known to lack it, and for a second page only the one that gave the first.
+func (c *call) apiHosts() []docker.RegistryHost {
+	if c.pages != nil {
+		return []docker.RegistryHost{*c.pages}
+	}
+	var hosts []docker.RegistryHost
+	for _, host := range c.able(docker.HostCapabilityReferrers) {
+		if !c.repo.owner.memory.isLacking(memoryKey(host, c.repo.path)) {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
+func (c *call) able(caps docker.HostCapabilities) []docker.RegistryHost {
+	var hosts []docker.RegistryHost
+	for _, host := range c.repo.hosts {
+		if host.Capabilities.Has(caps) {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
+// attempt asks one host.
+func (c *call) attempt(req *http.Request, host docker.RegistryHost, more bool) (*http.Response, *Error) {
+	ctx, cancel := attemptContext(req.Context(), more)
+	defer cancel()
+	resp, err := c.send(ctx, req, host, req.Method)
+	if err == nil && req.Method == http.MethodHead && c.needsGet(resp) {
+		resp.Body.Close()
+		resp, err = c.send(ctx, req, host, http.MethodGet)
+	}
+	if err != nil {
+		return nil, c.failed(host.Host, err)
+	}
+	defer resp.Body.Close()
+	if err := c.check(req, resp, host); err != nil {
+		drain(resp)
+		return nil, err
+	}
+	if err := c.take(req, resp, host); err != nil {
+		return nil, c.failed(host.Host, err)
+	}
+	return resp, nil
+}
+
+// attemptContext keeps half of the caller's time for the hosts after this one:
+// a mirror that swallows packets must not use up what the registry needs.
+func attemptContext(ctx context.Context, more bool) (context.Context, context.CancelFunc) {
+	limit := attemptTime
+	if deadline, ok := ctx.Deadline(); ok && more {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// needsGet tells whether a HEAD left out what oras-go and containerd require.
+func (c *call) needsGet(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusMethodNotAllowed:
+		return true
+	case http.StatusOK:
+		unnamed := c.want.Digest == "" && resp.Header.Get("Docker-Content-Digest") == ""
+		return unnamed || resp.ContentLength < 0
+	}
+	return false
+}
+
+// send sends a request, and once more after a challenge.
+func (c *call) send(ctx context.Context, req *http.Request, host docker.RegistryHost, method string) (*http.Response, error) {
+	client := *host.Client
+	client.CheckRedirect = followContent
+	for first := true; ; first = false {
+		out, err := c.address(ctx, req, host, method)
+		if err != nil {
+			return nil, err
+		}
+		if err := host.Authorizer.Authorize(ctx, out); err != nil {
+			return nil, err
+		}
+		resp, err := client.Do(out)
+		// A challenge from the far end of a redirect is not answered: the pull's
+		// credentials are for the hosts of its registry.
+		if err != nil || !first || resp.StatusCode != http.StatusUnauthorized || !sameHost(resp.Request, out) {
+			return resp, err
+		}
+		err = host.Authorizer.AddResponses(ctx, []*http.Response{resp})
+		if errdefs.IsNotImplemented(err) {
+			return resp, nil // no challenge that anyone could meet: a plain 401
+		}
+		drain(resp)
+		resp.Body.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// address turns a request to the registry of the reference into one to a host.
+func (c *call) address(ctx context.Context, req *http.Request, host docker.RegistryHost, method string) (*http.Request, error) {
+	u := *req.URL
+	u.Scheme, u.Host = host.Scheme, host.Host
+	u.Path, u.RawPath = path.Join("/", host.Path, strings.TrimPrefix(req.URL.Path, "/v2")), ""
+	if c.isMirror(host) {
+		query := u.Query()
+		query.Set("ns", c.repo.registry)
+		u.RawQuery = query.Encode()
+	}
+	out, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	out.Header = req.Header.Clone()
+	for key, values := range host.Header {
+		out.Header[key] = append(out.Header[key], values...)
+	}
+	if out.Header.Get("User-Agent") == "" {
+		out.Header.Set("User-Agent", c.repo.owner.userAgent)
+	}
+	if c.asksAPI(req) {
+		out.Header.Set("Accept", ocispec.MediaTypeImageIndex)
+	}
+	return out, nil
+}
+
+func (c *call) isMirror(host docker.RegistryHost) bool {
+	registry := c.repo.registry
+	return registry != host.Host && (registry != "docker.io" || host.Host != "registry-1.docker.io")
+}
+
+// isReferrersPath tells a request to the referrers API by its last two elements:
+// ".../referrers/<digest>".
+func isReferrersPath(p string) bool {
+	return path.Base(path.Dir(p)) == "referrers" && strings.Contains(path.Base(p), ":")
+}
+
+// drain reads a short body, so that the connection can be used again. One that
+// is long or of unknown length may trickle: it is not worth the time.
+func drain(resp *http.Response) {
+	if resp.ContentLength <= maxErrorBody {
+		_, _ = io.CopyN(io.Discard, resp.Body, resp.ContentLength)
+	}
+}

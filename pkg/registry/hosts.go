@@ -1,0 +1,98 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	"github.com/containerd/containerd/v2/core/remotes/docker/config"
+	"github.com/containerd/errdefs"
+	"github.com/containerd/log"
+	"github.com/sirupsen/logrus"
+	slogrus "github.com/sirupsen/logrus/hooks/slog"
+)
+
+const maxHostsFile = 1 << 20
+
+// hosts reads what hosts.toml says of a registry. It is read again for each
+// pull, as containerd does, so that a change counts at once.
+//
+// ConfigureHosts makes new authorizers on every call, and tokens are kept in
+// authorizers only: so two results never share a token.
+func (r *Registry) hosts(registry string, auth *Auth) ([]docker.RegistryHost, error) {
+	bases := map[*http.Client]*http.Transport{}
+	options := config.HostOptions{
+		Credentials:    auth.forHost,
+		AuthorizerOpts: []docker.AuthorizerOpt{docker.WithAuthHeader(http.Header{"User-Agent": {r.userAgent}})},
+		UpdateClient: func(client *http.Client) error {
+			base, ok := client.Transport.(*http.Transport)
+			if !ok {
+				return fmt.Errorf("bound transport: unexpected type %T", client.Transport)
+			}
+			tune(base)
+			bases[client] = base
+			client.CheckRedirect = followSame // registry requests bring their own rule
+			return nil
+		},
+	}
+	if len(r.hostDirs) > 0 {
+		options.HostDir = r.hostDir
+	}
+	hosts, err := config.ConfigureHosts(r.quiet(context.Background()), options)(registry)
+	if err != nil {
+		return nil, fmt.Errorf("read registry hosts of %s: %w", registry, err)
+	}
+	r.transports.share(registry, hosts, bases)
+	return hosts, nil
+}
+
+// hostDir finds the folder of a registry host: the first root that has one wins.
+func (r *Registry) hostDir(host string) (string, error) {
+	for _, root := range r.hostDirs {
+		dir, err := config.HostDirFromRoot(root)(host)
+		if errdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		return dir, checkHostsFile(filepath.Join(dir, "hosts.toml"))
+	}
+	return "", errdefs.ErrNotFound
+}
+
+// checkHostsFile refuses what would be unwise to read whole.
+func checkHostsFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", path)
+	case info.Size() > maxHostsFile:
+		return fmt.Errorf("%s has %d bytes: %w", path, info.Size(), ErrTooLarge)
+	}
+	return nil
+}
+
+// newQuietLogger carries containerd's warnings to log. Below that level its
+// packages write headers and bodies of requests.
+func newQuietLogger(logger *slog.Logger) *log.Entry {
+	l := logrus.New()
+	l.SetOutput(io.Discard)
+	l.SetLevel(logrus.WarnLevel)
+	l.AddHook(slogrus.NewHook(logger, nil))
+	return logrus.NewEntry(l)
+}
+
+func (r *Registry) quiet(ctx context.Context) context.Context {
+	return log.WithLogger(ctx, r.logger)
+}

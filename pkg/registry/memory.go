@@ -1,0 +1,54 @@
+package registry
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+)
+
+const (
+	memoryTime = time.Hour
+	maxMemory  = 1024
+)
+
+// memory knows which hosts were found to have no referrers API, so that not
+// every pull asks again. It forgets after an hour: registries get upgraded.
+type memory struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	lacks map[string]time.Time // until when
+}
+
+func newMemory(now func() time.Time) *memory {
+	return &memory{now: now, lacks: map[string]time.Time{}}
+}
+
+// memoryKey names what shares one answer: a host and the first element of the
+// repository's path. Harbor, Artifactory and others keep projects of different
+// kinds on one host, and a proxy project without the API must not hide the
+// artifacts of its neighbours.
+func memoryKey(host docker.RegistryHost, path string) string {
+	project, _, nested := strings.Cut(path, "/")
+	if !nested {
+		project = ""
+	}
+	return host.Scheme + "://" + host.Host + host.Path + " " + project
+}
+
+func (m *memory) isLacking(key string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.now().Before(m.lacks[key])
+}
+
+func (m *memory) setLacking(key string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.lacks) >= maxMemory {
+		clear(m.lacks) // costs one extra request per host, and stays small
+	}
+	m.lacks[key] = m.now().Add(memoryTime)
+}

@@ -1,0 +1,76 @@
+package registry
+
+import (
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/log"
+	"github.com/distribution/reference"
+)
+
+// Options say how to reach registries.
+type Options struct {
+	// HostsPath is the folder with a folder per registry that holds hosts.toml,
+	// or a list of such folders, in the form of filepath.SplitList. Empty or
+	// missing means that every registry is asked directly.
+	HostsPath string
+	// UserAgent is sent with each request. Empty means "imagefit".
+	UserAgent string
+	// Log gets warnings about hosts.toml and notes about hosts passed over.
+	Log *slog.Logger
+}
+
+// Registry reaches every registry this node knows. It is safe for use by many
+// goroutines and meant to live as long as the process.
+type Registry struct {
+	hostDirs   []string
+	userAgent  string
+	log        *slog.Logger
+	logger     *log.Entry
+	transports *transports
+	memory     *memory
+}
+
+// New returns a Registry. Nothing is read or connected before the first pull.
+func New(o Options) *Registry {
+	return newRegistry(o, time.Now)
+}
+
+func newRegistry(o Options, now func() time.Time) *Registry {
+	if o.UserAgent == "" {
+		o.UserAgent = "imagefit"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Registry{
+		hostDirs:   filepath.SplitList(o.HostsPath),
+		userAgent:  o.UserAgent,
+		log:        o.Log,
+		logger:     newQuietLogger(o.Log),
+		transports: newTransports(now),
+		memory:     newMemory(now),
+	}
+}
+
+// Close ends idle connections. The Registry can still be used afterwards.
+func (r *Registry) Close() {
+	r.transports.close()
+}
+
+// Repository prepares one pull of ref, which must be normalised. Only its
+// registry and path count here. auth may be nil.
+func (r *Registry) Repository(ref reference.Named, auth *Auth) (*Repository, error) {
+	registry := reference.Domain(ref)
+	hosts, err := r.hosts(registry, auth)
+	if err != nil {
+		return nil, err
+	}
+	return &Repository{
+		registry: registry,
+		path:     reference.Path(ref),
+		hosts:    hosts,
+		owner:    r,
+	}, nil
+}

@@ -1,0 +1,176 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/containerd/containerd/v2/core/remotes/docker"
+	digest "github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+	oras "oras.land/oras-go/v2/registry"
+	"oras.land/oras-go/v2/registry/remote"
+)
+
+const (
+	maxPages     = 10
+	maxReferrers = 1000
+)
+
+// Repository is one repository as seen by one pull, with that pull's
+// credentials and tokens. It is safe for use by many goroutines.
+type Repository struct {
+	registry string // as in the reference, like docker.io
+	path     string
+	hosts    []docker.RegistryHost
+	owner    *Registry
+}
+
+// Resolve asks what a tag points to, or whether a digest is there. It costs one
+// HEAD request, and a GET where the registry leaves out digest or size.
+func (p *Repository) Resolve(ctx context.Context, ref string) (ocispec.Descriptor, error) {
+	c := p.newCall("resolve", resolving, ref)
+	if d, err := digest.Parse(ref); err == nil {
+		c.kind, c.want = fetching, ocispec.Descriptor{Digest: d, Size: -1}
+	}
+	desc, err := c.remote().Resolve(p.context(ctx), ref)
+	return desc, c.reading(err)
+}
+
+// Manifest fetches a manifest or an index of at most 4 MiB and verifies it.
+func (p *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	return p.fetch(ctx, "fetch manifest", desc, func(ctx context.Context, repo *remote.Repository) (io.ReadCloser, error) {
+		// By reference, because a fetch by descriptor fails where the registry's
+		// Content-Type differs from the media type; the digest is what counts.
+		_, body, err := repo.FetchReference(ctx, desc.Digest.String())
+		return body, err
+	})
+}
+
+// Blob fetches a blob of at most 4 MiB and verifies it. A larger one is
+// ErrTooLarge without a request.
+func (p *Repository) Blob(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	return p.fetch(ctx, "fetch blob", desc, func(ctx context.Context, repo *remote.Repository) (io.ReadCloser, error) {
+		return repo.Blobs().Fetch(ctx, desc)
+	})
+}
+
+type opener func(context.Context, *remote.Repository) (io.ReadCloser, error)
+
+func (p *Repository) fetch(ctx context.Context, op string, desc ocispec.Descriptor, open opener) ([]byte, error) {
+	c := p.newCall(op, fetching, desc.Digest.String())
+	c.want = desc
+	if err := checkDescriptor(desc); err != nil {
+		return nil, c.failed("", err)
+	}
+	body, err := open(p.context(ctx), c.remote())
+	if err != nil {
+		return nil, c.reading(err)
+	}
+	defer body.Close()
+	data, err := content.ReadAll(body, desc)
+	return data, c.reading(err)
+}
+
+// checkDescriptor looks at a descriptor before anything is asked for: it comes
+// from a registry as well.
+func checkDescriptor(desc ocispec.Descriptor) error {
+	if err := desc.Digest.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if desc.Size < 0 {
+		return fmt.Errorf("%w: descriptor has size %d", ErrCorrupt, desc.Size)
+	}
+	if desc.Size > maxBytes {
+		return fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, desc.Size, maxBytes)
+	}
+	return nil
+}
+
+// Referrers lists what refers to a manifest: by the referrers API, else by the
+// referrers tag schema. Nothing there is an empty list and no error. More than
+// 1000 descriptors or 10 pages are ErrTooLarge: a decision from a part of the
+// list could be a wrong one. A referrers tag that holds the subject itself
+// (GitLab) means nothing; one that holds anything else but an image index is
+// ErrCorrupt.
+//
+// The registry is not asked to filter by artifact type, and nothing is filtered
+// here: some registries report a wrong artifactType or none, and would filter by
+// it. The caller looks into the artifacts' own manifests.
+func (p *Repository) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	c := p.newCall("list referrers", referring, subject.Digest.String())
+	c.subject = subject.Digest
+	if err := subject.Digest.Validate(); err != nil {
+		return nil, c.failed("", fmt.Errorf("%w: %w", ErrCorrupt, err))
+	}
+	repo := c.remote()
+	if len(c.apiHosts()) == 0 {
+		if err := repo.SetReferrersCapability(false); err != nil {
+			return nil, c.failed("", err)
+		}
+	}
+	var found []ocispec.Descriptor
+	err := repo.Referrers(p.context(ctx), subject, "", func(page []ocispec.Descriptor) error {
+		if found = append(found, page...); len(found) > maxReferrers {
+			return fmt.Errorf("%w: more than %d referrers", ErrTooLarge, maxReferrers)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, c.reading(err)
+	}
+	return found, nil
+}
+
+// context gives containerd's authorizer the scope to ask a token for.
+func (p *Repository) context(ctx context.Context) context.Context {
+	return docker.ContextWithAppendPullRepositoryScope(p.owner.quiet(ctx), p.path)
+}
+
+func (p *Repository) newCall(op string, kind kind, object string) *call {
+	return &call{repo: p, op: op, kind: kind, object: object}
+}
+
+// remote is oras-go's view of the repository, over this call as its client. It
+// is made anew for each call, because it keeps a state of its own about the
+// referrers API.
+func (c *call) remote() *remote.Repository {
+	return &remote.Repository{
+		Client:    c,
+		Reference: oras.Reference{Registry: c.repo.registry, Repository: c.repo.path},
+		ManifestMediaTypes: []string{
+			"application/vnd.docker.distribution.manifest.v2+json",
+			"application/vnd.docker.distribution.manifest.list.v2+json",
+			ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, "*/*",
+		},
+		ReferrerListMaxPages: maxPages,
+		MaxMetadataBytes:     maxBytes,
+	}
+}
+
+// failed makes the error of a host that gave no usable answer.
+func (c *call) failed(host string, err error) *Error {
+	return &Error{Op: c.op, Object: c.name(), Host: host, Kind: kindOfCause(err), Cause: err}
+}
+
+// reading makes the error of an operation: one of ours as it is, else what
+// oras-go could not read in an answer.
+func (c *call) reading(err error) error {
+	if err == nil {
+		return nil
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Op: c.op, Object: c.name(), Kind: kindOfReading(err), Cause: err}
+}
+
+func (c *call) name() string {
+	sep := ":"
+	if _, err := digest.Parse(c.object); err == nil {
+		sep = "@"
+	}
+	return c.repo.registry + "/" + c.repo.path + sep + c.object
+}
