@@ -1,0 +1,124 @@
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/imagefit/imagefit/integration/stack"
+)
+
+func (f *fit) startPlugin(t *testing.T) {
+	t.Helper()
+	if err := f.StartPlugin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unfit pulls an image in audit mode that needs what the node lacks, as if the
+// node had changed since.
+func (f *fit) unfit(t *testing.T) (ref, id string) {
+	t.Helper()
+	repo, _, manifests := f.push(t, "app", variants("amd64")...)
+	needs(t, repo, manifests[0], `"cpu-cpuid.AMXINT8": true, "kernel-version.major": 5`)
+	return repo.Ref("1"), f.pull(t, repo.Ref("1"))
+}
+
+const audit = `mode = "audit"`
+
+func TestPluginRefuses(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{Policy: audit})
+	ref, id := f.unfit(t)
+	if err := f.containerd.Configure(f.Imagefit, stack.Settings{Facts: "root = \"" + host(t, flagsV3) + "\""}); err != nil {
+		t.Fatal(err)
+	}
+	f.startPlugin(t)
+	sentence := "imagefit: " + ref + " does not fit this node: linux/amd64 needs cpu.cpuid AMXINT8 (absent)"
+
+	_, err := run(t.Context(), f.cri, ref, stack.PodOptions{ImageRef: id})
+	if err == nil || !strings.Contains(err.Error(), sentence) {
+		t.Errorf("create: %v\nwant %s", err, sentence)
+	}
+	t.Run("exempt", func(t *testing.T) {
+		for name, opts := range map[string]stack.PodOptions{
+			"kube-system": {Namespace: "kube-system", ImageRef: id},
+			"static pod":  {Annotations: map[string]string{"kubernetes.io/config.source": "file"}, ImageRef: id},
+		} {
+			if _, err := run(t.Context(), f.cri, ref, opts); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+	t.Run("others run", func(t *testing.T) {
+		repo, _, _ := f.push(t, "other", variants("amd64")...)
+		f.wantRuns(t, repo.Ref("1"), f.pull(t, repo.Ref("1")), "amd64")
+	})
+	t.Run("unknown to us", func(t *testing.T) {
+		single := variants("amd64")[0]
+		single.Variant = "unseen"
+		repo := f.registry.Repo("unseen")
+		if _, err := repo.PushImage(t.Context(), "1", single); err != nil {
+			t.Fatal(err)
+		}
+		id, err := f.containerd.CRI.Pull(t.Context(), repo.Ref("1"), stack.PullOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.wantRuns(t, repo.Ref("1"), id, "unseen")
+	})
+	t.Run("damaged record", func(t *testing.T) {
+		record := filepath.Join(f.StateDir, "images", digest.Digest(id).Encoded()+".json")
+		if err := os.WriteFile(record, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f.wantRuns(t, ref, id, "amd64")
+	})
+}
+
+func TestPluginAudits(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{Policy: audit})
+	ref, id := f.unfit(t)
+	f.startPlugin(t)
+	f.wantRuns(t, ref, id, "amd64")
+	if log := f.Plugin.Tail(30); strings.Count(log, "container would be refused") != 1 {
+		t.Errorf("the log does not say once what would have been refused:\n%s", log)
+	}
+}
+
+// The requirements are held against the facts of the moment: a CPU flag that
+// went away counts at the next container, without a new pull.
+func TestPluginSeesFactsChange(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{})
+	repo, _, manifests := f.push(t, "app", variants("amd64")...)
+	needs(t, repo, manifests[0], `"cpu-cpuid.AVX2": true`)
+	id := f.pull(t, repo.Ref("1"))
+	tree := host(t, flagsV3)
+	if err := f.containerd.Configure(f.Imagefit, stack.Settings{Facts: "refresh = \"50ms\"\nroot = \"" + tree + "\""}); err != nil {
+		t.Fatal(err)
+	}
+	f.startPlugin(t)
+	f.wantRuns(t, repo.Ref("1"), id, "amd64")
+	info, err := os.ReadFile(filepath.Join(tree, "proc/cpuinfo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.ReplaceAll(string(info), " avx2", "")
+	if err := os.WriteFile(filepath.Join(tree, "proc/cpuinfo"), []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		_, err := run(t.Context(), f.cri, repo.Ref("1"), stack.PodOptions{ImageRef: id})
+		if err != nil && strings.Contains(err.Error(), "needs cpu.cpuid AVX2 (absent)") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still created: %v", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}

@@ -1,0 +1,214 @@
+package integration
+
+import (
+	"bytes"
+	"strings"
+	"sync"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/integration/stack"
+)
+
+// Every spelling of a reference must resolve to what was pulled the moment
+// PullImage returns, with the user of the image: where it does not, the kubelet
+// runs the container as root. It must still do so without the proxy.
+func TestEverySpellingResolves(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{})
+	repo, index, manifests := f.push(t, "app", variants("amd64", "amd64/v3")...)
+	byTag, byIndex, byManifest := repo.Ref("1"), repo.DigestRef(index), repo.DigestRef(manifests[1])
+	both := byTag + "@" + index.Digest.String()
+
+	tests := []struct {
+		name, ref string
+		resolves  []string
+	}{
+		{"by tag", byTag, []string{byTag, byManifest}},
+		{"by index digest", byIndex, []string{byIndex, byManifest}},
+		{"by tag and index digest", both, []string{both, byIndex, byManifest}},
+		{"by manifest digest", byManifest, []string{byManifest}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			id := f.pull(t, tt.ref)
+			wantID(t, f.cri, id, append(tt.resolves, id)...)
+			f.wantRuns(t, tt.ref, id, "amd64/v3")
+			if err := f.Proxy.Stop(drainTime); err != nil {
+				t.Fatal(err)
+			}
+			wantID(t, f.containerd.CRI, id, append(tt.resolves, id)...)
+			if err := f.containerd.Restart(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			wantID(t, f.containerd.CRI, id, append(tt.resolves, id)...)
+			if err := f.StartProxy(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.cri.CleanupPods(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.cri.Remove(t.Context(), tt.ref); err != nil {
+				t.Fatal(err)
+			}
+			if left := f.records(t); len(left) != 0 {
+				t.Errorf("after removal %s is left", names(left))
+			}
+		})
+	}
+}
+
+func TestRemoveLeavesNothing(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{})
+	repo, _, _ := f.push(t, "app", variants("amd64", "amd64/v3")...)
+	for _, by := range []string{"tag", "id"} {
+		t.Run(by, func(t *testing.T) {
+			id := f.pull(t, repo.Ref("1"))
+			name := map[string]string{"tag": repo.Ref("1"), "id": id}[by]
+			if err := f.cri.Remove(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+			if left := f.records(t); len(left) != 0 {
+				t.Errorf("%s is left", names(left))
+			}
+			again := f.pull(t, repo.Ref("1"))
+			wantID(t, f.cri, id, repo.Ref("1"))
+			f.wantRuns(t, repo.Ref("1"), again, "amd64/v3")
+			if err := f.cri.CleanupPods(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestTwoPullsAtOnce(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{})
+	repo, _, _ := f.push(t, "app", variants("amd64", "amd64/v3")...)
+	ids := make([]string, 8)
+	var group sync.WaitGroup
+	for i := range ids {
+		group.Go(func() {
+			id, err := f.cri.Pull(t.Context(), repo.Ref("1"), stack.PullOptions{})
+			if err != nil {
+				t.Errorf("pull %d: %v", i, err)
+			}
+			image, err := f.cri.Status(t.Context(), repo.Ref("1"))
+			if err != nil || image.GetId() != id {
+				t.Errorf("pull %d returned %s, the status says %s, %v", i, id, image.GetId(), err)
+			}
+			ids[i] = id
+		})
+	}
+	group.Wait()
+	f.wantRuns(t, repo.Ref("1"), ids[0], "amd64/v3")
+}
+
+func TestTagMovesToAnotherIndex(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{})
+	repo, _, _ := f.push(t, "app", variants("amd64", "amd64/v3")...)
+	first := f.pull(t, repo.Ref("1"))
+
+	newer := variants("amd64", "amd64/v3")
+	newer[1].Variant = "amd64/v3-newer"
+	_, index, err := repo.PushIndex(t.Context(), "1", newer...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := f.pull(t, repo.Ref("1"))
+	if second == first {
+		t.Fatal("the second pull did not see that the tag moved")
+	}
+	wantID(t, f.cri, second, repo.Ref("1"), repo.DigestRef(index[1]))
+	f.wantRuns(t, repo.Ref("1"), second, "amd64/v3-newer")
+
+	// Behind our back, as crictl or kubeadm would: the runtime's own choice.
+	plain, err := f.containerd.CRI.Pull(t.Context(), repo.Ref("1"), stack.PullOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantID(t, f.cri, plain, repo.Ref("1"))
+	if again := f.pull(t, repo.Ref("1")); again != second {
+		t.Errorf("a pull through the proxy gives %s again, want %s", again, second)
+	}
+	wantID(t, f.cri, second, repo.Ref("1"))
+}
+
+// What needs no choice reaches the runtime byte for byte, fields that nobody
+// knows included.
+func TestBytesForwardedUnchanged(t *testing.T) {
+	containerd, registry := startContainerd(t, stack.Options{}), startRegistry(t)
+	recorder := startRecorder(t, containerd)
+	f := startFitWith(t, containerd, registry, flagsV2, stack.Settings{Runtime: recorder.socket})
+	repo, index, manifests := f.push(t, "app", variants("amd64", "amd64/v3")...)
+	single, err := repo.PushImage(t.Context(), "single", variants("amd64")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, ref := range map[string]string{
+		"the choice is the runtime's": repo.Ref("1"),
+		"by index digest":             repo.DigestRef(index),
+		"by manifest digest":          repo.DigestRef(manifests[1]),
+		"a single manifest":           repo.Ref("single"),
+		"its digest":                  repo.DigestRef(single),
+	} {
+		t.Run(name, func(t *testing.T) {
+			request := oddRequest(t, ref)
+			id := pullRaw(t, f.cri, request)
+			got := recorder.pulls()
+			if len(got) != 1 || !bytes.Equal(got[0], request) {
+				t.Errorf("the runtime got %d pulls, %q\nwant %q", len(got), got, request)
+			}
+			wantID(t, f.cri, id, ref)
+		})
+	}
+}
+
+func TestRewrittenPullKeepsTheRest(t *testing.T) {
+	containerd, registry := startContainerd(t, stack.Options{}), startRegistry(t)
+	recorder := startRecorder(t, containerd)
+	f := startFitWith(t, containerd, registry, flagsV3, stack.Settings{Runtime: recorder.socket})
+	repo, _, manifests := f.push(t, "app", variants("amd64", "amd64/v3")...)
+	var want, got runtimeapi.PullImageRequest
+	request := oddRequest(t, repo.Ref("1"))
+	pullRaw(t, f.cri, request)
+	pulls := recorder.pulls()
+	if len(pulls) != 1 {
+		t.Fatalf("the runtime got %d pulls, want 1", len(pulls))
+	}
+	if err := proto.Unmarshal(request, &want); err != nil {
+		t.Fatal(err)
+	}
+	if err := proto.Unmarshal(pulls[0], &got); err != nil {
+		t.Fatal(err)
+	}
+	want.Image.Image = repo.DigestRef(manifests[1])
+	if !proto.Equal(&want, &got) {
+		t.Errorf("the runtime got\n%v\nwant\n%v", &got, &want)
+	}
+}
+
+// oddRequest is a pull whose bytes no encoder of ours would write: an unknown
+// field first, fields out of order.
+func oddRequest(t *testing.T, ref string) []byte {
+	t.Helper()
+	usual, err := proto.Marshal(&runtimeapi.PullImageRequest{
+		SandboxConfig: &runtimeapi.PodSandboxConfig{
+			Metadata:    &runtimeapi.PodSandboxMetadata{Name: "pod", Namespace: "default", Uid: "1"},
+			Annotations: map[string]string{"b": "2", "a": "1"},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := proto.Marshal(&runtimeapi.PullImageRequest{Image: &runtimeapi.ImageSpec{
+		Image: ref, UserSpecifiedImage: ref, Annotations: map[string]string{"pod": strings.Repeat("x", 2000)},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd := protowire.AppendTag(nil, 1999, protowire.BytesType)
+	odd = protowire.AppendString(odd, "a field from the future")
+	return append(append(odd, usual...), image...)
+}

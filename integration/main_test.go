@@ -1,0 +1,82 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/imagefit/imagefit/integration/stack"
+)
+
+// requireEnv makes a missing stack a failure, for machines that must have one.
+const requireEnv = "IMAGEFIT_REQUIRE_STACK"
+
+func TestMain(m *testing.M) {
+	if err := stack.Usable(); err != nil {
+		fmt.Fprintf(os.Stderr, "\n*** LEFT OUT: every test on real containerd, because the stack %v. ***\n\n", err)
+	} else if err := findPeers(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// findPeers builds the peers once, before any test's clock runs.
+func findPeers() error {
+	dir, err := stack.Peers(context.Background())
+	if err != nil {
+		return err
+	}
+	return os.Setenv("IMAGEFIT_PEERS", dir)
+}
+
+// requireStack skips a test where no containerd can run.
+func requireStack(t *testing.T) {
+	t.Helper()
+	err := stack.Usable()
+	switch {
+	case err == nil:
+	case os.Getenv(requireEnv) == "1":
+		t.Fatalf("%s=1, but the stack %v", requireEnv, err)
+	default:
+		t.Skipf("the stack %v", err)
+	}
+}
+
+// startContainerd starts a containerd that ends with the test, cleanly or the
+// test fails.
+func startContainerd(t *testing.T, opts stack.Options) *stack.Containerd {
+	t.Helper()
+	requireStack(t)
+	containerd, err := stack.StartContainerd(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("containerd's log ends with\n%s", containerd.Process.Tail(25))
+		}
+		if err := containerd.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return containerd
+}
+
+// startRegistry starts a registry that ends with the test.
+func startRegistry(t *testing.T) *stack.Registry {
+	t.Helper()
+	registry, err := stack.NewRegistry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := registry.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return registry
+}

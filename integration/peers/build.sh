@@ -1,0 +1,164 @@
+#!/usr/bin/env bash
+# Builds the real programs that the integration tests and the demo run:
+# containerd with its shim and ctr, runc, a registry, and the small program
+# that test images hold. Each part is built once and kept.
+set -euo pipefail
+
+usage() {
+  cat <<'TXT'
+usage: build.sh [--help] [PART...]
+
+Builds the peers of the integration tests, each once, from the versions pinned
+in the go.mod beside this script:
+
+  containerd   containerd, containerd-shim-runc-v2, ctr
+  runc         runc, with seccomp (needs gcc, pkg-config and libseccomp-dev;
+               installed by apt-get where they are missing and we are root)
+  registry     CNCF distribution, a registry without the referrers API
+  workload     the small static program inside every test image
+
+With no PART, all of them. The last line on stdout is a folder that holds every
+program asked for; everything else goes to stderr. A part is rebuilt when its
+go.mod, go.sum, the Go version or the build flags change.
+
+environment:
+  IMAGEFIT_CACHE   where to keep what was built
+                   (default: $XDG_CACHE_HOME/imagefit, else ~/.cache/imagefit)
+TXT
+}
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=${IMAGEFIT_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/imagefit}/peers
+
+say() { printf 'peers: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# What each part is built from: folder, packages, environment and flags.
+folder_of() { case $1 in workload) echo "$here/../workload" ;; *) echo "$here/$1" ;; esac; }
+
+packages_of() {
+  local c=github.com/containerd/containerd/v2/cmd
+  case $1 in
+    containerd) echo "$c/containerd $c/containerd-shim-runc-v2 $c/ctr" ;;
+    runc) echo github.com/opencontainers/runc ;;
+    registry) echo github.com/distribution/distribution/v3/cmd/registry ;;
+    workload) echo . ;;
+  esac
+}
+
+flags_of() { case $1 in runc) echo "-tags=seccomp" ;; esac; }
+cgo_of() { case $1 in runc) echo 1 ;; *) echo 0 ;; esac; }
+
+version_of() {
+  local module
+  case $1 in
+    containerd) module=github.com/containerd/containerd/v2 ;;
+    runc) module=github.com/opencontainers/runc ;;
+    registry) module=github.com/distribution/distribution/v3 ;;
+    workload) echo local; return ;;
+  esac
+  awk -v m="$module" '$1 == m {print $2; exit}' "$here/$1/go.mod"
+}
+
+hash_of() {
+  local dir sources
+  dir=$(folder_of "$1")
+  case $1 in workload) sources=("$dir/main.go") ;; *) sources=("$dir/go.mod" "$dir/go.sum") ;; esac
+  {
+    cat "${sources[@]}"
+    echo "$toolchain"
+    echo "$(packages_of "$1") $(flags_of "$1") $(cgo_of "$1")"
+  } | sha256sum | cut -c1-12
+}
+
+# runc is linked against libseccomp; a cache that came from another machine
+# may be here without the library.
+need_seccomp() {
+  command -v gcc >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists libseccomp && return
+  command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] ||
+    die "runc needs gcc, pkg-config and the libseccomp headers: install them (Debian: apt-get install gcc libc6-dev pkg-config libseccomp-dev)"
+  say "installing gcc, pkg-config and libseccomp-dev"
+  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+    gcc libc6-dev pkg-config libseccomp-dev; } >&2 || die "apt-get could not install them; see above"
+}
+
+# A compile says nothing for minutes, so a line now and then shows that it still
+# runs. In the background go would not hear Ctrl-C: the trap ends it.
+compile() {
+  local part=$1 out=$2 start=$SECONDS said=$SECONDS pid
+  # shellcheck disable=SC2046 # packages and flags are lists of words
+  (cd "$(folder_of "$part")" && GOFLAGS='' GOWORK=off CGO_ENABLED=$(cgo_of "$part") \
+    exec go build -trimpath -buildvcs=false -ldflags='-s -w' $(flags_of "$part") -o "$out/" $(packages_of "$part")) >&2 9>&- &
+  pid=$!
+  # shellcheck disable=SC2064 # the pid of now
+  trap "kill $pid 2>/dev/null; exit 130" INT TERM
+  while kill -0 "$pid" 2>/dev/null; do
+    sleep 0.5
+    if ((SECONDS - said >= 20)); then
+      said=$SECONDS
+      say "$part: still building, $((SECONDS - start)) s"
+    fi
+  done
+  trap - INT TERM
+  wait "$pid"
+}
+
+# Sets the folder that holds the part in $built.
+build() {
+  local part=$1 start=$SECONDS temp
+  built=$cache/$part-$(version_of "$part")-$(hash_of "$part")
+  if [ -d "$built" ]; then
+    [ "$part" != runc ] || "$built/runc" --version >/dev/null 2>&1 || need_seccomp
+    say "$part: ready"
+    return
+  fi
+  [ "$part" != runc ] || need_seccomp
+  say "$part: building $(version_of "$part") (kept for the next time)"
+  temp=$(mktemp -d "$cache/.build-$part-XXXXXX")
+  compile "$part" "$temp" || { rm -rf "$temp"; die "$part: build ended with an error; see above"; }
+  chmod 755 "$temp"
+  mv -T "$temp" "$built"
+  say "$part: built in $((SECONDS - start)) s"
+}
+
+# One folder of links to all programs, named after what it points at.
+link() {
+  local farm temp
+  farm=$cache/bin-$(printf '%s\n' "$@" | sha256sum | cut -c1-12)
+  if [ ! -d "$farm" ]; then
+    temp=$(mktemp -d "$cache/.bin-XXXXXX")
+    for dir in "$@"; do ln -s "$dir"/* "$temp/"; done
+    chmod 755 "$temp"
+    mv -T "$temp" "$farm"
+  fi
+  echo "$farm"
+}
+
+case ${1:-} in -h | --help) usage; exit 0 ;; esac
+parts=("$@")
+[ $# -gt 0 ] || parts=(runc registry workload containerd)
+for part in "${parts[@]}"; do
+  [ -n "$(packages_of "$part")" ] || { usage >&2; die "unknown part: $part"; }
+done
+command -v go >/dev/null || die "go is not on PATH: install Go (https://go.dev/dl) first"
+
+toolchain=$(go env GOVERSION GOOS GOARCH)
+
+[ "$(uname -s)" = Linux ] || die "the peers run on Linux only"
+
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd) # go build -o runs in other folders
+exec 9>"$cache/lock"
+if ! flock -n 9; then
+  say "another build is running, waiting for it"
+  flock 9
+fi
+# What an interrupted build left behind; we hold the lock, so nobody uses it.
+rm -rf "$cache"/.build-* "$cache"/.bin-*
+
+folders=()
+for part in "${parts[@]}"; do
+  build "$part"
+  folders+=("$built")
+done
+link "${folders[@]}"

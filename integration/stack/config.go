@@ -1,0 +1,67 @@
+package stack
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/template"
+)
+
+// configText is containerd's configuration. Every path is moved into the work
+// folder, those too that containerd would otherwise make in /run and /opt.
+// restrict_oom_score_adj lets containers start where CAP_SYS_RESOURCE is missing.
+const configText = `version = 3
+root = "{{.Dir}}/root"
+state = "{{.Dir}}/state"
+[grpc]
+  address = "{{.Dir}}/containerd.sock"
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "{{.Snapshotter}}"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "{{.Pause}}"
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "{{.Dir}}/certs.d"
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+  bin_dirs = ["{{.Dir}}/cni/bin"]
+  conf_dir = "{{.Dir}}/cni/conf"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+  Root = "{{.Dir}}/runc"
+[plugins."io.containerd.shim.v1.manager"]
+  socket_dir = "{{.Dir}}/s"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{{.Dir}}/opt"
+[plugins."io.containerd.image-verifier.v1.bindir"]
+  bin_dir = "{{.Dir}}/verifiers"
+[plugins."io.containerd.nri.v1.nri"]
+  socket_path = "{{.Dir}}/nri.sock"
+  plugin_path = "{{.Dir}}/nri-plugins"
+  plugin_config_path = "{{.Dir}}/nri-conf"
+{{.Extra}}
+`
+
+// writeConfig fills the work folder with containerd's configuration and the
+// folders that it names.
+func writeConfig(dir, pause, extra string) error {
+	for _, name := range []string{"certs.d", "cni/bin", "cni/conf", "nri-plugins", "nri-conf", "s", "pods"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			return fmt.Errorf("prepare containerd's folders: %w", err)
+		}
+	}
+	snapshots, err := snapshotter(dir)
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	err = template.Must(template.New("config").Parse(configText)).Execute(&text, map[string]string{
+		"Dir": dir, "Pause": pause, "Snapshotter": snapshots, "Extra": extra,
+	})
+	if err != nil {
+		return fmt.Errorf("fill in containerd's configuration: %w", err)
+	}
+	return os.WriteFile(filepath.Join(dir, "config.toml"), text.Bytes(), 0o600)
+}

@@ -1,0 +1,160 @@
+package stack
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Image is a variant of the workload, to be pushed by a [Repo].
+type Image struct {
+	// Variant is what the workload prints; it also makes the image's config, and
+	// so its CRI image id, differ from every other variant's.
+	Variant string
+	// Platform is what index and config say; the zero value is this machine's.
+	Platform ocispec.Platform
+	// User is the config's user, "" for root.
+	User string
+	// Annotations go on the image's entry in the index.
+	Annotations map[string]string
+	// Attested adds a BuildKit attestation entry (platform unknown/unknown) for
+	// this image to the end of the index.
+	Attested bool
+}
+
+// platform is the image's with the defaults filled in.
+func (i Image) platform() ocispec.Platform {
+	p := i.Platform
+	if p.OS == "" {
+		p.OS = "linux"
+	}
+	if p.Architecture == "" {
+		p.Architecture = runtime.GOARCH
+	}
+	return p
+}
+
+// config is the image's config file around a layer.
+func (i Image) config(l layer) ocispec.Image {
+	config := ocispec.Image{Platform: i.platform()}
+	config.Config = ocispec.ImageConfig{
+		User:       i.User,
+		Env:        []string{"PATH=/", "VARIANT=" + i.Variant},
+		Entrypoint: []string{"/workload"},
+		Cmd:        []string{"hold"},
+		Labels:     map[string]string{"imagefit.test/variant": i.Variant},
+	}
+	config.RootFS = ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{l.diffID}}
+	return config
+}
+
+// layer is the one layer that all images share: the workload.
+type layer struct {
+	gzip   []byte
+	diffID digest.Digest
+}
+
+// workloadLayer builds the layer once for a registry.
+func (r *Registry) workloadLayer(ctx context.Context) (layer, error) {
+	r.layerOnce.Do(func() { r.layer, r.layerErr = buildLayer(ctx) })
+	return r.layer, r.layerErr
+}
+
+func buildLayer(ctx context.Context) (layer, error) {
+	bin, err := peers(ctx, "workload")
+	if err != nil {
+		return layer{}, err
+	}
+	program, err := os.ReadFile(filepath.Join(bin, "workload"))
+	if err != nil {
+		return layer{}, fmt.Errorf("read the workload: %w", err)
+	}
+	var plain, packed bytes.Buffer
+	files := tar.NewWriter(&plain)
+	// Writes to memory do not go wrong; Close reports a malformed archive.
+	_ = files.WriteHeader(&tar.Header{Name: "workload", Mode: 0o755, Size: int64(len(program))})
+	_, _ = files.Write(program)
+	if err := files.Close(); err != nil {
+		return layer{}, fmt.Errorf("pack the workload: %w", err)
+	}
+	compress, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
+	if err != nil {
+		return layer{}, fmt.Errorf("compress the workload: %w", err)
+	}
+	_, _ = compress.Write(plain.Bytes())
+	if err := compress.Close(); err != nil {
+		return layer{}, fmt.Errorf("compress the workload: %w", err)
+	}
+	return layer{gzip: packed.Bytes(), diffID: digest.FromBytes(plain.Bytes())}, nil
+}
+
+// blob is bytes with their descriptor.
+type blob struct {
+	desc ocispec.Descriptor
+	body []byte
+}
+
+func newBlob(mediaType string, body []byte) blob {
+	return blob{body: body, desc: ocispec.Descriptor{
+		MediaType: mediaType, Digest: digest.FromBytes(body), Size: int64(len(body)),
+	}}
+}
+
+func jsonBlob(mediaType string, value any) (blob, error) {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return blob{}, fmt.Errorf("encode %s: %w", mediaType, err)
+	}
+	return newBlob(mediaType, body), nil
+}
+
+// manifestOf is an image manifest of one layer.
+func manifestOf(config, layer blob) (blob, error) {
+	return jsonBlob(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageManifest,
+		Config:    config.desc,
+		Layers:    []ocispec.Descriptor{layer.desc},
+	})
+}
+
+// build makes the image's blobs: layer, config and manifest.
+func (i Image) build(l layer) (blobs []blob, manifest blob, err error) {
+	config, err := jsonBlob(ocispec.MediaTypeImageConfig, i.config(l))
+	if err != nil {
+		return nil, blob{}, err
+	}
+	packed := newBlob(ocispec.MediaTypeImageLayerGzip, l.gzip)
+	manifest, err = manifestOf(config, packed)
+	return []blob{packed, config}, manifest, err
+}
+
+// attestation makes what BuildKit adds to an index for each image.
+func attestation(of ocispec.Descriptor) (blobs []blob, manifest blob, err error) {
+	unknown := ocispec.Platform{OS: "unknown", Architecture: "unknown"}
+	statement := newBlob("application/vnd.in-toto+json", []byte(`{"_type":"https://in-toto.io/Statement/v0.1"}`))
+	config, err := jsonBlob(ocispec.MediaTypeImageConfig, ocispec.Image{
+		Platform: unknown,
+		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{statement.desc.Digest}},
+	})
+	if err != nil {
+		return nil, blob{}, err
+	}
+	manifest, err = manifestOf(config, statement)
+	manifest.desc.Platform = &unknown
+	manifest.desc.Annotations = map[string]string{
+		"vnd.docker.reference.type":   "attestation-manifest",
+		"vnd.docker.reference.digest": of.Digest.String(),
+	}
+	return []blob{statement, config}, manifest, err
+}
