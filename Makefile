@@ -1,0 +1,79 @@
+# imagefit: `make help` lists the targets.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+
+# The race detector needs a C compiler.
+RACE := $(shell command -v gcc >/dev/null 2>&1 && [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)
+
+# The real stack needs Linux and root: network namespaces, overlayfs, runc.
+STACK := $(shell [ "$$(uname -s)" = Linux ] && [ "$$(id -u)" = 0 ] && echo yes)
+
+FUZZTIME ?= 20s
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+.PHONY: build
+build: ## build bin/cri-proxy, bin/nri-plugin and bin/imagefit
+	$(GOBUILD) -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: build ## run the whole road once: registry, containerd, runc, proxy, plugin
+	@bash integration/peers/build.sh >/dev/null
+	cd integration && go run ./cmd/demo --bin ../bin
+
+.PHONY: test
+test: unit integration ## run all tests, also against the real stack (needs Linux and root)
+
+.PHONY: unit
+unit: ## run the unit tests
+	go test $(RACE) ./...
+
+.PHONY: integration
+ifeq ($(STACK),yes)
+integration: build ## run the tests against real containerd, runc and registries
+	@bash integration/peers/build.sh >/dev/null
+	cd integration && IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -timeout 20m ./...
+else
+integration:
+	@printf '\n%s\n%s\n\n' \
+	  '*** LEFT OUT: all tests against real containerd, runc and registries (integration/).' \
+	  '*** They need Linux and root; this is $(shell uname -s) as $(shell id -un). Only the unit tests ran.' >&2
+endif
+
+.PHONY: bench
+bench: build ## measure the proxy against the runtime alone, both sides in one go
+	go test -run '^$$' -bench . -benchmem ./pkg/...
+ifeq ($(STACK),yes)
+	@bash integration/peers/build.sh >/dev/null
+	cd integration && IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -run '^$$' -bench . -benchtime 3s -timeout 20m ./...
+endif
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (default 20s)
+	@set -e; for file in $$(git ls-files '*_test.go' | grep '^pkg/'); do \
+	  for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]+)\(.*/\1/p' $$file); do \
+	    echo "$$target in $$(dirname $$file)"; \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+	  done; done
+
+.PHONY: lint
+lint: ## check formatting, vet, staticcheck and go.mod of every module
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
+	go vet ./...
+	cd integration && go vet ./...
+	go tool -modfile=tools/go.mod staticcheck ./...
+	cd integration && go tool -modfile=../tools/go.mod staticcheck ./...
+	go mod tidy -diff
+	cd integration && go mod tidy -diff
+	bash -n .ci/run integration/peers/build.sh
+
+.PHONY: clean
+clean: ## remove what was built here
+	rm -rf bin
