@@ -35,12 +35,22 @@ type Cache struct {
 // read, and says of each write what is wrong.
 func Open(dir string, maxSize int64) (*Cache, error) {
 	c := &Cache{dir: dir, maxSize: maxSize}
-	for _, sub := range []string{"blobs/sha256", "referrers", "images"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+	for _, folder := range c.folders() {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return c, fmt.Errorf("create cache folder: %w", err)
 		}
 	}
 	return c, c.Sweep()
+}
+
+// folders are those that hold files of the cache. Whatever else is in its
+// folder belongs to somebody else.
+func (c *Cache) folders() []string {
+	return []string{
+		filepath.Join(c.dir, "blobs", "sha256"),
+		filepath.Join(c.dir, "referrers"),
+		filepath.Join(c.dir, "images"),
+	}
 }
 
 // Blob returns the content with this digest, verified.
@@ -128,11 +138,15 @@ func (c *Cache) imagePath(id string) (string, error) {
 	return filepath.Join(c.dir, "images", hex+".json"), nil
 }
 
-// envelope guards a document against damage: Sum is the digest of Body.
+// envelope guards a document against damage: Sum is the digest of the rest.
 type envelope struct {
 	Time time.Time       `json:"time"`
 	Sum  digest.Digest   `json:"sum"`
 	Body json.RawMessage `json:"body"`
+}
+
+func (e envelope) sum() digest.Digest {
+	return digest.FromString(e.Time.UTC().Format(time.RFC3339Nano) + "\n" + string(e.Body))
 }
 
 func (c *Cache) document(path string, v any) (time.Time, error) {
@@ -141,7 +155,7 @@ func (c *Cache) document(path string, v any) (time.Time, error) {
 		return time.Time{}, err
 	}
 	var e envelope
-	if json.Unmarshal(content, &e) != nil || digest.FromBytes(e.Body) != e.Sum || json.Unmarshal(e.Body, v) != nil {
+	if json.Unmarshal(content, &e) != nil || e.sum() != e.Sum || json.Unmarshal(e.Body, v) != nil {
 		_ = os.Remove(path)
 		return time.Time{}, fmt.Errorf("%s is damaged: %w", path, ErrMiss)
 	}
@@ -154,7 +168,9 @@ func (c *Cache) putDocument(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	content, err := json.Marshal(envelope{Time: time.Now().UTC(), Sum: digest.FromBytes(body), Body: body})
+	e := envelope{Time: time.Now().UTC(), Body: body}
+	e.Sum = e.sum()
+	content, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}

@@ -25,7 +25,7 @@ func (c *Cache) write(path string, content []byte) error {
 	if len(content) > maxFile {
 		return fmt.Errorf("write %s: %d bytes are over the limit of %d", path, len(content), maxFile)
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), tempPrefix)
+	temp, err := createTemp(filepath.Dir(path))
 	if err != nil {
 		return fmt.Errorf("write cache file: %w", err)
 	}
@@ -44,6 +44,18 @@ func (c *Cache) write(path string, content []byte) error {
 		return c.Sweep()
 	}
 	return nil
+}
+
+// createTemp makes the folder again where somebody removed it meanwhile.
+func createTemp(dir string) (*os.File, error) {
+	temp, err := os.CreateTemp(dir, tempPrefix)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return temp, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return os.CreateTemp(dir, tempPrefix)
 }
 
 // touch notes that a file is in use.
@@ -66,26 +78,15 @@ func (c *Cache) Sweep() error {
 	c.written.Store(0)
 	var files []file
 	var total int64
-	err := filepath.WalkDir(c.dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return ignoreMissing(err)
-		}
-		info, err := entry.Info()
+	for _, folder := range c.folders() {
+		found, err := list(folder)
 		if err != nil {
-			return ignoreMissing(err)
+			return fmt.Errorf("sweep cache: %w", err)
 		}
-		if strings.HasPrefix(entry.Name(), tempPrefix) {
-			if time.Since(info.ModTime()) > abandoned {
-				return ignoreMissing(os.Remove(path))
-			}
-			return nil
-		}
-		files = append(files, file{path, info.Size(), info.ModTime()})
-		total += info.Size()
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("sweep cache %s: %w", c.dir, err)
+		files = append(files, found...)
+	}
+	for _, f := range files {
+		total += f.size
 	}
 	slices.SortFunc(files, func(a, b file) int { return a.mod.Compare(b.mod) })
 	for _, f := range files {
@@ -98,6 +99,35 @@ func (c *Cache) Sweep() error {
 		total -= f.size
 	}
 	return nil
+}
+
+// list returns the files of a folder and removes the abandoned ones.
+func list(folder string) ([]file, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	var files []file
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		f := file{filepath.Join(folder, entry.Name()), info.Size(), info.ModTime()}
+		if !strings.HasPrefix(entry.Name(), tempPrefix) {
+			files = append(files, f)
+			continue
+		}
+		if time.Since(f.mod) > abandoned {
+			if err := ignoreMissing(os.Remove(f.path)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return files, nil
 }
 
 // ignoreMissing lets another process remove a file first.

@@ -64,8 +64,8 @@ func (r Rule) requirement(a Attribute, rest string) Requirement {
 	case "string":
 		term.Op, term.Values = In, []string{a.Value}
 	case "version":
-		if _, ok := version.Parse(a.Value); !ok {
-			return req.unclear("%q is no version", a.Value)
+		if _, ok := version.Parse(a.Value); !ok || a.hasExponent() {
+			return req.unclear("%s is no version", quoted(a.Value))
 		}
 		term.Op, term.Values = Ge, []string{a.Value}
 	case "target":
@@ -77,28 +77,30 @@ func (r Rule) requirement(a Attribute, rest string) Requirement {
 			break
 		}
 		if !isBool {
-			return req.unclear("%q is neither true nor false", a.Value)
+			return req.unclear("%s is neither true nor false", quoted(a.Value))
 		}
-		term, req.Not = r.boolTerm(element), !yes
-		if r.Type == "flag" && !yes {
-			term.Op, req.Not = DoesNotExist, false
-		}
+		term, req.Not = r.boolTerm(element, yes)
 	}
 	req.Terms = []Term{term}
 	return req
 }
 
-// boolTerm is the term that holds where a label of this rule is true.
-func (r Rule) boolTerm(element string) Term {
-	switch r.Type {
-	case "flag":
-		return Term{Element: element, Op: Exists}
-	case "option": // a kernel option, built in or as a module
-		return Term{Element: element, Op: In, Values: []string{"y", "m"}}
-	case "device":
-		return Term{Element: element, Op: r.Op, Values: r.Values}
+// boolTerm is the term that holds where a label of this rule is true, or with
+// not where it is false.
+func (r Rule) boolTerm(element string, yes bool) (term Term, not bool) {
+	switch {
+	case r.Type == "flag" && yes:
+		return Term{Element: element, Op: Exists}, false
+	case r.Type == "flag":
+		return Term{Element: element, Op: DoesNotExist}, false
+	case r.Type == "option": // a kernel option, built in or as a module
+		return Term{Element: element, Op: In, Values: []string{"y", "m"}}, !yes
+	case r.Type == "device":
+		return Term{Element: element, Op: r.Op, Values: r.Values}, !yes
+	case yes:
+		return Term{Element: element, Op: IsTrue}, false
 	default:
-		return Term{Element: element, Op: IsTrue}
+		return Term{Element: element, Op: IsFalse}, false
 	}
 }
 
@@ -107,7 +109,7 @@ func (r Rule) target(req Requirement, name string) Requirement {
 		name = alias
 	}
 	if !slices.Contains(r.Values, name) {
-		return req.unclear("the CPU target %q is not known to this version", name)
+		return req.unclear("the CPU target %s is not known to this version", quoted(name))
 	}
 	req.Terms = []Term{{Element: name, Op: Exists}}
 	return req
@@ -120,11 +122,13 @@ func (r Requirement) unclear(format string, args ...any) Requirement {
 
 // truth reads a bool, also one that its author put in quotes.
 func (a Attribute) truth() (yes, ok bool) {
-	switch a.Value {
-	case "true", "false":
-		return a.Value == "true", a.Kind != Number
-	}
-	return false, false
+	return a.Value == "true", a.Value == "true" || a.Value == "false"
+}
+
+// hasExponent tells a number such as 1e400, whose digits say nothing of a
+// version.
+func (a Attribute) hasExponent() bool {
+	return a.Kind == Number && strings.ContainsAny(a.Value, "eE")
 }
 
 // parts gathers the attributes that state one version part by part, such as
@@ -134,13 +138,13 @@ type parts struct {
 	at     int // index of the requirement among all
 	rule   Rule
 	keys   []string
-	values [3]string
+	values [3][]string // of each part what was given for it
 }
 
 func (p *parts) add(rule Rule, a Attribute) {
 	p.rule = rule
 	p.keys = append(p.keys, a.name())
-	p.values[rule.Part-1] = a.Value
+	p.values[rule.Part-1] = append(p.values[rule.Part-1], a.Value)
 }
 
 func (p *parts) requirement() Requirement {
@@ -148,19 +152,21 @@ func (p *parts) requirement() Requirement {
 		Key: strings.Join(p.keys, " "), Set: p.rule.Fact,
 		Importance: p.rule.importance(), Weight: p.rule.Weight,
 	}
-	given := len(p.values)
-	for given > 0 && p.values[given-1] == "" {
-		given--
-	}
-	for _, v := range p.values[:given] {
-		if v == "" {
+	var want []string
+	for i, given := range p.values {
+		switch {
+		case len(given) == 0:
+			continue
+		case len(given) > 1:
+			return req.unclear("a part of the version is given more than once")
+		case len(want) < i:
 			return req.unclear("a part of the version is missing before the last one given")
 		}
-		if n, ok := version.Parse(v); !ok || n.String() != v || len(n) != 1 {
-			return req.unclear("%q is no number", v)
+		if n, ok := version.Parse(given[0]); !ok || n.String() != given[0] || len(n) != 1 {
+			return req.unclear("%s is no whole number", quoted(given[0]))
 		}
+		want = append(want, given[0])
 	}
-	want := strings.Join(p.values[:given], ".")
-	req.Terms = []Term{{Element: p.rule.Element, Op: Ge, Values: []string{want}}}
+	req.Terms = []Term{{Element: p.rule.Element, Op: Ge, Values: []string{strings.Join(want, ".")}}}
 	return req
 }

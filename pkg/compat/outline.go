@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"strconv"
+	"unicode/utf8"
 )
 
 // Media types of Proposal F ("artifact compatibility outline"), the first
@@ -43,8 +44,12 @@ const (
 func ParseOutline(body []byte) ([]Attribute, error) {
 	p := &outlineParser{body: body, dec: json.NewDecoder(bytes.NewReader(body))}
 	p.dec.UseNumber()
-	if err := p.document(); err != nil {
-		row, column := position(body, p.offset(err))
+	err := p.syntax()
+	if err == nil {
+		err = p.document()
+	}
+	if err != nil {
+		row, column := position(body, p.at)
 		return nil, fmt.Errorf("row %d, column %d: %w", row, column, err)
 	}
 	return p.attributes, nil
@@ -53,7 +58,27 @@ func ParseOutline(body []byte) ([]Attribute, error) {
 type outlineParser struct {
 	body       []byte
 	dec        *json.Decoder
+	at         int64 // where in the body the last token begins, or the error is
 	attributes []Attribute
+}
+
+// syntax looks at the whole text first: a decoder that goes token by token
+// does not know the offsets of its syntax errors.
+func (p *outlineParser) syntax() error {
+	for i := 0; i < len(p.body); {
+		r, size := utf8.DecodeRune(p.body[i:])
+		if r == utf8.RuneError && size == 1 {
+			p.at = int64(i)
+			return errors.New("the text is not UTF-8")
+		}
+		i += size
+	}
+	var whole json.RawMessage
+	err := json.Unmarshal(p.body, &whole)
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		p.at = syntax.Offset - 1 // the offset is that behind the offending byte
+	}
+	return err
 }
 
 func (p *outlineParser) document() error {
@@ -66,37 +91,32 @@ func (p *outlineParser) document() error {
 		found = true
 		return p.object("compatibilities", p.group)
 	})
-	if err != nil {
-		return err
-	}
-	if _, err := p.dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("text after the end of the document")
-	}
-	if !found {
+	if err == nil && !found {
 		return errors.New(`key "compatibilities" is missing`)
 	}
-	return nil
+	return err
 }
 
 func (p *outlineParser) group(group string) error {
-	return p.object(fmt.Sprintf("group %q", group), func(key string) error {
-		if len(p.attributes) == maxOutlineAttributes {
-			return fmt.Errorf("more than %d attributes", maxOutlineAttributes)
-		}
-		token, err := p.dec.Token()
+	return p.object("group "+quoted(group), func(key string) error {
+		token, err := p.next()
 		if err != nil {
 			return err
+		}
+		if len(p.attributes) == maxOutlineAttributes {
+			return fmt.Errorf("more than %d attributes", maxOutlineAttributes)
 		}
 		a := Attribute{Group: group, Key: key}
 		switch v := token.(type) {
 		case bool:
-			a.Kind, a.Value = Bool, fmt.Sprint(v)
+			a.Kind, a.Value = Bool, strconv.FormatBool(v)
 		case json.Number:
 			a.Kind, a.Value = Number, v.String()
 		case string:
 			a.Kind, a.Value = String, v
 		default:
-			return fmt.Errorf("group %q, key %q: expected true, false, a number or a string, found %s", group, key, describe(token))
+			return fmt.Errorf("group %s, key %s: expected true, false, a number or a string, found %s",
+				quoted(group), quoted(key), describe(token))
 		}
 		p.attributes = append(p.attributes, a)
 		return nil
@@ -107,7 +127,7 @@ func (p *outlineParser) group(group string) error {
 // value. A key that stands twice is an error: readers would not agree on which
 // of the two counts.
 func (p *outlineParser) object(what string, member func(key string) error) error {
-	token, err := p.dec.Token()
+	token, err := p.next()
 	if err != nil {
 		return err
 	}
@@ -116,42 +136,51 @@ func (p *outlineParser) object(what string, member func(key string) error) error
 	}
 	seen := map[string]bool{}
 	for p.dec.More() {
-		token, err := p.dec.Token()
+		token, err := p.next()
 		if err != nil {
 			return err
 		}
 		key := token.(string) // the decoder has no other token here
 		if seen[key] {
-			return fmt.Errorf("%s has the key %q twice", what, key)
+			return fmt.Errorf("%s has the key %s twice", what, quoted(key))
 		}
 		seen[key] = true
 		if err := member(key); err != nil {
 			return err
 		}
 	}
-	_, err = p.dec.Token()
+	_, err = p.next()
 	return err
 }
 
-func (p *outlineParser) offset(err error) int64 {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return syntax.Offset
-	}
-	return p.dec.InputOffset()
+// next reads one token and notes where it begins.
+func (p *outlineParser) next() (json.Token, error) {
+	at := p.dec.InputOffset()
+	between := p.body[at:]
+	p.at = at + int64(len(between)-len(bytes.TrimLeft(between, " \t\r\n,:")))
+	return p.dec.Token()
 }
 
 func describe(token json.Token) string {
-	switch token {
-	case nil:
-		return "null"
-	case json.Delim('{'):
-		return "an object"
-	case json.Delim('['):
+	switch v := token.(type) {
+	case json.Delim:
+		if v == '{' {
+			return "an object"
+		}
 		return "a list"
+	case json.Number:
+		return "a number"
+	case string:
+		return "a string"
+	case bool:
+		return strconv.FormatBool(v)
+	default:
+		return "null"
 	}
-	return fmt.Sprintf("%q", fmt.Sprint(token))
 }
+
+// quoted is s in quotes, cut where it is too long to be read.
+func quoted(s string) string { return strconv.Quote(shortened(s)) }
 
 func position(body []byte, offset int64) (row, column int) {
 	read := body[:min(max(offset, 0), int64(len(body)))]

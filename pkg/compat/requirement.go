@@ -67,20 +67,18 @@ type Requirement struct {
 // "cpu.cpuid AVX2" or "kernel.version >= 6.8".
 func (r Requirement) Want() string {
 	if r.Unclear != "" {
-		return r.Key
+		return shortened(r.Key)
 	}
 	terms := make([]string, 0, len(r.Terms))
 	for _, t := range r.Terms {
 		terms = append(terms, t.want())
 	}
-	want := r.Set + " " + strings.Join(terms, " and ")
+	want := shortened(r.Set + " " + strings.Join(terms, " and "))
 	if r.Not {
 		return "no " + want
 	}
 	return want
 }
-
-var symbols = map[Op]string{Gt: ">", Ge: ">=", Lt: "<", Le: "<="}
 
 func (t Term) want() string {
 	values := strings.Join(t.Values, "|")
@@ -99,12 +97,38 @@ func (t Term) want() string {
 		return t.Element + "=false"
 	default:
 		if t.Element == fullVersion {
-			return symbols[t.Op] + " " + values
+			return t.Op.symbol() + " " + values
 		}
-		return t.Element + " " + symbols[t.Op] + " " + values
+		return t.Element + " " + t.Op.symbol() + " " + values
+	}
+}
+
+func (o Op) symbol() string {
+	switch o {
+	case Gt:
+		return ">"
+	case Ge:
+		return ">="
+	case Lt:
+		return "<"
+	case Le:
+		return "<="
+	default:
+		return string(o)
 	}
 }
 
 // fullVersion is the element of NFD's kernel.version that holds the whole
 // version; it is left out of what people read.
 const fullVersion = "full"
+
+// maxText is how much of a text that an artifact brought is shown to people.
+const maxText = 200
+
+// shortened is s, cut where it is too long to be read.
+func shortened(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "..."
+}

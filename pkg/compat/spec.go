@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pelletier/go-toml/v2"
+	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
 // Spec is one compatibility spec: what the attributes of one compatibility
@@ -28,7 +28,7 @@ type Rule struct {
 	Keys       []string          `toml:"keys"`       // a last "*" stands for the rest of the key
 	Fact       string            `toml:"fact"`       // the feature set it is held against
 	Element    string            `toml:"element"`    // "*" is what the key's "*" stood for
-	Type       string            `toml:"type"`       // one of ruleTypes
+	Type       string            `toml:"type"`       // flag, bool, string, version, option, target or device
 	Part       int               `toml:"part"`       // of a version: 1 major, 2 minor, 3 revision
 	Op         Op                `toml:"op"`         // of a device
 	Values     []string          `toml:"values"`     // of a device; of a target: the names that can be decided
@@ -37,11 +37,9 @@ type Rule struct {
 	Weight     int               `toml:"weight"`     // of a preferred attribute
 }
 
-const specVersion = 1
-
-var (
-	ruleTypes   = []string{"flag", "bool", "string", "version", "option", "target", "device"}
-	importances = []string{"", "required", "preferred", "informative"}
+const (
+	specVersion = 1
+	maxWeight   = 1_000_000 // so that no sum of weights overflows
 )
 
 //go:embed specs/*.toml
@@ -71,36 +69,84 @@ func EmbeddedSpecs() ([]Spec, error) {
 // ParseSpec reads one compatibility spec and validates it.
 func ParseSpec(text []byte) (Spec, error) {
 	var spec Spec
-	dec := toml.NewDecoder(strings.NewReader(string(text))).DisallowUnknownFields()
-	if err := dec.Decode(&spec); err != nil {
+	err := tomlerr.Decode(text, &spec)
+	if err != nil && !errors.Is(err, tomlerr.ErrUnknownKey) {
 		return Spec{}, err
 	}
-	if spec.Version != specVersion {
+	if spec.Version != specVersion { // a later shape has keys that are unknown here
 		return Spec{}, fmt.Errorf("version is %d, this imagefit reads %d", spec.Version, specVersion)
+	}
+	if err != nil {
+		return Spec{}, err
 	}
 	if spec.Name == "" || len(spec.Groups) == 0 {
 		return Spec{}, errors.New("name and groups are needed")
 	}
-	for _, rule := range spec.Attributes {
+	for i, rule := range spec.Attributes {
 		if err := rule.validate(); err != nil {
-			return Spec{}, fmt.Errorf("attribute %q: %w", rule.Keys, err)
+			return Spec{}, fmt.Errorf("attribute %d %q: %w", i+1, rule.Keys, err)
 		}
 	}
 	return spec, nil
 }
 
 func (r Rule) validate() error {
+	types := []string{"flag", "bool", "string", "version", "option", "target", "device"}
+	importances := []string{"required", "preferred", "informative"}
 	switch {
 	case len(r.Keys) == 0 || r.Fact == "":
 		return errors.New("keys and fact are needed")
-	case !slices.Contains(ruleTypes, r.Type):
-		return fmt.Errorf("type %q is none of %s", r.Type, strings.Join(ruleTypes, ", "))
-	case !slices.Contains(importances, r.Importance):
-		return fmt.Errorf("importance %q is none of%s", r.Importance, strings.Join(importances, " "))
+	case !slices.Contains(types, r.Type):
+		return fmt.Errorf("type %q is none of %s", r.Type, strings.Join(types, ", "))
+	case r.Importance != "" && !slices.Contains(importances, r.Importance):
+		return fmt.Errorf("importance %q is none of %s", r.Importance, strings.Join(importances, ", "))
+	case r.Weight < 0 || r.Weight > maxWeight:
+		return fmt.Errorf("weight is %d, not 0 to %d", r.Weight, maxWeight)
 	case r.Element == "" && r.Type != "target":
 		return errors.New("element is needed")
 	case r.Part < 0 || r.Part > 3:
 		return fmt.Errorf("part is %d, not 1 to 3", r.Part)
+	case r.Part > 0 && r.Type != "version":
+		return fmt.Errorf("type %q has no parts, only version has", r.Type)
+	case r.Type == "target" && len(r.Values) == 0:
+		return errors.New("a target needs values")
+	}
+	return errors.Join(r.validateKeys(), r.validateOp())
+}
+
+// validateKeys sees to it that every "*" of an element has one to stand for.
+func (r Rule) validateKeys() error {
+	for _, key := range r.Keys {
+		prefix, isFamily := strings.CutSuffix(key, "*")
+		if key == "" || strings.Contains(prefix, "*") {
+			return fmt.Errorf("key %q: a * can stand only at the end of a key", key)
+		}
+		if strings.Contains(r.Element, "*") && !isFamily {
+			return fmt.Errorf("key %q has no * for the one in element %q", key, r.Element)
+		}
+	}
+	return nil
+}
+
+func (r Rule) validateOp() error {
+	if r.Type != "device" {
+		if r.Op != "" {
+			return fmt.Errorf("type %q has no op, only device has", r.Type)
+		}
+		return nil
+	}
+	need := 0
+	switch r.Op {
+	case Exists, DoesNotExist, IsTrue, IsFalse:
+	case In, NotIn:
+		need = max(1, len(r.Values))
+	case Gt, Ge, Lt, Le:
+		need = 1
+	default:
+		return fmt.Errorf("op %q is not known", r.Op)
+	}
+	if len(r.Values) != need {
+		return fmt.Errorf("op %s has %d values, not %d", r.Op, len(r.Values), need)
 	}
 	return nil
 }

@@ -6,12 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/pelletier/go-toml/v2"
+	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
 // DefaultPath is where the configuration is looked for.
@@ -167,98 +164,15 @@ func Load(path string) (Config, error) {
 func Parse(text string) (Config, error) {
 	c := Default()
 	c.Version = 0
-	err := toml.NewDecoder(strings.NewReader(text)).DisallowUnknownFields().Decode(&c)
-	if err != nil {
-		return Config{}, located(err)
+	err := tomlerr.Decode([]byte(text), &c)
+	if err != nil && !errors.Is(err, tomlerr.ErrUnknownKey) {
+		return Config{}, err
 	}
-	return c, c.validate()
-}
-
-func located(err error) error {
-	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
-		var unknown []error
-		for _, e := range strict.Errors {
-			row, column := e.Position()
-			unknown = append(unknown, fmt.Errorf("row %d, column %d: unknown key %s", row, column, strings.Join(e.Key(), ".")))
-		}
-		return errors.Join(unknown...)
+	if c.Version != version { // a later shape has keys that are unknown here
+		return Config{}, fmt.Errorf("version is %d, expected %d as the first line: version = %d", c.Version, version, version)
 	}
-	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
-		row, column := decode.Position()
-		key := strings.Join(decode.Key(), ".")
-		if key == "" {
-			return fmt.Errorf("row %d, column %d: %w", row, column, err)
-		}
-		return fmt.Errorf("row %d, column %d, key %s: %w", row, column, key, err)
+	if err := errors.Join(err, c.validate()); err != nil {
+		return Config{}, err
 	}
-	return err
-}
-
-func (c Config) validate() error {
-	if c.Version != version {
-		return fmt.Errorf("version is %d, expected %d as the first line: version = %d", c.Version, version, version)
-	}
-	p := c.Policy
-	return errors.Join(
-		oneOf("log_level", c.LogLevel, "debug", "info", "warn", "error"),
-		oneOf("policy.mode", p.Mode, Enforce, Audit),
-		oneOf("policy.no_fit", p.NoFit, Refuse, Forward),
-		oneOf("policy.registry_error", p.RegistryError, Refuse, Forward),
-		oneOf("policy.malformed_artifact", p.MalformedArtifact, Unknown, Ignore, Unfit),
-		oneOf("policy.unknown_attribute", p.UnknownAttribute, Unknown, Ignore, Unfit),
-		absolute("state_dir", c.StateDir),
-		absolute("facts.root", c.Facts.Root),
-		absolute("nri.socket", c.NRI.Socket),
-		positive("proxy.select_timeout", c.Proxy.SelectTimeout),
-		positive("proxy.drain_timeout", c.Proxy.DrainTimeout),
-		positive("facts.refresh", c.Facts.Refresh),
-		pluginIndex(c.NRI.PluginIndex),
-		notEmpty("runtime.namespace", c.Runtime.Namespace),
-		notEmpty("runtime.endpoint", c.Runtime.Endpoint),
-		notEmpty("proxy.listen", c.Proxy.Listen),
-		notEmpty("nri.plugin_name", c.NRI.PluginName),
-		atLeastOne("cache.max_size_mib", c.Cache.MaxSizeMiB),
-	)
-}
-
-func oneOf(key, value string, allowed ...string) error {
-	if slices.Contains(allowed, value) {
-		return nil
-	}
-	return fmt.Errorf("key %s: %q is none of %s", key, value, strings.Join(allowed, ", "))
-}
-
-func absolute(key, path string) error {
-	if filepath.IsAbs(path) {
-		return nil
-	}
-	return fmt.Errorf("key %s: %q is no absolute path", key, path)
-}
-
-func positive(key string, d Duration) error {
-	if d > 0 {
-		return nil
-	}
-	return fmt.Errorf("key %s: %s is not positive", key, time.Duration(d))
-}
-
-func notEmpty(key, value string) error {
-	if value != "" {
-		return nil
-	}
-	return fmt.Errorf("key %s: is empty", key)
-}
-
-func atLeastOne(key string, n int) error {
-	if n >= 1 {
-		return nil
-	}
-	return fmt.Errorf("key %s: %d is not at least 1", key, n)
-}
-
-func pluginIndex(index string) error {
-	if len(index) == 2 && strings.Trim(index, "0123456789") == "" {
-		return nil
-	}
-	return fmt.Errorf("key nri.plugin_index: %q is not two digits", index)
+	return c, nil
 }

@@ -1,6 +1,7 @@
 package selector
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,9 @@ func check(facts *hostfacts.Facts, req compat.Requirement) Check {
 		c.Outcome = Unfit
 		return c
 	case req.Unclear != "":
+		return c
+	case len(req.Terms) == 0:
+		c.Fact.Cause = "nothing is said of it"
 		return c
 	case facts.HasInstances(req.Set):
 		var list []map[string]string
@@ -60,20 +64,31 @@ func allTerms(facts *hostfacts.Facts, req compat.Requirement) (Outcome, hostfact
 	return outcome, decided
 }
 
-// anyInstance looks for one device on which all the terms hold.
+// anyInstance looks for one device on which all the terms hold. Where there is
+// none, but a value of a device cannot be compared, nobody knows.
 func anyInstance(list []map[string]string, terms []compat.Term) Outcome {
+	best := Unfit
 	for _, device := range list {
-		if slices.IndexFunc(terms, func(t compat.Term) bool {
-			fact := hostfacts.Fact{State: hostfacts.Absent}
-			if v, ok := device[t.Element]; ok {
-				fact = hostfacts.Fact{State: hostfacts.Present, Value: v}
-			}
-			return holds(t, fact) != Fits
-		}) < 0 {
+		switch allOf(device, terms) {
+		case Fits:
 			return Fits
+		case Unknown:
+			best = Unknown
 		}
 	}
-	return Unfit
+	return best
+}
+
+func allOf(device map[string]string, terms []compat.Term) Outcome {
+	outcome := Fits
+	for _, t := range terms {
+		fact := hostfacts.Fact{State: hostfacts.Absent}
+		if v, ok := device[t.Element]; ok {
+			fact = hostfacts.Fact{State: hostfacts.Present, Value: v}
+		}
+		outcome = and(outcome, holds(t, fact))
+	}
+	return outcome
 }
 
 // holds decides one term on one fact. What is absent has no value, so only
@@ -113,17 +128,16 @@ func known(holds bool) Outcome {
 	return Unfit
 }
 
-// compare orders numbers and versions alike: a number is a version of one part.
+// compare orders numbers and versions alike: a number is a version of one part,
+// if it is not negative.
 func compare(t compat.Term, value string) Outcome {
-	have, ok := version.Parse(value)
-	if !ok || len(t.Values) != 1 {
+	if len(t.Values) != 1 {
 		return Unknown
 	}
-	want, ok := version.Parse(t.Values[0])
+	c, ok := order(value, t.Values[0])
 	if !ok {
 		return Unknown
 	}
-	c := have.Compare(want)
 	switch t.Op {
 	case compat.Gt:
 		return known(c > 0)
@@ -134,6 +148,15 @@ func compare(t compat.Term, value string) Outcome {
 	default:
 		return known(c <= 0)
 	}
+}
+
+func order(have, want string) (int, bool) {
+	if strings.HasPrefix(have, "-") || strings.HasPrefix(want, "-") {
+		h, haveErr := strconv.ParseInt(have, 10, 64)
+		w, wantErr := strconv.ParseInt(want, 10, 64)
+		return cmp.Compare(h, w), haveErr == nil && wantErr == nil
+	}
+	return version.Compare(have, want)
 }
 
 // level says which micro-architecture level a requirement implies: an image
@@ -149,7 +172,7 @@ func level(req compat.Requirement) int {
 			n = max(n, hostfacts.X86LevelOfFlag(t.Element))
 		case req.Set == "cpu.archspec" && t.Op == compat.Exists:
 			n = max(n, number(strings.TrimPrefix(t.Element, "x86_64_v")))
-		case t.Element == "level" && t.Op == compat.Ge && len(t.Values) == 1:
+		case req.Set == "cpu.x86_64" && t.Element == "level" && t.Op == compat.Ge && len(t.Values) == 1:
 			n = max(n, number(t.Values[0]))
 		}
 	}

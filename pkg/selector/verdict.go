@@ -1,6 +1,7 @@
 package selector
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
@@ -86,15 +87,22 @@ func (v Verdict) Deciding() []Check {
 	return deciding
 }
 
+// maxReasons is how many requirements a reason names: it is for people.
+const maxReasons = 8
+
 // Reason says in a few words what keeps the candidate from fitting, such as
 // "needs cpu.cpuid AVX2 (absent)"; it is empty for one that fits.
 func (v Verdict) Reason() string {
+	deciding := v.Deciding()
+	if len(deciding) == 0 {
+		return ""
+	}
 	var parts []string
-	for _, c := range v.Deciding() {
+	for _, c := range deciding[:min(len(deciding), maxReasons)] {
 		parts = append(parts, c.Requirement.Want()+" ("+c.Have()+")")
 	}
-	if len(parts) == 0 {
-		return ""
+	if more := len(deciding) - maxReasons; more > 0 {
+		parts = append(parts, "and "+strconv.Itoa(more)+" more")
 	}
 	return "needs " + strings.Join(parts, ", ")
 }
@@ -107,10 +115,14 @@ func (c Check) Have() string {
 		return "unknown: " + c.Requirement.Unclear
 	case c.Fact.State == hostfacts.Unknown:
 		return "unknown: " + c.Fact.Cause
+	case c.list >= 0 && c.Outcome == Unknown:
+		return "unknown: a value of a device cannot be compared"
 	case c.list >= 0 && c.Outcome == Fits != c.Requirement.Not:
 		return "found"
 	case c.list >= 0:
 		return "none found"
+	case c.Outcome == Unknown:
+		return "unknown: it cannot be compared with " + strconv.Quote(c.Fact.Value)
 	case c.Fact.State == hostfacts.Present && c.Fact.Value != "":
 		return "is " + c.Fact.Value
 	default:

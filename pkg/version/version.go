@@ -16,28 +16,60 @@ type Version []uint64
 // Parse reads the leading dotted integers of s. It reports false when s does
 // not begin with a number (a leading "v" is allowed) or a part overflows.
 func Parse(s string) (Version, bool) {
-	s = strings.TrimPrefix(strings.TrimSpace(s), "v")
 	var v Version
-	for {
-		digits := 0
-		for digits < len(s) && s[digits] >= '0' && s[digits] <= '9' {
-			digits++
-		}
-		if digits == 0 {
-			return v, len(v) > 0
-		}
-		n, err := strconv.ParseUint(s[:digits], 10, 64)
-		if err != nil {
+	for rest, more := trim(s), true; more; {
+		var n uint64
+		var ok bool
+		if n, rest, more, ok = next(rest); !ok {
 			return nil, false
 		}
 		v = append(v, n)
-		s = s[digits:]
-		if !strings.HasPrefix(s, ".") {
-			return v, true
-		}
-		s = s[1:]
 	}
+	return v, true
 }
+
+// Compare orders the versions that two texts begin with, without building
+// either. It reports false when one of them is no version.
+func Compare(a, b string) (int, bool) {
+	a, b = trim(a), trim(b)
+	order := 0
+	for moreA, moreB := true, true; moreA || moreB; {
+		var x, y uint64
+		okA, okB := true, true
+		if moreA {
+			x, a, moreA, okA = next(a)
+		}
+		if moreB {
+			y, b, moreB, okB = next(b)
+		}
+		if !okA || !okB {
+			return 0, false
+		}
+		order = cmp.Or(order, cmp.Compare(x, y))
+	}
+	return order, true
+}
+
+func trim(s string) string { return strings.TrimPrefix(strings.TrimSpace(s), "v") }
+
+// next reads one integer off s. There is more when a dot and a digit follow.
+func next(s string) (n uint64, rest string, more, ok bool) {
+	digits := 0
+	for digits < len(s) && isDigit(s[digits]) {
+		digits++
+	}
+	n, err := strconv.ParseUint(s[:digits], 10, 64)
+	if err != nil {
+		return 0, "", false, false
+	}
+	rest = s[digits:]
+	if len(rest) > 1 && rest[0] == '.' && isDigit(rest[1]) {
+		return n, rest[1:], true, true
+	}
+	return n, "", false, true
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // Compare orders two versions; a part that one of them lacks counts as zero,
 // so 6.8 equals 6.8.0.

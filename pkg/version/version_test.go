@@ -33,6 +33,9 @@ func TestCompare(t *testing.T) {
 			if got := a.Compare(b); got != tt.want {
 				t.Errorf("Compare(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
 			}
+			if got, ok := version.Compare(tt.a, tt.b); got != tt.want || !ok {
+				t.Errorf("Compare of the texts %q, %q = %d, %v, want %d", tt.a, tt.b, got, ok, tt.want)
+			}
 			if got := b.Compare(a); got != -tt.want {
 				t.Errorf("Compare(%q, %q) = %d, want %d", tt.b, tt.a, got, -tt.want)
 			}
@@ -42,9 +45,15 @@ func TestCompare(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
-	for _, s := range []string{"", "v", "x86_64", ".5", "-1", "99999999999999999999999"} {
+	for _, s := range []string{"", "v", "x86_64", ".5", "-1", "99999999999999999999999", "1.99999999999999999999999"} {
 		if v, ok := version.Parse(s); ok {
 			t.Errorf("Parse(%q) = %v, want none", s, v)
+		}
+		if c, ok := version.Compare(s, "1"); ok {
+			t.Errorf("Compare(%q, 1) = %d, want none", s, c)
+		}
+		if c, ok := version.Compare("1", s); ok {
+			t.Errorf("Compare(1, %q) = %d, want none", s, c)
 		}
 	}
 }
@@ -63,4 +72,25 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("Parse(%q) = %v, but its text parses as %v, %v", s, v, again, ok)
 		}
 	})
+}
+
+// FuzzCompare: texts compare as the versions they begin with.
+func FuzzCompare(f *testing.F) {
+	f.Add("6.8.0-1015-aws", "6.8")
+	f.Add("v1..2", "1.")
+	f.Add("", "2.99999999999999999999999")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		v, okV := version.Parse(a)
+		w, okW := version.Parse(b)
+		got, ok := version.Compare(a, b)
+		if ok != (okV && okW) || ok && got != v.Compare(w) {
+			t.Errorf("Compare(%q, %q) = %d, %v; parsed they are %v, %v and %v, %v", a, b, got, ok, v, okV, w, okW)
+		}
+	})
+}
+
+func TestCompareAllocatesNothing(t *testing.T) {
+	if n := testing.AllocsPerRun(100, func() { version.Compare("6.8.0-31-generic", "5.14") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
 }

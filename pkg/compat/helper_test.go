@@ -1,0 +1,115 @@
+package compat_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+func embedded(t *testing.T) *compat.Interpreter {
+	t.Helper()
+	specs, err := compat.EmbeddedSpecs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compat.NewInterpreter(specs)
+}
+
+func readFile(t *testing.T, name string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(filepath.Join("testdata", name), []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := string(readFile(t, name)); got != want {
+		t.Errorf("%s differs (-update writes it)\ngot:\n%s\nwant:\n%s", name, got, want)
+	}
+}
+
+func refused(t *testing.T, body []byte, want string) {
+	t.Helper()
+	got, err := compat.ParseOutline(body)
+	if err == nil {
+		t.Fatalf("was read: %v", got)
+	}
+	if err.Error() != want {
+		t.Errorf("got  %s\nwant %s", err, want)
+	}
+	if got != nil {
+		t.Errorf("half read: %v", got)
+	}
+}
+
+// outline writes attributes as a document. Attributes of one group stand
+// together in what was parsed.
+func outline(t *testing.T, attributes []compat.Attribute) []byte {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString(`{"compatibilities":{`)
+	for i, a := range attributes {
+		switch {
+		case i == 0:
+			b.WriteString(text(t, a.Group) + ":{")
+		case a.Group != attributes[i-1].Group:
+			b.WriteString("}," + text(t, a.Group) + ":{")
+		default:
+			b.WriteString(",")
+		}
+		value := a.Value
+		if a.Kind == compat.String {
+			value = text(t, a.Value)
+		}
+		b.WriteString(text(t, a.Key) + ":" + value)
+	}
+	if len(attributes) > 0 {
+		b.WriteString("}")
+	}
+	b.WriteString("}}")
+	return []byte(b.String())
+}
+
+func text(t *testing.T, s string) string {
+	t.Helper()
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(quoted)
+}
+
+// attributes is a document of n attributes.
+func attributes(n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf(`"key-%d":"some text"`, i)
+	}
+	return `{"compatibilities":{"g":{` + strings.Join(list, ",") + `}}}`
+}
+
+func kindName(k compat.Kind) string { return [...]string{"string", "bool", "number"}[k] }
+
+func describe(r compat.Requirement) string {
+	s := r.Want() + " | " + r.Importance.String()
+	if r.Weight != 0 {
+		s += fmt.Sprintf(" %d", r.Weight)
+	}
+	if r.Unclear != "" {
+		s += " | unclear: " + r.Unclear
+	}
+	return s
+}

@@ -1,0 +1,84 @@
+package config_test
+
+import (
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/tomlerr"
+)
+
+const examplePath = "../../config.toml.example"
+
+// TestExampleIsTheDefaults: what the example says is what holds without it.
+func TestExampleIsTheDefaults(t *testing.T) {
+	t.Parallel()
+	got, err := config.Load(examplePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := config.Default(); !reflect.DeepEqual(got, want) {
+		t.Errorf("the example says\n%+v\nthe defaults are\n%+v", got, want)
+	}
+}
+
+// TestExampleHasEveryKey: each key of Config stands in the example once, in the
+// order of Config, with a comment of its own above it, and no other key does.
+func TestExampleHasEveryKey(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile(examplePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	table, above := "", ""
+	for i, line := range strings.Split(string(content), "\n") {
+		key := ""
+		switch {
+		case strings.HasPrefix(line, "["):
+			key = strings.Trim(line, "[]")
+			table = key + "."
+		case line != "" && !strings.HasPrefix(line, "#"):
+			name, _, _ := strings.Cut(line, "=")
+			key = table + strings.TrimSpace(name)
+		}
+		if key != "" {
+			keys = append(keys, key)
+			if len(above) < len("# What it is.") || !strings.HasPrefix(above, "# ") {
+				t.Errorf("line %d: key %s has no comment above it", i+1, key)
+			}
+		}
+		if len(line) > 80 {
+			t.Errorf("line %d is longer than 80 characters", i+1)
+		}
+		above = line
+	}
+	want := tomlerr.Keys(config.Config{})
+	slices.Sort(want)
+	slices.Sort(keys)
+	if !slices.Equal(keys, want) {
+		t.Errorf("the example has the keys\n%v\nConfig has\n%v", keys, want)
+	}
+}
+
+// TestEveryFieldHasAKey: a field without a toml tag would be read under a name
+// that nobody documents.
+func TestEveryFieldHasAKey(t *testing.T) {
+	t.Parallel()
+	var walk func(reflect.Type)
+	walk = func(typ reflect.Type) {
+		for field := range typ.Fields() {
+			tag := field.Tag.Get("toml")
+			if tag == "" || strings.ToLower(tag) != tag {
+				t.Errorf("%s.%s has the tag %q", typ.Name(), field.Name, tag)
+			}
+			if field.Type.Kind() == reflect.Struct {
+				walk(field.Type)
+			}
+		}
+	}
+	walk(reflect.TypeFor[config.Config]())
+}

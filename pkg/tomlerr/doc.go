@@ -1,0 +1,3 @@
+// Package tomlerr makes errors of TOML files that the writer of the file can
+// act on: with row, column, key, and the key that was probably meant.
+package tomlerr
