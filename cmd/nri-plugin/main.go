@@ -12,6 +12,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/admission"
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/node"
 )
 
@@ -38,7 +39,13 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	runtime, err := criproxy.NewBackend(cfg.Runtime.Endpoint)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = runtime.Close() }()
 	plugin := admission.New(&n.Judge, cfg.Policy.Mode == config.Audit, n.Exemptions(), log)
+	plugin.Resolve = admission.ResolveBy(runtime)
 	group, ctx := errgroup.WithContext(ctx)
 	n.KeepFresh(ctx, group)
 	group.Go(func() error {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerd/nri/pkg/api"
 	nrilog "github.com/containerd/nri/pkg/log"
 	"github.com/containerd/nri/pkg/stub"
 )
@@ -73,9 +74,12 @@ func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (c
 		if err != nil {
 			return false, fmt.Errorf("register with NRI: %w", err)
 		}
-	case <-lost.done: // Start waits for ever for a runtime that died after it took the registration
+	case <-lost.done:
+		abandon(s, started)
 		return false, errors.New("register with NRI: the runtime hung up")
 	case <-ctx.Done():
+		_ = lost.Close()
+		abandon(s, started)
 		return false, ctx.Err()
 	}
 	select {
@@ -85,6 +89,21 @@ func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (c
 	case <-ctx.Done():
 		s.Stop()
 		return true, ctx.Err()
+	}
+}
+
+// abandon ends a Start whose connection is gone. By itself Start waits for ever
+// to be configured by a runtime that died after it took the registration.
+func abandon(s stub.Stub, started <-chan error) {
+	select {
+	case <-started:
+		return
+	case <-time.After(minPause):
+	}
+	if service, ok := s.(api.PluginService); ok {
+		_, _ = service.Configure(context.Background(), &api.ConfigureRequest{})
+		<-started
+		s.Stop()
 	}
 }
 

@@ -4,5 +4,6 @@
 //
 // Nothing in a hook touches the network: what an image asks for is on disk,
 // the facts are in memory, and both are held against each other at that
-// moment, so a driver upgrade or a lost module counts at once.
+// moment, so a driver upgrade or a lost module counts at once. An older runtime
+// that does not say which image a container has is asked for it, on the node.
 package admission

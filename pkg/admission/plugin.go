@@ -28,6 +28,10 @@ type Recaller interface {
 
 // Plugin holds every new container against the facts.
 type Plugin struct {
+	// Resolve, where set, finds the image of a container that the runtime
+	// gives no identity of. It is set before the plugin runs.
+	Resolve Resolve
+
 	images Recaller
 	audit  bool
 	exempt decision.Exemptions
@@ -42,28 +46,31 @@ func New(images Recaller, audit bool, exempt decision.Exemptions, log *slog.Logg
 // CreateContainer is NRI's hook before a container is created. An error refuses
 // the container on every runtime.
 func (p *Plugin) CreateContainer(
-	_ context.Context, pod *api.PodSandbox, container *api.Container,
+	ctx context.Context, pod *api.PodSandbox, container *api.Container,
 ) (*api.ContainerAdjustment, []*api.ContainerUpdate, error) {
-	return nil, nil, p.admit(pod, container, p.log)
+	return nil, nil, p.admit(ctx, pod, container, p.log)
 }
 
 // ValidateContainerAdjustment is NRI's hook after all plugins had their say. A
 // runtime that has it refuses the container also when the plugin does not
 // answer. What CreateContainer let pass was logged there.
-func (p *Plugin) ValidateContainerAdjustment(_ context.Context, req *api.ValidateContainerAdjustmentRequest) error {
-	return p.admit(req.GetPod(), req.GetContainer(), slog.New(slog.DiscardHandler))
+func (p *Plugin) ValidateContainerAdjustment(ctx context.Context, req *api.ValidateContainerAdjustmentRequest) error {
+	return p.admit(ctx, req.GetPod(), req.GetContainer(), slog.New(slog.DiscardHandler))
 }
 
 // Synchronize is told what runs already when the plugin connects. Nothing that
 // runs is ever stopped; what does not fit is logged.
-func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, containers []*api.Container) ([]*api.ContainerUpdate, error) {
+func (p *Plugin) Synchronize(ctx context.Context, pods []*api.PodSandbox, containers []*api.Container) ([]*api.ContainerUpdate, error) {
 	byID := make(map[string]*api.PodSandbox, len(pods))
 	for _, pod := range pods {
 		byID[pod.GetId()] = pod
 	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTime) // for all of them: the runtime waits
+	defer cancel()
 	for _, c := range containers {
-		if reason, unfit := p.reason(c); unfit {
-			attributes(p.log, byID[c.GetPodSandboxId()], c).Warn("running container does not fit this node", "reason", reason)
+		id := p.imageID(ctx, c)
+		if reason, unfit := p.reason(id, c); unfit {
+			attributes(p.log, byID[c.GetPodSandboxId()], c, id).Warn("running container does not fit this node", "reason", reason)
 		}
 	}
 	p.log.Info("connected to the runtime", "containers", len(containers))
@@ -72,29 +79,28 @@ func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, containe
 
 // admit returns the refusal of a container, or nil. What it lets pass although
 // it does not fit goes to passed.
-func (p *Plugin) admit(pod *api.PodSandbox, container *api.Container, passed *slog.Logger) error {
-	reason, unfit := p.reason(container)
+func (p *Plugin) admit(ctx context.Context, pod *api.PodSandbox, container *api.Container, passed *slog.Logger) error {
+	id := p.imageID(ctx, container)
+	reason, unfit := p.reason(id, container)
 	if !unfit {
 		return nil
 	}
 	switch {
 	case p.audit:
-		attributes(passed, pod, container).Warn("container would be refused", "reason", reason)
+		attributes(passed, pod, container, id).Warn("container would be refused", "reason", reason)
 		return nil
 	case p.exempt.Match(pod.GetNamespace(), pod.GetAnnotations()):
-		attributes(passed, pod, container).Warn("exempt container does not fit this node", "reason", reason)
+		attributes(passed, pod, container, id).Warn("exempt container does not fit this node", "reason", reason)
 		return nil
 	}
-	attributes(p.log, pod, container).Warn("container refused", "reason", reason)
+	attributes(p.log, pod, container, id).Warn("container refused", "reason", reason)
 	return fmt.Errorf("imagefit: %s", reason)
 }
 
 // reason says why the container's image does not fit. An image that nobody
 // decided about, or that cannot be judged, is no reason to refuse.
-func (p *Plugin) reason(container *api.Container) (string, bool) {
-	id := imageID(container)
+func (p *Plugin) reason(id string, container *api.Container) (string, bool) {
 	if id == "" {
-		p.log.Debug("the runtime does not say which image a container has", "container", container.GetName())
 		return "", false
 	}
 	image, verdict, err := p.images.Recall(id)
@@ -112,13 +118,6 @@ func (p *Plugin) reason(container *api.Container) (string, bool) {
 	return image.Refusal(reference, verdict), verdict.Outcome == selector.Unfit
 }
 
-func imageID(container *api.Container) string {
-	if id := container.GetImage().GetConfigDigest(); id != "" {
-		return id
-	}
-	return container.GetAnnotations()[crioImageRef]
-}
-
-func attributes(log *slog.Logger, pod *api.PodSandbox, container *api.Container) *slog.Logger {
-	return log.With("namespace", pod.GetNamespace(), "pod", pod.GetName(), "container", container.GetName(), "image", imageID(container))
+func attributes(log *slog.Logger, pod *api.PodSandbox, container *api.Container, id string) *slog.Logger {
+	return log.With("namespace", pod.GetNamespace(), "pod", pod.GetName(), "container", container.GetName(), "image", id)
 }

@@ -3,6 +3,7 @@ package criproxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -106,9 +107,10 @@ func (p *pull) answer(ctx context.Context) (*Answer, error) {
 	}
 }
 
-func (p *pull) refuses() bool {
-	return !p.policy.Audit && !p.exempt && !p.policy.ForwardUnfit
-}
+func (p *pull) refuses() bool { return p.enforced() && !p.policy.ForwardUnfit }
+
+// enforced tells whether any policy may refuse this pull.
+func (p *pull) enforced() bool { return !p.policy.Audit && !p.exempt }
 
 // decide returns no decision where the pull is to go on as without us.
 func (p *pull) decide(ctx context.Context) (*decision.Decision, error) {
@@ -122,9 +124,10 @@ func (p *pull) decide(ctx context.Context) (*decision.Decision, error) {
 		return nil, status.FromContextError(ctx.Err()).Err()
 	case err == nil:
 		return d, nil
-	case p.policy.RefuseRegistryError && p.refuses() && !runtimeSays(err):
+	case p.policy.RefuseRegistryError && p.enforced() && !runtimeSays(err):
 		p.log.Warn("pull refused", "reason", "not decided", "error", err)
-		return nil, status.Errorf(codes.Unknown, "imagefit: what %s needs cannot be found out: %v", p.req.GetImage().GetImage(), err)
+		return nil, status.Error(codes.Unknown, "imagefit: "+decision.Line(
+			fmt.Sprintf("what %s needs cannot be found out: %v", p.req.GetImage().GetImage(), err)))
 	default:
 		p.log.Warn("pull forwarded unchanged", "reason", "not decided", "error", err)
 		return nil, nil
@@ -132,9 +135,11 @@ func (p *pull) decide(ctx context.Context) (*decision.Decision, error) {
 }
 
 // runtimeSays tells errors that the runtime is about to meet itself and that
-// it puts into its own words.
+// it puts into its own words. It never asks for referrers, so what a registry
+// answers to that is not among them.
 func runtimeSays(err error) bool {
-	return errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrNotFound)
+	e, ok := errors.AsType[*registry.Error](err)
+	return ok && e.Op == "resolve" && (errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrNotFound))
 }
 
 // forward passes the request on byte for byte.

@@ -44,6 +44,7 @@ type records struct {
 	content   contentapi.ContentClient
 	cri       runtimeapi.ImageServiceClient
 	namespace string
+	timeout   time.Duration // recordTimeout, but in tests
 }
 
 func newRecords(b *Backend, namespace string) *records {
@@ -52,6 +53,7 @@ func newRecords(b *Backend, namespace string) *records {
 		content:   contentapi.NewContentClient(b),
 		cri:       runtimeapi.NewImageServiceClient(b),
 		namespace: namespace,
+		timeout:   recordTimeout,
 	}
 }
 
@@ -63,7 +65,7 @@ func (r *records) withNamespace(ctx context.Context) context.Context {
 // answers for that name with imageID. Until then the kubelet would find no
 // image under the name, and run the container as root.
 func (r *records) point(ctx context.Context, name string, index digest.Digest, manifest ocispec.Descriptor, imageID string) error {
-	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	if err := r.put(r.withNamespace(ctx), name, index, manifest); err != nil {
 		return fmt.Errorf("record image %s: %w", name, err)
@@ -117,7 +119,7 @@ func (r *records) wait(ctx context.Context, name, imageID string) error {
 // configOf returns the config digest of a manifest that the runtime has, which
 // is the image id that CRI knows it by.
 func (r *records) configOf(ctx context.Context, manifest digest.Digest) (digest.Digest, error) {
-	ctx, cancel := context.WithTimeout(r.withNamespace(ctx), recordTimeout)
+	ctx, cancel := context.WithTimeout(r.withNamespace(ctx), r.timeout)
 	defer cancel()
 	stream, err := r.content.Read(ctx, &contentapi.ReadContentRequest{Digest: manifest.String()})
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -20,8 +20,12 @@ const (
 	// maxInspected bounds how many referrers of one manifest are opened to see
 	// whether they are compatibility artifacts.
 	maxInspected = 32
+	// maxLayers bounds how many bodies one artifact may have.
+	maxLayers = 16
 	// maxBody bounds the body of a compatibility artifact.
 	maxBody = 4 << 20
+	// maxFetched bounds what one decision reads of artifacts altogether.
+	maxFetched = 64 << 20
 )
 
 // created is the annotation with an artifact's time. The proposals print it
@@ -38,24 +42,47 @@ func (l *lookup) artifactsOf(ctx context.Context, subject ocispec.Descriptor) ([
 	if err != nil {
 		return nil, err
 	}
-	newest := map[string]found{}
-	for _, r := range likely(referrers) {
+	to := likely(referrers)
+	if len(to) > maxInspected {
+		l.Log.Warn("more referrers than are looked at, the newest count", "subject", subject.Digest,
+			"referrers", len(to), "looked at", maxInspected)
+		to = to[:maxInspected]
+	}
+	newest := map[string][]found{}
+	for _, r := range to {
 		artifacts, err := l.open(ctx, subject, r)
 		if err != nil {
 			return nil, err
 		}
 		for _, f := range artifacts {
-			if old, ok := newest[f.MediaType]; !ok || f.after(old) {
-				newest[f.MediaType] = f
+			switch kept := newest[f.MediaType]; {
+			case len(kept) == 0 || f.after(kept[0]):
+				newest[f.MediaType] = []found{f}
+			case f.Manifest == kept[0].Manifest: // an artifact may have several bodies of one type
+				newest[f.MediaType] = append(kept, f)
 			}
 		}
 	}
-	artifacts := make([]Artifact, 0, len(newest))
-	for _, f := range newest {
-		artifacts = append(artifacts, f.Artifact)
+	return counting(newest), nil
+}
+
+// counting lists the artifacts that count, by media type. One without any body
+// this version reads counts no longer when a newer one has such a body.
+func counting(newest map[string][]found) []Artifact {
+	if odd := newest[""]; len(odd) > 0 && !odd[0].created.IsZero() {
+		for mediaType, f := range newest {
+			if mediaType != "" && f[0].created.After(odd[0].created) {
+				delete(newest, "")
+			}
+		}
 	}
-	slices.SortFunc(artifacts, func(a, b Artifact) int { return strings.Compare(a.MediaType, b.MediaType) })
-	return artifacts, nil
+	var artifacts []Artifact
+	for _, mediaType := range slices.Sorted(maps.Keys(newest)) {
+		for _, f := range newest[mediaType] {
+			artifacts = append(artifacts, f.Artifact)
+		}
+	}
+	return artifacts
 }
 
 // found is an artifact with what decides which of several counts.
@@ -73,15 +100,18 @@ func (f found) after(other found) bool {
 	return f.Manifest > other.Manifest
 }
 
-// likely keeps the referrers that may be compatibility artifacts. A registry
-// that names one of them rightly is taken at its word for the others; where
-// none is named, some registries report no type or a wrong one, so the
-// artifacts' own manifests are asked.
+// likely keeps the referrers that may be compatibility artifacts, the newest
+// first. A registry that names one of them rightly is taken at its word for the
+// others; where none is named, some registries report no type or a wrong one,
+// so the artifacts' own manifests are asked.
 func likely(referrers []ocispec.Descriptor) []ocispec.Descriptor {
 	var named, other []ocispec.Descriptor
+	seen := map[digest.Digest]bool{}
 	for _, r := range referrers {
+		again := seen[r.Digest]
+		seen[r.Digest] = true
 		switch {
-		case !isManifest(r.MediaType):
+		case again, !isManifest(r.MediaType):
 		case r.ArtifactType == compat.ArtifactType:
 			named = append(named, r)
 		default:
@@ -91,7 +121,10 @@ func likely(referrers []ocispec.Descriptor) []ocispec.Descriptor {
 	if len(named) == 0 {
 		named = other
 	}
-	return named[:min(len(named), maxInspected)]
+	slices.SortStableFunc(named, func(a, b ocispec.Descriptor) int {
+		return createdAt(b.Annotations).Compare(createdAt(a.Annotations))
+	})
+	return named
 }
 
 // open reads one referrer. What is not a compatibility artifact yields
@@ -99,7 +132,7 @@ func likely(referrers []ocispec.Descriptor) []ocispec.Descriptor {
 // registry that does not answer is an error.
 func (l *lookup) open(ctx context.Context, subject, referrer ocispec.Descriptor) ([]found, error) {
 	problem := func(err error) []found {
-		return []found{{Artifact: Artifact{Manifest: referrer.Digest, Problem: err.Error()}}}
+		return []found{{Artifact: Artifact{Manifest: referrer.Digest, Problem: Line(err.Error())}}}
 	}
 	claimed := referrer.ArtifactType == compat.ArtifactType
 	body, err := l.manifest(ctx, referrer)
@@ -131,6 +164,12 @@ func (l *lookup) open(ctx context.Context, subject, referrer ocispec.Descriptor)
 // layers fetches the bodies of an artifact into the cache.
 func (l *lookup) layers(ctx context.Context, referrer ocispec.Descriptor, m ocispec.Manifest) ([]found, error) {
 	var artifacts []found
+	odd := func(problem string) []found {
+		return []found{{Artifact{Manifest: referrer.Digest, Problem: problem}, createdAt(m.Annotations)}}
+	}
+	if len(m.Layers) > maxLayers {
+		return odd(fmt.Sprintf("it has %d layers, more than the %d that are looked at", len(m.Layers), maxLayers)), nil
+	}
 	for _, layer := range m.Layers {
 		if !slices.Contains(layerTypes, layer.MediaType) {
 			continue
@@ -139,15 +178,14 @@ func (l *lookup) layers(ctx context.Context, referrer ocispec.Descriptor, m ocis
 		if err != nil && !isContentProblem(err) {
 			return nil, err
 		}
-		f := found{Artifact{Manifest: referrer.Digest, Layer: layer.Digest, MediaType: layer.MediaType, body: body}, createdAt(m)}
+		f := found{Artifact{Manifest: referrer.Digest, Layer: layer.Digest, MediaType: layer.MediaType, body: body}, createdAt(m.Annotations)}
 		if err != nil {
-			f.Problem = err.Error()
+			f.Problem = Line(err.Error())
 		}
 		artifacts = append(artifacts, f)
 	}
 	if len(artifacts) == 0 {
-		problem := "none of its layers has a media type this version reads"
-		return []found{{Artifact{Manifest: referrer.Digest, Problem: problem}, createdAt(m)}}, nil
+		return odd("none of its layers has a media type this version reads"), nil
 	}
 	return artifacts, nil
 }
@@ -159,9 +197,9 @@ func isCompatibility(m ocispec.Manifest) bool {
 		m.ArtifactType == "" && m.Config.MediaType == compat.ArtifactType
 }
 
-func createdAt(m ocispec.Manifest) time.Time {
+func createdAt(annotations map[string]string) time.Time {
 	for _, key := range created {
-		if t, err := time.Parse(time.RFC3339, m.Annotations[key]); err == nil {
+		if t, err := time.Parse(time.RFC3339, annotations[key]); err == nil {
 			return t
 		}
 	}

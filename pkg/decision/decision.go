@@ -36,7 +36,18 @@ type Candidate struct {
 	Artifacts []Artifact       `json:"artifacts,omitempty"`
 	Verdict   selector.Verdict `json:"-"`
 
+	// Requirements is the verdict in words.
+	Requirements []Held `json:"requirements,omitempty"`
+
 	descriptor ocispec.Descriptor
+}
+
+// Held is one requirement held against the facts, in words.
+type Held struct {
+	Want       string `json:"want"`       // such as "cpu.cpuid AVX2"
+	Have       string `json:"have"`       // such as "present" or "is 6.1.0"
+	Outcome    string `json:"outcome"`    // fits, does not fit or unknown
+	Importance string `json:"importance"` // required, preferred or informative
 }
 
 // Artifact is one compatibility artifact that counts for a candidate. Its

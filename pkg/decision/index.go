@@ -36,7 +36,7 @@ func parseIndex(body []byte) ([]ocispec.Descriptor, error) {
 		Manifests []ocispec.Descriptor `json:"manifests"`
 	}
 	if err := json.Unmarshal(body, &index); err != nil {
-		return nil, fmt.Errorf("read index: %w", err)
+		return nil, errors.New(Line("read index: " + err.Error()))
 	}
 	if len(index.Manifests) > maxEntries {
 		return nil, fmt.Errorf("the index has %d entries, more than the %d that are looked at", len(index.Manifests), maxEntries)
@@ -68,7 +68,10 @@ func isImage(entry ocispec.Descriptor) (bool, error) {
 		return false, nil
 	}
 	if err := entry.Digest.Validate(); err != nil || entry.Digest.Algorithm() != digest.SHA256 {
-		return false, fmt.Errorf("digest %q is no sha256 digest", entry.Digest)
+		return false, fmt.Errorf("digest %q is no sha256 digest", Line(entry.Digest.String()))
+	}
+	if entry.Size <= 0 {
+		return false, fmt.Errorf("size is %d", entry.Size)
 	}
 	return true, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -62,7 +63,7 @@ func (j *Judge) requirements(a Artifact) []compat.Requirement {
 	if body == nil {
 		kept, err := j.Cache.Blob(a.Layer)
 		if err != nil {
-			return []compat.Requirement{{Key: a.name(), Unclear: err.Error()}}
+			return []compat.Requirement{{Key: a.name(), Unclear: Line(err.Error())}}
 		}
 		body = kept
 	}
@@ -80,7 +81,7 @@ func (j *Judge) requirements(a Artifact) []compat.Requirement {
 }
 
 func (j *Judge) malformed(a Artifact, err error) compat.Requirement {
-	req := compat.Requirement{Key: a.name(), Unclear: err.Error()}
+	req := compat.Requirement{Key: a.name(), Unclear: Line(err.Error())}
 	j.Policy.MalformedArtifact.apply(&req)
 	return req
 }
@@ -94,6 +95,18 @@ func (a Answer) apply(req *compat.Requirement) {
 	}
 }
 
+// problem says why an artifact that was just fetched cannot be read; it is
+// empty for one that can.
+func (a Artifact) problem() string {
+	if a.Problem != "" {
+		return a.Problem
+	}
+	if _, err := compat.ParseOutline(a.body); err != nil {
+		return Line(err.Error())
+	}
+	return ""
+}
+
 func (a Artifact) name() string {
 	d := a.Layer
 	if d == "" {
@@ -102,10 +115,11 @@ func (a Artifact) name() string {
 	return "compatibility artifact " + short(d)
 }
 
-// short is enough of a digest for a person to find it by.
+// short is enough of a digest for a person to find it by. What an artifact
+// gives as a digest need not be one.
 func short(d digest.Digest) string {
-	const hex = 12
-	return d.Algorithm().String() + ":" + d.Encoded()[:min(hex, len(d.Encoded()))]
+	const length = len("sha256:") + 12
+	return string(d[:min(length, len(d))])
 }
 
 // Image is what is kept of an image under its id, for admission.
@@ -124,9 +138,16 @@ func (j *Judge) Remember(imageID string, d *Decision, i int) error {
 		return fmt.Errorf("remember image %s: there is no candidate %d", imageID, i)
 	}
 	c := d.Candidates[i]
+	// The verdicts in words could outgrow what the cache takes, and an image that
+	// is not kept is one that admission knows nothing of.
+	kept := *d
+	kept.Candidates = slices.Clone(d.Candidates)
+	for i := range kept.Candidates {
+		kept.Candidates[i].Requirements = nil
+	}
 	return j.Cache.PutImage(imageID, Image{
 		Reference: d.Reference, Manifest: c.Digest, Platform: c.descriptor.Platform,
-		Artifacts: c.Artifacts, Decision: d,
+		Artifacts: c.Artifacts, Decision: &kept,
 	})
 }
 

@@ -3,6 +3,8 @@ package decision
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -18,6 +20,7 @@ type lookup struct {
 	*Road
 	repo *registry.Repository
 	name string // of the repository, with its registry
+	read atomic.Int64
 }
 
 func (l *lookup) manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
@@ -34,6 +37,9 @@ func (l *lookup) content(
 ) ([]byte, error) {
 	if err := fetchable(desc); err != nil {
 		return nil, err
+	}
+	if l.read.Add(desc.Size) > maxFetched {
+		return nil, fmt.Errorf("%w: with it, what is said of the image exceeds %d bytes", registry.ErrTooLarge, maxFetched)
 	}
 	if content, err := l.Cache.Blob(desc.Digest); err == nil {
 		return content, nil

@@ -69,6 +69,7 @@ func platformName(p ocispec.Platform) string {
 // platformRequirements returns what the platform of an entry asks for beyond
 // os and architecture.
 func platformRequirements(p ocispec.Platform) []compat.Requirement {
+	p = platforms.Normalize(p)
 	var reqs []compat.Requirement
 	if n := amd64Level(p); n != "" && n != "1" {
 		reqs = append(reqs, compat.Requirement{
@@ -95,6 +96,7 @@ func amd64Level(p ocispec.Platform) string {
 // number that grows with it. Levels of one architecture compare with each
 // other; an older architecture of the family (386, 32-bit ARM) is below.
 func platformLevel(p ocispec.Platform) int {
+	p = platforms.Normalize(p)
 	variant, _ := version.Parse(p.Variant)
 	switch p.Architecture {
 	case "amd64":

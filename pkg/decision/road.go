@@ -17,6 +17,9 @@ import (
 // maxLookups bounds the requests of one decision that run at the same time.
 const maxLookups = 16
 
+// maxReference is more than the longest host, path, tag and digest take.
+const maxReference = 4 << 10
+
 // Road leads from a reference to a decision.
 type Road struct {
 	Judge
@@ -34,9 +37,12 @@ type Request struct {
 // means that nothing was decided: the reference, the registry or the index
 // could not be read.
 func (r *Road) Decide(ctx context.Context, req Request) (*Decision, error) {
+	if len(req.Reference) > maxReference {
+		return nil, fmt.Errorf("read reference %q: %d bytes are more than any has", line(req.Reference, 64), len(req.Reference))
+	}
 	named, err := reference.ParseDockerRef(req.Reference)
 	if err != nil {
-		return nil, fmt.Errorf("read reference %q: %w", req.Reference, err)
+		return nil, fmt.Errorf("read reference %q: %w", Line(req.Reference), err)
 	}
 	repo, err := r.Registry.Repository(named, req.Auth)
 	if err != nil {
@@ -155,16 +161,18 @@ func overlay(own, common []Artifact) []Artifact {
 // warn logs each artifact that could not be read, once for all the candidates
 // it holds for.
 func (r *Road) warn(d *Decision) {
-	logged := map[digest.Digest]bool{}
+	seen := map[[2]digest.Digest]bool{}
 	for _, c := range d.Candidates {
 		for _, a := range c.Artifacts {
-			key := a.Manifest
-			if a.Problem == "" || logged[key] {
+			key := [2]digest.Digest{a.Manifest, a.Layer}
+			if seen[key] {
 				continue
 			}
-			logged[key] = true
-			r.Log.Warn("a compatibility artifact cannot be read", "reference", d.Reference,
-				"artifact", a.Manifest, "problem", a.Problem, "policy", r.Policy.MalformedArtifact)
+			seen[key] = true
+			if problem := a.problem(); problem != "" {
+				r.Log.Warn("a compatibility artifact cannot be read", "reference", d.Reference,
+					"artifact", Line(a.Manifest.String()), "problem", problem, "policy", r.Policy.MalformedArtifact)
+			}
 		}
 	}
 }
@@ -174,7 +182,8 @@ func (d *Decision) choose() {
 	candidates := make([]selector.Candidate, len(d.Candidates))
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
-		c.Outcome, c.Reason = c.Verdict.Outcome.String(), c.Verdict.Reason()
+		c.Outcome, c.Reason = c.Verdict.Outcome.String(), line(c.Verdict.Reason(), maxReason)
+		c.Requirements = held(c.Verdict)
 		candidates[i].Verdict = c.Verdict
 		if p := c.descriptor.Platform; p != nil {
 			candidates[i].Level = platformLevel(*p)
@@ -187,4 +196,15 @@ func (d *Decision) choose() {
 		}
 	}
 	d.Reason = d.sentence()
+}
+
+func held(v selector.Verdict) []Held {
+	words := make([]Held, 0, len(v.Checks))
+	for _, c := range v.Checks {
+		words = append(words, Held{
+			Want: Line(c.Requirement.Want()), Have: Line(c.Have()),
+			Outcome: c.Outcome.String(), Importance: c.Requirement.Importance.String(),
+		})
+	}
+	return words
 }

@@ -14,6 +14,8 @@ const (
 	maxNamed = 8
 	// maxSentence keeps a sentence within what an event of a pod can hold.
 	maxSentence = 900
+	// maxReason keeps one candidate from filling the sentence.
+	maxReason = 300
 )
 
 // sentence says what was decided and why, as users read it. It holds nothing
@@ -22,15 +24,15 @@ const (
 func (d *Decision) sentence() string {
 	switch {
 	case d.NothingToChoose():
-		return clean(fmt.Sprintf("%s has nothing to choose from", d.Reference))
+		return Line(fmt.Sprintf("%s has nothing to choose from", d.Reference))
 	case d.Refused() && d.Index == "":
-		return clean(fmt.Sprintf("%s does not fit this node: it %s", d.Reference, d.Candidates[0].Reason))
+		return Line(fmt.Sprintf("%s does not fit this node: it %s", d.Reference, d.Candidates[0].Reason))
 	case d.Refused():
-		return clean(fmt.Sprintf("no variant of %s fits this node: %s", d.Reference, d.reasons()))
+		return Line(fmt.Sprintf("no variant of %s fits this node: %s", d.Reference, d.reasons()))
 	case d.Index == "":
-		return clean(fmt.Sprintf("%s is a single image that %s", d.Reference, d.Candidates[0].outcome()))
+		return Line(fmt.Sprintf("%s is a single image that %s", d.Reference, d.Candidates[0].outcome()))
 	default:
-		return clean(fmt.Sprintf("%s of %s is the best of %d candidates: it %s",
+		return Line(fmt.Sprintf("%s of %s is the best of %d candidates: it %s",
 			d.Label(d.Choice), d.Reference, len(d.Candidates), d.Candidates[d.Choice].outcome()))
 	}
 }
@@ -69,18 +71,20 @@ func (d *Decision) Label(i int) string {
 	return c.Platform
 }
 
-// clean makes one line of bounded length of text that a registry had a hand in.
-func clean(s string) string {
+// Line makes one line of bounded length of text that a registry had a hand in.
+func Line(s string) string { return line(s, maxSentence) }
+
+func line(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
 	}, s)
-	if len(s) <= maxSentence {
+	if len(s) <= limit {
 		return s
 	}
-	cut := maxSentence
+	cut := limit
 	for !utf8.RuneStart(s[cut]) {
 		cut--
 	}
@@ -94,5 +98,5 @@ func (img *Image) Refusal(reference string, v selector.Verdict) string {
 	if img.Platform != nil {
 		what = platformName(*img.Platform)
 	}
-	return clean(fmt.Sprintf("%s does not fit this node: %s %s", reference, what, v.Reason()))
+	return Line(fmt.Sprintf("%s does not fit this node: %s %s", reference, what, v.Reason()))
 }

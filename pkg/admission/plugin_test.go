@@ -1,0 +1,231 @@
+package admission
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/containerd/nri/pkg/api"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+)
+
+const (
+	appTag = "registry.example/app:1"
+	unfit  = "imagefit: registry.example/app:1 does not fit this node: linux/amd64/v3 needs cpu.x86_64 level >= 3 (is 2)"
+)
+
+func imageIDOf(name string) string { return digest.FromString(name).String() }
+
+// knownImages is a judge on a node of level 2 with three images: "unfit" asks
+// for level 3, "fits" for nothing, "unclear" for what nobody knows.
+type knownImages struct {
+	decision.Judge
+	dir   string
+	level atomic.Int32
+}
+
+func newKnownImages(t *testing.T) *knownImages {
+	t.Helper()
+	k := &knownImages{dir: t.TempDir()}
+	k.level.Store(2)
+	state, err := cache.Open(k.dir, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	specs, err := compat.EmbeddedSpecs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Judge = decision.Judge{
+		Cache: state, Interpreter: compat.NewInterpreter(specs), Log: slog.New(slog.DiscardHandler),
+		Facts: func() *hostfacts.Facts {
+			return hostfacts.New("linux", "amd64", hostfacts.Features{
+				Attributes: map[string]map[string]string{"cpu.x86_64": {"level": fmt.Sprint(k.level.Load())}},
+			})
+		},
+	}
+	v3 := &ocispec.Platform{OS: "linux", Architecture: "amd64", Variant: "v3"}
+	plain := &ocispec.Platform{OS: "linux", Architecture: "amd64"}
+	for name, image := range map[string]decision.Image{
+		"unfit":   {Reference: appTag, Platform: v3},
+		"fits":    {Reference: appTag, Platform: plain},
+		"unclear": {Reference: appTag, Platform: plain, Artifacts: []decision.Artifact{{Problem: "broken"}}},
+	} {
+		if err := state.PutImage(imageIDOf(name), image); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return k
+}
+
+func pod(namespace, source string) *api.PodSandbox {
+	return &api.PodSandbox{
+		Id: "sandbox", Name: "pod", Namespace: namespace,
+		Annotations: map[string]string{"kubernetes.io/config.source": source},
+	}
+}
+
+func container(image string, annotations ...string) *api.Container {
+	c := &api.Container{Id: "id", PodSandboxId: "sandbox", Name: "main", Annotations: map[string]string{}}
+	if image != "" {
+		c.Image = &api.Image{Name: "registry.example/other:2", Digest: imageIDOf("index"), ConfigDigest: imageIDOf(image)}
+	}
+	for i := 0; i+1 < len(annotations); i += 2 {
+		c.Annotations[annotations[i]] = annotations[i+1]
+	}
+	return c
+}
+
+// lines is a log that tests can look into.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *lines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.buf.String(), text)
+}
+
+func (l *lines) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func TestHooks(t *testing.T) {
+	t.Parallel()
+	exempt := decision.Exemptions{Namespaces: []string{"kube-system"}, StaticPods: true}
+	user, static := pod("default", "api"), pod("default", "file")
+	tests := []struct {
+		name      string
+		audit     bool
+		exempt    decision.Exemptions
+		pod       *api.PodSandbox
+		container *api.Container
+		want      string // the refusal
+		log       string // a line, once for both hooks together where it let it pass
+	}{
+		{"unfit", false, exempt, user, container("unfit"), unfit, "container refused"},
+		{"fits", false, exempt, user, container("fits"), "", ""},
+		{"not clear", false, exempt, user, container("unclear"), "", ""},
+		{"audit", true, exempt, user, container("unfit"), "", "container would be refused"},
+		{"exempt namespace", false, exempt, pod("kube-system", "api"), container("unfit"), "", "exempt container does not fit"},
+		{"static pod", false, exempt, static, container("unfit"), "", "exempt container does not fit"},
+		{"static pods count", false, decision.Exemptions{}, static, container("unfit"), unfit, "container refused"},
+		{"nobody decided about it", false, exempt, user, container("stranger"), "", ""},
+		{"no image", false, exempt, user, container(""), "", ""},
+		{"no pod", false, exempt, nil, container("unfit"), unfit, "container refused"},
+		{"no container", false, exempt, user, nil, "", ""},
+		{"as the pod asked for it", false, exempt, user, container("unfit", imageName, "app:latest"),
+			strings.Replace(unfit, appTag, "app:latest", 1), "container refused"},
+		{"hostile reference", false, exempt, user, container("unfit", imageName, "app\n\x1b[2J"),
+			strings.Replace(unfit, appTag, "app??[2J", 1), "container refused"},
+		{"CRI-O's annotation", false, exempt, user, container("", crioImageRef, imageIDOf("unfit")), unfit, "container refused"},
+		{"CRI-O's annotation without the algorithm", false, exempt, user,
+			container("", crioImageRef, strings.TrimPrefix(imageIDOf("unfit"), "sha256:")), unfit, "container refused"},
+		{"the image goes before an annotation", false, exempt, user, container("unfit", crioImageRef, imageIDOf("fits")), unfit, "container refused"},
+	}
+	images := newKnownImages(t)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			log := new(lines)
+			p := New(images, test.audit, test.exempt, log.logger())
+			adjust, updates, err := p.CreateContainer(t.Context(), test.pod, test.container)
+			if got := text(err); got != test.want || adjust != nil || updates != nil {
+				t.Errorf("CreateContainer\ngot  %s\nwant %s", got, test.want)
+			}
+			err = p.ValidateContainerAdjustment(t.Context(), validation(test.pod, test.container))
+			if got := text(err); got != test.want {
+				t.Errorf("ValidateContainerAdjustment\ngot  %s\nwant %s", got, test.want)
+			}
+			want := map[bool]int{true: 1, false: 2}[test.want == ""] // refused twice, for there are two hooks
+			if n := log.count(test.log); test.log != "" && n != want {
+				t.Errorf("%d lines %q, want %d", n, test.log, want)
+			}
+			if n := log.count("level=WARN"); test.log == "" && n != 0 {
+				t.Errorf("%d warnings", n)
+			}
+		})
+	}
+}
+
+func validation(pod *api.PodSandbox, c *api.Container) *api.ValidateContainerAdjustmentRequest {
+	return &api.ValidateContainerAdjustmentRequest{Pod: pod, Container: c}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// TestFactsOfNow changes the node between two containers.
+func TestFactsOfNow(t *testing.T) {
+	t.Parallel()
+	images := newKnownImages(t)
+	p := New(images, false, decision.Exemptions{}, slog.New(slog.DiscardHandler))
+	for _, test := range []struct {
+		level int32
+		want  string
+	}{{2, unfit}, {3, ""}, {1, strings.Replace(unfit, "is 2", "is 1", 1)}} {
+		images.level.Store(test.level)
+		if _, _, err := p.CreateContainer(t.Context(), pod("default", "api"), container("unfit")); text(err) != test.want {
+			t.Errorf("level %d: %v, want %s", test.level, err, test.want)
+		}
+	}
+}
+
+// TestCacheDamaged admits what cannot be judged, and says so where it is more
+// than an image that nobody knows.
+func TestCacheDamaged(t *testing.T) {
+	t.Parallel()
+	images, log := newKnownImages(t), new(lines)
+	p := New(images, false, decision.Exemptions{}, log.logger())
+	path := filepath.Join(images.dir, "images", strings.TrimPrefix(imageIDOf("unfit"), "sha256:")+".json")
+	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.CreateContainer(t.Context(), pod("default", "api"), container("unfit")); err != nil {
+		t.Error(err)
+	}
+	if log.count("what an image needs cannot be read") != 1 {
+		t.Errorf("the log does not say that it could not be judged: %s", log.buf.String())
+	}
+}
+
+func TestSynchronize(t *testing.T) {
+	t.Parallel()
+	log := new(lines)
+	p := New(newKnownImages(t), false, decision.Exemptions{}, log.logger())
+	lost := container("unfit")
+	lost.PodSandboxId = "nobody knows"
+	updates, err := p.Synchronize(t.Context(), []*api.PodSandbox{pod("default", "api")},
+		[]*api.Container{container("unfit"), container("fits"), container("stranger"), lost})
+	if err != nil || len(updates) != 0 {
+		t.Errorf("updates %v, error %v", updates, err)
+	}
+	if log.count("running container does not fit this node") != 2 || log.count("namespace=default pod=pod container=main") != 1 {
+		t.Errorf("log: %s", log.buf.String())
+	}
+}

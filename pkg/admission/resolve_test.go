@@ -1,0 +1,135 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/nri/pkg/api"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/decision"
+)
+
+// TestResolve is about runtimes that do not say which image a container has.
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	named := func(name string) *api.Container { return container("", imageName, name) }
+	knows := func(_ context.Context, name string) (string, error) {
+		if id, ok := strings.CutPrefix(name, "registry.example/"); ok {
+			return imageIDOf(id), nil
+		}
+		return "", errors.New("no such image")
+	}
+	tests := []struct {
+		name      string
+		resolve   Resolve
+		container *api.Container
+		want, log string
+	}{
+		{"by name", knows, named("registry.example/unfit"), strings.Replace(unfit, appTag, "registry.example/unfit", 1), "container refused"},
+		{"it fits", knows, named("registry.example/fits"), "", ""},
+		{"the runtime does not know", knows, named("other"), "", "container created unchecked"},
+		{"nobody to ask", nil, named("registry.example/unfit"), "", "does not say which image"},
+		{"no name", knows, container(""), "", "does not say which image"},
+		{"an identity goes before a name", knows, container("fits", imageName, "registry.example/unfit"), "", ""},
+		{"CRI-O's annotation too", knows, container("", crioImageRef, imageIDOf("fits"), imageName, "registry.example/unfit"), "", ""},
+		{"the runtime hangs", func(ctx context.Context, _ string) (string, error) {
+			<-ctx.Done()
+			return "", ctx.Err()
+		}, named("registry.example/unfit"), "", "container created unchecked"},
+	}
+	images := newKnownImages(t)
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			log := new(lines)
+			p := New(images, false, decision.Exemptions{}, log.logger())
+			p.Resolve = test.resolve
+			start := time.Now()
+			_, _, err := p.CreateContainer(t.Context(), pod("default", "api"), test.container)
+			if got := text(err); got != test.want {
+				t.Errorf("CreateContainer\ngot  %s\nwant %s", got, test.want)
+			}
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("the hook took %s: the runtime would soon drop the plugin", took)
+			}
+			if n := log.count(test.log); test.log != "" && n != 1 {
+				t.Errorf("%d lines %q, want 1: %s", n, test.log, log.buf.String())
+			}
+		})
+	}
+}
+
+// TestSynchronizeHangs: many containers together have no more time than one, for
+// the runtime creates none until it is over.
+func TestSynchronizeHangs(t *testing.T) {
+	t.Parallel()
+	p := New(newKnownImages(t), false, decision.Exemptions{}, new(lines).logger())
+	p.Resolve = func(ctx context.Context, _ string) (string, error) {
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	start := time.Now()
+	many := make([]*api.Container, 20)
+	for i := range many {
+		many[i] = container("", imageName, "registry.example/unfit")
+	}
+	if _, err := p.Synchronize(t.Context(), nil, many); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("took %s", took)
+	}
+}
+
+// images is a runtime that has one image.
+type images struct {
+	runtimeapi.UnimplementedImageServiceServer
+}
+
+func (images) ImageStatus(_ context.Context, req *runtimeapi.ImageStatusRequest) (*runtimeapi.ImageStatusResponse, error) {
+	switch req.GetImage().GetImage() {
+	case appTag:
+		return &runtimeapi.ImageStatusResponse{Image: &runtimeapi.Image{Id: imageIDOf("unfit")}}, nil
+	case "broken":
+		return nil, errors.New("no store")
+	}
+	return &runtimeapi.ImageStatusResponse{}, nil
+}
+
+func TestResolveBy(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(t.TempDir(), "cri.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	runtimeapi.RegisterImageServiceServer(server, images{})
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = conn.Close()
+		server.Stop()
+		<-served
+	})
+	for name, want := range map[string]string{
+		appTag: imageIDOf("unfit"), "absent": "it has none of that name", "broken": "no store",
+	} {
+		id, err := ResolveBy(conn)(t.Context(), name)
+		if id+text(err) != want && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %q, %v, want %s", name, id, err, want)
+		}
+	}
+}

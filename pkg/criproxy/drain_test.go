@@ -1,0 +1,221 @@
+package criproxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// drained is a proxy with a pull, an event stream and a chat under way.
+type drained struct {
+	server *Server
+	conn   *grpc.ClientConn
+	finish chan struct{} // lets the pull finish
+	pull   <-chan error
+	stream <-chan error
+	chat   <-chan error
+}
+
+func startDrained(t *testing.T) *drained {
+	t.Helper()
+	d := &drained{finish: make(chan struct{})}
+	began := make(chan struct{}, 1)
+	path := runtimeSocket(t)
+	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
+		began <- struct{}{}
+		<-s.Context().Done()
+		return nil
+	})
+	var proxyPath string
+	d.server, proxyPath = startProxy(t, path, interceptPull(func(_ *Backend, s grpc.ServerStream) error {
+		began <- struct{}{}
+		select {
+		case <-d.finish:
+			return s.SendMsg(&runtimeapi.PullImageResponse{ImageRef: "done"})
+		case <-s.Context().Done():
+			return s.Context().Err()
+		}
+	}))
+	d.conn = dial(t, proxyPath)
+	d.pull = pulls(t, d.conn)
+	<-began
+	endless := func(method string) <-chan error {
+		done := make(chan error, 1)
+		stream, err := d.conn.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(newFrameCodec()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		say(t, stream, "go")
+		go func() { done <- stream.RecvMsg(new(Frame)) }()
+		<-began
+		return done
+	}
+	d.stream = endless(eventsMethod)
+	d.chat = endless("/future.v2.Service/Chat")
+	return d
+}
+
+func (d *drained) shutdown(t *testing.T, limit time.Duration) (took time.Duration, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	start := time.Now()
+	err = d.server.Shutdown(ctx)
+	return time.Since(start), err
+}
+
+func refused(err error) bool {
+	return status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "imagefit: the proxy is shutting down")
+}
+
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	d := startDrained(t)
+	time.AfterFunc(600*time.Millisecond, func() { close(d.finish) })
+	refusal := make(chan error, 1)
+	time.AfterFunc(200*time.Millisecond, func() {
+		_, err := runtimeapi.NewRuntimeServiceClient(d.conn).Version(context.Background(), &runtimeapi.VersionRequest{})
+		refusal <- err
+	})
+	took, err := d.shutdown(t, 10*time.Second)
+	if err != nil || took < 500*time.Millisecond || took > 3*time.Second {
+		t.Errorf("shutdown took %v: %v", took, err)
+	}
+	if err := <-refusal; !refused(err) {
+		t.Errorf("new call while draining: %v", err)
+	}
+	if err := <-d.pull; err != nil {
+		t.Errorf("the running pull: %v", err)
+	}
+	for _, stream := range []<-chan error{d.stream, d.chat} {
+		if err := <-stream; !refused(err) {
+			t.Errorf("endless stream: %v", err)
+		}
+	}
+}
+
+func TestDrainRunsOut(t *testing.T) {
+	t.Parallel()
+	d := startDrained(t)
+	took, err := d.shutdown(t, 300*time.Millisecond)
+	if !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
+		t.Errorf("shutdown took %v: %v", took, err)
+	}
+	if err := <-d.pull; !refused(err) {
+		t.Errorf("the pull that was cut off: %v", err)
+	}
+}
+
+// TestDrainUnary: a call that only passes through gets a grace, but not all the time in the world.
+func TestDrainUnary(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		lasts, least, most time.Duration
+		want               codes.Code
+	}{
+		"short":   {300 * time.Millisecond, 200 * time.Millisecond, unaryGrace, codes.OK},
+		"endless": {time.Hour, unaryGrace, unaryGrace + 3*time.Second, codes.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := runtimeSocket(t)
+			began := make(chan struct{})
+			startRuntime(t, path, &fakeRuntime{version: func(ctx context.Context, _ *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
+				close(began)
+				select {
+				case <-time.After(c.lasts):
+				case <-ctx.Done():
+				}
+				return &runtimeapi.VersionResponse{}, nil
+			}})
+			server, proxyPath := startProxy(t, path, nil)
+			conn := dial(t, proxyPath)
+			done := make(chan error, 1)
+			go func() {
+				_, err := runtimeapi.NewRuntimeServiceClient(conn).Version(context.Background(), &runtimeapi.VersionRequest{})
+				done <- err
+			}()
+			<-began
+			start := time.Now()
+			if err := server.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(start); took < c.least || took > c.most {
+				t.Errorf("shutdown took %v", took)
+			}
+			if err := <-done; status.Code(err) != c.want {
+				t.Errorf("the call: %v", err)
+			}
+		})
+	}
+}
+
+// TestAnswerOfLastCallArrives: a pull that ends as the server stops must not lose its answer.
+func TestAnswerOfLastCallArrives(t *testing.T) {
+	t.Parallel()
+	path := runtimeSocket(t)
+	startRuntime(t, path, &fakeRuntime{})
+	for range 20 {
+		finish, began := make(chan struct{}), make(chan struct{})
+		backend, err := NewBackend(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := New(Options{Backend: backend, Log: slog.New(slog.DiscardHandler), Intercept: map[string]Handler{
+			pullMethod: func(s grpc.ServerStream) error {
+				close(began)
+				<-finish
+				return s.SendMsg(&runtimeapi.PullImageResponse{ImageRef: "done"})
+			}}})
+		proxyPath := path + ".proxy"
+		listener, err := Listen(proxyPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(listener) }()
+		conn := dial(t, proxyPath)
+		pull := pulls(t, conn)
+		<-began
+		go close(finish)
+		if err := server.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-pull; err != nil {
+			t.Fatalf("the last answer was lost: %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Fatal(err)
+		}
+		_, _ = conn.Close(), backend.Close()
+	}
+}
+
+// TestShutdownBeforeServe must neither hang nor leave the socket behind.
+func TestShutdownBeforeServe(t *testing.T) {
+	t.Parallel()
+	backend, err := NewBackend("/nowhere/runtime.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backend.Close()
+	server := New(Options{Backend: backend, Log: slog.New(slog.DiscardHandler)})
+	if err := server.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := Listen(runtimeSocket(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Serve(listener); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,145 @@
+package criproxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/imagefit/imagefit/pkg/decision"
+)
+
+// refusal is the sentence for an index of v3 and v4 on a node of level 1.
+const refusal = "imagefit: no variant of registry.example/app:1 fits this node: " +
+	"linux/amd64/v3 needs cpu.x86_64 level >= 3 (is 1); linux/amd64/v4 needs cpu.x86_64 level >= 4 (is 1)"
+
+// TestRefusal pulls an image of which no variant fits, under each policy and
+// from each kind of pod.
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	exempt := decision.Exemptions{Namespaces: []string{"kube-system"}, StaticPods: true}
+	tests := []struct {
+		name      string
+		policy    PullPolicy
+		namespace string
+		source    string
+		refused   bool
+	}{
+		{"a pod", PullPolicy{}, "default", "api", true},
+		{"a pod of a namespace that is not exempt", PullPolicy{Exempt: exempt}, "default", "api", true},
+		{"a pod of an exempt namespace", PullPolicy{Exempt: exempt}, "kube-system", "api", false},
+		{"a static pod", PullPolicy{Exempt: exempt}, "default", "file", false},
+		{"a static pod where they count", PullPolicy{Exempt: decision.Exemptions{Namespaces: []string{"kube-system"}}}, "default", "file", true},
+		{"audit", PullPolicy{Audit: true}, "default", "api", false},
+		{"no_fit = forward", PullPolicy{ForwardUnfit: true}, "default", "api", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := newPullBench(t, 1, test.policy)
+			entries := b.registry.index("1", "v3", "v4")
+			b.takes(entries[0].Digest)
+			raw, err := proto.Marshal(pullRequest(test.namespace, test.source))
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, err := b.send(t.Context(), raw)
+			if test.refused {
+				checkStatus(t, err, codes.Unknown, refusal)
+				if got := b.runtime.requests(); len(got) != 0 || b.runtime.written() != "" {
+					t.Errorf("the runtime got %q", got)
+				}
+				return
+			}
+			if err != nil || b.decider.recalled(id) != "linux/amd64/v3" {
+				t.Errorf("pulled %q, %v; admission would know %q of it", id, err, b.decider.recalled(id))
+			}
+			if got := b.runtime.requests(); len(got) != 1 || got[0] != string(raw) {
+				t.Errorf("the runtime got %q", got)
+			}
+		})
+	}
+}
+
+// TestRefusalIsStable asks with other credentials, and again.
+func TestRefusalIsStable(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 1, PullPolicy{})
+	b.registry.index("1", "v3", "v4")
+	for _, user := range []string{"a", "b", "b"} {
+		req := pullRequest("default", "api")
+		req.Auth.Username = user
+		_, err := b.client.PullImage(t.Context(), req)
+		checkStatus(t, err, codes.Unknown, refusal)
+	}
+}
+
+// TestRegistryErrorPolicy lets the decision fail in several ways.
+func TestRegistryErrorPolicy(t *testing.T) {
+	t.Parallel()
+	answer := func(part string, code int) func(b *pullBench) {
+		return func(b *pullBench) {
+			b.registry.failing(func(w http.ResponseWriter, r *http.Request) bool {
+				hit := strings.Contains(r.URL.Path, part)
+				if hit {
+					w.WriteHeader(code)
+				}
+				return hit
+			})
+		}
+	}
+	refuse := PullPolicy{RefuseRegistryError: true}
+	static := decision.Exemptions{StaticPods: true}
+	tests := []struct {
+		name    string
+		policy  PullPolicy
+		source  string
+		fail    func(b *pullBench)
+		refusal string
+	}{
+		{"forward", PullPolicy{}, "api", answer("/manifests/1", 500), ""},
+		{"refuse", refuse, "api", answer("/manifests/1", 500), "answered 500 Internal Server Error"},
+		{"refuse in spite of no_fit = forward", PullPolicy{RefuseRegistryError: true, ForwardUnfit: true}, "api", answer("/manifests/1", 500), "answered 500"},
+		{"refuse, but audit", PullPolicy{RefuseRegistryError: true, Audit: true}, "api", answer("/manifests/1", 500), ""},
+		{"refuse, but a static pod", PullPolicy{RefuseRegistryError: true, Exempt: static}, "file", answer("/manifests/1", 500), ""},
+		{"the runtime finds no tag either", refuse, "api", answer("/manifests/1", 404), ""},
+		{"the runtime is turned away too", refuse, "api", answer("/manifests/1", 401), ""},
+		{"only the referrers are kept from us", refuse, "api", answer("/referrers/", 403), "answered 403 Forbidden"},
+		{"an index that cannot be read", refuse, "api", func(b *pullBench) {
+			b.registry.put("application/vnd.oci.image.index.v1+json", "no index", "1")
+		}, "read index"},
+		{"hostile text", refuse, "api", func(b *pullBench) {
+			b.decider.before = func(context.Context, int) error {
+				return errors.New("a\nb\x1b[2J" + strings.Repeat("x", 1<<20))
+			}
+		}, "a?b?[2Jxxx"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := newPullBench(t, 1, test.policy)
+			test.fail(b)
+			req := pullRequest("default", test.source)
+			_, err := b.client.PullImage(t.Context(), req)
+			pulled := len(b.runtime.requests())
+			if test.refusal == "" {
+				if err != nil || pulled != 1 {
+					t.Errorf("error %v, %d pulls", err, pulled)
+				}
+				return
+			}
+			checkStatus(t, err, codes.Unknown, "")
+			prefix := "imagefit: what " + appTag + " needs cannot be found out: "
+			if err == nil || !strings.Contains(err.Error(), prefix) || !strings.Contains(err.Error(), test.refusal) || len(err.Error()) > 1100 {
+				t.Errorf("error %.300v, want %q and %q", err, prefix, test.refusal)
+			}
+			if pulled != 0 {
+				t.Errorf("%d pulls", pulled)
+			}
+		})
+	}
+}

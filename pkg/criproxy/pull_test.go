@@ -1,0 +1,304 @@
+package criproxy
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// TestForwardedUnchanged has pulls that are none of our business. Their bytes
+// are in an order and with fields that no encoder of ours would make.
+func TestForwardedUnchanged(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		level  int
+		policy PullPolicy
+		setUp  func(b *pullBench) // returns with the runtime taking what it would
+		id     string
+		kept   string // what is remembered of the image
+	}{
+		{"the choice is what the runtime takes", 1, PullPolicy{}, func(*pullBench) {}, "1", "linux/amd64"},
+		{"a single image", 3, PullPolicy{}, func(b *pullBench) {
+			b.takes(b.registry.image("", "single", "1").Digest)
+		}, "single", "any"},
+		{"no entry for this node", 3, PullPolicy{}, func(b *pullBench) {
+			other := b.registry.image("", "other")
+			other.Platform.Architecture = "s390x"
+			b.registry.put(ocispec.MediaTypeImageIndex, ocispec.Index{Manifests: []ocispec.Descriptor{other}}, "1")
+			b.takes(other.Digest)
+		}, "other", ""},
+		{"audit", 3, PullPolicy{Audit: true}, func(*pullBench) {}, "1", "linux/amd64"},
+		{"the registry is down", 3, PullPolicy{}, func(b *pullBench) { b.registry.Close() }, "1", ""},
+		{"the decision takes too long", 3, PullPolicy{Timeout: 50 * time.Millisecond}, func(b *pullBench) {
+			b.decider.before = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
+		}, "1", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := newPullBench(t, test.level, test.policy)
+			test.setUp(b)
+			raw, err := proto.Marshal(pullRequest("default", "api"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw = append(unknownField(), append(raw, unknownField()...)...)
+			id, err := b.send(t.Context(), raw)
+			if err != nil || id != imageID(test.id) {
+				t.Fatalf("pulled %s, %v, want %s", id, err, imageID(test.id))
+			}
+			if got := b.runtime.requests(); len(got) != 1 || got[0] != string(raw) {
+				t.Errorf("the runtime got %q, want %q", got, raw)
+			}
+			kept := b.decider.recalled(id)
+			if test.kept == "any" && kept == "" || test.kept != "any" && kept != test.kept {
+				t.Errorf("remembered %q, want %q", kept, test.kept)
+			}
+			if b.runtime.written() != "" {
+				t.Errorf("records were written: %s", b.runtime.written())
+			}
+		})
+	}
+}
+
+// TestUndecodable leaves it to the runtime to say what is wrong.
+func TestUndecodable(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, PullPolicy{})
+	raw := "\xff\xff\xff no protobuf"
+	if _, err := b.send(t.Context(), []byte(raw)); err == nil {
+		t.Error("the runtime understood it")
+	}
+	if got := b.runtime.requests(); len(got) != 1 || got[0] != raw || b.decider.decisions() != 0 {
+		t.Errorf("the runtime got %q after %d decisions", got, b.decider.decisions())
+	}
+}
+
+func TestEmptyRequest(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, PullPolicy{})
+	if _, err := b.send(t.Context(), nil); err != nil {
+		t.Error(err)
+	}
+	if got := b.runtime.requests(); len(got) != 1 || got[0] != "" {
+		t.Errorf("the runtime got %q", got)
+	}
+}
+
+// TestChoicePulled follows a pull whose choice is not what the runtime takes.
+func TestChoicePulled(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, PullPolicy{})
+	v3 := b.registry.image("v3", "1v3")
+	id, err := b.pull(t.Context())
+	if shown := b.status(t, appTag); err != nil || id != imageID("1v3") || shown != id {
+		t.Fatalf("pulled %q, %v; the reference shows %q at the moment of the answer", id, err, shown)
+	}
+
+	want := pullRequest("default", "api")
+	want.Image.Image = appRepo + "@" + v3.Digest.String()
+	var got runtimeapi.PullImageRequest
+	requests := b.runtime.requests()
+	if len(requests) != 1 {
+		t.Fatalf("the runtime got %d requests", len(requests))
+	}
+	if err := proto.Unmarshal([]byte(requests[0]), &got); err != nil || !proto.Equal(&got, want) {
+		t.Errorf("the runtime got %v, want %v", &got, want)
+	}
+
+	asked := b.decider.asked[0]
+	if asked.Reference != appTag || asked.Auth.Username != "u" || asked.Auth.Password != "p" || asked.Auth.ServerAddress != "registry.example" {
+		t.Errorf("decided with %+v", asked)
+	}
+	record := b.runtime.record(appTag)
+	if record.GetTarget().GetDigest() != v3.Digest.String() || record.GetTarget().GetMediaType() != v3.MediaType || record.GetTarget().GetSize() != v3.Size {
+		t.Errorf("the record points at %v", record.GetTarget())
+	}
+	index := digest.FromBytes(b.registry.contents["1"])
+	for label, want := range map[string]string{
+		"io.cri-containerd.image": "managed", "imagefit.io/index": index.String(), "imagefit.io/manifest": v3.Digest.String(),
+	} {
+		if got := record.GetLabels()[label]; got != want {
+			t.Errorf("label %s is %q, want %q", label, got, want)
+		}
+	}
+	if got := b.decider.recalled(id); got != "linux/amd64/v3" {
+		t.Errorf("remembered %q", got)
+	}
+}
+
+// TestRuntimeTookAnother has a runtime that does not take what it was expected
+// to.
+func TestRuntimeTookAnother(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 1, PullPolicy{})
+	entries := b.registry.index("1", "", "v3")
+	b.takes(entries[1].Digest)
+	id, err := b.pull(t.Context())
+	if err != nil || id != imageID("1") || b.status(t, appTag) != id {
+		t.Errorf("pulled %q, %v; shows %q", id, err, b.status(t, appTag))
+	}
+	if got := b.runtime.requests(); len(got) != 2 || !strings.Contains(got[1], entries[0].Digest.String()) {
+		t.Errorf("the runtime got %q", got)
+	}
+}
+
+// TestTagMoved moves the tag between the decision and the pull.
+func TestTagMoved(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 1, PullPolicy{})
+	moved := b.registry.index("2", "", "v2")
+	b.takes(moved[0].Digest)
+	b.decider.before = func(_ context.Context, n int) error {
+		if n == 2 {
+			b.registry.put(ocispec.MediaTypeImageIndex, ocispec.Index{Manifests: moved}, "1")
+		}
+		return nil
+	}
+	id, err := b.pull(t.Context())
+	if err != nil || id != imageID("2") || b.decider.recalled(id) != "linux/amd64" {
+		t.Errorf("pulled %q, %v, remembered %q", id, err, b.decider.recalled(id))
+	}
+	if len(b.runtime.requests()) != 2 || b.decider.decisions() != 2 {
+		t.Errorf("%d pulls, %d decisions", len(b.runtime.requests()), b.decider.decisions())
+	}
+}
+
+// TestTagMovedToUnfit moves the tag to an image that does not fit: it must not
+// slip through because the runtime has it already.
+func TestTagMovedToUnfit(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 1, PullPolicy{})
+	moved := b.registry.index("2", "v4")
+	b.takes(moved[0].Digest)
+	b.decider.before = func(_ context.Context, n int) error {
+		if n == 2 {
+			b.registry.put(ocispec.MediaTypeImageIndex, ocispec.Index{Manifests: moved}, "1")
+		}
+		return nil
+	}
+	_, err := b.pull(t.Context())
+	checkStatus(t, err, codes.Unknown, "imagefit: no variant of "+appTag+" fits this node: linux/amd64/v4 needs cpu.x86_64 level >= 4 (is 1)")
+}
+
+// TestNeverACandidate has a runtime that always takes something else.
+func TestNeverACandidate(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 1, PullPolicy{})
+	b.takes(b.registry.image("", "elsewhere").Digest)
+	id, err := b.pull(t.Context())
+	if err != nil || id != imageID("elsewhere") || b.decider.recalled(id) != "" {
+		t.Errorf("pulled %q, %v, remembered %q", id, err, b.decider.recalled(id))
+	}
+	if len(b.runtime.requests()) != 2 || b.decider.decisions() != 2 {
+		t.Errorf("%d pulls, %d decisions, want 2 and no more", len(b.runtime.requests()), b.decider.decisions())
+	}
+}
+
+func TestPullFails(t *testing.T) {
+	t.Parallel()
+	for level, name := range map[int]string{1: "forwarded", 3: "by digest"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newPullBench(t, level, PullPolicy{})
+			b.runtime.pullHook = func(context.Context, string) error { return status.Error(codes.ResourceExhausted, "disk full") }
+			_, err := b.pull(t.Context())
+			checkStatus(t, err, codes.ResourceExhausted, "disk full")
+			if len(b.runtime.requests()) != 1 || b.runtime.written() != "" {
+				t.Errorf("%d pulls, wrote %q", len(b.runtime.requests()), b.runtime.written())
+			}
+		})
+	}
+}
+
+// TestClientGivesUp ends the client's patience at each stage of a pull.
+func TestClientGivesUp(t *testing.T) {
+	t.Parallel()
+	stages := map[string]func(b *pullBench, reached func()){
+		"decision": func(b *pullBench, reached func()) {
+			b.decider.before = func(ctx context.Context, _ int) error { reached(); <-ctx.Done(); return ctx.Err() }
+		},
+		"pull": func(b *pullBench, reached func()) {
+			b.runtime.pullHook = func(ctx context.Context, _ string) error { reached(); <-ctx.Done(); return errors.New("gone") }
+		},
+		"record": func(b *pullBench, reached func()) {
+			b.runtime.never = true
+			b.runtime.pullHook = func(context.Context, string) error { time.AfterFunc(50*time.Millisecond, reached); return nil }
+		},
+	}
+	for name, prepare := range stages {
+		t.Run(name+", deadline", func(t *testing.T) {
+			t.Parallel()
+			b := newPullBench(t, 3, PullPolicy{RefuseRegistryError: true})
+			prepare(b, func() {})
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			_, err := b.pull(ctx)
+			checkStatus(t, err, codes.DeadlineExceeded, "")
+		})
+		t.Run(name+", cancel", func(t *testing.T) {
+			t.Parallel()
+			b := newPullBench(t, 3, PullPolicy{RefuseRegistryError: true})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			prepare(b, cancel)
+			_, err := b.pull(ctx)
+			checkStatus(t, err, codes.Canceled, "")
+		})
+	}
+}
+
+// TestDeadlineOfTheHandler calls the handler's own road, past gRPC's client,
+// which would make the code up by itself.
+func TestDeadlineOfTheHandler(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, PullPolicy{RefuseRegistryError: true})
+	b.decider.before = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	call := &pull{Puller: b.puller, req: pullRequest("default", "api"), log: b.puller.log}
+	_, err := call.answer(ctx)
+	checkStatus(t, err, codes.DeadlineExceeded, "context deadline exceeded")
+
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	_, err = call.answer(ctx)
+	checkStatus(t, err, codes.Canceled, "context canceled")
+}
+
+func TestConcurrentPulls(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, PullPolicy{})
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			id, err := b.pull(t.Context())
+			if err != nil || id != imageID("1v3") || b.status(t, appTag) != id {
+				t.Errorf("pulled %q, %v", id, err)
+			}
+		})
+	}
+	group.Wait()
+	if got := b.runtime.written(); strings.Count(got, "create ") != 1 || strings.Count(got, "update ") != 7 {
+		t.Errorf("wrote %s", got)
+	}
+}
+
+func checkStatus(t *testing.T, err error, code codes.Code, message string) {
+	t.Helper()
+	got := status.Convert(err)
+	if got.Code() != code || message != "" && got.Message() != message {
+		t.Errorf("got  %s %q\nwant %s %q", got.Code(), got.Message(), code, message)
+	}
+}

@@ -1,0 +1,99 @@
+package criproxy
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	"github.com/opencontainers/go-digest"
+	"google.golang.org/grpc/codes"
+)
+
+// TestRecordExists has a record of an earlier pull, with labels of others.
+func TestRecordExists(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, PullPolicy{})
+	b.runtime.records[appTag] = &imagesapi.Image{Name: appTag, Labels: map[string]string{"theirs": "stays", LabelManifest: "stale"}}
+	id, err := b.pull(t.Context())
+	if err != nil || b.status(t, appTag) != id {
+		t.Fatalf("pulled %q, %v", id, err)
+	}
+	record := b.runtime.record(appTag)
+	if got := b.runtime.written(); got != "update "+appTag {
+		t.Errorf("wrote %s", got)
+	}
+	if record.Labels["theirs"] != "stays" || record.Labels[LabelManifest] != record.Target.Digest || record.Labels[managed] != "managed" {
+		t.Errorf("the record is %v", record)
+	}
+}
+
+// TestWaitsForTheRecord has a runtime that takes its time to show a record.
+func TestWaitsForTheRecord(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, PullPolicy{})
+	b.runtime.delay = 300 * time.Millisecond
+	start := time.Now()
+	id, err := b.pull(t.Context())
+	if err != nil || b.status(t, appTag) != id {
+		t.Errorf("pulled %q, %v, shows %q", id, err, b.status(t, appTag))
+	}
+	if took := time.Since(start); took < 300*time.Millisecond {
+		t.Errorf("answered after %s", took)
+	}
+}
+
+// TestRecordNeverShows goes on as without us where that may run.
+func TestRecordNeverShows(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, PullPolicy{})
+	b.runtime.never = true
+	b.puller.records.timeout = 100 * time.Millisecond
+	id, err := b.pull(t.Context())
+	if err != nil || id != imageID("1") || b.decider.recalled(id) != "linux/amd64" {
+		t.Errorf("pulled %q, %v, remembered %q", id, err, b.decider.recalled(id))
+	}
+	if got := b.runtime.requests(); len(got) != 2 {
+		t.Errorf("%d pulls, want the choice and then the request itself", len(got))
+	}
+}
+
+// TestRecordNeverShowsNoOther fails where nothing else may run.
+func TestRecordNeverShowsNoOther(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, PullPolicy{})
+	b.registry.index("1", "v3")
+	b.runtime.never = true
+	b.puller.records.timeout = 100 * time.Millisecond
+	_, err := b.pull(t.Context())
+	checkStatus(t, err, codes.Unknown, "imagefit: linux/amd64/v3 of "+appTag+" is pulled, but the runtime does not show it under that name")
+	if got := b.runtime.requests(); len(got) != 1 {
+		t.Errorf("%d pulls", len(got))
+	}
+}
+
+func TestConfigOf(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 1, PullPolicy{})
+	image := b.registry.image("", "some")
+	d := func(name string) digest.Digest { return digest.FromString(name) }
+	b.runtime.content[image.Digest] = b.registry.manifest(image.Digest)
+	b.runtime.content[d("no JSON")] = []byte("<html>")
+	b.runtime.content[d("huge")] = append(b.registry.manifest(image.Digest), bytes.Repeat([]byte(" "), maxManifest)...)
+	for _, test := range []struct {
+		name     string
+		manifest digest.Digest
+		want     string
+		fails    bool
+	}{
+		{"there", image.Digest, imageID("some"), false},
+		{"not there", d("missing"), "", true},
+		{"no JSON", d("no JSON"), "", true},
+		{"huge", d("huge"), "", true},
+	} {
+		got, err := b.puller.records.configOf(t.Context(), test.manifest)
+		if got.String() != test.want || (err != nil) != test.fails {
+			t.Errorf("%s: %q, %v", test.name, got, err)
+		}
+	}
+}

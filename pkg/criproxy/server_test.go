@@ -1,0 +1,172 @@
+package criproxy
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// interceptPull makes h the handler of PullImage.
+func interceptPull(h func(*Backend, grpc.ServerStream) error) func(*Backend) map[string]Handler {
+	return func(b *Backend) map[string]Handler {
+		return map[string]Handler{pullMethod: func(s grpc.ServerStream) error { return h(b, s) }}
+	}
+}
+
+func pulls(t *testing.T, conn *grpc.ClientConn) <-chan error {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		_, err := runtimeapi.NewImageServiceClient(conn).PullImage(context.Background(), &runtimeapi.PullImageRequest{})
+		done <- err
+	}()
+	return done
+}
+
+// TestIntercept lets a handler read the request, ask the runtime itself and pass the request on.
+func TestIntercept(t *testing.T) {
+	t.Parallel()
+	path := runtimeSocket(t)
+	startRuntime(t, path, &fakeRuntime{pull: func(ctx context.Context, r *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
+		md, _ := metadata.FromIncomingContext(ctx)
+		_ = grpc.SetHeader(ctx, metadata.Pairs("x-h", "from the runtime"))
+		return &runtimeapi.PullImageResponse{ImageRef: r.Image.Image + strings.Join(md["x-sent"], "")}, nil
+	}})
+	_, proxyPath := startProxy(t, path, interceptPull(func(b *Backend, s grpc.ServerStream) error {
+		var frame Frame
+		if err := s.RecvMsg(&frame); err != nil {
+			return err
+		}
+		var request runtimeapi.PullImageRequest
+		if err := frame.Decode(&request); err != nil {
+			return err
+		}
+		if request.Image.Image == "forward" {
+			return b.Forward(s, pullMethod, &frame)
+		}
+		frame.Free()
+		request.Image.Image = "rewritten"
+		reply, err := runtimeapi.NewImageServiceClient(b).PullImage(Outgoing(s.Context()), &request)
+		if err != nil {
+			return err
+		}
+		return s.SendMsg(reply)
+	}))
+	conn := dial(t, proxyPath)
+	client := runtimeapi.NewImageServiceClient(conn)
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-sent", "!")
+	for image, want := range map[string]string{"forward": "forward!", "other": "rewritten!"} {
+		var header metadata.MD
+		reply, err := client.PullImage(ctx, &runtimeapi.PullImageRequest{Image: &runtimeapi.ImageSpec{Image: image}}, grpc.Header(&header))
+		if err != nil || reply.ImageRef != want {
+			t.Errorf("%s: %v, %v", image, reply, err)
+		}
+		if image == "forward" && len(header["x-h"]) != 1 {
+			t.Errorf("header %v", header)
+		}
+	}
+	// The rest of the service goes by.
+	if _, err := client.ListImages(ctx, &runtimeapi.ListImagesRequest{}); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "ListImages") {
+		t.Errorf("ListImages: %v", err)
+	}
+}
+
+func TestPanic(t *testing.T) {
+	t.Parallel()
+	path := runtimeSocket(t)
+	startRuntime(t, path, &fakeRuntime{})
+	server, proxyPath := startProxy(t, path, interceptPull(func(*Backend, grpc.ServerStream) error { panic("out of cheese") }))
+	var log lockedBuffer
+	server.log = slog.New(slog.NewTextHandler(&log, nil))
+	conn := dial(t, proxyPath)
+	err := <-pulls(t, conn)
+	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "cheese") || !strings.Contains(err.Error(), pullMethod) {
+		t.Errorf("got %v", err)
+	}
+	if text := log.String(); !strings.Contains(text, "out of cheese") || !strings.Contains(text, "TestPanic") {
+		t.Errorf("log: %s", text)
+	}
+	if _, err := runtimeapi.NewRuntimeServiceClient(conn).Version(t.Context(), &runtimeapi.VersionRequest{}); err != nil {
+		t.Errorf("after the panic: %v", err)
+	}
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func TestInterceptedMethodNames(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"", "PullImage", "/PullImage", "service/PullImage", "//PullImage", "/service/"} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%q was accepted", method)
+				}
+			}()
+			(&Server{backend: &Backend{}}).interceptors(map[string]Handler{method: nil})
+		}()
+	}
+}
+
+// TestPingsAreWelcome: a client that pings a lot keeps its connection.
+func TestPingsAreWelcome(t *testing.T) {
+	t.Parallel()
+	_, path := startProxy(t, runtimeSocket(t), nil)
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := conn.Write([]byte(http2.ClientPreface)); err != nil {
+		t.Fatal(err)
+	}
+	framer := http2.NewFramer(conn, conn)
+	if err := framer.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	const pings = 20
+	for i := range pings {
+		if err := framer.WritePing(false, [8]byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for acks := 0; acks < pings; {
+		frame, err := framer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch frame := frame.(type) {
+		case *http2.PingFrame:
+			acks++
+		case *http2.GoAwayFrame:
+			t.Fatalf("told to go away: %s", frame.DebugData())
+		}
+	}
+}

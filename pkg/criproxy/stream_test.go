@@ -1,0 +1,276 @@
+package criproxy
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// noCopier fails if the goroutine of a finished call, started from a test with this name, still runs.
+func noCopier(t *testing.T) {
+	t.Helper()
+	buf := make([]byte, 4<<20)
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if !strings.Contains(string(buf[:runtime.Stack(buf, true)]), "criproxy.copyRequests") {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("copyRequests outlives its call")
+		}
+	}
+}
+
+func chat(t *testing.T, ctx context.Context, conn *grpc.ClientConn) grpc.ClientStream {
+	t.Helper()
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true},
+		"/future.v2.Service/Chat", grpc.ForceCodecV2(newFrameCodec()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+func say(t *testing.T, stream interface{ SendMsg(any) error }, text string) {
+	t.Helper()
+	if err := stream.SendMsg(NewFrame([]byte(text))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func hear(t *testing.T, stream interface{ RecvMsg(any) error }) string {
+	t.Helper()
+	var frame Frame
+	if err := stream.RecvMsg(&frame); err != nil {
+		t.Fatal(err)
+	}
+	defer frame.Free()
+	return string(frame.Bytes())
+}
+
+// TestChat talks in turns, which no forwarder that waits for one side to finish survives.
+func TestChat(t *testing.T) {
+	path := runtimeSocket(t)
+	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
+		if err := s.SendMsg(NewFrame([]byte("who is there?"))); err != nil {
+			return err
+		}
+		for {
+			var frame Frame
+			switch err := s.RecvMsg(&frame); err {
+			case nil:
+			case io.EOF:
+				return s.SendMsg(NewFrame([]byte("goodbye")))
+			default:
+				return err
+			}
+			switch text := string(frame.Bytes()); text {
+			case "end":
+				return nil
+			case "fail":
+				return status.Error(codes.DataLoss, "as asked")
+			default:
+				if err := s.SendMsg(NewFrame([]byte("you said " + text))); err != nil {
+					return err
+				}
+			}
+		}
+	})
+	_, proxied := pair(t, path)
+	cases := []struct {
+		name string
+		last string
+		want codes.Code
+	}{
+		{"the runtime ends it", "end", codes.OK},
+		{"the runtime fails it", "fail", codes.DataLoss},
+		{"the client half-closes", "", codes.OK},
+		{"the client goes away", "cancel", codes.Canceled},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			stream := chat(t, ctx, proxied)
+			if got := hear(t, stream); got != "who is there?" {
+				t.Fatalf("heard %q before saying anything", got)
+			}
+			for _, text := range []string{"one", "two"} {
+				say(t, stream, text)
+				if got := hear(t, stream); got != "you said "+text {
+					t.Fatalf("heard %q", got)
+				}
+			}
+			switch c.last {
+			case "":
+				_ = stream.CloseSend()
+				if got := hear(t, stream); got != "goodbye" {
+					t.Fatalf("heard %q", got)
+				}
+			case "cancel":
+				cancel()
+			default:
+				say(t, stream, c.last)
+			}
+			err := stream.RecvMsg(new(Frame))
+			if err == io.EOF {
+				err = nil
+			}
+			if status.Code(err) != c.want {
+				t.Errorf("ended with %v, want %v", err, c.want)
+			}
+			noCopier(t)
+		})
+	}
+}
+
+// TestHeaderComesAtOnce checks that a client which waits for the header need not wait for a message.
+func TestHeaderComesAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{eventsMethod, "/future.v2.Service/Chat"} {
+		path := runtimeSocket(t)
+		rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
+			if err := s.SendHeader(metadata.Pairs("x-h", "early")); err != nil {
+				return err
+			}
+			<-s.Context().Done()
+			return nil
+		})
+		_, proxied := pair(t, path)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		stream, err := proxied.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(newFrameCodec()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		say(t, stream, "events, please")
+		if header, _ := stream.Header(); len(header["x-h"]) != 1 {
+			t.Errorf("%s: header is %v", method, header)
+		}
+		cancel()
+	}
+}
+
+func TestRuntimeAway(t *testing.T) {
+	t.Parallel()
+	path := runtimeSocket(t)
+	_, proxyPath := startProxy(t, path, nil)
+	proxied := dial(t, proxyPath)
+	client := runtimeapi.NewRuntimeServiceClient(proxied)
+	away := func() {
+		t.Helper()
+		start := time.Now()
+		_, err := client.Version(t.Context(), &runtimeapi.VersionRequest{})
+		if status.Code(err) != codes.Unavailable || !strings.HasPrefix(status.Convert(err).Message(), "imagefit: the runtime at unix://"+path+" is not answering: ") {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("failed only after %v", took)
+		}
+		stream, err := client.GetContainerEvents(t.Context(), &runtimeapi.GetEventsRequest{})
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "imagefit: the runtime at") {
+			t.Errorf("stream: got %v", err)
+		}
+	}
+	back := func() {
+		t.Helper()
+		for end := time.Now().Add(6 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			_, err := client.Version(t.Context(), &runtimeapi.VersionRequest{})
+			if err == nil {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("still not back: %v", err)
+			}
+		}
+	}
+	away()
+	stop := startRuntime(t, path, &fakeRuntime{})
+	back()
+	stop()
+	_ = os.Remove(path)
+	time.Sleep(100 * time.Millisecond) // A call on a connection just being lost fails as in TestRuntimeDiesInCall.
+	away()
+	startRuntime(t, path, &fakeRuntime{})
+	back()
+}
+
+// TestRuntimeRestartsUnnoticed: between two calls, without one failing in between.
+func TestRuntimeRestartsUnnoticed(t *testing.T) {
+	t.Parallel()
+	path := runtimeSocket(t)
+	stop := startRuntime(t, path, &fakeRuntime{})
+	_, proxied := pair(t, path)
+	client := runtimeapi.NewRuntimeServiceClient(proxied)
+	for range 3 {
+		if _, err := client.Version(t.Context(), &runtimeapi.VersionRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		_ = os.Remove(path)
+		stop = startRuntime(t, path, &fakeRuntime{})
+		time.Sleep(50 * time.Millisecond) // so that the loss of the connection is known
+	}
+}
+
+// TestRuntimeDiesInCall: the client has to learn of it, as it would without the proxy.
+func TestRuntimeDiesInCall(t *testing.T) {
+	t.Parallel()
+	path := runtimeSocket(t)
+	began := make(chan struct{})
+	stop := startRuntime(t, path, &fakeRuntime{version: func(ctx context.Context, _ *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
+		close(began)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	_, proxied := pair(t, path)
+	go func() {
+		<-began
+		stop()
+	}()
+	_, err := runtimeapi.NewRuntimeServiceClient(proxied).Version(t.Context(), &runtimeapi.VersionRequest{})
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestManyAtOnce: a buffer that went back to the pool too early would show up in another call.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	path := runtimeSocket(t)
+	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
+		var frame Frame
+		if err := s.RecvMsg(&frame); err != nil {
+			return err
+		}
+		defer frame.Free()
+		return s.SendMsg(&frame)
+	})
+	_, proxied := pair(t, path)
+	for i := range 16 {
+		method := []string{versionMethod, eventsMethod, "/future.v2.Service/Chat"}[i%3]
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			for n := range 60 {
+				want := bytes.Repeat([]byte{byte(i), byte(n)}, n*n*10)
+				got := observe(t, proxied, method, nil, want)
+				if len(got.Messages) != 1 || !bytes.Equal(got.Messages[0], want) {
+					t.Fatalf("%s: call %d came back with %d messages, status %q", method, n, len(got.Messages), got.Status)
+				}
+			}
+		})
+	}
+}

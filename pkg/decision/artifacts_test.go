@@ -1,0 +1,339 @@
+package decision
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+const (
+	avx2    = `"cpu-cpuid.AVX2": true`
+	avx512  = `"cpu-cpuid.AVX512F": true`
+	strange = `"fabric.rdma-over-carrier-pigeon": true`
+)
+
+// TestDecideArtifacts decides between an image of two entries for the same
+// platform, a before b, on a node with AVX2 and without AVX512F.
+func TestDecideArtifacts(t *testing.T) {
+	t.Parallel()
+	newer, older := "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"
+	oci := func(t string) map[string]string { return map[string]string{ocispec.AnnotationCreated: t} }
+	misspelt := func(t string) map[string]string {
+		return map[string]string{"oci.opencontainers.image.created": t}
+	}
+	tests := []struct {
+		name   string
+		attach func(r *testRegistry, index, a, b ocispec.Descriptor)
+		want   string // the outcomes of a and b, and the choice
+	}{
+		{"none", func(*testRegistry, ocispec.Descriptor, ocispec.Descriptor, ocispec.Descriptor) {},
+			"fits, fits: a"},
+		{"what is met is better than nothing", func(r *testRegistry, _, _, b ocispec.Descriptor) {
+			r.attach(b, artifact{attributes: avx2})
+		}, "fits, fits: b"},
+		{"the first revision's layer type", func(r *testRegistry, _, _, b ocispec.Descriptor) {
+			r.attach(b, artifact{attributes: avx2, layerType: compat.LayerTypeOutlineNFD})
+		}, "fits, fits: b"},
+		{"absent", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx512})
+		}, "does not fit, fits: b"},
+		{"an unknown attribute ranks behind", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx2 + "," + strange})
+		}, "unknown, fits: b"},
+		{"all unknown", func(r *testRegistry, index, _, _ ocispec.Descriptor) {
+			r.attach(index, artifact{attributes: strange})
+		}, "unknown, unknown: a"},
+		{"none fits", func(r *testRegistry, _, a, b ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx512})
+			r.attach(b, artifact{attributes: `"kernel-version.major": 6, "kernel-version.minor": 8`})
+		}, "does not fit, does not fit: none"},
+		{"the newest counts", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx2, annotations: oci(older)})
+			r.attach(a, artifact{attributes: avx512, annotations: oci(newer)})
+		}, "does not fit, fits: b"},
+		{"the newest counts, also when listed first", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx512, annotations: oci(newer)})
+			r.attach(a, artifact{attributes: avx2, annotations: oci(older)})
+		}, "does not fit, fits: b"},
+		{"the newest counts in the proposals' spelling", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx512, annotations: misspelt(newer)})
+			r.attach(a, artifact{attributes: avx2, annotations: misspelt(older)})
+		}, "does not fit, fits: b"},
+		{"the newest counts where it asks for less", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			for i := range 8 { // so many that digests cannot have the order by chance
+				r.attach(a, artifact{attributes: avx512, annotations: oci(fmt.Sprintf("2025-01-01T00:00:%02dZ", i))})
+			}
+			r.attach(a, artifact{attributes: avx2, annotations: oci(newer)})
+		}, "fits, fits: a"},
+		{"the same in the proposals' spelling", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			for i := range 8 {
+				r.attach(a, artifact{attributes: avx512, annotations: misspelt(fmt.Sprintf("2025-01-01T00:00:%02dZ", i))})
+			}
+			r.attach(a, artifact{attributes: avx2, annotations: misspelt(newer)})
+		}, "fits, fits: a"},
+		{"one with a time before one without", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx2})
+			r.attach(a, artifact{attributes: avx512, annotations: oci(older)})
+		}, "does not fit, fits: b"},
+		{"both revisions side by side hold", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx512, annotations: oci(older), layerType: compat.LayerTypeOutlineNFD})
+			r.attach(a, artifact{attributes: avx2, annotations: oci(newer)})
+		}, "does not fit, fits: b"},
+		{"two bodies of one artifact hold", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx2, change: func(m *ocispec.Manifest) {
+				m.Layers = append(m.Layers, r.blob(compat.LayerTypeOutline, `{"compatibilities":{"x":{`+avx512+`}}}`))
+			}})
+		}, "does not fit, fits: b"},
+		{"what is said of the index holds for each", func(r *testRegistry, index, _, _ ocispec.Descriptor) {
+			r.attach(index, artifact{attributes: avx512})
+		}, "does not fit, does not fit: none"},
+		{"an entry's own goes before the index's", func(r *testRegistry, index, _, b ocispec.Descriptor) {
+			r.attach(index, artifact{attributes: avx512})
+			r.attach(b, artifact{attributes: avx2})
+		}, "does not fit, fits: b"},
+		{"a registry that lists no type", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx512, listedType: "none"})
+		}, "does not fit, fits: b"},
+		{"a registry that lists the config's type", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx512, listedType: ocispec.MediaTypeEmptyJSON})
+		}, "does not fit, fits: b"},
+		{"an artifact of before OCI 1.1", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx512, change: func(m *ocispec.Manifest) {
+				m.ArtifactType, m.Config.MediaType = "", compat.ArtifactType
+			}})
+		}, "does not fit, fits: b"},
+		{"another kind of artifact", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx512, listedType: "none", change: func(m *ocispec.Manifest) {
+				m.ArtifactType = "application/vnd.example.sbom"
+			}})
+		}, "fits, fits: a"},
+		{"another kind of artifact that is broken", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.list(a, r.manifest(ocispec.MediaTypeImageManifest, []byte("{")))
+			r.list(a, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: "nonsense", Size: 1})
+		}, "fits, fits: a"},
+		{"listed twice", func(r *testRegistry, _, _, b ocispec.Descriptor) {
+			r.list(b, r.attach(b, artifact{attributes: avx2}))
+		}, "fits, fits: b"},
+		{"a newer readable one makes up for one this version cannot read", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx2, annotations: oci(older), layerType: "application/vnd.example+json"})
+			r.attach(a, artifact{attributes: avx2, annotations: oci(newer)})
+		}, "fits, fits: a"},
+		{"an older readable one does not", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
+			r.attach(a, artifact{attributes: avx2, annotations: oci(newer), layerType: "application/vnd.example+json"})
+			r.attach(a, artifact{attributes: avx2, annotations: oci(older)})
+		}, "unknown, fits: b"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newTestRegistry(t)
+			a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
+			test.attach(r, r.index("1", a, b), a, b)
+			d := decide(t, newTestRoad(t, r, levelFacts(3, "AVX2")), app)
+			choice := map[int]string{0: "a", 1: "b", None: "none"}[d.Choice]
+			if got := fmt.Sprintf("%s, %s: %s", d.Candidates[0].Outcome, d.Candidates[1].Outcome, choice); got != test.want {
+				t.Errorf("got %s, want %s\n%s\n%+v", got, test.want, d.Reason, d.Candidates)
+			}
+		})
+	}
+}
+
+// TestBrokenArtifact gives the first of two entries an artifact that is broken
+// in some way, and expects what each policy says of it.
+func TestBrokenArtifact(t *testing.T) {
+	t.Parallel()
+	drop := func(r *testRegistry, path string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.contents, path)
+	}
+	put := func(r *testRegistry, path, body string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.contents[path] = content{ocispec.MediaTypeImageManifest, []byte(body)}
+	}
+	tests := []struct {
+		name   string
+		attach func(r *testRegistry, image ocispec.Descriptor)
+		reason string // part of it
+	}{
+		{"another subject", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Subject.Digest = digest.FromString("x") }})
+		}, "its subject is not the manifest it was found under"},
+		{"no subject", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Subject = nil }})
+		}, "its subject is not"},
+		{"another layer type", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{attributes: avx2, layerType: "application/json"})
+		}, "none of its layers has a media type this version reads"},
+		{"no layer", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers = nil }})
+		}, "none of its layers"},
+		{"a layer without a digest", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0].Digest = "" }})
+		}, "is no sha256 digest"},
+		{"a layer with a digest that is none", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0].Digest = "nonsense" }})
+		}, `digest "nonsense" is no sha256 digest`},
+		{"a list entry with a digest that is none", func(r *testRegistry, image ocispec.Descriptor) {
+			r.list(image, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, ArtifactType: compat.ArtifactType, Digest: "nonsense", Size: 9})
+		}, `digest "nonsense" is no sha256 digest`},
+		{"a body of another digest algorithm", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0].Digest = digest.SHA512.FromString("x") }})
+		}, "is no sha256 digest"},
+		{"malformed body", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{body: `{"compatibilities": [`})
+		}, "row 1, column"},
+		{"malformed manifest", func(r *testRegistry, image ocispec.Descriptor) {
+			desc := r.manifest(ocispec.MediaTypeImageManifest, []byte(`{"layers": 7}`))
+			desc.ArtifactType = compat.ArtifactType
+			r.list(image, desc)
+		}, "read artifact manifest"},
+		{"manifest of another digest", func(r *testRegistry, image ocispec.Descriptor) {
+			desc := r.attach(image, artifact{attributes: avx2})
+			put(r, "manifests/"+desc.Digest.String(), strings.Repeat(" ", int(desc.Size)))
+		}, "corrupt"},
+		{"body of another digest", func(r *testRegistry, image ocispec.Descriptor) {
+			body := `{"compatibilities": {}}`
+			r.attach(image, artifact{body: body})
+			put(r, "blobs/"+digest.FromString(body).String(), strings.Repeat(" ", len(body)))
+		}, "corrupt"},
+		{"body gone", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{body: `{"compatibilities": {}}`})
+			drop(r, "blobs/"+digest.FromString(`{"compatibilities": {}}`).String())
+		}, "404"},
+		{"manifest gone", func(r *testRegistry, image ocispec.Descriptor) {
+			desc := r.attach(image, artifact{attributes: avx2})
+			drop(r, "manifests/"+desc.Digest.String())
+		}, "404"},
+		{"body too large", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{body: strings.Repeat(" ", maxBody+1)})
+		}, "is not within 4194304 bytes"},
+		{"body larger than it says", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0].Size-- }})
+		}, "corrupt"},
+		{"negative size", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0].Size = -1 }})
+		}, "is not within"},
+		{"too many layers", func(r *testRegistry, image ocispec.Descriptor) {
+			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) {
+				for range maxLayers {
+					m.Layers = append(m.Layers, m.Layers[0])
+				}
+			}})
+		}, "17 layers"},
+	}
+	policies := []struct {
+		answer  Answer
+		outcome string
+		choice  int
+	}{{AnswerUnknown, "unknown", 1}, {AnswerIgnore, "fits", 0}, {AnswerUnfit, "does not fit", 1}}
+	for _, test := range tests {
+		for _, policy := range policies {
+			t.Run(test.name+"/"+string(policy.answer), func(t *testing.T) {
+				t.Parallel()
+				r := newTestRegistry(t)
+				a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
+				r.index("1", a, b)
+				test.attach(r, a)
+				road, log := newTestRoad(t, r, levelFacts(3, "AVX2")), new(lines)
+				road.Log, road.Policy.MalformedArtifact = log.logger(), policy.answer
+				d := decide(t, road, app)
+				c := d.Candidates[0]
+				if c.Outcome != policy.outcome || d.Choice != policy.choice {
+					t.Errorf("outcome %q, choice %d, want %q and %d: %s", c.Outcome, d.Choice, policy.outcome, policy.choice, d.Reason)
+				}
+				if policy.answer != AnswerIgnore && !strings.Contains(c.Reason, test.reason) {
+					t.Errorf("reason %q lacks %q", c.Reason, test.reason)
+				}
+				if n := log.count("cannot be read"); n != 1 {
+					t.Errorf("the log has %d lines about the artifact, want 1", n)
+				}
+			})
+		}
+	}
+}
+
+func TestUnknownAttributePolicy(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
+	r.index("1", a, b)
+	r.attach(a, artifact{attributes: strange})
+	for answer, want := range map[Answer]string{AnswerUnknown: "unknown", AnswerIgnore: "fits", AnswerUnfit: "does not fit"} {
+		road := newTestRoad(t, r, levelFacts(1))
+		road.Policy.UnknownAttribute = answer
+		if d := decide(t, road, app); d.Candidates[0].Outcome != want {
+			t.Errorf("policy %s: %s, want %s", answer, d.Candidates[0].Outcome, want)
+		}
+	}
+}
+
+// TestWarnOncePerDecision has one broken artifact that holds for all entries.
+func TestWarnOncePerDecision(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	index := r.index("1", r.image("linux/amd64", "a"), r.image("linux/amd64", "b"), r.image("linux/amd64/v2", "c"))
+	r.attach(index, artifact{body: "no JSON"})
+	road, log := newTestRoad(t, r, levelFacts(1)), new(lines)
+	road.Log = log.logger()
+	for n := range 2 {
+		decide(t, road, app)
+		if got := log.count("cannot be read"); got != n+1 {
+			t.Errorf("after %d decisions the log has %d lines", n+1, got)
+		}
+	}
+}
+
+func TestManyReferrers(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	image := r.image("linux/amd64", "a")
+	r.index("1", image)
+	for i := range maxInspected + 8 {
+		r.attach(image, artifact{
+			attributes:  fmt.Sprintf(`"cpu-cpuid.FLAG%d": true`, i),
+			annotations: map[string]string{ocispec.AnnotationCreated: fmt.Sprintf("2026-01-01T00:00:%02dZ", i)},
+		})
+	}
+	road, log := newTestRoad(t, r, levelFacts(1)), new(lines)
+	road.Log = log.logger()
+	d := decide(t, road, app)
+	if want := fmt.Sprintf("needs cpu.cpuid FLAG%d (absent)", maxInspected+7); d.Candidates[0].Reason != want {
+		t.Errorf("reason %q, want %q: the newest", d.Candidates[0].Reason, want)
+	}
+	if got := len(r.requests()); got > 3*maxInspected {
+		t.Errorf("%d requests", got)
+	}
+	if log.count("more referrers than are looked at") != 1 {
+		t.Error("the log does not say that not all were looked at")
+	}
+}
+
+// TestFetchedBudget offers far more to read than one decision may.
+func TestFetchedBudget(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	image := r.image("linux/amd64", "a")
+	r.index("1", image)
+	for i := range maxFetched/maxBody + 4 {
+		body := fmt.Sprintf(`{"compatibilities": {"x%d": {}}}`, i)
+		r.attach(image, artifact{body: body + strings.Repeat(" ", maxBody-len(body))})
+	}
+	var read int64
+	road := newTestRoad(t, r, levelFacts(1))
+	d := decide(t, road, app)
+	for _, request := range r.requests() {
+		if strings.HasPrefix(request, "GET blobs/") {
+			read += maxBody
+		}
+	}
+	if read > maxFetched || d.Choice != 0 {
+		t.Errorf("read %d bytes, choice %d", read, d.Choice)
+	}
+}

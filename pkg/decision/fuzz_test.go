@@ -1,0 +1,123 @@
+package decision
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+func FuzzParseIndex(f *testing.F) {
+	d := digest.FromString("x").String()
+	for _, seed := range []string{
+		`{}`, `null`, `{"manifests": null}`, `{"manifests": [null]}`, `{"manifests": [{"platform": null}]}`,
+		`{"manifests": [{"mediaType": "` + ocispec.MediaTypeImageManifest + `", "size": 1, "digest": "` + d + `", "platform": {"os": "linux", "architecture": "amd64", "variant": "v3"}}]}`,
+		`{"manifests": [{"mediaType": "` + ocispec.MediaTypeImageManifest + `", "size": -1, "digest": ":", "platform": {"os": "LINUX", "architecture": "x86_64", "os.features": [""]}}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	n := newNode(levelFacts(3))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		entries, err := parseIndex(body)
+		if err != nil {
+			return
+		}
+		kept, err := n.candidates(entries)
+		if err != nil {
+			return
+		}
+		for _, e := range kept {
+			if e.Digest.Validate() != nil || e.Size <= 0 || e.Platform == nil {
+				t.Fatalf("a candidate %+v", e)
+			}
+			platformRequirements(*e.Platform)
+			platformLevel(*e.Platform)
+			line(platformName(*e.Platform), maxSentence)
+		}
+		if def := n.runtimeChoice(kept); def != None && (def < 0 || def >= len(kept)) {
+			t.Fatalf("default %d of %d", def, len(kept))
+		}
+	})
+}
+
+// FuzzArtifactManifest decides about an image with any bytes as its artifact's
+// manifest. Nothing but the registry not answering is an error.
+func FuzzArtifactManifest(f *testing.F) {
+	subject := `"subject": {"digest": "SUBJECT"}`
+	typed := `"artifactType": "` + compat.ArtifactType + `"`
+	for _, seed := range []string{
+		``, `{}`, `[]`, `null`, `{` + typed + `}`, `{` + typed + `, ` + subject + `}`,
+		`{` + typed + `, ` + subject + `, "layers": [{"mediaType": "` + compat.LayerTypeOutline + `", "digest": "BODY", "size": 53}]}`,
+		`{` + typed + `, ` + subject + `, "layers": [{"mediaType": "` + compat.LayerTypeOutline + `", "digest": "nonsense", "size": 1}]}`,
+		`{` + typed + `, ` + subject + `, "layers": [{"mediaType": "` + compat.LayerTypeOutline + `", "digest": "sha256:", "size": -1}, null]}`,
+		`{"config": {"mediaType": "` + compat.ArtifactType + `"}, ` + subject + `}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	r := newTestRegistry(f)
+	image := r.image("linux/amd64", "a", "1")
+	body := r.blob(compat.LayerTypeOutline, `{"compatibilities": {"x": {"cpu-cpuid.AVX2": true}}}`)
+	names := strings.NewReplacer("SUBJECT", image.Digest.String(), "BODY", body.Digest.String())
+	road := newTestRoad(f, r, levelFacts(1))
+	road.ReferrersTTL = 0
+	f.Fuzz(func(t *testing.T, manifest []byte) {
+		manifest = []byte(names.Replace(string(manifest)))
+		desc := r.manifest(ocispec.MediaTypeImageManifest, manifest)
+		desc.ArtifactType = compat.ArtifactType
+		r.mu.Lock()
+		r.referrers[image.Digest] = []ocispec.Descriptor{desc}
+		r.mu.Unlock()
+		decideAnything(t, road)
+	})
+}
+
+// FuzzDecide decides about any bytes as an index, end to end.
+func FuzzDecide(f *testing.F) {
+	r := newTestRegistry(f)
+	good, _ := json.Marshal(ocispec.Index{Manifests: []ocispec.Descriptor{r.image("linux/amd64", "a"), r.image("linux/amd64/v3", "b")}})
+	for _, seed := range [][]byte{good, []byte(`{}`), []byte(`null`), []byte(`{"manifests": [{}]}`)} {
+		f.Add(seed)
+	}
+	road := newTestRoad(f, r, levelFacts(3))
+	f.Fuzz(func(t *testing.T, index []byte) {
+		r.manifest(ocispec.MediaTypeImageIndex, index, "1")
+		decideAnything(t, road)
+	})
+}
+
+// decideAnything checks what holds of every decision.
+func decideAnything(t *testing.T, road *Road) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	d, err := road.Decide(ctx, Request{Reference: app})
+	if err != nil {
+		if len(err.Error()) > 4*maxSentence {
+			t.Fatalf("an error of %d bytes", len(err.Error()))
+		}
+		return
+	}
+	checkLine(t, d.Reason, maxSentence)
+	if d.NothingToChoose() {
+		return
+	}
+	if d.Refused() == (d.Choice != None) || d.Choice >= len(d.Candidates) || d.Default >= len(d.Candidates) {
+		t.Fatalf("refused %t, choice %d, default %d of %d", d.Refused(), d.Choice, d.Default, len(d.Candidates))
+	}
+	if err := road.Remember("sha256:x", d, d.ByPreference()[0]); err != nil {
+		t.Fatal(err)
+	}
+	image, verdict, err := road.Recall("sha256:x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := d.Candidates[d.ByPreference()[0]].Outcome; verdict.Outcome.String() != got {
+		t.Fatalf("recalled as %s, decided as %s", verdict.Outcome, got)
+	}
+	checkLine(t, image.Refusal(d.Reference, verdict), maxSentence)
+}

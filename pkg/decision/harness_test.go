@@ -1,0 +1,89 @@
+package decision
+
+import (
+	"bytes"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+)
+
+// app is the reference that most tests decide about.
+const app = "registry.example/app:1"
+
+// levelFacts are the facts of an amd64 node of an x86-64 level with these CPU
+// flags and Linux 6.1.0.
+func levelFacts(level int, flags ...string) *hostfacts.Facts {
+	return hostfacts.New("linux", "amd64", hostfacts.Features{
+		Flags: map[string][]string{"cpu.cpuid": flags},
+		Attributes: map[string]map[string]string{
+			"cpu.x86_64":     {"level": strconv.Itoa(level)},
+			"kernel.version": {"full": "6.1.0", "major": "6", "minor": "1", "revision": "0"},
+		},
+	})
+}
+
+// newTestRoad returns a road with an empty cache of its own.
+func newTestRoad(t testing.TB, r *testRegistry, facts *hostfacts.Facts) *Road {
+	t.Helper()
+	state, err := cache.Open(t.TempDir(), 64<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	specs, err := compat.EmbeddedSpecs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Road{
+		Judge: Judge{
+			Cache: state, Interpreter: compat.NewInterpreter(specs),
+			Facts:  func() *hostfacts.Facts { return facts },
+			Policy: Policy{MalformedArtifact: AnswerUnknown, UnknownAttribute: AnswerUnknown},
+			Log:    slog.New(slog.DiscardHandler),
+		},
+		Registry: r.reach(t), ReferrersTTL: time.Hour,
+	}
+}
+
+func decide(t testing.TB, road *Road, ref string) *Decision {
+	t.Helper()
+	d, err := road.Decide(t.Context(), Request{Reference: ref})
+	if err != nil {
+		t.Fatalf("Decide(%s): %v", ref, err)
+	}
+	return d
+}
+
+// chosen is the platform of the choice, or "none".
+func chosen(d *Decision) string {
+	if d.Choice == None {
+		return "none"
+	}
+	return d.Label(d.Choice)
+}
+
+// lines is a log that tests can look into.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func (l *lines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.buf.String(), text)
+}

@@ -1,0 +1,135 @@
+package decision
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/selector"
+)
+
+// TestRecall has facts that change between the pull and a later container.
+func TestRecall(t *testing.T) {
+	t.Parallel()
+	const id = "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+	r := newTestRegistry(t)
+	v3 := r.image("linux/amd64/v3", "a")
+	r.index("1", v3)
+	r.attach(v3, artifact{attributes: avx2})
+	facts := levelFacts(3, "AVX2")
+	road := newTestRoad(t, r, nil)
+	road.Facts = func() *hostfacts.Facts { return facts }
+	if _, _, err := road.Recall(id); err == nil {
+		t.Fatal("something is known of an image that nobody pulled")
+	}
+	d := decide(t, road, app)
+	if err := road.Remember(id, d, 1); err == nil {
+		t.Error("a candidate that does not exist was remembered")
+	}
+	if err := road.Remember(id, d, d.Choice); err != nil {
+		t.Fatal(err)
+	}
+	r.Close() // from here on without the network
+	tests := []struct {
+		name  string
+		facts *hostfacts.Facts
+		want  string
+	}{
+		{"as it was", levelFacts(3, "AVX2"), "fits"},
+		{"the flag is gone", levelFacts(3), app + " does not fit this node: linux/amd64/v3 needs cpu.cpuid AVX2 (absent)"},
+		{"the level is gone", levelFacts(2, "AVX2"), app + " does not fit this node: linux/amd64/v3 needs cpu.x86_64 level >= 3 (is 2)"},
+		{"nothing is known", hostfacts.New("linux", "amd64", hostfacts.Features{}), "unknown"},
+	}
+	for _, test := range tests {
+		facts = test.facts
+		image, verdict, err := road.Recall(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := verdict.Outcome.String()
+		if got == "does not fit" {
+			got = image.Refusal(image.Reference, verdict)
+		}
+		if got != test.want || image.Manifest != v3.Digest || image.Decision.Choice != 0 {
+			t.Errorf("%s: got  %s\nwant %s", test.name, got, test.want)
+		}
+	}
+}
+
+func TestByPreference(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		choice, def int
+		want        []int
+	}{
+		{2, 1, []int{2, 1, 0, 3}},
+		{1, 1, []int{1, 0, 2, 3}},
+		{None, 3, []int{3, 0, 1, 2}},
+		{None, None, []int{0, 1, 2, 3}},
+	} {
+		d := &Decision{Candidates: make([]Candidate, 4), Choice: test.choice, Default: test.def}
+		if got := d.ByPreference(); !slices.Equal(got, test.want) {
+			t.Errorf("choice %d, default %d: %v, want %v", test.choice, test.def, got, test.want)
+		}
+	}
+}
+
+func TestExemptions(t *testing.T) {
+	t.Parallel()
+	static := map[string]string{"kubernetes.io/config.source": "file"}
+	fromAPI := map[string]string{"kubernetes.io/config.source": "api"}
+	both := Exemptions{Namespaces: []string{"kube-system", "infra"}, StaticPods: true}
+	for _, test := range []struct {
+		name        string
+		e           Exemptions
+		namespace   string
+		annotations map[string]string
+		want        bool
+	}{
+		{"a namespace", both, "infra", fromAPI, true},
+		{"another namespace", both, "default", fromAPI, false},
+		{"part of a name", both, "kube", nil, false},
+		{"a static pod", both, "default", static, true},
+		{"a pod of a URL", both, "default", map[string]string{"kubernetes.io/config.source": "http"}, true},
+		{"static pods count", Exemptions{}, "default", static, false},
+		{"no annotations", both, "default", nil, false},
+		{"nothing", Exemptions{}, "", nil, false},
+		{"no namespace", both, "", nil, false},
+	} {
+		if got := test.e.Match(test.namespace, test.annotations); got != test.want {
+			t.Errorf("%s: %t, want %t", test.name, got, test.want)
+		}
+	}
+}
+
+// TestRememberMuch has more said of the candidates than one file of the cache
+// takes.
+func TestRememberMuch(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	const candidates = 100
+	var entries []ocispec.Descriptor
+	for i := range candidates {
+		entries = append(entries, r.image("linux/amd64", fmt.Sprint(i)))
+	}
+	var attributes []string
+	for i := range 1000 {
+		attributes = append(attributes, fmt.Sprintf(`"cpu-cpuid.FLAG%d": true`, i))
+	}
+	r.attach(r.index("1", entries...), artifact{attributes: strings.Join(attributes, ",")})
+	road := newTestRoad(t, r, levelFacts(1))
+	d := decide(t, road, app)
+	if len(d.Candidates) != candidates || len(d.Candidates[0].Requirements) != 1000 {
+		t.Fatalf("%d candidates, %d requirements", len(d.Candidates), len(d.Candidates[0].Requirements))
+	}
+	if err := road.Remember("sha256:x", d, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, verdict, err := road.Recall("sha256:x"); err != nil || verdict.Outcome != selector.Unfit {
+		t.Errorf("recalled %s, %v", verdict.Outcome, err)
+	}
+}

@@ -1,0 +1,284 @@
+package decision
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/registry"
+)
+
+func TestReferences(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	index := pushLevels(r)
+	r.index("latest", r.image("linux/amd64", "latest"))
+	at := "@" + index.Digest.String()
+	tests := []struct {
+		reference, want, repository string
+		asked                       string
+	}{
+		{"busybox", "docker.io/library/busybox:latest", "docker.io/library/busybox", "manifests/latest"},
+		{"busybox:1", "docker.io/library/busybox:1", "docker.io/library/busybox", "manifests/1"},
+		{"docker.io/busybox:1", "docker.io/library/busybox:1", "docker.io/library/busybox", "manifests/1"},
+		{"busybox" + at, "docker.io/library/busybox" + at, "docker.io/library/busybox", "manifests/" + at[1:]},
+		{"registry.example/app", "registry.example/app:latest", "registry.example/app", "manifests/latest"},
+		{app, app, "registry.example/app", "manifests/1"},
+		{"registry.example/app" + at, "registry.example/app" + at, "registry.example/app", "manifests/" + at[1:]},
+		{"registry.example/app:gone" + at, "registry.example/app" + at, "registry.example/app", "manifests/" + at[1:]},
+	}
+	road := newTestRoad(t, r, levelFacts(1))
+	for _, test := range tests { // one after the other, for the requests are looked at
+		r.requests()
+		d := decide(t, road, test.reference)
+		if d.Reference != test.want || d.Repository != test.repository {
+			t.Errorf("%s: reference %s, repository %s, want %s and %s", test.reference, d.Reference, d.Repository, test.want, test.repository)
+		}
+		if asked := r.requests(); len(asked) == 0 || asked[0] != "HEAD "+test.asked {
+			t.Errorf("%s: asked %q, want %s first", test.reference, asked, test.asked)
+		}
+	}
+}
+
+func TestBadReference(t *testing.T) {
+	t.Parallel()
+	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
+	for _, ref := range []string{"", "UPPER", "a b", "x@sha256:1", "a\nb", strings.Repeat("x", 1<<20)} {
+		_, err := road.Decide(t.Context(), Request{Reference: ref})
+		if err == nil || len(err.Error()) > 2*maxSentence || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%.20q: error %.200v", ref, err)
+		}
+	}
+}
+
+// TestRegistryFails lets one kind of request fail in several ways. Whatever
+// could not be asked, nothing is decided.
+func TestRegistryFails(t *testing.T) {
+	t.Parallel()
+	status := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	hangUp := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	failures := []struct {
+		name   string
+		answer http.HandlerFunc
+		kind   error // of the answer to a manifest, where it has one
+	}{
+		{"401", status(401), registry.ErrUnauthorized},
+		{"403", status(403), registry.ErrUnauthorized},
+		{"404", status(404), registry.ErrNotFound},
+		{"500", status(500), nil},
+		{"429", status(429), nil},
+		{"hangs", hang, context.DeadlineExceeded},
+		{"hangs up", hangUp, nil},
+	}
+	stages := []struct {
+		name, part string
+		fine       []string // failures that mean there is nothing
+	}{
+		{"resolve", "/manifests/1", nil},
+		{"index", "/manifests/sha256:", nil},
+		{"referrers", "/referrers/", []string{"404"}}, // a registry without the API
+		{"artifact body", "/blobs/", []string{"404"}}, // a broken artifact
+	}
+	for _, stage := range stages {
+		for _, failure := range failures {
+			t.Run(stage.name+" "+failure.name, func(t *testing.T) {
+				t.Parallel()
+				r := newTestRegistry(t)
+				image := r.image("linux/amd64", "a")
+				r.attach(image, artifact{attributes: avx512})
+				r.index("1", image)
+				r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+					hit := strings.Contains(req.URL.Path, stage.part)
+					if hit {
+						failure.answer(w, req)
+					}
+					return hit
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+				defer cancel()
+				d, err := newTestRoad(t, r, levelFacts(1)).Decide(ctx, Request{Reference: app})
+				if slices.Contains(stage.fine, failure.name) {
+					if err != nil || d.Choice != 0 {
+						t.Errorf("decision %+v, error %v, want the choice without the artifact", d, err)
+					}
+					return
+				}
+				if err == nil {
+					t.Fatalf("decided: %s", d.Reason)
+				}
+				if failure.kind != nil && !errors.Is(err, failure.kind) {
+					t.Errorf("error %v is not %v", err, failure.kind)
+				}
+			})
+		}
+	}
+}
+
+func TestRequestsOfOneDecision(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	a, b := r.image("linux/amd64", "a"), r.image("linux/amd64/v3", "b")
+	index := r.index("1", a, b)
+	r.attach(a, artifact{attributes: avx2})
+	r.attach(b, artifact{attributes: avx2, annotations: map[string]string{"x": "y"}})
+	road := newTestRoad(t, r, levelFacts(3, "AVX2"))
+	first := decide(t, road, app)
+	asked := r.requests()
+	// HEAD of the tag; the index; three lists; two artifact manifests; the body,
+	// which is one and the same, once or, where both asked at a time, twice.
+	if len(asked) != 8 && len(asked) != 9 {
+		t.Errorf("the first decision asked %d times: %q", len(asked), asked)
+	}
+	second := decide(t, road, app)
+	if asked := r.requests(); len(asked) != 1 || asked[0] != "HEAD manifests/1" {
+		t.Errorf("the second decision asked %q, want only the tag", asked)
+	}
+	if first.Reason != second.Reason || first.Choice != second.Choice || first.Facts != second.Facts {
+		t.Errorf("the second decision differs: %+v, %+v", first, second)
+	}
+
+	// In another order of time and with an index just fetched, the artifacts are
+	// those that are kept.
+	road.ReferrersTTL = 0
+	decide(t, road, app)
+	asked = r.requests()
+	slices.Sort(asked)
+	want := []string{
+		"GET referrers/" + index.Digest.String(), "GET referrers/" + a.Digest.String(), "GET referrers/" + b.Digest.String(),
+		"HEAD manifests/1",
+	}
+	slices.Sort(want)
+	if !slices.Equal(asked, want) {
+		t.Errorf("with lists out of date it asked %q, want %q", asked, want)
+	}
+}
+
+func TestReferrersTTL(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	image := r.image("linux/amd64", "a")
+	r.index("1", image)
+	road := newTestRoad(t, r, levelFacts(1))
+	if d := decide(t, road, app); d.Refused() {
+		t.Fatal(d.Reason)
+	}
+	r.attach(image, artifact{attributes: avx512})
+	if d := decide(t, road, app); d.Refused() {
+		t.Error("the list was asked for again within its time")
+	}
+	road.ReferrersTTL = time.Nanosecond
+	if d := decide(t, road, app); !d.Refused() {
+		t.Error("the list was not asked for again after its time")
+	}
+}
+
+func TestStaleReferrers(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	image := r.image("linux/amd64", "a")
+	r.index("1", image)
+	r.attach(image, artifact{attributes: avx512})
+	road, log := newTestRoad(t, r, levelFacts(1)), new(lines)
+	road.Log, road.ReferrersTTL = log.logger(), 0
+	decide(t, road, app)
+	for _, failure := range []http.HandlerFunc{
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
+		func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+	} {
+		r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+			hit := strings.Contains(req.URL.Path, "/referrers/")
+			if hit {
+				failure(w, req)
+			}
+			return hit
+		})
+		before := log.count("the list of an earlier pull is used")
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		d, err := road.Decide(ctx, Request{Reference: app})
+		cancel()
+		if err != nil || !d.Refused() {
+			t.Errorf("the list of the earlier pull was not used: %+v, %v", d, err)
+		}
+		if log.count("the list of an earlier pull is used") != before+2 { // of index and image
+			t.Error("the log does not say so")
+		}
+	}
+}
+
+func TestCacheUnusable(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
+	r.index("1", a, b)
+	r.attach(a, artifact{attributes: avx512})
+	r.attach(b, artifact{attributes: avx2})
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	road := newTestRoad(t, r, levelFacts(3, "AVX2"))
+	state, err := cache.Open(path, 1<<20)
+	if err == nil {
+		t.Fatal("a file was opened as a cache")
+	}
+	road.Cache = state
+	for range 2 {
+		if d := decide(t, road, app); d.Choice != 1 || d.Candidates[0].Outcome != "does not fit" {
+			t.Errorf("choice %d: %s", d.Choice, d.Reason)
+		}
+	}
+}
+
+// TestDamagedCache changes each kept file; what is damaged is fetched anew.
+func TestDamagedCache(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	image := r.image("linux/amd64", "a")
+	r.index("1", image)
+	r.attach(image, artifact{attributes: avx512})
+	road, dir := newTestRoad(t, r, levelFacts(1)), t.TempDir()
+	state, err := cache.Open(dir, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	road.Cache = state
+	want := decide(t, road, app).Reason
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*", "*"))
+	lists, _ := filepath.Glob(filepath.Join(dir, "referrers", "*"))
+	if err != nil || len(files) != 3 || len(lists) != 2 {
+		t.Fatalf("kept %q and %q, %v", files, lists, err)
+	}
+	for _, file := range append(files, lists...) {
+		if err := os.WriteFile(file, []byte(`{"compatibilities": {}}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := decide(t, road, app).Reason; got != want {
+			t.Errorf("with %s damaged: %s, want %s", file, got, want)
+		}
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	pushLevels(r)
+	ctx, cancel := context.WithCancel(t.Context())
+	r.answer(func(_ http.ResponseWriter, req *http.Request) bool {
+		cancel()
+		<-req.Context().Done()
+		return true
+	})
+	if _, err := newTestRoad(t, r, levelFacts(1)).Decide(ctx, Request{Reference: app}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v is not context.Canceled", err)
+	}
+}

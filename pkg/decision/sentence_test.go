@@ -1,0 +1,132 @@
+package decision
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// TestSentences holds what users read to the letter. Whatever changes here
+// breaks the alerts and the documentation of those who match it.
+func TestSentences(t *testing.T) {
+	t.Parallel()
+	kernel := `"kernel-version.major": 6, "kernel-version.minor": 8`
+	tests := []struct {
+		name string
+		push func(r *testRegistry)
+		want string
+	}{
+		{"no variant fits", func(r *testRegistry) {
+			v3, plain := r.image("linux/amd64/v3", "a"), r.image("linux/amd64", "b")
+			r.index("1", v3, plain)
+			r.attach(v3, artifact{attributes: avx2})
+			r.attach(plain, artifact{attributes: kernel})
+		}, "no variant of registry.example/app:1 fits this node: linux/amd64/v3 needs cpu.cpuid AVX2 (absent); linux/amd64 needs kernel.version >= 6.8 (is 6.1.0)"},
+		{"two reasons", func(r *testRegistry) {
+			image := r.image("linux/amd64", "a")
+			r.index("1", image)
+			r.attach(image, artifact{attributes: avx2 + "," + kernel})
+		}, "no variant of registry.example/app:1 fits this node: linux/amd64 needs cpu.cpuid AVX2 (absent), kernel.version >= 6.8 (is 6.1.0)"},
+		{"a level too high", func(r *testRegistry) {
+			r.index("1", r.image("linux/amd64/v4", "a"))
+		}, "no variant of registry.example/app:1 fits this node: linux/amd64/v4 needs cpu.x86_64 level >= 4 (is 3)"},
+		{"a single image", func(r *testRegistry) {
+			r.attach(r.image("linux/amd64", "a", "1"), artifact{attributes: kernel})
+		}, "registry.example/app:1 does not fit this node: it needs kernel.version >= 6.8 (is 6.1.0)"},
+		{"unknown", func(r *testRegistry) {
+			image := r.image("linux/amd64", "a")
+			r.index("1", image)
+			r.attach(image, artifact{attributes: strange})
+		}, "linux/amd64 of registry.example/app:1 is the best of 1 candidates: it may fit: it needs io.kubernetes.nfd/fabric.rdma-over-carrier-pigeon (unknown: no compatibility spec knows this attribute)"},
+		{"nothing to choose", func(r *testRegistry) { r.index("1", r.image("linux/s390x", "a")) },
+			"registry.example/app:1 has nothing to choose from"},
+		{"many", func(r *testRegistry) {
+			var entries []ocispec.Descriptor
+			for i := range maxNamed + 2 {
+				entries = append(entries, r.image("linux/amd64/v4", fmt.Sprint(i)))
+			}
+			r.index("1", entries...)
+		}, "; and 2 more"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newTestRegistry(t)
+			test.push(r)
+			d := decide(t, newTestRoad(t, r, levelFacts(3)), app)
+			if test.name == "many" && strings.HasSuffix(d.Reason, test.want) {
+				return
+			}
+			if d.Reason != test.want {
+				t.Errorf("got  %s\nwant %s", d.Reason, test.want)
+			}
+		})
+	}
+}
+
+// TestHostileText has an artifact whose keys and values are made to break logs,
+// terminals and events.
+func TestHostileText(t *testing.T) {
+	t.Parallel()
+	huge := strings.Repeat("A", 1<<20)
+	for name, key := range map[string]string{
+		"line ends":          "cpu-cpuid.a\nimagefit: all is well\r\n",
+		"terminal sequences": "cpu-cpuid.\x1b[2J\x1b]0;title\a",
+		"bidi override":      "cpu-cpuid.\u202e\u2066gpj",
+		"NUL and DEL":        "cpu-cpuid.\x00\x7f",
+		"line separator":     "cpu-cpuid.\u2028\u2029\u0085",
+		"invalid UTF-8":      "cpu-cpuid.\xff\xfe",
+		"huge":               "cpu-cpuid." + huge,
+		"huge wide":          "cpu-cpuid." + strings.Repeat("漢", 1<<18),
+		"huge unknown":       huge,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newTestRegistry(t)
+			a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
+			r.index("1", a, b)
+			quoted, _ := json.Marshal(key)
+			for _, image := range []ocispec.Descriptor{a, b} {
+				r.attach(image, artifact{attributes: string(quoted) + ": true"})
+			}
+			road := newTestRoad(t, r, levelFacts(1))
+			road.Policy.UnknownAttribute = AnswerUnfit
+			d := decide(t, road, app)
+			if !d.Refused() {
+				t.Fatalf("not refused: %s", d.Reason)
+			}
+			checkLine(t, d.Reason, maxSentence)
+			for _, c := range d.Candidates {
+				checkLine(t, c.Reason, maxReason)
+			}
+			if !strings.Contains(d.Reason, d.Label(1)) {
+				t.Errorf("the first candidate's reason hides the second: %s", d.Reason)
+			}
+			if err := road.Remember("sha256:x", d, 0); err != nil {
+				t.Error(err)
+			}
+			image, verdict, err := road.Recall("sha256:x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkLine(t, image.Refusal(key, verdict), maxSentence)
+		})
+	}
+}
+
+func checkLine(t *testing.T, s string, limit int) {
+	t.Helper()
+	if len(s) > limit+len(" ...") || !utf8.ValidString(s) {
+		t.Errorf("%d bytes, or invalid: %.100q", len(s), s)
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			t.Fatalf("%q in %.100q", r, s)
+		}
+	}
+}

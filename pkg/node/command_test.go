@@ -1,0 +1,82 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/pkg/config"
+)
+
+func TestDaemon(t *testing.T) {
+	t.Parallel()
+	file := func(text string) string {
+		path := filepath.Join(t.TempDir(), "config.toml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good := file("version = 1\nlog_level = \"warn\"\n[policy]\nmode = \"audit\"\n")
+	tests := []struct {
+		name   string
+		args   []string
+		run    error
+		code   int
+		stdout string
+		stderr string
+	}{
+		{"runs", []string{"--config", good}, nil, 0, "", ""},
+		{"fails", []string{"--config", good}, errors.New("no\nsocket"), 1, "", "some-daemon: no; socket\n"},
+		{"version", []string{"--version"}, nil, 0, "some-daemon version v1.2.3\n", ""},
+		{"help", []string{"--help"}, nil, 0, "--config", ""},
+		{"no file", []string{"--config", "/nonexistent/config.toml"}, nil, 1, "", "some-daemon: open configuration: open /nonexistent/config.toml"},
+		{"bad file", []string{"--config", file("version = 1\nlog = 3\n")}, nil, 1, "", "row 2"},
+		{"an argument", []string{"x"}, nil, 1, "", "some-daemon: unknown command"},
+		{"an unknown flag", []string{"--x"}, nil, 1, "", "some-daemon: unknown flag: --x\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			ran := false
+			code := Daemon{
+				Name: "some-daemon", Short: "Short", Long: "Long", Version: "v1.2.3",
+				Run: func(_ context.Context, cfg config.Config, _ *slog.Logger) error {
+					ran = true
+					if cfg.Policy.Mode != config.Audit {
+						t.Errorf("mode %q", cfg.Policy.Mode)
+					}
+					return test.run
+				},
+			}.Execute(t.Context(), test.args, &stdout, &stderr)
+			if code != test.code || !strings.Contains(stdout.String(), test.stdout) || !strings.Contains(stderr.String(), test.stderr) {
+				t.Errorf("code %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
+			}
+			if test.stderr == "" && stderr.Len() > 0 || strings.Count(stderr.String(), "\n") > 1 {
+				t.Errorf("stderr %q", stderr.String())
+			}
+			if ran != strings.Contains(strings.Join(test.args, " "), good) {
+				t.Errorf("ran: %t", ran)
+			}
+		})
+	}
+}
+
+func TestBuildVersion(t *testing.T) {
+	t.Parallel()
+	if got := BuildVersion("v1"); got != "v1" {
+		t.Errorf("got %q", got)
+	}
+	if got := BuildVersion(""); got == "" {
+		t.Error("empty")
+	}
+	if got := UserAgent("v1"); got != "node.test/v1 (imagefit)" {
+		t.Errorf("got %q", got)
+	}
+}
