@@ -97,9 +97,7 @@ func (p *pull) answer(ctx context.Context) (*Answer, error) {
 		return nil, status.Error(codes.Unknown, "imagefit: "+d.Reason)
 	case d.Refused() || p.policy.Audit:
 		p.log.Warn("pull forwarded unchanged", "reason", d.Reason, "audit", p.policy.Audit, "exempt", p.exempt)
-		answer := p.forward(ctx)
-		p.rememberTaken(ctx, d, answer)
-		return answer, nil
+		return p.forwardAndRemember(ctx, d), nil
 	case d.AsRuntime():
 		return p.forwardAndCheck(ctx, d)
 	default:
@@ -151,9 +149,12 @@ func (p *pull) forward(ctx context.Context) *Answer {
 // unasked, and makes sure that it did.
 func (p *pull) forwardAndCheck(ctx context.Context, d *decision.Decision) (*Answer, error) {
 	answer := p.forward(ctx)
-	taken := p.rememberTaken(ctx, d, answer)
+	taken, err := p.rememberTaken(ctx, d, answer)
 	switch {
 	case answer.Err != nil || taken == d.Choice:
+		return answer, nil
+	case err != nil:
+		p.log.Warn("what the runtime took cannot be checked", "reason", d.Reason, "error", err)
 		return answer, nil
 	case taken == decision.None && p.again:
 		p.log.Warn("what the runtime took is none of the candidates", "reason", d.Reason)
@@ -180,7 +181,14 @@ func (p *pull) pullChoice(ctx context.Context, d *decision.Decision) (*Answer, e
 		return nil, status.Errorf(codes.Internal, "imagefit: encode the pull of %s: %v", req.Image.Image, err)
 	}
 	answer := p.backend.Call(ctx, PullImage, NewFrame(body))
-	if answer.Err != nil {
+	switch {
+	case status.Code(answer.Err) == codes.NotFound && p.defaultMayRun(d):
+		// Not every registry has what its index names, such as a mirror of some
+		// platforms only. Without us the pull would not have needed it.
+		p.log.Warn("pull forwarded unchanged", "reason", "the registry does not have the choice",
+			"choice", d.Label(d.Choice), "error", answer.Err)
+		return p.forwardAndRemember(ctx, d), nil
+	case answer.Err != nil:
 		p.log.Warn("pull failed", "choice", d.Label(d.Choice), "error", answer.Err)
 		return answer, nil
 	}
@@ -204,40 +212,53 @@ func (p *pull) withoutRecord(ctx context.Context, d *decision.Decision, cause er
 	if ctx.Err() != nil {
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
-	if d.Default != decision.None && d.Candidates[d.Default].Rank > 0 {
+	if p.defaultMayRun(d) {
 		p.log.Error("pull forwarded unchanged", "reason", "the runtime does not show the choice", "error", cause)
-		answer := p.forward(ctx)
-		p.rememberTaken(ctx, d, answer)
-		return answer, nil
+		return p.forwardAndRemember(ctx, d), nil
 	}
 	p.log.Error("pull failed", "reason", "the runtime does not show the choice", "error", cause)
 	return nil, status.Errorf(codes.Unknown, "imagefit: %s of %s is pulled, but the runtime does not show it under that name",
 		d.Label(d.Choice), d.Reference)
 }
 
-// rememberTaken finds out which candidate the runtime took and keeps what is
-// known of it. It returns None where that cannot be told.
-func (p *pull) rememberTaken(ctx context.Context, d *decision.Decision, answer *Answer) int {
+// defaultMayRun reports whether what the runtime takes unasked is not known to
+// be unfit.
+func (p *pull) defaultMayRun(d *decision.Decision) bool {
+	return d.Default != decision.None && d.Candidates[d.Default].Rank > 0
+}
+
+// forwardAndRemember forwards a pull and keeps what is known of what it brings.
+func (p *pull) forwardAndRemember(ctx context.Context, d *decision.Decision) *Answer {
+	answer := p.forward(ctx)
+	if _, err := p.rememberTaken(ctx, d, answer); err != nil {
+		p.log.Warn("what the runtime took cannot be told", "error", err)
+	}
+	return answer
+}
+
+// rememberTaken finds out which candidate the runtime took, None for one that
+// is not among them, and keeps what is known of it.
+func (p *pull) rememberTaken(ctx context.Context, d *decision.Decision, answer *Answer) (int, error) {
 	if answer.Err != nil {
-		return decision.None
+		return decision.None, nil
 	}
 	id, err := imageRef(answer)
 	if err != nil {
-		p.log.Warn("the runtime's answer cannot be read", "error", err)
-		return decision.None
+		return decision.None, fmt.Errorf("read the runtime's answer: %w", err)
 	}
 	for _, i := range d.ByPreference() {
 		config, err := p.records.configOf(ctx, d.Candidates[i].Digest)
-		if err == nil && config.String() == id {
+		switch {
+		case status.Code(err) == codes.NotFound: // not on the node, so not what was taken
+		case err != nil:
+			return decision.None, fmt.Errorf("read the runtime's copy of %s: %w", d.Candidates[i].Digest, err)
+		case config.String() == id:
 			p.remember(id, d, i)
 			p.log.Info("pulled", "choice", d.Label(i), "manifest", d.Candidates[i].Digest, "image", id, "reason", d.Reason)
-			return i
-		}
-		if err != nil && status.Code(err) != codes.NotFound {
-			p.log.Warn("the runtime's copy of a manifest cannot be read", "manifest", d.Candidates[i].Digest, "error", err)
+			return i, nil
 		}
 	}
-	return decision.None
+	return decision.None, nil
 }
 
 func (p *pull) remember(id string, d *decision.Decision, i int) {

@@ -17,6 +17,10 @@ const (
 	maxCandidates = 256   // of these, for one node
 )
 
+// errNotLookedInto marks an index that the runtime may understand and this does
+// not.
+var errNotLookedInto = errors.New("index not looked into")
+
 // attestation is BuildKit's annotation on entries that are no images.
 const attestation = "vnd.docker.reference.type"
 

@@ -122,6 +122,10 @@ func short(d digest.Digest) string {
 	return string(d[:min(length, len(d))])
 }
 
+// maxExplained is how many candidates of an image are kept with their
+// requirements in words.
+const maxExplained = 32
+
 // Image is what is kept of an image under its id, for admission.
 type Image struct {
 	Reference string            `json:"reference"`
@@ -138,12 +142,14 @@ func (j *Judge) Remember(imageID string, d *Decision, i int) error {
 		return fmt.Errorf("remember image %s: there is no candidate %d", imageID, i)
 	}
 	c := d.Candidates[i]
-	// The verdicts in words could outgrow what the cache takes, and an image that
-	// is not kept is one that admission knows nothing of.
+	// The verdicts in words of very many candidates could outgrow what the cache
+	// takes, and an image that is not kept is one that admission knows nothing of.
 	kept := *d
 	kept.Candidates = slices.Clone(d.Candidates)
-	for i := range kept.Candidates {
-		kept.Candidates[i].Requirements = nil
+	for n, i := range d.ByPreference() {
+		if n >= maxExplained {
+			kept.Candidates[i].Requirements = nil
+		}
 	}
 	return j.Cache.PutImage(imageID, Image{
 		Reference: d.Reference, Manifest: c.Digest, Platform: c.descriptor.Platform,

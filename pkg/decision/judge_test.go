@@ -123,7 +123,7 @@ func TestRememberMuch(t *testing.T) {
 	r.attach(r.index("1", entries...), artifact{attributes: strings.Join(attributes, ",")})
 	road := newTestRoad(t, r, levelFacts(1))
 	d := decide(t, road, app)
-	if len(d.Candidates) != candidates || len(d.Candidates[0].Requirements) != 1000 {
+	if len(d.Candidates) != candidates || len(d.Candidates[0].Requirements) != maxHeld {
 		t.Fatalf("%d candidates, %d requirements", len(d.Candidates), len(d.Candidates[0].Requirements))
 	}
 	if err := road.Remember("sha256:x", d, 0); err != nil {

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -69,6 +70,11 @@ func (r *Road) Decide(ctx context.Context, req Request) (*Decision, error) {
 		d.Default = 0
 		err = l.artifacts(ctx, d, nil)
 	}
+	if errors.Is(err, errNotLookedInto) {
+		r.Log.Warn("the choice is left to the runtime", "reference", d.Reference, "error", err)
+		d.Reason = Line(fmt.Sprintf("%s is left to the runtime: %v", d.Reference, err))
+		return d, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -95,16 +101,19 @@ func tagOrDigest(named reference.Named) string {
 // index finds the candidates of an index and what is said of them.
 func (l *lookup) index(ctx context.Context, d *Decision, top ocispec.Descriptor, n node) error {
 	body, err := l.manifest(ctx, top)
+	if errors.Is(err, errDescriptor) || errors.Is(err, registry.ErrTooLarge) {
+		return fmt.Errorf("%w: %w", errNotLookedInto, err)
+	}
 	if err != nil {
 		return err
 	}
 	entries, err := parseIndex(body)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNotLookedInto, err)
 	}
 	kept, err := n.candidates(entries)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errNotLookedInto, err)
 	}
 	d.Default = n.runtimeChoice(kept)
 	for _, e := range kept {
@@ -198,11 +207,18 @@ func (d *Decision) choose() {
 	d.Reason = d.sentence()
 }
 
+// maxHeld and maxWords bound the words that a candidate is explained in.
+const (
+	maxHeld  = 32
+	maxWords = 160
+)
+
 func held(v selector.Verdict) []Held {
-	words := make([]Held, 0, len(v.Checks))
-	for _, c := range v.Checks {
+	checks := v.Checks[:min(len(v.Checks), maxHeld)]
+	words := make([]Held, 0, len(checks))
+	for _, c := range checks {
 		words = append(words, Held{
-			Want: Line(c.Requirement.Want()), Have: Line(c.Have()),
+			Want: line(c.Requirement.Want(), maxWords), Have: line(c.Have(), maxWords),
 			Outcome: c.Outcome.String(), Importance: c.Requirement.Importance.String(),
 		})
 	}
