@@ -29,6 +29,7 @@ type fakeContainerd struct {
 	registry *pullRegistry
 	delay    time.Duration // until CRI shows a record
 	never    bool          // records never show
+	closed   error         // what the content store answers to everything
 
 	mu       sync.Mutex
 	takes    func(ref string) digest.Digest // what a pull that is not by digest takes
@@ -140,6 +141,9 @@ func (f *fakeContainerd) ImageStatus(_ context.Context, r *runtimeapi.ImageStatu
 }
 
 func (f *fakeContainerd) Read(r *contentapi.ReadContentRequest, s contentapi.Content_ReadServer) error {
+	if f.closed != nil {
+		return f.closed
+	}
 	if err := inNamespace(s.Context()); err != nil {
 		return err
 	}

@@ -206,6 +206,39 @@ func TestNeverACandidate(t *testing.T) {
 	}
 }
 
+// TestNoContentStore has a runtime that does not show its manifests, as CRI-O:
+// what it took cannot be checked, and is pulled once only.
+func TestNoContentStore(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 1, PullPolicy{})
+	b.runtime.closed = status.Error(codes.Unimplemented, "unknown service")
+	id, err := b.pull(t.Context())
+	if err != nil || id != imageID("1") || len(b.runtime.requests()) != 1 {
+		t.Errorf("pulled %q, %v, in %d requests", id, err, len(b.runtime.requests()))
+	}
+}
+
+// TestChoiceMissing has a registry whose index names a variant that it does not
+// have.
+func TestChoiceMissing(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, PullPolicy{})
+	entries := b.registry.index("1", "", "v3")
+	b.runtime.pullHook = func(_ context.Context, ref string) error {
+		if strings.Contains(ref, entries[1].Digest.String()) {
+			return status.Error(codes.NotFound, "not found")
+		}
+		return nil
+	}
+	id, err := b.pull(t.Context())
+	if err != nil || id != imageID("1") || b.decider.recalled(id) != "linux/amd64" {
+		t.Errorf("pulled %q, %v, remembered %q", id, err, b.decider.recalled(id))
+	}
+	if got := b.runtime.requests(); len(got) != 2 || !strings.Contains(got[1], appTag) {
+		t.Errorf("the runtime got %q", got)
+	}
+}
+
 func TestPullFails(t *testing.T) {
 	t.Parallel()
 	for level, name := range map[int]string{1: "forwarded", 3: "by digest"} {
