@@ -82,13 +82,17 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	return group.Wait()
 }
 
+// patience is how much longer than the decision itself the pull waits for it. A
+// decision that runs out of time still uses what is cached.
+const patience = 500 * time.Millisecond
+
 func policy(n *node.Node) criproxy.PullPolicy {
 	p := n.Config.Policy
 	return criproxy.PullPolicy{
 		Audit:               p.Mode == config.Audit,
 		ForwardUnfit:        p.NoFit == config.Forward,
 		RefuseRegistryError: p.RegistryError == config.Refuse,
-		Timeout:             time.Duration(n.Config.Proxy.SelectTimeout),
+		Timeout:             time.Duration(n.Config.Proxy.SelectTimeout) + patience,
 		Exempt:              n.Exemptions(),
 	}
 }

@@ -47,7 +47,7 @@ func newTestRoad(t testing.TB, r *testRegistry, facts *hostfacts.Facts) *Road {
 			Policy: Policy{MalformedArtifact: AnswerUnknown, UnknownAttribute: AnswerUnknown},
 			Log:    slog.New(slog.DiscardHandler),
 		},
-		Registry: r.reach(t), ReferrersTTL: time.Hour,
+		Registry: r.reach(t), ReferrersTTL: time.Hour, Timeout: 10 * time.Second,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/cache"
@@ -21,6 +22,32 @@ type lookup struct {
 	repo *registry.Repository
 	name string // of the repository, with its registry
 	read atomic.Int64
+
+	first []byte // the index, where resolving the reference brought it
+}
+
+// resolve asks the registry what the reference is, every time, also for a
+// digest: so it agrees that these credentials may know of this image before
+// anything cached is used. The first time it asks for the manifest at once; later
+// ones cost a HEAD, which registries do not count as a pull.
+func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.Descriptor, error) {
+	ref := tagOrDigest(named)
+	if l.seen.has(named.String()) {
+		return l.repo.Resolve(ctx, ref)
+	}
+	top, body, err := l.repo.Fetch(ctx, ref)
+	if errors.Is(err, registry.ErrTooLarge) {
+		return l.repo.Resolve(ctx, ref)
+	}
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	l.seen.add(named.String())
+	if isIndex(top.MediaType) {
+		l.first = body
+		l.note(l.Cache.PutBlob(top.Digest, body))
+	}
+	return top, nil
 }
 
 func (l *lookup) manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -26,6 +27,10 @@ type Road struct {
 	Judge
 	Registry     *registry.Registry
 	ReferrersTTL time.Duration // how long a list of referrers is taken for current
+	Timeout      time.Duration // for one decision; none where it is zero
+
+	flights singleflight.Group
+	seen    seen
 }
 
 // Request is what is to be decided.
@@ -34,10 +39,8 @@ type Request struct {
 	Auth      *registry.Auth
 }
 
-// Decide resolves the reference, looks at every candidate and chooses. An error
-// means that nothing was decided: the reference, the registry or the index
-// could not be read.
-func (r *Road) Decide(ctx context.Context, req Request) (*Decision, error) {
+// decide resolves the reference, looks at every candidate and chooses.
+func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 	if len(req.Reference) > maxReference {
 		return nil, fmt.Errorf("read reference %q: %d bytes are more than any has", line(req.Reference, 64), len(req.Reference))
 	}
@@ -50,9 +53,7 @@ func (r *Road) Decide(ctx context.Context, req Request) (*Decision, error) {
 		return nil, err
 	}
 	l := &lookup{Road: r, repo: repo, name: named.Name()}
-	// Asked of the registry every time, also for a digest: so it agrees that
-	// these credentials may know of this image before anything cached is used.
-	top, err := repo.Resolve(ctx, tagOrDigest(named))
+	top, err := l.resolve(ctx, named)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +101,10 @@ func tagOrDigest(named reference.Named) string {
 
 // index finds the candidates of an index and what is said of them.
 func (l *lookup) index(ctx context.Context, d *Decision, top ocispec.Descriptor, n node) error {
-	body, err := l.manifest(ctx, top)
+	body, err := l.first, error(nil)
+	if body == nil {
+		body, err = l.manifest(ctx, top)
+	}
 	if errors.Is(err, errDescriptor) || errors.Is(err, registry.ErrTooLarge) {
 		return fmt.Errorf("%w: %w", errNotLookedInto, err)
 	}

@@ -55,7 +55,11 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Node, erro
 
 // Road returns the road of a pull on this node.
 func (n *Node) Road(reg *registry.Registry) *decision.Road {
-	return &decision.Road{Judge: n.Judge, Registry: reg, ReferrersTTL: time.Duration(n.Config.Cache.ReferrersTTL)}
+	return &decision.Road{
+		Judge: n.Judge, Registry: reg,
+		ReferrersTTL: time.Duration(n.Config.Cache.ReferrersTTL),
+		Timeout:      time.Duration(n.Config.Proxy.SelectTimeout),
+	}
 }
 
 // Exemptions returns the pods that the operator exempts from refusals.

@@ -39,6 +39,25 @@ func (p *Repository) Resolve(ctx context.Context, ref string) (ocispec.Descripto
 	return desc, c.reading(err)
 }
 
+// Fetch resolves like Resolve and brings the manifest along, of at most 4 MiB
+// and verified, all in one GET request.
+func (p *Repository) Fetch(ctx context.Context, ref string) (ocispec.Descriptor, []byte, error) {
+	c := p.newCall("resolve", resolving, ref)
+	if d, err := digest.Parse(ref); err == nil {
+		c.kind, c.want = fetching, ocispec.Descriptor{Digest: d, Size: -1}
+	}
+	desc, body, err := c.remote().FetchReference(p.context(ctx), ref)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, c.reading(err)
+	}
+	defer body.Close()
+	if err := checkDescriptor(desc); err != nil {
+		return ocispec.Descriptor{}, nil, c.failed("", err)
+	}
+	data, err := content.ReadAll(body, desc)
+	return desc, data, c.reading(err)
+}
+
 // Manifest fetches a manifest or an index of at most 4 MiB and verifies it.
 func (p *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	return p.fetch(ctx, "fetch manifest", desc, func(ctx context.Context, repo *remote.Repository) (io.ReadCloser, error) {

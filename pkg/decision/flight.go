@@ -1,0 +1,76 @@
+package decision
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/imagefit/imagefit/pkg/registry"
+)
+
+// Decide resolves the reference, looks at every candidate and chooses. An error
+// means that nothing was decided: the reference or the registry could not be
+// read.
+//
+// Callers that ask for the same reference with the same credentials at the same
+// time share one look-up. It does not end with the caller that began it, but at
+// the latest after Timeout. The decision is shared: it must not be changed.
+func (r *Road) Decide(ctx context.Context, req Request) (*Decision, error) {
+	flight := r.flights.DoChan(req.key(), func() (d any, err error) {
+		// Here a panic would end the process, not just this pull.
+		defer func() {
+			if p := recover(); p != nil {
+				r.Log.Error("panic while deciding", "reference", Line(req.Reference), "panic", p, "stack", string(debug.Stack()))
+				err = fmt.Errorf("decide about %s: internal error, see the log", Line(req.Reference))
+			}
+		}()
+		ctx := context.WithoutCancel(ctx)
+		if r.Timeout > 0 {
+			limited, cancel := context.WithTimeout(ctx, r.Timeout)
+			defer cancel()
+			ctx = limited
+		}
+		return r.decide(ctx, req)
+	})
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("decide about %s: %w", Line(req.Reference), context.Cause(ctx))
+	case result := <-flight:
+		if result.Err != nil {
+			return nil, result.Err
+		}
+		return result.Val.(*Decision), nil
+	}
+}
+
+// key tells requests apart by reference and credentials. The latter stay within
+// the hash.
+func (req Request) key() string {
+	auth := req.Auth
+	if auth == nil {
+		auth = &registry.Auth{}
+	}
+	return string(fmt.Appendf(nil, "%x", sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %q %q", req.Reference,
+		auth.Username, auth.Password, auth.Auth, auth.IdentityToken, auth.RegistryToken, auth.ServerAddress))))
+}
+
+// seen remembers which references were resolved before.
+type seen struct {
+	once sync.Once
+	refs *lru.Cache[string, struct{}]
+}
+
+const maxSeen = 4096
+
+func (s *seen) cache() *lru.Cache[string, struct{}] {
+	s.once.Do(func() { s.refs, _ = lru.New[string, struct{}](maxSeen) }) // fails for sizes below 1 only
+	return s.refs
+}
+
+func (s *seen) has(ref string) bool { return s.cache().Contains(ref) }
+
+func (s *seen) add(ref string) { s.cache().Add(ref, struct{}{}) }
