@@ -36,12 +36,12 @@ type fit struct {
 
 // startFit starts containerd, a registry and the proxy. The node's CPU is what
 // the flags say, whatever this machine has; the workload runs on every CPU.
-func startFit(t *testing.T, flags string, settings stack.Settings) *fit {
+func startFit(t testing.TB, flags string, settings stack.Settings) *fit {
 	t.Helper()
 	return startFitWith(t, startContainerd(t, stack.Options{}), startRegistry(t), flags, settings)
 }
 
-func startFitWith(t *testing.T, containerd *stack.Containerd, registry *stack.Registry, flags string, settings stack.Settings) *fit {
+func startFitWith(t testing.TB, containerd *stack.Containerd, registry *stack.Registry, flags string, settings stack.Settings) *fit {
 	t.Helper()
 	settings.Facts += fmt.Sprintf("\nroot = %q\n", host(t, flags))
 	if settings.Cache == "" {
@@ -74,7 +74,7 @@ func startFitWith(t *testing.T, containerd *stack.Containerd, registry *stack.Re
 }
 
 // host makes the tree of a node with these CPU flags and kernel 6.1.
-func host(t *testing.T, flags string) string {
+func host(t testing.TB, flags string) string {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range map[string]string{
@@ -109,7 +109,7 @@ func variants(names ...string) []stack.Image {
 }
 
 // push pushes an index of such images as NAME:1.
-func (f *fit) push(t *testing.T, name string, images ...stack.Image) (*stack.Repo, ocispec.Descriptor, []ocispec.Descriptor) {
+func (f *fit) push(t testing.TB, name string, images ...stack.Image) (*stack.Repo, ocispec.Descriptor, []ocispec.Descriptor) {
 	t.Helper()
 	repo := f.registry.Repo(name)
 	index, manifests, err := repo.PushIndex(t.Context(), "1", images...)
@@ -120,7 +120,7 @@ func (f *fit) push(t *testing.T, name string, images ...stack.Image) (*stack.Rep
 }
 
 // needs attaches an artifact of Proposal F to the subject.
-func needs(t *testing.T, repo *stack.Repo, subject ocispec.Descriptor, attributes string) {
+func needs(t testing.TB, repo *stack.Repo, subject ocispec.Descriptor, attributes string) {
 	t.Helper()
 	body := fmt.Sprintf(`{"compatibilities": {"nfd": {%s}}}`, attributes)
 	if _, err := repo.Attach(t.Context(), subject, stack.Artifact{Body: []byte(body)}); err != nil {
@@ -129,7 +129,7 @@ func needs(t *testing.T, repo *stack.Repo, subject ocispec.Descriptor, attribute
 }
 
 // pull pulls through the proxy, or the test ends.
-func (f *fit) pull(t *testing.T, ref string) string {
+func (f *fit) pull(t testing.TB, ref string) string {
 	t.Helper()
 	id, err := f.cri.Pull(t.Context(), ref, stack.PullOptions{})
 	if err != nil {
@@ -139,7 +139,7 @@ func (f *fit) pull(t *testing.T, ref string) string {
 }
 
 // wantID checks that the references resolve to the image at once.
-func wantID(t *testing.T, cri *stack.CRI, id string, refs ...string) {
+func wantID(t testing.TB, cri *stack.CRI, id string, refs ...string) {
 	t.Helper()
 	for _, ref := range refs {
 		image, err := cri.Status(t.Context(), ref)
@@ -156,7 +156,7 @@ func wantID(t *testing.T, cri *stack.CRI, id string, refs ...string) {
 
 // wantRuns runs a pod of the reference as the kubelet would and reads what it
 // says of itself.
-func (f *fit) wantRuns(t *testing.T, ref, id, variant string) {
+func (f *fit) wantRuns(t testing.TB, ref, id, variant string) {
 	t.Helper()
 	got, err := run(t.Context(), f.cri, ref, stack.PodOptions{ImageRef: id})
 	if err != nil {
@@ -176,7 +176,7 @@ func run(ctx context.Context, cri *stack.CRI, ref string, opts stack.PodOptions)
 }
 
 // records are containerd's own image records but for the pause image's.
-func (f *fit) records(t *testing.T) map[string]digest.Digest {
+func (f *fit) records(t testing.TB) map[string]digest.Digest {
 	t.Helper()
 	records, err := f.containerd.Images(t.Context())
 	if err != nil {
@@ -201,7 +201,7 @@ func names(records map[string]digest.Digest) string {
 }
 
 // proxyLog is what the proxy has logged so far.
-func (f *fit) proxyLog(t *testing.T) string {
+func (f *fit) proxyLog(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile(f.Proxy.Log)
 	if err != nil {

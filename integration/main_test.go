@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -15,6 +16,7 @@ import (
 const requireEnv = "IMAGEFIT_REQUIRE_STACK"
 
 func TestMain(m *testing.M) {
+	flag.Parse() // for testing.Short
 	if err := stack.Usable(); err != nil {
 		fmt.Fprintf(os.Stderr, "\n*** LEFT OUT: every test on real containerd, because the stack %v. ***\n\n", err)
 	} else if err := findPeers(); err != nil {
@@ -24,9 +26,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// findPeers builds the peers once, before any test's clock runs.
+// findPeers builds the peers once, before any test's clock runs; with -short
+// without the kubelet and the older containerd.
 func findPeers() error {
-	dir, err := stack.Peers(context.Background())
+	parts := []string{"all"}
+	if testing.Short() {
+		parts = nil
+	}
+	dir, err := stack.Peers(context.Background(), parts...)
 	if err != nil {
 		return err
 	}
@@ -34,7 +41,7 @@ func findPeers() error {
 }
 
 // requireStack skips a test where no containerd can run.
-func requireStack(t *testing.T) {
+func requireStack(t testing.TB) {
 	t.Helper()
 	err := stack.Usable()
 	switch {
@@ -48,7 +55,7 @@ func requireStack(t *testing.T) {
 
 // startContainerd starts a containerd that ends with the test, cleanly or the
 // test fails.
-func startContainerd(t *testing.T, opts stack.Options) *stack.Containerd {
+func startContainerd(t testing.TB, opts stack.Options) *stack.Containerd {
 	t.Helper()
 	requireStack(t)
 	containerd, err := stack.StartContainerd(t.Context(), opts)
@@ -67,7 +74,7 @@ func startContainerd(t *testing.T, opts stack.Options) *stack.Containerd {
 }
 
 // startRegistry starts a registry that ends with the test.
-func startRegistry(t *testing.T) *stack.Registry {
+func startRegistry(t testing.TB) *stack.Registry {
 	t.Helper()
 	registry, err := stack.NewRegistry()
 	if err != nil {
