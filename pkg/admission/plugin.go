@@ -23,7 +23,7 @@ const (
 
 // Recaller returns what is known of an image id and how it fits the node now.
 type Recaller interface {
-	Recall(imageID string) (*decision.Image, selector.Verdict, error)
+	Recall(imageID string) (decision.Variant, selector.Verdict, error)
 }
 
 // Plugin holds every new container against the facts.

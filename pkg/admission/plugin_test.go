@@ -59,12 +59,12 @@ func newKnownImages(t *testing.T) *knownImages {
 	}
 	v3 := &ocispec.Platform{OS: "linux", Architecture: "amd64", Variant: "v3"}
 	plain := &ocispec.Platform{OS: "linux", Architecture: "amd64"}
-	for name, image := range map[string]decision.Image{
+	for name, variant := range map[string]decision.Variant{
 		"unfit":   {Reference: appTag, Platform: v3},
 		"fits":    {Reference: appTag, Platform: plain},
 		"unclear": {Reference: appTag, Platform: plain, Artifacts: []decision.Artifact{{Problem: "broken"}}},
 	} {
-		if err := state.PutImage(imageIDOf(name), image); err != nil {
+		if err := state.PutImage(imageIDOf(name), decision.Image{Variants: []decision.Variant{variant}}); err != nil {
 			t.Fatal(err)
 		}
 	}

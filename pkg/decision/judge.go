@@ -122,18 +122,28 @@ func short(d digest.Digest) string {
 	return string(d[:min(length, len(d))])
 }
 
-// maxExplained is how many candidates of an image are kept with their
-// requirements in words.
-const maxExplained = 32
-
-// Image is what is kept of an image under its id, for admission.
+// Image is what is kept under an image id, for admission. Several manifests may
+// share a config, and so an image id: an image compressed in two ways, say.
 type Image struct {
+	Variants []Variant `json:"variants"` // the latest first
+	Decision *Decision `json:"decision"` // the latest
+}
+
+// Variant is one manifest that an image id stands for.
+type Variant struct {
 	Reference string            `json:"reference"`
 	Manifest  digest.Digest     `json:"manifest"`
 	Platform  *ocispec.Platform `json:"platform,omitempty"`
 	Artifacts []Artifact        `json:"artifacts,omitempty"`
-	Decision  *Decision         `json:"decision"`
 }
+
+const (
+	// maxExplained is how many candidates of an image are kept with their
+	// requirements in words.
+	maxExplained = 32
+	// maxVariants is how many manifests of one image id are kept.
+	maxVariants = 8
+)
 
 // Remember keeps what is known of candidate i of the decision under the image
 // id that the runtime gave it.
@@ -151,18 +161,55 @@ func (j *Judge) Remember(imageID string, d *Decision, i int) error {
 			kept.Candidates[i].Requirements = nil
 		}
 	}
-	return j.Cache.PutImage(imageID, Image{
-		Reference: d.Reference, Manifest: c.Digest, Platform: c.descriptor.Platform,
-		Artifacts: c.Artifacts, Decision: &kept,
-	})
+	var earlier Image
+	if err := j.Cache.Image(imageID, &earlier); err != nil {
+		earlier = Image{} // the first time, or damaged
+	}
+	variants := []Variant{{
+		Reference: d.Reference, Manifest: c.Digest, Platform: c.descriptor.Platform, Artifacts: c.Artifacts,
+	}}
+	for _, v := range earlier.Variants {
+		if v.Manifest != c.Digest && len(variants) < maxVariants {
+			variants = append(variants, v)
+		}
+	}
+	return j.Cache.PutImage(imageID, Image{Variants: variants, Decision: &kept})
 }
 
 // Recall returns what is kept under an image id, and how the image fits the
-// node now. The error is cache.ErrMiss for an image nobody decided about.
-func (j *Judge) Recall(imageID string) (*Image, selector.Verdict, error) {
+// node now. Nobody can tell which of several manifests a container came from,
+// so the one that fits best counts: a refusal is for what is known not to fit.
+// The error is cache.ErrMiss for an image nobody decided about.
+func (j *Judge) Recall(imageID string) (Variant, selector.Verdict, error) {
 	var img Image
 	if err := j.Cache.Image(imageID, &img); err != nil {
-		return nil, selector.Verdict{}, err
+		return Variant{}, selector.Verdict{}, err
 	}
-	return &img, j.verdict(j.Facts(), img.Platform, img.Artifacts), nil
+	if len(img.Variants) == 0 {
+		return Variant{}, selector.Verdict{}, fmt.Errorf("the record of image %s names no manifest: %w", Line(imageID), cache.ErrMiss)
+	}
+	facts, best := j.Facts(), None
+	verdicts := make([]selector.Verdict, len(img.Variants))
+	for i, v := range img.Variants {
+		verdicts[i] = j.verdict(facts, v.Platform, v.Artifacts)
+		if best == None || better(verdicts[i].Outcome, verdicts[best].Outcome) {
+			best = i
+		}
+	}
+	return img.Variants[best], verdicts[best], nil
+}
+
+// better reports whether a is more certain to run than b.
+func better(a, b selector.Outcome) bool {
+	rank := func(o selector.Outcome) int {
+		switch o {
+		case selector.Fits:
+			return 2
+		case selector.Unknown:
+			return 1
+		default:
+			return 0
+		}
+	}
+	return rank(a) > rank(b)
 }

@@ -54,9 +54,45 @@ func TestRecall(t *testing.T) {
 		if got == "does not fit" {
 			got = image.Refusal(image.Reference, verdict)
 		}
-		if got != test.want || image.Manifest != v3.Digest || image.Decision.Choice != 0 {
+		if got != test.want || image.Manifest != v3.Digest {
 			t.Errorf("%s: got  %s\nwant %s", test.name, got, test.want)
 		}
+	}
+}
+
+// TestRecallOfSharedConfig has one image id for two manifests, which only differ
+// in what is said of them.
+func TestRecallOfSharedConfig(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	unfit, fit := r.image("linux/amd64/v4", "a"), r.image("linux/amd64", "b")
+	r.index("unfit", unfit)
+	r.index("fit", fit)
+	road := newTestRoad(t, r, levelFacts(1))
+	const id = "sha256:shared"
+	remember := func(tag string) {
+		t.Helper()
+		if err := road.Remember(id, decide(t, road, "registry.example/app:"+tag), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		tag  string
+		want selector.Outcome
+	}{{"unfit", selector.Unfit}, {"fit", selector.Fits}, {"unfit", selector.Fits}} {
+		remember(step.tag)
+		if _, verdict, err := road.Recall(id); err != nil || verdict.Outcome != step.want {
+			t.Errorf("after %s: %s, %v, want %s", step.tag, verdict.Outcome, err, step.want)
+		}
+	}
+	for i := range 2 * maxVariants {
+		tag := fmt.Sprint("more", i)
+		r.index(tag, r.image("linux/amd64", tag))
+		remember(tag)
+	}
+	var kept Image
+	if err := road.Cache.Image(id, &kept); err != nil || len(kept.Variants) != maxVariants {
+		t.Errorf("%d manifests kept, %v", len(kept.Variants), err)
 	}
 }
 

@@ -93,10 +93,10 @@ func line(s string, limit int) string {
 
 // Refusal says why the image does not fit, under the reference that was asked
 // for.
-func (img *Image) Refusal(reference string, v selector.Verdict) string {
+func (v Variant) Refusal(reference string, verdict selector.Verdict) string {
 	what := "it"
-	if img.Platform != nil {
-		what = platformName(*img.Platform)
+	if v.Platform != nil {
+		what = platformName(*v.Platform)
 	}
-	return Line(fmt.Sprintf("%s does not fit this node: %s %s", reference, what, v.Reason()))
+	return Line(fmt.Sprintf("%s does not fit this node: %s %s", reference, what, verdict.Reason()))
 }
