@@ -2,6 +2,7 @@ package admission
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/containerd/nri/pkg/api"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
@@ -57,12 +57,12 @@ func newKnownImages(t *testing.T) *knownImages {
 			})
 		},
 	}
-	v3 := &ocispec.Platform{OS: "linux", Architecture: "amd64", Variant: "v3"}
-	plain := &ocispec.Platform{OS: "linux", Architecture: "amd64"}
+	v3 := decision.Said{Platform: json.RawMessage(`{"os": "linux", "architecture": "amd64", "variant": "v3"}`)}
+	plain := decision.Said{Platform: json.RawMessage(`{"os": "linux", "architecture": "amd64"}`)}
 	for name, variant := range map[string]decision.Variant{
-		"unfit":   {Reference: appTag, Platform: v3},
-		"fits":    {Reference: appTag, Platform: plain},
-		"unclear": {Reference: appTag, Platform: plain, Artifacts: []decision.Artifact{{Problem: "broken"}}},
+		"unfit":   {Reference: appTag, Said: v3},
+		"fits":    {Reference: appTag, Said: plain},
+		"unclear": {Reference: appTag, Said: plain, Artifacts: []decision.Artifact{{Problem: "broken"}}},
 	} {
 		if err := state.PutImage(imageIDOf(name), decision.Image{Variants: []decision.Variant{variant}}); err != nil {
 			t.Fatal(err)

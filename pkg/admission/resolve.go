@@ -54,7 +54,7 @@ func (p *Plugin) imageID(ctx context.Context, container *api.Container) string {
 	defer cancel()
 	id, err := p.Resolve(ctx, name)
 	if err != nil {
-		p.log.Warn("container created unchecked: its image cannot be told", "container", container.GetName(), "error", err)
+		p.log.Warn("container goes unchecked: its image cannot be told", "container", container.GetName(), "error", err)
 		return ""
 	}
 	return id

@@ -35,7 +35,7 @@ func TestResolve(t *testing.T) {
 	}{
 		{"by name", knows, named("registry.example/unfit"), strings.Replace(unfit, appTag, "registry.example/unfit", 1), "container refused"},
 		{"it fits", knows, named("registry.example/fits"), "", ""},
-		{"the runtime does not know", knows, named("other"), "", "container created unchecked"},
+		{"the runtime does not know", knows, named("other"), "", "container goes unchecked"},
 		{"nobody to ask", nil, named("registry.example/unfit"), "", "does not say which image"},
 		{"no name", knows, container(""), "", "does not say which image"},
 		{"an identity goes before a name", knows, container("fits", imageName, "registry.example/unfit"), "", ""},
@@ -43,7 +43,7 @@ func TestResolve(t *testing.T) {
 		{"the runtime hangs", func(ctx context.Context, _ string) (string, error) {
 			<-ctx.Done()
 			return "", ctx.Err()
-		}, named("registry.example/unfit"), "", "container created unchecked"},
+		}, named("registry.example/unfit"), "", "container goes unchecked"},
 	}
 	images := newKnownImages(t)
 	for _, test := range tests {

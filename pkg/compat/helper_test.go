@@ -113,3 +113,22 @@ func describe(r compat.Requirement) string {
 	}
 	return s
 }
+
+func describeAll(reqs []compat.Requirement) string {
+	all := make([]string, len(reqs))
+	for i, r := range reqs {
+		all[i] = describe(r)
+	}
+	return strings.Join(all, "; ")
+}
+
+func kindOf(value string) compat.Kind {
+	switch {
+	case value == "true" || value == "false":
+		return compat.Bool
+	case value != "" && strings.Trim(value, "0123456789.e-") == "":
+		return compat.Number
+	default:
+		return compat.String
+	}
+}

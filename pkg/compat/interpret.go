@@ -1,12 +1,6 @@
 package compat
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-
-	"github.com/imagefit/imagefit/pkg/version"
-)
+import "slices"
 
 // Interpreter turns attributes into requirements by compatibility specs.
 type Interpreter struct{ specs []Spec }
@@ -17,156 +11,199 @@ func NewInterpreter(specs []Spec) *Interpreter { return &Interpreter{specs: spec
 // Requirements returns what the attributes ask for. An attribute that no spec
 // knows, or whose value makes no sense for it, becomes a requirement that is
 // Unclear: it is never dropped, for its author meant something by it.
+//
+// Attributes that a spec joins make one requirement, and those below a node
+// that decides over them stand with it in one AllOf that is pruned.
 func (in *Interpreter) Requirements(attributes []Attribute) []Requirement {
-	reqs := make([]Requirement, 0, len(attributes))
-	versions := map[string]*parts{}
+	answers := make([]answer, 0, len(attributes))
+	joined := map[gate]int{}
 	for _, a := range attributes {
-		rule, rest, ok := in.find(a)
+		s, ok := in.find(a)
 		if !ok {
-			reqs = append(reqs, Requirement{Key: a.name(), Unclear: "no compatibility spec knows this attribute"})
+			answers = append(answers, answer{req: Requirement{Key: a.name(), Unclear: "no compatibility spec knows this attribute"}})
 			continue
 		}
-		if rule.Part > 0 {
-			id := a.Group + "\x00" + rule.Fact + "\x00" + rule.Element
-			if versions[id] == nil {
-				versions[id] = &parts{at: len(reqs)}
-				reqs = append(reqs, Requirement{})
-			}
-			versions[id].add(rule, a)
+		if s.node.Join == "" {
+			answers = append(answers, answer{said: []said{s}})
 			continue
 		}
-		reqs = append(reqs, rule.requirement(a, rest))
+		join := gate{group: a.Group, spec: s.spec, name: s.node.Join}
+		at, ok := joined[join]
+		if !ok {
+			at = len(answers)
+			joined[join] = at
+			answers = append(answers, answer{})
+		}
+		answers[at].said = append(answers[at].said, s)
 	}
-	for _, p := range versions {
-		reqs[p.at] = p.requirement()
+	for i := range answers {
+		answers[i].decide()
 	}
-	return reqs
+	return prune(answers, 0)
 }
 
-func (in *Interpreter) find(a Attribute) (Rule, string, bool) {
-	for _, spec := range in.specs {
-		if rule, rest, ok := spec.find(a); ok {
-			return rule, rest, true
+func (in *Interpreter) find(a Attribute) (said, bool) {
+	for i := range in.specs {
+		if node, rest, ok := in.specs[i].find(a); ok {
+			return said{Attribute: a, spec: &in.specs[i], node: node, rest: rest}, true
 		}
 	}
-	return Rule{}, "", false
+	return said{}, false
 }
 
 func (a Attribute) name() string { return a.Group + "/" + a.Key }
 
-// requirement makes the requirement of one attribute. Boolean labels say true
-// where the feature is there; false asks for its absence.
-func (r Rule) requirement(a Attribute, rest string) Requirement {
-	req := Requirement{Key: a.name(), Set: r.Fact, Importance: r.importance(), Weight: r.Weight}
-	element := strings.Replace(r.Element, "*", rest, 1)
-	term := Term{Element: element}
-	switch r.Type {
-	case "string":
-		term.Op, term.Values = In, []string{a.Value}
-	case "version":
-		if _, ok := version.Parse(a.Value); !ok || a.hasExponent() {
-			return req.unclear("%s is no version", quoted(a.Value))
-		}
-		term.Op, term.Values = Ge, []string{a.Value}
-	case "target":
-		return r.target(req, a.Value)
-	default:
-		yes, isBool := a.truth()
-		if !isBool && r.Type == "option" {
-			term.Op, term.Values = In, []string{a.Value}
-			break
-		}
-		if !isBool {
-			return req.unclear("%s is neither true nor false", quoted(a.Value))
-		}
-		term, req.Not = r.boolTerm(element, yes)
-	}
-	req.Terms = []Term{term}
-	return req
+// said is an attribute together with what a spec says of it.
+type said struct {
+	Attribute
+	spec *Spec
+	node *Node
+	rest string // what the "*" of the node's key stands for
 }
 
-// boolTerm is the term that holds where a label of this rule is true, or with
-// not where it is false.
-func (r Rule) boolTerm(element string, yes bool) (term Term, not bool) {
+// answer is the requirement that one attribute, or several joined ones, make.
+type answer struct {
+	said    []said // none where no spec knows the attribute
+	req     Requirement
+	without bool // the image says that it does without this
+}
+
+// gate is a node that decides over others, for the attributes of one group.
+type gate struct {
+	group string
+	spec  *Spec
+	name  string
+}
+
+func (a *answer) decide() {
+	if len(a.said) == 0 {
+		return
+	}
+	first := a.said[0]
 	switch {
-	case r.Type == "flag" && yes:
-		return Term{Element: element, Op: Exists}, false
-	case r.Type == "flag":
-		return Term{Element: element, Op: DoesNotExist}, false
-	case r.Type == "option": // a kernel option, built in or as a module
-		return Term{Element: element, Op: In, Values: []string{"y", "m"}}, !yes
-	case r.Type == "device":
-		return Term{Element: element, Op: r.Op, Values: r.Values}, !yes
-	case yes:
-		return Term{Element: element, Op: IsTrue}, false
+	case first.node.Part > 0:
+		a.req = partsRequirement(a.said)
+	case first.node.Match == matchABI:
+		a.req = abiRequirement(a.said)
+	case first.node.Match == matchRelease:
+		a.req = releaseRequirement(a.said)
+	case first.node.Join != "":
+		a.req = joinedRequirement(a.said)
 	default:
-		return Term{Element: element, Op: IsFalse}, false
+		a.req = first.requirement()
+		a.without = first.without()
 	}
 }
 
-func (r Rule) target(req Requirement, name string) Requirement {
-	if alias, ok := r.Aliases[name]; ok {
-		name = alias
+// gates are the nodes that decide over this answer, the highest first. A node
+// that others are below of decides over itself, too.
+func (a *answer) gates() []*Node {
+	if len(a.said) == 0 {
+		return nil
 	}
-	if !slices.Contains(r.Values, name) {
-		return req.unclear("the CPU target %s is not known to this version", quoted(name))
+	s := a.said[0]
+	var path []*Node
+	if s.node.decides() && s.spec.hasChildren(s.node) {
+		path = append(path, s.node)
 	}
-	req.Terms = []Term{{Element: name, Op: Exists}}
-	return req
-}
-
-func (r Requirement) unclear(format string, args ...any) Requirement {
-	r.Unclear = fmt.Sprintf(format, args...)
-	return r
-}
-
-// truth reads a bool, also one that its author put in quotes.
-func (a Attribute) truth() (yes, ok bool) {
-	return a.Value == "true", a.Value == "true" || a.Value == "false"
-}
-
-// hasExponent tells a number such as 1e400, whose digits say nothing of a
-// version.
-func (a Attribute) hasExponent() bool {
-	return a.Kind == Number && strings.ContainsAny(a.Value, "eE")
-}
-
-// parts gathers the attributes that state one version part by part, such as
-// kernel-version.major and .minor: apart they would refuse 7.0 to who asks for
-// 6.8 or later.
-type parts struct {
-	at     int // index of the requirement among all
-	rule   Rule
-	keys   []string
-	values [3][]string // of each part what was given for it
-}
-
-func (p *parts) add(rule Rule, a Attribute) {
-	p.rule = rule
-	p.keys = append(p.keys, a.name())
-	p.values[rule.Part-1] = append(p.values[rule.Part-1], a.Value)
-}
-
-func (p *parts) requirement() Requirement {
-	req := Requirement{
-		Key: strings.Join(p.keys, " "), Set: p.rule.Fact,
-		Importance: p.rule.importance(), Weight: p.rule.Weight,
+	for n := s.spec.node(s.node.Parent); n != nil; n = s.spec.node(n.Parent) {
+		if n.decides() {
+			path = append(path, n)
+		}
 	}
-	var want []string
-	for i, given := range p.values {
-		switch {
-		case len(given) == 0:
+	slices.Reverse(path)
+	return path
+}
+
+// decides tells a node of which nothing below can be there where it is not.
+func (n *Node) decides() bool { return n.Type == "bool" && n.Fact != "" && n.Join == "" }
+
+func (s *Spec) hasChildren(n *Node) bool {
+	return slices.ContainsFunc(s.Nodes, func(child Node) bool { return child.Parent == n.Name })
+}
+
+// prune puts the answers below a gate together with it, so that the whole
+// sub-graph is settled where the gate does not hold.
+func prune(answers []answer, depth int) []Requirement {
+	below := map[gate][]answer{}
+	for _, a := range answers {
+		if g, ok := a.gate(depth); ok {
+			below[g] = append(below[g], a)
+		}
+	}
+	reqs := make([]Requirement, 0, len(answers))
+	for _, a := range answers {
+		g, ok := a.gate(depth)
+		if !ok {
+			reqs = append(reqs, a.req)
 			continue
-		case len(given) > 1:
-			return req.unclear("a part of the version is given more than once")
-		case len(want) < i:
-			return req.unclear("a part of the version is missing before the last one given")
 		}
-		if n, ok := version.Parse(given[0]); !ok || n.String() != given[0] || len(n) != 1 {
-			return req.unclear("%s is no whole number", quoted(given[0]))
-		}
-		want = append(want, given[0])
+		reqs = append(reqs, g.requirements(below[g], depth)...)
+		delete(below, g)
 	}
-	req.Terms = []Term{{Element: p.rule.Element, Op: Ge, Values: []string{strings.Join(want, ".")}}}
-	return req
+	return reqs
+}
+
+func (a *answer) gate(depth int) (gate, bool) {
+	path := a.gates()
+	if depth >= len(path) {
+		return gate{}, false
+	}
+	return gate{group: a.said[0].Group, spec: a.said[0].spec, name: path[depth].Name}, true
+}
+
+func (g gate) requirements(members []answer, depth int) []Requirement {
+	var own, rest []answer
+	without := false
+	for _, m := range members {
+		if m.said[0].node.Name == g.name {
+			own = append(own, m)
+			without = without || m.without
+		} else {
+			rest = append(rest, m)
+		}
+	}
+	parts := prune(rest, depth+1)
+	important := mostImportant(parts)
+	switch {
+	case without: // what is said below of something that the image does without
+		for i := range parts {
+			parts[i].Importance = Informative
+		}
+		fallthrough
+	case important == Informative: // nothing to settle
+		return append(plain(own), parts...)
+	case len(own) == 0:
+		own = []answer{g.implied(important)}
+	}
+	return []Requirement{{
+		Key: g.group + "/" + g.name, Title: g.spec.node(g.name).Description,
+		Combine: AllOf, Prune: true, Parts: append(plain(own), parts...),
+	}}
+}
+
+// implied is the gate's own requirement where the image says only what is below
+// of it.
+func (g gate) implied(importance Importance) answer {
+	node := g.spec.node(g.name)
+	a := Attribute{Group: g.group, Key: g.name, Value: "true", Kind: Bool}
+	req := said{Attribute: a, spec: g.spec, node: node}.requirement()
+	req.Importance, req.Weight = importance, 0
+	return answer{req: req}
+}
+
+func mostImportant(reqs []Requirement) Importance {
+	importance := Informative
+	for _, r := range reqs {
+		importance = min(importance, r.Importance)
+	}
+	return importance
+}
+
+func plain(answers []answer) []Requirement {
+	reqs := make([]Requirement, 0, len(answers))
+	for _, a := range answers {
+		reqs = append(reqs, a.req)
+	}
+	return reqs
 }

@@ -49,10 +49,16 @@ func ParseOutline(body []byte) ([]Attribute, error) {
 		err = p.document()
 	}
 	if err != nil {
-		row, column := position(body, p.at)
-		return nil, fmt.Errorf("row %d, column %d: %w", row, column, err)
+		return nil, p.errorAt(err)
 	}
 	return p.attributes, nil
+}
+
+var errNotUTF8 = errors.New("the text is not UTF-8")
+
+func (p *outlineParser) errorAt(err error) error {
+	row, column := position(p.body, p.at)
+	return fmt.Errorf("row %d, column %d: %w", row, column, err)
 }
 
 type outlineParser struct {
@@ -69,7 +75,7 @@ func (p *outlineParser) syntax() error {
 		r, size := utf8.DecodeRune(p.body[i:])
 		if r == utf8.RuneError && size == 1 {
 			p.at = int64(i)
-			return errors.New("the text is not UTF-8")
+			return errNotUTF8
 		}
 		i += size
 	}

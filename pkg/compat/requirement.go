@@ -1,6 +1,6 @@
 package compat
 
-import "strings"
+import "regexp"
 
 // Importance says what follows when a requirement does not hold.
 type Importance uint8
@@ -22,14 +22,18 @@ type Op string
 
 // The operators of NFD's match expressions that requirements are made of.
 const (
+	Any          Op = "Any" // whatever it is, even where there is nothing; NFD's ""
 	Exists       Op = "Exists"
 	DoesNotExist Op = "DoesNotExist"
 	In           Op = "In"
 	NotIn        Op = "NotIn"
+	InRegexp     Op = "InRegexp"
 	Gt           Op = "Gt"
 	Ge           Op = "Ge"
 	Lt           Op = "Lt"
 	Le           Op = "Le"
+	GtLt         Op = "GtLt" // between two values, without them
+	GeLe         Op = "GeLe" // between two values, or one of them
 	IsTrue       Op = "IsTrue"
 	IsFalse      Op = "IsFalse"
 )
@@ -39,96 +43,75 @@ type Term struct {
 	Element string
 	Op      Op
 	Values  []string
+	// Version says that the author asked for a comparison of versions (NFD's
+	// "type: version"). Numbers compare the same way without it.
+	Version bool
+	// Regexps are the compiled Values of InRegexp; a parser sets them, so that
+	// a bad pattern is an error where it is read.
+	Regexps []*regexp.Regexp
 }
 
-// Requirement is one thing an image asks for of the node.
+// Combine says how the parts of a requirement decide it.
+type Combine uint8
+
+// The ways to combine. The zero value is Leaf.
+const (
+	Leaf   Combine = iota // Terms and Name on Set decide; there are no Parts
+	AllOf                 // every required part holds
+	AnyOf                 // at least one part holds
+	OneOf                 // exactly one part holds
+	NoneOf                // no part holds
+)
+
+// Requirement is one thing an image asks for of the node: a condition on
+// facts, or several requirements combined.
+//
+// In AllOf the parts count by their importance, as requirements do at the top:
+// a preferred part only adds its weight, an informative one nothing. The other
+// combinations ask of each part whether it holds, whatever its importance.
 type Requirement struct {
 	// Key is the attribute as its author wrote it, such as
 	// "kernel/kernel-version.major".
 	Key string
+	// Title is what the author calls the requirement, for people: the name of
+	// a rule, a description or a tag.
+	Title string
 	// Set is the NFD feature set the terms are about, such as "kernel.version".
 	Set string
 	// Terms must hold all together; in a set of instances all on one instance.
 	Terms []Term
-	// Not turns the requirement round: it holds where the terms do not.
+	// Name, if not nil, is a condition that the name of at least one element of
+	// the set meets (NFD's matchName). Its Element is not used.
+	Name *Term
+	// Combine and Parts make a requirement of others.
+	Combine Combine
+	Parts   []Requirement
+	// Prune leaves unlooked at in AllOf what comes after a required part that
+	// does not hold: the first parts decide whether the others mean anything.
+	Prune bool
+	// Not turns the requirement round: it holds where the rest says it does
+	// not.
 	Not bool
 	// Importance says what follows when the requirement does not hold.
 	Importance Importance
-	// Weight counts for a candidate when a preferred requirement holds.
+	// Weight counts for a candidate when a preferred requirement holds, or a
+	// part of AnyOf or OneOf: of such parts the best one counts.
 	Weight int
 	// Unclear, if not empty, says why no fact can decide the requirement.
 	Unclear string
-	// Strict makes an unclear requirement one that does not hold, where the
-	// operator's policy says so.
+	// Strict makes an unclear requirement, or an unclear part of this one, one
+	// that does not hold, where the operator's policy says so.
 	Strict bool
+	// Defines is what the set rule.matched holds for the later parts of the
+	// AllOf that this requirement is a part of, where it holds (NFD's vars).
+	Defines map[string]string
 }
 
-// Want returns what is asked for in the words of NFD, such as
-// "cpu.cpuid AVX2" or "kernel.version >= 6.8".
-func (r Requirement) Want() string {
-	if r.Unclear != "" {
-		return shortened(r.Key)
+// Walk calls visit for each requirement and each of its parts, the whole before
+// its parts.
+func Walk(reqs []Requirement, visit func(r *Requirement)) {
+	for i := range reqs {
+		visit(&reqs[i])
+		Walk(reqs[i].Parts, visit)
 	}
-	terms := make([]string, 0, len(r.Terms))
-	for _, t := range r.Terms {
-		terms = append(terms, t.want())
-	}
-	want := shortened(r.Set + " " + strings.Join(terms, " and "))
-	if r.Not {
-		return "no " + want
-	}
-	return want
-}
-
-func (t Term) want() string {
-	values := strings.Join(t.Values, "|")
-	switch t.Op {
-	case Exists:
-		return t.Element
-	case DoesNotExist:
-		return "without " + t.Element
-	case In:
-		return t.Element + "=" + values
-	case NotIn:
-		return t.Element + "!=" + values
-	case IsTrue:
-		return t.Element + "=true"
-	case IsFalse:
-		return t.Element + "=false"
-	default:
-		if t.Element == fullVersion {
-			return t.Op.symbol() + " " + values
-		}
-		return t.Element + " " + t.Op.symbol() + " " + values
-	}
-}
-
-func (o Op) symbol() string {
-	switch o {
-	case Gt:
-		return ">"
-	case Ge:
-		return ">="
-	case Lt:
-		return "<"
-	case Le:
-		return "<="
-	default:
-		return string(o)
-	}
-}
-
-// fullVersion is the element of NFD's kernel.version that holds the whole
-// version; it is left out of what people read.
-const fullVersion = "full"
-
-// maxText is how much of a text that an artifact brought is shown to people.
-const maxText = 200
-
-// shortened is s, cut where it is too long to be read.
-func shortened(s string) string {
-	if len(s) <= maxText {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxText], "") + "..."
 }

@@ -2,50 +2,102 @@ package compat
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
-
-	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
 // Spec is one compatibility spec: what the attributes of one compatibility
-// interest group mean. Files of this shape are embedded; their version is the
-// version of the shape.
+// interest group mean. It is Proposal D's graph: a node is an attribute or a
+// family of attributes, and an edge says that one node contains another.
 type Spec struct {
-	Version     int      `toml:"version"`
-	Name        string   `toml:"name"`
-	Description string   `toml:"description"`
-	Groups      []string `toml:"groups"` // groups it speaks for; "*" is any
-	Strip       []string `toml:"strip"`  // prefixes a key may carry
-	Attributes  []Rule   `toml:"attribute"`
+	Version     int    `toml:"version"`     // of the shape of the file
+	Name        string `toml:"name"`        // one spec of a name counts
+	Revision    string `toml:"revision"`    // of what the spec says, for people
+	Description string `toml:"description"` // in a sentence
+	// Groups are the groups of attributes that the spec speaks for; "*" is any.
+	Groups []string `toml:"groups"`
+	// Prefixes are further groups, whose keys are read with a prefix in front:
+	// with mpi = "mpi." the key "version" of the group "mpi" is "mpi.version".
+	Prefixes map[string]string `toml:"prefixes"`
+	Strip    []string          `toml:"strip"` // prefixes that a key may carry
+	Nodes    []Node            `toml:"node"`
+	Families []Family          `toml:"family"` // for the match "abi"
+	// Releases say which C library an operating system has, by "vendor version",
+	// for the match "release".
+	Releases map[string]string `toml:"releases"`
+
+	// Source is the file that the spec was read from.
+	Source string `toml:"-"`
 }
 
-// Rule says what one attribute, or a family of attributes, means.
-type Rule struct {
-	Keys       []string          `toml:"keys"`       // a last "*" stands for the rest of the key
-	Fact       string            `toml:"fact"`       // the feature set it is held against
-	Element    string            `toml:"element"`    // "*" is what the key's "*" stood for
-	Type       string            `toml:"type"`       // flag, bool, string, version, option, target or device
-	Part       int               `toml:"part"`       // of a version: 1 major, 2 minor, 3 revision
-	Op         Op                `toml:"op"`         // of a device
-	Values     []string          `toml:"values"`     // of a device; of a target: the names that can be decided
-	Aliases    map[string]string `toml:"aliases"`    // of a target: other spellings
-	Importance string            `toml:"importance"` // required, preferred or informative
-	Weight     int               `toml:"weight"`     // of a preferred attribute
+// Node says what one attribute, or a family of attributes, means.
+type Node struct {
+	Name        string   `toml:"name"`        // in the graph
+	Parent      string   `toml:"parent"`      // the node that contains this one
+	Description string   `toml:"description"` // what it is, for people
+	Keys        []string `toml:"keys"`        // spellings; without any it is the name; one "*" stands for any text
+
+	Fact    string      `toml:"fact"`    // the feature set it is held against
+	Element string      `toml:"element"` // of the set; "*" is what the key's "*" stood for
+	Where   []Condition `toml:"where"`   // what must hold besides, on the same instance
+	Items   []string    `toml:"items"`   // forms of what names a device, such as "vendor.device" or "class_vendor"
+
+	Type     string            `toml:"type"`      // of the value: bool, int, version, string or list
+	Match    string            `toml:"match"`     // how it is held against the fact
+	Aliases  map[string]string `toml:"aliases"`   // other spellings of values, in any case
+	Values   []string          `toml:"values"`    // the values that make sense; without any all do
+	Trim     string            `toml:"trim"`      // what a value may begin with, and means nothing
+	Fold     string            `toml:"fold"`      // lower or upper: the case that facts have
+	IfFalse  string            `toml:"if_false"`  // of a bool: "absent" (the default) or "nothing" is asked for
+	IfAbsent string            `toml:"if_absent"` // of the match "abi": "fits" where the node is known to have none
+	Join     string            `toml:"join"`      // nodes of one join make one requirement
+	Part     int               `toml:"part"`      // of a joined version: 1 major, 2 minor, 3 revision
+	Role     string            `toml:"role"`      // of the match "abi": implementation or version; of "release": vendor or release
+
+	Importance string `toml:"importance"` // required (the default), preferred or informative
+	Weight     int    `toml:"weight"`     // of a preferred attribute
 }
 
+// Condition is a term that a spec states itself. In its values "*" is what the
+// key's "*", or the item of a list, stands for.
+type Condition struct {
+	Element string   `toml:"element"`
+	Op      Op       `toml:"op"`
+	Values  []string `toml:"values"`
+}
+
+// Family is a set of libraries of which one can stand in for another.
+type Family struct {
+	Name string `toml:"name"`
+	// Members are the implementations, each with its first version that has the
+	// common binary interface.
+	Members map[string]string `toml:"members"`
+	// Version says how the versions of one implementation must agree: "any", or
+	// "minor" where the major is the same and the node's minor not older.
+	Version string `toml:"version"`
+}
+
+// The matches of a node.
 const (
-	specVersion = 1
-	maxWeight   = 1_000_000 // so that no sum of weights overflows
+	matchEqual    = "equal"         // the same; of a bool true or false
+	matchExists   = "exists"        // a flag, a device, an element
+	matchAtLeast  = "at-least"      // that or more
+	matchAtMost   = "at-most"       // that or less
+	matchRange    = "range"         // intervals
+	matchSubset   = "subset"        // the node has all that is listed
+	matchOption   = "option"        // a kernel option
+	matchDescends = "descends-from" // a CPU target, by ancestry
+	matchRelease  = "release"       // an operating system, by its C library
+	matchABI      = "abi"           // a library, by its family
 )
 
 //go:embed specs/*.toml
 var embedded embed.FS
 
-// EmbeddedSpecs returns the compatibility specs that come with imagefit.
+// EmbeddedSpecs returns the compatibility specs that come with imagefit. Those
+// that speak for any group come last.
 func EmbeddedSpecs() ([]Spec, error) {
 	files, err := fs.Glob(embedded, "specs/*.toml")
 	if err != nil {
@@ -61,98 +113,28 @@ func EmbeddedSpecs() ([]Spec, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read compatibility spec %s: %w", file, err)
 		}
+		spec.Source = "embedded " + file
 		specs = append(specs, spec)
 	}
+	specificFirst(specs)
 	return specs, nil
 }
 
-// ParseSpec reads one compatibility spec and validates it.
-func ParseSpec(text []byte) (Spec, error) {
-	var spec Spec
-	err := tomlerr.Decode(text, &spec)
-	if err != nil && !errors.Is(err, tomlerr.ErrUnknownKey) {
-		return Spec{}, err
-	}
-	if spec.Version != specVersion { // a later shape has keys that are unknown here
-		return Spec{}, fmt.Errorf("version is %d, this imagefit reads %d", spec.Version, specVersion)
-	}
-	if err != nil {
-		return Spec{}, err
-	}
-	if spec.Name == "" || len(spec.Groups) == 0 {
-		return Spec{}, errors.New("name and groups are needed")
-	}
-	for i, rule := range spec.Attributes {
-		if err := rule.validate(); err != nil {
-			return Spec{}, fmt.Errorf("attribute %d %q: %w", i+1, rule.Keys, err)
-		}
-	}
-	return spec, nil
+func specificFirst(specs []Spec) {
+	slices.SortStableFunc(specs, func(a, b Spec) int {
+		return strings.Compare(a.breadth(), b.breadth())
+	})
 }
 
-func (r Rule) validate() error {
-	types := []string{"flag", "bool", "string", "version", "option", "target", "device"}
-	importances := []string{"required", "preferred", "informative"}
-	switch {
-	case len(r.Keys) == 0 || r.Fact == "":
-		return errors.New("keys and fact are needed")
-	case !slices.Contains(types, r.Type):
-		return fmt.Errorf("type %q is none of %s", r.Type, strings.Join(types, ", "))
-	case r.Importance != "" && !slices.Contains(importances, r.Importance):
-		return fmt.Errorf("importance %q is none of %s", r.Importance, strings.Join(importances, ", "))
-	case r.Weight < 0 || r.Weight > maxWeight:
-		return fmt.Errorf("weight is %d, not 0 to %d", r.Weight, maxWeight)
-	case r.Element == "" && r.Type != "target":
-		return errors.New("element is needed")
-	case r.Part < 0 || r.Part > 3:
-		return fmt.Errorf("part is %d, not 1 to 3", r.Part)
-	case r.Part > 0 && r.Type != "version":
-		return fmt.Errorf("type %q has no parts, only version has", r.Type)
-	case r.Type == "target" && len(r.Values) == 0:
-		return errors.New("a target needs values")
+func (s *Spec) breadth() string {
+	if slices.Contains(s.Groups, "*") {
+		return "any"
 	}
-	return errors.Join(r.validateKeys(), r.validateOp())
+	return ""
 }
 
-// validateKeys sees to it that every "*" of an element has one to stand for.
-func (r Rule) validateKeys() error {
-	for _, key := range r.Keys {
-		prefix, isFamily := strings.CutSuffix(key, "*")
-		if key == "" || strings.Contains(prefix, "*") {
-			return fmt.Errorf("key %q: a * can stand only at the end of a key", key)
-		}
-		if strings.Contains(r.Element, "*") && !isFamily {
-			return fmt.Errorf("key %q has no * for the one in element %q", key, r.Element)
-		}
-	}
-	return nil
-}
-
-func (r Rule) validateOp() error {
-	if r.Type != "device" {
-		if r.Op != "" {
-			return fmt.Errorf("type %q has no op, only device has", r.Type)
-		}
-		return nil
-	}
-	need := 0
-	switch r.Op {
-	case Exists, DoesNotExist, IsTrue, IsFalse:
-	case In, NotIn:
-		need = max(1, len(r.Values))
-	case Gt, Ge, Lt, Le:
-		need = 1
-	default:
-		return fmt.Errorf("op %q is not known", r.Op)
-	}
-	if len(r.Values) != need {
-		return fmt.Errorf("op %s has %d values, not %d", r.Op, len(r.Values), need)
-	}
-	return nil
-}
-
-func (r Rule) importance() Importance {
-	switch r.Importance {
+func (n *Node) importance() Importance {
+	switch n.Importance {
 	case "preferred":
 		return Preferred
 	case "informative":
@@ -162,31 +144,68 @@ func (r Rule) importance() Importance {
 	}
 }
 
-// find returns the first rule that speaks of the attribute, and what the "*"
+// spellings are the keys of the attributes that the node speaks of.
+func (n *Node) spellings() []string {
+	if len(n.Keys) == 0 {
+		return []string{n.Name}
+	}
+	return n.Keys
+}
+
+// find returns the first node that speaks of the attribute, and what the "*"
 // of its key stands for.
-func (s Spec) find(a Attribute) (Rule, string, bool) {
-	if !slices.Contains(s.Groups, "*") && !slices.Contains(s.Groups, a.Group) {
-		return Rule{}, "", false
+func (s *Spec) find(a Attribute) (*Node, string, bool) {
+	prefix, ok := s.Prefixes[a.Group]
+	if !ok && !slices.Contains(s.Groups, "*") && !slices.Contains(s.Groups, a.Group) {
+		return nil, "", false
 	}
 	key := a.Key
-	for _, prefix := range s.Strip {
-		key = strings.TrimPrefix(key, prefix)
+	for _, strip := range s.Strip {
+		key = strings.TrimPrefix(key, strip)
 	}
-	for _, rule := range s.Attributes {
-		for _, pattern := range rule.Keys {
+	for i := range s.Nodes {
+		for _, pattern := range s.Nodes[i].spellings() {
+			if rest, ok := matchKey(pattern, prefix+key); ok {
+				return &s.Nodes[i], rest, true
+			}
 			if rest, ok := matchKey(pattern, key); ok {
-				return rule, rest, true
+				return &s.Nodes[i], rest, true
 			}
 		}
 	}
-	return Rule{}, "", false
+	return nil, "", false
 }
 
+// matchKey returns what the "*" of a pattern stands for.
 func matchKey(pattern, key string) (rest string, ok bool) {
-	prefix, isFamily := strings.CutSuffix(pattern, "*")
+	prefix, suffix, isFamily := strings.Cut(pattern, "*")
 	if !isFamily {
 		return "", pattern == key
 	}
 	rest, ok = strings.CutPrefix(key, prefix)
+	if !ok {
+		return "", false
+	}
+	rest, ok = strings.CutSuffix(rest, suffix)
 	return rest, ok && rest != ""
+}
+
+// node returns the node of a name.
+func (s *Spec) node(name string) *Node {
+	for i := range s.Nodes {
+		if s.Nodes[i].Name == name {
+			return &s.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// family returns the family that an implementation is a member of.
+func (s *Spec) family(implementation string) (Family, bool) {
+	for _, f := range s.Families {
+		if _, ok := f.Members[implementation]; ok {
+			return f, true
+		}
+	}
+	return Family{}, false
 }

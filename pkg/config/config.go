@@ -29,6 +29,7 @@ type Config struct {
 	Proxy    Proxy    `toml:"proxy"`
 	Registry Registry `toml:"registry"`
 	Cache    Cache    `toml:"cache"`
+	Select   Select   `toml:"select"`
 	Facts    Facts    `toml:"facts"`
 	NRI      NRI      `toml:"nri"`
 	Policy   Policy   `toml:"policy"`
@@ -56,6 +57,20 @@ type Registry struct {
 type Cache struct {
 	ReferrersTTL Duration `toml:"referrers_ttl"`
 	MaxSizeMiB   int      `toml:"max_size_mib"`
+}
+
+// Select says what counts when a variant is chosen.
+type Select struct {
+	SpecsDir          string       `toml:"specs_dir"`
+	PreferAnnotations []Preference `toml:"prefer_annotations"`
+	NVIDIARequire     bool         `toml:"nvidia_require"`
+}
+
+// Preference is an annotation of index entries that is worth something here.
+type Preference struct {
+	Key    string `toml:"key"`
+	Value  string `toml:"value"`
+	Weight int    `toml:"weight"`
 }
 
 // Facts says where facts come from and how often they are looked at again.
@@ -120,6 +135,7 @@ func Default() Config {
 		},
 		Registry: Registry{ConfigPath: "/etc/containerd/certs.d"},
 		Cache:    Cache{ReferrersTTL: Duration(time.Minute), MaxSizeMiB: 256},
+		Select:   Select{SpecsDir: "/etc/imagefit/specs.d", PreferAnnotations: []Preference{}},
 		Facts:    Facts{Root: "/", Refresh: Duration(time.Minute)},
 		NRI:      NRI{Socket: "/var/run/nri/nri.sock", PluginName: "imagefit", PluginIndex: "10"},
 		Policy: Policy{

@@ -27,6 +27,8 @@ func (c Config) validate() error {
 		oneOf("policy.unknown_attribute", p.UnknownAttribute, Unknown, Ignore, Unfit),
 		absolute("state_dir", c.StateDir),
 		absolute("facts.root", c.Facts.Root),
+		absolute("select.specs_dir", c.Select.SpecsDir),
+		preferences(c.Select.PreferAnnotations),
 		absolute("nri.socket", c.NRI.Socket),
 		folders("registry.config_path", c.Registry.ConfigPath),
 		socket("runtime.endpoint", c.Runtime.Endpoint),
@@ -110,4 +112,16 @@ func pluginIndex(key, index string) error {
 		return nil
 	}
 	return fmt.Errorf("key %s: %q is not two digits", key, index)
+}
+
+const maxWeight = 1000
+
+func preferences(list []Preference) error {
+	var errs []error
+	for i, p := range list {
+		if p.Key == "" || p.Weight < 1 || p.Weight > maxWeight {
+			errs = append(errs, fmt.Errorf("key select.prefer_annotations: entry %d needs a key and a weight from 1 to %d", i+1, maxWeight))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/registry"
@@ -20,6 +21,8 @@ const (
 	// maxInspected bounds how many referrers of one manifest are opened to see
 	// whether they are compatibility artifacts.
 	maxInspected = 32
+	// maxOpened bounds how many of them are opened at the same time.
+	maxOpened = 4
 	// maxLayers bounds how many bodies one artifact may have.
 	maxLayers = 16
 	// maxBody bounds the body of a compatibility artifact.
@@ -31,9 +34,6 @@ const (
 // created is the annotation with an artifact's time. The proposals print it
 // with a misspelt prefix, so artifacts copied from them carry that.
 var created = []string{ocispec.AnnotationCreated, "oci.opencontainers.image.created"}
-
-// layerTypes are the bodies this version reads.
-var layerTypes = []string{compat.LayerTypeOutline, compat.LayerTypeOutlineNFD}
 
 // artifactsOf returns the compatibility artifacts of one manifest or index: of
 // each body type the newest. Every blob they name is in the cache afterwards.
@@ -48,37 +48,52 @@ func (l *lookup) artifactsOf(ctx context.Context, subject ocispec.Descriptor) ([
 			"referrers", len(to), "looked at", maxInspected)
 		to = to[:maxInspected]
 	}
+	opened := make([][]found, len(to))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxOpened)
+	for i, r := range to {
+		group.Go(func() (err error) {
+			opened[i], err = l.open(ctx, subject, r)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
 	newest := map[string][]found{}
-	for _, r := range to {
-		artifacts, err := l.open(ctx, subject, r)
-		if err != nil {
-			return nil, err
-		}
-		for _, f := range artifacts {
-			switch kept := newest[f.MediaType]; {
-			case len(kept) == 0 || f.after(kept[0]):
-				newest[f.MediaType] = []found{f}
-			case f.Manifest == kept[0].Manifest: // an artifact may have several bodies of one type
-				newest[f.MediaType] = append(kept, f)
-			}
+	for _, f := range slices.Concat(opened...) {
+		switch kept := newest[f.kind()]; {
+		case len(kept) == 0 || f.after(kept[0]):
+			newest[f.kind()] = []found{f}
+		case f.Manifest == kept[0].Manifest: // an artifact may have several bodies of one type
+			newest[f.kind()] = append(kept, f)
 		}
 	}
 	return counting(newest), nil
 }
 
-// counting lists the artifacts that count, by media type. One without any body
+// kind tells artifacts apart of which only the newest counts. What has no body
+// this version reads is of no kind.
+func (a Artifact) kind() string {
+	if a.MediaType == "" {
+		return ""
+	}
+	return a.Type + " " + a.MediaType
+}
+
+// counting lists the artifacts that count, by kind. One without any body
 // this version reads counts no longer when a newer one has such a body.
 func counting(newest map[string][]found) []Artifact {
 	if odd := newest[""]; len(odd) > 0 && !odd[0].created.IsZero() {
-		for mediaType, f := range newest {
-			if mediaType != "" && f[0].created.After(odd[0].created) {
+		for kind, f := range newest {
+			if kind != "" && f[0].created.After(odd[0].created) {
 				delete(newest, "")
 			}
 		}
 	}
 	var artifacts []Artifact
-	for _, mediaType := range slices.Sorted(maps.Keys(newest)) {
-		for _, f := range newest[mediaType] {
+	for _, kind := range slices.Sorted(maps.Keys(newest)) {
+		for _, f := range newest[kind] {
 			artifacts = append(artifacts, f.Artifact)
 		}
 	}
@@ -112,7 +127,7 @@ func likely(referrers []ocispec.Descriptor) []ocispec.Descriptor {
 		seen[r.Digest] = true
 		switch {
 		case again, !isManifest(r.MediaType):
-		case r.ArtifactType == compat.ArtifactType:
+		case compat.IsArtifactType(r.ArtifactType):
 			named = append(named, r)
 		default:
 			other = append(other, r)
@@ -134,7 +149,7 @@ func (l *lookup) open(ctx context.Context, subject, referrer ocispec.Descriptor)
 	problem := func(err error) []found {
 		return []found{{Artifact: Artifact{Manifest: referrer.Digest, Problem: Line(err.Error())}}}
 	}
-	claimed := referrer.ArtifactType == compat.ArtifactType
+	claimed := compat.IsArtifactType(referrer.ArtifactType)
 	body, err := l.manifest(ctx, referrer)
 	if isContentProblem(err) && claimed {
 		return problem(err), nil
@@ -152,7 +167,7 @@ func (l *lookup) open(ctx context.Context, subject, referrer ocispec.Descriptor)
 		}
 		return nil, nil
 	}
-	if !isCompatibility(m) {
+	if !compat.IsArtifactType(artifactType(m)) {
 		return nil, nil
 	}
 	if m.Subject == nil || m.Subject.Digest != subject.Digest {
@@ -171,14 +186,14 @@ func (l *lookup) layers(ctx context.Context, referrer ocispec.Descriptor, m ocis
 		return odd(fmt.Sprintf("it has %d layers, more than the %d that are looked at", len(m.Layers), maxLayers)), nil
 	}
 	for _, layer := range m.Layers {
-		if !slices.Contains(layerTypes, layer.MediaType) {
+		if _, known := compat.DialectOf(artifactType(m), layer.MediaType, nil); !known {
 			continue
 		}
 		body, err := l.blob(ctx, layer)
 		if err != nil && !isContentProblem(err) {
 			return nil, err
 		}
-		f := found{Artifact{Manifest: referrer.Digest, Layer: layer.Digest, MediaType: layer.MediaType, body: body}, createdAt(m.Annotations)}
+		f := found{Artifact{Type: artifactType(m), Manifest: referrer.Digest, Layer: layer.Digest, MediaType: layer.MediaType, body: body}, createdAt(m.Annotations)}
 		if err != nil {
 			f.Problem = Line(err.Error())
 		}
@@ -190,11 +205,13 @@ func (l *lookup) layers(ctx context.Context, referrer ocispec.Descriptor, m ocis
 	return artifacts, nil
 }
 
-// isCompatibility asks the artifact itself. Before OCI 1.1 the type of an
-// artifact was the media type of its config.
-func isCompatibility(m ocispec.Manifest) bool {
-	return m.ArtifactType == compat.ArtifactType ||
-		m.ArtifactType == "" && m.Config.MediaType == compat.ArtifactType
+// artifactType asks the artifact itself. Before OCI 1.1 the type of an artifact
+// was the media type of its config.
+func artifactType(m ocispec.Manifest) string {
+	if m.ArtifactType != "" {
+		return m.ArtifactType
+	}
+	return m.Config.MediaType
 }
 
 func createdAt(annotations map[string]string) time.Time {

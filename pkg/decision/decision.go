@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ type Decision struct {
 	Repository string        `json:"repository"`           // the reference without tag and digest
 	Index      digest.Digest `json:"index,omitempty"`      // empty where the reference is no index
 	Candidates []Candidate   `json:"candidates,omitempty"` // in the order of the index
+	Others     []string      `json:"others,omitempty"`     // platforms of entries that are no candidates
 	Choice     int           `json:"choice"`               // into Candidates; None where nothing fits
 	Default    int           `json:"default"`              // what the runtime takes unasked, or None
 	Reason     string        `json:"reason"`               // one sentence
@@ -40,6 +42,15 @@ type Candidate struct {
 	Requirements []Held `json:"requirements,omitempty"`
 
 	descriptor ocispec.Descriptor
+	said       Said
+	inline     []Artifact // what the index entry points at directly
+}
+
+// Said is what a candidate says of itself, beside its artifacts.
+type Said struct {
+	Platform    json.RawMessage   `json:"platform,omitempty"`    // as the index has it
+	Annotations map[string]string `json:"annotations,omitempty"` // those that the operator prefers
+	Environment map[string]string `json:"environment,omitempty"` // NVIDIA's variables of the image config
 }
 
 // Held is one requirement held against the facts, in words.
@@ -54,6 +65,7 @@ type Held struct {
 // blobs are in the cache, so what it says can be held against the facts again
 // at any time without the registry.
 type Artifact struct {
+	Type      string        `json:"type,omitempty"` // of the artifact
 	Manifest  digest.Digest `json:"manifest,omitempty"`
 	Layer     digest.Digest `json:"layer,omitempty"`
 	MediaType string        `json:"mediaType,omitempty"` // of the layer

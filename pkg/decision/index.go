@@ -32,12 +32,34 @@ func isManifest(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageManifest || mediaType == dockerManifest
 }
 
+// entry is a descriptor of an index, with its platform also as it is written:
+// several proposals put more into it than image-spec knows.
+type entry struct {
+	ocispec.Descriptor
+	platform json.RawMessage
+}
+
+// UnmarshalJSON reads a descriptor and keeps its platform.
+func (e *entry) UnmarshalJSON(text []byte) error {
+	var raw struct {
+		Platform json.RawMessage `json:"platform"`
+	}
+	if err := json.Unmarshal(text, &e.Descriptor); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return err
+	}
+	e.platform = raw.Platform
+	return nil
+}
+
 // parseIndex returns the entries of an index that are images. What the runtime
 // understands and this does not, such as an index within the index, is an
 // error: then the choice is the runtime's.
-func parseIndex(body []byte) ([]ocispec.Descriptor, error) {
+func parseIndex(body []byte) ([]entry, error) {
 	var index struct {
-		Manifests []ocispec.Descriptor `json:"manifests"`
+		Manifests []entry `json:"manifests"`
 	}
 	if err := json.Unmarshal(body, &index); err != nil {
 		return nil, errors.New(Line("read index: " + err.Error()))
@@ -45,14 +67,14 @@ func parseIndex(body []byte) ([]ocispec.Descriptor, error) {
 	if len(index.Manifests) > maxEntries {
 		return nil, fmt.Errorf("the index has %d entries, more than the %d that are looked at", len(index.Manifests), maxEntries)
 	}
-	var images []ocispec.Descriptor
-	for i, entry := range index.Manifests {
-		image, err := isImage(entry)
+	var images []entry
+	for i, e := range index.Manifests {
+		image, err := isImage(e.Descriptor)
 		if err != nil {
 			return nil, fmt.Errorf("entry %d of the index: %w", i, err)
 		}
 		if image {
-			images = append(images, entry)
+			images = append(images, e)
 		}
 	}
 	return images, nil
@@ -81,8 +103,8 @@ func isImage(entry ocispec.Descriptor) (bool, error) {
 }
 
 // candidates keeps the entries that the node could run.
-func (n node) candidates(entries []ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	var kept []ocispec.Descriptor
+func (n node) candidates(entries []entry) ([]entry, error) {
+	var kept []entry
 	for _, e := range entries {
 		if n.canRun(*e.Platform) {
 			kept = append(kept, e)

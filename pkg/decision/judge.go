@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,19 +39,37 @@ type Judge struct {
 	Interpreter *compat.Interpreter
 	Facts       func() *hostfacts.Facts
 	Policy      Policy
+	Prefer      []compat.AnnotationPreference
 	Log         *slog.Logger
 }
 
-// verdict evaluates a platform and the artifacts that count for it.
-func (j *Judge) verdict(facts *hostfacts.Facts, platform *ocispec.Platform, artifacts []Artifact) selector.Verdict {
-	var reqs []compat.Requirement
-	if platform != nil {
-		reqs = platformRequirements(*platform)
-	}
+// verdict evaluates what a candidate says of itself and the artifacts that count
+// for it.
+func (j *Judge) verdict(facts *hostfacts.Facts, said Said, artifacts []Artifact) selector.Verdict {
+	reqs := j.saidRequirements(said)
 	for _, a := range artifacts {
 		reqs = append(reqs, j.requirements(a)...)
 	}
 	return selector.Evaluate(facts, reqs)
+}
+
+func (j *Judge) saidRequirements(said Said) []compat.Requirement {
+	reqs := compat.NVIDIARequirements(said.Environment)
+	if p, ok := said.platform(); ok {
+		reqs = append(platformRequirements(p), reqs...)
+	}
+	own, err := compat.EntryRequirements(j.Interpreter, said.Platform, said.Annotations, j.Prefer)
+	if err != nil {
+		req := compat.Requirement{Key: "platform", Unclear: Line(err.Error())}
+		j.Policy.MalformedArtifact.apply(&req)
+		return append(reqs, req)
+	}
+	return append(reqs, j.answered(own)...)
+}
+
+// platform is the platform as image-spec has it.
+func (s Said) platform() (p ocispec.Platform, ok bool) {
+	return p, len(s.Platform) > 0 && json.Unmarshal(s.Platform, &p) == nil
 }
 
 // requirements returns what one artifact asks for. One that cannot be read asks
@@ -67,17 +86,53 @@ func (j *Judge) requirements(a Artifact) []compat.Requirement {
 		}
 		body = kept
 	}
-	attributes, err := compat.ParseOutline(body)
+	reqs, err := a.parse(j.Interpreter, body)
 	if err != nil {
 		return []compat.Requirement{j.malformed(a, err)}
 	}
-	reqs := j.Interpreter.Requirements(attributes)
-	for i := range reqs {
-		if reqs[i].Unclear != "" {
-			j.Policy.UnknownAttribute.apply(&reqs[i])
-		}
+	return j.answered(reqs)
+}
+
+func (a Artifact) parse(in *compat.Interpreter, body []byte) ([]compat.Requirement, error) {
+	dialect, ok := compat.DialectOf(a.Type, a.MediaType, body)
+	if !ok {
+		return nil, fmt.Errorf("no dialect has the type %s with the layer type %s", a.Type, a.MediaType)
 	}
+	return dialect.Parse(in, body)
+}
+
+// answered lets the policy answer what is unclear, wherever it stands.
+func (j *Judge) answered(reqs []compat.Requirement) []compat.Requirement {
+	compat.Walk(reqs, func(r *compat.Requirement) {
+		if r.Unclear != "" {
+			j.Policy.UnknownAttribute.apply(r)
+		}
+	})
 	return reqs
+}
+
+// Checked is what a node makes of a body that is not attached to any image.
+type Checked struct {
+	Dialect      string `json:"dialect"`
+	Outcome      string `json:"outcome"`
+	Reason       string `json:"reason"`
+	Requirements []Held `json:"requirements"`
+}
+
+// Check holds a body of a dialect against the facts.
+func (j *Judge) Check(dialect compat.Dialect, body []byte) (*Checked, error) {
+	reqs, err := dialect.Parse(j.Interpreter, body)
+	if err != nil {
+		return nil, err
+	}
+	v := selector.Evaluate(j.Facts(), j.answered(reqs))
+	reason := "this node meets what the file asks for"
+	if v.Outcome == selector.Unfit {
+		reason = "this node does not meet what the file asks for: it " + v.Reason()
+	} else if v.Outcome == selector.Unknown {
+		reason = "nobody knows whether this node meets what the file asks for: it " + v.Reason()
+	}
+	return &Checked{Dialect: dialect.Name, Outcome: v.Outcome.String(), Reason: Line(reason), Requirements: held(v)}, nil
 }
 
 func (j *Judge) malformed(a Artifact, err error) compat.Requirement {
@@ -97,11 +152,11 @@ func (a Answer) apply(req *compat.Requirement) {
 
 // problem says why an artifact that was just fetched cannot be read; it is
 // empty for one that can.
-func (a Artifact) problem() string {
+func (a Artifact) problem(in *compat.Interpreter) string {
 	if a.Problem != "" {
 		return a.Problem
 	}
-	if _, err := compat.ParseOutline(a.body); err != nil {
+	if _, err := a.parse(in, a.body); err != nil {
 		return Line(err.Error())
 	}
 	return ""
@@ -131,10 +186,10 @@ type Image struct {
 
 // Variant is one manifest that an image id stands for.
 type Variant struct {
-	Reference string            `json:"reference"`
-	Manifest  digest.Digest     `json:"manifest"`
-	Platform  *ocispec.Platform `json:"platform,omitempty"`
-	Artifacts []Artifact        `json:"artifacts,omitempty"`
+	Reference string        `json:"reference"`
+	Manifest  digest.Digest `json:"manifest"`
+	Said      Said          `json:"said"`
+	Artifacts []Artifact    `json:"artifacts,omitempty"`
 }
 
 const (
@@ -166,7 +221,7 @@ func (j *Judge) Remember(imageID string, d *Decision, i int) error {
 		earlier = Image{} // the first time, or damaged
 	}
 	variants := []Variant{{
-		Reference: d.Reference, Manifest: c.Digest, Platform: c.descriptor.Platform, Artifacts: c.Artifacts,
+		Reference: d.Reference, Manifest: c.Digest, Said: c.said, Artifacts: c.Artifacts,
 	}}
 	for _, v := range earlier.Variants {
 		if v.Manifest != c.Digest && len(variants) < maxVariants {
@@ -191,7 +246,7 @@ func (j *Judge) Recall(imageID string) (Variant, selector.Verdict, error) {
 	facts, best := j.Facts(), None
 	verdicts := make([]selector.Verdict, len(img.Variants))
 	for i, v := range img.Variants {
-		verdicts[i] = j.verdict(facts, v.Platform, v.Artifacts)
+		verdicts[i] = j.verdict(facts, v.Said, v.Artifacts)
 		if best == None || better(verdicts[i].Outcome, verdicts[best].Outcome) {
 			best = i
 		}

@@ -44,7 +44,7 @@ func (n node) canRun(p ocispec.Platform) bool {
 
 // runtimeChoice returns the index of the entry that the runtime takes when it
 // is given the whole index: the best match, and of equals the first.
-func (n node) runtimeChoice(entries []ocispec.Descriptor) int {
+func (n node) runtimeChoice(entries []entry) int {
 	best := None
 	for i, e := range entries {
 		if e.Platform == nil || !n.runtime.Match(platforms.Normalize(*e.Platform)) {
@@ -66,23 +66,17 @@ func platformName(p ocispec.Platform) string {
 	return strings.Join(parts, "/")
 }
 
-// platformRequirements returns what the platform of an entry asks for beyond
-// os and architecture.
+// platformRequirements returns what the variant of a platform asks for beyond os
+// and architecture.
 func platformRequirements(p ocispec.Platform) []compat.Requirement {
-	p = platforms.Normalize(p)
-	var reqs []compat.Requirement
-	if n := amd64Level(p); n != "" && n != "1" {
-		reqs = append(reqs, compat.Requirement{
-			Key: "platform/variant", Set: "cpu.x86_64",
-			Terms: []compat.Term{{Element: "level", Op: compat.Ge, Values: []string{n}}},
-		})
+	n := amd64Level(platforms.Normalize(p))
+	if n == "" || n == "1" {
+		return nil
 	}
-	for _, feature := range p.OSFeatures {
-		reqs = append(reqs, compat.Requirement{
-			Key: "platform/os.features " + feature, Unclear: "no compatibility spec knows this os feature",
-		})
-	}
-	return reqs
+	return []compat.Requirement{{
+		Key: "platform/variant", Set: "cpu.x86_64",
+		Terms: []compat.Term{{Element: "level", Op: compat.Ge, Values: []string{n}}},
+	}}
 }
 
 func amd64Level(p ocispec.Platform) string {

@@ -28,6 +28,9 @@ type Road struct {
 	Registry     *registry.Registry
 	ReferrersTTL time.Duration // how long a list of referrers is taken for current
 	Timeout      time.Duration // for one decision; none where it is zero
+	// NVIDIARequire makes the variables count that NVIDIA's container toolkit
+	// reads from an image's config; it costs the config of each candidate.
+	NVIDIARequire bool
 
 	flights singleflight.Group
 	seen    seen
@@ -81,7 +84,7 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 	}
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
-		c.Verdict = r.verdict(facts, c.descriptor.Platform, c.Artifacts)
+		c.Verdict = r.verdict(facts, c.said, c.Artifacts)
 	}
 	r.warn(d)
 	d.choose()
@@ -120,8 +123,16 @@ func (l *lookup) index(ctx context.Context, d *Decision, top ocispec.Descriptor,
 		return fmt.Errorf("%w: %w", errNotLookedInto, err)
 	}
 	d.Default = n.runtimeChoice(kept)
+	for _, e := range entries {
+		if !n.canRun(*e.Platform) {
+			d.Others = append(d.Others, line(platformName(*e.Platform), maxWords))
+		}
+	}
 	for _, e := range kept {
-		d.Candidates = append(d.Candidates, Candidate{Digest: e.Digest, Platform: platformName(*e.Platform), descriptor: e})
+		d.Candidates = append(d.Candidates, Candidate{
+			Digest: e.Digest, Platform: platformName(*e.Platform), descriptor: e.Descriptor,
+			said: Said{Platform: e.platform, Annotations: l.preferred(e.Annotations)},
+		})
 	}
 	if len(kept) == 0 {
 		return nil
@@ -147,12 +158,14 @@ func (l *lookup) artifacts(ctx context.Context, d *Decision, index *ocispec.Desc
 			c.Artifacts, err = l.artifactsOf(ctx, c.descriptor)
 			return err
 		})
+		group.Go(func() error { return l.saidOf(ctx, c) })
 	}
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("look up what %s needs: %w", d.Reference, err)
 	}
 	for i := range d.Candidates {
-		d.Candidates[i].Artifacts = overlay(d.Candidates[i].Artifacts, common)
+		c := &d.Candidates[i]
+		c.Artifacts = append(overlay(c.Artifacts, common), c.inline...)
 	}
 	return nil
 }
@@ -161,10 +174,10 @@ func (l *lookup) artifacts(ctx context.Context, d *Decision, index *ocispec.Desc
 func overlay(own, common []Artifact) []Artifact {
 	has := map[string]bool{}
 	for _, a := range own {
-		has[a.MediaType] = true
+		has[a.kind()] = true
 	}
 	for _, a := range common {
-		if !has[a.MediaType] {
+		if !has[a.kind()] {
 			own = append(own, a)
 		}
 	}
@@ -182,7 +195,7 @@ func (r *Road) warn(d *Decision) {
 				continue
 			}
 			seen[key] = true
-			if problem := a.problem(); problem != "" {
+			if problem := a.problem(r.Interpreter); problem != "" {
 				r.Log.Warn("a compatibility artifact cannot be read", "reference", d.Reference,
 					"artifact", Line(a.Manifest.String()), "problem", problem, "policy", r.Policy.MalformedArtifact)
 			}

@@ -86,8 +86,8 @@ func TestRegistryFails(t *testing.T) {
 	}{
 		{"resolve", "/manifests/1", nil},
 		{"artifact", "/manifests/sha256:", []string{"404"}}, // a broken artifact
-		{"referrers", "/referrers/", []string{"404"}}, // a registry without the API
-		{"artifact body", "/blobs/", []string{"404"}}, // a broken artifact
+		{"referrers", "/referrers/", []string{"404"}},       // a registry without the API
+		{"artifact body", "/blobs/", []string{"404"}},       // a broken artifact
 	}
 	for _, stage := range stages {
 		for _, failure := range failures {

@@ -95,8 +95,8 @@ func line(s string, limit int) string {
 // for.
 func (v Variant) Refusal(reference string, verdict selector.Verdict) string {
 	what := "it"
-	if v.Platform != nil {
-		what = platformName(*v.Platform)
+	if p, ok := v.Said.platform(); ok {
+		what = platformName(p)
 	}
 	return Line(fmt.Sprintf("%s does not fit this node: %s %s", reference, what, verdict.Reason()))
 }

@@ -32,33 +32,54 @@ type Node struct {
 // Open collects the facts and opens the state folder. A folder that cannot be
 // written is logged and no error: then everything is fetched anew.
 func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Node, error) {
-	specs, err := compat.EmbeddedSpecs()
+	facts := hostfacts.NewSource(ctx, hostfacts.NewRoot(cfg.Facts.Root), log)
+	judge, err := Judge(cfg, facts.Current, log)
 	if err != nil {
 		return nil, err
+	}
+	return &Node{Config: cfg, Facts: facts, Judge: judge, Log: log}, nil
+}
+
+// Judge returns the judge that the configuration asks for, on any facts.
+func Judge(cfg config.Config, facts func() *hostfacts.Facts, log *slog.Logger) (decision.Judge, error) {
+	specs, skipped, err := compat.LoadSpecs(cfg.Select.SpecsDir)
+	if err != nil {
+		return decision.Judge{}, err
+	}
+	for _, problem := range skipped {
+		log.Error("a compatibility spec is left out", "error", problem)
 	}
 	state, err := cache.Open(cfg.StateDir, int64(cfg.Cache.MaxSizeMiB)<<20)
 	if err != nil {
 		log.Error("the state folder cannot be used, nothing is kept", "state_dir", cfg.StateDir, "error", err)
 	}
-	facts := hostfacts.NewSource(ctx, hostfacts.NewRoot(cfg.Facts.Root), log)
-	return &Node{
-		Config: cfg, Facts: facts, Log: log,
-		Judge: decision.Judge{
-			Cache: state, Interpreter: compat.NewInterpreter(specs), Facts: facts.Current, Log: log,
-			Policy: decision.Policy{
-				MalformedArtifact: decision.Answer(cfg.Policy.MalformedArtifact),
-				UnknownAttribute:  decision.Answer(cfg.Policy.UnknownAttribute),
-			},
+	return decision.Judge{
+		Cache: state, Interpreter: compat.NewInterpreter(specs), Facts: facts, Log: log,
+		Prefer: preferences(cfg.Select.PreferAnnotations),
+		Policy: decision.Policy{
+			MalformedArtifact: decision.Answer(cfg.Policy.MalformedArtifact),
+			UnknownAttribute:  decision.Answer(cfg.Policy.UnknownAttribute),
 		},
 	}, nil
 }
 
+func preferences(configured []config.Preference) []compat.AnnotationPreference {
+	var list []compat.AnnotationPreference
+	for _, p := range configured {
+		list = append(list, compat.AnnotationPreference{Key: p.Key, Value: p.Value, Weight: p.Weight})
+	}
+	return list
+}
+
 // Road returns the road of a pull on this node.
-func (n *Node) Road(reg *registry.Registry) *decision.Road {
+func (n *Node) Road(reg *registry.Registry) *decision.Road { return Road(n.Config, n.Judge, reg) }
+
+// Road returns the road of a pull for a judge.
+func Road(cfg config.Config, judge decision.Judge, reg *registry.Registry) *decision.Road {
 	return &decision.Road{
-		Judge: n.Judge, Registry: reg,
-		ReferrersTTL: time.Duration(n.Config.Cache.ReferrersTTL),
-		Timeout:      time.Duration(n.Config.Proxy.SelectTimeout),
+		Judge: judge, Registry: reg, NVIDIARequire: cfg.Select.NVIDIARequire,
+		ReferrersTTL: time.Duration(cfg.Cache.ReferrersTTL),
+		Timeout:      time.Duration(cfg.Proxy.SelectTimeout),
 	}
 }
 

@@ -1,188 +1,220 @@
 package selector
 
 import (
-	"cmp"
-	"slices"
-	"strconv"
-	"strings"
-
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
-	"github.com/imagefit/imagefit/pkg/version"
 )
 
-func check(facts *hostfacts.Facts, req compat.Requirement) Check {
-	c := Check{Requirement: req, list: -1}
-	switch {
-	case req.Unclear != "" && req.Strict:
-		c.Outcome = Unfit
-		return c
-	case req.Unclear != "":
-		return c
-	case len(req.Terms) == 0:
-		c.Fact.Cause = "nothing is said of it"
-		return c
-	case facts.HasInstances(req.Set):
-		var list []map[string]string
-		list, c.Fact = facts.Instances(req.Set)
-		if c.Fact.State == hostfacts.Present {
-			c.list = len(list)
-			c.Outcome = anyInstance(list, req.Terms)
+// Check is one requirement held against the facts.
+type Check struct {
+	// Requirement is what was asked for. It points into what Evaluate was
+	// given, so it must not be changed.
+	Requirement *compat.Requirement
+	Outcome     Outcome
+	Fact        hostfacts.Fact // what decided: of several terms the one that failed
+	Parts       []Check        // of a requirement made of others, in their order
+
+	// Small, since there is a Check for every requirement of every candidate.
+	list    int32 // length of a list of instances, or -1
+	term    int32 // the term that Fact decided, or -1
+	best    int32 // of AnyOf and OneOf the part that counts, or -1
+	gain    int   // what it adds to the score where it counts
+	met     int32 // conditions that are required and hold
+	skipped bool  // nobody looked: an earlier part decided
+	unsure  bool  // unknown for an unclear part that policy takes for unfit
+}
+
+// maxCount keeps counts of what an artifact brought in small numbers.
+const maxCount = 1 << 20
+
+// evaluation is one walk over requirements.
+type evaluation struct {
+	facts *hostfacts.Facts
+	// free is room for the checks of parts, made once: where all holds, nothing
+	// more is allocated. In a walk that only weighs there is none.
+	free []Check
+	// prune leaves out parts that can no longer change the outcome.
+	prune   bool
+	defined []definition
+}
+
+// under is what a part inherits from the requirements above it.
+type under struct {
+	strict  bool // an unclear part does not hold
+	negated bool // what does not hold here might make what is above hold
+}
+
+// room returns the place for n checks, or nil if none are kept.
+func (e *evaluation) room(n int) []Check {
+	if e.prune {
+		return nil
+	}
+	checks := e.free[:n:n]
+	e.free = e.free[n:]
+	return checks
+}
+
+// count is the number of requirements with all their parts.
+func count(reqs []compat.Requirement) int {
+	n := len(reqs)
+	for i := range reqs {
+		if len(reqs[i].Parts) > 0 {
+			n += count(reqs[i].Parts)
 		}
+	}
+	return n
+}
+
+func (e *evaluation) check(c *Check, req *compat.Requirement, u under) {
+	c.Requirement, c.list, c.term, c.best = req, -1, -1, -1
+	u.strict = u.strict || req.Strict
+	switch {
+	case req.Unclear != "":
+		c.unsure = u.strict
+		c.settle(u)
+		return
+	case req.Combine == compat.Leaf:
+		e.leaf(c)
 	default:
-		c.Outcome, c.Fact = allTerms(facts, req)
+		e.combine(c, u)
 	}
 	if req.Not {
-		c.Outcome = not(c.Outcome)
+		c.Outcome, c.met, c.gain = not(c.Outcome), 0, 0
+		if c.Outcome == Fits {
+			c.met, c.gain = 1, req.Weight
+		}
 	}
-	return c
+	c.settle(u)
 }
 
-func not(o Outcome) Outcome {
-	switch o {
-	case Fits:
-		return Unfit
-	case Unfit:
-		return Fits
+// settle makes what is unclear not hold, where policy says so and where this
+// cannot make something above hold.
+func (c *Check) settle(u under) {
+	if c.unsure && !u.negated {
+		c.unsure = false
+		if c.Outcome == Unknown {
+			c.Outcome = Unfit
+		}
+	}
+}
+
+func (e *evaluation) combine(c *Check, u under) {
+	req := c.Requirement
+	parts, scope := e.room(len(req.Parts)), len(e.defined)
+	u.negated = u.negated || req.Not || req.Combine == compat.OneOf || req.Combine == compat.NoneOf
+	t := tally{combine: req.Combine, best: -1}
+	var passing Check // declared out here, or each turn would allocate one
+	for i := range req.Parts {
+		part, at := &req.Parts[i], &passing
+		if passing = (Check{}); parts != nil {
+			at = &parts[i]
+		}
+		e.check(at, part, u)
+		t.add(i, at)
+		if part.Defines != nil {
+			e.defined = append(e.defined, definition{part, at.Outcome})
+		}
+		if (e.prune || req.Prune) && t.isDecided() {
+			notLookedAt(parts, req.Parts, i+1)
+			break
+		}
+	}
+	e.defined = e.defined[:scope]
+	c.Parts, c.Outcome, c.best = parts, t.outcome(), t.best
+	c.unsure = t.unsure
+	if c.Outcome == Fits {
+		c.gain = req.Weight + t.gain
+	}
+	if c.Outcome == Fits || req.Combine == compat.AllOf {
+		c.met = t.met
+	}
+}
+
+// notLookedAt says so of the checks, where they are kept, that come after one
+// which decides.
+func notLookedAt(checks []Check, parts []compat.Requirement, from int) {
+	for i := from; i < len(checks); i++ {
+		checks[i] = Check{Requirement: &parts[i], list: -1, term: -1, best: -1, skipped: true}
+	}
+}
+
+func (e *evaluation) leaf(c *Check) {
+	req := c.Requirement
+	switch {
+	case len(req.Terms) == 0 && req.Name == nil:
+		c.Fact.Cause = "nothing is said of it"
+		return
+	case len(req.Terms) == 0:
+		c.Outcome = Fits
+	case req.Set != ruleMatched && e.facts.HasInstances(req.Set):
+		e.instances(c)
 	default:
-		return Unknown
+		e.terms(c)
 	}
-}
-
-// allTerms holds every term against its own element. The fact it returns is
-// that of the first term that decides.
-func allTerms(facts *hostfacts.Facts, req compat.Requirement) (Outcome, hostfacts.Fact) {
-	outcome, decided := Fits, hostfacts.Fact{}
-	for i, term := range req.Terms {
-		fact := facts.Lookup(req.Set, term.Element)
-		o := holds(term, fact)
-		if i == 0 || and(outcome, o) != outcome {
-			decided = fact
+	if req.Name != nil {
+		e.name(c)
+	}
+	if c.Outcome == Fits {
+		c.met, c.gain = int32(min(len(req.Terms), maxCount)), req.Weight
+		if req.Name != nil {
+			c.met++
 		}
-		outcome = and(outcome, o)
 	}
-	return outcome, decided
 }
 
-// anyInstance looks for one device on which all the terms hold. Where there is
+// terms holds every term against its own element. The fact kept is that of the
+// first term that decides.
+func (e *evaluation) terms(c *Check) {
+	req := c.Requirement
+	c.Outcome = Fits
+	unknown := 0
+	for i := range req.Terms {
+		term := &req.Terms[i]
+		fact := e.lookup(req.Set, term.Element)
+		if fact.State == hostfacts.Unknown {
+			unknown++
+		}
+		outcome := and(c.Outcome, holds(term, fact))
+		if i == 0 || outcome != c.Outcome {
+			c.Fact, c.term = fact, int32(min(i, maxCount))
+		}
+		c.Outcome = outcome
+	}
+	if unknown == len(req.Terms) { // no term more than another
+		c.term = -1
+	}
+}
+
+// instances looks for one device on which all the terms hold. Where there is
 // none, but a value of a device cannot be compared, nobody knows.
-func anyInstance(list []map[string]string, terms []compat.Term) Outcome {
-	best := Unfit
+func (e *evaluation) instances(c *Check) {
+	var list []map[string]string
+	list, c.Fact = e.facts.Instances(c.Requirement.Set)
+	if c.Fact.State != hostfacts.Present {
+		return
+	}
+	c.list, c.Outcome = int32(min(len(list), maxCount)), Unfit
 	for _, device := range list {
-		switch allOf(device, terms) {
+		switch onDevice(device, c.Requirement.Terms) {
 		case Fits:
-			return Fits
+			c.Outcome = Fits
+			return
 		case Unknown:
-			best = Unknown
+			c.Outcome = Unknown
 		}
 	}
-	return best
 }
 
-func allOf(device map[string]string, terms []compat.Term) Outcome {
+func onDevice(device map[string]string, terms []compat.Term) Outcome {
 	outcome := Fits
-	for _, t := range terms {
+	for i := range terms {
 		fact := hostfacts.Fact{State: hostfacts.Absent}
-		if v, ok := device[t.Element]; ok {
+		if v, ok := device[terms[i].Element]; ok {
 			fact = hostfacts.Fact{State: hostfacts.Present, Value: v}
 		}
-		outcome = and(outcome, holds(t, fact))
-	}
-	return outcome
-}
-
-// holds decides one term on one fact. What is absent has no value, so only
-// DoesNotExist, NotIn and IsFalse hold of it.
-func holds(t compat.Term, fact hostfacts.Fact) Outcome {
-	if fact.State == hostfacts.Unknown {
-		return Unknown
-	}
-	present := fact.State == hostfacts.Present
-	switch t.Op {
-	case compat.Exists:
-		return known(present)
-	case compat.DoesNotExist:
-		return known(!present)
-	case compat.In:
-		return known(present && slices.Contains(t.Values, fact.Value))
-	case compat.NotIn:
-		return known(!present || !slices.Contains(t.Values, fact.Value))
-	case compat.IsTrue:
-		return known(present && strings.EqualFold(fact.Value, "true"))
-	case compat.IsFalse:
-		return known(!present || strings.EqualFold(fact.Value, "false"))
-	case compat.Gt, compat.Ge, compat.Lt, compat.Le:
-		if !present {
+		if outcome = and(outcome, holds(&terms[i], fact)); outcome == Unfit {
 			return Unfit
 		}
-		return compare(t, fact.Value)
-	default:
-		return Unknown
 	}
-}
-
-func known(holds bool) Outcome {
-	if holds {
-		return Fits
-	}
-	return Unfit
-}
-
-// compare orders numbers and versions alike: a number is a version of one part,
-// if it is not negative.
-func compare(t compat.Term, value string) Outcome {
-	if len(t.Values) != 1 {
-		return Unknown
-	}
-	c, ok := order(value, t.Values[0])
-	if !ok {
-		return Unknown
-	}
-	switch t.Op {
-	case compat.Gt:
-		return known(c > 0)
-	case compat.Ge:
-		return known(c >= 0)
-	case compat.Lt:
-		return known(c < 0)
-	default:
-		return known(c <= 0)
-	}
-}
-
-func order(have, want string) (int, bool) {
-	if strings.HasPrefix(have, "-") || strings.HasPrefix(want, "-") {
-		h, haveErr := strconv.ParseInt(have, 10, 64)
-		w, wantErr := strconv.ParseInt(want, 10, 64)
-		return cmp.Compare(h, w), haveErr == nil && wantErr == nil
-	}
-	return version.Compare(have, want)
-}
-
-// level says which micro-architecture level a requirement implies: an image
-// that needs AVX2 was built for x86-64-v3, whatever its platform says.
-func level(req compat.Requirement) int {
-	if req.Not || req.Unclear != "" {
-		return 0
-	}
-	n := 0
-	for _, t := range req.Terms {
-		switch {
-		case req.Set == "cpu.cpuid" && t.Op == compat.Exists:
-			n = max(n, hostfacts.X86LevelOfFlag(t.Element))
-		case req.Set == "cpu.archspec" && t.Op == compat.Exists:
-			n = max(n, number(strings.TrimPrefix(t.Element, "x86_64_v")))
-		case req.Set == "cpu.x86_64" && t.Element == "level" && t.Op == compat.Ge && len(t.Values) == 1:
-			n = max(n, number(t.Values[0]))
-		}
-	}
-	return n
-}
-
-func number(s string) int {
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return 0
-	}
-	return n
+	return outcome
 }

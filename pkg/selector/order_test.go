@@ -150,32 +150,47 @@ func requirements(n int) (*hostfacts.Facts, []compat.Requirement) {
 	return facts, reqs
 }
 
-// TestSatisfiedRequirementsAllocateNothing: one allocation for the list of
-// checks, however many there are.
+// TestSatisfiedRequirementsAllocateNothing: one allocation for all the checks,
+// however many there are, and none where only the outcome is asked for.
 func TestSatisfiedRequirementsAllocateNothing(t *testing.T) {
 	for _, n := range []int{1, 50, 1000} {
 		facts, reqs := requirements(n)
-		if v := selector.Evaluate(facts, reqs); v.Outcome != fits {
-			t.Fatal(v.Reason())
-		}
-		if got := testing.AllocsPerRun(100, func() { selector.Evaluate(facts, reqs) }); got != 1 {
-			t.Errorf("%d requirements allocate %v times, want once", n, got)
+		half := len(reqs) / 2
+		trees := []compat.Requirement{tree(compat.AllOf, reqs[:half]...), tree(compat.AnyOf, tree(compat.AllOf, reqs[half:]...), reqs[0])}
+		for name, reqs := range map[string][]compat.Requirement{"flat": reqs, "trees": trees} {
+			if v := selector.Evaluate(facts, reqs); v.Outcome != fits {
+				t.Fatal(v.Reason())
+			}
+			if got := testing.AllocsPerRun(100, func() { selector.Evaluate(facts, reqs) }); got != 1 {
+				t.Errorf("to evaluate %d %s requirements allocates %v times, want once", n, name, got)
+			}
+			if got := testing.AllocsPerRun(100, func() { selector.Weigh(facts, reqs) }); got != 0 {
+				t.Errorf("to weigh %d %s requirements allocates %v times", n, name, got)
+			}
 		}
 	}
 }
 
+// BenchmarkChoose judges and orders candidates with 50 requirements each, all of
+// which hold: with every check for people to read, and as the choice alone needs
+// it.
 func BenchmarkChoose(b *testing.B) {
+	judges := map[string]func(*hostfacts.Facts, []compat.Requirement) selector.Verdict{
+		"evaluate": selector.Evaluate, "weigh": selector.Weigh,
+	}
 	facts, reqs := requirements(50)
-	for _, n := range []int{1, 10, 100, 1000} {
-		b.Run(fmt.Sprintf("candidates=%d/requirements=50", n), func(b *testing.B) {
-			b.ReportAllocs()
-			candidates := make([]selector.Candidate, n)
-			for b.Loop() {
-				for i := range candidates {
-					candidates[i] = selector.Candidate{Verdict: selector.Evaluate(facts, reqs), Level: i % 5}
+	for _, name := range []string{"evaluate", "weigh"} {
+		for _, n := range []int{1, 10, 100, 1000} {
+			b.Run(fmt.Sprintf("%s/candidates=%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				candidates := make([]selector.Candidate, n)
+				for b.Loop() {
+					for i := range candidates {
+						candidates[i] = selector.Candidate{Verdict: judges[name](facts, reqs), Level: i % 5}
+					}
+					selector.Order(candidates)
 				}
-				selector.Order(candidates)
-			}
-		})
+			})
+		}
 	}
 }

@@ -1,9 +1,6 @@
 package selector
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
@@ -23,109 +20,103 @@ func (o Outcome) String() string {
 	return [...]string{"unknown", "does not fit", "fits"}[min(o, Fits)]
 }
 
-// Check is one requirement held against the facts.
-type Check struct {
-	Requirement compat.Requirement
-	Outcome     Outcome
-	Fact        hostfacts.Fact // what decided: of several terms the one that failed
-	list        int            // length of a list of instances, or -1
-}
-
 // Verdict is the judgement on one candidate.
 type Verdict struct {
 	Outcome Outcome
-	Checks  []Check
-	Score   int // sum of the weights of the preferences that hold
-	Level   int // micro-architecture level that the requirements imply
-	Met     int // required attributes that hold
+	Checks  []Check // of each requirement, in their order
+	Score   int     // sum of the weights of the preferences that hold
+	Level   int     // micro-architecture level that the requirements imply
+	Met     int     // required conditions that hold
 }
 
-// Evaluate holds the requirements against the facts.
+// Evaluate holds the requirements against the facts. It looks at every part of
+// every requirement, since people want to see them all; to choose, Weigh
+// suffices.
 func Evaluate(facts *hostfacts.Facts, reqs []compat.Requirement) Verdict {
-	v := Verdict{Outcome: Fits, Checks: make([]Check, len(reqs))}
-	for i, req := range reqs {
-		c := check(facts, req)
-		v.Checks[i] = c
-		switch req.Importance {
-		case compat.Required:
+	e := evaluation{facts: facts, free: make([]Check, count(reqs))}
+	return e.verdict(reqs)
+}
+
+// Weigh is Evaluate without Checks, and so without reasons. It stops where the
+// outcome is known not to fit: what would come after, such as the devices of a
+// set whose kernel is too old, is never looked at. Of what does not fit, only
+// the outcome means something.
+func Weigh(facts *hostfacts.Facts, reqs []compat.Requirement) Verdict {
+	e := evaluation{facts: facts, prune: true}
+	return e.verdict(reqs)
+}
+
+// verdict takes the requirements for the parts of one AllOf.
+func (e *evaluation) verdict(reqs []compat.Requirement) Verdict {
+	var v Verdict
+	v.Checks = e.room(len(reqs))
+	t := tally{combine: compat.AllOf}
+	var passing Check
+	for i := range reqs {
+		req, at := &reqs[i], &passing
+		if passing = (Check{}); v.Checks != nil {
+			at = &v.Checks[i]
+		}
+		e.check(at, req, under{})
+		t.add(i, at)
+		if e.prune && t.isDecided() {
+			break
+		}
+		if req.Importance == compat.Required {
 			v.Level = max(v.Level, level(req))
-			if c.Outcome == Fits {
-				v.Met++
-			}
-			v.Outcome = and(v.Outcome, c.Outcome)
-		case compat.Preferred:
-			if c.Outcome == Fits {
-				v.Score += req.Weight
-			}
 		}
 	}
+	v.Outcome, v.Score, v.Met = t.outcome(), t.gain, int(t.met)
 	return v
 }
 
-// and combines two outcomes: what is known not to fit stays so, whatever else
-// is unknown.
-func and(a, b Outcome) Outcome {
-	switch {
-	case a == Unfit || b == Unfit:
-		return Unfit
-	case a == Unknown || b == Unknown:
-		return Unknown
-	default:
-		return Fits
+// Deciding returns the required checks that keep the verdict from Fits: those
+// that fail, or, if none does, those that are unknown. Of a requirement that
+// asks for all of its parts they are the parts that decide.
+func (v Verdict) Deciding() []*Check {
+	if v.Outcome == Fits {
+		return nil
 	}
+	return deciding(nil, v.Checks, v.Outcome)
 }
 
-// Deciding returns the required checks that keep the verdict from Fits: those
-// that fail, or, if none does, those that are unknown.
-func (v Verdict) Deciding() []Check {
-	var deciding []Check
-	for _, c := range v.Checks {
-		if c.Requirement.Importance == compat.Required && c.Outcome == v.Outcome && v.Outcome != Fits {
-			deciding = append(deciding, c)
+func deciding(list []*Check, checks []Check, outcome Outcome) []*Check {
+	for i := range checks {
+		c := &checks[i]
+		if c.Outcome != outcome || c.Requirement.Importance != compat.Required {
+			continue
+		}
+		list = c.deciding(list)
+	}
+	return list
+}
+
+// deciding appends the checks that make this one come out as it does.
+func (c *Check) deciding(list []*Check) []*Check {
+	req := c.Requirement
+	if req.Not || req.Unclear != "" {
+		return append(list, c)
+	}
+	switch req.Combine {
+	case compat.AllOf:
+		if parts := deciding(nil, c.Parts, c.Outcome); len(parts) > 0 {
+			return append(list, parts...)
+		}
+	case compat.AnyOf:
+		if ways := c.ways(); len(ways) == 1 {
+			return ways[0].deciding(list)
 		}
 	}
-	return deciding
+	return append(list, c)
 }
 
-// maxReasons is how many requirements a reason names: it is for people.
-const maxReasons = 8
-
-// Reason says in a few words what keeps the candidate from fitting, such as
-// "needs cpu.cpuid AVX2 (absent)"; it is empty for one that fits.
-func (v Verdict) Reason() string {
-	deciding := v.Deciding()
-	if len(deciding) == 0 {
-		return ""
+// ways returns the parts of an AnyOf that come out as it does.
+func (c *Check) ways() []*Check {
+	var ways []*Check
+	for i := range c.Parts {
+		if c.Parts[i].Outcome == c.Outcome {
+			ways = append(ways, &c.Parts[i])
+		}
 	}
-	var parts []string
-	for _, c := range deciding[:min(len(deciding), maxReasons)] {
-		parts = append(parts, c.Requirement.Want()+" ("+c.Have()+")")
-	}
-	if more := len(deciding) - maxReasons; more > 0 {
-		parts = append(parts, "and "+strconv.Itoa(more)+" more")
-	}
-	return "needs " + strings.Join(parts, ", ")
-}
-
-// Have says what the node has where the requirement asks, such as "absent" or
-// "is 6.1.0".
-func (c Check) Have() string {
-	switch {
-	case c.Requirement.Unclear != "":
-		return "unknown: " + c.Requirement.Unclear
-	case c.Fact.State == hostfacts.Unknown:
-		return "unknown: " + c.Fact.Cause
-	case c.list >= 0 && c.Outcome == Unknown:
-		return "unknown: a value of a device cannot be compared"
-	case c.list >= 0 && c.Outcome == Fits != c.Requirement.Not:
-		return "found"
-	case c.list >= 0:
-		return "none found"
-	case c.Outcome == Unknown:
-		return "unknown: it cannot be compared with " + strconv.Quote(c.Fact.Value)
-	case c.Fact.State == hostfacts.Present && c.Fact.Value != "":
-		return "is " + c.Fact.Value
-	default:
-		return c.Fact.State.String()
-	}
+	return ways
 }

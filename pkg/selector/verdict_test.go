@@ -266,7 +266,7 @@ func TestReason(t *testing.T) {
 			"needs cpu.cpuid AMX (unknown: no such file)"},
 		{"the term that fails", []compat.Requirement{{Set: "kernel.version", Terms: []compat.Term{
 			term("none", compat.DoesNotExist), term("full", compat.Ge, "6.8"), term("odd", compat.Ge, "1"),
-		}}}, "needs kernel.version without none and >= 6.8 and odd >= 1 (is 6.1.0-13-amd64)"},
+		}}}, "needs kernel.version >= 6.8 (is 6.1.0-13-amd64)"},
 		{"many", many, "needs cpu.cpuid FA (absent), cpu.cpuid FB (absent), cpu.cpuid FC (absent), cpu.cpuid FD (absent), " +
 			"cpu.cpuid FE (absent), cpu.cpuid FF (absent), cpu.cpuid FG (absent), cpu.cpuid FH (absent), and 3 more"},
 	}

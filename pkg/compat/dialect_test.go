@@ -1,0 +1,57 @@
+package compat_test
+
+import (
+	"testing"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+// TestDialectOf: the types, and where they are shared the shape, tell what an
+// artifact is written in.
+func TestDialectOf(t *testing.T) {
+	t.Parallel()
+	const nfdBody = "version: v1alpha1\ncompatibilities: []"
+	tests := []struct{ name, artifactType, layerType, body, want string }{
+		{"Proposal F", compat.ArtifactType, compat.LayerTypeOutline, `{"compatibilities": {}}`, "proposal-f"},
+		{"Proposal F, first revision", compat.ArtifactType, compat.LayerTypeOutlineNFD, `{"compatibilities": {}}`, "proposal-f"},
+		{"Proposal F, broken", compat.ArtifactType, compat.LayerTypeOutline, `{`, "proposal-f"},
+		{"another layer of it", compat.ArtifactType, "application/octet-stream", `{"compatibilities": {}}`, ""},
+		{"NFD", compat.ArtifactTypeNFD, compat.LayerTypeNFD, nfdBody, "nfd-v1alpha1"},
+		{"NFD takes any layer", compat.ArtifactTypeNFD, "application/yaml", nfdBody, "nfd-v1alpha1"},
+		{"NFD, KEP-1845", compat.ArtifactTypeNFDKEP, compat.LayerTypeNFDKEP, nfdBody, "nfd-v1alpha1"},
+		{"something else", "application/vnd.example", compat.LayerTypeNFD, nfdBody, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d, ok := compat.DialectOf(tt.artifactType, tt.layerType, []byte(tt.body))
+			if d.Name != tt.want || ok != (tt.want != "") {
+				t.Errorf("got %q, %v, want %q", d.Name, ok, tt.want)
+			}
+		})
+	}
+}
+
+// TestDialects: every dialect has a name of its own, types and a parser, and
+// refuses what is no document at all.
+func TestDialects(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, d := range compat.Dialects() {
+		if d.Name == "" || seen[d.Name] || len(d.ArtifactTypes) == 0 || d.Parse == nil {
+			t.Errorf("dialect %q is there twice, or lacks something", d.Name)
+		}
+		seen[d.Name] = true
+		for _, artifactType := range d.ArtifactTypes {
+			if !compat.IsArtifactType(artifactType) {
+				t.Errorf("%s is no type of an artifact", artifactType)
+			}
+		}
+		if reqs, err := d.Parse(embedded(t), []byte("\xff")); err == nil || reqs != nil {
+			t.Errorf("%s reads nonsense: %v", d.Name, reqs)
+		}
+	}
+	if compat.IsArtifactType("") || compat.IsArtifactType("application/vnd.example") {
+		t.Error("any type is a type of an artifact")
+	}
+}

@@ -1,0 +1,165 @@
+package compat_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/selector"
+)
+
+// TestGraphConditions: what the conditions of Proposal B ask of what an edge
+// leads to.
+func TestGraphConditions(t *testing.T) {
+	t.Parallel()
+	body := func(condition string) string {
+		return `{"spec":{"compatibilities":[
+			{"id":"root","domain":"org.opencontainers","attributes":{"kernel.modules.root":"true"}},
+			{"id":"a","domain":"org.opencontainers","attributes":{"kernel.modules.a":"true"}},
+			{"id":"b","domain":"org.opencontainers","attributes":{"kernel.modules.b":"true"}}],
+			"relations":{"graphs":{"g":{"edges":[{"from":"root","to":{"compatibilities":["a","b"],"condition":"` + condition + `"}}]}},
+			"validationCriteria":[{"graphs":["g"],"condition":"allOf"}]}}}`
+	}
+	tests := []struct{ condition, modules, want string }{
+		{"allOf", "root a b", "fits"},
+		{"allOf", "root a", "does not fit"},
+		{"allOf", "a b", "does not fit"},
+		{"oneOf", "root a", "fits"},
+		{"oneOf", "root b", "fits"},
+		{"oneOf", "root a b", "does not fit"},
+		{"oneOf", "root", "does not fit"},
+		{"noneOf", "root", "fits"},
+		{"noneOf", "root b", "does not fit"},
+		{"noneOf", "", "does not fit"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.condition+" "+tt.modules, func(t *testing.T) {
+			t.Parallel()
+			reqs, err := compat.ParseGraphSpec(embedded(t), []byte(body(tt.condition)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := selector.Evaluate(modulesHost(tt.modules), reqs).Outcome.String(); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func modulesHost(modules string) *hostfacts.Facts {
+	return hostfacts.New("linux", "amd64", hostfacts.Features{
+		Flags: map[string][]string{"kernel.enabledmodule": strings.Fields(modules)},
+	})
+}
+
+// TestOcifitExpressions: a key is a label, held against the fact behind it.
+func TestOcifitExpressions(t *testing.T) {
+	t.Parallel()
+	in := embedded(t)
+	const label = "feature.node.kubernetes.io/"
+	tests := []struct{ expression, want string }{
+		{`{"key":"` + label + `kernel-version.major","op":"In","value":["6"]}`, "kernel.version major=6 | required"},
+		{`{"key":"` + label + `kernel-version.minor","op":"Gte","value":"1"}`, "kernel.version minor >= 1 | required"},
+		{`{"key":"kernel-version.full","op":"Lte","value":"6.8"}`, "kernel.version <= 6.8 | required"},
+		{`{"key":"system-os_release.ID","op":"NotIn","value":["ubuntu","debian"]}`, "system.osrelease ID!=ubuntu|debian | required"},
+		{`{"key":"cpu-cpuid.AVX2","op":"Exists"}`, "cpu.cpuid AVX2 | required"},
+		{`{"key":"cpu-cpuid.AVX2","op":"In","value":"true"}`, "cpu.cpuid AVX2 | required"},
+		{`{"key":"cpu-cpuid.AVX2","op":"NotIn","value":"true"}`, "none of: cpu.cpuid AVX2 | required"},
+		{`{"key":"cpu-cpuid.AVX2","op":"DoesNotExist"}`, "cpu.cpuid without AVX2 | required"},
+		{`{"key":"cpu-cpuid.AVX2","op":"Gt","value":"1"}`, "cpu-cpuid.AVX2 | required | unclear: op Gt cannot be held against a label that is true or missing"},
+		{`{"key":"pci-0302_10de.present","op":"In","value":["true"]}`, "pci.device class=0302 and vendor=10de | required"},
+		{`{"key":"network-sriov.capable","op":"In","value":["true"]}`, "network.device sriov_totalvfs > 0 | required"},
+		{`{"key":"kernel-config.NO_HZ","op":"In","value":["true"]}`, "kernel.config NO_HZ=y|m | required"},
+		{`{"key":"cpu-model.vendor_id","op":"InRegexp","value":["^I"]}`, "cpu.model vendor_id like ^I | required"},
+		{`{"key":"cpu-cstate.enabled","op":"In","value":["true"]}`, "cpu.cstate enabled=true | required"},
+		{`{"key":"node.kubernetes.io/instance-type","op":"In","value":["m5"]}`, "node.kubernetes.io/instance-type | required | unclear: no compatibility spec knows this label"},
+		{`{"key":"cpu-model.family","op":"Above","value":["m5"]}`, `cpu-model.family | required | unclear: the operator "Above" is not known`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.expression, func(t *testing.T) {
+			t.Parallel()
+			body := `{"version":"v1alpha1","compatibilities":[{"tag":"i","weight":3,"rules":[{"matchFeatures":[{"matchExpressions":[` + tt.expression + `]}]}]}]}`
+			reqs, err := compat.ParseOcifit(in, []byte(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			set := reqs[0].Parts[0]
+			if got := describe(set.Parts[0].Parts[0].Parts[0]); got != tt.want || set.Weight != 3 || set.Key != "i" {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestOcifitModel(t *testing.T) {
+	t.Parallel()
+	body := `{"version":"v1alpha1","compatibilities":[{"rules":[{"matchModel":{"model":{"type":"t"}}}]}]}`
+	if d, ok := compat.DialectOf(compat.ArtifactTypeCompatibilities, compat.LayerTypeModel, []byte(body)); !ok || d.Name != "ocifit" {
+		t.Errorf("taken for %q", d.Name)
+	}
+	reqs, err := compat.ParseOcifit(embedded(t), []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := selector.Evaluate(hpcHost(), reqs); v.Outcome != selector.Unknown {
+		t.Error(v.Outcome)
+	}
+}
+
+// TestShapes tells dialects that share their types by their shape.
+func TestShapes(t *testing.T) {
+	t.Parallel()
+	const list = `{"version":"v1alpha1","compatibilities":[{"rules":[{"matchFeatures":[{"matchExpressions":[{"key":"k","op":"Exists"}]}]}]}]}`
+	const nfd = `{"version":"v1alpha1","compatibilities":[{"rules":[{"matchFeatures":[{"feature":"cpu.cpuid","matchExpressions":{"AVX":{"op":"Exists"}}}]}]}]}`
+	tests := []struct{ name, artifactType, layerType, body, want string }{
+		{"ocifit under NFD's type", compat.ArtifactTypeNFD, compat.LayerTypeNFD, list, "ocifit"},
+		{"NFD", compat.ArtifactTypeNFD, compat.LayerTypeNFD, nfd, "nfd-v1alpha1"},
+		{"ocifit", compat.ArtifactTypeCompatibilities, compat.LayerTypeCompatibilities, list, "ocifit"},
+		{"ocifit in YAML", compat.ArtifactTypeCompatibilities, compat.LayerTypeCompatibilities, "compatibilities:\n- rules:\n  - matchFeatures:\n    - matchExpressions:\n      - {key: k, op: Exists}\n", "ocifit"},
+		{"Proposal J", compat.ArtifactTypeCompatibilities, compat.LayerTypeCompatibilities, `{"compatibilities":[{"a":"b"}]}`, "proposal-j"},
+		{"broken under J's type", compat.ArtifactTypeCompatibilities, compat.LayerTypeCompatibilities, `{`, "proposal-j"},
+		{"Proposal B", compat.ArtifactType, compat.LayerTypeOutline, `{"spec":{}}`, "proposal-b"},
+		{"Proposal H", compat.ArtifactType, compat.LayerTypeOutline, `{"compatibilities":[]}`, "proposal-h"},
+		{"Proposal F", compat.ArtifactType, compat.LayerTypeOutline, `{"compatibilities":{}}`, "proposal-f"},
+		{"compspec", compat.ArtifactTypeCompspecOrg, "application/json", `{}`, "compspec"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if d, _ := compat.DialectOf(tt.artifactType, tt.layerType, []byte(tt.body)); d.Name != tt.want {
+				t.Errorf("taken for %q", d.Name)
+			}
+		})
+	}
+}
+
+// TestFlatScores: of the sets that hold the best score counts, also where its
+// key is misspelt.
+func TestFlatScores(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, body string
+		score      int
+		want       selector.Outcome
+	}{
+		{"best of two", `[{"oci.cpu.vendor":"GenuineIntel","compatibility-score":50},{"oci.cpu.vendor":"Intel","oci.compatibility-score":100}]`, 100, selector.Fits},
+		{"only what holds", `[{"oci.cpu.vendor":"Intel","compatibility-score":50},{"oci.cpu.vendor":"AMD","oci.compatibility-score":100}]`, 50, selector.Fits},
+		{"no score", `[{"oci.cpu.vendor":"Intel","description":"any Intel"}]`, 0, selector.Fits},
+		{"none holds", `[{"oci.cpu.vendor":"AMD"}]`, 0, selector.Unfit},
+		{"community labels", `[{"org.supercontainers.mpi.implementation":"openmpi","io.archspec.cpu.target":"x86_64_v4","feature.node.kubernetes.io/cpu-cpuid.AVX2":"true"}]`, 0, selector.Fits},
+		{"an unknown label", `[{"oci.colour":"red"}]`, 0, selector.Unknown},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			reqs, err := dialect(t, "proposal-h").Parse(embedded(t), []byte(`{"compatibilities":`+tt.body+`}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v := selector.Evaluate(hpcHost(), reqs); v.Outcome != tt.want || v.Score != tt.score {
+				t.Errorf("%s with score %d: %s", v.Outcome, v.Score, v.Reason())
+			}
+		})
+	}
+}

@@ -1,0 +1,185 @@
+package compat
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// AnnotationPreference is Proposal A: an annotation of an index entry that the
+// operator of this node prefers.
+type AnnotationPreference struct {
+	Key    string
+	Value  string // empty is any value
+	Weight int
+}
+
+// EntryRequirements returns what an index entry itself asks for, beyond os,
+// architecture and variant, without another request to the registry:
+//
+//   - annotations that the operator prefers (Proposal A)
+//   - platform.features (Proposal E): all are required, and one that nobody
+//     knows makes the entry not eligible
+//   - platform.compatibilities (Proposal H)
+//   - os.features and os.version
+//
+// The platform is the raw object of the descriptor, for image-spec's type has
+// not all of these keys; it may be empty.
+func EntryRequirements(in *Interpreter, platform json.RawMessage, annotations map[string]string, prefs []AnnotationPreference) ([]Requirement, error) {
+	reqs := preferred(annotations, prefs)
+	if len(platform) == 0 {
+		return reqs, nil
+	}
+	root, err := parseJSON(platform)
+	if err != nil {
+		return nil, fmt.Errorf("read platform: %w", err)
+	}
+	e := &entry{in: in}
+	for _, key := range []string{"os", "architecture"} {
+		if n := field(root, key); n != nil && n.Kind == yaml.ScalarNode {
+			*map[string]*string{"os": &e.os, "architecture": &e.arch}[key] = n.Value
+		}
+	}
+	if err := eachField(root, "the platform", e.member); err != nil {
+		return nil, fmt.Errorf("read platform: %w", err)
+	}
+	return append(reqs, e.reqs...), nil
+}
+
+// preferred makes a requirement that holds of every preference that the
+// annotations meet.
+func preferred(annotations map[string]string, prefs []AnnotationPreference) []Requirement {
+	var reqs []Requirement
+	for _, p := range prefs {
+		value, ok := annotations[p.Key]
+		if !ok || p.Value != "" && p.Value != value {
+			continue
+		}
+		name := shortened("annotation " + p.Key + "=" + value)
+		reqs = append(reqs, Requirement{Key: name, Title: name, Combine: AllOf, Importance: Preferred, Weight: p.Weight})
+	}
+	return reqs
+}
+
+type entry struct {
+	in       *Interpreter
+	os, arch string
+	reqs     []Requirement
+}
+
+func (e *entry) member(key, value *yaml.Node) error {
+	switch key.Value {
+	case "features":
+		return e.each(value, "features", e.feature)
+	case "os.features":
+		return e.each(value, "os.features", e.osFeature)
+	case "os.version":
+		return e.osVersion(value)
+	case "compatibilities":
+		if len(members(value)) == 0 && value.Kind == yaml.SequenceNode {
+			return nil // as if it were not there
+		}
+		sets, err := flatSets(e.in, value)
+		for i := range sets {
+			sets[i].Key = "platform/compatibilities"
+		}
+		e.reqs = append(e.reqs, sets...)
+		return err
+	default: // what image-spec defines, and what others add
+		return nil
+	}
+}
+
+const maxFeatures = 1_000
+
+func (e *entry) each(n *yaml.Node, what string, one func(name string) Requirement) error {
+	list, err := listOf(n, what)
+	if err != nil {
+		return err
+	}
+	if len(list) > maxFeatures {
+		return nodeError(n, "more than %d %s", maxFeatures, what)
+	}
+	for _, m := range list {
+		name, err := scalarOf(m, "a member of "+what)
+		if err != nil {
+			return err
+		}
+		e.reqs = append(e.reqs, one(name))
+	}
+	return nil
+}
+
+// feature is one of Proposal E: a flag of the CPU under the name that Go's
+// golang.org/x/sys/cpu has, in lower case.
+func (e *entry) feature(name string) Requirement {
+	req := Requirement{Key: "platform/features " + shortened(name), Set: "cpu.cpuid"}
+	flags, ok := cpuFeature(e.arch, strings.ToLower(name))
+	if !ok {
+		req.Strict = true
+		return req.unclear("no feature of that name is known for %s", quoted(e.arch))
+	}
+	for _, flag := range flags {
+		req.Terms = append(req.Terms, Term{Element: flag, Op: Exists})
+	}
+	return req
+}
+
+func (e *entry) osFeature(name string) Requirement {
+	reqs := e.in.Requirements([]Attribute{{Group: "os.features", Key: name, Value: "true", Kind: Bool}})
+	req := reqs[0]
+	req.Key = "platform/os.features " + shortened(name)
+	if req.Unclear != "" {
+		req.Unclear = "no compatibility spec knows this os feature"
+	}
+	return req
+}
+
+// osVersion is what the image was built for. On Linux nobody says what it is a
+// version of, so that nothing follows; on Windows the kernel's must be it.
+func (e *entry) osVersion(n *yaml.Node) error {
+	version, err := scalarOf(n, "os.version")
+	if err != nil || version == "" {
+		return err
+	}
+	req := Requirement{Key: "platform/os.version " + shortened(version)}
+	if e.os != "windows" {
+		req.Importance = Informative
+	}
+	e.reqs = append(e.reqs, req.unclear("what os.version means is not defined for %s", quoted(e.os)))
+	return nil
+}
+
+// CompatDescriptor is platform.compat of Proposal J: the blob in which an index
+// entry says what it needs.
+type CompatDescriptor struct {
+	MediaType string `json:"mediaType"`
+	Digest    string `json:"digest"`
+	Size      int64  `json:"size"`
+}
+
+// EntryCompat returns the descriptor of Proposal J that the platform of an
+// index entry has. Its blob is of the dialect "proposal-j".
+func EntryCompat(platform json.RawMessage) (CompatDescriptor, bool, error) {
+	var p struct {
+		Compat *CompatDescriptor `json:"compat"`
+	}
+	if len(platform) == 0 {
+		return CompatDescriptor{}, false, nil
+	}
+	if err := json.Unmarshal(platform, &p); err != nil {
+		return CompatDescriptor{}, false, fmt.Errorf("read platform: %w", err)
+	}
+	switch {
+	case p.Compat == nil:
+		return CompatDescriptor{}, false, nil
+	case !slices.Contains([]string{LayerTypeCompatibilities, LayerTypeOutline}, p.Compat.MediaType):
+		return CompatDescriptor{}, false, fmt.Errorf("read platform: compat has the media type %s, not %s", quoted(p.Compat.MediaType), LayerTypeCompatibilities)
+	case p.Compat.Digest == "" || p.Compat.Size <= 0:
+		return CompatDescriptor{}, false, fmt.Errorf("read platform: compat needs digest and size")
+	}
+	return *p.Compat, true, nil
+}

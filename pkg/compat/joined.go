@@ -1,0 +1,220 @@
+package compat
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/version"
+)
+
+// joint is the requirement that several attributes make, before what they ask
+// for is known.
+func joint(all []said) Requirement {
+	n := all[0].node
+	req := Requirement{Set: n.Fact, Importance: n.importance(), Weight: n.Weight}
+	keys := make([]string, len(all))
+	for i, s := range all {
+		keys[i] = s.name()
+		req.Importance = min(req.Importance, s.node.importance())
+		req.Weight = max(req.Weight, s.node.Weight)
+	}
+	req.Key = strings.Join(keys, " ")
+	return req
+}
+
+// joinedRequirement makes one requirement of attributes that are held against
+// the same instance, such as the vendor and the class of one device.
+func joinedRequirement(all []said) Requirement {
+	req := joint(all)
+	for _, s := range all {
+		one := s.requirement()
+		switch {
+		case one.Unclear != "":
+			return req.unclear("%s", one.Unclear)
+		case one.Set != req.Set || one.Not:
+			return req.unclear("%s cannot be joined with the others", quoted(s.Key))
+		}
+		for _, term := range one.Terms {
+			if !slices.ContainsFunc(req.Terms, func(t Term) bool {
+				return t.Element == term.Element && t.Op == term.Op && slices.Equal(t.Values, term.Values)
+			}) {
+				req.Terms = append(req.Terms, term)
+			}
+		}
+	}
+	return req
+}
+
+// partsRequirement makes one version of attributes that state it part by part,
+// such as kernel-version.major and .minor: apart they would refuse 7.0 to who
+// asks for 6.8 or later.
+func partsRequirement(all []said) Requirement {
+	req := joint(all)
+	var values [3][]string // of each part what was given for it
+	for _, s := range all {
+		values[s.node.Part-1] = append(values[s.node.Part-1], s.Value)
+	}
+	var want []string
+	for i, given := range values {
+		switch {
+		case len(given) == 0:
+			continue
+		case len(given) > 1:
+			return req.unclear("a part of the version is given more than once")
+		case len(want) < i:
+			return req.unclear("a part of the version is missing before the last one given")
+		}
+		if n, ok := version.Parse(given[0]); !ok || n.String() != given[0] || len(n) != 1 {
+			return req.unclear("%s is no whole number", quoted(given[0]))
+		}
+		want = append(want, given[0])
+	}
+	req.Terms = []Term{{Element: all[0].node.Element, Op: Ge, Values: []string{strings.Join(want, ".")}}}
+	return req
+}
+
+// role returns the one attribute of a role, in its normal spelling.
+func role(all []said, name string) (value string, node *Node, twice bool) {
+	for _, s := range all {
+		if s.node.Role != name {
+			continue
+		}
+		if node != nil {
+			return "", nil, true
+		}
+		value, node = s.node.normal(s.Value), s.node
+	}
+	return value, node, false
+}
+
+// abiRequirement asks for a library that can stand in for the image's own, as
+// the hooks of HPC container runtimes put the node's MPI in its place: any
+// implementation of its family, or the same one of the same major version that
+// is not older by its minor.
+func abiRequirement(all []said) Requirement {
+	req := joint(all)
+	name, byName, twice := role(all, "implementation")
+	wanted, byVersion, twiceVersion := role(all, "version")
+	switch {
+	case twice || twiceVersion:
+		return req.unclear("it is given more than once")
+	case byName == nil:
+		return req.unclear("a version says nothing without the implementation")
+	}
+	library := abi{byName: byName.Element, version: "version"}
+	if byVersion != nil {
+		v, ok := version.Parse(wanted)
+		if !ok {
+			return req.unclear("%s is no version", quoted(wanted))
+		}
+		library.version, library.wanted = byVersion.Element, v
+	}
+	ways := [][]Term{library.same(name)}
+	family, ok := all[0].spec.family(name)
+	if ok && family.Version == "any" && !library.olderThan(family.Members[name]) {
+		ways = library.standIns(family, name)
+	}
+	return req.onAny(byName, ways)
+}
+
+// abi is what a library is asked for.
+type abi struct {
+	byName, version string // elements
+	wanted          version.Version
+}
+
+func (l abi) olderThan(from string) bool {
+	v, ok := version.Parse(from)
+	return ok && l.wanted != nil && l.wanted.Compare(v) < 0
+}
+
+// standIns are the terms for each member of a family, the image's own first.
+func (l abi) standIns(f Family, own string) [][]Term {
+	names := slices.Sorted(maps.Keys(f.Members))
+	slices.SortStableFunc(names, func(a, b string) int {
+		switch own {
+		case a:
+			return -1
+		case b:
+			return 1
+		default:
+			return 0
+		}
+	})
+	all := make([][]Term, 0, len(names))
+	for _, name := range names {
+		all = append(all, []Term{
+			{Element: l.byName, Op: In, Values: []string{name}},
+			{Element: l.version, Op: Ge, Values: []string{f.Members[name]}},
+		})
+	}
+	return all
+}
+
+// same are the terms for the same implementation: within a major version
+// libraries grow, so the node's may be newer.
+func (l abi) same(name string) []Term {
+	terms := []Term{{Element: l.byName, Op: In, Values: []string{name}}}
+	if l.wanted == nil {
+		return terms
+	}
+	least := l.wanted[:min(2, len(l.wanted))]
+	return append(terms,
+		Term{Element: l.version, Op: Ge, Values: []string{least.String()}},
+		Term{Element: l.version, Op: Lt, Values: []string{strconv.FormatUint(least[0]+1, 10)}})
+}
+
+// onAny makes the requirement hold where one of the ways holds, or, where the
+// spec says so, where the node is known to have no such library.
+func (r Requirement) onAny(n *Node, ways [][]Term) Requirement {
+	parts := make([]Requirement, 0, len(ways)+1)
+	for _, terms := range ways {
+		parts = append(parts, Requirement{Key: r.Key, Set: r.Set, Terms: terms})
+	}
+	if n.IfAbsent == "fits" {
+		parts = append(parts, Requirement{Key: r.Key, Set: r.Set, Terms: []Term{{Element: n.Element, Op: DoesNotExist}}})
+	}
+	if len(parts) == 1 {
+		r.Terms = parts[0].Terms
+		return r
+	}
+	r.Combine, r.Parts, r.Set = AnyOf, parts, ""
+	return r
+}
+
+// releaseRequirement says of an operating system, by its C library, whether
+// what the node brings into a container runs there: the libraries of a node,
+// such as its MPI or its GPU driver's, need at least the C library they were
+// built with. It never refuses, for most containers bring all they need.
+func releaseRequirement(all []said) Requirement {
+	req := joint(all)
+	vendor, _, twice := role(all, "vendor")
+	release, node, twiceRelease := role(all, "release")
+	libc, known := "", false
+	if !twice && !twiceRelease {
+		libc, known = all[0].spec.libc(vendor, release)
+	}
+	if !known || node == nil {
+		req.Importance, req.Weight = Informative, 0
+		return req.unclear("a container brings its own operating system")
+	}
+	req.Terms = []Term{{Element: node.Element, Op: Le, Values: []string{libc}}}
+	return req
+}
+
+// libc looks up the C library of a release, also by the first parts of its
+// version: all of 8.9, 8.10 and 8 have that of 8.
+func (s *Spec) libc(vendor, release string) (string, bool) {
+	for {
+		if v, ok := s.Releases[vendor+" "+release]; ok {
+			return v, true
+		}
+		i := strings.LastIndexByte(release, '.')
+		if i < 0 {
+			return "", false
+		}
+		release = release[:i]
+	}
+}

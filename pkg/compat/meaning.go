@@ -1,0 +1,261 @@
+package compat
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/version"
+)
+
+// requirement makes the requirement of one attribute.
+func (s said) requirement() Requirement {
+	n := s.node
+	req := Requirement{Key: s.name(), Set: n.Fact, Importance: n.importance(), Weight: n.Weight}
+	if n.Fact == "" {
+		return req.unclear("the author noted it; no fact of a node is held against it")
+	}
+	value := n.normal(s.Value)
+	if problem := n.makesNoSense(value, s.Attribute); problem != "" {
+		return req.unclear("%s", problem)
+	}
+	switch {
+	case n.Type == "bool" || n.Match == matchOption:
+		return s.boolRequirement(req, value)
+	case n.Match == matchDescends:
+		return targetRequirement(req, value)
+	case n.Match == matchRange:
+		return s.rangeRequirement(req, value)
+	case n.Type == "list":
+		return s.listRequirement(req, value)
+	}
+	req.Terms = append(n.conditions(s.rest), n.terms(s.rest, value)...)
+	return req
+}
+
+// normal is a value in the one spelling that facts have.
+func (n *Node) normal(value string) string {
+	if n.Trim != "" {
+		value = strings.TrimPrefix(value, n.Trim)
+	}
+	switch n.Fold {
+	case "lower":
+		value = strings.ToLower(value)
+	case "upper":
+		value = strings.ToUpper(value)
+	}
+	for from, to := range n.Aliases {
+		if strings.EqualFold(from, value) {
+			return to
+		}
+	}
+	return value
+}
+
+// makesNoSense says why a value is not of the node's type.
+func (n *Node) makesNoSense(value string, a Attribute) string {
+	isVersion := func() bool {
+		_, ok := version.Parse(value)
+		return ok && !a.hasExponent()
+	}
+	known := len(n.Values) == 0 || slices.Contains(n.Values, value)
+	switch {
+	case n.Type == "bool" && n.Match != matchOption && value != "true" && value != "false":
+		return quoted(value) + " is neither true nor false"
+	case (n.Type == "version" || n.Type == "int") && n.Match != matchRange && !isVersion():
+		return quoted(value) + " is no " + map[string]string{"version": "version", "int": "number"}[n.Type]
+	case !known && n.Type != "list":
+		return quoted(value) + " is none of " + shortened(strings.Join(n.Values, ", "))
+	default:
+		return ""
+	}
+}
+
+// terms are the conditions of one value on the element.
+func (n *Node) terms(rest, value string) []Term {
+	element := strings.Replace(n.Element, "*", rest, 1)
+	switch {
+	case element == "":
+		return nil
+	case n.Match == matchAtLeast:
+		return []Term{{Element: element, Op: Ge, Values: []string{value}}}
+	case n.Match == matchAtMost:
+		return []Term{{Element: element, Op: Le, Values: []string{value}}}
+	case n.Match == matchEqual && n.Type == "version": // 8 and 8.0 are the same
+		return []Term{{Element: element, Op: Ge, Values: []string{value}}, {Element: element, Op: Le, Values: []string{value}}}
+	default:
+		return []Term{{Element: element, Op: In, Values: []string{value}}}
+	}
+}
+
+// conditions are the terms that the spec states itself.
+func (n *Node) conditions(rest string) []Term {
+	terms := make([]Term, 0, len(n.Where)+1)
+	for _, c := range n.Where {
+		term := Term{Element: strings.Replace(c.Element, "*", rest, 1), Op: c.Op}
+		for _, v := range c.Values {
+			term.Values = append(term.Values, strings.Replace(v, "*", rest, 1))
+		}
+		terms = append(terms, term)
+	}
+	return terms
+}
+
+// boolRequirement holds where the feature is there; false asks for its absence,
+// or, where the spec says so, for nothing.
+func (s said) boolRequirement(req Requirement, value string) Requirement {
+	n := s.node
+	element := strings.Replace(n.Element, "*", s.rest, 1)
+	yes := value == "true"
+	req.Terms = n.conditions(s.rest)
+	if len(n.Items) > 0 {
+		terms, err := n.deviceTerms(s.rest)
+		if err != nil {
+			return req.unclear("%s", err)
+		}
+		req.Terms = append(terms, req.Terms...)
+	}
+	switch {
+	case n.Match == matchOption: // built in, or as a module
+		yes = yes || value == "y" || value == "m"
+		if !yes && value != "false" && value != "n" {
+			req.Terms = append(req.Terms, Term{Element: element, Op: In, Values: []string{value}})
+			return req
+		}
+		req.Terms = append(req.Terms, Term{Element: element, Op: In, Values: []string{"y", "m"}})
+	case s.without():
+		req.Importance, req.Weight, yes = Informative, 0, true
+		fallthrough
+	case len(n.Where)+len(n.Items) > 0: // a device, so that only the whole can be turned round
+		if element != "" {
+			req.Terms = append(req.Terms, Term{Element: element, Op: Exists})
+		}
+	case n.Match == matchExists && yes:
+		req.Terms = append(req.Terms, Term{Element: element, Op: Exists})
+	case n.Match == matchExists:
+		req.Terms = append(req.Terms, Term{Element: element, Op: DoesNotExist})
+		return req
+	case yes:
+		req.Terms = append(req.Terms, Term{Element: element, Op: IsTrue})
+	default:
+		req.Terms = append(req.Terms, Term{Element: element, Op: IsFalse})
+		return req
+	}
+	req.Not = !yes
+	return req
+}
+
+// without reports whether the image says that it can do without a thing, so
+// that nothing is asked for.
+func (s said) without() bool {
+	return s.node.IfFalse == "nothing" && s.node.normal(s.Value) == "false"
+}
+
+// targetRequirement asks for a CPU of a micro-architecture or one that descends
+// from it: the set holds the CPU's own name and those of all its ancestors.
+func targetRequirement(req Requirement, name string) Requirement {
+	if !hostfacts.KnownArchspec(name) {
+		return req.unclear("the CPU target %s is not known to this version", quoted(name))
+	}
+	req.Terms = []Term{{Element: name, Op: Exists}}
+	return req
+}
+
+// rangeRequirement holds in one of the intervals.
+func (s said) rangeRequirement(req Requirement, value string) Requirement {
+	element := strings.Replace(s.node.Element, "*", s.rest, 1)
+	intervals, err := parseRanges(element, value)
+	if err != nil {
+		return req.unclear("%s", err)
+	}
+	if len(intervals) == 1 {
+		req.Terms = append(s.node.conditions(s.rest), intervals[0]...)
+		return req
+	}
+	for _, terms := range intervals {
+		req.Parts = append(req.Parts, Requirement{
+			Key: req.Key, Set: req.Set, Terms: append(s.node.conditions(s.rest), terms...),
+		})
+	}
+	req.Combine, req.Set = AnyOf, ""
+	return req
+}
+
+// listRequirement holds where all that is listed is there, each device of a
+// list by itself.
+func (s said) listRequirement(req Requirement, value string) Requirement {
+	var parts []Requirement
+	for item := range strings.SplitSeq(value, ",") {
+		item = s.node.normal(strings.TrimSpace(item))
+		if item == "" {
+			continue
+		}
+		if known := s.node.Values; len(known) > 0 && !slices.Contains(known, item) {
+			return req.unclear("%s is none of %s", quoted(item), shortened(strings.Join(known, ", ")))
+		}
+		terms, err := s.node.itemTerms(item)
+		if err != nil {
+			return req.unclear("%s", err)
+		}
+		parts = append(parts, Requirement{Key: req.Key, Set: req.Set, Terms: terms})
+	}
+	switch {
+	case len(parts) == 0:
+		return req.unclear("%s lists nothing", quoted(value))
+	case len(parts) == 1:
+		req.Terms = parts[0].Terms
+	case len(s.node.Items) > 0:
+		req.Combine, req.Parts, req.Set = AllOf, parts, ""
+	default:
+		for _, p := range parts {
+			req.Terms = append(req.Terms, p.Terms...)
+		}
+	}
+	return req
+}
+
+// itemTerms are the conditions of one item of a list.
+func (n *Node) itemTerms(item string) ([]Term, error) {
+	terms := n.conditions(item)
+	if len(n.Items) > 0 {
+		named, err := n.deviceTerms(item)
+		return append(terms, named...), err
+	}
+	if n.Element != "" {
+		terms = append(terms, Term{Element: strings.Replace(n.Element, "*", item, 1), Op: Exists})
+	}
+	return terms, nil
+}
+
+// deviceTerms are the conditions on the device that an item names: it is of the
+// form that has as many parts.
+func (n *Node) deviceTerms(item string) ([]Term, error) {
+	split := func(s string) []string {
+		return strings.FieldsFunc(s, func(r rune) bool { return r == '.' || r == '_' })
+	}
+	values := split(item)
+	for _, form := range n.Items {
+		elements := split(form)
+		if len(elements) != len(values) {
+			continue
+		}
+		terms := make([]Term, len(values))
+		for i, v := range values {
+			terms[i] = Term{Element: elements[i], Op: In, Values: []string{v}}
+		}
+		return terms, nil
+	}
+	return nil, fmt.Errorf("%s is not written %s", quoted(item), strings.Join(n.Items, " or "))
+}
+
+func (r Requirement) unclear(format string, args ...any) Requirement {
+	r.Unclear = fmt.Sprintf(format, args...)
+	return r
+}
+
+// hasExponent tells a number such as 1e400, whose digits say nothing of a
+// version.
+func (a Attribute) hasExponent() bool {
+	return a.Kind == Number && strings.ContainsAny(a.Value, "eE")
+}

@@ -1,0 +1,217 @@
+package compat
+
+import (
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+	"strconv"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/version"
+	"go.yaml.in/yaml/v3"
+)
+
+// What the regular expressions of one spec may come to. A pattern is held
+// against thousands of names, and one of a few bytes can be huge once compiled.
+const (
+	maxPatternText = 1_000
+	maxPattern     = 1_000  // instructions of one
+	maxPatterns    = 10_000 // instructions of all
+)
+
+// expression reads one match expression: {op, value, type}, or in short null
+// (it exists), a value or a list of values (it is one of them).
+func (p *nfdParser) expression(req *Requirement, element string, n *yaml.Node) (*Term, error) {
+	if err := p.another(n); err != nil {
+		return nil, err
+	}
+	t := &Term{Element: element}
+	var err error
+	switch {
+	case isNull(n):
+		t.Op = Exists
+	case n.Kind == yaml.MappingNode:
+		err = p.fullExpression(t, n)
+	default:
+		t.Op = In
+		t.Values, err = valuesOf(n)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if why, ok := knownOp(t.Op); !ok { // a later version may know it
+		req.Key = strings.TrimSpace(req.Key + " " + element)
+		req.Unclear = why
+		return t, nil
+	}
+	return t, p.validate(t, n)
+}
+
+func (p *nfdParser) fullExpression(t *Term, n *yaml.Node) error {
+	op := ""
+	err := eachField(n, "an expression", func(key, value *yaml.Node) (err error) {
+		switch key.Value {
+		case "op":
+			op, err = scalarOf(value, "op")
+		case "value":
+			t.Values, err = valuesOf(value)
+		case "type":
+			var kind string
+			if kind, err = scalarOf(value, "type"); err == nil && kind != "" && kind != "version" {
+				err = nodeError(value, "type is %s, not version", quoted(kind))
+			}
+			t.Version = kind == "version"
+		default:
+			err = unknownKey(key, "an expression", "op", "value", "type")
+		}
+		return err
+	})
+	if t.Op = Op(op); op == "" {
+		t.Op = Any
+	}
+	return err
+}
+
+// valuesOf reads a list of values; one alone need not stand in a list.
+func valuesOf(n *yaml.Node) ([]string, error) {
+	if n.Kind == yaml.ScalarNode {
+		value, err := scalarOf(n, "value")
+		return []string{value}, err
+	}
+	members, err := listOf(n, "value")
+	if err != nil {
+		return nil, err
+	}
+	values := make([]string, 0, len(members))
+	for _, member := range members {
+		value, err := scalarOf(member, "a value")
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, value)
+	}
+	return values, nil
+}
+
+// knownOp says what is wrong with an operator that is not NFD's.
+func knownOp(op Op) (why string, ok bool) {
+	near := ""
+	for _, known := range []Op{Any, Exists, DoesNotExist, In, NotIn, InRegexp, Gt, Ge, Lt, Le, GtLt, GeLe, IsTrue, IsFalse} {
+		if op == known {
+			return "", true
+		}
+		if strings.EqualFold(string(op), string(known)) {
+			near = string(known)
+		}
+	}
+	switch op {
+	case "Gte":
+		near = string(Ge)
+	case "Lte":
+		near = string(Le)
+	}
+	if near != "" {
+		near = " (is " + near + " meant?)"
+	}
+	return fmt.Sprintf("the operator %s is not known%s", quoted(string(op)), near), false
+}
+
+func (p *nfdParser) validate(t *Term, n *yaml.Node) error {
+	given := len(t.Values)
+	switch t.Op {
+	case In, NotIn, InRegexp:
+		if given == 0 {
+			return nodeError(n, "op %s needs a value", t.Op)
+		}
+	case Gt, Ge, Lt, Le:
+		if given != 1 {
+			return nodeError(n, "op %s has %d values, not 1", t.Op, given)
+		}
+		return t.validateNumbers(n)
+	case GtLt, GeLe:
+		if given != 2 {
+			return nodeError(n, "op %s has %d values, not 2", t.Op, given)
+		}
+		return t.validateNumbers(n)
+	default:
+		if given != 0 {
+			return nodeError(n, "op %s has %d values, not 0", nfdOp(t.Op), given)
+		}
+	}
+	if t.Op == InRegexp {
+		return p.compile(t, n)
+	}
+	return nil
+}
+
+func nfdOp(op Op) string {
+	if op == Any {
+		return `""`
+	}
+	return string(op)
+}
+
+// validateNumbers refuses what nothing can be compared with.
+func (t *Term) validateNumbers(n *yaml.Node) error {
+	for _, value := range t.Values {
+		_, err := strconv.Atoi(value)
+		if _, isVersion := version.Parse(value); !isVersion && (err != nil || t.Version) {
+			return nodeError(n, "%s is no %s", quoted(value), t.numberKind())
+		}
+	}
+	if len(t.Values) == 2 {
+		low, high := t.Values[0], t.Values[1]
+		a, errA := strconv.Atoi(low)
+		b, errB := strconv.Atoi(high)
+		c, ok := version.Compare(low, high)
+		if errA == nil && errB == nil && a >= b || ok && c >= 0 {
+			return nodeError(n, "%s is not less than %s", quoted(low), quoted(high))
+		}
+	}
+	return nil
+}
+
+func (t *Term) numberKind() string {
+	if t.Version {
+		return "version"
+	}
+	return "number"
+}
+
+func (p *nfdParser) compile(t *Term, n *yaml.Node) error {
+	for _, pattern := range t.Values {
+		if len(pattern) > maxPatternText {
+			return nodeError(n, "a regular expression has %d bytes, more than %d", len(pattern), maxPatternText)
+		}
+		parsed, err := syntax.Parse(pattern, syntax.Perl)
+		if err != nil {
+			return nodeError(n, "read %s: %w", quoted(pattern), err)
+		}
+		size := instructions(parsed)
+		if p.pattern += size; size > maxPattern || p.pattern > maxPatterns {
+			return nodeError(n, "the regular expression %s is too large, or one too many", quoted(pattern))
+		}
+		re, err := regexp.Compile(pattern)
+		if err != nil {
+			return nodeError(n, "read %s: %w", quoted(pattern), err)
+		}
+		t.Regexps = append(t.Regexps, re)
+	}
+	return nil
+}
+
+// instructions is about how many instructions the expression has once it is
+// compiled, told without doing so.
+func instructions(re *syntax.Regexp) int {
+	n := 1 + len(re.Rune)
+	for _, sub := range re.Sub {
+		n += instructions(sub)
+		if n > maxPatterns {
+			return n
+		}
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(re.Min, re.Max, 1) + 1
+	}
+	return min(n, maxPatterns+1)
+}

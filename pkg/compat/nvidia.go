@@ -1,0 +1,123 @@
+package compat
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	nvidiaPrefix  = "NVIDIA_REQUIRE_"
+	nvidiaDisable = "NVIDIA_DISABLE_REQUIRE"
+	maxNVIDIAText = 64 << 10
+	maxNVIDIAWays = 1_000
+)
+
+// NVIDIARequirements returns what an image asks for by the variables that
+// NVIDIA's container toolkit reads from its environment:
+//
+//	NVIDIA_REQUIRE_CUDA="cuda>=12.0 brand=tesla,driver>=450,driver<451"
+//
+// A space is OR, a comma AND; several variables all hold. A property that is
+// not known here makes its alternative unclear: the toolkit leaves it out, so
+// that the alternative asks for less. Variables about Jetpack are about
+// another kind of node.
+func NVIDIARequirements(env map[string]string) []Requirement {
+	if disabled, err := strconv.ParseBool(env[nvidiaDisable]); err == nil && disabled {
+		return nil
+	}
+	var reqs []Requirement
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		isRequire := strings.HasPrefix(name, nvidiaPrefix) && !strings.HasPrefix(name, nvidiaPrefix+"JETPACK")
+		if isRequire && strings.TrimSpace(env[name]) != "" {
+			reqs = append(reqs, nvidiaVariable(name, env[name]))
+		}
+	}
+	// An image of before the variables says its CUDA version alone.
+	if _, isNew := env[nvidiaPrefix+"CUDA"]; !isNew && env["CUDA_VERSION"] != "" {
+		reqs = append(reqs, nvidiaVariable("CUDA_VERSION", "cuda>="+strings.TrimSpace(env["CUDA_VERSION"])))
+	}
+	return reqs
+}
+
+func nvidiaVariable(name, text string) Requirement {
+	req := Requirement{Key: shortened(name), Combine: AnyOf}
+	if len(text) > maxNVIDIAText {
+		return Requirement{Key: req.Key}.unclear("it is longer than %d bytes", maxNVIDIAText)
+	}
+	ways := strings.Fields(text)
+	if len(ways) > maxNVIDIAWays {
+		return Requirement{Key: req.Key}.unclear("it has more than %d alternatives", maxNVIDIAWays)
+	}
+	for _, way := range ways {
+		all := Requirement{Key: shortened(way), Combine: AllOf}
+		for condition := range strings.SplitSeq(way, ",") {
+			all.Parts = append(all.Parts, nvidiaCondition(condition))
+		}
+		req.Parts = append(req.Parts, all)
+	}
+	return req
+}
+
+// nvidiaElements are the elements of gpu.nvidia behind the properties. That of
+// several GPUs holds for all of them.
+func nvidiaElements() map[string]string {
+	return map[string]string{"cuda": "cuda_version", "driver": "driver_version", "arch": "compute_capability"}
+}
+
+func nvidiaCondition(text string) Requirement {
+	req := Requirement{Key: shortened(text), Set: "gpu.nvidia"}
+	at := strings.IndexAny(text, "=!<>")
+	if at < 0 {
+		return req.unclear("%s is no condition such as cuda>=12.0", quoted(text))
+	}
+	property := text[:at]
+	value := strings.TrimLeft(text[at:], "=!<>")
+	symbol := text[at : len(text)-len(value)]
+	element, known := nvidiaElements()[property]
+	if !known {
+		return req.unclear("no fact tells the property %s of a GPU", quoted(property))
+	}
+	if err := checkVersion(value); err != nil {
+		return req.unclear("%s", err)
+	}
+	term := func(op Op) Term { return Term{Element: element, Op: op, Values: []string{value}} }
+	switch symbol {
+	case "=":
+		req.Terms = []Term{term(Ge), term(Le)}
+	case "!=":
+		return req.anyOf(term(Lt), term(Gt))
+	case "<":
+		req.Terms = []Term{term(Lt)}
+	case "<=":
+		req.Terms = []Term{term(Le)}
+	case ">":
+		req.Terms = []Term{term(Gt)}
+	case ">=":
+		req.Terms = []Term{term(Ge)}
+	default:
+		return req.unclear("%s is none of = != < <= > >=", quoted(symbol))
+	}
+	return req
+}
+
+// anyOf makes the requirement hold where one of the terms does.
+func (r Requirement) anyOf(terms ...Term) Requirement {
+	for _, t := range terms {
+		r.Parts = append(r.Parts, Requirement{Key: r.Key, Set: r.Set, Terms: []Term{t}})
+	}
+	r.Combine, r.Set = AnyOf, ""
+	return r
+}
+
+// near suggests the name that was probably meant.
+func near(name string, known []string) string {
+	for _, k := range known {
+		if strings.EqualFold(k, name) {
+			return fmt.Sprintf(" (is %s meant?)", quoted(k))
+		}
+	}
+	return ""
+}

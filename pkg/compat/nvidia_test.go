@@ -1,0 +1,92 @@
+package compat_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/selector"
+)
+
+// TestNVIDIARequirements: the node has driver 535.104.05, CUDA 12.2 and compute
+// capability 8.0.
+func TestNVIDIARequirements(t *testing.T) {
+	t.Parallel()
+	const fits, unfit, unknown = selector.Fits, selector.Unfit, selector.Unknown
+	tests := []struct {
+		name, cuda string
+		want       selector.Outcome
+	}{
+		{"as CUDA 12.0 images have it", "cuda>=12.0 brand=tesla,driver>=450,driver<451 brand=tesla,driver>=470,driver<471", fits},
+		{"too new, no alternative in the driver's reach", "cuda>=12.8 brand=tesla,driver>=450,driver<451", unfit},
+		{"a brand nobody knows is not left out", "cuda>=12.8 brand=tesla,driver>=535,driver<536", unknown},
+		{"all of one alternative", "cuda>=12.0,driver<500", unfit},
+		{"equal", "cuda=12.2", fits},
+		{"equal, not", "cuda=12", unfit},
+		{"not equal", "cuda!=12.2", unfit},
+		{"not equal, holds", "cuda!=12.1", fits},
+		{"less", "driver<535.104.05", unfit},
+		{"at most", "driver<=535.104.05", fits},
+		{"greater", "arch>7.5", fits},
+		{"arch", "arch>=9.0", unfit},
+		{"no condition", "cuda", unknown},
+		{"no version", "cuda>=new", unknown},
+		{"odd sign", "cuda=>12", unknown},
+		{"nothing behind a comma", "cuda>=12.0,", unknown},
+		{"empty", " ", fits},
+		{"huge", strings.Repeat("cuda>=1 ", 10_000), unknown},
+		{"very many", strings.Repeat("a ", 1001), unknown},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			v := selector.Evaluate(hpcHost(), compat.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": tt.cuda}))
+			if v.Outcome != tt.want {
+				t.Errorf("%s, want %s: %s", v.Outcome, tt.want, v.Reason())
+			}
+		})
+	}
+	if v := selector.Evaluate(armHost(), compat.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": "cuda>=12"})); v.Outcome != unknown {
+		t.Errorf("where nobody looked: %s", v.Outcome)
+	}
+}
+
+func TestNVIDIAVariables(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		env  string
+		want string
+	}{
+		{"none", "PATH=/bin", ""},
+		{"several all hold", "NVIDIA_REQUIRE_CUDA=cuda>=12.0 NVIDIA_REQUIRE_DRIVER=driver>=525", "gpu.nvidia cuda_version >= 12.0 | required; gpu.nvidia driver_version >= 525 | required"},
+		{"disabled", "NVIDIA_REQUIRE_CUDA=cuda>=12.0 NVIDIA_DISABLE_REQUIRE=true", ""},
+		{"not disabled", "NVIDIA_REQUIRE_CUDA=cuda>=12.0 NVIDIA_DISABLE_REQUIRE=false", "gpu.nvidia cuda_version >= 12.0 | required"},
+		{"Jetpack", "NVIDIA_REQUIRE_JETPACK=jetpack>=5", ""},
+		{"of before the variables", "CUDA_VERSION=10.2.89", "gpu.nvidia cuda_version >= 10.2.89 | required"},
+		{"the variable goes before", "CUDA_VERSION=12.2 NVIDIA_REQUIRE_CUDA=cuda>=12.0", "gpu.nvidia cuda_version >= 12.0 | required"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			env := map[string]string{}
+			for word := range strings.FieldsSeq(tt.env) {
+				key, value, _ := strings.Cut(word, "=")
+				env[key] = value
+			}
+			if got := describeAll(compat.NVIDIARequirements(env)); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzNVIDIARequirements(f *testing.F) {
+	f.Add("cuda>=12.0 brand=tesla,driver>=450,driver<451")
+	f.Add("cuda!=1,,= <>")
+	facts := hpcHost()
+	f.Fuzz(func(_ *testing.T, text string) {
+		v := selector.Evaluate(facts, compat.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": text}))
+		_ = v.Reason()
+	})
+}

@@ -1,0 +1,118 @@
+package compat
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/version"
+)
+
+const maxIntervals = 64
+
+// parseRanges reads intervals of versions, and returns the terms of each. It
+// takes "[4.19, 5.16)" of Proposal H, where one end may be left out and several
+// intervals stand behind one another, and ">=2.31, <=2.37" of Proposal I. A
+// bare version is that one or any later: kernels and C libraries keep what they
+// once offered.
+func parseRanges(element, text string) ([][]Term, error) {
+	rest := strings.TrimSpace(text)
+	if rest == "" || rest[0] != '[' && rest[0] != '(' {
+		terms, err := parseComparisons(element, text)
+		return [][]Term{terms}, err
+	}
+	var all [][]Term
+	for rest != "" {
+		end := strings.IndexAny(rest, "])")
+		if end < 0 || rest[0] != '[' && rest[0] != '(' || len(all) == maxIntervals {
+			return nil, fmt.Errorf("%s is no range such as [4.19, 5.16)", quoted(text))
+		}
+		terms, err := parseInterval(element, rest[:end+1])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, terms)
+		rest = strings.TrimLeft(rest[end+1:], " ,|")
+	}
+	return all, nil
+}
+
+// parseInterval reads "[a, b)": a bracket counts its end in, a parenthesis does
+// not.
+func parseInterval(element, text string) ([]Term, error) {
+	last := len(text) - 1
+	from, to, ok := strings.Cut(text[1:last], ",")
+	from, to = strings.TrimSpace(from), strings.TrimSpace(to)
+	if !ok || from == "" && to == "" {
+		return nil, fmt.Errorf("%s is no range such as [4.19, 5.16)", quoted(text))
+	}
+	ends := []struct {
+		value string
+		op    Op
+	}{
+		{from, map[byte]Op{'[': Ge, '(': Gt}[text[0]]},
+		{to, map[byte]Op{']': Le, ')': Lt}[text[last]]},
+	}
+	var terms []Term
+	for _, end := range ends {
+		if end.value == "" {
+			continue
+		}
+		if err := checkVersion(end.value); err != nil {
+			return nil, err
+		}
+		terms = append(terms, Term{Element: element, Op: end.op, Values: []string{end.value}})
+	}
+	if a, b := from, to; a != "" && b != "" {
+		if order, _ := version.Compare(a, b); order > 0 {
+			return nil, fmt.Errorf("%s ends before it begins", quoted(text))
+		}
+	}
+	return terms, nil
+}
+
+// parseComparisons reads ">=2.31, <=2.37"; all of them hold.
+func parseComparisons(element, text string) ([]Term, error) {
+	var terms []Term
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		value := strings.TrimLeft(part, "<>=")
+		symbol := part[:len(part)-len(value)]
+		value = strings.TrimSpace(value)
+		if part == "" && len(terms) > 0 {
+			continue // a comma behind the last one
+		}
+		if err := checkVersion(value); err != nil {
+			return nil, err
+		}
+		switch symbol {
+		case "", ">=":
+			terms = append(terms, Term{Element: element, Op: Ge, Values: []string{value}})
+		case "=", "==":
+			terms = append(terms, Term{Element: element, Op: Ge, Values: []string{value}}, Term{Element: element, Op: Le, Values: []string{value}})
+		case ">":
+			terms = append(terms, Term{Element: element, Op: Gt, Values: []string{value}})
+		case "<":
+			terms = append(terms, Term{Element: element, Op: Lt, Values: []string{value}})
+		case "<=":
+			terms = append(terms, Term{Element: element, Op: Le, Values: []string{value}})
+		default:
+			return nil, fmt.Errorf("%s is no comparison", quoted(part))
+		}
+		if len(terms) > maxIntervals {
+			return nil, errors.New("too many comparisons")
+		}
+	}
+	return terms, nil
+}
+
+// checkVersion wants nothing behind the numbers that would be left out.
+func checkVersion(text string) error {
+	if _, ok := version.Parse(text); !ok {
+		return fmt.Errorf("%s is no version", quoted(text))
+	}
+	if strings.ContainsAny(text, " \t,;|[]()<>") {
+		return fmt.Errorf("%s is no version", quoted(text))
+	}
+	return nil
+}

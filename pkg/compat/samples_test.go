@@ -1,0 +1,175 @@
+package compat_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/selector"
+)
+
+// sampleTest is a sample with its verdict on the three hosts, in order: the HPC
+// node, the cloud node, the ARM node of which little is known.
+type sampleTest struct {
+	file, artifactType, layerType, dialect string
+	want                                   [3]string
+}
+
+func sampleTests() []sampleTest {
+	const compspec = compat.ArtifactTypeCompspec
+	f := func(file, dialect string, want ...string) sampleTest {
+		return sampleTest{file, compat.ArtifactType, compat.LayerTypeOutline, dialect, [3]string(want)}
+	}
+	c := func(file string, want ...string) sampleTest {
+		return sampleTest{file, compspec, compspec, "compspec", [3]string(want)}
+	}
+	const yes, no, maybe = "fits", "does not fit", "unknown"
+	return []sampleTest{
+		f("outline/first-revision-nfd", "proposal-f", no, no, no),
+		f("outline/first-revision-hpc", "proposal-f", no, no, maybe),
+		f("outline/merged-nfd", "proposal-f", no, no, no),
+		f("outline/merged-hpc", "proposal-f", no, no, maybe),
+		c("compspec/openmpi-ubuntu-gpu-22.04", yes, no, no),
+		c("compspec/openmpi-ubuntu-gpu-20.04", yes, no, no),
+		c("compspec/intel-mpi-rocky-8", no, yes, no),
+		c("compspec/intel-mpi-rocky-9", no, yes, no),
+		c("compspec/schemas-example", no, no, no),
+		c("compspec/compatlib-xz-libs", yes, yes, yes),
+		c("proposal-d/lammps", no, no, maybe),
+		c("proposal-d/lammps-archspec", no, no, no),
+		f("proposal-b/nvidia", "proposal-b", yes, no, no),
+		f("proposal-b/gpus", "proposal-b", no, no, no),
+		f("proposal-b/gpus-either", "proposal-b", yes, no, no),
+		f("proposal-h/hardware-combinations", "proposal-h", yes, no, no),
+		f("proposal-h/scored", "proposal-h", yes, no, no),
+		{"proposal-j/lammps-reax-rocky-8-mpich", compat.ArtifactTypeCompatibilities, compat.LayerTypeCompatibilities, "proposal-j", [3]string{no, yes, no}},
+		{"ocifit/ebpf", compat.ArtifactTypeCompatibilities, compat.LayerTypeCompatibilities, "ocifit", [3]string{no, yes, yes}},
+	}
+}
+
+// TestSamples: every sample of the working group and of the tools that exist,
+// on three hosts. The reasons are in a golden file.
+func TestSamples(t *testing.T) {
+	t.Parallel()
+	hosts := []struct {
+		name  string
+		facts *hostfacts.Facts
+	}{{"hpc", hpcHost()}, {"cloud", cloudHost()}, {"arm", armHost()}}
+	var told strings.Builder
+	for _, tt := range sampleTests() {
+		body := readFile(t, tt.file+".json")
+		dialect, ok := compat.DialectOf(tt.artifactType, tt.layerType, body)
+		if !ok || dialect.Name != tt.dialect {
+			t.Errorf("%s is taken for %q, not %q", tt.file, dialect.Name, tt.dialect)
+			continue
+		}
+		reqs, err := dialect.Parse(embedded(t), body)
+		if err != nil {
+			t.Errorf("%s: %v", tt.file, err)
+			continue
+		}
+		fmt.Fprintf(&told, "%s (%s)\n", tt.file, tt.dialect)
+		for i, host := range hosts {
+			v := selector.Evaluate(host.facts, reqs)
+			if v.Outcome.String() != tt.want[i] {
+				t.Errorf("%s on %s: %s, want %s: %s", tt.file, host.name, v.Outcome, tt.want[i], v.Reason())
+			}
+			if w := selector.Weigh(host.facts, reqs); w.Outcome != v.Outcome {
+				t.Errorf("%s on %s: weighed as %s, explained as %s", tt.file, host.name, w.Outcome, v.Outcome)
+			}
+			fmt.Fprintf(&told, "  %-6s%s, score %d%s\n", host.name, v.Outcome, v.Score, after(": ", v.Reason()))
+		}
+	}
+	golden(t, "samples.golden", told.String())
+}
+
+func after(separator, text string) string {
+	if text == "" {
+		return ""
+	}
+	return separator + text
+}
+
+// TestEverySampleIsTested: a sample without a case is no test.
+func TestEverySampleIsTested(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"outline", "compspec", "proposal-b", "proposal-d", "proposal-h", "proposal-j", "ocifit"} {
+		files, err := filepath.Glob(filepath.Join("testdata", dir, "*.json"))
+		if err != nil || len(files) == 0 {
+			t.Fatal(dir, err)
+		}
+		for _, file := range files {
+			name := dir + "/" + strings.TrimSuffix(filepath.Base(file), ".json")
+			tested := slices.ContainsFunc(sampleTests(), func(tt sampleTest) bool { return tt.file == name })
+			if !tested && name != "proposal-d/schema" && name != "proposal-j/entry" {
+				t.Errorf("no case for %s", name)
+			}
+		}
+	}
+}
+
+// TestAsPrinted: what Proposal B prints is no JSON, and what is left wrong once
+// that is mended is said one by one.
+func TestAsPrinted(t *testing.T) {
+	t.Parallel()
+	printed := string(readFile(t, "as-printed/proposal-b-gpus.json"))
+	mend := func(from, to string) { printed = strings.Replace(printed, from, to, 1) }
+	for _, step := range []struct {
+		from, to, want string
+	}{
+		{"", "", "row 42, column 9: invalid character '}' looking for beginning of object key string"},
+		{"\"y\",\n        }", "\"y\"\n        }", `row 65, column 17: a condition has no key "compatibilties", only compatibilities, condition`},
+		{"compatibilties", "compatibilities", `row 72, column 49: no compatibility has the id "nvidiaGpu" (is "nvidiaGPU" meant?)`},
+		{`"id": "nvidiaGPU"`, `"id": "nvidiaGpu"`, ""},
+	} {
+		mend(step.from, step.to)
+		reqs, err := compat.ParseGraphSpec(embedded(t), []byte(printed))
+		if got := fmt.Sprint(err); step.want != "" && (got != step.want || reqs != nil) || step.want == "" && err != nil {
+			t.Errorf("got  %s\nwant %s", got, step.want)
+		}
+	}
+}
+
+// FuzzDialects: whatever a registry sends, every dialect gives an error or
+// requirements that can be evaluated and told.
+func FuzzDialects(f *testing.F) {
+	for _, tt := range sampleTests() {
+		body, err := os.ReadFile(filepath.Join("testdata", tt.file+".json"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(body)
+	}
+	f.Add([]byte(`{"spec":{"compatibilities":[],"relations":{"graphs":{},"validationCriteria":[]}}}`))
+	f.Add([]byte("version: v1alpha1\ncompatibilities:\n- rules: [{matchFeatures: [{matchExpressions: [{key: a, op: Gte, value: 1}]}]}]\n"))
+	f.Add([]byte("%0"))
+	specs, err := compat.EmbeddedSpecs()
+	if err != nil {
+		f.Fatal(err)
+	}
+	in, facts := compat.NewInterpreter(specs), hpcHost()
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, d := range compat.Dialects() {
+			if d.Claims != nil {
+				_ = d.Claims(body)
+			}
+			reqs, err := d.Parse(in, body)
+			if err != nil {
+				if reqs != nil {
+					t.Fatalf("%s half read: %v, %v", d.Name, reqs, err)
+				}
+				continue
+			}
+			v := selector.Evaluate(facts, reqs)
+			_ = v.Reason()
+			if w := selector.Weigh(facts, reqs); w.Outcome != v.Outcome {
+				t.Fatalf("%s weighed as %s, explained as %s", d.Name, w.Outcome, v.Outcome)
+			}
+		}
+	})
+}

@@ -1,0 +1,167 @@
+package compat
+
+import "strings"
+
+// Want returns what is asked for in the words of NFD, such as
+// "cpu.cpuid AVX2" or "kernel.version >= 6.8", and of a tree
+// "one of: pci.device vendor=0eee and class=0200; pci.device vendor=0fff".
+func (r *Requirement) Want() string { return shortened(r.want()) }
+
+func (r *Requirement) want() string {
+	switch {
+	case r.Unclear != "":
+		return shortened(r.Key)
+	case r.Combine != Leaf:
+		return r.wantParts()
+	}
+	words := make([]string, 0, len(r.Terms)+1)
+	for _, t := range r.Terms {
+		words = append(words, t.want())
+	}
+	if r.Name != nil {
+		words = append(words, r.Name.wantName())
+	}
+	want := r.Set + " " + strings.Join(words, " and ")
+	if r.Not {
+		return "no " + want
+	}
+	return want
+}
+
+// WantTerm returns what one of the terms asks for, such as
+// "kernel.version >= 6.8".
+func (r *Requirement) WantTerm(i int) string { return shortened(r.Set + " " + r.Terms[i].want()) }
+
+// wantParts names the parts until there is no more room for people to read.
+func (r *Requirement) wantParts() string {
+	before, between := r.joint()
+	var b strings.Builder
+	b.WriteString(before)
+	for i := range r.Parts {
+		if i > 0 {
+			b.WriteString(between)
+		}
+		if b.Len() > maxText {
+			break
+		}
+		part := &r.Parts[i]
+		inner := shortened(part.want())
+		if part.Unclear == "" && part.Combine != Leaf && len(part.Parts) > 1 {
+			inner = "(" + inner + ")"
+		}
+		b.WriteString(inner)
+	}
+	return b.String()
+}
+
+// joint returns the words before and between the parts.
+func (r *Requirement) joint() (before, between string) {
+	switch {
+	case len(r.Parts) == 0:
+		return r.emptyWant(), ""
+	case r.Combine == AllOf && r.Not:
+		return "not all of: ", "; "
+	case r.Combine == AllOf:
+		return "", " and "
+	case r.Combine == NoneOf && !r.Not, r.Combine == AnyOf && r.Not:
+		return "none of: ", "; "
+	case r.Combine == OneOf && r.Not:
+		return "not exactly one of: ", "; "
+	case r.Combine == OneOf:
+		return "exactly one of: ", "; "
+	case len(r.Parts) == 1:
+		return "", ""
+	default:
+		return "one of: ", "; "
+	}
+}
+
+func (r *Requirement) emptyWant() string {
+	if r.Title != "" {
+		return shortened(r.Title)
+	}
+	return shortened(r.Key)
+}
+
+func (t *Term) want() string {
+	values := strings.Join(t.Values, "|")
+	switch t.Op {
+	case Any:
+		return t.Element + " of any value"
+	case Exists:
+		return t.Element
+	case DoesNotExist:
+		return "without " + t.Element
+	case In:
+		return t.Element + "=" + values
+	case NotIn:
+		return t.Element + "!=" + values
+	case InRegexp:
+		return t.Element + " like " + values
+	case IsTrue:
+		return t.Element + "=true"
+	case IsFalse:
+		return t.Element + "=false"
+	case GtLt:
+		return t.element() + "between " + strings.Join(t.Values, " and ")
+	case GeLe:
+		return t.element() + "from " + strings.Join(t.Values, " to ")
+	default:
+		return t.element() + t.Op.symbol() + " " + values
+	}
+}
+
+func (t *Term) wantName() string {
+	values := strings.Join(t.Values, "|")
+	switch t.Op {
+	case In:
+		return "any of " + values
+	case NotIn:
+		return "a name other than " + values
+	case InRegexp:
+		return "a name like " + values
+	case Any, Exists:
+		return "any name"
+	default:
+		return "a name that is" + (&Term{Element: "", Op: t.Op, Values: t.Values}).want()
+	}
+}
+
+// element is the element with a space behind it. The one that holds a whole
+// kernel version is left out of what people read.
+func (t *Term) element() string {
+	if t.Element == fullVersion {
+		return ""
+	}
+	return t.Element + " "
+}
+
+func (o Op) symbol() string {
+	switch o {
+	case Gt:
+		return ">"
+	case Ge:
+		return ">="
+	case Lt:
+		return "<"
+	case Le:
+		return "<="
+	default:
+		return string(o)
+	}
+}
+
+// fullVersion is the element of NFD's kernel.version that holds the whole
+// version.
+const fullVersion = "full"
+
+// maxText is how much of a text that an artifact brought is shown to people.
+const maxText = 200
+
+// shortened is s, cut where it is too long to be read.
+func shortened(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "..."
+}

@@ -1,0 +1,93 @@
+package decision
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+// inlineType is the artifact type that the blob of Proposal J counts as: the
+// index points at it without an artifact around it.
+const inlineType = compat.ArtifactType
+
+// preferred keeps the annotations that the operator prefers.
+func (l *lookup) preferred(annotations map[string]string) map[string]string {
+	var kept map[string]string
+	for _, p := range l.Prefer {
+		if value, ok := annotations[p.Key]; ok {
+			if kept == nil {
+				kept = map[string]string{}
+			}
+			kept[p.Key] = value
+		}
+	}
+	return kept
+}
+
+// saidOf fetches what an entry says of itself and does not hold itself: the blob
+// of Proposal J, and, where the operator wants it, NVIDIA's variables.
+func (l *lookup) saidOf(ctx context.Context, c *Candidate) error {
+	pointer, found, err := compat.EntryCompat(c.said.Platform)
+	switch {
+	case err != nil:
+		c.inline = []Artifact{{Problem: Line(err.Error())}}
+	case found:
+		a := Artifact{Type: inlineType, Layer: digest.Digest(pointer.Digest), MediaType: pointer.MediaType}
+		a.body, err = l.blob(ctx, ocispec.Descriptor{MediaType: pointer.MediaType, Digest: a.Layer, Size: pointer.Size})
+		if err != nil && !isContentProblem(err) {
+			return err
+		}
+		if err != nil {
+			a.Problem = Line(err.Error())
+		}
+		c.inline = []Artifact{a}
+	}
+	if !l.NVIDIARequire {
+		return nil
+	}
+	return l.environment(ctx, c)
+}
+
+// environment reads NVIDIA's variables out of the image config.
+func (l *lookup) environment(ctx context.Context, c *Candidate) error {
+	body, err := l.manifest(ctx, c.descriptor)
+	if isContentProblem(err) {
+		return nil // the runtime's pull will say what is wrong with it
+	}
+	if err != nil {
+		return err
+	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	if body, err = l.blob(ctx, m.Config); isContentProblem(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the config of %s: %w", c.Digest, err)
+	}
+	var config ocispec.Image
+	if json.Unmarshal(body, &config) != nil {
+		return nil
+	}
+	c.said.Environment = nvidiaVariables(config.Config.Env)
+	return nil
+}
+
+func nvidiaVariables(env []string) map[string]string {
+	kept := map[string]string{}
+	for _, variable := range env {
+		name, value, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "NVIDIA_") || name == "CUDA_VERSION" {
+			kept[name] = value
+		}
+	}
+	return kept
+}

@@ -1,0 +1,109 @@
+package selector
+
+import (
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+)
+
+// ruleMatched is the set of what earlier requirements define. Only those of the
+// same AllOf count: nothing of the node is asked.
+const ruleMatched = "rule.matched"
+
+// definition is a requirement that defines something where it holds.
+type definition struct {
+	by      *compat.Requirement
+	outcome Outcome
+}
+
+func (d definition) fact(value string) hostfacts.Fact {
+	if d.outcome == Fits {
+		return hostfacts.Fact{State: hostfacts.Present, Value: value}
+	}
+	return hostfacts.Fact{Cause: "whether " + d.name() + " holds is unknown"}
+}
+
+func (d definition) name() string {
+	if d.by.Title != "" {
+		return d.by.Title
+	}
+	return d.by.Key
+}
+
+func (e *evaluation) lookup(set, element string) hostfacts.Fact {
+	if set != ruleMatched {
+		return e.facts.Lookup(set, element)
+	}
+	for i := len(e.defined) - 1; i >= 0; i-- { // a later rule overrules
+		d := e.defined[i]
+		if value, ok := d.by.Defines[element]; ok && d.outcome != Unfit {
+			return d.fact(value)
+		}
+	}
+	return hostfacts.Fact{State: hostfacts.Absent}
+}
+
+// name looks for an element whose name is as asked, after the terms. A name
+// that only may be there, or that cannot be compared, leaves it unknown.
+func (e *evaluation) name(c *Check) {
+	found := nameSearch{term: c.Requirement.Name, outcome: Unfit}
+	whole := hostfacts.Fact{State: hostfacts.Present}
+	if c.Requirement.Set == ruleMatched {
+		e.definedNames(&found)
+	} else {
+		names, state := e.facts.Names(c.Requirement.Set)
+		whole = state
+		for name, fact := range names {
+			if !found.look(name, fact) {
+				break
+			}
+		}
+	}
+	if found.outcome == Unfit && whole.State == hostfacts.Unknown {
+		found.outcome, found.cause = Unknown, whole.Cause
+	}
+	if outcome := and(c.Outcome, found.outcome); outcome != c.Outcome || len(c.Requirement.Terms) == 0 {
+		c.Outcome, c.term = outcome, -1
+		c.Fact = hostfacts.Fact{State: hostfacts.Present}
+		if c.list = 0; found.outcome == Unknown {
+			c.Fact = hostfacts.Fact{Cause: found.cause}
+		}
+	}
+}
+
+func (e *evaluation) definedNames(found *nameSearch) {
+	for _, d := range e.defined {
+		if d.outcome == Unfit {
+			continue
+		}
+		for name, value := range d.by.Defines {
+			if !found.look(name, d.fact(value)) {
+				return
+			}
+		}
+	}
+}
+
+// nameSearch is what is known of a name so far. Names come in no order, so of
+// several that leave it unknown the first by name gives the cause.
+type nameSearch struct {
+	term        *compat.Term
+	outcome     Outcome
+	name, cause string
+}
+
+// look returns false once a name is found.
+func (s *nameSearch) look(name string, fact hostfacts.Fact) bool {
+	outcome := holds(s.term, hostfacts.Fact{State: hostfacts.Present, Value: name})
+	cause := "a name cannot be compared"
+	if outcome == Fits && fact.State == hostfacts.Unknown {
+		outcome, cause = Unknown, fact.Cause
+	}
+	switch {
+	case outcome == Fits:
+		s.outcome = Fits
+		return false
+	case outcome == Unknown && (s.outcome == Unfit || name < s.name):
+		s.outcome, s.name, s.cause = Unknown, name, cause
+	}
+	return true
+}

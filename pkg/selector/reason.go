@@ -1,0 +1,170 @@
+package selector
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+)
+
+// maxReasons is how many requirements a reason names, and how many ways of each
+// to be compatible: it is for people.
+const maxReasons = 8
+
+// maxDepth is how deep a reason follows requirements made of others.
+const maxDepth = 4
+
+// Reason says in a few words what keeps the candidate from fitting, such as
+// "needs cpu.cpuid AVX2 (absent)"; it is empty for one that fits.
+func (v Verdict) Reason() string {
+	if list := v.Deciding(); len(list) > 0 {
+		return "needs " + sentence(list, ", ", 0)
+	}
+	return ""
+}
+
+// sentence names what each of the checks wants and what the node has.
+func sentence(list []*Check, between string, depth int) string {
+	var parts []string
+	for _, c := range list[:min(len(list), maxReasons)] {
+		parts = append(parts, c.clause(depth))
+	}
+	if more := len(list) - maxReasons; more > 0 {
+		parts = append(parts, "and "+strconv.Itoa(more)+" more")
+	}
+	return strings.Join(parts, between)
+}
+
+func (c *Check) clause(depth int) string {
+	if c.isChoice() && depth < maxDepth {
+		return c.choice(depth + 1)
+	}
+	return c.want() + " (" + c.Have() + ")"
+}
+
+// isChoice tells a requirement that can be met in several ways, none of which
+// holds.
+func (c *Check) isChoice() bool {
+	req := c.Requirement
+	return req.Combine == compat.AnyOf && !req.Not && req.Unclear == "" && c.Outcome != Fits && len(c.ways()) > 1
+}
+
+// choice names what is missing in each way. What the node has is said once
+// where it is the same in all of them.
+func (c *Check) choice(depth int) string {
+	ways := c.ways()
+	wants, same := make([]string, 0, len(ways)), ""
+	for i, way := range ways[:min(len(ways), maxReasons)] {
+		list := way.deciding(nil)
+		if have := list[0].Have(); len(list) != 1 || list[0].isChoice() || i > 0 && have != same {
+			return "one of: " + c.eachWay(ways, depth)
+		} else if i == 0 {
+			same = have
+		}
+		wants = append(wants, list[0].want())
+	}
+	if more := len(ways) - maxReasons; more > 0 {
+		wants = append(wants, "and "+strconv.Itoa(more)+" more")
+	}
+	return "one of: " + strings.Join(wants, "; ") + " (" + same + ")"
+}
+
+func (c *Check) eachWay(ways []*Check, depth int) string {
+	var parts []string
+	for _, way := range ways[:min(len(ways), maxReasons)] {
+		parts = append(parts, sentence(way.deciding(nil), " and ", depth))
+	}
+	if more := len(ways) - maxReasons; more > 0 {
+		parts = append(parts, "and "+strconv.Itoa(more)+" more")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// want names of several terms the one that decided.
+func (c *Check) want() string {
+	if req := c.Requirement; c.term >= 0 && c.Outcome != Fits && !req.Not {
+		return req.WantTerm(int(c.term))
+	}
+	return c.Requirement.Want()
+}
+
+// Have says what the node has where the requirement asks, such as "absent" or
+// "is 6.1.0".
+func (c *Check) Have() string {
+	negated := c.Requirement.Not
+	switch {
+	case c.skipped:
+		return "not looked at"
+	case c.Requirement.Unclear != "":
+		return "unknown: " + c.Requirement.Unclear
+	case c.Requirement.Combine != compat.Leaf:
+		return c.haveParts()
+	case c.Fact.State == hostfacts.Unknown && c.Outcome == Unknown:
+		return "unknown: " + c.Fact.Cause
+	case c.list >= 0 && c.Outcome == Unknown:
+		return "unknown: a value of a device cannot be compared"
+	case c.list >= 0 && c.Outcome == Fits != negated:
+		return "found"
+	case c.list >= 0:
+		return "none found"
+	case c.Outcome == Unknown:
+		return "unknown: it cannot be compared with " + strconv.Quote(c.Fact.Value)
+	case c.Fact.State == hostfacts.Present && c.Fact.Value != "":
+		return "is " + c.Fact.Value
+	default:
+		return c.Fact.State.String()
+	}
+}
+
+// haveParts says which part decided.
+func (c *Check) haveParts() string {
+	req := c.Requirement
+	if c.best >= 0 && c.Outcome == Fits && !req.Not {
+		return "holds: " + name(c.Parts[c.best].Requirement)
+	}
+	outcome := c.Outcome
+	if req.Not {
+		outcome = not(outcome)
+	}
+	switch {
+	case outcome == Fits:
+		return "holds"
+	case outcome == Unknown:
+		return c.firstOf(Unknown, "unknown")
+	case req.Combine == compat.AllOf:
+		return c.firstOf(Unfit, "does not hold")
+	case req.Combine == compat.NoneOf:
+		return c.firstOf(Fits, "does not hold")
+	case c.best >= 0:
+		return "more than one holds"
+	default:
+		return "none holds"
+	}
+}
+
+// firstOf says what the node has of the first part that came out like this.
+func (c *Check) firstOf(outcome Outcome, otherwise string) string {
+	for i := range c.Parts {
+		part := &c.Parts[i]
+		if part.Outcome != outcome {
+			continue
+		}
+		if list := part.deciding(nil); outcome != Fits {
+			part = list[0]
+		}
+		have := part.Have()
+		if outcome == Unknown {
+			return have
+		}
+		return part.want() + " " + have
+	}
+	return otherwise
+}
+
+func name(req *compat.Requirement) string {
+	if req.Title != "" {
+		return req.Title
+	}
+	return req.Want()
+}

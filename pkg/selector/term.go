@@ -1,0 +1,170 @@
+package selector
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/version"
+)
+
+// holds decides one term on one fact. What is absent has no value, so only
+// DoesNotExist, NotIn, IsFalse and the operator that asks nothing hold of it.
+func holds(t *compat.Term, fact hostfacts.Fact) Outcome {
+	if fact.State == hostfacts.Unknown {
+		return Unknown
+	}
+	present := fact.State == hostfacts.Present
+	switch t.Op {
+	case compat.Any:
+		return Fits
+	case compat.Exists:
+		return known(present)
+	case compat.DoesNotExist:
+		return known(!present)
+	case compat.In:
+		return known(present && slices.Contains(t.Values, fact.Value))
+	case compat.NotIn:
+		return known(!present || !slices.Contains(t.Values, fact.Value))
+	case compat.IsTrue:
+		return known(present && strings.EqualFold(fact.Value, "true"))
+	case compat.IsFalse:
+		return known(!present || strings.EqualFold(fact.Value, "false"))
+	case compat.InRegexp:
+		return isLike(t, fact.Value, present)
+	case compat.Gt, compat.Ge, compat.Lt, compat.Le, compat.GtLt, compat.GeLe:
+		if !present {
+			return Unfit
+		}
+		return compare(t, fact.Value)
+	default:
+		return Unknown
+	}
+}
+
+// isLike leaves undecided what its parser did not compile.
+func isLike(t *compat.Term, value string, present bool) Outcome {
+	if len(t.Regexps) != len(t.Values) {
+		return Unknown
+	}
+	return known(present && slices.ContainsFunc(t.Regexps, func(re *regexp.Regexp) bool {
+		return re.MatchString(value)
+	}))
+}
+
+// compare orders numbers and versions alike: a number is a version of one part,
+// if it is not negative.
+func compare(t *compat.Term, value string) Outcome {
+	between := t.Op == compat.GtLt || t.Op == compat.GeLe
+	if between && len(t.Values) != 2 || !between && len(t.Values) != 1 {
+		return Unknown
+	}
+	c, ok := order(value, t.Values[0])
+	if !ok {
+		return Unknown
+	}
+	switch t.Op {
+	case compat.Gt:
+		return known(c > 0)
+	case compat.Ge:
+		return known(c >= 0)
+	case compat.Lt:
+		return known(c < 0)
+	case compat.Le:
+		return known(c <= 0)
+	}
+	d, ok := order(value, t.Values[1])
+	switch {
+	case !ok:
+		return Unknown
+	case t.Op == compat.GtLt:
+		return known(c > 0 && d < 0)
+	default:
+		return known(c >= 0 && d <= 0)
+	}
+}
+
+func order(have, want string) (int, bool) {
+	if strings.HasPrefix(have, "-") || strings.HasPrefix(want, "-") {
+		h, haveErr := strconv.ParseInt(have, 10, 64)
+		w, wantErr := strconv.ParseInt(want, 10, 64)
+		return cmp.Compare(h, w), haveErr == nil && wantErr == nil
+	}
+	return version.Compare(have, want)
+}
+
+// level says which micro-architecture level a requirement implies: an image
+// that needs AVX2 was built for x86-64-v3, whatever its platform says. Of
+// several ways to be compatible only the lowest is implied.
+func level(req *compat.Requirement) int {
+	if req.Not || req.Unclear != "" {
+		return 0
+	}
+	switch req.Combine {
+	case compat.Leaf:
+		return termsLevel(req)
+	case compat.AllOf:
+		n := 0
+		for i := range req.Parts {
+			if part := &req.Parts[i]; part.Importance == compat.Required {
+				n = max(n, level(part))
+			}
+		}
+		return n
+	case compat.AnyOf, compat.OneOf:
+		n := 0
+		for i := range req.Parts {
+			if l := level(&req.Parts[i]); i == 0 || l < n {
+				n = l
+			}
+		}
+		return n
+	default:
+		return 0
+	}
+}
+
+func termsLevel(req *compat.Requirement) int {
+	n := 0
+	switch req.Set {
+	case "cpu.cpuid":
+		for i := range req.Terms {
+			if t := &req.Terms[i]; t.Op == compat.Exists {
+				n = max(n, hostfacts.X86LevelOfFlag(t.Element))
+			}
+		}
+	case "cpu.archspec":
+		for i := range req.Terms {
+			if t := &req.Terms[i]; t.Op == compat.Exists {
+				n = max(n, number(strings.TrimPrefix(t.Element, "x86_64_v")))
+			}
+		}
+	case "cpu.x86_64":
+		for i := range req.Terms {
+			if t := &req.Terms[i]; t.Element == "level" && t.Op == compat.Ge && len(t.Values) == 1 {
+				n = max(n, number(t.Values[0]))
+			}
+		}
+	}
+	return n
+}
+
+// number is s as a number, and 0 for what is none. It makes no error that is
+// thrown away: most of what is asked is no level.
+func number(s string) int {
+	if len(s) == 0 || len(s) > 4 {
+		return 0
+	}
+	n := 0
+	for _, digit := range []byte(s) {
+		if digit < '0' || digit > '9' {
+			return 0
+		}
+		n = n*10 + int(digit-'0')
+	}
+	return n
+}
