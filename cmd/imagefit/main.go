@@ -4,21 +4,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/node"
 )
 
 // version is set at link time with -ldflags "-X main.version=...".
 var version string
-
-const defaultConfig = "/etc/imagefit/config.toml"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -33,8 +34,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	if err := cmd.ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(stderr, "imagefit: %s\n", oneLine(err.Error()))
+	err := cmd.ExecuteContext(ctx)
+	if errors.Is(err, errDiffer) {
+		return exitDiffer
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "imagefit: %s\n", oneLine(err.Error()))
 		return 1
 	}
 	return 0
@@ -65,26 +70,14 @@ Three programs share one configuration file:
   imagefit    this tool, which shows what the other two see and decide
 
 Begin with "imagefit facts" to see what this node offers.`,
-		Version:           buildVersion(),
+		Version:           node.BuildVersion(version),
 		Args:              cobra.NoArgs,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.PersistentFlags().String("config", defaultConfig, "configuration file shared with cri-proxy and nri-plugin")
+	cmd.PersistentFlags().String("config", config.DefaultPath, "configuration file shared with cri-proxy and nri-plugin")
 	cmd.AddCommand(newFactsCommand())
 	return cmd
-}
-
-// buildVersion prefers the version set at link time over what the Go tool
-// recorded.
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Features is what is known of a node, by set name, before it becomes Facts.
@@ -15,11 +16,25 @@ type Features struct {
 	// Unknown holds, for each set ("cpu.cpuid") or element
 	// ("cpu.model/hypervisor") that could not be read, the cause.
 	Unknown map[string]string
+	// Absent holds the elements known to be missing from sets of which the rest
+	// is unknown. In a set that was read, what is not there needs no mention.
+	Absent map[string][]string
+	// Origins says, for each set and for elements that came from elsewhere than
+	// the rest of their set, where the facts were read: "/proc/cpuinfo".
+	Origins map[string]string
+	// Problems names what was passed over while reading, such as a bad file of
+	// the operator's.
+	Problems []string
 }
 
 // New builds Facts from a copy of features. The os and arch have GOOS and
 // GOARCH spelling.
 func New(os, arch string, features Features) *Facts {
+	return build(os, arch, features, copyText)
+}
+
+// build builds Facts from what take makes of each map of features.
+func build(os, arch string, features Features, take func(map[string]string) map[string]string) *Facts {
 	f := &Facts{
 		os:              os,
 		arch:            arch,
@@ -29,6 +44,8 @@ func New(os, arch string, features Features) *Facts {
 		unknownSets:     map[string]string{},
 		unknownElements: map[string]map[string]string{},
 		unknown:         copyText(features.Unknown),
+		absent:          map[string]map[string]struct{}{},
+		origins:         copyText(features.Origins),
 	}
 	for set, flags := range features.Flags {
 		elements := make(map[string]struct{}, len(flags))
@@ -38,19 +55,44 @@ func New(os, arch string, features Features) *Facts {
 		f.flags[validText(set)] = elements
 	}
 	for set, attributes := range features.Attributes {
-		f.attributes[validText(set)] = copyText(attributes)
+		f.attributes[validText(set)] = take(attributes)
 	}
 	for set, list := range features.Instances {
 		copied := make([]map[string]string, 0, len(list))
 		for _, attributes := range list {
-			copied = append(copied, copyText(attributes))
+			copied = append(copied, take(attributes))
 		}
 		f.instances[validText(set)] = copied
+	}
+	for set, elements := range features.Absent {
+		for _, element := range elements {
+			delete(f.unknown, validText(set)+"/"+validText(element))
+		}
 	}
 	for name, cause := range f.unknown {
 		f.addUnknown(name, cause)
 	}
+	for set, elements := range features.Absent {
+		for _, element := range elements {
+			f.addAbsent(validText(set), validText(element))
+		}
+	}
+	for _, problem := range features.Problems {
+		f.problems = append(f.problems, validText(problem))
+	}
 	return f
+}
+
+// addAbsent keeps only what the rest does not say already, so that facts that
+// say the same are the same.
+func (f *Facts) addAbsent(set, element string) {
+	if f.Lookup(set, element).State != Unknown {
+		return
+	}
+	if f.absent[set] == nil {
+		f.absent[set] = map[string]struct{}{}
+	}
+	f.absent[set][element] = struct{}{}
 }
 
 func (f *Facts) addUnknown(name, cause string) {
@@ -81,7 +123,26 @@ func (f *Facts) features() Features {
 		features.Instances[set] = copied
 	}
 	maps.Copy(features.Unknown, f.unknown)
+	for set, elements := range f.absent {
+		features.Absent[set] = slices.Sorted(maps.Keys(elements))
+	}
+	maps.Copy(features.Origins, f.origins)
+	features.Problems = slices.Clone(f.problems)
 	return features
+}
+
+// ownText is copyText for a map that nobody else has: it is copied only where
+// something in it must be mended. A kernel has thousands of options.
+func ownText(attributes map[string]string) map[string]string {
+	if attributes == nil {
+		return map[string]string{}
+	}
+	for key, value := range attributes {
+		if !utf8.ValidString(key) || !utf8.ValidString(value) {
+			return copyText(attributes)
+		}
+	}
+	return attributes
 }
 
 // copyText never returns nil, so that a known empty set stays known.

@@ -1,19 +1,27 @@
 package hostfacts
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 // collector reads one family of facts. Every set it answers for is named, so
 // that the sets become unknown, and not absent, when it fails.
 type collector struct {
-	sets    []string
+	sets []string
+	// origin says where the sets are read, such as "/proc/cpuinfo". A collector
+	// that knows better puts it into Features.Origins.
+	origin  string
 	collect func(host, *Features) error
+	// lenient is a collector that goes on without what it cannot read. What it
+	// then did not find is unknown.
+	lenient bool
 }
 
 // host is what the collectors work on.
@@ -24,11 +32,14 @@ type host struct {
 	cpu  cpuInfo
 	// cpuErr says why cpu is empty.
 	cpuErr error
+	now    time.Time // what is past its expiry time is held against
 }
 
 func collectors() []collector {
 	return slices.Concat(
 		cpuCollectors(), kernelCollectors(), memoryCollectors(), networkCollectors(), systemCollectors(),
+		deviceCollectors(), localCollectors(), archspecCollectors(),
+		gpuCollectors(), rdmaCollectors(), libraryCollectors(), sysctlCollectors(), platformCollectors(),
 	)
 }
 
@@ -49,12 +60,27 @@ func collectWith(ctx context.Context, root Root, list []collector) *Facts {
 				found.Unknown[set] = causeOf(err)
 			}
 		}
-		maps.Copy(all.Flags, found.Flags)
-		maps.Copy(all.Attributes, found.Attributes)
-		maps.Copy(all.Instances, found.Instances)
-		maps.Copy(all.Unknown, found.Unknown)
+		for _, set := range c.sets {
+			if c.origin != "" {
+				all.Origins[set] = c.origin
+			}
+		}
+		all.add(found)
 	}
-	return New(h.os(), h.arch, all)
+	addOperatorFacts(root, &all)
+	root.taken.apply(&all)
+	return build(h.os(), h.arch, all, ownText)
+}
+
+// add takes over what one collector found.
+func (f *Features) add(found Features) {
+	maps.Copy(f.Flags, found.Flags)
+	maps.Copy(f.Attributes, found.Attributes)
+	maps.Copy(f.Instances, found.Instances)
+	maps.Copy(f.Unknown, found.Unknown)
+	maps.Copy(f.Absent, found.Absent)
+	maps.Copy(f.Origins, found.Origins)
+	f.Problems = append(f.Problems, found.Problems...)
 }
 
 func runCollector(ctx context.Context, c collector, h host) (found Features, err error) {
@@ -67,7 +93,18 @@ func runCollector(ctx context.Context, c collector, h host) (found Features, err
 		return Features{}, fmt.Errorf("collection stopped: %w", err)
 	}
 	found = emptyFeatures()
-	return found, c.collect(h, &found)
+	if !c.lenient {
+		return found, c.collect(h, &found)
+	}
+	root, unread := h.root, &noticing{files: h.root.where()}
+	h.root.files = unread
+	if err = c.collect(h, &found); err == nil && unread.err != nil {
+		cause := causeOf(root.pathError("read", unread.name, unread.err))
+		for _, set := range c.sets {
+			found.Unknown[set] = cmp.Or(found.Unknown[set], cause)
+		}
+	}
+	return found, err
 }
 
 func emptyFeatures() Features {
@@ -76,18 +113,29 @@ func emptyFeatures() Features {
 		Attributes: map[string]map[string]string{},
 		Instances:  map[string][]map[string]string{},
 		Unknown:    map[string]string{},
+		Absent:     map[string][]string{},
+		Origins:    map[string]string{},
 	}
 }
 
 func newHost(root Root) host {
-	h := host{root: root, live: isLive(root)}
+	h := host{root: root, live: isLive(root), now: time.Now()}
 	var data []byte
 	if data, h.cpuErr = root.ReadHead("proc/cpuinfo", maxCPUInfo); h.cpuErr == nil {
 		h.cpu, h.cpuErr = parseCPUInfo(data)
 	}
 	h.arch = h.cpu.arch
+	if isPower(h.arch) {
+		h.arch = cmp.Or(powerArch(root), h.arch)
+	}
 	if h.live {
 		h.arch = runtime.GOARCH
+	}
+	if root.taken != nil {
+		h.now = root.taken.Time
+	}
+	if root.taken != nil && root.taken.Arch != "" {
+		h.arch = root.taken.Arch
 	}
 	return h
 }
@@ -100,18 +148,23 @@ func (h host) os() string {
 	return "linux"
 }
 
+// bootIDFile holds what is different on every boot of every machine.
+const bootIDFile = "proc/sys/kernel/random/boot_id"
+
 // isLive tells whether root shows the machine this process runs on. In a
 // container the machine's tree is often mounted elsewhere, such as /host; the
 // boot id says that it is the same machine.
 func isLive(root Root) bool {
-	if root.isReal() {
+	if root.isReal() || root.machine {
 		return true
 	}
-	const bootID = "proc/sys/kernel/random/boot_id"
-	theirs, err := root.ReadFile(bootID)
+	if root.taken != nil {
+		return false
+	}
+	theirs, err := root.ReadFile(bootIDFile)
 	if err != nil || len(theirs) == 0 {
 		return false
 	}
-	ours, err := NewRoot("/").ReadFile(bootID)
+	ours, err := NewRoot("/").ReadFile(bootIDFile)
 	return err == nil && string(ours) == string(theirs)
 }

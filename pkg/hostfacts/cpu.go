@@ -13,10 +13,15 @@ import (
 
 func cpuCollectors() []collector {
 	return []collector{
-		{sets: []string{"cpu.cpuid", "cpu.x86_64", "cpu.archspec"}, collect: collectCPUID},
-		{sets: []string{"cpu.model"}, collect: collectCPUModel},
-		{sets: []string{"cpu.topology"}, collect: collectTopology},
-		{sets: []string{"cpu.pstate"}, collect: collectPState},
+		{sets: []string{"cpu.cpuid", "cpu.x86_64"}, origin: "/proc/cpuinfo", collect: collectCPUID},
+		{sets: []string{"cpu.model"}, origin: "/proc/cpuinfo", collect: collectCPUModel},
+		{sets: []string{"cpu.topology"}, origin: "/sys/devices/system/cpu", collect: collectTopology},
+		{sets: []string{"cpu.pstate"}, origin: "/sys/devices/system/cpu/intel_pstate", collect: collectPState},
+		{sets: []string{"cpu.cstate"}, origin: "/sys/module/intel_idle/parameters/max_cstate", collect: collectCState},
+		{sets: []string{"cpu.rdt"}, origin: "/proc/cpuinfo", collect: collectRDT},
+		{sets: []string{"cpu.security"}, origin: "/sys/module", collect: collectSecurity},
+		{sets: []string{"cpu.sst"}, origin: "/sys/devices/system/cpu/cpufreq", collect: collectSST},
+		{sets: []string{"cpu.coprocessor"}, origin: "/sys/devices/vio", collect: collectCoprocessor},
 	}
 }
 
@@ -30,18 +35,34 @@ func collectCPUID(h host, out *Features) error {
 		flags = append(flags, x86LevelName(l))
 	}
 	out.Flags["cpu.cpuid"] = flags
-	if h.live && cpuid.CPU.AVX10Level > 0 {
-		out.Attributes["cpu.cpuid"] = map[string]string{"AVX10_VERSION": strconv.Itoa(int(cpuid.CPU.AVX10Level))}
+	addAVX10Version(h, flags, out)
+	if h.asksCPU() {
+		out.Origins["cpu.cpuid"], out.Origins["cpu.x86_64"] = "CPUID", "CPUID"
 	}
-	addX86Level(h.arch, level, out)
+	addX86Level(level, out)
 	return nil
+}
+
+// asksCPU reports whether the CPUID instruction answers for this host.
+func (h host) asksCPU() bool { return h.live && h.arch == "amd64" }
+
+// addAVX10Version sets the one attribute that cpu.cpuid has besides its flags.
+// The kernel does not show it.
+func addAVX10Version(h host, flags []string, out *Features) {
+	const version = "AVX10_VERSION"
+	switch {
+	case h.asksCPU() && cpuid.CPU.AVX10Level > 0:
+		out.Attributes["cpu.cpuid"] = map[string]string{version: strconv.Itoa(int(cpuid.CPU.AVX10Level))}
+	case !h.asksCPU() && slices.Contains(flags, "AVX10"):
+		out.Unknown["cpu.cpuid/"+version] = "/proc/cpuinfo does not tell the version of AVX10"
+	}
 }
 
 // readCPUFlags returns the flags and, on amd64, the x86-64 level. The CPU
 // itself is asked when it is the one this process runs on; on arm64 that is
 // what the kernel's list already is.
 func readCPUFlags(h host) ([]string, int, error) {
-	if h.live && h.arch == "amd64" {
+	if h.asksCPU() {
 		level := cpuid.CPU.X64Level()
 		if level == 0 {
 			return nil, 0, errors.New("the CPUID instruction names no x86-64 level")
@@ -61,37 +82,19 @@ func readCPUFlags(h host) ([]string, int, error) {
 	return flags, X86Level(func(flag string) bool { return slices.Contains(flags, flag) }), nil
 }
 
-// addX86Level sets cpu.x86_64 and cpu.archspec.
-func addX86Level(arch string, level int, out *Features) {
+// addX86Level sets cpu.x86_64.
+func addX86Level(level int, out *Features) {
 	out.Attributes["cpu.x86_64"] = map[string]string{}
-	out.Flags["cpu.archspec"] = archspecFamilies(arch, level)
 	if level > 0 {
 		out.Attributes["cpu.x86_64"]["level"] = strconv.Itoa(level)
-	}
-}
-
-// archspecFamilies returns archspec's generic targets that a CPU satisfies.
-func archspecFamilies(arch string, level int) []string {
-	switch arch {
-	case "amd64":
-		families := []string{"x86_64"}
-		for l := 2; l <= level; l++ {
-			families = append(families, "x86_64_v"+strconv.Itoa(l))
-		}
-		return families
-	case "arm64":
-		return []string{"aarch64"}
-	case "386":
-		return []string{"x86"}
-	default:
-		return []string{arch} // arm, ppc64le, riscv64 are the same word there
 	}
 }
 
 func collectCPUModel(h host, out *Features) error {
 	c := h.cpu
 	var vendor string
-	if h.live && h.arch == "amd64" {
+	if h.asksCPU() {
+		out.Origins["cpu.model"] = "CPUID"
 		c.vendor = cpuid.CPU.VendorString
 		c.family, c.has.family = cpuid.CPU.Family, true
 		c.model, c.has.model = cpuid.CPU.Model, true

@@ -20,6 +20,11 @@ type cpuInfo struct {
 	flags  []string // in the kernel's spelling
 	smt    bool     // several threads per core
 
+	// core is what the kernel calls the core where that says more than family
+	// and model, as written: "0xd0c" on ARM, "POWER9, altivec supported",
+	// "sifive,u74-mc" on RISC-V. There modelName can say it too.
+	core, modelName string
+
 	has struct{ family, model bool }
 }
 
@@ -32,11 +37,11 @@ func parseCPUInfo(data []byte) (cpuInfo, error) {
 	case fields["CPU implementer"] != "":
 		return parseARM(fields), nil
 	case strings.HasPrefix(fields["isa"], "rv64"):
-		return cpuInfo{arch: "riscv64"}, nil
+		return cpuInfo{arch: "riscv64", core: fields["uarch"], modelName: fields["model name"]}, nil
 	case fields["vendor_id"] == "IBM/S390":
 		return cpuInfo{arch: "s390x", vendor: fields["vendor_id"]}, nil
 	case strings.HasPrefix(fields["cpu"], "POWER"):
-		return cpuInfo{arch: "ppc64le", vendor: "IBM"}, nil
+		return cpuInfo{arch: "ppc64le", vendor: "IBM", core: fields["cpu"]}, nil
 	default:
 		return cpuInfo{}, errors.New("proc/cpuinfo describes no CPU of a known kind")
 	}
@@ -86,6 +91,7 @@ func parseARM(fields map[string]string) cpuInfo {
 	c := cpuInfo{
 		arch:   "arm",
 		vendor: fields["CPU implementer"],
+		core:   fields["CPU part"],
 		flags:  strings.Fields(fields["Features"]),
 	}
 	if slices.Contains(c.flags, "asimd") {

@@ -45,7 +45,14 @@ type Facts struct {
 	unknownSets     map[string]string            // set -> cause
 	unknownElements map[string]map[string]string // set -> element -> cause
 	unknown         map[string]string            // both, under "set" and "set/element"
+	// absent holds what is known to be missing from sets that are otherwise
+	// unknown.
+	absent   map[string]map[string]struct{}
+	origins  map[string]string // under "set" and "set/element"
+	problems []string
 
+	labelOnce  sync.Once
+	labels     map[string]string
 	digestOnce sync.Once
 	digests    map[string]string // set -> digest of its content
 	sum        string
@@ -68,6 +75,9 @@ func (f *Facts) Lookup(set, element string) Fact {
 	}
 	if _, ok := f.flags[set][element]; ok {
 		return Fact{State: Present}
+	}
+	if _, ok := f.absent[set][element]; ok {
+		return Fact{State: Absent}
 	}
 	if cause, ok := f.cause(set, element); ok {
 		return Fact{Cause: cause}

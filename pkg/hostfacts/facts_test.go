@@ -120,6 +120,8 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add([]byte(`{"flags":{"cpu.cpuid":{"elements":{"ASIMD":{}}}},"attributes":{},"instances":{}}`))
+	f.Add([]byte(`{"version":1,"flags":{"a.b":{"elements":{"c":{}}}},"unknown":{"a.b":"no","a.b/d":"no"},
+		"absent":{"a.b":{"elements":{"d":{},"c":{}}},"e.f":{"elements":{"":{}}}},"origins":{"a.b":"/x"},"problems":["p"]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		facts, err := Parse(bytes.NewReader(data))
 		if err != nil {
@@ -202,7 +204,7 @@ func TestInstances(t *testing.T) {
 	for set, want := range map[string]struct {
 		n     int
 		state State
-	}{"network.device": {1, Present}, "memory.nv": {0, Present}, "network.virtual": {0, Unknown}, "pci.device": {0, Unknown}} {
+	}{"network.device": {1, Present}, "memory.nv": {0, Present}, "network.virtual": {0, Unknown}, "site.fabric": {0, Unknown}} {
 		list, fact := facts.Instances(set)
 		if len(list) != want.n || fact.State != want.state || (fact.Cause != "") != (want.state == Unknown) {
 			t.Errorf("%s: %v, %+v", set, list, fact)

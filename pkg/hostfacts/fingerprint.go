@@ -6,13 +6,40 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
+
+// volatileSet names what of a set comes and goes while the node stays what it
+// is, and so does not count in its fingerprint.
+type volatileSet struct {
+	set       string
+	whole     bool
+	ever      bool                         // whole, and even whether it is known
+	elements  []string                     // of attributes and of every instance
+	instances func(map[string]string) bool // whole instances
+}
+
+// volatileSets is the one list of what does not count. Everything else does.
+func volatileSets() []volatileSet {
+	return []volatileSet{
+		{set: "network.device", elements: []string{"operstate", "speed", "sriov_numvfs"}},
+		{set: "network.virtual", whole: true}, // those of pods
+		{set: "rdma.device", elements: []string{"state", "rate_gbps"}},
+		{set: "storage.block", instances: isVirtualBlock},
+		// Who the node is, which its twin is not; a snapshot may leave it out.
+		{set: "system.name", whole: true, ever: true},
+		{set: "usb.device", elements: []string{"serial"}},
+		{set: "system.dmiid", elements: []string{"board_asset_tag", "chassis_asset_tag"}},
+	}
+}
 
 // Fingerprint returns a digest of what the node offers, equal in every process
 // for the same content. Left out are values that come and go while the node
 // stays what it is: the state, speed and configured functions of network
-// devices, all virtual interfaces, and the wording of causes. Two facts with
-// one fingerprint may therefore still differ in those.
+// devices, all virtual interfaces, block devices made by software; who the node
+// is, by its name and serial numbers; and what is no fact: origins, problems and
+// the wording of causes. Two facts with one fingerprint may therefore still
+// differ in those.
 func (f *Facts) Fingerprint() string {
 	f.digestOnce.Do(f.digest)
 	return f.sum
@@ -39,24 +66,32 @@ func (f *Facts) changedSets(other *Facts) []string {
 }
 
 func (f *Facts) digest() {
+	volatile := map[string]volatileSet{}
+	for _, v := range volatileSets() {
+		volatile[v.set] = v
+	}
 	content := map[string][]any{}
 	add := func(set, kind string, value any) {
-		content[set] = append(content[set], kind, value)
+		v := volatile[set]
+		if !v.whole || !v.ever && strings.HasPrefix(kind, "unknown") {
+			content[set] = append(content[set], kind, value)
+		}
 	}
 	// One kind after the other, so that a set of several kinds has one order.
 	for set, elements := range f.flags {
 		add(set, "flags", slices.Sorted(maps.Keys(elements)))
 	}
 	for set, elements := range f.attributes {
-		add(set, "attributes", elements)
+		add(set, "attributes", volatile[set].stable(elements))
 	}
 	for set, list := range f.instances {
-		if set != "network.virtual" {
-			add(set, "instances", stableInstances(set, list))
-		}
+		add(set, "instances", volatile[set].stableInstances(list))
 	}
 	for set, elements := range f.unknownElements {
 		add(set, "unknown elements", slices.Sorted(maps.Keys(elements)))
+	}
+	for set, elements := range f.absent {
+		add(set, "absent", slices.Sorted(maps.Keys(elements)))
 	}
 	for set := range f.unknownSets {
 		add(set, "unknown", true)
@@ -68,18 +103,26 @@ func (f *Facts) digest() {
 	f.sum = sumJSON([]any{f.os, f.arch, f.digests})
 }
 
-// stableInstances renders the instances without their volatile attributes, in
-// an order of their own.
-func stableInstances(set string, list []map[string]string) []string {
+// stable returns the attributes without the volatile ones.
+func (v volatileSet) stable(attributes map[string]string) map[string]string {
+	if len(v.elements) == 0 {
+		return attributes
+	}
+	attributes = maps.Clone(attributes)
+	for _, element := range v.elements {
+		delete(attributes, element)
+	}
+	return attributes
+}
+
+// stableInstances renders the instances without what is volatile, in an order
+// of their own.
+func (v volatileSet) stableInstances(list []map[string]string) []string {
 	rendered := make([]string, 0, len(list))
 	for _, instance := range list {
-		if set == "network.device" {
-			instance = maps.Clone(instance)
-			for _, volatile := range []string{"operstate", "speed", "sriov_numvfs"} {
-				delete(instance, volatile)
-			}
+		if v.instances == nil || !v.instances(instance) {
+			rendered = append(rendered, sumJSON(v.stable(instance)))
 		}
-		rendered = append(rendered, sumJSON(instance))
 	}
 	slices.Sort(rendered)
 	return rendered

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -25,6 +26,9 @@ type document struct {
 	Attributes  map[string]jsonAttributes `json:"attributes"`
 	Instances   map[string]jsonInstances  `json:"instances"`
 	Unknown     map[string]string         `json:"unknown,omitempty"`
+	Absent      map[string]jsonFlags      `json:"absent,omitempty"`
+	Origins     map[string]string         `json:"origins,omitempty"`
+	Problems    []string                  `json:"problems,omitempty"`
 }
 
 type jsonFlags struct {
@@ -44,8 +48,8 @@ type jsonInstance struct {
 }
 
 // MarshalJSON returns the facts as "nfd export features" prints them, with the
-// os, the architecture, the fingerprint and the unknowns besides. The order is
-// always the same.
+// os, the architecture, the fingerprint, the unknowns, the origins and the
+// problems besides. The order is always the same.
 func (f *Facts) MarshalJSON() ([]byte, error) {
 	doc := document{
 		Version:     jsonVersion,
@@ -56,6 +60,12 @@ func (f *Facts) MarshalJSON() ([]byte, error) {
 		Attributes:  make(map[string]jsonAttributes, len(f.attributes)),
 		Instances:   make(map[string]jsonInstances, len(f.instances)),
 		Unknown:     f.unknown,
+		Absent:      make(map[string]jsonFlags, len(f.absent)),
+		Origins:     f.origins,
+		Problems:    f.problems,
+	}
+	for set, elements := range f.absent {
+		doc.Absent[set] = jsonFlags{Elements: elements}
 	}
 	for set, elements := range f.flags {
 		doc.Flags[set] = jsonFlags{Elements: elements}
@@ -120,19 +130,22 @@ func fromNFD(features Features) (*Facts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse facts: %w", err)
 	}
-	addX86Level(arch, levelOf(arch, flags), &features)
+	level := levelOf(arch, flags)
+	addX86Level(level, &features)
+	addUnnamedCPU(arch, level, "NFD does not export what tells the micro-architecture", &features)
 	return New("linux", arch, features), nil
 }
 
 func (d document) features() Features {
 	features := emptyFeatures()
-	features.Unknown = d.Unknown
+	maps.Copy(features.Unknown, d.Unknown)
+	maps.Copy(features.Origins, d.Origins)
+	features.Problems = d.Problems
 	for set, flags := range d.Flags {
-		list := make([]string, 0, len(flags.Elements))
-		for flag := range flags.Elements {
-			list = append(list, flag)
-		}
-		features.Flags[set] = list
+		features.Flags[set] = slices.Collect(maps.Keys(flags.Elements))
+	}
+	for set, absent := range d.Absent {
+		features.Absent[set] = slices.Collect(maps.Keys(absent.Elements))
 	}
 	for set, attributes := range d.Attributes {
 		features.Attributes[set] = attributes.Elements

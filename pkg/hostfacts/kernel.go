@@ -11,11 +11,12 @@ import (
 
 func kernelCollectors() []collector {
 	return []collector{
-		{sets: []string{"kernel.version"}, collect: collectKernelVersion},
-		{sets: []string{"kernel.selinux"}, collect: collectSELinux},
-		{sets: []string{"kernel.loadedmodule"}, collect: collectLoadedModules},
-		{sets: []string{"kernel.enabledmodule"}, collect: collectEnabledModules},
-		{sets: []string{"kernel.config"}, collect: collectKernelConfig},
+		{sets: []string{"kernel.version"}, origin: "/proc/sys/kernel/osrelease", collect: collectKernelVersion},
+		{sets: []string{"kernel.selinux"}, origin: "/sys/fs/selinux/enforce", collect: collectSELinux},
+		{sets: []string{"kernel.kvm"}, origin: "/sys/devices/virtual/misc/kvm", collect: collectKVM},
+		{sets: []string{"kernel.loadedmodule"}, origin: "/proc/modules", collect: collectLoadedModules},
+		{sets: []string{"kernel.enabledmodule"}, origin: "/proc/modules", collect: collectEnabledModules},
+		{sets: []string{"kernel.config"}, origin: "/proc/config.gz", collect: collectKernelConfig},
 	}
 }
 

@@ -1,6 +1,7 @@
 package hostfacts
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ func collectKernelConfig(h host, out *Features) error {
 		data, err := readKernelConfig(h.root, place)
 		if err == nil {
 			out.Attributes["kernel.config"] = parseKernelConfig(data)
+			out.Origins["kernel.config"] = "/" + place
 			return nil
 		}
 		if cause == nil && !errors.Is(err, fs.ErrNotExist) {
@@ -76,26 +78,30 @@ func readKernelConfig(root Root, name string) ([]byte, error) {
 	return data, nil
 }
 
+// usualConfig is what the configuration of a distribution's kernel fits into.
+const usualConfig = 320 << 10
+
 // gunzip bounds what comes out, however little went in.
 func gunzip(r io.Reader) ([]byte, error) {
 	z, err := gzip.NewReader(io.LimitReader(r, maxFileSize))
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(z, maxFileSize+1))
-	if err != nil {
+	var b bytes.Buffer
+	b.Grow(usualConfig)
+	if _, err := b.ReadFrom(io.LimitReader(z, maxFileSize+1)); err != nil {
 		return nil, err
 	}
-	if len(data) > maxFileSize {
+	if b.Len() > maxFileSize {
 		return nil, fmt.Errorf("larger than %d bytes uncompressed", maxFileSize)
 	}
-	return data, nil
+	return b.Bytes(), nil
 }
 
 // parseKernelConfig returns the options that are set, without CONFIG_ and
 // without the quotes of strings.
 func parseKernelConfig(data []byte) map[string]string {
-	options := map[string]string{}
+	options := make(map[string]string, bytes.Count(data, []byte("\nCONFIG_"))+1)
 	for line := range strings.Lines(string(data)) {
 		option, ok := strings.CutPrefix(strings.TrimSpace(line), "CONFIG_")
 		if !ok {

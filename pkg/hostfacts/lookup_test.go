@@ -92,7 +92,7 @@ func otherLookups() []lookupCase {
 		{
 			name:  "a set nobody collects",
 			files: map[string]string{},
-			set:   "pci.device", element: "class", want: Unknown, cause: "no collector for pci.device",
+			set:   "site.licences", element: "matlab", want: Unknown, cause: "no collector for site.licences",
 		},
 		{
 			name:  "an instance set has no elements",

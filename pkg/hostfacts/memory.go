@@ -9,9 +9,10 @@ import (
 
 func memoryCollectors() []collector {
 	return []collector{
-		{sets: []string{"memory.numa"}, collect: collectNUMA},
-		{sets: []string{"memory.nv"}, collect: collectNVDIMM},
-		{sets: []string{"memory.swap"}, collect: collectSwap},
+		{sets: []string{"memory.numa"}, origin: "/sys/devices/system/node", collect: collectNUMA},
+		{sets: []string{"memory.nv"}, origin: "/sys/bus/nd/devices", collect: collectNVDIMM},
+		{sets: []string{"memory.swap"}, origin: "/proc/swaps", collect: collectSwap},
+		{sets: []string{"memory.hugepages"}, origin: "/sys/kernel/mm/hugepages", collect: collectHugePages},
 	}
 }
 

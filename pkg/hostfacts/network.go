@@ -9,7 +9,7 @@ import (
 
 func networkCollectors() []collector {
 	return []collector{
-		{sets: []string{"network.device", "network.virtual"}, collect: collectNetwork},
+		{sets: []string{"network.device", "network.virtual"}, origin: "/sys/class/net", collect: collectNetwork},
 	}
 }
 

@@ -1,23 +1,19 @@
 package hostfacts
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path"
 	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 )
 
 const (
 	maxFileSize   = 4 << 20
 	maxDirEntries = 1 << 16
-	maxSymlinks   = 40
 )
 
 // Root is the one door to a node's file system: proc, sys, etc, boot, usr, lib.
@@ -25,7 +21,33 @@ const (
 // "proc/sys/kernel/osrelease". In a root other than the real one, symbolic
 // links are resolved inside the root and never lead out of it.
 type Root struct {
-	dir string
+	dir   string
+	files files // nil: those below dir
+	// machine says that files, although not the real ones, are those of the
+	// machine this process runs on.
+	machine bool
+	// taken is what a snapshot knows beyond its files.
+	taken *taken
+}
+
+// File is an open file of a Root.
+type File interface {
+	io.Reader
+	io.ReaderAt
+	io.Closer
+}
+
+// files is where a Root has its files: a directory, an archive, a snapshot.
+type files interface {
+	// open opens a regular file.
+	open(name string) (File, error)
+	// readDir returns the names in a directory, in any order.
+	readDir(name string) ([]string, error)
+	// readlink returns the destination of a symbolic link as it is written,
+	// and EINVAL for what is no link.
+	readlink(name string) (string, error)
+	// stat returns nil for what is there, links followed.
+	stat(name string) error
 }
 
 // NewRoot returns the root at dir. An empty dir, or "/", is the real root of
@@ -34,28 +56,27 @@ func NewRoot(dir string) Root {
 	if dir == "" || filepath.Clean(dir) == "/" {
 		return Root{dir: "/"}
 	}
-	return Root{dir: filepath.Clean(dir)}
+	return Root{dir: filepath.Clean(dir), files: dirFiles{dir: filepath.Clean(dir)}}
 }
 
 // Dir returns the directory of the root; "/" is the real one.
 func (r Root) Dir() string { return cmp.Or(r.dir, "/") }
 
-func (r Root) isReal() bool { return r.Dir() == "/" }
+func (r Root) isReal() bool { return r.files == nil }
+
+func (r Root) where() files {
+	if r.files == nil {
+		return realFiles{}
+	}
+	return r.files
+}
 
 // Open opens a regular file for reading. It refuses anything else, because
 // opening a pipe or a device can block or have effects.
-func (r Root) Open(name string) (*os.File, error) {
-	f, err := r.open(name)
+func (r Root) Open(name string) (File, error) {
+	f, err := r.where().open(name)
 	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = r.pathError("open", name, errors.New("not a regular file"))
-	}
-	if err != nil {
-		_ = f.Close()
-		return nil, err
+		return nil, r.pathError("open", name, err)
 	}
 	return f, nil
 }
@@ -78,23 +99,37 @@ func (r Root) ReadHead(name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit))
-	if err != nil {
+	defer func() { _ = f.Close() }()
+	var b bytes.Buffer
+	if size := min(sizeOf(f), limit); size > smallFile {
+		b.Grow(int(size) + bytes.MinRead) // to be read at one go
+	}
+	if _, err := b.ReadFrom(io.LimitReader(f, limit)); err != nil {
 		return nil, r.pathError("read", name, err)
 	}
-	return data, nil
+	return b.Bytes(), nil
+}
+
+// smallFile is what sysfs gives as the size of every file.
+const smallFile = 4096
+
+// sizeOf returns the size of a file as far as it knows one; in proc it does not.
+func sizeOf(f File) int64 {
+	file, ok := f.(interface{ Stat() (fs.FileInfo, error) })
+	if !ok {
+		return 0
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 // ReadDir returns the names in a directory, sorted.
 func (r Root) ReadDir(name string) ([]string, error) {
-	f, err := r.open(name)
+	names, err := r.where().readDir(name)
 	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	names, err := f.Readdirnames(maxDirEntries)
-	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, r.pathError("read", name, err)
 	}
 	slices.Sort(names)
@@ -103,19 +138,7 @@ func (r Root) ReadDir(name string) ([]string, error) {
 
 // Readlink returns the destination of a symbolic link, as it is written.
 func (r Root) Readlink(name string) (string, error) {
-	if r.isReal() {
-		return os.Readlink("/" + name)
-	}
-	root, err := os.OpenRoot(r.dir)
-	if err != nil {
-		return "", err
-	}
-	defer root.Close()
-	dir, err := resolve(root, path.Dir(name))
-	if err != nil {
-		return "", r.pathError("readlink", name, err)
-	}
-	link, err := root.Readlink(path.Join(dir, path.Base(name)))
+	link, err := r.where().readlink(name)
 	if err != nil {
 		return "", r.pathError("readlink", name, err)
 	}
@@ -133,45 +156,10 @@ func (r Root) Exists(name string) (bool, error) {
 }
 
 func (r Root) stat(name string) error {
-	if r.isReal() {
-		_, err := os.Stat("/" + name)
-		return err
-	}
-	root, err := os.OpenRoot(r.dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	target, err := resolve(root, name)
-	if err != nil {
-		return r.pathError("stat", name, err)
-	}
-	if _, err := root.Stat(target); err != nil {
+	if err := r.where().stat(name); err != nil {
 		return r.pathError("stat", name, err)
 	}
 	return nil
-}
-
-// open does not block on a pipe that has no writer.
-func (r Root) open(name string) (*os.File, error) {
-	const flags = os.O_RDONLY | syscall.O_NONBLOCK
-	if r.isReal() {
-		return os.OpenFile("/"+name, flags, 0)
-	}
-	root, err := os.OpenRoot(r.dir)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	target, err := resolve(root, name)
-	if err != nil {
-		return nil, r.pathError("open", name, err)
-	}
-	f, err := root.OpenFile(target, flags, 0)
-	if err != nil {
-		return nil, r.pathError("open", name, err)
-	}
-	return f, nil
 }
 
 // pathError names the path as the operator sees it, root included, instead of
@@ -182,41 +170,6 @@ func (r Root) pathError(op, name string, err error) error {
 		err = inner.Err
 	}
 	return &fs.PathError{Op: op, Path: r.display(name), Err: err}
-}
-
-// resolve follows every symbolic link of name as if root were "/". An os.Root
-// alone would refuse absolute links, which a copied or mounted tree is full of;
-// it still stands guard when the resolved name is opened.
-func resolve(root *os.Root, name string) (string, error) {
-	done, rest := ".", strings.Split(path.Clean("/" + name)[1:], "/")
-	for links := 0; len(rest) > 0; {
-		part := rest[0]
-		rest = rest[1:]
-		if part == "" || part == "." {
-			continue
-		}
-		if part == ".." {
-			done = path.Dir(done) // the parent of "." is "."
-			continue
-		}
-		next := path.Join(done, part)
-		target, err := root.Readlink(next)
-		if errors.Is(err, syscall.EINVAL) { // not a link
-			done = next
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		if links++; links > maxSymlinks {
-			return "", errors.New("too many levels of symbolic links")
-		}
-		if path.IsAbs(target) {
-			done = "."
-		}
-		rest = append(strings.Split(target, "/"), rest...)
-	}
-	return done, nil
 }
 
 // causeOf says in one line why something could not be read, in a form an

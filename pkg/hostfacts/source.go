@@ -18,6 +18,8 @@ type Source struct {
 	log     *slog.Logger
 	refresh sync.Mutex // one collection at a time
 	current atomic.Pointer[Facts]
+
+	settle, gap time.Duration // as the constants of these names say
 }
 
 // NewSource collects the facts of root once and returns a source of them. A nil
@@ -26,7 +28,7 @@ func NewSource(ctx context.Context, root Root, log *slog.Logger) *Source {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Source{root: root, log: log}
+	s := &Source{root: root, log: log, settle: settle, gap: minGap}
 	facts := Collect(ctx, root)
 	s.current.Store(facts)
 	log.Info("node facts collected",
@@ -37,22 +39,73 @@ func NewSource(ctx context.Context, root Root, log *slog.Logger) *Source {
 // Current returns the facts collected last. It takes no lock.
 func (s *Source) Current() *Facts { return s.current.Load() }
 
-// Run collects the facts anew at every interval, and returns nil when ctx ends.
-// With an interval of zero or less it only waits.
+// Run collects the facts anew at every interval, and soon after the kernel says
+// that a module, a device or a file with facts came or went. It returns nil when
+// ctx ends. With an interval of zero or less only events count.
 func (s *Source) Run(ctx context.Context, interval time.Duration) error {
-	if interval <= 0 {
-		<-ctx.Done()
-		return nil
+	hints := make(chan string, 1)
+	watchers := s.watch(ctx, func(hint string) {
+		select {
+		case hints <- hint:
+		default: // one is waiting already
+		}
+	})
+	defer watchers.Wait()
+	s.follow(ctx, interval, hints)
+	return nil
+}
+
+// watch starts what looks out for changes. It ends with ctx.
+func (s *Source) watch(ctx context.Context, changed func(hint string)) *sync.WaitGroup {
+	var group sync.WaitGroup
+	if s.root.isReal() || isDir(s.root) {
+		group.Go(func() { watchFiles(ctx, s.root.Dir(), s.log, changed) })
 	}
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
+	if isLive(s.root) {
+		group.Go(func() { watchDevices(ctx, s.log, changed) })
+	}
+	return &group
+}
+
+func isDir(root Root) bool {
+	_, ok := root.files.(dirFiles)
+	return ok
+}
+
+const (
+	// settle is how long after a hint its companions are waited for: one
+	// device makes several.
+	settle = 200 * time.Millisecond
+	// minGap is the least time between two refreshes that hints lead to.
+	minGap = 2 * time.Second
+)
+
+// follow refreshes at every interval and after hints, until ctx ends.
+func (s *Source) follow(ctx context.Context, interval time.Duration, hints <-chan string) {
+	var tick <-chan time.Time
+	if interval > 0 {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		tick = ticker.C
+	}
+	var due <-chan time.Time // not nil while a refresh is due
+	next := time.Now()       // before which no hint leads to a refresh
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-			s.Refresh(ctx)
+			return
+		case <-tick:
+		case hint := <-hints:
+			if due == nil {
+				s.log.Debug("node facts may have changed", "hint", hint)
+				due = time.After(max(s.settle, time.Until(next)))
+			}
+			continue
+		case <-due:
+			due = nil
+			next = time.Now().Add(s.gap)
 		}
+		s.Refresh(ctx)
 	}
 }
 

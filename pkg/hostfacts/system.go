@@ -8,8 +8,9 @@ import (
 
 func systemCollectors() []collector {
 	return []collector{
-		{sets: []string{"system.osrelease"}, collect: collectOSRelease},
-		{sets: []string{"system.name"}, collect: collectNodeName},
+		{sets: []string{"system.osrelease"}, origin: "/etc/os-release", collect: collectOSRelease},
+		{sets: []string{"system.name"}, origin: "/proc/sys/kernel/hostname", collect: collectNodeName},
+		{sets: []string{"system.dmiid"}, origin: "/sys/class/dmi/id", collect: collectDMI},
 	}
 }
 
@@ -17,6 +18,7 @@ func collectOSRelease(h host, out *Features) error {
 	data, err := h.root.ReadFile("etc/os-release")
 	if errors.Is(err, fs.ErrNotExist) {
 		data, err = h.root.ReadFile("usr/lib/os-release")
+		out.Origins["system.osrelease"] = "/usr/lib/os-release"
 	}
 	if err != nil {
 		return err

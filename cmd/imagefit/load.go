@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+)
+
+// maxFactsFile bounds what is read of a file with facts; a list of NodeFeature
+// objects has about 50 kB for each node.
+const maxFactsFile = 32 << 20
+
+// openRoot opens what --root names.
+func openRoot(path string) (hostfacts.Root, error) {
+	root, err := hostfacts.OpenRoot(path)
+	if err != nil {
+		return hostfacts.Root{}, fmt.Errorf("open --root: %w", err)
+	}
+	return root, nil
+}
+
+func collect(ctx context.Context, root hostfacts.Root) (*hostfacts.Facts, error) {
+	facts := hostfacts.Collect(ctx, root)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("collect facts: %w", err)
+	}
+	return facts, nil
+}
+
+// loadFacts takes a file, or for "-" stdin, with what "imagefit facts -o json"
+// or "nfd export features" printed, or with NodeFeature objects of Kubernetes:
+// FILE#NODE picks the node of a list. Else it collects the facts of a snapshot,
+// of a directory or, for "live", of this node.
+func loadFacts(ctx context.Context, name string, stdin io.Reader) (*hostfacts.Facts, error) {
+	if name == "live" {
+		return collect(ctx, hostfacts.NewRoot("/"))
+	}
+	file, node, err := splitNode(name)
+	if err != nil {
+		return nil, err
+	}
+	if file != "-" {
+		isRoot, err := isRoot(file)
+		if err != nil {
+			return nil, err
+		}
+		if isRoot && node != "" {
+			return nil, fmt.Errorf("%s holds one node: leave out #%s", file, node)
+		}
+		if isRoot {
+			root, err := hostfacts.OpenRoot(file)
+			if err != nil {
+				return nil, err
+			}
+			return collect(ctx, root)
+		}
+	}
+	text, err := readFactsFile(file, stdin)
+	if err != nil {
+		return nil, err
+	}
+	facts, err := parseFacts(text, node)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return facts, nil
+}
+
+// splitNode splits FILE#NODE, unless a file has that very name.
+func splitNode(name string) (file, node string, err error) {
+	i := strings.LastIndexByte(name, '#')
+	if i < 0 {
+		return name, "", nil
+	}
+	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		return name, "", err
+	}
+	if node = name[i+1:]; node == "" {
+		return "", "", fmt.Errorf("%q: the name of a node is expected behind the #", name)
+	}
+	return name[:i], node, nil
+}
+
+func readFactsFile(file string, stdin io.Reader) ([]byte, error) {
+	in := stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxFactsFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	if len(text) > maxFactsFile {
+		return nil, fmt.Errorf("read %s: larger than %d bytes", file, maxFactsFile)
+	}
+	return text, nil
+}
+
+// isRoot tells a directory and a snapshot from a file with facts.
+func isRoot(name string) (bool, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return false, err
+	}
+	if info.IsDir() {
+		return true, nil
+	}
+	if !info.Mode().IsRegular() {
+		return false, nil // a pipe can be read once only
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = f.Close() }()
+	gzipMagic := []byte{0x1f, 0x8b}
+	head := make([]byte, len(gzipMagic))
+	_, err = io.ReadFull(f, head)
+	return err == nil && bytes.Equal(head, gzipMagic), nil
+}

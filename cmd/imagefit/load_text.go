@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+)
+
+// wantFacts is what a file with facts may hold, for errors.
+const wantFacts = `expected what "imagefit facts -o json" or "nfd export features" prints, or a NodeFeature, NodeFeatureList or List of Kubernetes, as JSON or YAML`
+
+// nodeLabel names the node that a NodeFeature object is about; NFD's worker
+// gives the object the name of the node besides.
+const nodeLabel = "nfd.node.kubernetes.io/node-name"
+
+// parseFacts reads facts in any of the forms.
+func parseFacts(text []byte, node string) (*hostfacts.Facts, error) {
+	text, err := toJSON(text)
+	if err != nil {
+		return nil, err
+	}
+	var head object
+	if err := json.Unmarshal(text, &head); err != nil {
+		return nil, fmt.Errorf("%w; %s", at(text, err), wantFacts)
+	}
+	switch head.Kind {
+	case "":
+		return plainFacts(text, node)
+	case "NodeFeature":
+		return nodeFacts([]object{head}, node)
+	case "NodeFeatureList", "List":
+		return nodeFacts(head.Items, node)
+	default:
+		return nil, fmt.Errorf("kind is %.64q; %s", head.Kind, wantFacts)
+	}
+}
+
+func plainFacts(text []byte, node string) (*hostfacts.Facts, error) {
+	if node != "" {
+		return nil, fmt.Errorf("no list of nodes to find %q in; %s", node, wantFacts)
+	}
+	facts, err := hostfacts.Parse(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("%w; %s", at(text, err), wantFacts)
+	}
+	return facts, nil
+}
+
+// toJSON turns YAML into JSON. What begins like JSON is left alone: YAML would
+// take a comma too many.
+func toJSON(text []byte) ([]byte, error) {
+	start := bytes.TrimLeft(text, " \t\r\n")
+	if len(start) == 0 {
+		return nil, errors.New("the file is empty; " + wantFacts)
+	}
+	if start[0] == '{' {
+		return text, nil
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var document, more any
+	if err := decoder.Decode(&document); err != nil { // refuses aliases that grow
+		return nil, fmt.Errorf("%s; %s", shortYAML(err), wantFacts)
+	}
+	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more than one document; " + wantFacts)
+	}
+	if _, ok := document.(map[string]any); !ok {
+		return nil, errors.New("the document is no object; " + wantFacts)
+	}
+	converted, err := json.Marshal(document)
+	if err != nil {
+		return nil, fmt.Errorf("%w; %s", err, wantFacts)
+	}
+	return converted, nil
+}
+
+func shortYAML(err error) string {
+	return strings.Replace(oneLine(err.Error()), "yaml: line ", "row ", 1)
+}
+
+// at puts the row and column before an error of JSON that knows its place.
+func at(text []byte, err error) error {
+	offset := int64(-1)
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		offset = syntax.Offset
+	}
+	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		offset = kind.Offset
+	}
+	if offset < 1 || offset > int64(len(text)) {
+		return err
+	}
+	before := text[:offset-1]
+	begin := bytes.LastIndexByte(before, '\n') + 1
+	return fmt.Errorf("row %d, column %d: %w", bytes.Count(before, []byte("\n"))+1, len(before)-begin+1, err)
+}
+
+// object is a NodeFeature of Kubernetes, or a list of them, as far as it counts.
+type object struct {
+	Kind     string `json:"kind"`
+	Metadata struct {
+		Name      string            `json:"name"`
+		Namespace string            `json:"namespace"`
+		Labels    map[string]string `json:"labels"`
+	} `json:"metadata"`
+	Spec struct {
+		Features *features `json:"features"`
+	} `json:"spec"`
+	Items []object `json:"items"`
+}
+
+// features are those of NFD, as its export has them too.
+type features struct {
+	Flags      map[string]elements[map[string]struct{}] `json:"flags"`
+	Attributes map[string]elements[map[string]string]   `json:"attributes"`
+	Instances  map[string]elements[[]json.RawMessage]   `json:"instances"`
+}
+
+type elements[T any] struct {
+	Elements T `json:"elements"`
+}
+
+func (o object) node() string {
+	if name := o.Metadata.Labels[nodeLabel]; name != "" {
+		return name
+	}
+	return o.Metadata.Name
+}
+
+// nodeFacts merges the NodeFeature objects of one node. With no name there must
+// be one node only.
+func nodeFacts(objects []object, node string) (*hostfacts.Facts, error) {
+	byNode := map[string][]object{}
+	for i, o := range objects {
+		if o.Kind != "NodeFeature" && o.Kind != "" { // items of a NodeFeatureList may leave it out
+			return nil, fmt.Errorf("item %d is a %.64q; %s", i, o.Kind, wantFacts)
+		}
+		byNode[o.node()] = append(byNode[o.node()], o)
+	}
+	names := slices.Sorted(maps.Keys(byNode))
+	switch {
+	case len(names) == 0:
+		return nil, errors.New("the list has no items; expected a NodeFeature")
+	case node == "" && len(names) > 1:
+		return nil, fmt.Errorf("there are %d nodes; pick one with FILE#NODE: %s", len(names), namesOf(names))
+	case node == "":
+		node = names[0]
+	}
+	if len(byNode[node]) == 0 {
+		return nil, fmt.Errorf("no node is named %q; there are: %s", node, namesOf(names))
+	}
+	merged, err := merge(byNode[node])
+	if err != nil {
+		return nil, fmt.Errorf("node %q: %w", node, err)
+	}
+	text, err := json.Marshal(merged)
+	if err != nil {
+		return nil, err
+	}
+	facts, err := hostfacts.Parse(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("node %q: %w", node, err)
+	}
+	return facts, nil
+}
+
+func namesOf(names []string) string {
+	const most = 16
+	var words []string
+	for _, name := range names[:min(len(names), most)] {
+		words = append(words, printable(name))
+	}
+	if len(names) > most {
+		words = append(words, fmt.Sprintf("and %d more", len(names)-most))
+	}
+	return strings.Join(words, ", ")
+}
+
+// merge joins what several objects say of one node as NFD does: in the order of
+// their names, that of NFD's worker, which has the name of the node, first.
+func merge(objects []object) (features, error) {
+	merged := features{
+		Flags:      map[string]elements[map[string]struct{}]{},
+		Attributes: map[string]elements[map[string]string]{},
+		Instances:  map[string]elements[[]json.RawMessage]{},
+	}
+	slices.SortStableFunc(objects, func(a, b object) int {
+		return strings.Compare(a.order(), b.order())
+	})
+	found := false
+	for _, o := range objects {
+		if o.Spec.Features == nil {
+			continue
+		}
+		found = true
+		for set, flags := range o.Spec.Features.Flags {
+			merged.Flags[set] = elements[map[string]struct{}]{join(merged.Flags[set].Elements, flags.Elements)}
+		}
+		for set, attributes := range o.Spec.Features.Attributes {
+			merged.Attributes[set] = elements[map[string]string]{join(merged.Attributes[set].Elements, attributes.Elements)}
+		}
+		for set, instances := range o.Spec.Features.Instances {
+			all := append(merged.Instances[set].Elements, instances.Elements...)
+			merged.Instances[set] = elements[[]json.RawMessage]{all}
+		}
+	}
+	if !found {
+		return features{}, errors.New("expected spec.features with flags, attributes and instances")
+	}
+	return merged, nil
+}
+
+func (o object) order() string {
+	rank := "1"
+	if o.Metadata.Name == o.node() {
+		rank = "0"
+	}
+	return rank + o.Metadata.Name + "\x00" + o.Metadata.Namespace
+}
+
+func join[V any](a, b map[string]V) map[string]V {
+	joined := map[string]V{}
+	maps.Copy(joined, a)
+	maps.Copy(joined, b)
+	return joined
+}

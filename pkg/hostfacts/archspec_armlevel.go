@@ -1,0 +1,90 @@
+package hostfacts
+
+import (
+	"fmt"
+	"strings"
+)
+
+// armLevel is the version of the ARM architecture a CPU has in full. Armv9.x
+// holds all of Armv8.(x+5); v9 is below 0 on a CPU of Armv8.
+type armLevel struct{ v8, v9 int }
+
+// armLevelFlags are the flags of what a version made mandatory, as far as the
+// kernel shows it to programs: the first is what Armv8.1 added, and so on.
+// Left out is ssbs, mandatory for no compiler and hidden by the kernel on CPUs
+// where it does not work.
+func armLevelFlags() []string {
+	return []string{
+		"asimdrdm atomics crc32",
+		"dcpop",
+		"fcma jscvt lrcpc paca pacg",
+		"asimddp dit flagm ilrcpc uscat",
+		"bti dcpodp flagm2 frint sb",
+		"bf16 ecv i8mm",
+		"afp wfxt",
+		"hbc mops",
+		"cssc",
+	}
+}
+
+// armLevelOf returns what the flags prove, or what the CPU is known to be by
+// its name, where that is more: a kernel older than the CPU, or a hypervisor,
+// does not show all there is.
+func armLevelOf(flags []string, m microarch) armLevel {
+	has := make(map[string]bool, len(flags))
+	for _, flag := range flags {
+		has[flag] = true
+	}
+	level := armLevel{v9: -1}
+	for _, wanted := range armLevelFlags() {
+		if !hasAll(has, strings.Fields(wanted)) {
+			break
+		}
+		level.v8++
+	}
+	for minor := range len(armLevelFlags()) + 1 {
+		if m.is(fmt.Sprintf("armv8.%da", minor)) {
+			level.v8 = max(level.v8, minor)
+		}
+		if m.is(fmt.Sprintf("armv9.%da", minor)) {
+			level = armLevel{v8: max(level.v8, minor+5), v9: minor}
+		}
+	}
+	if has["sve2"] || level.v9 >= 0 {
+		level.v9 = level.v8 - 5 // below 0 where not all of Armv8.5 is there
+	}
+	return level
+}
+
+func hasAll(has map[string]bool, flags []string) bool {
+	for _, flag := range flags {
+		if !has[flag] {
+			return false
+		}
+	}
+	return true
+}
+
+func (l armLevel) String() string {
+	if l.v9 >= 0 {
+		return fmt.Sprintf("9.%d", l.v9)
+	}
+	return fmt.Sprintf("8.%d", l.v8)
+}
+
+// names returns the archspec names of the level and of those it holds.
+func (l armLevel) names() []string {
+	var names []string
+	add := func(major, minor int) {
+		if name := fmt.Sprintf("armv%d.%da", major, minor); KnownArchspec(name) {
+			names = append(names, name)
+		}
+	}
+	for minor := range l.v8 + 1 {
+		add(8, minor)
+	}
+	for minor := range l.v9 + 1 {
+		add(9, minor)
+	}
+	return names
+}

@@ -1,0 +1,108 @@
+package hostfacts
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestArchspecTable(t *testing.T) {
+	t.Parallel()
+	table := loadArchspecs()
+	if len(table.all) != 80 || len(table.byName) != 80 {
+		t.Errorf("%d micro-architectures of %d names, want archspec's 78 and 2 of our own", len(table.all), len(table.byName))
+	}
+	featureless := []string{"IBM", "SiFive", "SpacemiT"}
+	for i, m := range table.all {
+		for _, parent := range m.parents {
+			// Parents that come first make a cycle impossible.
+			if j, ok := table.byName[parent]; !ok || j >= i {
+				t.Errorf("%s: its parent %s does not come before it", m.name, parent)
+			}
+		}
+		needsFeatures := !m.isGeneric() && !slices.Contains(featureless, m.vendor) && m.name != "i686"
+		if m.vendor == "" || needsFeatures && len(m.features) == 0 {
+			t.Errorf("%s has vendor %q and %d features", m.name, m.vendor, len(m.features))
+		}
+		if !m.isGeneric() && len(m.parents) == 0 {
+			t.Errorf("%s is a product without a family", m.name)
+		}
+		if slices.Contains(m.ancestors, m.name) || m.name != strings.TrimSpace(m.name) {
+			t.Errorf("%q descends from itself or has spaces", m.name)
+		}
+		families := 0
+		for _, name := range m.lineage() {
+			if len(ArchspecAncestors(name)) == 0 {
+				families++
+			}
+		}
+		if families != 1 {
+			t.Errorf("%s is of %d families", m.name, families)
+		}
+	}
+}
+
+// TestFeaturesOfAncestors: what descends from a micro-architecture runs what
+// was built for it.
+func TestFeaturesOfAncestors(t *testing.T) {
+	t.Parallel()
+	for _, m := range loadArchspecs().all {
+		for _, name := range m.ancestors {
+			ancestor, ok := loadArchspecs().find(name)
+			if !ok {
+				t.Fatalf("%s: no ancestor %s", m.name, name)
+			}
+			for _, feature := range ancestor.features {
+				if !slices.Contains(m.features, feature) {
+					t.Errorf("%s lacks %s of its ancestor %s", m.name, feature, name)
+				}
+			}
+			for _, older := range ancestor.ancestors {
+				if !slices.Contains(m.ancestors, older) {
+					t.Errorf("%s descends from %s and not from its ancestor %s", m.name, name, older)
+				}
+			}
+		}
+	}
+}
+
+func TestArchspecAncestors(t *testing.T) {
+	t.Parallel()
+	tests := map[string]string{
+		"x86_64":      "",
+		"x86_64_v3":   "x86_64_v2 x86_64",
+		"zen2":        "zen x86_64_v3 x86_64_v2 x86_64",
+		"excavator":   "steamroller x86_64_v3 piledriver bulldozer x86_64_v2 x86_64",
+		"cannonlake":  "skylake x86_64_v4 broadwell haswell ivybridge x86_64_v3 sandybridge westmere nehalem core2 x86_64_v2 nocona x86_64",
+		"power9le":    "power8le ppc64le",
+		"neoverse_n2": "neoverse_n1 armv9.0a cortex_a72 armv8.2a aarch64 armv8.1a armv8.5a armv8.4a armv8.3a",
+		"x60":         "riscv64",
+		"nothing":     "",
+		"":            "",
+	}
+	for name, want := range tests {
+		got := ArchspecAncestors(name)
+		wanted := strings.Fields(want)
+		slices.Sort(wanted)
+		sorted := slices.Sorted(slices.Values(got))
+		if !slices.Equal(sorted, wanted) {
+			t.Errorf("ancestors of %q are %v, want %s", name, got, want)
+		}
+	}
+	ArchspecAncestors("zen2")[0] = "changed"
+	if got := ArchspecAncestors("zen2")[0]; got != "zen" {
+		t.Errorf("a caller can change the table: %s", got)
+	}
+}
+
+func TestKnownArchspec(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"x86_64": true, "zen5": true, "arrowlake_s": true, "power10le": true, "x60": true, "s390x": true, "armv9.2a": true,
+		"": false, "amd64": false, "zen99": false, "ZEN": false, "x86_64_v5": false, "|": false,
+	} {
+		if got := KnownArchspec(name); got != want {
+			t.Errorf("KnownArchspec(%q) = %v", name, got)
+		}
+	}
+}

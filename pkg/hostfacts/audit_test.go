@@ -1,0 +1,286 @@
+package hostfacts
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// denied answers "permission denied" for names that deny wants, and passes on
+// the rest.
+type denied struct {
+	files
+	deny func(name string) bool
+}
+
+func (d denied) open(name string) (File, error) {
+	if d.deny(clean(name)) {
+		return nil, syscall.EACCES
+	}
+	return d.files.open(name)
+}
+
+func (d denied) readDir(name string) ([]string, error) {
+	if d.deny(clean(name)) {
+		return nil, syscall.EACCES
+	}
+	return d.files.readDir(name)
+}
+
+func (d denied) readlink(name string) (string, error) {
+	if d.deny(clean(name)) {
+		return "", syscall.EACCES
+	}
+	return d.files.readlink(name)
+}
+
+func (d denied) stat(name string) error {
+	if d.deny(clean(name)) {
+		return syscall.EACCES
+	}
+	return d.files.stat(name)
+}
+
+func below(dir string) func(string) bool {
+	return func(name string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
+}
+
+// TestNothingReadableMeansNothingKnown: where no file can be opened, no set of
+// any collector is known, and each cause names a path.
+func TestNothingReadableMeansNothingKnown(t *testing.T) {
+	t.Parallel()
+	everything := func(string) bool { return true }
+	root := Root{dir: "/node", files: denied{hostFiles(t, "amd-genoa"), everything}}
+	facts := Collect(context.Background(), root)
+	for _, set := range collectedSets() {
+		known := len(facts.flags[set]) + len(facts.attributes[set]) + len(facts.instances[set])
+		cause := facts.unknownSets[set]
+		for _, cause = range facts.unknownElements[set] {
+			break // some sets have these elements and no other
+		}
+		if known > 0 || cause == "" {
+			t.Errorf("%s: %d known, cause %q", set, known, cause)
+		}
+		if !strings.Contains(cause, "permission denied reading /node/") {
+			t.Errorf("%s: the cause names no path: %q", set, cause)
+		}
+	}
+}
+
+func collectedSets() []string {
+	var sets []string
+	for _, c := range collectors() {
+		sets = append(sets, c.sets...)
+	}
+	slices.Sort(sets)
+	return sets
+}
+
+func hostFiles(t testing.TB, name string) files {
+	t.Helper()
+	return hostIn(t, "testdata/hosts/"+name+".txt").files
+}
+
+// TestNothingBecomesAbsentByDenial denies one path after the other that a
+// discovery looks at. What was present may become unknown by that, never absent
+// and never another value; and what was absent never present.
+func TestNothingBecomesAbsentByDenial(t *testing.T) {
+	t.Parallel()
+	for name, root := range capturedHosts(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := inMemory(t, root)
+			want := Collect(context.Background(), root)
+			for _, path := range lookedAt(root) {
+				if below(path)(operatorDir) && want.saysOperator() || below(operatorDir)(path) {
+					continue // what the operator says is not laid over then, and that is among the problems
+				}
+				got := Collect(context.Background(), Root{dir: root.dir, files: denied{root.where(), below(path)}})
+				for _, change := range Diff(want, got) {
+					if !isLossOfKnowledge(change) {
+						t.Errorf("%s denied: %v", path, change)
+					}
+				}
+			}
+		})
+	}
+}
+
+// saysOperator reports whether the operator has a say in the facts.
+func (f *Facts) saysOperator() bool {
+	for _, origin := range f.origins {
+		if strings.Contains(origin, operatorDir) {
+			return true
+		}
+	}
+	return false
+}
+
+// inMemory returns a root with the same files, which is faster to read.
+func inMemory(t testing.TB, root Root) Root {
+	t.Helper()
+	packed, err := openPacked(t, packTree(t, root.Dir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed
+}
+
+// lookedAt returns every path that a discovery asks for.
+func lookedAt(root Root) []string {
+	r := newRecording(root.where())
+	Collect(context.Background(), Root{dir: root.dir, files: r})
+	paths := map[string]struct{}{}
+	addKeys(paths, r.content)
+	addKeys(paths, r.dirs)
+	addKeys(paths, r.links)
+	addKeys(paths, r.there)
+	for _, failed := range r.failed {
+		addKeys(paths, failed)
+	}
+	for path := range maps.Clone(paths) {
+		for dir := filepath.Dir(path); dir != "."; dir = filepath.Dir(dir) {
+			paths[dir] = struct{}{}
+		}
+	}
+	return slices.Sorted(maps.Keys(paths))
+}
+
+func isLossOfKnowledge(c Change) bool {
+	return c.Kind == "~" && (c.After == "unknown" || c.After == "the rest unknown")
+}
+
+// broken answers as a file system does where a directory has the place of a
+// file, or where a disk fails.
+type broken struct {
+	files
+	name string
+	err  error // of reading; nil: a directory
+}
+
+func (b broken) open(name string) (File, error) {
+	if clean(name) != b.name {
+		return b.files.open(name)
+	}
+	if b.err == nil {
+		return nil, errNotRegular()
+	}
+	return failingFile{memoryFile{bytes.NewReader(nil)}, b.err}, nil
+}
+
+// TestNothingBecomesAbsentByBreakage breaks one file after the other.
+func TestNothingBecomesAbsentByBreakage(t *testing.T) {
+	t.Parallel()
+	for name, root := range capturedHosts(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := inMemory(t, root)
+			want := Collect(context.Background(), root)
+			r := newRecording(root.where())
+			Collect(context.Background(), Root{dir: root.dir, files: r})
+			for path := range r.content {
+				if below(operatorDir)(path) {
+					continue
+				}
+				for _, err := range []error{nil, syscall.EIO} {
+					got := Collect(context.Background(), Root{dir: root.dir, files: broken{root.where(), path, err}})
+					for _, change := range Diff(want, got) {
+						if !isLossOfKnowledge(change) {
+							t.Errorf("%s broken (%v): %v", path, err, change)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestNoTreePanics makes trees of rubbish: files of captured hosts, some
+// replaced by noise, by directories and by links that lead nowhere or in rings.
+func TestNoTreePanics(t *testing.T) {
+	t.Parallel()
+	hosts := capturedHosts(t)
+	for seed := range uint64(60) {
+		random := rand.New(rand.NewPCG(seed, 7))
+		name := slices.Sorted(maps.Keys(hosts))[random.IntN(len(hosts))]
+		checkRubbish(t, rubbish(t, random, inMemory(t, hosts[name])))
+	}
+}
+
+func FuzzTrees(f *testing.F) {
+	hosts := capturedHosts(f)
+	names := slices.Sorted(maps.Keys(hosts))
+	for i, name := range names {
+		hosts[name] = inMemory(f, hosts[name])
+		f.Add(uint64(i), uint64(i))
+	}
+	f.Fuzz(func(t *testing.T, host, seed uint64) {
+		random := rand.New(rand.NewPCG(seed, host))
+		checkRubbish(t, rubbish(t, random, hosts[names[host%uint64(len(names))]]))
+	})
+}
+
+func checkRubbish(t *testing.T, root Root) {
+	t.Helper()
+	facts := Collect(context.Background(), root)
+	for name, cause := range facts.Unknown() {
+		if cause == "" || strings.Contains(cause, "panicked") {
+			t.Errorf("%s: cause %q", name, cause)
+		}
+	}
+	facts.Labels()
+	data, err := facts.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := Parse(bytes.NewReader(data))
+	if err != nil || back.Fingerprint() != facts.Fingerprint() {
+		t.Errorf("read back: %v, %v", err, Diff(facts, back))
+	}
+}
+
+// rubbish returns the root with about a fifth of what is looked at replaced.
+func rubbish(t *testing.T, random *rand.Rand, root Root) Root {
+	t.Helper()
+	from, _ := root.where().(archive)
+	bad := newArchive()
+	paths := lookedAt(root)
+	for _, path := range paths {
+		entry := from[path]
+		if random.IntN(5) == 0 {
+			entry = badEntry(random, paths)
+		}
+		if entry != nil {
+			_ = bad.put(path, entry) // below a file or a link there is nothing
+		}
+	}
+	return Root{dir: "/rubbish", files: bad}
+}
+
+func badEntry(random *rand.Rand, paths []string) *archived {
+	switch random.IntN(4) {
+	case 0:
+		noise := make([]byte, random.IntN(400))
+		for i := range noise {
+			noise[i] = byte(random.Uint32())
+		}
+		return &archived{data: noise}
+	case 1:
+		words := []string{"", "\n", "-1", "18446744073709551616", "0-", ",", ":", "=", "\x00", "a\tb", "9.9.9", "\"", "0x", "[[", "\xff"}
+		var b strings.Builder
+		for range random.IntN(30) {
+			b.WriteString(words[random.IntN(len(words))])
+		}
+		return &archived{data: []byte(b.String())}
+	case 2:
+		return &archived{names: map[string]struct{}{}}
+	default:
+		return &archived{link: "/" + paths[random.IntN(len(paths))]}
+	}
+}

@@ -1,0 +1,179 @@
+package hostfacts
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+const (
+	// maxCommandLine is more than any kernel takes.
+	maxCommandLine = 64 << 10
+	// leftOut takes the place of a value that may tell who the node is.
+	leftOut = "redacted"
+)
+
+// collectCommandLine reads the kernel's parameters. Of a parameter whose value
+// may tell who the node is, the value is unknown.
+func collectCommandLine(h host, out *Features) error {
+	data, err := h.root.ReadHead("proc/cmdline", maxCommandLine)
+	if err != nil {
+		return err
+	}
+	values := map[string]string{}
+	for _, p := range parseCommandLine(string(data)) {
+		if p.isPrivate() {
+			out.Unknown["kernel.cmdline/"+p.key] = "left out, because it may identify the node"
+			delete(values, p.key)
+			continue
+		}
+		delete(out.Unknown, "kernel.cmdline/"+p.key)
+		values[p.key] = p.value
+	}
+	out.Attributes["kernel.cmdline"] = values
+	return nil
+}
+
+// parameter is one word of the kernel's command line. One without a value has
+// the value "true".
+type parameter struct {
+	key, value string
+	bare       bool
+}
+
+// parseCommandLine splits a command line as the kernel does: at white space
+// outside double quotes. What comes after "--" is for the first process.
+func parseCommandLine(line string) []parameter {
+	var parameters []parameter
+	for _, word := range splitQuoted(line) {
+		if word == "--" {
+			break
+		}
+		key, value, hasValue := strings.Cut(strings.ReplaceAll(word, `"`, ""), "=")
+		if key == "" {
+			continue
+		}
+		if !hasValue {
+			value = "true"
+		}
+		parameters = append(parameters, parameter{key: key, value: value, bare: !hasValue})
+	}
+	return parameters
+}
+
+// splitQuoted keeps the quotes, so that a quoted "--" stays a word.
+func splitQuoted(line string) []string {
+	quoted := false
+	return strings.FieldsFunc(line, func(r rune) bool {
+		if r == '"' {
+			quoted = !quoted
+		}
+		return !quoted && (r == ' ' || r >= '\t' && r <= '\r' || r == 0)
+	})
+}
+
+// privateParameters are keys whose value names a disk, a host, a network
+// address, a user or a place on the network. A key that ends in a dot stands
+// for all that begin so.
+func privateParameters() []string {
+	return []string{
+		"BOOTIF", "BOOT_IMAGE", "auth", "autoinstall", "cloud-config-url", "cloud-init", "coreos.", "cryptdevice",
+		"cryptkey", "ds", "fetch", "flatcar.", "fstab", "hostname", "ifname", "ignition.", "init", "initrd", "inst.",
+		"ip", "iscsi_initiator", "iscsi_target_ip", "iscsi_target_name", "k3os.", "key", "keyfile", "ks", "luks.",
+		"nameserver", "netroot", "nfsaddrs", "nfsroot", "ostree", "passwd", "password", "preseed", "preseed.", "rd.auth",
+		"rd.dm.uuid", "rd.iscsi.", "rd.luks.", "rd.lvm.", "rd.md.uuid", "rd.neednet", "rd.route", "rd.zfcp", "resume",
+		"root", "rootflags", "secret", "stage2", "systemd.condition-first-boot", "systemd.hostname", "systemd.machine_id",
+		"systemd.set_credential", "systemd.set_credential_binary", "systemd.setenv", "systemd.verity_root_data",
+		"systemd.verity_root_hash", "talos.", "token", "url", "user", "vlan", "zfs",
+	}
+}
+
+// isPrivate tells whether the value may identify the node: by the key, or
+// because it looks like an address, a UUID or a path to somewhere.
+func (p parameter) isPrivate() bool {
+	if p.bare {
+		return false
+	}
+	if p.value == leftOut || slices.ContainsFunc(privateParameters(), p.isNamed) {
+		return true
+	}
+	for _, word := range []string{"passw", "secret", "token", "credential"} {
+		if strings.Contains(strings.ToLower(p.key), word) {
+			return true
+		}
+	}
+	return looksPrivate(p.value)
+}
+
+func (p parameter) isNamed(name string) bool {
+	if strings.HasSuffix(name, ".") {
+		return strings.HasPrefix(p.key, name)
+	}
+	return p.key == name
+}
+
+func looksPrivate(value string) bool {
+	if strings.Contains(value, "://") || strings.Contains(value, "@") {
+		return true
+	}
+	isUUID := hasHexGroups(value, "-", 8, 4, 4, 4, 12)
+	isMAC := hasHexGroups(value, ":", 2, 2, 2, 2, 2, 2) || hasHexGroups(value, "-", 2, 2, 2, 2, 2, 2)
+	if isUUID || isMAC {
+		return true
+	}
+	for _, part := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ';' || r == '/' }) {
+		if _, err := netip.ParseAddr(strings.Trim(part, "[]")); err == nil {
+			return true
+		}
+		if _, err := netip.ParseAddrPort(part); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// hasHexGroups tells whether groups of so many hexadecimal digits, with a
+// separator between them, stand somewhere in s.
+func hasHexGroups(s, separator string, sizes ...int) bool {
+	for start := range len(s) {
+		rest, found := s[start:], true
+		for i, size := range sizes {
+			if i > 0 {
+				rest, found = strings.CutPrefix(rest, separator)
+			}
+			if !found || len(rest) < size || strings.Trim(rest[:size], "0123456789abcdefABCDEF") != "" {
+				found = false
+				break
+			}
+			rest = rest[size:]
+		}
+		if found {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutPrivate returns a command line that says the same facts and holds no
+// value that may identify the node: what a snapshot keeps of proc/cmdline.
+func withoutPrivate(line string) string {
+	var words []string
+	for _, p := range parseCommandLine(line) {
+		switch {
+		case p.bare:
+			words = append(words, quoteParameter(p.key))
+		case p.isPrivate():
+			words = append(words, quoteParameter(p.key+"="+leftOut))
+		default:
+			words = append(words, quoteParameter(p.key+"="+p.value))
+		}
+	}
+	return strings.Join(words, " ") + "\n"
+}
+
+func quoteParameter(word string) string {
+	if words := splitQuoted(word); len(words) == 1 && words[0] == word && word != "--" {
+		return word
+	}
+	return `"` + word + `"`
+}

@@ -1,0 +1,44 @@
+package hostfacts
+
+import (
+	"errors"
+	"io/fs"
+)
+
+// dmiFiles are the files that NFD reads. The serial numbers are for root only
+// and left out.
+func dmiFiles() []string {
+	return []string{
+		"bios_date", "bios_vendor", "bios_version",
+		"board_asset_tag", "board_name", "board_vendor", "board_version",
+		"chassis_asset_tag", "chassis_type", "chassis_vendor", "chassis_version",
+		"product_family", "product_name", "product_sku", "product_version",
+		"sys_vendor",
+	}
+}
+
+// collectDMI reads what the firmware says of the machine. Machines without DMI,
+// such as many of arm64, have an empty set.
+func collectDMI(h host, out *Features) error {
+	const dir = "sys/class/dmi/id"
+	exists, err := existsIn(h.root, "sys/class", dir)
+	if err != nil {
+		return err
+	}
+	elements := map[string]string{}
+	out.Attributes["system.dmiid"] = elements
+	if !exists {
+		return nil
+	}
+	for _, file := range dmiFiles() {
+		value, err := readTrimmed(h.root, dir+"/"+file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			out.Unknown["system.dmiid/"+file] = causeOf(err)
+		default:
+			elements[file] = value
+		}
+	}
+	return nil
+}

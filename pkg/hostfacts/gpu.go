@@ -1,0 +1,173 @@
+package hostfacts
+
+import (
+	"errors"
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+func gpuCollectors() []collector {
+	return []collector{{
+		sets:    []string{"gpu.device", "gpu.nvidia", "gpu.amd", "gpu.intel"},
+		origin:  "/sys/bus/pci/devices",
+		collect: collectGPUs,
+		lenient: true,
+	}}
+}
+
+// gpu is one GPU on the PCI bus and what is said of it in gpu.device.
+type gpu struct {
+	pciFunction
+	driver string // the kernel driver bound to it; none is empty
+	facts  map[string]string
+}
+
+func collectGPUs(h host, out *Features) error {
+	functions, err := displayFunctions(h.root)
+	if err != nil {
+		return err
+	}
+	if err := gpuBesidePCI(h.root, functions); err != nil {
+		return err
+	}
+	describe := map[string]func(Root, []gpu, *Features){
+		"nvidia": describeNVIDIA, "amd": describeAMD, "intel": describeIntel,
+	}
+	out.Instances["gpu.device"] = []map[string]string{}
+	for _, vendor := range []string{"nvidia", "amd", "intel"} {
+		gpus := gpusOf(h.root, vendor, functions)
+		out.Attributes["gpu."+vendor] = map[string]string{"count": strconv.Itoa(len(gpus))}
+		if len(gpus) > 0 {
+			describe[vendor](h.root, gpus, out)
+		}
+		for _, g := range gpus {
+			out.Instances["gpu.device"] = append(out.Instances["gpu.device"], g.facts)
+		}
+	}
+	return nil
+}
+
+// gpuBesidePCI returns an error where GPUs are reached by another road than
+// the PCI bus, so that none there is no proof that there is none.
+func gpuBesidePCI(root Root, functions []pciFunction) error {
+	const microsoft, paravirtual = "1414", "008e"
+	for _, f := range functions {
+		if f.vendor == microsoft && f.device == paravirtual {
+			return errors.New("the GPU is paravirtual (dxgkrnl), its kind is not told")
+		}
+	}
+	onChip, err := root.Exists("sys/module/nvgpu")
+	if err == nil && onChip {
+		return errors.New("the GPU is part of a Tegra chip (nvgpu), its kind is not told")
+	}
+	return nil
+}
+
+// gpusOf returns the GPUs of one vendor. Virtual functions of a GPU that is
+// here itself are not counted again.
+func gpusOf(root Root, vendor string, functions []pciFunction) []gpu {
+	var gpus []gpu
+	for _, f := range functions {
+		if f.gpuVendor() != vendor || root.stat(f.dir()+"/physfn") == nil {
+			continue
+		}
+		g := gpu{pciFunction: f, driver: f.boundDriver(root)}
+		g.facts = map[string]string{
+			"vendor": vendor, "address": f.address, "class": f.class, "vendor_id": f.vendor, "device_id": f.device,
+		}
+		if g.driver != "" {
+			g.facts["driver"] = g.driver
+		}
+		gpus = append(gpus, g)
+	}
+	return gpus
+}
+
+// gpuVendor names the vendor of a GPU. Among AMD's accelerators without a
+// display are GPUs; among Intel's are none.
+func (f pciFunction) gpuVendor() string {
+	isDisplay := strings.HasPrefix(f.class, "03")
+	switch {
+	case f.vendor == "10de" && isDisplay:
+		return "nvidia"
+	case f.vendor == "1002" && (isDisplay || f.class == "1200"):
+		return "amd"
+	case f.vendor == "8086" && isDisplay:
+		return "intel"
+	}
+	return ""
+}
+
+// shareElement gives the set the element that all its GPUs have in common.
+// Where they differ, or one lacks it, the set lacks it too.
+func shareElement(out *Features, set, element string, gpus []gpu) {
+	values := map[string]bool{}
+	for _, g := range gpus {
+		values[g.facts[element]] = true
+	}
+	if len(gpus) > 0 && len(values) == 1 && gpus[0].facts[element] != "" {
+		out.Attributes[set][element] = gpus[0].facts[element]
+	}
+}
+
+// leastMemory gives the set the memory of its smallest GPU. It is unknown when
+// one of them does not tell.
+func leastMemory(out *Features, set, cause string, gpus []gpu) {
+	least := uint64(0)
+	for _, g := range gpus {
+		size, err := strconv.ParseUint(g.facts["memory_mib"], 10, 64)
+		if err != nil {
+			out.Unknown[set+"/memory_mib"] = cause
+			return
+		}
+		if least == 0 || size < least {
+			least = size
+		}
+	}
+	if len(gpus) > 0 {
+		out.Attributes[set]["memory_mib"] = strconv.FormatUint(least, 10)
+	}
+}
+
+// setDriverVersion gives the set and its GPUs the version of a kernel module.
+// A module that is not loaded, or that has no version of its own, as those of
+// the kernel's own source have none, leaves it absent.
+func setDriverVersion(root Root, out *Features, set, module string, gpus []gpu) {
+	version, err := moduleVersion(root, module)
+	if err != nil {
+		out.Unknown[set+"/driver_version"] = causeOf(err)
+		return
+	}
+	if version == "" {
+		return
+	}
+	out.Attributes[set]["driver_version"] = version
+	for _, g := range gpus {
+		if g.driver == module {
+			g.facts["driver_version"] = version
+		}
+	}
+}
+
+func moduleVersion(root Root, module string) (string, error) {
+	version, err := readTrimmed(root, "sys/module/"+module+"/version")
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", root.stat("sys/module")
+	}
+	return version, err
+}
+
+// readMiB reads a file that holds a number of bytes. It returns nothing for a
+// file that is not there or holds something else.
+func readMiB(root Root, name string) string {
+	text, err := readTrimmed(root, name)
+	if err != nil {
+		return ""
+	}
+	size, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || size < 1<<20 {
+		return ""
+	}
+	return strconv.FormatUint(size>>20, 10)
+}

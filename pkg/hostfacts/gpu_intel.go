@@ -1,0 +1,77 @@
+package hostfacts
+
+import "strconv"
+
+const intelSet = "gpu.intel"
+
+func describeIntel(root Root, gpus []gpu, out *Features) {
+	var discrete []gpu
+	for _, g := range gpus {
+		integrated := g.address == "0000:00:02.0" // always there, and only there
+		g.facts["integrated"] = strconv.FormatBool(integrated)
+		if model := intelModel(g.device); model != "" {
+			g.facts["model"] = model
+		}
+		if size := intelMemory(root, g); size != "" {
+			g.facts["memory_mib"] = size
+		}
+		if !integrated {
+			discrete = append(discrete, g)
+		}
+	}
+	out.Attributes[intelSet]["discrete_count"] = strconv.Itoa(len(discrete))
+	shareElement(out, intelSet, "driver", gpus)
+	for _, module := range []string{"i915", "xe"} {
+		if out.Attributes[intelSet]["driver"] == module {
+			setDriverVersion(root, out, intelSet, module, gpus)
+		}
+	}
+	shareElement(out, intelSet, "model", gpus)
+	leastMemory(out, intelSet, "the driver of a discrete GPU does not tell its memory size", discrete)
+}
+
+// intelMemory returns the size of a GPU's own memory, which an integrated one
+// does not have. The i915 driver tells it of the card, xe of each tile.
+func intelMemory(root Root, g gpu) string {
+	names, err := root.ReadDir(g.dir() + "/drm")
+	if err == nil {
+		for _, name := range names {
+			if isNumbered(name, "card") {
+				if size := readMiB(root, g.dir()+"/drm/"+name+"/lmem_total_bytes"); size != "" {
+					return size
+				}
+			}
+		}
+	}
+	const maxTiles = 8
+	total := uint64(0)
+	for tile := range maxTiles {
+		size := readMiB(root, g.dir()+"/tile"+strconv.Itoa(tile)+"/physical_vram_size_bytes")
+		if size == "" {
+			break
+		}
+		n, _ := strconv.ParseUint(size, 10, 64) // readMiB returns digits
+		total += n
+	}
+	if total == 0 {
+		return ""
+	}
+	return strconv.FormatUint(total, 10)
+}
+
+// intelModel names the GPUs made for servers, by PCI device id (pci.ids).
+func intelModel(device string) string {
+	switch device {
+	case "0bd5", "0bd6":
+		return "Intel Data Center GPU Max 1550"
+	case "0bd7", "0bd8":
+		return "Intel Data Center GPU Max 1350"
+	case "0bd9", "0bda", "0bdb":
+		return "Intel Data Center GPU Max 1100"
+	case "56c0":
+		return "Intel Data Center GPU Flex 170"
+	case "56c1":
+		return "Intel Data Center GPU Flex 140"
+	}
+	return ""
+}

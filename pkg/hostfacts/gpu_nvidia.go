@@ -1,0 +1,181 @@
+package hostfacts
+
+import (
+	"errors"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/version"
+)
+
+const (
+	nvidiaSet = "gpu.nvidia"
+	nvidiaDir = "proc/driver/nvidia"
+	// maxDriverText bounds the small texts that drivers print.
+	maxDriverText = 64 << 10
+)
+
+func describeNVIDIA(root Root, gpus []gpu, out *Features) {
+	set := out.Attributes[nvidiaSet]
+	driver, err := nvidiaDriver(root)
+	if err != nil {
+		for _, element := range []string{"driver_version", "cuda_version", "kernel_module"} {
+			out.Unknown[nvidiaSet+"/"+element] = causeOf(err)
+		}
+	}
+	for element, value := range map[string]string{
+		"driver_version": driver.version, "cuda_version": cudaOfDriver(driver.version), "kernel_module": driver.kind,
+	} {
+		if value != "" {
+			set[element] = value
+		}
+	}
+	if driver.version != "" && set["cuda_version"] == "" {
+		out.Unknown[nvidiaSet+"/cuda_version"] = "no CUDA version is known for driver " + driver.version
+	}
+	for _, g := range gpus {
+		describeNVIDIADevice(root, g, driver, set["cuda_version"], out)
+	}
+	leastCapability(gpus, out)
+	shareElement(out, nvidiaSet, "architecture", gpus)
+	shareElement(out, nvidiaSet, "model", gpus)
+	leastMemory(out, nvidiaSet, "NVIDIA's driver tells the memory size only through its library NVML", gpus)
+}
+
+func describeNVIDIADevice(root Root, g gpu, driver nvidiaModule, cuda string, out *Features) {
+	if chip, ok := nvidiaChipOf(g.device); ok {
+		g.facts["architecture"], g.facts["compute_capability"] = chip.architecture, chip.capability
+	}
+	if g.driver != "nvidia" || driver.version == "" {
+		return
+	}
+	g.facts["driver_version"] = driver.version
+	if cuda != "" {
+		g.facts["cuda_version"] = cuda
+	}
+	data, err := root.ReadHead(nvidiaDir+"/gpus/"+g.address+"/information", maxDriverText)
+	if err != nil {
+		out.Unknown[nvidiaSet+"/model"] = causeOf(err)
+		return
+	}
+	// Before its first use, a GPU may call itself "Unknown".
+	if model := parseNVIDIAModel(data); model != "" && model != "Unknown" {
+		g.facts["model"] = model
+		return
+	}
+	out.Unknown[nvidiaSet+"/model"] = "the driver does not tell the model of GPU " + g.address
+}
+
+// leastCapability gives the set the lowest compute capability, which is what
+// all GPUs can do.
+func leastCapability(gpus []gpu, out *Features) {
+	least := ""
+	for _, g := range gpus {
+		capability := g.facts["compute_capability"]
+		if capability == "" {
+			out.Unknown[nvidiaSet+"/compute_capability"] = "the compute capability of NVIDIA device " + g.device + " is not known"
+			out.Unknown[nvidiaSet+"/architecture"] = "the architecture of NVIDIA device " + g.device + " is not known"
+			return
+		}
+		if order, ok := version.Compare(capability, least); least == "" || ok && order < 0 {
+			least = capability
+		}
+	}
+	if least != "" {
+		out.Attributes[nvidiaSet]["compute_capability"] = least
+	}
+}
+
+// nvidiaModule is NVIDIA's kernel module; its zero value is one not loaded.
+type nvidiaModule struct {
+	version string
+	kind    string // open or proprietary
+}
+
+func nvidiaDriver(root Root) (nvidiaModule, error) {
+	data, err := root.ReadHead(nvidiaDir+"/version", maxDriverText)
+	if err == nil {
+		if m, ok := parseNVRM(data); ok {
+			return m, nil
+		}
+		err = fs.ErrNotExist
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nvidiaModule{}, err
+	}
+	text, err := moduleVersion(root, "nvidia")
+	return nvidiaModule{version: text}, err
+}
+
+// parseNVRM reads proc/driver/nvidia/version, whose first line is
+//
+//	NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023
+//	NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  550.54.15  Release Build  (...)
+func parseNVRM(data []byte) (nvidiaModule, bool) {
+	for line := range strings.Lines(string(data)) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "NVRM version:")
+		if !ok {
+			continue
+		}
+		m := nvidiaModule{kind: "proprietary"}
+		if strings.Contains(rest, "Open Kernel Module") {
+			m.kind = "open"
+		}
+		for _, field := range strings.Fields(rest) {
+			if isDottedNumber(field) {
+				m.version = field
+				return m, true
+			}
+		}
+	}
+	return nvidiaModule{}, false
+}
+
+// isDottedNumber tells whether s is numbers joined by dots, at least two.
+func isDottedNumber(s string) bool {
+	parts := strings.Split(s, ".")
+	for _, part := range parts {
+		if part == "" || leadingDigits(part) != part {
+			return false
+		}
+	}
+	return len(parts) > 1
+}
+
+// parseNVIDIAModel returns the model of a GPU's information file. The file also
+// tells the GPU's UUID, which is nobody's business.
+func parseNVIDIAModel(data []byte) string {
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "Model:"); ok {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return ""
+}
+
+// cudaOfDriver returns the newest CUDA release that the driver is made for, or
+// nothing where the driver is older than all of them. A driver later than the
+// last release known here supports at least that one.
+func cudaOfDriver(driver string) string {
+	newest := ""
+	for _, release := range cudaReleases() {
+		if order, ok := version.Compare(driver, release.driver); ok && order >= 0 {
+			newest = release.cuda
+		}
+	}
+	return newest
+}
+
+func nvidiaChipOf(device string) (nvidiaChip, bool) {
+	id, err := strconv.ParseUint(device, 16, 16)
+	if err != nil {
+		return nvidiaChip{}, false
+	}
+	for _, chip := range nvidiaChips() {
+		if id >= chip.first && id <= chip.last {
+			return chip, true
+		}
+	}
+	return nvidiaChip{}, false
+}

@@ -1,0 +1,150 @@
+package hostfacts
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// capturedHosts returns the roots of all captured hosts: the directories
+// testdata/*/root, and the files of testdata/hosts and testdata/nodes, in which
+// each file of the host begins with "-- PATH --".
+func capturedHosts(t testing.TB) map[string]Root {
+	t.Helper()
+	roots := map[string]Root{}
+	dirs, err := filepath.Glob("testdata/*/root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range dirs {
+		roots[filepath.Base(filepath.Dir(dir))] = NewRoot(dir)
+	}
+	for _, folder := range []string{"hosts", "nodes"} {
+		files, err := filepath.Glob("testdata/" + folder + "/*.txt")
+		if err != nil || len(files) == 0 {
+			t.Fatal("no hosts in ", folder, err)
+		}
+		for _, file := range files {
+			roots[strings.TrimSuffix(filepath.Base(file), ".txt")] = hostIn(t, file)
+		}
+	}
+	return roots
+}
+
+func hostIn(t testing.TB, file string) Root {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, current := map[string]string{}, ""
+	for line := range strings.Lines(string(data)) {
+		if path, ok := strings.CutPrefix(line, "-- "); ok {
+			current = strings.TrimSuffix(strings.TrimSpace(path), " --")
+			files[current] = ""
+			continue
+		}
+		if strings.HasPrefix(line, "-> ") {
+			line = strings.TrimSpace(line)
+		}
+		files[current] += line
+	}
+	return tree(t, files)
+}
+
+// TestHostsGolden holds the facts and the labels of whole hosts.
+func TestHostsGolden(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/hosts/*.txt")
+	if err != nil || len(files) < 7 {
+		t.Fatal("hosts are missing", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
+			root := hostIn(t, file)
+			facts := Collect(context.Background(), root)
+			base := strings.TrimSuffix(file, ".txt")
+			checkGolden(t, base+".json", []byte(factsText(t, facts, root.Dir())+"\n"))
+			checkGolden(t, base+".labels", []byte(labelLines(facts)))
+			back, err := Parse(strings.NewReader(factsText(t, facts, root.Dir())))
+			if err != nil || back.Fingerprint() != facts.Fingerprint() || !maps.Equal(back.Labels(), facts.Labels()) {
+				t.Errorf("read back: %v, %v", err, Diff(facts, back))
+			}
+		})
+	}
+}
+
+func labelLines(facts *Facts) string {
+	var b strings.Builder
+	labels := facts.Labels()
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		b.WriteString(name + "=" + labels[name] + "\n")
+	}
+	return b.String()
+}
+
+// TestHostsAreWhatTheyAre: goldens are easily updated, these are not.
+func TestHostsAreWhatTheyAre(t *testing.T) {
+	t.Parallel()
+	type look struct{ set, element, want string } // want is a value, or a state
+	for name, looks := range map[string][]look{
+		"laptop-alderlake": {
+			{"cpu.archspec", "alderlake", "present"}, {"cpu.x86_64", "level", "3"}, {"cpu.cpuid", "AVX512F", "absent"},
+			{"cpu.topology", "hardware_multithreading", "true"}, {"cpu.topology", "socket_count", "1"},
+			{"cpu.model", "hypervisor", "none"}, {"memory.swap", "enabled", "true"}, {"kernel.config", "PREEMPT_RT", "absent"},
+			{"system.osrelease", "VERSION_ID", "24.04"}, {"cpu.pstate", "scaling_governor", "powersave"}, {"gpu.nvidia", "count", "0"},
+		},
+		"amd-genoa": {
+			{"cpu.archspec", "zen4", "present"}, {"cpu.x86_64", "level", "4"}, {"cpu.topology", "socket_count", "2"},
+			{"memory.numa", "node_count", "2"}, {"kernel.version", "major", "5"}, {"kernel.selinux", "enabled", "true"},
+			{"rdma.fabric", "infiniband", "present"}, {"kernel.cmdline", "root", "unknown"}, {"cpu.model", "vendor_id", "AMD"},
+		},
+		"arm64-graviton4": {
+			{"cpu.archspec", "neoverse_v2", "present"}, {"cpu.cpuid", "SVE2", "present"}, {"cpu.cpuid", "AVX2", "absent"},
+			{"rdma.fabric", "efa", "present"}, {"system.osrelease", "ID", "amzn"}, {"cpu.x86_64", "level", "absent"},
+		},
+		"vm-milan": {
+			{"cpu.model", "hypervisor", "kvm"}, {"cpu.x86_64", "level", "3"}, {"memory.swap", "enabled", "false"},
+		},
+		"container-masked": {
+			{"cpu.x86_64", "level", "4"}, {"cpu.topology", "socket_count", "unknown"}, {"memory.numa", "is_numa", "unknown"},
+			{"kernel.config", "KVM", "unknown"}, {"kernel.enabledmodule", "overlay", "present"}, {"kernel.enabledmodule", "xfs", "unknown"},
+			{"gpu.nvidia", "count", "unknown"}, {"cpu.model", "hypervisor", "unknown"},
+		},
+		"wsl2":                {{"kernel.version", "full", "6.6.87.2-microsoft-standard-WSL2"}, {"kernel.version", "revision", "87"}},
+		"riscv64-visionfive2": {{"cpu.archspec", "u74mc", "present"}, {"cpu.cpuid", "AVX2", "unknown"}},
+	} {
+		facts := Collect(context.Background(), hostIn(t, "testdata/hosts/"+name+".txt"))
+		for _, look := range looks {
+			if got := facts.Lookup(look.set, look.element); got.text() != look.want {
+				t.Errorf("%s: %s %s is %q (%s), want %q", name, look.set, look.element, got.text(), got.Cause, look.want)
+			}
+		}
+	}
+}
+
+func TestHostsNameNobody(t *testing.T) {
+	t.Parallel()
+	for name, root := range capturedHosts(t) {
+		_, files := takeSnapshot(t, root, SnapshotOptions{})
+		hostname, err := readTrimmed(root, "proc/sys/kernel/hostname")
+		if err != nil || hostname == "" {
+			continue
+		}
+		for file, content := range files {
+			if strings.Contains(content, hostname) {
+				t.Errorf("%s: %s tells the name", name, file)
+			}
+		}
+		index, err := json.Marshal(files)
+		if err != nil || strings.Contains(string(index), "i-0123456789abcdef0") || strings.Contains(string(index), "UIDC3A5E0C1") {
+			t.Errorf("%s tells a serial: %v", name, err)
+		}
+	}
+}

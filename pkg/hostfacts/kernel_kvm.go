@@ -1,0 +1,13 @@
+package hostfacts
+
+import "strconv"
+
+// collectKVM looks for the device of the kernel's hypervisor.
+func collectKVM(h host, out *Features) error {
+	enabled, err := existsIn(h.root, "sys/devices/virtual", "sys/devices/virtual/misc/kvm")
+	if err != nil {
+		return err
+	}
+	out.Attributes["kernel.kvm"] = map[string]string{"enabled": strconv.FormatBool(enabled)}
+	return nil
+}

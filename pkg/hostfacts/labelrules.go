@@ -1,0 +1,196 @@
+package hostfacts
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// labelRule says how labels come from facts.
+type labelRule struct {
+	label string // a name; a star in it stands for what each gives
+	each  func(f *Facts, put func(star, value string))
+	// look returns the state of the fact behind a label.
+	look func(f *Facts, star string) Fact
+}
+
+// match returns what the star stands for in name.
+func (r labelRule) match(name string) (string, bool) {
+	before, after, hasStar := strings.Cut(r.label, "*")
+	if !hasStar {
+		return "", name == r.label
+	}
+	if len(name) <= len(before)+len(after) || !strings.HasPrefix(name, before) || !strings.HasSuffix(name, after) {
+		return "", false
+	}
+	return name[len(before) : len(name)-len(after)], true
+}
+
+// labelRules is the one table of label names and the facts behind them.
+func labelRules() []labelRule {
+	return []labelRule{
+		elementLabels("cpu-cpuid.*", "cpu.cpuid", asIs),
+		elementLabels("cpu-model.*", "cpu.model", asIs),
+		elementLabels("cpu-cstate.*", "cpu.cstate", asIs),
+		elementLabels("cpu-pstate.*", "cpu.pstate", asIs),
+		elementLabels("cpu-rdt.*", "cpu.rdt", asIs),
+		elementLabels("cpu-security.*", "cpu.security", allBut("tdx.total_keys", "sgx.epc", "sev.encrypted_state_ids", "sev.asids")),
+		elementLabels("cpu-power.sst_*", "cpu.sst", asIs),
+		switchLabel("cpu-hardware_multithreading", "cpu.topology", "hardware_multithreading"),
+		switchLabel("cpu-coprocessor.nx_gzip", "cpu.coprocessor", "nx_gzip"),
+		elementLabels("kernel-version.*", "kernel.version", asIs),
+		elementLabels("kernel-config.*", "kernel.config", enabledOption),
+		switchLabel("kernel-selinux.enabled", "kernel.selinux", "enabled"),
+		switchLabel("memory-numa", "memory.numa", "is_numa"),
+		switchLabel("memory-swap", "memory.swap", "enabled"),
+		deviceLabel("memory-nv.present", "memory.nv", func(map[string]string) bool { return true }),
+		deviceLabel("memory-nv.dax", "memory.nv", having("devtype", "nd_dax")),
+		deviceLabel("network-sriov.capable", "network.device", havingSome("sriov_totalvfs")),
+		deviceLabel("network-sriov.configured", "network.device", havingSome("sriov_numvfs")),
+		deviceLabels("pci-*.present", "pci.device", pciLabels),
+		deviceLabels("pci-*.sriov.capable", "pci.device", pciVirtualLabels),
+		deviceLabels("usb-*.present", "usb.device", usbLabels),
+		deviceLabel("storage-nonrotationaldisk", "storage.block", having("rotational", "0")),
+		elementLabels("system-os_release.*", "system.osrelease", oneOf("ID", "VERSION_ID", "VERSION_ID.major", "VERSION_ID.minor")),
+		deviceLabel("custom-rdma.capable", "pci.device", having("vendor", "15b3")),
+		deviceLabel("rdma.capable", "pci.device", having("vendor", "15b3")),
+		flagsLabel("custom-rdma.available", "kernel.loadedmodule", "ib_uverbs", "rdma_ucm"),
+		flagsLabel("rdma.available", "kernel.loadedmodule", "ib_uverbs", "rdma_ucm"),
+	}
+}
+
+// elementLabels makes a label of every element of a set for which value gives
+// one.
+func elementLabels(label, set string, value func(element, value string) (string, bool)) labelRule {
+	return labelRule{
+		label: label,
+		each: func(f *Facts, put func(star, value string)) {
+			for flag := range f.flags[set] {
+				put(flag, "true")
+			}
+			for element, has := range f.attributes[set] {
+				if shown, ok := value(element, has); ok {
+					put(element, shown)
+				}
+			}
+		},
+		look: func(f *Facts, star string) Fact { return f.Lookup(set, star) },
+	}
+}
+
+func asIs(_, value string) (string, bool) { return value, true }
+
+func allBut(elements ...string) func(element, value string) (string, bool) {
+	return func(element, value string) (string, bool) { return value, !slices.Contains(elements, element) }
+}
+
+func oneOf(elements ...string) func(element, value string) (string, bool) {
+	return func(element, value string) (string, bool) { return value, slices.Contains(elements, element) }
+}
+
+// enabledOption says true of what is built in and of what is a module.
+func enabledOption(_, value string) (string, bool) {
+	if value == "y" || value == "m" {
+		return "true", true
+	}
+	return value, true
+}
+
+// switchLabel makes a label when the element is true.
+func switchLabel(label, set, element string) labelRule {
+	return labelRule{
+		label: label,
+		each: func(f *Facts, put func(star, value string)) {
+			if f.attributes[set][element] == "true" {
+				put("", "true")
+			}
+		},
+		look: func(f *Facts, _ string) Fact { return f.Lookup(set, element) },
+	}
+}
+
+// flagsLabel makes a label when all flags are there.
+func flagsLabel(label, set string, flags ...string) labelRule {
+	look := func(f *Facts, _ string) Fact {
+		worst := Fact{State: Present}
+		for _, flag := range flags {
+			switch fact := f.Lookup(set, flag); fact.State {
+			case Absent:
+				return fact // whatever the others are
+			case Unknown:
+				worst = fact
+			}
+		}
+		return worst
+	}
+	return labelRule{
+		label: label,
+		each: func(f *Facts, put func(star, value string)) {
+			if look(f, "").State == Present {
+				put("", "true")
+			}
+		},
+		look: look,
+	}
+}
+
+// deviceLabel makes a label when the condition holds for one instance.
+func deviceLabel(label, set string, holds func(map[string]string) bool) labelRule {
+	return deviceLabels(label, set, func(device map[string]string) []string {
+		if holds(device) {
+			return []string{""}
+		}
+		return nil
+	})
+}
+
+// deviceLabels makes the labels that each instance gives.
+func deviceLabels(label, set string, stars func(map[string]string) []string) labelRule {
+	return labelRule{
+		label: label,
+		each: func(f *Facts, put func(star, value string)) {
+			for _, device := range f.instances[set] {
+				for _, star := range stars(device) {
+					put(star, "true")
+				}
+			}
+		},
+		look: func(f *Facts, _ string) Fact {
+			_, fact := f.Instances(set)
+			return fact
+		},
+	}
+}
+
+func having(attribute, value string) func(map[string]string) bool {
+	return func(device map[string]string) bool { return device[attribute] == value }
+}
+
+func havingSome(attribute string) func(map[string]string) bool {
+	return func(device map[string]string) bool {
+		n, err := strconv.Atoi(device[attribute])
+		return err == nil && n > 0
+	}
+}
+
+// pciLabels names a device as NFD does by default, <class>_<vendor>, and by the
+// two other forms that clusters are often configured for: the vendor alone, and
+// <class>_<vendor>_<device>.
+func pciLabels(device map[string]string) []string {
+	class, vendor, id := device["class"], device["vendor"], device["device"]
+	if class == "" || vendor == "" {
+		return nil
+	}
+	return []string{class + "_" + vendor, vendor, class + "_" + vendor + "_" + id}
+}
+
+func pciVirtualLabels(device map[string]string) []string {
+	if _, ok := device["sriov_totalvfs"]; !ok {
+		return nil
+	}
+	return pciLabels(device)
+}
+
+func usbLabels(device map[string]string) []string {
+	return []string{device["class"] + "_" + device["vendor"] + "_" + device["device"]}
+}

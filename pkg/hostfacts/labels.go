@@ -1,0 +1,81 @@
+package hostfacts
+
+import (
+	"maps"
+	"strings"
+)
+
+// labelNamespace is that of NFD's own labels. Their names are given without it.
+const labelNamespace = "feature.node.kubernetes.io/"
+
+// Labels returns the facts as NFD labels a node with them, such as
+// cpu-cpuid.AVX2=true, without the prefix feature.node.kubernetes.io/. Labels of
+// feature files keep other prefixes. What is absent or unknown has no label;
+// Label tells the two apart.
+//
+// NFD leaves labels out that it is not configured to make, such as those of
+// most kernel options; here every fact that NFD can label has its label.
+func (f *Facts) Labels() map[string]string { return maps.Clone(f.allLabels()) }
+
+// Label returns what is known of one label, with or without the prefix
+// feature.node.kubernetes.io/. A label that no fact stands behind is unknown.
+func (f *Facts) Label(name string) Fact {
+	name = strings.TrimPrefix(name, labelNamespace)
+	if value, ok := f.allLabels()[name]; ok {
+		return Fact{State: Present, Value: value}
+	}
+	for _, rule := range labelRules() {
+		star, ok := rule.match(name)
+		if !ok {
+			continue
+		}
+		fact := rule.look(f, star)
+		if fact.State == Present { // there, but of a value that has no label
+			return Fact{State: Absent}
+		}
+		return fact
+	}
+	return Fact{Cause: "no fact stands behind the label " + name}
+}
+
+func (f *Facts) allLabels() map[string]string {
+	f.labelOnce.Do(func() {
+		f.labels = map[string]string{}
+		for _, rule := range labelRules() {
+			rule.each(f, func(star, value string) {
+				f.putLabel(strings.Replace(rule.label, "*", star, 1), value)
+			})
+		}
+		// What a feature file says goes over what NFD found, as in NFD.
+		for name, value := range f.attributes["local.label"] {
+			f.putLabel(strings.TrimPrefix(name, labelNamespace), value)
+		}
+	})
+	return f.labels
+}
+
+// putLabel passes over what Kubernetes does not take as a label, as NFD does.
+func (f *Facts) putLabel(name, value string) {
+	if isLabelName(name) && (value == "" || isLabelWord(value)) {
+		f.labels[name] = value
+	}
+}
+
+// isLabelName wants a word with, if any, the prefix of a DNS name.
+func isLabelName(name string) bool {
+	if prefix, word, ok := strings.Cut(name, "/"); ok {
+		const allowed = "abcdefghijklmnopqrstuvwxyz0123456789-."
+		isDNS := prefix != "" && len(prefix) <= 253 && strings.Trim(prefix, allowed) == ""
+		return isDNS && isLabelWord(word)
+	}
+	return isLabelWord(name)
+}
+
+// isLabelWord wants up to 63 letters, digits, dashes, underscores and dots,
+// with a letter or digit at both ends.
+func isLabelWord(s string) bool {
+	if s == "" || len(s) > 63 || strings.Trim(s[:1]+s[len(s)-1:], "-_.") != s[:1]+s[len(s)-1:] {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool { return !isLabelRune(r) })
+}

@@ -1,0 +1,131 @@
+package hostfacts
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseFeatures(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	tests := []struct {
+		name, in         string
+		features, labels map[string]string
+		problem          string
+	}{
+		{"keys and values", "a\nb=1\nc=x=y\n  d = z  \n", map[string]string{"a": "true", "b": "1", "c": "x=y", "d ": " z"}, nil, ""},
+		{"comments and empty lines", "# a=1\n\n#+no-label\n#\nb\n", map[string]string{"b": "true"}, nil, ""},
+		{"no newline at the end", "a=1", map[string]string{"a": "1"}, nil, ""},
+		{"windows lines", "a=1\r\nb\r\n", map[string]string{"a": "1", "b": "true"}, nil, ""},
+		{"only a label", "# +no-feature\na=1\nb=2\n", map[string]string{"b": "2"}, map[string]string{"a": "1", "b": "2"}, ""},
+		{"only a feature", "# +no-label\na=1\nb=2\n", map[string]string{"a": "1", "b": "2"}, map[string]string{"b": "2"}, ""},
+		{"a label taken back", "a=1\n# +no-label\na=2\n", map[string]string{"a": "2"}, map[string]string{}, ""},
+		{"expired", "# +expiry-time=2026-11-01T11:59:59Z\na=1\n", map[string]string{}, nil, ""},
+		{"expires in another zone", "# +expiry-time=2026-11-01T12:30:00+02:00\na=1\n", map[string]string{}, nil, ""},
+		{"not yet expired", "# +expiry-time= 2026-11-01T12:00:01Z\na=1\n", map[string]string{"a": "1"}, nil, ""},
+		{"several times", "# +expiry-time=2012-01-01T00:00:00Z\na\n# +expiry-time=2080-01-01T00:00:00Z\nb\n# +expiry-time=2002-01-01T00:00:00Z\nc\n",
+			map[string]string{"b": "true"}, nil, ""},
+		{"a directive survives an expired line", "# +no-label\n# +expiry-time=2012-01-01T00:00:00Z\na\n# +expiry-time=2080-01-01T00:00:00Z\nb\n",
+			map[string]string{"b": "true"}, map[string]string{}, ""},
+		{"a time that is none", "a\n# +expiry-time=tomorrow\nb\n", map[string]string{"a": "true", "b": "true"}, nil, `row 2: expiry-time "tomorrow"`},
+		{"no time at all", "# +expiry-time\nb\n", map[string]string{"b": "true"}, nil, `row 1: expiry-time ""`},
+		{"another directive", "# +no-labels\na\n", map[string]string{"a": "true"}, nil, `row 1: directive "no-labels" is not known`},
+		{"no key", "=1\na\n", map[string]string{"a": "true"}, nil, `row 1: "=1" has no key`},
+	}
+	for _, tt := range tests {
+		got := parseFeatures([]byte(tt.in), now)
+		labels := tt.labels
+		if labels == nil {
+			labels = tt.features
+		}
+		if !maps.Equal(got.features, tt.features) || !maps.Equal(got.labels, labels) {
+			t.Errorf("%s: features %v, labels %v; want %v, %v", tt.name, got.features, got.labels, tt.features, labels)
+		}
+		if problems := strings.Join(got.problems, "|"); (tt.problem == "") != (problems == "") || !strings.Contains(problems, tt.problem) {
+			t.Errorf("%s: problems %q, want %q", tt.name, problems, tt.problem)
+		}
+	}
+}
+
+func FuzzParseFeatures(f *testing.F) {
+	f.Add("# +no-feature\na=1\n# +expiry-time=2080-01-01T00:00:00Z\nb")
+	f.Fuzz(func(t *testing.T, text string) {
+		found := parseFeatures([]byte(text), time.Unix(1<<30, 0))
+		lines := strings.Count(text, "\n") + 1
+		if len(found.features) > lines || len(found.labels) > lines || len(found.problems) > lines {
+			t.Errorf("%d features, %d labels, %d problems of %d lines", len(found.features), len(found.labels), len(found.problems), lines)
+		}
+		if _, ok := found.features[""]; ok {
+			t.Error("a feature without a name")
+		}
+	})
+}
+
+func TestCollectLocal(t *testing.T) {
+	t.Parallel()
+	root := tree(t, map[string]string{
+		featuresDir + "/10-site":                             "vendor.io/fabric=ib\nvendor.io/rack=1\n",
+		featuresDir + "/20-site":                             "vendor.io/rack=2\n",
+		featuresDir + "/.30-half":                            "hidden=3\n",
+		featuresDir + "/40-dir/file":                         "vendor.io/rack=4\n",
+		featuresDir + "/50-link":                             "-> ../60-elsewhere",
+		"etc/kubernetes/node-feature-discovery/60-elsewhere": "linked\n",
+	})
+	facts := Collect(context.Background(), root)
+	for element, want := range map[string]string{"vendor.io/fabric": "ib", "vendor.io/rack": "2", "linked": "true"} {
+		for _, set := range []string{"local.label", "local.feature"} {
+			if got := facts.Lookup(set, element); got.State != Present || got.Value != want {
+				t.Errorf("%s %s is %+v, want %s", set, element, got, want)
+			}
+		}
+	}
+	for _, element := range []string{"other", "hidden"} {
+		if got := facts.Lookup("local.label", element); got.State != Absent {
+			t.Errorf("%s is %+v", element, got)
+		}
+	}
+	if got, want := facts.Origin("local.label", "vendor.io/rack"), "/"+featuresDir+"/20-site"; got != want {
+		t.Errorf("origin %q, want %q", got, want)
+	}
+	if problems := facts.Problems(); len(problems) > 0 {
+		t.Errorf("problems %q", problems)
+	}
+}
+
+func TestCollectLocalInPart(t *testing.T) {
+	t.Parallel()
+	root := tree(t, map[string]string{
+		featuresDir + "/10-site": "a=1\n# +what\n",
+		featuresDir + "/20-big":  "b=1\n" + strings.Repeat("# filler\n", maxFeaturesFile/8),
+		featuresDir + "/30-gone": "-> nowhere",
+	})
+	facts := Collect(context.Background(), root)
+	if got := facts.Lookup("local.label", "a"); got.State != Present {
+		t.Errorf("a is %+v", got)
+	}
+	if got := facts.Lookup("local.label", "b"); got.State != Unknown || got.Cause == "" {
+		t.Errorf("b is %+v", got)
+	}
+	problems := strings.Join(facts.Problems(), "\n")
+	for _, want := range []string{
+		root.display(featuresDir+"/10-site") + `: row 2: directive "what" is not known`,
+		fmt.Sprintf("larger than %d bytes reading %s", maxFeaturesFile, root.display(featuresDir+"/20-big")),
+		"no such file or directory reading " + root.display(featuresDir+"/30-gone"),
+	} {
+		if !strings.Contains(problems, want) {
+			t.Errorf("problems %q lack %q", problems, want)
+		}
+	}
+	none := Collect(context.Background(), tree(t, map[string]string{"etc/hostname": "a\n"}))
+	if got := none.Lookup("local.label", "a"); got.State != Absent {
+		t.Errorf("without feature files, a is %+v", got)
+	}
+	blind := Collect(context.Background(), tree(t, nil))
+	if got := blind.Lookup("local.label", "a"); got.State != Unknown {
+		t.Errorf("without etc, a is %+v", got)
+	}
+}

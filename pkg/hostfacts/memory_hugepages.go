@@ -1,0 +1,59 @@
+package hostfacts
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// collectHugePages counts the huge pages of each size that the operator set
+// aside, used or not. A kernel without huge pages has none enabled.
+func collectHugePages(h host, out *Features) error {
+	const dir = "sys/kernel/mm/hugepages"
+	names, err := readDirIn(h.root, "sys/kernel", dir)
+	if err != nil {
+		return err
+	}
+	elements := map[string]string{"enabled": "false"}
+	out.Attributes["memory.hugepages"] = elements
+	for _, name := range names {
+		element, ok := hugePagesElement(name)
+		if !ok {
+			continue
+		}
+		count, err := readTrimmed(h.root, dir+"/"+name+"/nr_hugepages")
+		if err == nil {
+			_, err = strconv.ParseUint(count, 10, 64)
+		}
+		if err != nil {
+			out.Unknown["memory.hugepages/"+element] = causeOf(err)
+			continue
+		}
+		elements[element] = count
+		if count != "0" {
+			elements["enabled"] = "true"
+		}
+	}
+	if elements["enabled"] == "false" && len(out.Unknown) > 0 {
+		delete(elements, "enabled")
+		out.Unknown["memory.hugepages/enabled"] = "not all sizes of huge pages could be counted"
+	}
+	return nil
+}
+
+// hugePagesElement turns hugepages-2048kB into hugepages-2Mi, which is what
+// Kubernetes calls the resource.
+func hugePagesElement(name string) (string, bool) {
+	digits, isPrefixed := strings.CutPrefix(name, "hugepages-")
+	digits, isKilo := strings.CutSuffix(digits, "kB")
+	size, err := strconv.ParseUint(digits, 10, 63)
+	if !isPrefixed || !isKilo || err != nil || size == 0 {
+		return "", false
+	}
+	units := []string{"Ki", "Mi", "Gi", "Ti", "Pi", "Ei"}
+	unit := 0
+	for size%1024 == 0 && unit < len(units)-1 {
+		size, unit = size/1024, unit+1
+	}
+	return fmt.Sprintf("hugepages-%d%s", size, units[unit]), true
+}

@@ -1,0 +1,186 @@
+package hostfacts
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// collectMPI finds the MPI libraries in the usual places. One elsewhere, as
+// sites have on a shared file system, the operator has to name.
+func collectMPI(h host, out *Features) error {
+	dirs, err := findLibraries(h.root)
+	if err == nil && len(dirs) == 0 {
+		err = h.root.stat("usr") // without it, nobody could look
+	}
+	if err != nil {
+		return err
+	}
+	var found []mpiInstallation
+	for _, dir := range dirs {
+		in, err := mpiIn(h.root, dir)
+		if err != nil {
+			return err
+		}
+		found = append(found, in...)
+	}
+	found = withoutCopies(found)
+	out.Instances["mpi.installation"] = []map[string]string{}
+	for _, m := range found {
+		out.Instances["mpi.installation"] = append(out.Instances["mpi.installation"], m.instance())
+	}
+	out.Attributes["mpi.host"] = map[string]string{}
+	setMPIHost(found, out)
+	out.Instances["libfabric.installation"], err = fabricLibraries(h.root, dirs)
+	return err
+}
+
+type mpiInstallation struct {
+	implementation, version, abi string
+	prefix, library              string
+}
+
+func (m mpiInstallation) instance() map[string]string {
+	instance := map[string]string{"prefix": m.prefix, "library": m.library}
+	for _, element := range mpiElements() {
+		if value := m.element(element); value != "" {
+			instance[element] = value
+		}
+	}
+	return instance
+}
+
+func mpiElements() []string { return []string{"implementation", "version", "abi"} }
+
+func (m mpiInstallation) element(name string) string {
+	return map[string]string{"implementation": m.implementation, "version": m.version, "abi": m.abi}[name]
+}
+
+// setMPIHost says what all installations have in common. Of what they differ
+// in, or do not tell, nobody but the operator knows which one counts.
+func setMPIHost(found []mpiInstallation, out *Features) {
+	if len(found) == 0 {
+		return
+	}
+	for _, element := range mpiElements() {
+		value := found[0].element(element)
+		same := !slices.ContainsFunc(found, func(m mpiInstallation) bool { return m.element(element) != value })
+		switch {
+		case same && value != "":
+			out.Attributes["mpi.host"][element] = value
+		case same:
+			out.Unknown["mpi.host/"+element] = "the library in " + found[0].prefix + " does not tell it"
+		default:
+			out.Unknown["mpi.host/"+element] = fmt.Sprintf("there are %d MPI installations, from %s to %s",
+				len(found), found[0].prefix, found[len(found)-1].prefix)
+		}
+	}
+}
+
+// withoutCopies drops what was found twice, as where lib64 is a link to lib.
+func withoutCopies(found []mpiInstallation) []mpiInstallation {
+	seen := map[mpiInstallation]bool{}
+	return slices.DeleteFunc(found, func(m mpiInstallation) bool {
+		copied := seen[m]
+		seen[m] = true
+		return copied
+	})
+}
+
+// mpiIn returns the installations whose libraries are in a directory: one of
+// Open MPI, one of MPICH or what descends from it.
+func mpiIn(root Root, dir libraryDir) ([]mpiInstallation, error) {
+	var found []mpiInstallation
+	for _, library := range []string{"libmpi", "libmpich", crayLibrary(dir.names)} {
+		so := soVersion(dir.names, library)
+		if library == "" || so == "" {
+			continue
+		}
+		major, _, _ := strings.Cut(so, ".")
+		m := mpiInstallation{prefix: libraryPrefix(dir.path), library: library + ".so." + major}
+		isMPICH := slices.ContainsFunc(found, func(m mpiInstallation) bool { return m.abi == mpichABI })
+		if library == "libmpich" && isMPICH { // another name of the same
+			continue
+		}
+		var err error
+		if m.implementation, m.version, err = identifyMPI(root, dir, library, so); err != nil {
+			return nil, err
+		}
+		m.abi = mpiABI(m.implementation, major)
+		found = append(found, m)
+	}
+	return found, nil
+}
+
+// crayLibrary returns the library of Cray's MPICH, which carries the name of a
+// compiler, as in libmpi_gnu_123.
+func crayLibrary(names []string) string {
+	for _, name := range names {
+		library, _, ok := strings.Cut(name, ".so.")
+		for _, compiler := range []string{"cray", "gnu", "intel", "aocc", "nvidia", "amd"} {
+			if ok && (library == "libmpi_"+compiler || strings.HasPrefix(library, "libmpi_"+compiler+"_")) {
+				return library
+			}
+		}
+	}
+	return ""
+}
+
+const mpichABI = "mpich-12"
+
+// mpiABI names the binary interface. MPICH, and what descends from it, agreed
+// on that of libmpi.so.12; Open MPI counts for itself.
+func mpiABI(implementation, major string) string {
+	switch {
+	case implementation == "openmpi":
+		return "openmpi-" + major
+	case implementation != "" && major == "12":
+		return mpichABI
+	}
+	return ""
+}
+
+// fabricLibraries lists the libfabric installations. The number in the file
+// name is not that of the release.
+func fabricLibraries(root Root, dirs []libraryDir) ([]map[string]string, error) {
+	found := []map[string]string{}
+	for _, dir := range dirs {
+		so := soVersion(dir.names, "libfabric")
+		if so == "" {
+			continue
+		}
+		instance := map[string]string{"prefix": libraryPrefix(dir.path), "file_version": so}
+		version, err := packageVersion(root, dir.path, "libfabric.pc")
+		if err != nil {
+			return nil, err
+		}
+		if version == "" {
+			version = versionOfPath(dir.path)
+		}
+		if version != "" {
+			instance["version"] = version
+		}
+		if slices.ContainsFunc(found, func(other map[string]string) bool { return maps.Equal(other, instance) }) {
+			continue // lib64 is a link to lib
+		}
+		found = append(found, instance)
+	}
+	return found, nil
+}
+
+// versionOfPath returns a version that a directory above a library is named
+// after: 4.1.5 of opt/openmpi-4.1.5/lib and of opt/openmpi/4.1.5/lib.
+func versionOfPath(dir string) string {
+	for ; dir != "." && dir != "/"; dir = path.Dir(dir) {
+		name := path.Base(dir)
+		if at := strings.LastIndex(name, "-"); at >= 0 {
+			name = name[at+1:]
+		}
+		if digits := leadingDigits(name); digits != "" && strings.HasPrefix(name[len(digits):], ".") {
+			return name
+		}
+	}
+	return ""
+}

@@ -1,0 +1,49 @@
+package hostfacts
+
+import "iter"
+
+// Names returns the names of a set's elements, in no order: those present, and
+// those of which only that is unknown. Of a list of instances they are the
+// names of the attributes, one instance after the other. The fact besides is
+// Present when the whole set could be read, even if it is empty, and Unknown
+// otherwise.
+func (f *Facts) Names(set string) (iter.Seq2[string, Fact], Fact) {
+	state := Fact{State: Present}
+	if cause, unknown := f.unknownSets[set]; unknown {
+		state = Fact{Cause: cause}
+	} else if !f.hasElements(set) && !f.HasInstances(set) {
+		state = Fact{Cause: notCollected(set)}
+	}
+	return func(yield func(string, Fact) bool) { f.eachName(set, yield) }, state
+}
+
+func (f *Facts) hasElements(set string) bool {
+	_, isFlags := f.flags[set]
+	_, isAttributes := f.attributes[set]
+	return isFlags || isAttributes
+}
+
+func (f *Facts) eachName(set string, yield func(string, Fact) bool) {
+	for name := range f.flags[set] {
+		if !yield(name, Fact{State: Present}) {
+			return
+		}
+	}
+	for name, value := range f.attributes[set] {
+		if !yield(name, Fact{State: Present, Value: value}) {
+			return
+		}
+	}
+	for _, instance := range f.instances[set] {
+		for name, value := range instance {
+			if !yield(name, Fact{State: Present, Value: value}) {
+				return
+			}
+		}
+	}
+	for name, cause := range f.unknownElements[set] {
+		if f.Lookup(set, name).State == Unknown && !yield(name, Fact{Cause: cause}) {
+			return
+		}
+	}
+}

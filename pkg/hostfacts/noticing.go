@@ -1,0 +1,61 @@
+package hostfacts
+
+import (
+	"errors"
+	"io"
+)
+
+// noticing passes everything on and keeps the first error that is more than
+// "not there".
+type noticing struct {
+	files
+	name string
+	err  error
+}
+
+func (n *noticing) notice(name string, err error) {
+	if err != nil && n.err == nil && !isNoAttribute(err) {
+		n.name, n.err = name, err
+	}
+}
+
+func (n *noticing) open(name string) (File, error) {
+	f, err := n.files.open(name)
+	n.notice(name, err)
+	if err != nil {
+		return nil, err
+	}
+	return noticedFile{f, name, n}, nil
+}
+
+func (n *noticing) readDir(name string) ([]string, error) {
+	names, err := n.files.readDir(name)
+	n.notice(name, err)
+	return names, err
+}
+
+func (n *noticing) readlink(name string) (string, error) {
+	link, err := n.files.readlink(name)
+	n.notice(name, err)
+	return link, err
+}
+
+func (n *noticing) stat(name string) error {
+	err := n.files.stat(name)
+	n.notice(name, err)
+	return err
+}
+
+type noticedFile struct {
+	File
+	name string
+	by   *noticing
+}
+
+func (f noticedFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	if !errors.Is(err, io.EOF) {
+		f.by.notice(f.name, err)
+	}
+	return n, err
+}

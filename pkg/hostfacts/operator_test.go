@@ -1,0 +1,205 @@
+package hostfacts
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+const siteFile = `version = 1
+absent = ["cpu.cpuid/AVX512F", "kernel.version/revision"]
+[flags]
+"site.licences" = ["matlab", "ansys"]
+"cpu.cpuid" = ["MAGIC"]
+[attributes."mpi.host"]
+implementation = "openmpi"
+version = 4.10
+ranks = 64
+gpu_aware = true
+[attributes."kernel.version"]
+minor = "2"
+[attributes."cpu.model"]
+hypervisor = "kvm"
+[[instances."site.fabric"]]
+name = "hsn0"
+speed = "200000"
+`
+
+func TestOperatorFacts(t *testing.T) {
+	t.Parallel()
+	facts := Collect(context.Background(), tree(t, map[string]string{
+		"proc/sys/kernel/osrelease":   "6.1.5\n",
+		"proc/cpuinfo":                xeonInfo + "hypervisor sse2 avx512f avx512bw\n",
+		operatorDir + "/10-site.toml": siteFile,
+		operatorDir + "/20-over.toml": "version = 1\n[attributes.\"mpi.host\"]\nversion = \"5.0.1\"\n",
+		operatorDir + "/.hidden.toml": "nonsense",
+		operatorDir + "/README":       "nonsense",
+	}))
+	const first, second = "/" + operatorDir + "/10-site.toml", "/" + operatorDir + "/20-over.toml"
+	for _, tt := range []struct {
+		set, element string
+		want         State
+		value        string
+		origin       string
+	}{
+		{"site.licences", "matlab", Present, "", first},
+		{"site.licences", "fluent", Absent, "", first},
+		{"cpu.cpuid", "MAGIC", Present, "", first},
+		{"cpu.cpuid", "AVX512F", Absent, "", first},
+		{"cpu.cpuid", "AVX512BW", Present, "", "/proc/cpuinfo"},
+		{"mpi.host", "implementation", Present, "openmpi", first},
+		{"mpi.host", "version", Present, "5.0.1", second},
+		{"mpi.host", "ranks", Present, "64", first},
+		{"mpi.host", "gpu_aware", Present, "true", first},
+		{"kernel.version", "minor", Present, "2", first},
+		{"kernel.version", "revision", Absent, "", first},
+		{"cpu.model", "hypervisor", Present, "kvm", first},
+		{"kernel.version", "major", Present, "6", "/proc/sys/kernel/osrelease"},
+	} {
+		got := facts.Lookup(tt.set, tt.element)
+		if got.State != tt.want || got.Value != tt.value {
+			t.Errorf("%s %s is %+v, want %v %q", tt.set, tt.element, got, tt.want, tt.value)
+		}
+		if origin := facts.Origin(tt.set, tt.element); origin != tt.origin {
+			t.Errorf("%s %s is from %q, want %q", tt.set, tt.element, origin, tt.origin)
+		}
+	}
+	if cause, unknown := facts.Unknown()["cpu.model/hypervisor"]; unknown {
+		t.Errorf("the hypervisor is still unknown: %s", cause)
+	}
+	if list, _ := facts.Instances("site.fabric"); !reflect.DeepEqual(list, []map[string]string{{"name": "hsn0", "speed": "200000"}}) {
+		t.Errorf("site.fabric is %v", list)
+	}
+	if problems := facts.Problems(); len(problems) != 0 {
+		t.Errorf("problems %q", problems)
+	}
+}
+
+// TestOperatorOverUnknown says things of sets that nobody could read.
+func TestOperatorOverUnknown(t *testing.T) {
+	t.Parallel()
+	facts := Collect(context.Background(), tree(t, map[string]string{
+		operatorDir + "/10.toml": `version = 1
+absent = ["cpu.cpuid/AVX512F", "usb.device", "site.nothing"]
+[flags]
+"cpu.cpuid" = ["AVX2"]
+[attributes."memory.numa"]
+is_numa = true
+[[instances."pci.device"]]
+class = "0302"
+vendor = "10de"
+`}))
+	for _, tt := range []struct {
+		set, element string
+		want         State
+	}{
+		{"cpu.cpuid", "AVX2", Present}, {"cpu.cpuid", "AVX512F", Absent}, {"cpu.cpuid", "SSE3", Unknown},
+		{"memory.numa", "is_numa", Present}, {"memory.numa", "node_count", Unknown}, {"site.nothing", "x", Absent},
+	} {
+		if got := facts.Lookup(tt.set, tt.element); got.State != tt.want {
+			t.Errorf("%s %s is %+v, want %v", tt.set, tt.element, got, tt.want)
+		}
+	}
+	for set, want := range map[string]int{"pci.device": 1, "usb.device": 0} {
+		if list, fact := facts.Instances(set); fact.State != Present || len(list) != want {
+			t.Errorf("%s is %v, %+v; want %d instances", set, list, fact, want)
+		}
+	}
+	data, err := json.Marshal(facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(again.Features(), facts.Features()) || again.Fingerprint() != facts.Fingerprint() {
+		t.Errorf("came back different: %v, was %v", again.Features(), facts.Features())
+	}
+}
+
+func TestOperatorReplacesInstances(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{
+		"sys/class/net/eth0/device/x": "", "sys/class/net/eth0/mtu": "1500\n", "sys/class/net/eth1/device/x": "", "sys/class/net/eth1/mtu": "1500\n",
+		operatorDir + "/10.toml": "version = 1\n[[instances.\"network.device\"]]\nname = \"eth1\"\nmtu = 9000\n[[instances.\"network.device\"]]\nname = \"hsn0\"\n",
+	}
+	list, _ := Collect(context.Background(), tree(t, files)).Instances("network.device")
+	want := []map[string]string{{"name": "eth0", "mtu": "1500"}, {"name": "eth1", "mtu": "9000"}, {"name": "hsn0"}}
+	if !reflect.DeepEqual(list, want) {
+		t.Errorf("network.device is %v, want %v", list, want)
+	}
+	files[operatorDir+"/20.toml"] = "version = 1\nabsent = [\"network.device\"]\n[[instances.\"network.device\"]]\nname = \"only\"\n"
+	list, _ = Collect(context.Background(), tree(t, files)).Instances("network.device")
+	if want := []map[string]string{{"name": "only"}}; !reflect.DeepEqual(list, want) {
+		t.Errorf("network.device is %v, want %v", list, want)
+	}
+}
+
+func TestBadOperatorFiles(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ in, want string }{
+		"no version":           {"[flags]\n", "row 1, column 1: the file must begin with version = 1"},
+		"another version":      {"# facts\nversion = 2\n", "row 2, column 1: version 2 is not known, only 1 is"},
+		"no TOML":              {"version = 1\nx = \n", "row 2, column 5: unexpected character"},
+		"unknown table":        {"version = 1\n[flag]\n", "row 2, column 2: unknown key flag (is flags meant?)"},
+		"set without quotes":   {"version = 1\n[flags]\nsite.licences = [\"a\"]\n", `row 3, column 6, key flags.site.licences: cannot decode TOML table into string (the name of a set is one quoted key`},
+		"table without quotes": {"version = 1\n[attributes.mpi.host]\na = \"b\"\n", `row 3, column 1: unknown key attributes.mpi.host.a (the name of a set is one quoted key`},
+		"flags as a string":    {"version = 1\n[flags]\n\"a.b\" = \"c\"\n", "row 3, column 9, key flags.a.b: cannot decode TOML string into a list of strings"},
+		"a list as a value":    {"version = 1\n[attributes.\"a.b\"]\nc = [1]\n", "row 3, column 5, key attributes.a.b.c: cannot decode TOML array into a string, number or boolean"},
+		"no table of a set":    {"version = 1\n[attributes]\nc = \"d\"\n", "row 3, column 5, key attributes.c: cannot decode TOML string into a table of values"},
+		"set without family":   {"version = 1\n\n[attributes.\"mpi\"]\nc = \"d\"\n", `row 3, column 2: "mpi" is not the name of a set`},
+		"set of capitals":      {"version = 1\n[flags]\n\"Site.Licences\" = []\n", `row 3, column 1: "Site.Licences" is not the name of a set`},
+		"element without name": {"version = 1\n[flags]\n\"a.b\" = [\"\"]\n", "row 3, column 1: an element of a.b has no name"},
+		"absent without set":   {"version = 1\nabsent = [\"AVX2\"]\n", `row 2, column 1: "AVX2" is not the name of a set`},
+		"absent half":          {"version = 1\nabsent = [\"cpu.cpuid/\"]\n", `row 2, column 1: "cpu.cpuid/" has no element after the /`},
+		"too large":            {"version = 1\n" + strings.Repeat("#\n", maxOperatorFile/2), "larger than 262144 bytes"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := tree(t, map[string]string{
+				operatorDir + "/10-bad.toml":  tt.in,
+				operatorDir + "/20-good.toml": "version = 1\n[flags]\n\"site.licences\" = [\"matlab\"]\n",
+			})
+			facts := Collect(context.Background(), root)
+			problems := facts.Problems()
+			if len(problems) != 1 || !strings.Contains(problems[0], tt.want) || !strings.Contains(problems[0], root.display(operatorDir+"/10-bad.toml")) {
+				t.Errorf("problems %q, want one that names the file, with %q", problems, tt.want)
+			}
+			if got := facts.Lookup("site.licences", "matlab"); got.State != Present {
+				t.Errorf("the good file's fact is %+v", got)
+			}
+		})
+	}
+}
+
+func FuzzOperatorFile(f *testing.F) {
+	f.Add(siteFile)
+	f.Add("version = 1\nabsent = [\"a.b\", \"a.b/c\"]\n[[instances.\"a.b\"]]\nname = 1\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := parseOperatorFile([]byte(text))
+		if err != nil {
+			if !strings.Contains(err.Error(), "row ") {
+				t.Errorf("error without a row: %v", err)
+			}
+			return
+		}
+		features := emptyFeatures()
+		features.Unknown["cpu.cpuid"] = "no"
+		overlay{&features, "/a"}.lay(file)
+		overlay{&features, "/b"}.lay(file)
+		facts := New("linux", "amd64", features)
+		for set, flags := range file.Flags {
+			for _, flag := range flags {
+				if got := facts.Lookup(set, validText(flag)); got.State != Present {
+					t.Errorf("%s %q is %+v", set, flag, got)
+				}
+			}
+		}
+		facts.Labels()
+	})
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package hostfacts
+
+const raceEnabled = true

@@ -1,0 +1,120 @@
+package hostfacts
+
+import (
+	"bytes"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// redactor takes out of a snapshot what tells one machine from its twin. What
+// it takes out of a text it replaces by zeros of the same shape.
+type redactor struct {
+	off       bool
+	addresses []*regexp.Regexp // anywhere
+}
+
+func newRedactor(off bool) redactor {
+	return redactor{
+		off: off,
+		addresses: []*regexp.Regexp{
+			// UUIDs, also those of GPUs
+			regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`),
+			// hardware addresses of Ethernet and InfiniBand
+			regexp.MustCompile(`\b[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5,}\b`),
+			regexp.MustCompile(`\b[0-9a-fA-F]{4}(:[0-9a-fA-F]{4}){3,}\b`),
+			// interfaces named after their address
+			regexp.MustCompile(`\b(en|wl)x[0-9a-f]{12}\b`),
+		},
+	}
+}
+
+// text redacts a path, a name, an error or the content of a file.
+func (r redactor) text(s string) string {
+	if r.off {
+		return s
+	}
+	for _, address := range r.addresses {
+		s = address.ReplaceAllStringFunc(s, zeros)
+	}
+	return s
+}
+
+// zeros keeps what makes the shape of an address, prefixes of names included.
+func zeros(address string) string {
+	prefix := ""
+	for _, p := range []string{"enx", "wlx"} {
+		if strings.HasPrefix(address, p) {
+			prefix, address = p, address[len(p):]
+		}
+	}
+	return prefix + strings.Map(func(c rune) rune {
+		if c == ':' || c == '-' {
+			return c
+		}
+		return '0'
+	}, address)
+}
+
+// file redacts the content of a file. It reports false for a file that is left
+// out as a whole.
+func (r redactor) file(name string, data []byte) ([]byte, bool) {
+	if name == bootIDFile {
+		return nil, false // with it, another machine's facts would be taken for ours
+	}
+	if bytes.HasPrefix(data, []byte("\x7fELF")) {
+		return withoutCode(data), true
+	}
+	if !r.off && isIdentity(name) {
+		return nil, false
+	}
+	if r.off || bytes.IndexByte(data, 0) >= 0 { // no text but, say, a compressed one
+		return data, true
+	}
+	text := r.text(string(data))
+	switch {
+	case name == "proc/cmdline":
+		text = withoutPrivate(text)
+	case name == "proc/cpuinfo":
+		text = withoutLines(text, "Serial")
+	case strings.HasPrefix(name, "sys/") && path.Base(name) == "properties":
+		text = withoutLines(text, "unique_id")
+	}
+	return []byte(text), true
+}
+
+// isIdentity tells the files that hold nothing but an identity.
+func isIdentity(name string) bool {
+	if name == "proc/sys/kernel/hostname" || name == "etc/hostname" || name == "etc/machine-id" {
+		return true
+	}
+	base := path.Base(name)
+	return strings.HasPrefix(name, "sys/") &&
+		(slices.Contains([]string{"address", "permanent_address", "wwid", "unique_id", "vpd", "nguid", "eui", "board_asset_tag", "chassis_asset_tag"}, base) ||
+			strings.Contains(base, "serial") || strings.Contains(base, "uuid") || strings.Contains(base, "guid") ||
+			strings.Contains(name, "/gids/"))
+}
+
+// withoutLines drops the lines that begin with key.
+func withoutLines(text, key string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, key) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// withoutCode keeps of a library only what is read of it: that it is one, and
+// the banner with the version of the C library. The rest becomes zeros.
+func withoutCode(data []byte) []byte {
+	const elfHeader = 64
+	kept := make([]byte, len(data))
+	copy(kept, data[:min(elfHeader, len(data))])
+	if at := bytes.Index(data, []byte(libcBanner)); at >= 0 {
+		copy(kept[at:], data[at:min(at+maxLibCBanner, len(data))])
+	}
+	return kept
+}

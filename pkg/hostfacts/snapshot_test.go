@@ -1,0 +1,251 @@
+package hostfacts
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// taken returns a root over a snapshot of root, and the snapshot's files.
+func takeSnapshot(t testing.TB, root Root, options SnapshotOptions) (Root, map[string]string) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := WriteSnapshot(context.Background(), &b, root, options); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "host.tar.gz")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := OpenRoot(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return again, untar(t, b.Bytes())
+}
+
+func untar(t testing.TB, data []byte) map[string]string {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for r := tar.NewReader(z); ; {
+		header, err := r.Next()
+		if err == io.EOF {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[header.Name] = string(content)
+	}
+}
+
+// everyTree returns the roots of all captured hosts, and the live one.
+func everyTree(t testing.TB) map[string]Root {
+	t.Helper()
+	roots := capturedHosts(t)
+	if runtime.GOOS == "linux" {
+		roots["live"] = NewRoot("/")
+	}
+	return roots
+}
+
+func factsText(t testing.TB, f *Facts, dir string) string {
+	t.Helper()
+	data, err := json.MarshalIndent(f, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(data), dir+"/", "/") // causes name the directory of a tree
+}
+
+func TestSnapshotYieldsTheSameFacts(t *testing.T) {
+	t.Parallel()
+	for name, root := range everyTree(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := Collect(context.Background(), root)
+			whole, _ := takeSnapshot(t, root, SnapshotOptions{Identity: true})
+			got := Collect(context.Background(), whole)
+			dir := root.Dir()
+			if dir == "/" {
+				dir = "no directory"
+			}
+			if name == "live" { // what differs there from one moment to the next is no fact
+				for _, change := range Diff(want, got) {
+					if change.Set != "network.virtual" && change.Set != "storage.block" {
+						t.Errorf("with identity: %v", change)
+					}
+				}
+			} else if a, b := factsText(t, want, dir), factsText(t, got, dir); a != b {
+				t.Errorf("with identity: %v\n%s\n%s", Diff(want, got), a, b)
+			}
+			if got.Fingerprint() != want.Fingerprint() {
+				t.Errorf("with identity: another fingerprint, in %v", got.changedSets(want))
+			}
+			anonymous, _ := takeSnapshot(t, root, SnapshotOptions{})
+			got = Collect(context.Background(), anonymous)
+			if got.Fingerprint() != want.Fingerprint() {
+				t.Errorf("another fingerprint, in %v: %v", got.changedSets(want), Diff(want, got))
+			}
+			again, _ := takeSnapshot(t, anonymous, SnapshotOptions{})
+			if changes := Diff(got, Collect(context.Background(), again)); len(changes) > 0 {
+				t.Errorf("a snapshot of the snapshot: %v", changes)
+			}
+		})
+	}
+}
+
+func TestUnpackedSnapshotIsTakenBack(t *testing.T) {
+	t.Parallel()
+	root := NewRoot("testdata/amd-zen/root")
+	_, files := takeSnapshot(t, root, SnapshotOptions{Identity: true})
+	unpacked, err := OpenRoot(tree(t, files).Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := Collect(context.Background(), root), Collect(context.Background(), unpacked)
+	if changes := Diff(want, got); len(changes) > 0 || got.Fingerprint() != want.Fingerprint() {
+		t.Errorf("differs: %v", changes)
+	}
+}
+
+// TestSnapshotKeepsCPUIDFlags: proc/cpuinfo shows fewer flags than the CPU.
+func TestSnapshotKeepsCPUIDFlags(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+		t.Skip("needs linux/amd64")
+	}
+	live := Collect(context.Background(), NewRoot("/"))
+	root, files := takeSnapshot(t, NewRoot("/"), SnapshotOptions{})
+	delete(files, snapshotIndex)
+	bare := Collect(context.Background(), tree(t, files))
+	got := Collect(context.Background(), root)
+	lost := 0
+	for _, flag := range live.Features().Flags["cpu.cpuid"] {
+		if bare.Lookup("cpu.cpuid", flag).State != Present {
+			lost++
+		}
+		if got.Lookup("cpu.cpuid", flag).State != Present {
+			t.Errorf("flag %s is lost", flag)
+		}
+	}
+	t.Logf("%d flags are beyond the files", lost)
+}
+
+func TestSnapshotNamesNobody(t *testing.T) {
+	t.Parallel()
+	secrets := []string{
+		"node-17.example", "0123456789abcdef0123456789abcdef", "aabbccdd-1122-3344-5566-77889900aabb",
+		"ea9c1b2d-0000-1111-2222-333344445555", "98:03:9b:00:11:22", "enx98039b001122", "SERIAL123", "10.20.30.40",
+		"fe80::1", "mydisk", "b8599f0300aabbcc", "12345678901234567890", "10000000abcdef01", "hunter2",
+	}
+	root := tree(t, map[string]string{
+		"proc/sys/kernel/hostname":          "node-17.example\n",
+		"proc/sys/kernel/osrelease":         "6.1.0\n",
+		"proc/sys/kernel/random/boot_id":    "aabbccdd-1122-3344-5566-77889900aabb\n",
+		"etc/machine-id":                    "0123456789abcdef0123456789abcdef\n",
+		"etc/hostname":                      "node-17.example\n",
+		"proc/cmdline":                      "root=UUID=aabbccdd-1122-3344-5566-77889900aabb resume=LABEL=mydisk ip=10.20.30.40::fe80::1 x.password=hunter2 quiet\n",
+		"proc/cpuinfo":                      "processor : 0\nCPU implementer : 0x41\nFeatures : fp asimd\nCPU variant : 0x0\nCPU part : 0xd08\nCPU revision : 3\n\nSerial\t\t: 10000000abcdef01\n",
+		"sys/class/net/enx98039b001122/mtu": "1500\n", "sys/class/net/enx98039b001122/address": "98:03:9b:00:11:22\n",
+		"sys/class/net/enx98039b001122/device/vendor":      "0x15b3\n",
+		"sys/bus/usb/devices/1-1/bDeviceClass":             "00\n",
+		"sys/bus/usb/devices/1-1/serial":                   "SERIAL123\n",
+		"sys/bus/usb/devices/1-1/idVendor":                 "1d6b\n",
+		"sys/bus/usb/devices/1-1/idProduct":                "0002\n",
+		"sys/bus/usb/devices/1-1/1-1:1.0/bInterfaceClass":  "08\n",
+		"sys/class/dmi/id/product_serial":                  "SERIAL123\n",
+		"sys/class/dmi/id/product_uuid":                    "aabbccdd-1122-3344-5566-77889900aabb\n",
+		"sys/class/dmi/id/sys_vendor":                      "Dell Inc.\n",
+		"sys/class/infiniband/mlx5_0/node_guid":            "b859:9f03:00aa:bbcc\n",
+		"sys/class/infiniband/mlx5_0/sys_image_guid":       "b859:9f03:00aa:bbcc\n",
+		"sys/class/infiniband/mlx5_0/node_type":            "1: CA\n",
+		"sys/class/kfd/kfd/topology/nodes/1/properties":    "simd_count 416\nunique_id 12345678901234567890\ngfx_target_version 90010\nvendor_id 4098\n",
+		"proc/driver/nvidia/version":                       "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\n",
+		"proc/driver/nvidia/gpus/0000:3b:00.0/information": "Model: \t\t NVIDIA A100\nGPU UUID: \t GPU-ea9c1b2d-0000-1111-2222-333344445555\nBus Location: \t 0000:3b:00.0\n",
+	})
+	snapshot, files := takeSnapshot(t, root, SnapshotOptions{})
+	for name, content := range files {
+		for _, secret := range secrets {
+			if strings.Contains(name, secret) || strings.Contains(content, secret) {
+				t.Errorf("%s tells %s:\n%.2000s", name, secret, content)
+			}
+		}
+	}
+	facts := Collect(context.Background(), snapshot)
+	name := facts.Lookup("system.name", "nodename")
+	if name.State != Unknown || !strings.Contains(name.Cause, "left out of the snapshot") {
+		t.Errorf("the node's name is %v %q", name.State, name.Cause)
+	}
+	if usb, known := facts.Instances("usb.device"); known.State != Present || len(usb) == 0 || usb[0]["vendor"] != "1d6b" {
+		t.Errorf("usb devices %v %v", usb, known)
+	}
+	_, whole := takeSnapshot(t, root, SnapshotOptions{Identity: true})
+	all := strings.Join(slices.Sorted(func(yield func(string) bool) {
+		for _, content := range whole {
+			if !yield(content) {
+				return
+			}
+		}
+	}), "")
+	if !strings.Contains(all, "node-17.example") {
+		t.Error("the name is left out though it was asked for")
+	}
+	if strings.Contains(whole[bootIDFile], "aabb") {
+		t.Error("the boot id is told")
+	}
+}
+
+// TestSnapshotTellsWhatNobodyLookedFor: to a collector that is younger than the
+// snapshot, what was not looked for is unknown.
+func TestSnapshotTellsWhatNobodyLookedFor(t *testing.T) {
+	t.Parallel()
+	root, _ := takeSnapshot(t, NewRoot("testdata/amd-zen/root"), SnapshotOptions{})
+	for _, name := range []string{"srv/new/file", "sys/class/net/eno1/new"} {
+		exists, err := root.Exists(name)
+		_, readErr := root.ReadFile(name)
+		if exists || err == nil || readErr == nil || !strings.Contains(causeOf(readErr), "not in the snapshot reading /"+name) {
+			t.Errorf("%s: %v %v %v", name, exists, err, readErr)
+		}
+	}
+	for _, name := range []string{"sys/class/net/eno3/mtu", "proc/config.gz", "proc/config.gz/x"} {
+		if exists, err := root.Exists(name); exists || err != nil {
+			t.Errorf("%s: exists %v, %v", name, exists, err)
+		}
+	}
+}
+
+func TestSnapshotKeepsErrors(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() == 0 {
+		t.Skip("root may read everything")
+	}
+	root := tree(t, map[string]string{"proc/sys/kernel/osrelease": "6.1.0\n", "proc/config.gz": "", "proc/modules": ""})
+	for _, name := range []string{"proc/config.gz", "proc/modules"} {
+		if err := os.Chmod(filepath.Join(root.Dir(), name), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, _ := takeSnapshot(t, root, SnapshotOptions{})
+	got := Collect(context.Background(), again).Lookup("kernel.loadedmodule", "xfs")
+	if got.State != Unknown || got.Cause != "permission denied reading /proc/modules" {
+		t.Errorf("got %v %q", got.State, got.Cause)
+	}
+}

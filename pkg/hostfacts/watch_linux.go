@@ -1,0 +1,158 @@
+package hostfacts
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// watchFiles calls changed when a file with facts comes, goes or is written
+// anew.
+func watchFiles(ctx context.Context, dir string, log *slog.Logger, changed func(hint string)) {
+	w, err := newFileWatch(dir)
+	if err == nil {
+		defer func() { _ = w.inotify.Close() }()
+		stop := context.AfterFunc(ctx, func() { _ = w.inotify.Close() })
+		defer stop()
+		changed("watching begins") // what came before would be missed
+		err = w.run(changed)
+	}
+	if err != nil && ctx.Err() == nil {
+		log.Info("files with facts cannot be watched, changes are seen at the next interval", "error", err)
+	}
+}
+
+// fileWatch watches names in directories: a name that is looked for may not be
+// there yet, nor the directories above it.
+type fileWatch struct {
+	inotify *os.File
+	fd      int
+	dir     string
+	watches map[int32]map[string]struct{} // watch -> names of interest; "" is every name
+}
+
+func newFileWatch(dir string) (*fileWatch, error) {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("open inotify: %w", err)
+	}
+	w := &fileWatch{inotify: os.NewFile(uintptr(fd), "inotify"), fd: fd, dir: dir}
+	if err := w.arm(); err != nil {
+		_ = w.inotify.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+// arm watches every directory on the way to a file with facts that is there.
+// What is watched already stays so.
+func (w *fileWatch) arm() error {
+	w.watches = map[int32]map[string]struct{}{}
+	for _, target := range watchedDirs() {
+		if err := w.armPath(target + "/"); err != nil {
+			return err
+		}
+	}
+	for _, target := range watchedFiles() {
+		if err := w.armPath(target); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// armPath watches the parts of a path, each in the directory above it. A path
+// with a slash at its end is a directory in which every name counts.
+func (w *fileWatch) armPath(target string) error {
+	const events = unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM |
+		unix.IN_MOVED_TO | unix.IN_ATTRIB | unix.IN_DELETE_SELF | unix.IN_ONLYDIR
+	dir := w.dir
+	for part := range strings.SplitSeq(target, "/") {
+		watch, err := unix.InotifyAddWatch(w.fd, dir, events)
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EACCES) {
+			return nil // its parent says when it comes
+		}
+		if err != nil {
+			return fmt.Errorf("watch %s: %w", dir, err)
+		}
+		if w.watches[int32(watch)] == nil {
+			w.watches[int32(watch)] = map[string]struct{}{}
+		}
+		w.watches[int32(watch)][part] = struct{}{}
+		dir = filepath.Join(dir, part)
+	}
+	return nil
+}
+
+// run reads events until the file is closed.
+func (w *fileWatch) run(changed func(hint string)) error {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := w.inotify.Read(buffer)
+		if err != nil {
+			return fmt.Errorf("read inotify: %w", err)
+		}
+		hint := ""
+		for event := range inotifyEvents(buffer[:n]) {
+			if w.concerns(event) {
+				hint = event.name
+			}
+		}
+		if hint == "" {
+			continue
+		}
+		if err := w.arm(); err != nil {
+			return err
+		}
+		changed("file " + hint)
+	}
+}
+
+// concerns tells the names of interest from the others in the same directory.
+func (w *fileWatch) concerns(e inotifyEvent) bool {
+	names := w.watches[e.watch]
+	_, every := names[""]
+	_, named := names[e.name]
+	const lost = unix.IN_Q_OVERFLOW | unix.IN_DELETE_SELF | unix.IN_IGNORED
+	return every || named || e.mask&lost != 0
+}
+
+type inotifyEvent struct {
+	watch int32
+	mask  uint32
+	name  string
+}
+
+// inotifyEvents splits what one read returned.
+func inotifyEvents(data []byte) func(yield func(inotifyEvent) bool) {
+	return func(yield func(inotifyEvent) bool) {
+		for len(data) >= unix.SizeofInotifyEvent {
+			length := int(binary.NativeEndian.Uint32(data[12:]))
+			end := unix.SizeofInotifyEvent + length
+			if length < 0 || end > len(data) {
+				return
+			}
+			name, _, _ := bytes.Cut(data[unix.SizeofInotifyEvent:end], []byte{0})
+			e := inotifyEvent{
+				watch: int32(binary.NativeEndian.Uint32(data)),
+				mask:  binary.NativeEndian.Uint32(data[4:]),
+				name:  string(name),
+			}
+			if e.name == "" {
+				e.name = "directory"
+			}
+			if !yield(e) {
+				return
+			}
+			data = data[end:]
+		}
+	}
+}
