@@ -37,8 +37,8 @@ unit: ## run the unit tests
 
 .PHONY: integration
 ifeq ($(STACK),yes)
-integration: build ## run the tests against real containerd, runc and registries
-	@bash integration/peers/build.sh >/dev/null
+integration: build ## run the tests against real containerd, runc, kubelet and registries
+	@bash integration/peers/build.sh all >/dev/null
 	cd integration && IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -timeout 20m ./...
 else
 integration:
@@ -52,7 +52,7 @@ bench: build ## measure the proxy against the runtime alone, both sides in one g
 	go test -run '^$$' -bench . -benchmem ./pkg/...
 ifeq ($(STACK),yes)
 	@bash integration/peers/build.sh >/dev/null
-	cd integration && IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -run '^$$' -bench . -benchtime 3s -timeout 20m ./...
+	cd integration && IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -short -run '^$$' -bench . -benchtime 3s -timeout 20m ./...
 endif
 
 .PHONY: fuzz

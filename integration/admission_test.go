@@ -31,7 +31,10 @@ func (f *fit) unfit(t *testing.T) (ref, id string) {
 const audit = `mode = "audit"`
 
 func TestPluginRefuses(t *testing.T) {
-	f := startFit(t, flagsV3, stack.Settings{Policy: audit})
+	testPluginRefuses(t, startFit(t, flagsV3, stack.Settings{Policy: audit}))
+}
+
+func testPluginRefuses(t *testing.T, f *fit) {
 	ref, id := f.unfit(t)
 	if err := f.containerd.Configure(f.Imagefit, stack.Settings{Facts: "root = \"" + host(t, flagsV3) + "\""}); err != nil {
 		t.Fatal(err)

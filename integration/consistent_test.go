@@ -17,7 +17,10 @@ import (
 // PullImage returns, with the user of the image: where it does not, the kubelet
 // runs the container as root. It must still do so without the proxy.
 func TestEverySpellingResolves(t *testing.T) {
-	f := startFit(t, flagsV3, stack.Settings{})
+	testEverySpelling(t, startFit(t, flagsV3, stack.Settings{}))
+}
+
+func testEverySpelling(t *testing.T, f *fit) {
 	repo, index, manifests := f.push(t, "app", variants("amd64", "amd64/v3")...)
 	byTag, byIndex, byManifest := repo.Ref("1"), repo.DigestRef(index), repo.DigestRef(manifests[1])
 	both := byTag + "@" + index.Digest.String()
@@ -61,7 +64,10 @@ func TestEverySpellingResolves(t *testing.T) {
 }
 
 func TestRemoveLeavesNothing(t *testing.T) {
-	f := startFit(t, flagsV3, stack.Settings{})
+	testRemove(t, startFit(t, flagsV3, stack.Settings{}))
+}
+
+func testRemove(t *testing.T, f *fit) {
 	repo, _, _ := f.push(t, "app", variants("amd64", "amd64/v3")...)
 	for _, by := range []string{"tag", "id"} {
 		t.Run(by, func(t *testing.T) {
@@ -106,7 +112,10 @@ func TestTwoPullsAtOnce(t *testing.T) {
 }
 
 func TestTagMovesToAnotherIndex(t *testing.T) {
-	f := startFit(t, flagsV3, stack.Settings{})
+	testTagMoves(t, startFit(t, flagsV3, stack.Settings{}))
+}
+
+func testTagMoves(t *testing.T, f *fit) {
 	repo, _, _ := f.push(t, "app", variants("amd64", "amd64/v3")...)
 	first := f.pull(t, repo.Ref("1"))
 
@@ -139,7 +148,7 @@ func TestTagMovesToAnotherIndex(t *testing.T) {
 // knows included.
 func TestBytesForwardedUnchanged(t *testing.T) {
 	containerd, registry := startContainerd(t, stack.Options{}), startRegistry(t)
-	recorder := startRecorder(t, containerd)
+	recorder := startRecorder(t, containerd, "recorder", containerd.Socket)
 	f := startFitWith(t, containerd, registry, flagsV2, stack.Settings{Runtime: recorder.socket})
 	repo, index, manifests := f.push(t, "app", variants("amd64", "amd64/v3")...)
 	single, err := repo.PushImage(t.Context(), "single", variants("amd64")[0])
@@ -167,7 +176,7 @@ func TestBytesForwardedUnchanged(t *testing.T) {
 
 func TestRewrittenPullKeepsTheRest(t *testing.T) {
 	containerd, registry := startContainerd(t, stack.Options{}), startRegistry(t)
-	recorder := startRecorder(t, containerd)
+	recorder := startRecorder(t, containerd, "recorder", containerd.Socket)
 	f := startFitWith(t, containerd, registry, flagsV3, stack.Settings{Runtime: recorder.socket})
 	repo, _, manifests := f.push(t, "app", variants("amd64", "amd64/v3")...)
 	var want, got runtimeapi.PullImageRequest

@@ -2,75 +2,132 @@ package integration
 
 import (
 	"context"
-	"log/slog"
+	"errors"
+	"io"
+	"net"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/integration/stack"
-	"github.com/imagefit/imagefit/pkg/criproxy"
 )
 
-// recorder stands between the proxy and containerd and keeps the bytes of every
-// PullImage.
-type recorder struct {
-	socket string
-	mu     sync.Mutex
-	seen   [][]byte
+// call is one RPC that a recorder saw.
+type call struct {
+	method  string // without its service, e.g. PullImage
+	request []byte // the first message as it was on the wire
 }
 
-func startRecorder(t *testing.T, containerd *stack.Containerd) *recorder {
+// recorder stands between a CRI client and a server and keeps the bytes of every
+// call. It knows no message and shares no code with the proxy.
+type recorder struct {
+	socket   string
+	upstream *grpc.ClientConn
+	mu       sync.Mutex
+	seen     []call
+}
+
+// startRecorder starts a recorder of that name in front of a socket.
+func startRecorder(t *testing.T, containerd *stack.Containerd, name, upstream string) *recorder {
 	t.Helper()
-	r := &recorder{socket: filepath.Join(containerd.Dir, "recorder.sock")}
-	backend, err := criproxy.NewBackend("unix://" + containerd.Socket)
+	conn, err := stack.Dial(upstream)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := criproxy.New(criproxy.Options{
-		Backend: backend, Log: slog.New(slog.DiscardHandler),
-		Intercept: map[string]criproxy.Handler{
-			criproxy.PullImage: func(stream grpc.ServerStream) error {
-				frame := new(criproxy.Frame)
-				if err := stream.RecvMsg(frame); err != nil {
-					return err
-				}
-				r.mu.Lock()
-				r.seen = append(r.seen, frame.Bytes())
-				r.mu.Unlock()
-				return backend.Forward(stream, criproxy.PullImage, frame)
-			},
-		},
-	})
-	listener, err := criproxy.Listen(r.socket)
+	r := &recorder{socket: filepath.Join(containerd.Dir, name+".sock"), upstream: conn}
+	listener, err := net.Listen("unix", r.socket)
 	if err != nil {
 		t.Fatal(err)
 	}
+	server := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(r.pass),
+		grpc.MaxRecvMsgSize(16<<20), grpc.MaxSendMsgSize(16<<20))
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
-		if err := server.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
+		server.Stop()
 		<-served
-		_ = backend.Close()
+		_ = conn.Close()
 	})
 	return r
 }
 
-// pulls returns what was seen since the last call.
-func (r *recorder) pulls() [][]byte {
+// pass passes one call on, whatever it is.
+func (r *recorder) pass(_ any, stream grpc.ServerStream) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	md, _ := metadata.FromIncomingContext(ctx)
+	method, _ := grpc.MethodFromServerStream(stream)
+	both := &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
+	upstream, err := r.upstream.NewStream(metadata.NewOutgoingContext(ctx, md), both, method, grpc.ForceCodecV2(rawCodec{}))
+	if err != nil {
+		return err
+	}
+	go func() {
+		for i := 0; ; i++ {
+			var message []byte
+			if err := stream.RecvMsg(&message); errors.Is(err, io.EOF) {
+				_ = upstream.CloseSend()
+				return
+			} else if err != nil {
+				cancel()
+				return
+			}
+			if i == 0 {
+				r.note(method, message)
+			}
+			if upstream.SendMsg(message) != nil {
+				return // the reason is what RecvMsg returns
+			}
+		}
+	}()
+	for {
+		var message []byte
+		err := upstream.RecvMsg(&message)
+		if err == nil {
+			err = stream.SendMsg(message)
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+func (r *recorder) note(method string, request []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	seen := slices.Clone(r.seen)
+	r.seen = append(r.seen, call{method[strings.LastIndex(method, "/")+1:], request})
+}
+
+// take returns what was seen since the last time.
+func (r *recorder) take() []call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := r.seen
 	r.seen = nil
 	return seen
+}
+
+// pulls returns the requests of the pulls among them.
+func (r *recorder) pulls() [][]byte {
+	var requests [][]byte
+	for _, c := range r.take() {
+		if c.method == "PullImage" {
+			requests = append(requests, slices.Clone(c.request))
+		}
+	}
+	return requests
 }
 
 // rawCodec sends and receives bytes as they are.
@@ -91,7 +148,7 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 func pullRaw(t *testing.T, cri *stack.CRI, request []byte) string {
 	t.Helper()
 	var reply []byte
-	if err := cri.Conn().Invoke(t.Context(), criproxy.PullImage, request, &reply, grpc.ForceCodecV2(rawCodec{})); err != nil {
+	if err := cri.Conn().Invoke(t.Context(), runtimeapi.ImageService_PullImage_FullMethodName, request, &reply, grpc.ForceCodecV2(rawCodec{})); err != nil {
 		t.Fatalf("pull: %v", err)
 	}
 	var resp runtimeapi.PullImageResponse

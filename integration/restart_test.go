@@ -51,7 +51,10 @@ func (f *fit) awaitRuntime(t *testing.T) {
 }
 
 func TestContainerdRestartsUnderBothDaemons(t *testing.T) {
-	f := startFit(t, flagsV3, stack.Settings{})
+	testContainerdRestarts(t, startFit(t, flagsV3, stack.Settings{}))
+}
+
+func testContainerdRestarts(t *testing.T, f *fit) {
 	f.startPlugin(t)
 	repo, _, manifests := f.push(t, "app", variants("amd64", "amd64/v3")...)
 	needs(t, repo, manifests[1], `"cpu-cpuid.AVX2": true`)

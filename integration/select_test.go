@@ -69,7 +69,10 @@ func TestArtifactOfTheIndexHoldsForEveryEntry(t *testing.T) {
 
 // The sentence is what `kubectl describe pod` shows.
 func TestNothingFits(t *testing.T) {
-	f := startFit(t, flagsV2, stack.Settings{})
+	testNothingFits(t, startFit(t, flagsV2, stack.Settings{}))
+}
+
+func testNothingFits(t *testing.T, f *fit) {
 	repo, _, manifests := f.push(t, "app", variants("amd64/v3", "amd64", "arm64")...)
 	needs(t, repo, manifests[0], `"cpu-cpuid.AVX2": true`)
 	needs(t, repo, manifests[1], `"kernel-version.major": 6, "kernel-version.minor": 8`)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds the real programs that the integration tests and the demo run:
-# containerd with its shim and ctr, runc, a registry, and the small program
-# that test images hold. Each part is built once and kept.
+# containerd with its shim and ctr, runc, a registry, the small program that test
+# images hold, an older containerd and a kubelet. Each part is built once and kept.
 set -euo pipefail
 
 usage() {
   cat <<'TXT'
-usage: build.sh [--help] [PART...]
+usage: build.sh [--help] [PART... | all]
 
 Builds the peers of the integration tests, each once, from the versions pinned
 in the go.mod beside this script:
@@ -16,10 +16,12 @@ in the go.mod beside this script:
                installed by apt-get where they are missing and we are root)
   registry     CNCF distribution, a registry without the referrers API
   workload     the small static program inside every test image
+  containerd17 the same three of containerd 1.7, in a folder containerd17
+  kubelet      kubelet; takes 2.5 GiB of memory and, on two cores, some minutes
 
-With no PART, all of them. The last line on stdout is a folder that holds every
-program asked for; everything else goes to stderr. A part is rebuilt when its
-go.mod, go.sum, the Go version or the build flags change.
+With no PART, the first four, which the demo needs. The last line on stdout is a
+folder that holds every program asked for; everything else goes to stderr. A part
+is rebuilt when its go.mod, go.sum, the Go version or the build flags change.
 
 environment:
   IMAGEFIT_CACHE   where to keep what was built
@@ -40,6 +42,8 @@ packages_of() {
   local c=github.com/containerd/containerd/v2/cmd
   case $1 in
     containerd) echo "$c/containerd $c/containerd-shim-runc-v2 $c/ctr" ;;
+    containerd17) c=${c/\/v2/} && echo "$c/containerd $c/containerd-shim-runc-v2 $c/ctr" ;;
+    kubelet) echo k8s.io/kubernetes/cmd/kubelet ;;
     runc) echo github.com/opencontainers/runc ;;
     registry) echo github.com/distribution/distribution/v3/cmd/registry ;;
     workload) echo . ;;
@@ -53,6 +57,8 @@ version_of() {
   local module
   case $1 in
     containerd) module=github.com/containerd/containerd/v2 ;;
+    containerd17) module=github.com/containerd/containerd ;;
+    kubelet) module=k8s.io/kubernetes ;;
     runc) module=github.com/opencontainers/runc ;;
     registry) module=github.com/distribution/distribution/v3 ;;
     workload) echo local; return ;;
@@ -121,13 +127,19 @@ build() {
   say "$part: built in $((SECONDS - start)) s"
 }
 
-# One folder of links to all programs, named after what it points at.
+# One folder of links to all programs, named after what it points at. The older
+# containerd's have the same names and so a folder of their own.
 link() {
   local farm temp
   farm=$cache/bin-$(printf '%s\n' "$@" | sha256sum | cut -c1-12)
   if [ ! -d "$farm" ]; then
     temp=$(mktemp -d "$cache/.bin-XXXXXX")
-    for dir in "$@"; do ln -s "$dir"/* "$temp/"; done
+    for dir in "$@"; do
+      case ${dir##*/} in
+        containerd17-*) ln -s "$dir" "$temp/containerd17" ;;
+        *) ln -s "$dir"/* "$temp/" ;;
+      esac
+    done
     chmod 755 "$temp"
     mv -T "$temp" "$farm"
   fi
@@ -137,6 +149,7 @@ link() {
 case ${1:-} in -h | --help) usage; exit 0 ;; esac
 parts=("$@")
 [ $# -gt 0 ] || parts=(runc registry workload containerd)
+[ "$*" != all ] || parts=(runc registry workload containerd containerd17 kubelet)
 for part in "${parts[@]}"; do
   [ -n "$(packages_of "$part")" ] || { usage >&2; die "unknown part: $part"; }
 done

@@ -8,7 +8,7 @@ import (
 	"text/template"
 )
 
-// configText is containerd's configuration. Every path is moved into the work
+// configText is containerd's configuration from version 2 on. Every path is moved into the work
 // folder, those too that containerd would otherwise make in /run and /opt.
 // restrict_oom_score_adj lets containers start where CAP_SYS_RESOURCE is missing.
 const configText = `version = 3
@@ -44,9 +44,40 @@ state = "{{.Dir}}/state"
 {{.Extra}}
 `
 
+// configText17 is the same for containerd 1.7, where NRI is off unless asked for
+// and sockets of shims always lie in /run/containerd/s.
+const configText17 = `version = 2
+root = "{{.Dir}}/root"
+state = "{{.Dir}}/state"
+[grpc]
+  address = "{{.Dir}}/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{{.Pause}}"
+  restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = "{{.Snapshotter}}"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+  Root = "{{.Dir}}/runc"
+[plugins."io.containerd.grpc.v1.cri".registry]
+  config_path = "{{.Dir}}/certs.d"
+[plugins."io.containerd.grpc.v1.cri".cni]
+  bin_dir = "{{.Dir}}/cni/bin"
+  conf_dir = "{{.Dir}}/cni/conf"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{{.Dir}}/opt"
+[plugins."io.containerd.nri.v1.nri"]
+  disable = false
+  socket_path = "{{.Dir}}/nri.sock"
+  plugin_path = "{{.Dir}}/nri-plugins"
+  plugin_config_path = "{{.Dir}}/nri-conf"
+{{.Extra}}
+`
+
 // writeConfig fills the work folder with containerd's configuration and the
 // folders that it names.
-func writeConfig(dir, pause, extra string) error {
+func writeConfig(dir, pause string, opts Options) error {
 	for _, name := range []string{"certs.d", "cni/bin", "cni/conf", "nri-plugins", "nri-conf", "s", "pods"} {
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
 			return fmt.Errorf("prepare containerd's folders: %w", err)
@@ -56,9 +87,13 @@ func writeConfig(dir, pause, extra string) error {
 	if err != nil {
 		return err
 	}
+	layout := configText
+	if opts.Version == Containerd17 {
+		layout = configText17
+	}
 	var text bytes.Buffer
-	err = template.Must(template.New("config").Parse(configText)).Execute(&text, map[string]string{
-		"Dir": dir, "Pause": pause, "Snapshotter": snapshots, "Extra": extra,
+	err = template.Must(template.New("config").Parse(layout)).Execute(&text, map[string]string{
+		"Dir": dir, "Pause": pause, "Snapshotter": snapshots, "Extra": opts.Extra,
 	})
 	if err != nil {
 		return fmt.Errorf("fill in containerd's configuration: %w", err)

@@ -6,14 +6,26 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
+// The versions of containerd that there are, as peers/*/go.mod pin them.
+const (
+	Containerd24 = "2.4.2"
+	Containerd17 = "1.7.35"
+)
+
+// Versions are all versions of containerd to test on, the default first.
+func Versions() []string { return []string{Containerd24, Containerd17} }
+
 // Options of a containerd.
 type Options struct {
+	// Version is one of Versions. Empty: the first.
+	Version string
 	// Extra is TOML put at the end of the configuration, for tables that the
 	// stack does not write itself, e.g. a validator's settings.
 	Extra string
@@ -49,7 +61,7 @@ func StartContainerd(ctx context.Context, opts Options) (*Containerd, error) {
 	if err := Usable(); err != nil {
 		return nil, fmt.Errorf("start containerd: %w", err)
 	}
-	bin, err := Peers(ctx)
+	bins, err := binFolders(ctx, opts.Version)
 	if err != nil {
 		return nil, err
 	}
@@ -63,9 +75,9 @@ func StartContainerd(ctx context.Context, opts Options) (*Containerd, error) {
 		NRISocket: filepath.Join(work.path, "nri.sock"),
 		CertsDir:  filepath.Join(work.path, "certs.d"),
 		Process: &Process{
-			Path: filepath.Join(bin, "containerd"),
+			Path: filepath.Join(bins[0], "containerd"),
 			Args: []string{"--config", filepath.Join(work.path, "config.toml")},
-			Env:  []string{"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH")},
+			Env:  []string{"PATH=" + strings.Join(append(bins, os.Getenv("PATH")), string(os.PathListSeparator))},
 			Log:  filepath.Join(work.path, "containerd.log"),
 		},
 		work: work,
@@ -74,6 +86,19 @@ func StartContainerd(ctx context.Context, opts Options) (*Containerd, error) {
 		return nil, errors.Join(fmt.Errorf("start containerd: %w", err), c.Stop())
 	}
 	return c, nil
+}
+
+// binFolders are the folders with the programs of a version, its own first.
+func binFolders(ctx context.Context, version string) ([]string, error) {
+	switch version {
+	case "", Containerd24:
+		bin, err := Peers(ctx)
+		return []string{bin}, err
+	case Containerd17:
+		bin, err := Peers(ctx, "runc", "registry", "workload", "containerd17")
+		return []string{filepath.Join(bin, "containerd17"), bin}, err
+	}
+	return nil, fmt.Errorf("start containerd: version %s is none of %v", version, Versions())
 }
 
 func (c *Containerd) prepare(ctx context.Context, opts Options) error {
@@ -86,7 +111,7 @@ func (c *Containerd) prepare(ctx context.Context, opts Options) error {
 		return err
 	}
 	c.PauseImage = repo.Ref("test")
-	if err := writeConfig(c.Dir, c.PauseImage, opts.Extra); err != nil {
+	if err := writeConfig(c.Dir, c.PauseImage, opts); err != nil {
 		return err
 	}
 	if c.CRI, err = c.Via(c.Socket); err != nil {

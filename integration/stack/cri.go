@@ -64,6 +64,9 @@ func Dial(socket string) (*grpc.ClientConn, error) {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
+			// As the kubelet's. Without it a connection has no longer than the
+			// backoff, which a busy machine exceeds.
+			MinConnectTimeout: 5 * time.Second,
 		}))
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", socket, err)

@@ -27,7 +27,7 @@ http: {net: unix, addr: %s, secret: test}
 // API: artifacts are found by the tag schema alone. It stands behind the same
 // front as the others.
 func StartDistribution(ctx context.Context) (*Registry, error) {
-	bin, err := peers(ctx, "registry")
+	bin, err := Peers(ctx, "registry")
 	if err != nil {
 		return nil, err
 	}

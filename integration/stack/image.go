@@ -71,7 +71,7 @@ func (r *Registry) workloadLayer(ctx context.Context) (layer, error) {
 }
 
 func buildLayer(ctx context.Context) (layer, error) {
-	bin, err := peers(ctx, "workload")
+	bin, err := Peers(ctx, "workload")
 	if err != nil {
 		return layer{}, err
 	}

@@ -15,15 +15,12 @@ import (
 // modulePath is how the folder of this module is recognised.
 const modulePath = "module github.com/imagefit/imagefit/integration"
 
-// Peers returns the folder that holds containerd, its shim, ctr, runc, registry
-// and workload. It is IMAGEFIT_PEERS where that is set, else what peers/build.sh
-// builds and keeps; the first build takes minutes and says so on stderr.
-func Peers(ctx context.Context) (string, error) {
-	return peers(ctx)
-}
-
-// peers is Peers for some of the parts; none named means all.
-func peers(ctx context.Context, parts ...string) (string, error) {
+// Peers returns the folder that holds the programs of the named parts, or of
+// those that containerd and the demo need: containerd, its shim, ctr, runc,
+// registry and workload. It is IMAGEFIT_PEERS where that is set, else what
+// peers/build.sh builds and keeps; the first build takes minutes and says so on
+// stderr.
+func Peers(ctx context.Context, parts ...string) (string, error) {
 	if dir := os.Getenv("IMAGEFIT_PEERS"); dir != "" {
 		return dir, nil
 	}

@@ -83,6 +83,9 @@ func clearAway(dir string) error {
 	if err := removeCgroups(filepath.Base(dir)); err != nil {
 		return err
 	}
+	if err := removeOutside(dir); err != nil {
+		return err
+	}
 	if err := removeLockLast(dir); err != nil {
 		return fmt.Errorf("remove work folder: %w", err)
 	}
@@ -90,6 +93,39 @@ func clearAway(dir string) error {
 		return fmt.Errorf("left behind after clearing %s: %s", dir, strings.Join(left, "; "))
 	}
 	return nil
+}
+
+// removeOutside removes the files outside the folder whose place cannot be chosen:
+// sockets of containerd 1.7's shims, which live on when a shim is killed, and the
+// kubelet's links to the logs of containers.
+func removeOutside(dir string) error {
+	var paths []string
+	addresses, _ := filepath.Glob(filepath.Join(dir, "state", "io.containerd.runtime.v2.task", "*", "*", "address")) // errors only on a bad pattern
+	for _, name := range addresses {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("find a shim's socket: %w", err)
+		}
+		paths = append(paths, strings.TrimPrefix(string(text), "unix://"))
+	}
+	for _, path := range append(paths, logLinks(dir)...) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove what lies outside the work folder: %w", err)
+		}
+	}
+	return nil
+}
+
+// logLinks are the kubelet's links to the logs of the folder's containers.
+func logLinks(dir string) []string {
+	var ours []string
+	links, _ := filepath.Glob("/var/log/containers/*.log") // errors only on a bad pattern
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, dir+"/") {
+			ours = append(ours, link)
+		}
+	}
+	return ours
 }
 
 // removeLockLast removes a work folder. The lock goes after the rest, so that what

@@ -59,6 +59,9 @@ func DialectOf(artifactType, layerType string, body []byte) (Dialect, bool) {
 // such as a file that is not pushed yet. For a body that is of none it is the
 // one whose error helps most.
 func DialectByShape(body []byte) Dialect {
+	if bytes.Contains(body, []byte(`"CompatibilitySpec"`)) {
+		return compspecDialect() // says its kind itself
+	}
 	var readers []Dialect
 	for _, d := range Dialects() {
 		if d.Claims == nil {
@@ -73,14 +76,10 @@ func DialectByShape(body []byte) Dialect {
 			return d
 		}
 	}
-	switch {
-	case bytes.Contains(body, []byte("rules")):
+	if bytes.Contains(body, []byte("rules")) {
 		return nfdDialect()
-	case bytes.Contains(body, []byte("CompatibilitySpec")):
-		return compspecDialect()
-	default:
-		return outlineDialect()
 	}
+	return outlineDialect()
 }
 
 // IsArtifactType reports whether an artifact of this type says what an image

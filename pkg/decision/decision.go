@@ -55,10 +55,11 @@ type Said struct {
 
 // Held is one requirement held against the facts, in words.
 type Held struct {
-	Want       string `json:"want"`       // such as "cpu.cpuid AVX2"
-	Have       string `json:"have"`       // such as "present" or "is 6.1.0"
-	Outcome    string `json:"outcome"`    // fits, does not fit or unknown
-	Importance string `json:"importance"` // required, preferred or informative
+	Want       string `json:"want"`            // such as "cpu.cpuid AVX2"
+	Have       string `json:"have"`            // such as "present" or "is 6.1.0"
+	Outcome    string `json:"outcome"`         // fits, does not fit or unknown
+	Importance string `json:"importance"`      // required, preferred or informative
+	Depth      int    `json:"depth,omitempty"` // how deep it stands in what is combined
 }
 
 // Artifact is one compatibility artifact that counts for a candidate. Its

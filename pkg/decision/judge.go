@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -224,11 +225,24 @@ func (j *Judge) Remember(imageID string, d *Decision, i int) error {
 		Reference: d.Reference, Manifest: c.Digest, Said: c.said, Artifacts: c.Artifacts,
 	}}
 	for _, v := range earlier.Variants {
-		if v.Manifest != c.Digest && len(variants) < maxVariants {
+		switch {
+		case v.Manifest != c.Digest && len(variants) < maxVariants:
 			variants = append(variants, v)
+		case v.Manifest == c.Digest && len(c.Artifacts) == 0 && repository(v.Reference) != d.Repository:
+			// The same manifest from a copy of the repository that has not the
+			// artifacts: what is known of it stays so.
+			variants[0] = v
 		}
 	}
 	return j.Cache.PutImage(imageID, Image{Variants: variants, Decision: &kept})
+}
+
+func repository(ref string) string {
+	named, err := reference.ParseDockerRef(ref)
+	if err != nil {
+		return ""
+	}
+	return named.Name()
 }
 
 // Recall returns what is kept under an image id, and how the image fits the

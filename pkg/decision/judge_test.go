@@ -96,6 +96,35 @@ func TestRecallOfSharedConfig(t *testing.T) {
 	}
 }
 
+// TestRecallOfACopy has the same manifest in a repository without artifacts:
+// what it needs is known all the same, until its own repository says otherwise.
+func TestRecallOfACopy(t *testing.T) {
+	t.Parallel()
+	const id = "sha256:copy"
+	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
+	candidate := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
+	bare := Candidate{Digest: "sha256:a"}
+	for _, step := range []struct {
+		repository string
+		candidate  Candidate
+		artifacts  int
+	}{
+		{"registry.example/app", candidate, 1},
+		{"mirror.example/app", bare, 1},
+		{"mirror.example/app", bare, 1},
+		{"registry.example/app", candidate, 1},
+		{"registry.example/app", bare, 0},
+	} {
+		d := &Decision{Reference: step.repository + ":1", Repository: step.repository, Candidates: []Candidate{step.candidate}}
+		if err := road.Remember(id, d, 0); err != nil {
+			t.Fatal(err)
+		}
+		if v, _, err := road.Recall(id); err != nil || len(v.Artifacts) != step.artifacts {
+			t.Errorf("after %s with %d: %d artifacts, %v", step.repository, len(step.candidate.Artifacts), len(v.Artifacts), err)
+		}
+	}
+}
+
 func TestByPreference(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

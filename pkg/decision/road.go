@@ -223,21 +223,3 @@ func (d *Decision) choose() {
 	}
 	d.Reason = d.sentence()
 }
-
-// maxHeld and maxWords bound the words that a candidate is explained in.
-const (
-	maxHeld  = 32
-	maxWords = 160
-)
-
-func held(v selector.Verdict) []Held {
-	checks := v.Checks[:min(len(v.Checks), maxHeld)]
-	words := make([]Held, 0, len(checks))
-	for _, c := range checks {
-		words = append(words, Held{
-			Want: line(c.Requirement.Want(), maxWords), Have: line(c.Have(), maxWords),
-			Outcome: c.Outcome.String(), Importance: c.Requirement.Importance.String(),
-		})
-	}
-	return words
-}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/node"
+)
+
+// maxSpecFile bounds what is read of a file, as of an artifact.
+const maxSpecFile = 4 << 20
+
+// checkCommand holds a file that is not pushed yet against a node.
+type checkCommand struct {
+	facts  string
+	output string
+}
+
+func newCheckCommand() *cobra.Command {
+	var c checkCommand
+	cmd := &cobra.Command{
+		Use:   "check FILE",
+		Short: "Show whether a node meets what a file asks for",
+		Long: `Check does for a file what explain does for an image: it reads the body of a
+compatibility artifact that is not attached to anything yet and holds it against
+the facts of a node. The form of the file is told by its shape; "-" is stdin.
+
+Exit code 0: the node fits; 3: it does not; 4: it cannot be known; 1: error.`,
+		Example: `  imagefit check needs.json
+  imagefit check needs.json --facts node-1.json -o json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
+	}
+	factsFlag(cmd, &c.facts)
+	outputFlag(cmd, &c.output, []string{"text", "json"})
+	return cmd
+}
+
+func (c checkCommand) run(cmd *cobra.Command, file string) error {
+	if err := oneOf("-o", c.output, []string{"text", "json"}); err != nil {
+		return err
+	}
+	cfg, err := toolConfig(cmd)
+	if err != nil {
+		return err
+	}
+	body, err := readSpec(file, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	dialect := compat.DialectByShape(body)
+	facts, err := loadFacts(cmd.Context(), c.facts, cmd.InOrStdin())
+	if err != nil {
+		return fmt.Errorf("read --facts: %w", err)
+	}
+	judge, err := node.Judge(cfg, func() *hostfacts.Facts { return facts }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	checked, err := judge.Check(dialect, body)
+	if err != nil {
+		return fmt.Errorf("%s, read as %s: %w", file, dialect.Name, err)
+	}
+	if c.output == "json" {
+		err = printJSON(cmd.OutOrStdout(), checked)
+	} else {
+		err = printChecked(cmd.OutOrStdout(), checked)
+	}
+	return errors.Join(err, outcomeOfChecked(checked))
+}
+
+func readSpec(file string, stdin io.Reader) ([]byte, error) {
+	in := stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	body, err := io.ReadAll(io.LimitReader(in, maxSpecFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	if len(body) > maxSpecFile {
+		return nil, fmt.Errorf("read %s: larger than %d bytes", file, maxSpecFile)
+	}
+	return body, nil
+}
+
+func printChecked(w io.Writer, c *decision.Checked) error {
+	d := &decision.Decision{
+		Candidates: []decision.Candidate{{
+			Platform: "this file", Outcome: c.Outcome, Requirements: c.Requirements,
+		}},
+		Reason: c.Reason,
+	}
+	return printDecision(w, d, false)
+}
+
+func outcomeOfChecked(c *decision.Checked) error {
+	switch c.Outcome {
+	case "fits":
+		return nil
+	case "unknown":
+		return exitCode(exitOnlyUnknown)
+	default:
+		return exitCode(exitNoneFits)
+	}
+}

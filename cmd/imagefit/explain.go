@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/distribution/reference"
+	"github.com/spf13/cobra"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/pkg/registry"
+)
+
+// Exit codes of explain and check.
+const (
+	exitNoneFits    = 3
+	exitOnlyUnknown = 4
+)
+
+// exitCode is an error that says nothing more than how the program ends.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// explainCommand shows how a pull of an image would be decided.
+type explainCommand struct {
+	facts  string
+	output string
+	all    bool
+}
+
+func newExplainCommand() *cobra.Command {
+	var c explainCommand
+	cmd := &cobra.Command{
+		Use:   "explain IMAGE",
+		Short: "Show which variant of an image a node would run, and why",
+		Long: `Explain takes the very road of cri-proxy: it reads the index of the image and
+what is attached to its variants, holds that against the facts of a node and
+prints every candidate, what it needs and what the node has, and the choice.
+Nothing is pulled. Registries are reached as on this node (hosts.toml), with the
+credentials of your container tools (docker login).
+
+Exit code 0: a candidate fits; 3: none fits; 4: none is known to fit, some may;
+1: error.`,
+		Example: `  imagefit explain registry.example/app:1
+  imagefit explain registry.example/app:1 --facts node-1.json
+  imagefit explain registry.example/app:1 -o json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
+	}
+	factsFlag(cmd, &c.facts)
+	outputFlag(cmd, &c.output, []string{"text", "json"})
+	cmd.Flags().BoolVar(&c.all, "all", false, "show also the entries for other platforms")
+	return cmd
+}
+
+func factsFlag(cmd *cobra.Command, facts *string) {
+	cmd.Flags().StringVar(facts, "facts", "live",
+		`the node's facts: a file of "imagefit facts -o json", a snapshot, a directory, "-" for stdin, or "live" for this node`)
+}
+
+func (c explainCommand) run(cmd *cobra.Command, image string) error {
+	if err := oneOf("-o", c.output, []string{"text", "json"}); err != nil {
+		return err
+	}
+	cfg, err := toolConfig(cmd)
+	if err != nil {
+		return err
+	}
+	facts, err := loadFacts(cmd.Context(), c.facts, cmd.InOrStdin())
+	if err != nil {
+		return fmt.Errorf("read --facts: %w", err)
+	}
+	d, err := explain(cmd.Context(), cfg, facts, image)
+	if err != nil {
+		return err
+	}
+	if c.output == "json" {
+		err = printJSON(cmd.OutOrStdout(), d)
+	} else {
+		err = printDecision(cmd.OutOrStdout(), d, c.all)
+	}
+	if err != nil {
+		return err
+	}
+	return outcomeOf(d)
+}
+
+// toolConfig is the node's configuration as far as a person may use it: what
+// only root may write is kept in the person's own cache folder instead.
+func toolConfig(cmd *cobra.Command) (config.Config, error) {
+	path, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return config.Config{}, err
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return config.Config{}, err
+	}
+	if os.Geteuid() != 0 {
+		own, err := os.UserCacheDir()
+		if err != nil {
+			return config.Config{}, fmt.Errorf("find a folder for what is fetched: %w", err)
+		}
+		cfg.StateDir = filepath.Join(own, "imagefit")
+	}
+	return cfg, nil
+}
+
+func explain(ctx context.Context, cfg config.Config, facts *hostfacts.Facts, image string) (*decision.Decision, error) {
+	log := slog.New(slog.DiscardHandler) // what is wrong with an artifact stands in the table
+	judge, err := node.Judge(cfg, func() *hostfacts.Facts { return facts }, log)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := dockerAuth(ctx, image)
+	if err != nil {
+		return nil, err
+	}
+	reg := registry.New(registry.Options{
+		HostsPath: cfg.Registry.ConfigPath, UserAgent: node.UserAgent(node.BuildVersion(version)), Log: log,
+	})
+	defer reg.Close()
+	return node.Road(cfg, judge, reg).Decide(ctx, decision.Request{Reference: image, Auth: auth})
+}
+
+// dockerAuth returns the credentials that the person's container tools hold for
+// the image's registry, or nil.
+func dockerAuth(ctx context.Context, image string) (*registry.Auth, error) {
+	named, err := reference.ParseDockerRef(image)
+	if err != nil {
+		return nil, fmt.Errorf("read reference %q: %w", image, err)
+	}
+	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("read the credentials of docker: %w", err)
+	}
+	found, err := store.Get(ctx, credentials.ServerAddressFromRegistry(reference.Domain(named)))
+	if err != nil {
+		return nil, fmt.Errorf("read the credentials for %s: %w", reference.Domain(named), err)
+	}
+	if found.Username == "" && found.RefreshToken == "" {
+		return nil, nil //nolint:nilnil // anonymous is no error
+	}
+	return &registry.Auth{Username: found.Username, Password: found.Password, IdentityToken: found.RefreshToken}, nil
+}
+
+// outcomeOf turns a decision into the exit code.
+func outcomeOf(d *decision.Decision) error {
+	switch {
+	case d.NothingToChoose():
+		return errors.New(d.Reason)
+	case d.Choice == decision.None:
+		return exitCode(exitNoneFits)
+	case d.Candidates[d.Choice].Outcome != "fits":
+		return exitCode(exitOnlyUnknown)
+	default:
+		return nil
+	}
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// printDecision prints one row for each requirement of each candidate.
+func printDecision(w io.Writer, d *decision.Decision, all bool) error {
+	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "CANDIDATE\tVERDICT\tRANK\tWANT\tHAVE")
+	for i, c := range d.Candidates {
+		rank := "-"
+		if c.Rank > 0 {
+			rank = fmt.Sprint(c.Rank)
+		}
+		cells := fmt.Sprintf("%s\t%s\t%s", d.Label(i), c.Outcome, rank)
+		if len(c.Requirements) == 0 {
+			fmt.Fprintf(table, "%s\tnothing\t\n", cells)
+		}
+		for _, r := range c.Requirements {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", cells, wanted(r), r.Have)
+			cells = "\t\t"
+		}
+	}
+	if all {
+		for _, platform := range d.Others {
+			fmt.Fprintf(table, "%s\tnot for this node\t-\t\t\n", platform)
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\n%s\n", strings.TrimSpace(d.Reason))
+	return err
+}
+
+func wanted(r decision.Held) string {
+	want := strings.Repeat("  ", r.Depth) + r.Want
+	if r.Importance == "required" {
+		return want
+	}
+	return want + " [" + r.Importance + "]"
+}

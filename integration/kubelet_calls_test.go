@@ -1,0 +1,130 @@
+package integration
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// description is one call of the kubelet in words.
+type description struct {
+	ref  string // the image that it is about
+	pod  string // or the pod
+	text string
+}
+
+// describe says what of a call is the kubelet's habit: the fields that are set, and
+// none of their values that differ from run to run. Calls that are about neither an
+// image nor a new pod or container have no text.
+func describe(t *testing.T, c call) description {
+	t.Helper()
+	decode := func(m proto.Message) {
+		if err := proto.Unmarshal(c.request, m); err != nil {
+			t.Fatalf("%s: %v", c.method, err)
+		}
+	}
+	switch c.method {
+	case "ImageStatus":
+		var r runtimeapi.ImageStatusRequest
+		decode(&r)
+		return description{ref: r.GetImage().GetImage(), text: "ImageStatus" + specFields(r.GetImage())}
+	case "PullImage":
+		var r runtimeapi.PullImageRequest
+		decode(&r)
+		text := "PullImage" + specFields(r.GetImage())
+		if r.GetAuth() != nil {
+			text += ", auth"
+		}
+		if r.GetSandboxConfig() != nil {
+			text += ", sandbox_config"
+		}
+		return description{ref: r.GetImage().GetImage(), text: text}
+	case "RunPodSandbox":
+		var r runtimeapi.RunPodSandboxRequest
+		decode(&r)
+		return description{pod: r.GetConfig().GetMetadata().GetName(), text: "RunPodSandbox"}
+	case "CreateContainer":
+		var r runtimeapi.CreateContainerRequest
+		decode(&r)
+		kind := "name"
+		if strings.HasPrefix(r.GetConfig().GetImage().GetImage(), "sha256:") {
+			kind = "id"
+		}
+		user := r.GetConfig().GetLinux().GetSecurityContext().GetRunAsUser()
+		return description{
+			pod:  r.GetSandboxConfig().GetMetadata().GetName(),
+			text: fmt.Sprintf("CreateContainer image by %s%s, run_as_user %d", kind, specFields(r.GetConfig().GetImage()), user.GetValue()),
+		}
+	}
+	return description{}
+}
+
+func specFields(spec *runtimeapi.ImageSpec) string {
+	text := ""
+	if len(spec.GetAnnotations()) > 0 {
+		text += ", annotations " + strings.Join(slices.Sorted(maps.Keys(spec.GetAnnotations())), " ")
+	}
+	if spec.GetUserSpecifiedImage() != "" {
+		text += ", user_specified_image"
+	}
+	if spec.GetRuntimeHandler() != "" {
+		text += ", runtime_handler"
+	}
+	return text
+}
+
+// What the kubelet says to the proxy as it starts pods is kept, so that the habits
+// of a new kubelet show up as a difference.
+func testKubeletCalls(t *testing.T, n *node, setup string) {
+	byPod, others := map[string][]string{}, map[string]bool{}
+	for _, c := range n.calls.take() {
+		d := describe(t, c)
+		for _, a := range n.app {
+			if d.ref == a.ref || d.pod == a.name+"-node" {
+				byPod[a.name] = append(byPod[a.name], d.text)
+			}
+		}
+		if d.text == "" {
+			others[c.method] = true
+		}
+	}
+	var got strings.Builder
+	for _, name := range []string{"absent-ifnotpresent", "absent-always", "present-ifnotpresent", "present-always", "present-never"} {
+		fmt.Fprintf(&got, "%s:\n\t%s\n", name, strings.Join(byPod[name], "\n\t"))
+	}
+	path := filepath.Join("testdata", "kubelet-calls-"+setup+".golden")
+	golden, err := os.ReadFile(path)
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	// Some of these come by the clock, so that not every run sees all of them.
+	pods, known, _ := strings.Cut(string(golden), "at any time:\n")
+	all := maps.Clone(others)
+	for _, method := range strings.Fields(known) {
+		all[method] = true
+		delete(others, method)
+	}
+	if *update {
+		fmt.Fprintf(&got, "at any time:\n\t%s\n", strings.Join(slices.Sorted(maps.Keys(all)), "\n\t"))
+		if err := os.WriteFile(path, []byte(got.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got.String() != pods {
+		t.Errorf("the kubelet calls\n%s\nwant, as in %s\n%s", got.String(), path, pods)
+	}
+	if len(others) > 0 {
+		t.Errorf("the kubelet calls what %s does not name: %v", path, slices.Sorted(maps.Keys(others)))
+	}
+}

@@ -1,0 +1,64 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/imagefit/imagefit/integration/stack"
+)
+
+// coreTests are what must hold on every version of containerd. On the default one
+// they run under names of their own.
+func coreTests() map[string]struct {
+	flags, policy string
+	test          func(*testing.T, *fit)
+} {
+	type core = struct {
+		flags, policy string
+		test          func(*testing.T, *fit)
+	}
+	return map[string]core{
+		"every spelling":  {flagsV3, "", testEverySpelling},
+		"single manifest": {flagsV3, "", testSingleManifest},
+		"removal":         {flagsV3, "", testRemove},
+		"tag moves":       {flagsV3, "", testTagMoves},
+		"nothing fits":    {flagsV2, "", testNothingFits},
+		"admission":       {flagsV3, audit, testPluginRefuses},
+		"restarts":        {flagsV3, "", testContainerdRestarts},
+	}
+}
+
+func TestOlderContainerd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: one version of containerd only")
+	}
+	for _, version := range stack.Versions()[1:] {
+		t.Run(version, func(t *testing.T) {
+			t.Run("stop leaves nothing", func(t *testing.T) { testStopLeavesNothing(t, version) })
+			for name, core := range coreTests() {
+				t.Run(name, func(t *testing.T) {
+					containerd := startContainerd(t, stack.Options{Version: version})
+					core.test(t, startFitWith(t, containerd, startRegistry(t), core.flags, stack.Settings{Policy: core.policy}))
+				})
+			}
+		})
+	}
+}
+
+func TestSingleManifest(t *testing.T) {
+	testSingleManifest(t, startFit(t, flagsV3, stack.Settings{}))
+}
+
+// An image with no index around it is pulled as without us.
+func testSingleManifest(t *testing.T, f *fit) {
+	single := variants("amd64")[0]
+	repo := f.registry.Repo("single")
+	manifest, err := repo.PushImage(t.Context(), "1", single)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []string{repo.Ref("1"), repo.DigestRef(manifest)} {
+		id := f.pull(t, ref)
+		wantID(t, f.cri, id, ref, id)
+		f.wantRuns(t, ref, id, "amd64")
+	}
+}

@@ -1,0 +1,61 @@
+package decision
+
+import (
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/selector"
+)
+
+// maxHeld and maxWords bound the words that a candidate is explained in.
+const (
+	maxHeld  = 64
+	maxWords = 160
+)
+
+// held puts a verdict into words, one row for each condition. What must hold all
+// together stands in rows of its own; of what is combined in another way the
+// parts follow below, one step further in.
+func held(v selector.Verdict) []Held {
+	words := make([]Held, 0, min(len(v.Checks), maxHeld))
+	for i := range v.Checks {
+		words = appendHeld(words, &v.Checks[i], 0, compat.AllOf)
+	}
+	return words
+}
+
+func appendHeld(words []Held, c *selector.Check, depth int, in compat.Combine) []Held {
+	req := c.Requirement
+	if len(words) == maxHeld {
+		return words
+	}
+	if in == compat.AllOf && req.Combine == compat.AllOf && !req.Not && len(c.Parts) > 0 {
+		for i := range c.Parts {
+			words = appendHeld(words, &c.Parts[i], depth, compat.AllOf)
+		}
+		return words
+	}
+	row := Held{
+		Want: line(req.Want(), maxWords), Have: line(c.Have(), maxWords),
+		Outcome: c.Outcome.String(), Importance: req.Importance.String(), Depth: depth,
+	}
+	if len(c.Parts) > 0 {
+		row.Want = line(combination(req), maxWords)
+	}
+	words = append(words, row)
+	for i := range c.Parts {
+		words = appendHeld(words, &c.Parts[i], depth+1, req.Combine)
+	}
+	return words
+}
+
+func combination(req *compat.Requirement) string {
+	words := map[compat.Combine]string{
+		compat.AllOf: "all of", compat.AnyOf: "one of", compat.OneOf: "exactly one of", compat.NoneOf: "none of",
+	}[req.Combine]
+	if req.Not {
+		words = "not " + words
+	}
+	if req.Title != "" {
+		words += " (" + req.Title + ")"
+	}
+	return words + ":"
+}
