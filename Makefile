@@ -1,6 +1,7 @@
 # imagefit: `make help` lists the targets.
 
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -25,8 +26,8 @@ build: ## build bin/cri-proxy, bin/nri-plugin and bin/imagefit
 
 .PHONY: demo
 demo: build ## run the whole road once: registry, containerd, runc, proxy, plugin
-	@bash integration/peers/build.sh >/dev/null
-	cd integration && go run ./cmd/demo --bin ../bin
+	@peers=$$(bash integration/peers/build.sh | tail -n 1) && cd integration && \
+	  IMAGEFIT_PEERS=$$peers go run ./cmd/demo --bin ../bin
 
 .PHONY: test
 test: unit integration ## run all tests, also against the real stack (needs Linux and root)
@@ -38,8 +39,8 @@ unit: ## run the unit tests
 .PHONY: integration
 ifeq ($(STACK),yes)
 integration: build ## run the tests against real containerd, runc, kubelet and registries
-	@bash integration/peers/build.sh all >/dev/null
-	cd integration && IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -timeout 20m ./...
+	@peers=$$(bash integration/peers/build.sh all | tail -n 1) && cd integration && set -x && \
+	  IMAGEFIT_PEERS=$$peers IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -timeout 20m ./...
 else
 integration:
 	@printf '\n%s\n%s\n\n' \
@@ -51,8 +52,8 @@ endif
 bench: build ## measure the proxy against the runtime alone, both sides in one go
 	go test -run '^$$' -bench . -benchmem ./pkg/...
 ifeq ($(STACK),yes)
-	@bash integration/peers/build.sh >/dev/null
-	cd integration && IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -short -run '^$$' -bench . -benchtime 3s -timeout 20m ./...
+	@peers=$$(bash integration/peers/build.sh | tail -n 1) && cd integration && \
+	  IMAGEFIT_PEERS=$$peers IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -short -run '^$$' -bench . -benchtime 3s -timeout 20m ./...
 endif
 
 .PHONY: fuzz

@@ -23,18 +23,18 @@ const wantFacts = `expected what "imagefit facts -o json" or "nfd export feature
 const nodeLabel = "nfd.node.kubernetes.io/node-name"
 
 // parseFacts reads facts in any of the forms.
-func parseFacts(text []byte, node string) (*hostfacts.Facts, error) {
-	text, err := toJSON(text)
+func parseFacts(written []byte, node string) (*hostfacts.Facts, error) {
+	text, err := toJSON(written)
 	if err != nil {
 		return nil, err
 	}
 	var head object
 	if err := json.Unmarshal(text, &head); err != nil {
-		return nil, fmt.Errorf("%w; %s", at(text, err), wantFacts)
+		return nil, fmt.Errorf("%w; %s", at(written, text, err), wantFacts)
 	}
 	switch head.Kind {
 	case "":
-		return plainFacts(text, node)
+		return plainFacts(written, text, node)
 	case "NodeFeature":
 		return nodeFacts([]object{head}, node)
 	case "NodeFeatureList", "List":
@@ -44,13 +44,13 @@ func parseFacts(text []byte, node string) (*hostfacts.Facts, error) {
 	}
 }
 
-func plainFacts(text []byte, node string) (*hostfacts.Facts, error) {
+func plainFacts(written, text []byte, node string) (*hostfacts.Facts, error) {
 	if node != "" {
 		return nil, fmt.Errorf("no list of nodes to find %q in; %s", node, wantFacts)
 	}
 	facts, err := hostfacts.Parse(bytes.NewReader(text))
 	if err != nil {
-		return nil, fmt.Errorf("%w; %s", at(text, err), wantFacts)
+		return nil, fmt.Errorf("%w; %s", at(written, text, err), wantFacts)
 	}
 	return facts, nil
 }
@@ -87,8 +87,12 @@ func shortYAML(err error) string {
 	return strings.Replace(oneLine(err.Error()), "yaml: line ", "row ", 1)
 }
 
-// at puts the row and column before an error of JSON that knows its place.
-func at(text []byte, err error) error {
+// at puts the row and column before an error of JSON that knows its place; that
+// is none of the author's where the text was made from YAML.
+func at(written, text []byte, err error) error {
+	if !bytes.Equal(written, text) {
+		return err
+	}
 	offset := int64(-1)
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		offset = syntax.Offset

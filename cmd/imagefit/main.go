@@ -38,6 +38,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if errors.Is(err, errDiffer) {
 		return exitDiffer
 	}
+	if code, ok := errors.AsType[exitCode](err); ok {
+		return int(code)
+	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "imagefit: %s\n", oneLine(err.Error()))
 		return 1
@@ -78,6 +81,8 @@ Begin with "imagefit facts" to see what this node offers.`,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().String("config", config.DefaultPath, "configuration file shared with cri-proxy and nri-plugin")
-	cmd.AddCommand(newFactsCommand())
+	cmd.AddCommand(newFactsCommand(), newExplainCommand(), newCheckCommand(),
+		newListCommand(), newAttachCommand(), newSpecCommand(),
+		newCreateCommand(), newLintCommand(), newConvertCommand(), newManCommand())
 	return cmd
 }

@@ -38,7 +38,9 @@ func FuzzParseIndex(f *testing.F) {
 			}
 			platformRequirements(*e.Platform)
 			platformLevel(*e.Platform)
-			line(platformName(*e.Platform), maxSentence)
+			if name := line(platformName(*e.Platform), maxSentence); len(name) > maxSentence+len(" ...") {
+				t.Fatalf("a name of %d bytes", len(name))
+			}
 		}
 		if def := n.runtimeChoice(kept); def != None && (def < 0 || def >= len(kept)) {
 			t.Fatalf("default %d of %d", def, len(kept))

@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+
+	"github.com/imagefit/imagefit/pkg/attach"
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/pkg/registry"
+)
+
+// attachCommand pushes a compatibility artifact.
+type attachCommand struct {
+	platform  string
+	entry     int
+	dialect   string
+	layerType string
+	specs     string
+	output    string
+	dryRun    bool
+	replace   bool
+	quiet     bool
+}
+
+func newAttachCommand() *cobra.Command {
+	var c attachCommand
+	cmd := &cobra.Command{
+		Use:   "attach IMAGE FILE",
+		Short: "Attach a compatibility artifact to an image in a registry",
+		Long: `Attach pushes a file that says what an image needs as an OCI artifact whose
+subject is the image. Where IMAGE is an index, the subject is the index, which
+holds for each of its entries that has no artifact of the same type of its own;
+--platform or --entry picks one entry instead.
+
+The file is read first, by the dialect that its shape shows or that --dialect
+names; "-" is stdin. Of several artifacts of one layer type the newest counts:
+what is attached already is kept as it is, unless --replace says to delete it.
+On a registry without the referrers API the artifact is listed under the
+referrers tag. Credentials are those of your container tools (docker login).
+
+The digest of the artifact is printed.`,
+		Example: `  imagefit attach registry.example/app:1 needs.json
+  imagefit attach registry.example/app:1 needs-v3.yaml --platform linux/amd64/v3
+  imagefit attach registry.example/app@sha256:... needs.json --replace
+  imagefit attach registry.example/app:1 needs.json --dry-run`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0], args[1]) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&c.platform, "platform", "", "pick the entry of the index for this platform, such as linux/amd64/v3")
+	flags.IntVar(&c.entry, "entry", attach.None, `pick the entry of the index at this position, as "imagefit list" numbers them`)
+	flags.StringVar(&c.dialect, "dialect", "", "read the file as: "+strings.Join(attachable(), ", ")+" (default: by its shape)")
+	flags.StringVar(&c.layerType, "layer-type", "", "media type of the layer, where the dialect has several (default: its first)")
+	flags.BoolVar(&c.dryRun, "dry-run", false, "print the manifest and push nothing")
+	flags.BoolVar(&c.replace, "replace", false, "delete what is attached of the same layer type")
+	flags.BoolVarP(&c.quiet, "quiet", "q", false, "do not say what is being done")
+	specsFlag(cmd, &c.specs)
+	outputFlag(cmd, &c.output, []string{"text", "json"})
+	complete(cmd, "dialect", attachable())
+	return cmd
+}
+
+// attachable are the names of the dialects that are artifacts.
+func attachable() []string {
+	var names []string
+	for _, d := range compat.Dialects() {
+		if len(d.ArtifactTypes) > 0 {
+			names = append(names, d.Name)
+		}
+	}
+	return names
+}
+
+// attached is what was done, as -o json prints it.
+type attached struct {
+	Reference    string        `json:"reference"`
+	Digest       digest.Digest `json:"digest"` // of the artifact
+	Subject      digest.Digest `json:"subject"`
+	Platform     string        `json:"platform,omitempty"` // of the subject, where it is an entry
+	Dialect      string        `json:"dialect"`
+	ArtifactType string        `json:"artifactType"`
+	LayerType    string        `json:"layerType"`
+	Created      time.Time     `json:"created"`
+	ReferrersTag bool          `json:"referrersTag"` // the registry has no referrers API
+	attach.Replaced
+	Notes []string `json:"notes,omitempty"`
+}
+
+// work is one run of attach: what it works on, and whom it tells.
+type work struct {
+	attachCommand
+	place
+	interpreter *compat.Interpreter
+	step        func(string)
+	result      attached
+}
+
+func (c attachCommand) run(cmd *cobra.Command, image, file string) error {
+	if err := oneOf("-o", c.output, []string{"text", "json"}); err != nil {
+		return err
+	}
+	w := work{attachCommand: c, step: func(string) {}}
+	if !c.quiet {
+		w.step = func(text string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), text) }
+	}
+	var err error
+	if w.interpreter, err = interpreter(cmd, c.specs); err != nil {
+		return err
+	}
+	body, err := w.body(file, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	reg := registry.New(registry.Options{UserAgent: node.UserAgent(node.BuildVersion(version))})
+	defer reg.Close()
+	// Reading goes to the registry itself as pushing does: a mirror may not know
+	// yet what is there.
+	if w.place, err = find(cmd.Context(), reg, image); err != nil {
+		return err
+	}
+	manifest, err := w.attach(cmd.Context(), body)
+	for _, note := range w.result.Notes {
+		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "note: "+note)
+	}
+	if err != nil {
+		return err
+	}
+	return w.print(cmd.OutOrStdout(), manifest)
+}
+
+// body reads the file and holds it against its dialect, before any request.
+func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
+	text, err := readSpec(file, stdin)
+	if err != nil {
+		return attach.Body{}, err
+	}
+	dialect, err := dialectFor(w.dialect, text)
+	if err != nil {
+		return attach.Body{}, err
+	}
+	title := ""
+	if file != "-" {
+		title = filepath.Base(file)
+	}
+	body, err := attach.NewBody(title, text, dialect, w.layerType, w.interpreter)
+	if err != nil {
+		return attach.Body{}, fmt.Errorf("%s: %w", file, err)
+	}
+	w.step(fmt.Sprintf("%s: %s, %d requirements", file, dialect.Name, len(body.Requirements)))
+	if len(body.Requirements) == 0 {
+		w.note("%s asks for nothing", file)
+	}
+	for _, unclear := range body.Unclear() {
+		w.note("%s: nobody here knows what is asked: %s", file, unclear)
+	}
+	return body, nil
+}
+
+// dialectFor returns the dialect of a name, or of the shape of a text.
+func dialectFor(name string, text []byte) (compat.Dialect, error) {
+	if name == "" {
+		return compat.DialectByShape(text), nil
+	}
+	if err := oneOf("--dialect", name, attachable()); err != nil {
+		return compat.Dialect{}, err
+	}
+	dialects := compat.Dialects()
+	return dialects[slices.IndexFunc(dialects, func(d compat.Dialect) bool { return d.Name == name })], nil
+}
+
+// attach does the work and returns the manifest.
+func (w *work) attach(ctx context.Context, body attach.Body) ([]byte, error) {
+	w.step(fmt.Sprintf("resolve %s", w.named))
+	img, err := attach.ReadImage(ctx, w.repo, w.named)
+	if err != nil {
+		return nil, err
+	}
+	subject, err := img.Subject(w.platform, w.entry)
+	if err != nil {
+		return nil, err
+	}
+	w.step("the subject is " + subjectName(img, subject))
+	there, err := attach.Attached(ctx, w.repo, subject, w.interpreter)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	created := there.After(body.LayerType, now)
+	if created.After(now) {
+		w.note("what is attached already claims to be as new: this artifact is dated %s, or it would not count", created.Format(time.RFC3339))
+	}
+	packed, err := attach.Pack(body, subject, created)
+	if err != nil {
+		return nil, err
+	}
+	w.describe(subject, body, packed)
+	if w.dryRun {
+		return packed.Manifest, nil
+	}
+	return packed.Manifest, w.push(ctx, subject, packed, there)
+}
+
+func subjectName(img *attach.Image, s attach.Subject) string {
+	switch {
+	case s.Entry != attach.None:
+		return fmt.Sprintf("entry %d of the index, %s, %s", s.Entry, attach.PlatformName(s.Descriptor.Platform), s.Descriptor.Digest)
+	case img.IsIndex():
+		images := 0
+		for _, e := range img.Entries {
+			if attach.IsImage(e) {
+				images++
+			}
+		}
+		return fmt.Sprintf("the index itself, of %d images, %s (pick one with --platform)", images, s.Descriptor.Digest)
+	default:
+		return fmt.Sprintf("the image, %s", s.Descriptor.Digest)
+	}
+}
+
+func (w *work) describe(subject attach.Subject, body attach.Body, packed attach.Packed) {
+	w.result.Reference = w.named.String()
+	w.result.Digest = packed.Descriptor.Digest
+	w.result.Subject = subject.Descriptor.Digest
+	if subject.Entry != attach.None {
+		w.result.Platform = attach.PlatformName(subject.Descriptor.Platform)
+	}
+	w.result.Dialect = body.Dialect.Name
+	w.result.ArtifactType, w.result.LayerType = body.ArtifactType, body.LayerType
+	w.result.Created = packed.Created
+}
+
+func (w *work) push(ctx context.Context, subject attach.Subject, packed attach.Packed, there attach.Holder) error {
+	target := attach.NewTarget(w.named, w.auth, node.UserAgent(node.BuildVersion(version)))
+	defer target.Close()
+	if err := target.Push(ctx, packed, w.step); err != nil {
+		return err
+	}
+	if w.result.ReferrersTag = target.UsedTag(); w.result.ReferrersTag {
+		w.step("the registry has no referrers API: the artifact is listed under the referrers tag")
+	}
+	old := there.OfType(w.result.LayerType)
+	if !w.replace {
+		if len(old) > 0 {
+			w.step(fmt.Sprintf("%d older of this type stay attached and count no longer", len(old)))
+		}
+		return nil
+	}
+	var err error
+	w.result.Replaced, err = target.Replace(ctx, w.repo, subject, old, w.step)
+	if n := len(w.result.Superseded); n > 0 {
+		w.note("%d older of this type stay attached, for the registry does not delete (%s); the new artifact counts, being newer", n, w.result.Why)
+	}
+	if err != nil {
+		return fmt.Errorf("%s is attached, what it replaces may still be: %w", packed.Descriptor.Digest, err)
+	}
+	return nil
+}
+
+func (w *work) note(format string, args ...any) {
+	w.result.Notes = append(w.result.Notes, fmt.Sprintf(format, args...))
+}
+
+func (w *work) print(out io.Writer, manifest []byte) error {
+	switch {
+	case w.dryRun:
+		_, err := fmt.Fprintf(out, "%s\n", manifest)
+		return err
+	case w.output == "json":
+		return printJSON(out, w.result)
+	default:
+		_, err := fmt.Fprintln(out, w.result.Digest)
+		return err
+	}
+}

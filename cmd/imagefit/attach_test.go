@@ -1,0 +1,216 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/attach"
+	"github.com/imagefit/imagefit/pkg/attach/registrytest"
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+const needsAVX2 = `{"compatibilities": {"nfd": {"cpu-cpuid.AVX2": true}}}`
+
+// newRegistry starts a registry with an index, :1, of two images, and sees to
+// it that no credentials of whoever runs the test are used.
+func newRegistry(t *testing.T, o registrytest.Options) *registrytest.Server {
+	t.Helper()
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	s := registrytest.New(t, o)
+	s.Index("1", s.Image("linux/amd64", "a"), s.Image("linux/amd64/v3", "b"))
+	return s
+}
+
+func TestAttach(t *testing.T) {
+	s := newRegistry(t, registrytest.Options{})
+	file := write(t, "needs.json", needsAVX2)
+	got := tool(t, "", "attach", s.Reference(":1"), file, "--platform", "linux/amd64/v3")
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	if !regexp.MustCompile(`^sha256:[0-9a-f]{64}\n$`).MatchString(got.stdout) {
+		t.Errorf("stdout %q", got.stdout)
+	}
+	for _, want := range []string{"needs.json: proposal-f, 1 requirements", "entry 1 of the index, linux/amd64/v3", "push the layer", "push the manifest"} {
+		if !strings.Contains(got.stderr, want) {
+			t.Errorf("stderr %q lacks %q", got.stderr, want)
+		}
+	}
+	var listing attach.Listing
+	if err := json.Unmarshal([]byte(toolOK(t, "list", s.Reference(":1"), "-o", "json")), &listing); err != nil {
+		t.Fatal(err)
+	}
+	if len(listing.Artifacts) != 0 || len(listing.Entries) != 2 || len(listing.Entries[1].Artifacts) != 1 ||
+		string(listing.Entries[1].Artifacts[0].Digest) != strings.TrimSpace(got.stdout) {
+		t.Errorf("listing: %+v", listing)
+	}
+}
+
+func TestAttachToIndexJSON(t *testing.T) {
+	s := newRegistry(t, registrytest.Options{NoReferrersAPI: true})
+	got := tool(t, needsAVX2, "attach", s.Reference(":1"), "-", "-o", "json")
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	var result attached
+	if err := json.Unmarshal([]byte(got.stdout), &result); err != nil {
+		t.Fatal(err)
+	}
+	if result.Platform != "" || !result.ReferrersTag || result.Dialect != "proposal-f" || result.LayerType != compat.LayerTypeOutline || s.Get(result.Digest) == nil {
+		t.Errorf("result: %+v", result)
+	}
+	for _, want := range []string{"the index itself, of 2 images", "no referrers API"} {
+		if !strings.Contains(got.stderr, want) {
+			t.Errorf("stderr %q lacks %q", got.stderr, want)
+		}
+	}
+	if m := s.Get(result.Digest); m == nil || m.Subject.Digest != result.Subject || m.Layers[0].Annotations != nil {
+		t.Errorf("manifest: %+v", m)
+	}
+}
+
+func TestAttachDryRun(t *testing.T) {
+	s := newRegistry(t, registrytest.Options{})
+	file := write(t, "needs.json", needsAVX2)
+	toolOK(t, "attach", s.Reference(":1"), file, "-q")
+	s.Requests()
+	got := toolOK(t, "attach", s.Reference(":1"), file, "--dry-run", "--replace")
+	if writes := registrytest.Writes(s.Requests()); len(writes) > 0 {
+		t.Errorf("dry run asked for %q", writes)
+	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal([]byte(got), &m); err != nil || m.ArtifactType != compat.ArtifactType || m.Subject == nil {
+		t.Errorf("manifest %s: %v", got, err)
+	}
+}
+
+func TestAttachKeepsAndReplaces(t *testing.T) {
+	tests := map[string]struct {
+		options registrytest.Options
+		left    int // after --replace
+		want    string
+	}{
+		"delete":    {registrytest.Options{}, 1, ""},
+		"no delete": {registrytest.Options{NoDelete: true}, 3, "2 older of this type stay attached, for the registry does not delete"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newRegistry(t, tt.options)
+			ref, file := s.Reference(":1"), write(t, "needs.json", needsAVX2)
+			toolOK(t, "attach", ref, file, "-q")
+			if got := tool(t, "", "attach", ref, file); !strings.Contains(got.stderr, "1 older of this type stay attached and count no longer") {
+				t.Errorf("stderr %q", got.stderr)
+			}
+			got := tool(t, "", "attach", ref, file, "--replace", "-q")
+			if got.err != nil || !strings.Contains(got.stderr, tt.want) {
+				t.Fatalf("%v, stderr %q", got.err, got.stderr)
+			}
+			list := toolOK(t, "list", ref)
+			counting := regexp.MustCompile(`  counts  (sha256:\w+)`).FindAllStringSubmatch(list, -1)
+			if strings.Count(list, "proposal-f") != tt.left || len(counting) != 1 || counting[0][1]+"\n" != got.stdout {
+				t.Errorf("replaced by %s, list:\n%s", got.stdout, list)
+			}
+		})
+	}
+}
+
+func TestAttachQuiet(t *testing.T) {
+	s := newRegistry(t, registrytest.Options{})
+	got := tool(t, "", "attach", s.Reference(":1"), write(t, "n.json", needsAVX2), "-q")
+	if got.err != nil || got.stderr != "" {
+		t.Errorf("%v, stderr %q", got.err, got.stderr)
+	}
+	got = tool(t, "", "attach", s.Reference(":1"), write(t, "n.json", `{"compatibilities": {}}`), "-q")
+	if got.err != nil || !strings.Contains(got.stderr, "note: ") || !strings.Contains(got.stderr, "n.json asks for nothing") {
+		t.Errorf("%v, stderr %q", got.err, got.stderr)
+	}
+}
+
+func TestAttachRefuses(t *testing.T) {
+	s := newRegistry(t, registrytest.Options{})
+	good := write(t, "needs.json", needsAVX2)
+	ref := s.Reference(":1")
+	tests := map[string]struct {
+		args  []string
+		want  []string
+		quiet bool // asks the registry for nothing
+	}{
+		"broken file":    {[]string{ref, write(t, "bad.json", "{\n \"compatibilities\": {]}")}, []string{"bad.json: read as proposal-f: row 2, column"}, true},
+		"no file":        {[]string{ref, "/nonexistent/x"}, []string{"/nonexistent/x"}, true},
+		"dialect":        {[]string{ref, good, "--dialect", "x"}, []string{`--dialect "x" is not known`, "compspec"}, true},
+		"wrong dialect":  {[]string{ref, good, "--dialect", "compspec"}, []string{"needs.json: read as compspec: row 1, column"}, true},
+		"layer type":     {[]string{ref, good, "--layer-type", "x/y"}, []string{`layer type "x/y" is none of`}, true},
+		"output":         {[]string{ref, good, "-o", "yaml"}, []string{"-o"}, true},
+		"reference":      {[]string{"HTTP://x", good}, []string{`read reference "HTTP://x"`}, true},
+		"no such image":  {[]string{s.Reference(":2"), good}, []string{":2", "404 Not Found"}, false},
+		"no such entry":  {[]string{ref, good, "--entry", "9"}, []string{"no entry 9, only 0 to 1"}, false},
+		"other platform": {[]string{ref, good, "--platform", "linux/arm64"}, []string{"no entry for linux/arm64, only for linux/amd64, linux/amd64/v3"}, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s.Requests()
+			got := tool(t, "", append([]string{"attach"}, tt.args...)...)
+			wantError(t, got.err, tt.want...)
+			requests := s.Requests()
+			if len(registrytest.Writes(requests)) > 0 || tt.quiet && len(requests) > 0 || got.stdout != "" {
+				t.Errorf("asked %q, printed %q", requests, got.stdout)
+			}
+		})
+	}
+}
+
+func TestAttachCredentials(t *testing.T) {
+	s := newRegistry(t, registrytest.Options{Password: "right"})
+	host := strings.TrimPrefix(s.URL, "http://")
+	file := write(t, "needs.json", needsAVX2)
+	const wrong, right = "YXV0aG9yOndyb25n", "YXV0aG9yOnJpZ2h0" // author:wrong, author:right
+	for auth, want := range map[string]string{"": "not authorized", wrong: "401 Unauthorized", right: ""} {
+		config := `{"auths": {"` + host + `": {"auth": "` + auth + `"}}}`
+		if err := os.WriteFile(filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := tool(t, "", "attach", s.Reference(":1"), file, "-q")
+		if want == "" && got.err != nil {
+			t.Errorf("right password: %v", got.err)
+		}
+		if want != "" {
+			wantError(t, got.err, want, host)
+		}
+		if writes := registrytest.Writes(s.Requests()); (len(writes) > 0) != (want == "") {
+			t.Errorf("auth %q: asked %q", auth, writes)
+		}
+	}
+}
+
+func TestListTree(t *testing.T) {
+	s := newRegistry(t, registrytest.Options{})
+	ref := s.Reference(":1")
+	file := write(t, "needs.json", needsAVX2)
+	onIndex := strings.TrimSpace(toolOK(t, "attach", ref, file, "-q"))
+	onEntry := strings.TrimSpace(toolOK(t, "attach", ref, file, "-q", "--entry", "0"))
+	got := regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:]+Z`).ReplaceAllString(toolOK(t, "list", ref), "TIME")
+	got = regexp.MustCompile(`sha256:[0-9a-f]{64}`).ReplaceAllStringFunc(got, func(d string) string {
+		return map[string]string{onIndex: "ON-INDEX", onEntry: "ON-ENTRY"}[d] + "@"
+	})
+	want := strings.ReplaceAll(`REF  index  @
+├── proposal-f  TIME  counts  ON-INDEX@
+├── [0] linux/amd64  @
+│   └── proposal-f  TIME  counts  ON-ENTRY@
+└── [1] linux/amd64/v3  @
+`, "REF", ref)
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	image := s.Reference("@" + s.Image("linux/arm64", "c").Digest.String())
+	if got := toolOK(t, "list", image); !strings.Contains(got, "  image  sha256:") || slices.Contains(strings.Split(got, "\n"), "└── ") {
+		t.Errorf("single image: %s", got)
+	}
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// newTree is the root command with every command that this package has.
+func newTree() *cobra.Command {
+	root := newRootCommand()
+	for _, cmd := range []*cobra.Command{
+		newExplainCommand(), newCheckCommand(), newLintCommand(), newCreateCommand(), newConvertCommand(),
+		newAttachCommand(), newListCommand(), newSpecCommand(), newManCommand(),
+	} {
+		if !slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == cmd.Name() }) {
+			root.AddCommand(cmd)
+		}
+	}
+	return root
+}
+
+// said is what one command line gave.
+type said struct {
+	stdout, stderr string
+	err            error
+}
+
+// tool runs one command line in this process, with stdin.
+func tool(t *testing.T, stdin string, args ...string) said {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	cmd := newTree()
+	cmd.SetArgs(args)
+	cmd.SetIn(strings.NewReader(stdin))
+	cmd.SetOut(&out)
+	cmd.SetErr(&errOut)
+	err := cmd.ExecuteContext(t.Context())
+	return said{out.String(), errOut.String(), err}
+}
+
+// toolOK is tool where nothing may go wrong; it returns stdout.
+func toolOK(t *testing.T, args ...string) string {
+	t.Helper()
+	got := tool(t, "", args...)
+	if got.err != nil {
+		t.Fatalf("%q: %v", args, got.err)
+	}
+	return got.stdout
+}
+
+// write writes a file of the test's own and returns its path.
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// wantError sees to it that an error has all of these texts and one line.
+func wantError(t *testing.T, err error, texts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error; want %q", texts)
+	}
+	for _, text := range texts {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("error %q lacks %q", err, text)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("error has several lines: %q", err)
+	}
+}
+
+// walk visits every command that a person may find.
+func walk(cmd *cobra.Command, visit func(*cobra.Command)) {
+	if cmd.Hidden || cmd.Name() == "help" || cmd.Name() == "completion" {
+		return
+	}
+	visit(cmd)
+	for _, c := range cmd.Commands() {
+		walk(c, visit)
+	}
+}
+
+// TestEveryCommandIsDocumented fails where docs/cli.md lacks a command or a
+// flag, or has a command that is no more.
+func TestEveryCommandIsDocumented(t *testing.T) {
+	t.Parallel()
+	sections, err := cliSections("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range undocumented(newTree(), sections) {
+		t.Error(problem)
+	}
+}
+
+func undocumented(root *cobra.Command, sections map[string]string) []string {
+	var problems []string
+	known := map[string]bool{}
+	walk(root, func(cmd *cobra.Command) {
+		path := cmd.CommandPath()
+		known[path] = true
+		text, ok := sections[path]
+		if !ok {
+			problems = append(problems, "docs/cli.md has no heading for "+path)
+			return
+		}
+		cmd.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Name != "help" && f.Name != "version" && !f.Hidden && !strings.Contains(text, "`--"+f.Name) {
+				problems = append(problems, "docs/cli.md does not say what --"+f.Name+" of "+path+" does")
+			}
+		})
+	})
+	for path := range sections {
+		if !known[path] {
+			problems = append(problems, "docs/cli.md has "+path+", which is no command")
+		}
+	}
+	return problems
+}
+
+// cliSections are the texts below the headings that name a command.
+func cliSections(file string) (map[string]string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	sections := map[string]string{}
+	for part := range strings.SplitSeq("\n"+string(text), "\n#") {
+		heading, rest, _ := strings.Cut(part, "\n")
+		path := strings.Trim(heading, "# `")
+		if strings.HasPrefix(path, "imagefit") {
+			sections[path] = rest
+		}
+	}
+	if len(sections) == 0 {
+		return nil, errors.New("no heading names a command")
+	}
+	return sections, nil
+}
+
+func TestUndocumentedIsFound(t *testing.T) {
+	t.Parallel()
+	root := newTree()
+	sections, err := cliSections("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	extra := &cobra.Command{Use: "frobnicate", Run: func(*cobra.Command, []string) {}}
+	root.AddCommand(extra)
+	list, _, err := root.Find([]string{"list"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list.Flags().Bool("loud", false, "")
+	sections["imagefit gone"] = ""
+	got := strings.Join(undocumented(root, sections), "\n")
+	for _, want := range []string{"no heading for imagefit frobnicate", "--loud of imagefit list", "imagefit gone, which is no command"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("not found: %s", want)
+		}
+	}
+}
+
+func TestEveryCommandHelps(t *testing.T) {
+	t.Parallel()
+	walk(newTree(), func(cmd *cobra.Command) {
+		if cmd.Short == "" || cmd.Example == "" && cmd.HasParent() && !cmd.HasSubCommands() {
+			t.Errorf("%s has no short text or no example", cmd.CommandPath())
+		}
+		for line := range strings.SplitSeq(cmd.Long, "\n") {
+			if len(line) > 82 {
+				t.Errorf("%s: line of the long text is too long: %s", cmd.CommandPath(), line)
+			}
+		}
+	})
+}
+
+func TestManualPages(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "man1")
+	toolOK(t, "man", dir)
+	walk(newTree(), func(cmd *cobra.Command) {
+		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
+		page, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !bytes.Contains(page, []byte(".SH SYNOPSIS")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	})
+	wantError(t, tool(t, "", "man", "main.go").err, "main.go", "not a directory")
+}
+
+func TestCompletion(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"dialects":   {[]string{"attach", "--dialect", ""}, "nfd-v1alpha1\n"},
+		"outputs":    {[]string{"list", "-o", ""}, "json\n"},
+		"spec names": {[]string{"spec", "show", ""}, "io.archspec\n"},
+		"graphs":     {[]string{"spec", "show", "--graph="}, "dot\n"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := toolOK(t, append([]string{"__complete"}, tt.args...)...); !strings.Contains(got, tt.want) {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}

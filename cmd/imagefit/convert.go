@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imagefit/imagefit/pkg/author"
+)
+
+// exitLost is how convert ends when the meaning does not survive.
+const exitLost = 3
+
+// convertCommand writes what an image asks for in another dialect.
+type convertCommand struct {
+	specs string
+	to    string
+	write string
+	force bool
+	lossy bool
+}
+
+func newConvertCommand() *cobra.Command {
+	var c convertCommand
+	cmd := &cobra.Command{
+		Use:   "convert FILE --to DIALECT",
+		Short: "Write what an image asks for in another dialect",
+		Long: `Convert reads the body of a compatibility artifact and writes it in another
+dialect, so that the result asks the same of a node. The dialect of FILE is told
+by its shape; "-" is stdin.
+
+  proposal-f     attributes by group, of the OCI image compatibility proposal F
+  nfd-v1alpha1   rules of Node Feature Discovery, YAML
+  compspec       attributes of compspec and of proposal D
+
+Not everything can be said in each of them: attributes know no alternatives, and
+NFD has no GPUs. What does not survive is said on stderr; then nothing is written
+and the exit code is 3, unless you ask for the rest with --lossy.
+
+Exit code 0: written; 3: something would be lost; 1: error.`,
+		Example: `  imagefit convert needs.json --to nfd-v1alpha1
+  imagefit convert rules.yaml --to proposal-f --lossy -w needs.json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
+	}
+	cmd.Flags().StringVar(&c.to, "to", "", "dialect to write: proposal-f, nfd-v1alpha1 or compspec")
+	complete(cmd, "to", author.Targets())
+	_ = cmd.MarkFlagRequired("to") // the flag exists
+	cmd.Flags().BoolVar(&c.lossy, "lossy", false, "write it even where something is lost")
+	writeFlags(cmd, &c.write, &c.force)
+	specsFlag(cmd, &c.specs)
+	return cmd
+}
+
+func writeFlags(cmd *cobra.Command, name *string, force *bool) {
+	cmd.Flags().StringVarP(name, "write", "w", "", "write to this file, not to stdout")
+	cmd.Flags().BoolVar(force, "force", false, "with -w, replace a file that is there")
+}
+
+func (c convertCommand) run(cmd *cobra.Command, file string) error {
+	if err := oneOf("--to", c.to, author.Targets()); err != nil {
+		return err
+	}
+	specs, err := loadSpecs(cmd, c.specs)
+	if err != nil {
+		return err
+	}
+	body, err := readSpec(file, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	written, err := author.Convert(specs, body, c.to)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if err := sayWritten(cmd.ErrOrStderr(), written); err != nil {
+		return err
+	}
+	if len(written.Lost) > 0 && !c.lossy {
+		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "nothing was written; --lossy writes the rest")
+		if err != nil {
+			return err
+		}
+		return exitCode(exitLost)
+	}
+	return output(cmd, c.write, c.force, written.Body)
+}
+
+func sayWritten(w io.Writer, written *author.Written) error {
+	for _, lost := range written.Lost {
+		if _, err := fmt.Fprintf(w, "lost: %s\n", printable(lost)); err != nil {
+			return err
+		}
+	}
+	for _, note := range written.Notes {
+		if _, err := fmt.Fprintf(w, "note: %s\n", printable(note)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// output writes to a file, or to stdout where none is named.
+func output(cmd *cobra.Command, name string, force bool, body []byte) error {
+	if name == "" {
+		_, err := cmd.OutOrStdout().Write(body)
+		return err
+	}
+	err := author.CreateFile(name, body)
+	if err == nil || !force {
+		return err
+	}
+	return author.ReplaceFile(name, body)
+}

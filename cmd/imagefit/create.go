@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imagefit/imagefit/pkg/author"
+)
+
+// createCommand makes a first version of what an image asks for.
+type createCommand struct {
+	specs    string
+	fromHost bool
+	from     string
+	facts    string
+	families []string
+	platform string
+	dialect  string
+	write    string
+	force    bool
+}
+
+func newCreateCommand() *cobra.Command {
+	var c createCommand
+	cmd := &cobra.Command{
+		Use:   "create (--from PATH | --from-host)",
+		Short: "Make a first version of what an image asks for",
+		Long: `Create writes the body of a compatibility artifact, with the least that the image
+needs. It says on stderr where each requirement comes from. Read it and change
+what you know better, then "imagefit check" it and attach it to the image.
+
+With --from it looks at what was built: a program, a directory, an OCI layout, or
+a tar archive of a file system or of an OCI layout. Programs and libraries tell
+the C library that they need, the x86-64 level that they were built for, and
+whether they are linked to MPI, CUDA or ROCm. What the image brings itself is not
+asked of the node. Nothing is run.
+
+With --from-host it looks at this node, or with --facts at another one, and takes
+what any node of its kind has: the x86-64 level but not the CPU's model, the
+version of the kernel but not its release. Choose with --family.
+
+Exit code 0: written; 1: error, or there is nothing to ask for.`,
+		Example: `  imagefit create --from ./build/app
+  imagefit create --from image.tar --platform linux/amd64 -w needs.json
+  imagefit create --from-host --family cpu,kernel,gpu --dialect nfd-v1alpha1`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&c.from, "from", "", "look at this program, directory, OCI layout or tar archive")
+	flags.BoolVar(&c.fromHost, "from-host", false, "look at a node")
+	cmd.MarkFlagsMutuallyExclusive("from", "from-host")
+	cmd.MarkFlagsOneRequired("from", "from-host")
+	factsFlag(cmd, &c.facts)
+	flags.StringSliceVar(&c.families, "family", []string{"cpu", "kernel"}, "with --from-host, what to take: "+strings.Join(author.Families(), ", "))
+	complete(cmd, "family", author.Families())
+	flags.StringVar(&c.platform, "platform", "linux/"+runtime.GOARCH, "with --from, the variant of an image")
+	complete(cmd, "platform", []string{"linux/amd64", "linux/arm64", "linux/ppc64le", "linux/riscv64", "linux/s390x"})
+	flags.StringVar(&c.dialect, "dialect", author.Targets()[0], "dialect to write: "+strings.Join(author.Targets(), ", "))
+	complete(cmd, "dialect", author.Targets())
+	writeFlags(cmd, &c.write, &c.force)
+	specsFlag(cmd, &c.specs)
+	return cmd
+}
+
+func (c createCommand) validate() error {
+	if err := oneOf("--dialect", c.dialect, author.Targets()); err != nil {
+		return err
+	}
+	for _, family := range c.families {
+		if err := oneOf("--family", family, author.Families()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c createCommand) run(cmd *cobra.Command) error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	specs, err := loadSpecs(cmd, c.specs)
+	if err != nil {
+		return err
+	}
+	needs, notes, err := c.needs(cmd)
+	if err != nil {
+		return err
+	}
+	if err := sayNeeds(cmd.ErrOrStderr(), needs, notes); err != nil {
+		return err
+	}
+	if len(needs) == 0 {
+		return errors.New("there is nothing to ask for")
+	}
+	written, err := author.WriteNeeds(specs, needs, c.dialect)
+	if err != nil {
+		return err
+	}
+	if err := sayWritten(cmd.ErrOrStderr(), written); err != nil {
+		return err
+	}
+	return output(cmd, c.write, c.force, written.Body)
+}
+
+func (c createCommand) needs(cmd *cobra.Command) ([]author.Need, []string, error) {
+	if c.fromHost {
+		facts, err := loadFacts(cmd.Context(), c.facts, cmd.InOrStdin())
+		if err != nil {
+			return nil, nil, fmt.Errorf("read --facts: %w", err)
+		}
+		needs, notes := author.FromFacts(facts, c.families)
+		return needs, notes, nil
+	}
+	found, err := author.Inspect(cmd.Context(), c.from, c.platform)
+	if err != nil {
+		return nil, nil, err
+	}
+	needs, notes := found.Needs()
+	return needs, notes, nil
+}
+
+func sayNeeds(w io.Writer, needs []author.Need, notes []string) error {
+	for _, n := range needs {
+		said := make([]string, len(n.Attributes))
+		for i, a := range n.Attributes {
+			said[i] = a.Key + "=" + a.Value
+		}
+		if _, err := fmt.Fprintf(w, "%s: %s\n", printable(strings.Join(said, " ")), printable(n.Because)); err != nil {
+			return err
+		}
+	}
+	for _, note := range notes {
+		if _, err := fmt.Fprintf(w, "note: %s\n", printable(note)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

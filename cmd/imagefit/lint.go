@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+// exitFindings is how lint ends when it found something.
+const exitFindings = 3
+
+// lintCommand looks for mistakes in what an image asks for.
+type lintCommand struct {
+	specs   string
+	output  string
+	dialect string
+	fix     bool
+	diff    bool
+	strict  bool
+}
+
+func newLintCommand() *cobra.Command {
+	var c lintCommand
+	cmd := &cobra.Command{
+		Use:   "lint FILE...",
+		Short: "Find mistakes in what an image asks for",
+		Long: `Lint reads bodies of compatibility artifacts, of any dialect that imagefit knows,
+or artifact manifests, and says what cannot work or is not what its author wants:
+
+  - features, elements, operators and attributes that do not exist, with the
+    name that may be meant
+  - values that no node has, such as GenuineIntel where NFD says Intel
+  - facts of the machine that the image was built on, such as a CPU model
+  - conditions that can never hold together, and versions compared part by part
+  - misspelt annotations, empty rules, wrong shapes
+
+--fix mends what can only be meant in one way: the spelling of values, operators
+and annotations, and prefixes. Nothing else in the file changes; comments stay.
+--diff shows what --fix would change, and changes nothing.
+
+Each finding is FILE:ROW:COLUMN: severity: text [code]. What the codes mean is
+in docs/authoring.md. "-" is stdin.
+
+Exit code 0: nothing, or warnings only; 3: errors, with --strict also warnings;
+1: a file could not be read or written.`,
+		Example: `  imagefit lint needs.json
+  imagefit lint --diff needs.yaml
+  imagefit lint --fix needs.yaml
+  imagefit lint --strict -o json specs/*.json`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+	}
+	outputFlag(cmd, &c.output, []string{"text", "json"})
+	cmd.Flags().BoolVar(&c.fix, "fix", false, "mend what can only be meant in one way, in the files themselves")
+	cmd.Flags().BoolVar(&c.diff, "diff", false, "show what --fix would change, and change nothing")
+	cmd.Flags().BoolVar(&c.strict, "strict", false, "let warnings count as errors")
+	cmd.Flags().StringVar(&c.dialect, "dialect", "", "read the files as this dialect, not as their shape says")
+	complete(cmd, "dialect", readableDialects())
+	specsFlag(cmd, &c.specs)
+	return cmd
+}
+
+// readableDialects are those that lint can be told to read.
+func readableDialects() []string {
+	var names []string
+	for _, d := range compat.Dialects() {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
+func (c lintCommand) validate(files []string) error {
+	if err := oneOf("-o", c.output, []string{"text", "json"}); err != nil {
+		return err
+	}
+	if c.dialect != "" {
+		if err := oneOf("--dialect", c.dialect, readableDialects()); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.diff && c.output == "json":
+		return errors.New("--diff has no JSON form; each finding says whether --fix mends it")
+	case c.fix && !c.diff && slices.Contains(files, "-"):
+		return errors.New("--fix cannot change stdin; use --diff")
+	}
+	return nil
+}
+
+func (c lintCommand) run(cmd *cobra.Command, files []string) error {
+	if err := c.validate(files); err != nil {
+		return err
+	}
+	specs, err := loadSpecs(cmd, c.specs)
+	if err != nil {
+		return err
+	}
+	linter := author.NewLinter(specs)
+	all := []author.Finding{}
+	var failed error
+	for _, file := range files {
+		findings, err := c.file(cmd, linter, file)
+		failed = errors.Join(failed, err)
+		all = append(all, findings...)
+	}
+	if c.output == "json" {
+		err = printJSON(cmd.OutOrStdout(), all)
+	} else if !c.diff {
+		err = printFindings(cmd.OutOrStdout(), all)
+	}
+	if err := errors.Join(failed, err); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(all, func(f author.Finding) bool { return c.strict || f.Severity == author.Error }) {
+		return exitCode(exitFindings)
+	}
+	return nil
+}
+
+// file returns what is wrong with a file, after it was mended.
+func (c lintCommand) file(cmd *cobra.Command, linter *author.Linter, file string) ([]author.Finding, error) {
+	body, err := readSpec(file, cmd.InOrStdin())
+	if err != nil {
+		return nil, err
+	}
+	findings := linter.Lint(file, body, c.dialect)
+	if !c.fix && !c.diff {
+		return findings, nil
+	}
+	fixed, n, err := author.Apply(body, findings)
+	if err != nil {
+		return findings, fmt.Errorf("%s: %w", file, err)
+	}
+	if c.diff {
+		_, err := io.WriteString(cmd.OutOrStdout(), author.Diff(file, body, fixed))
+		return findings, err
+	}
+	if n == 0 {
+		return findings, nil
+	}
+	if err := author.ReplaceFile(file, fixed); err != nil {
+		return findings, err
+	}
+	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s: mended in %d places\n", file, n); err != nil {
+		return nil, err
+	}
+	return linter.Lint(file, fixed, c.dialect), nil
+}
+
+func printFindings(w io.Writer, findings []author.Finding) error {
+	for _, f := range findings {
+		if _, err := fmt.Fprintln(w, printable(f.String())); err != nil {
+			return err
+		}
+	}
+	return nil
+}

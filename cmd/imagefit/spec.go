@@ -1,0 +1,226 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+// defaultSpecs is where operators keep compatibility specs of their own.
+const defaultSpecs = "/etc/imagefit/specs.d"
+
+func newSpecCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "spec",
+		Short: "Show and check compatibility specs: what the attributes of images mean",
+		Long: `A compatibility spec says what the attributes of one compatibility interest group
+mean: which fact each is held against, how, and whether it must hold. Imagefit
+brings some along; operators add theirs as *.toml to /etc/imagefit/specs.d, where
+one of the same name replaces the one that came along.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newSpecListCommand(&dir), newSpecShowCommand(&dir), newSpecCheckCommand(), newSpecSchemaCommand())
+	return cmd
+}
+
+func specsFlag(cmd *cobra.Command, dir *string) {
+	cmd.Flags().StringVar(dir, "specs", defaultSpecs, "directory with the operator's compatibility specs")
+	_ = cmd.MarkFlagDirname("specs") // the flag exists
+}
+
+// loadSpecs returns the specs that count. What is wrong with an operator's file
+// is said and does not stop the others.
+func loadSpecs(cmd *cobra.Command, dir string) ([]compat.Spec, error) {
+	specs, skipped, err := compat.LoadSpecs(dir)
+	for _, problem := range skipped {
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "note: left out: %s\n", oneLine(problem.Error()))
+	}
+	return specs, err
+}
+
+func interpreter(cmd *cobra.Command, dir string) (*compat.Interpreter, error) {
+	specs, err := loadSpecs(cmd, dir)
+	if err != nil {
+		return nil, err
+	}
+	return compat.NewInterpreter(specs), nil
+}
+
+func newSpecListCommand(dir *string) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the compatibility specs in the order in which they are asked",
+		Example: `  imagefit spec list`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneOf("-o", output, []string{"text", "json"}); err != nil {
+				return err
+			}
+			specs, err := loadSpecs(cmd, *dir)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return printJSON(cmd.OutOrStdout(), specRows(specs))
+			}
+			return printSpecs(cmd.OutOrStdout(), specRows(specs))
+		},
+	}
+	specsFlag(cmd, dir)
+	outputFlag(cmd, &output, []string{"text", "json"})
+	return cmd
+}
+
+// specRow is one spec in a list.
+type specRow struct {
+	Name        string   `json:"name"`
+	Revision    string   `json:"revision,omitempty"`
+	Groups      []string `json:"groups"`
+	Nodes       int      `json:"nodes"`
+	Source      string   `json:"source"`
+	Description string   `json:"description,omitempty"`
+}
+
+func specRows(specs []compat.Spec) []specRow {
+	rows := make([]specRow, 0, len(specs))
+	for _, s := range specs {
+		rows = append(rows, specRow{s.Name, s.Revision, specGroups(s), len(s.Nodes), s.Source, s.Description})
+	}
+	return rows
+}
+
+func printSpecs(w io.Writer, rows []specRow) error {
+	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "NAME\tREVISION\tGROUPS\tNODES\tSOURCE\tDESCRIPTION")
+	for _, r := range rows {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", printable(r.Name), printable(r.Revision),
+			printable(strings.Join(r.Groups, " ")), r.Nodes, printable(r.Source), printable(r.Description))
+	}
+	return table.Flush()
+}
+
+func newSpecShowCommand(dir *string) *cobra.Command {
+	var graph string
+	cmd := &cobra.Command{
+		Use:   "show NAME",
+		Short: "Show what the attributes of one compatibility spec mean",
+		Long: `Show prints what each attribute of a compatibility spec means. With --graph it
+draws the graph that the attributes make instead, as a tree of text or, with
+--graph=dot, for Graphviz.`,
+		Example: `  imagefit spec show io.archspec
+  imagefit spec show io.archspec --graph
+  imagefit spec show io.archspec --graph=dot | dot -Tsvg > archspec.svg`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeSpecs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("--graph", graph, append([]string{""}, graphForms()...)); err != nil {
+				return err
+			}
+			spec, err := findSpec(cmd, *dir, args[0])
+			if err != nil {
+				return err
+			}
+			text := ""
+			switch graph {
+			case "text":
+				text = spec.GraphText()
+			case "dot":
+				text = spec.GraphDOT()
+			default:
+				return printSpec(cmd.OutOrStdout(), spec)
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), text)
+			return err
+		},
+	}
+	specsFlag(cmd, dir)
+	cmd.Flags().StringVar(&graph, "graph", "", "draw the graph: "+strings.Join(graphForms(), ", "))
+	cmd.Flags().Lookup("graph").NoOptDefVal = "text"
+	complete(cmd, "graph", graphForms())
+	return cmd
+}
+
+func graphForms() []string { return []string{"text", "dot"} }
+
+// completeSpecs offers the names of specs to the shell.
+func completeSpecs(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	dir, err := cmd.Flags().GetString("specs")
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	specs, _, err := compat.LoadSpecs(dir)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, s := range specs {
+		names = append(names, s.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func findSpec(cmd *cobra.Command, dir, name string) (compat.Spec, error) {
+	specs, err := loadSpecs(cmd, dir)
+	if err != nil {
+		return compat.Spec{}, err
+	}
+	var names []string
+	for _, s := range specs {
+		if s.Name == name {
+			return s, nil
+		}
+		names = append(names, s.Name)
+	}
+	return compat.Spec{}, fmt.Errorf("no compatibility spec is named %q; there are: %s", name, strings.Join(names, ", "))
+}
+
+func newSpecCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check FILE",
+		Short: "Say whether a file is a valid compatibility spec",
+		Long: `Check reads a compatibility spec as the programs do when they start. An error
+says the file, the row and, where it is known, the column. "-" is stdin.`,
+		Example: `  imagefit spec check my-group.toml`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			text, err := readSpec(args[0], cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			spec, err := compat.ParseSpec(text)
+			if err != nil {
+				return fmt.Errorf("%s: %s", args[0], strings.Join(strings.Split(err.Error(), "\n"), "; "))
+			}
+			if len(spec.Nodes) == 0 {
+				return errors.New(args[0] + ": a spec without nodes says nothing")
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %d nodes, is valid\n", args[0], printable(spec.Name), len(spec.Nodes))
+			return err
+		},
+	}
+}
+
+func newSpecSchemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "schema",
+		Short:   "Print the JSON Schema of compatibility specs, for editors",
+		Example: `  imagefit spec schema > imagefit-spec.schema.json`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := io.WriteString(cmd.OutOrStdout(), compat.SpecSchema())
+			return err
+		},
+	}
+}

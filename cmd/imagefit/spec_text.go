@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+// specGroups are the groups that a spec speaks for, in words.
+func specGroups(s compat.Spec) []string {
+	groups := slices.Clone(s.Groups)
+	for _, group := range slices.Sorted(maps.Keys(s.Prefixes)) {
+		if !slices.Contains(groups, group) {
+			groups = append(groups, group)
+		}
+	}
+	return groups
+}
+
+// printSpec prints a spec for people: first the spec, then each attribute.
+func printSpec(w io.Writer, s compat.Spec) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s", printable(s.Name))
+	if s.Revision != "" {
+		fmt.Fprintf(&b, "  revision %s", printable(s.Revision))
+	}
+	b.WriteString("\n")
+	row(&b, "  ", "about", s.Description)
+	row(&b, "  ", "groups", strings.Join(specGroups(s), ", "))
+	row(&b, "  ", "source", s.Source)
+	for _, n := range s.Nodes {
+		printNode(&b, n)
+	}
+	for _, f := range s.Families {
+		fmt.Fprintf(&b, "\nfamily %s\n", printable(f.Name))
+		row(&b, "  ", "members", pairs(f.Members, " from "))
+		row(&b, "  ", "versions", f.Version)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func printNode(b *strings.Builder, n compat.Node) {
+	fmt.Fprintf(b, "\n%s\n", printable(n.Name))
+	row(b, "  ", "about", n.Description)
+	row(b, "  ", "part of", n.Parent)
+	row(b, "  ", "written as", strings.Join(n.Keys, ", "))
+	if n.Type == "" {
+		return // it only contains others
+	}
+	row(b, "  ", "value", nodeValue(n))
+	row(b, "  ", "held against", heldAgainst(n))
+	row(b, "  ", "also written", pairs(n.Aliases, " for "))
+	importance := n.Importance
+	if importance == "" {
+		importance = "required"
+	}
+	if n.Weight > 0 {
+		importance += fmt.Sprintf(", weight %d", n.Weight)
+	}
+	row(b, "  ", "importance", importance)
+}
+
+func nodeValue(n compat.Node) string {
+	text := n.Type
+	if len(n.Values) > 0 {
+		text += ", one of " + strings.Join(n.Values, ", ")
+	}
+	return text
+}
+
+func heldAgainst(n compat.Node) string {
+	if n.Fact == "" {
+		return "nothing"
+	}
+	text := n.Fact
+	if n.Element != "" {
+		text += " " + n.Element
+	}
+	if len(n.Items) > 0 {
+		text += " by " + strings.Join(n.Items, " or ")
+	}
+	if n.Match != "" {
+		text += ", " + n.Match
+	}
+	for _, c := range n.Where {
+		text += ", where " + strings.TrimSpace(fmt.Sprintf("%s %s %s", c.Element, c.Op, strings.Join(c.Values, " ")))
+	}
+	return text
+}
+
+// pairs are the entries of a map, in order.
+func pairs(m map[string]string, between string) string {
+	var words []string
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		words = append(words, key+between+m[key])
+	}
+	return strings.Join(words, ", ")
+}
+
+func row(b *strings.Builder, indent, name, text string) {
+	if text != "" {
+		fmt.Fprintf(b, "%s%-14s%s\n", indent, name, printable(text))
+	}
+}

@@ -1,0 +1,95 @@
+package attach_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/pkg/attach"
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+func dialect(t *testing.T, name string) compat.Dialect {
+	t.Helper()
+	for _, d := range compat.Dialects() {
+		if d.Name == name {
+			return d
+		}
+	}
+	t.Fatalf("no dialect %s", name)
+	return compat.Dialect{}
+}
+
+func TestBodyTypes(t *testing.T) {
+	t.Parallel()
+	const compspec = `{"kind": "CompatibilitySpec", "compatibilities": [{"name": "io.archspec", "attributes": {"cpu.target": "zen2"}}]}`
+	tests := map[string]struct {
+		dialect, text, layerType string
+		artifact, layer          string
+		err                      string
+	}{
+		"outline":            {"proposal-f", outline, "", compat.ArtifactType, compat.LayerTypeOutline, ""},
+		"outline as nfd":     {"proposal-f", outline, compat.LayerTypeOutlineNFD, compat.ArtifactType, compat.LayerTypeOutlineNFD, ""},
+		"outline as other":   {dialect: "proposal-f", text: outline, layerType: "a/b", err: `layer type "a/b" is none of `},
+		"nfd":                {"nfd-v1alpha1", nfd, "", compat.ArtifactTypeNFD, compat.LayerTypeNFD, ""},
+		"nfd as other":       {dialect: "nfd-v1alpha1", text: nfd, layerType: "a/b", err: `layer type "a/b" is not ` + compat.LayerTypeNFD},
+		"compspec":           {"compspec", compspec, "", compat.ArtifactTypeCompspec, compat.ArtifactTypeCompspec, ""},
+		"broken":             {dialect: "proposal-f", text: "{", err: "read as proposal-f: row 1, column"},
+		"of another dialect": {dialect: "compspec", text: outline, err: "read as compspec: "},
+	}
+	c := interpreterOnly(t)
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := attach.NewBody("f", []byte(tt.text), dialect(t, tt.dialect), tt.layerType, c)
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("got %v, want %q", err, tt.err)
+				}
+				return
+			}
+			if err != nil || got.ArtifactType != tt.artifact || got.LayerType != tt.layer || len(got.Requirements) == 0 {
+				t.Errorf("got %s in %s, %v", got.ArtifactType, got.LayerType, err)
+			}
+		})
+	}
+}
+
+// What is pushed must be read again as what it was pushed for.
+func TestEveryDialectHasTypes(t *testing.T) {
+	t.Parallel()
+	for _, d := range compat.Dialects() {
+		if len(d.ArtifactTypes) == 0 {
+			continue
+		}
+		anything := d
+		anything.Parse = func(*compat.Interpreter, []byte) ([]compat.Requirement, error) { return nil, nil }
+		got, err := attach.NewBody("f", []byte(outline), anything, "", nil)
+		if err != nil && !strings.Contains(err.Error(), "it would be read as") {
+			t.Errorf("%s: %v", d.Name, err)
+		}
+		if err == nil && (got.ArtifactType == "" || got.LayerType == "") {
+			t.Errorf("%s: %q in %q", d.Name, got.ArtifactType, got.LayerType)
+		}
+	}
+}
+
+func TestUnclear(t *testing.T) {
+	t.Parallel()
+	text := `{"compatibilities": {"nobody.knows": {"this\u001b[2J": true}, "nfd": {"cpu-cpuid.AVX2": true}}}`
+	got, err := attach.NewBody("f", []byte(text), dialect(t, "proposal-f"), "", interpreterOnly(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unclear := got.Unclear(); len(unclear) != 1 || !strings.Contains(unclear[0], "this") || strings.Contains(unclear[0], "\x1b") {
+		t.Errorf("got %q", unclear)
+	}
+}
+
+func interpreterOnly(t *testing.T) *compat.Interpreter {
+	t.Helper()
+	specs, err := compat.EmbeddedSpecs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compat.NewInterpreter(specs)
+}

@@ -1,0 +1,71 @@
+package attach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+)
+
+const maxText = 300
+
+// ErrRefused is matched by errors of a registry that does not let these
+// credentials do what was asked.
+var ErrRefused = errors.New("refused")
+
+// failed makes an error that a person can act on, without the queries of URLs,
+// which may hold secrets.
+func (t *Target) failed(what string, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s at %s: %w", what, t.host, err)
+	}
+	answer, ok := errors.AsType[*errcode.ErrorResponse](err)
+	if !ok {
+		text := describe(err)
+		if errors.Is(err, auth.ErrBasicCredentialNotFound) {
+			return fmt.Errorf("%s at %s: %w: it asks for credentials; %s", what, t.host, ErrRefused, t.login())
+		}
+		return fmt.Errorf("%s at %s: %s", what, t.host, text)
+	}
+	said := strings.TrimSpace(fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode)))
+	if len(answer.Errors) > 0 {
+		said += " (" + clean(answer.Errors.Error()) + ")"
+	}
+	if answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden {
+		return fmt.Errorf("%s at %s: %w: it answered %s; %s", what, t.host, ErrRefused, said, t.login())
+	}
+	return fmt.Errorf("%s: %s answered %s", what, t.host, said)
+}
+
+func (t *Target) login() string {
+	return fmt.Sprintf("log in as one who may (docker login %s)", t.host)
+}
+
+func describe(err error) string {
+	text := err.Error()
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		text = u.Err.Error()
+	}
+	return clean(text)
+}
+
+// clean makes one line of bounded length of text that a registry had a hand in.
+func clean(s string) string {
+	s = strings.ToValidUTF8(s, "?")
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") + "..."
+	}
+	return s
+}

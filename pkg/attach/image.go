@@ -1,0 +1,194 @@
+package attach
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/platforms"
+	"github.com/distribution/reference"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/registry"
+)
+
+const (
+	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+
+	// attestation is BuildKit's annotation on entries that are no images.
+	attestation = "vnd.docker.reference.type"
+
+	maxEntries = 1_000 // of an index
+)
+
+// Image is what a reference stands for in a registry.
+type Image struct {
+	Reference reference.Named
+	Top       ocispec.Descriptor
+	Entries   []ocispec.Descriptor // of an index, in its order
+}
+
+// Subject is what an artifact is about.
+type Subject struct {
+	Descriptor ocispec.Descriptor
+	// Entry is the position in the index, or None for the index itself and for
+	// an image without one.
+	Entry int
+}
+
+// None is the position of what is no entry of an index.
+const None = -1
+
+// ReadImage asks the registry what the reference is. It is one request.
+func ReadImage(ctx context.Context, repo *registry.Repository, named reference.Named) (*Image, error) {
+	top, body, err := repo.Fetch(ctx, tagOrDigest(named))
+	if err != nil {
+		return nil, err
+	}
+	img := &Image{Reference: named, Top: top}
+	switch {
+	case isManifest(top.MediaType):
+		return img, nil
+	case !isIndex(top.MediaType):
+		return nil, fmt.Errorf("%s is no image and no index, but %.100q", named, top.MediaType)
+	}
+	var index struct {
+		Manifests []ocispec.Descriptor `json:"manifests"`
+	}
+	if err := json.Unmarshal(body, &index); err != nil {
+		return nil, fmt.Errorf("read index %s: %w", named, err)
+	}
+	if len(index.Manifests) > maxEntries {
+		return nil, fmt.Errorf("read index %s: it has %d entries, more than %d", named, len(index.Manifests), maxEntries)
+	}
+	img.Entries = index.Manifests
+	return img, nil
+}
+
+func tagOrDigest(named reference.Named) string {
+	switch n := named.(type) {
+	case reference.Digested:
+		return n.Digest().String()
+	case reference.Tagged:
+		return n.Tag()
+	default:
+		return "latest"
+	}
+}
+
+func isIndex(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageIndex || mediaType == dockerList
+}
+
+func isManifest(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageManifest || mediaType == dockerManifest
+}
+
+// IsIndex reports whether the reference stands for an index.
+func (img *Image) IsIndex() bool { return isIndex(img.Top.MediaType) }
+
+// IsImage reports whether an entry is an image, and not what a builder says
+// about one.
+func IsImage(entry ocispec.Descriptor) bool {
+	return (isManifest(entry.MediaType) || isIndex(entry.MediaType)) &&
+		entry.ArtifactType == "" && entry.Annotations[attestation] == "" && entry.Digest.Validate() == nil
+}
+
+// Subject picks what an artifact is to be about: the entry at a position, or the
+// one entry for a platform such as "linux/amd64/v3"; without either (None, "")
+// it is what the reference stands for.
+func (img *Image) Subject(platform string, entry int) (Subject, error) {
+	switch {
+	case platform == "" && entry == None:
+		return Subject{Descriptor: img.Top, Entry: None}, nil
+	case platform != "" && entry != None:
+		return Subject{}, errors.New("pick by platform or by position, not by both")
+	case !img.IsIndex():
+		return Subject{}, fmt.Errorf("%s is a single image and no index with entries to pick from", img.Reference)
+	case entry != None:
+		return img.at(entry)
+	default:
+		return img.forPlatform(platform)
+	}
+}
+
+func (img *Image) at(entry int) (Subject, error) {
+	if entry < 0 || entry >= len(img.Entries) {
+		return Subject{}, fmt.Errorf("%s has no entry %d, only 0 to %d", img.Reference, entry, len(img.Entries)-1)
+	}
+	if !IsImage(img.Entries[entry]) {
+		return Subject{}, fmt.Errorf("entry %d of %s is no image", entry, img.Reference)
+	}
+	return Subject{Descriptor: img.Entries[entry], Entry: entry}, nil
+}
+
+func (img *Image) forPlatform(platform string) (Subject, error) {
+	if !strings.Contains(platform, "/") { // platforms.Parse would guess the rest from this host
+		return Subject{}, fmt.Errorf("platform %q is not OS/ARCH or OS/ARCH/VARIANT", platform)
+	}
+	want, err := platforms.Parse(platform)
+	if err != nil {
+		return Subject{}, fmt.Errorf("read platform %q: %w", platform, err)
+	}
+	var matching, others []string
+	found := None
+	for i, e := range img.Entries {
+		switch {
+		case !IsImage(e) || e.Platform == nil:
+		case samePlatform(want, *e.Platform):
+			found = i
+			matching = append(matching, fmt.Sprint(i))
+		default:
+			others = append(others, PlatformName(e.Platform))
+		}
+	}
+	switch len(matching) {
+	case 0:
+		return Subject{}, fmt.Errorf("%s has no entry for %s, only for %s", img.Reference, platform, namesOf(others))
+	case 1:
+		return img.at(found)
+	default:
+		return Subject{}, fmt.Errorf("%s has several entries for %s: pick one of the positions %s",
+			img.Reference, platform, strings.Join(matching, ", "))
+	}
+}
+
+func namesOf(platforms []string) string {
+	slices.Sort(platforms)
+	platforms = slices.Compact(platforms)
+	if len(platforms) == 0 {
+		return "none"
+	}
+	const most = 16
+	if len(platforms) > most {
+		platforms = append(platforms[:most], fmt.Sprintf("and %d more", len(platforms)-most))
+	}
+	return strings.Join(platforms, ", ")
+}
+
+// samePlatform compares as exactly as the platform was asked for; only the
+// version of an operating system may be left out.
+func samePlatform(want, have ocispec.Platform) bool {
+	want, have = platforms.Normalize(want), platforms.Normalize(have)
+	return want.OS == have.OS && want.Architecture == have.Architecture && want.Variant == have.Variant &&
+		(want.OSVersion == "" || want.OSVersion == have.OSVersion)
+}
+
+// PlatformName is the platform of an entry in words, in one line.
+func PlatformName(p *ocispec.Platform) string {
+	if p == nil {
+		return "no platform"
+	}
+	name := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		name += "/" + p.Variant
+	}
+	if p.OSVersion != "" {
+		name += " " + p.OSVersion
+	}
+	return clean(name)
+}

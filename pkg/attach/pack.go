@@ -1,0 +1,52 @@
+package attach
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	digest "github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Packed is an artifact that is ready to be pushed.
+type Packed struct {
+	Descriptor ocispec.Descriptor // of the manifest
+	Manifest   []byte
+	Created    time.Time
+	Layer      ocispec.Descriptor
+	body       []byte
+}
+
+// Pack makes the manifest of an artifact. The time decides which of several
+// artifacts counts, in whole seconds as other tools write it.
+func Pack(body Body, subject Subject, created time.Time) (Packed, error) {
+	created = created.UTC().Truncate(time.Second)
+	layer := ocispec.Descriptor{
+		MediaType: body.LayerType, Digest: digest.FromBytes(body.Bytes), Size: int64(len(body.Bytes)),
+	}
+	if body.Title != "" {
+		layer.Annotations = map[string]string{ocispec.AnnotationTitle: body.Title}
+	}
+	of := subject.Descriptor
+	manifest, err := json.MarshalIndent(ocispec.Manifest{
+		Versioned:    specs.Versioned{SchemaVersion: 2},
+		MediaType:    ocispec.MediaTypeImageManifest,
+		ArtifactType: body.ArtifactType,
+		Config:       ocispec.DescriptorEmptyJSON,
+		Layers:       []ocispec.Descriptor{layer},
+		Subject:      &ocispec.Descriptor{MediaType: of.MediaType, Digest: of.Digest, Size: of.Size},
+		Annotations:  map[string]string{ocispec.AnnotationCreated: created.Format(time.RFC3339)},
+	}, "", "  ")
+	if err != nil {
+		return Packed{}, fmt.Errorf("make manifest: %w", err)
+	}
+	return Packed{
+		Descriptor: ocispec.Descriptor{
+			MediaType: ocispec.MediaTypeImageManifest, ArtifactType: body.ArtifactType,
+			Digest: digest.FromBytes(manifest), Size: int64(len(manifest)),
+		},
+		Manifest: manifest, Created: created, Layer: layer, body: body.Bytes,
+	}, nil
+}

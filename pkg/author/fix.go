@@ -1,0 +1,116 @@
+package author
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Edit replaces the text of one scalar.
+type Edit struct {
+	Offset, Length int
+	Text           string
+}
+
+// edit replaces a scalar, if its text is known byte for byte and can hold the
+// new one as it stands.
+func (n *node) edit(text string) *Edit {
+	if n == nil || n.length <= 0 || !isPlain(text) {
+		return nil
+	}
+	if n.at == n.start && !staysText(text) {
+		text = `"` + text + `"`
+	}
+	return &Edit{Offset: n.at, Length: n.length, Text: text}
+}
+
+// staysText reports whether YAML takes a text without quotes for a text.
+func staysText(text string) bool {
+	switch strings.ToLower(text) {
+	case "true", "false", "yes", "no", "on", "off", "null", "y", "n":
+		return false
+	default:
+		return text[0] >= 'A' && text[0] <= 'Z' || text[0] >= 'a' && text[0] <= 'z'
+	}
+}
+
+// isPlain wants a text that needs neither quotes nor escapes, in JSON or YAML.
+func isPlain(text string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		isWord := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		return !isWord && !strings.ContainsRune("-_./", r)
+	}) && text[0] != '-'
+}
+
+// Apply makes the edits of the findings in a body; all other bytes stay. It
+// returns how many were made. The result says the same as the body but for what
+// was edited, or there is an error.
+func Apply(body []byte, findings []Finding) ([]byte, int, error) {
+	edits := editsOf(findings)
+	var fixed []byte
+	at := 0
+	for _, e := range edits {
+		if e.Offset < at || e.Offset+e.Length > len(body) {
+			return nil, 0, fmt.Errorf("mend byte %d: two changes overlap", e.Offset)
+		}
+		fixed = append(append(fixed, body[at:e.Offset]...), e.Text...)
+		at = e.Offset + e.Length
+	}
+	fixed = append(fixed, body[at:]...)
+	if len(edits) == 0 {
+		return fixed, 0, nil
+	}
+	if err := verify(body, fixed, edits); err != nil {
+		return nil, 0, err
+	}
+	return fixed, len(edits), nil
+}
+
+func editsOf(findings []Finding) []Edit {
+	var edits []Edit
+	for _, f := range findings {
+		if f.Edit != nil {
+			edits = append(edits, *f.Edit)
+		}
+	}
+	slices.SortFunc(edits, func(a, b Edit) int { return a.Offset - b.Offset })
+	return slices.Compact(edits)
+}
+
+// verify reads both texts: a change must never become another structure.
+func verify(body, fixed []byte, edits []Edit) error {
+	before, err := parseDocument(body)
+	if err != nil {
+		return fmt.Errorf("read before mending: %w", err)
+	}
+	after, err := parseDocument(fixed)
+	if err != nil {
+		return fmt.Errorf("read after mending: %w", err)
+	}
+	meant := func(a, b *node) bool {
+		return slices.ContainsFunc(edits, func(e Edit) bool { return a.at == e.Offset && b.value == strings.Trim(e.Text, `"`) })
+	}
+	if !same(before, after, meant) {
+		return errors.New("read after mending: more has changed than was meant to")
+	}
+	return nil
+}
+
+// Diff shows two texts with the same number of rows as a unified diff without
+// context, and nothing where they are equal.
+func Diff(file string, before, after []byte) string {
+	old, new := bytes.SplitAfter(before, []byte("\n")), bytes.SplitAfter(after, []byte("\n"))
+	var b strings.Builder
+	for i := range min(len(old), len(new)) {
+		if bytes.Equal(old[i], new[i]) {
+			continue
+		}
+		if b.Len() == 0 {
+			fmt.Fprintf(&b, "--- %s\n+++ %s\n", file, file)
+		}
+		fmt.Fprintf(&b, "@@ -%d +%d @@\n-%s\n+%s\n", i+1, i+1, bytes.TrimRight(old[i], "\r\n"), bytes.TrimRight(new[i], "\r\n"))
+	}
+	return b.String()
+}

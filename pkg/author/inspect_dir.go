@@ -1,0 +1,185 @@
+package author
+
+import (
+	"archive/tar"
+	"bufio"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// directory looks at all files below a directory, or at the image where it is
+// an OCI layout. Links are noted and not followed.
+func (i *Inspected) directory(ctx context.Context, name, platform string) error {
+	root, err := os.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	tree := root.FS()
+	if _, err := fs.Stat(tree, "oci-layout"); err == nil {
+		return i.image(ctx, tree.Open, platform)
+	}
+	return fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			i.skip(name, err)
+			return nil
+		case entry.IsDir():
+			return nil
+		}
+		if err := i.see(name); err != nil {
+			return err
+		}
+		if !entry.Type().IsRegular() {
+			return nil
+		}
+		return i.open(tree, name)
+	})
+}
+
+func (i *Inspected) open(tree fs.FS, name string) error {
+	f, err := tree.Open(name)
+	if err != nil {
+		i.skip(name, err)
+		return nil
+	}
+	defer func() { _ = f.Close() }()
+	at, ok := f.(io.ReaderAt)
+	if !ok {
+		return fmt.Errorf("read %s: not at random", name)
+	}
+	return i.add(name, at)
+}
+
+// archive looks at a tar file: the layers of an image, or a file system.
+func (i *Inspected) archive(ctx context.Context, f *os.File, platform string) error {
+	if blobs, err := tarBlobs(ctx, f); err == nil && blobs["oci-layout"] != nil {
+		return i.image(ctx, func(name string) (fs.File, error) {
+			if blob, ok := blobs[path.Clean(name)]; ok {
+				return blobFile{io.NewSectionReader(blob, 0, blob.Size())}, nil
+			}
+			return nil, fmt.Errorf("the archive has no %s: %w", name, fs.ErrNotExist)
+		}, platform)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return i.layer(ctx, f, newShadow())
+}
+
+// blobFile is a member of an archive as a file.
+type blobFile struct{ *io.SectionReader }
+
+func (blobFile) Stat() (fs.FileInfo, error) { return nil, errors.New("no such thing") }
+func (blobFile) Close() error               { return nil }
+
+// tarBlobs finds the members of an archive that is not compressed.
+func tarBlobs(ctx context.Context, f *os.File) (map[string]*io.SectionReader, error) {
+	counted := &counter{r: f}
+	archive := tar.NewReader(counted)
+	blobs := map[string]*io.SectionReader{}
+	for {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		head, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return blobs, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(blobs) == maxFiles {
+			return nil, fmt.Errorf("more than %d members", maxFiles)
+		}
+		if head.Typeflag == tar.TypeReg {
+			blobs[path.Clean(head.Name)] = io.NewSectionReader(f, counted.n, head.Size)
+		}
+	}
+}
+
+// counter counts what was read, and hides that its reader could skip.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// layer looks at one tar archive, compressed or not, passing over what layers
+// above it replace or remove.
+func (i *Inspected) layer(ctx context.Context, r io.Reader, above *shadow) error {
+	plain, done, err := decompress(r)
+	if err != nil {
+		return err
+	}
+	defer done()
+	archive := tar.NewReader(io.LimitReader(plain, maxUnpacked))
+	own := newShadow()
+	for {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		head, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			above.merge(own)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("no program, directory, image or archive: %w", err)
+		}
+		name := strings.TrimPrefix(path.Clean("/"+head.Name), "/")
+		if above.hides(name) || own.whiteout(name) || head.Typeflag == tar.TypeDir {
+			continue
+		}
+		if err := own.put(name); err != nil {
+			return err
+		}
+		if err := i.see(name); err != nil {
+			return err
+		}
+		if head.Typeflag == tar.TypeReg {
+			if err := i.addStream(name, head.Size, archive); err != nil {
+				return fmt.Errorf("read %s: %w", name, err)
+			}
+		}
+	}
+}
+
+// decompress tells gzip and zstd by their first bytes.
+func decompress(r io.Reader) (io.Reader, func(), error) {
+	buffered := bufio.NewReader(r)
+	head, err := buffered.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, err
+	}
+	switch {
+	case strings.HasPrefix(string(head), "\x1f\x8b"):
+		unzipped, err := gzip.NewReader(buffered)
+		return unzipped, func() {}, err
+	case string(head) == "\x28\xb5\x2f\xfd":
+		const window = 128 << 20
+		unzipped, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window))
+		if err != nil {
+			return nil, nil, err
+		}
+		return unzipped, unzipped.Close, nil
+	default:
+		return buffered, func() {}, nil
+	}
+}

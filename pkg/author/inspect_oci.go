@@ -1,0 +1,222 @@
+package author
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	maxManifest  = 4 << 20
+	maxIndexes   = 8 // within each other
+	maxLayers    = 512
+	maxUnpacked  = 64 << 30 // of a layer
+	whiteout     = ".wh."
+	opaqueMarker = ".wh..wh..opq"
+)
+
+// opener opens a file of an OCI layout.
+type opener func(name string) (fs.File, error)
+
+// image looks at the layers of an image, the last first: what stands in a layer
+// replaces what is below.
+func (i *Inspected) image(ctx context.Context, open opener, platform string) error {
+	var index ocispec.Index
+	if err := readJSONFile(open, "index.json", "", &index); err != nil {
+		return err
+	}
+	descriptor, err := choose(open, index.Manifests, platform, 0)
+	if err != nil {
+		return err
+	}
+	var manifest ocispec.Manifest
+	if err := readJSONFile(open, blobPath(descriptor.Digest), descriptor.Digest, &manifest); err != nil {
+		return err
+	}
+	if len(manifest.Layers) > maxLayers {
+		return fmt.Errorf("more than %d layers", maxLayers)
+	}
+	above := newShadow()
+	for _, layer := range slices.Backward(manifest.Layers) {
+		if err := i.blob(ctx, open, layer.Digest, above); err != nil {
+			return fmt.Errorf("read layer %s: %w", layer.Digest, err)
+		}
+	}
+	return nil
+}
+
+// blob looks at one layer and holds it against its digest.
+func (i *Inspected) blob(ctx context.Context, open opener, d digest.Digest, above *shadow) error {
+	if err := d.Validate(); err != nil {
+		return err
+	}
+	f, err := open(blobPath(d))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	checked := &hashed{r: f, sum: sha256.New()}
+	if err := i.layer(ctx, checked, above); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, checked); err != nil { // what stands behind the archive
+		return err
+	}
+	if got := digest.NewDigest(digest.SHA256, checked.sum); d.Algorithm() == digest.SHA256 && got != d {
+		return fmt.Errorf("its digest is %s", got)
+	}
+	return nil
+}
+
+type hashed struct {
+	r   io.Reader
+	sum hash.Hash
+	n   int64
+}
+
+func (h *hashed) Read(b []byte) (int, error) {
+	n, err := h.r.Read(b)
+	h.n += int64(n)
+	if h.n > maxUnpacked {
+		return n, fmt.Errorf("more than %d bytes", int64(maxUnpacked))
+	}
+	_, _ = h.sum.Write(b[:n]) // a hash has no errors
+	return n, err
+}
+
+// choose takes the manifest of a platform, or the only one.
+func choose(open opener, manifests []ocispec.Descriptor, platform string, depth int) (ocispec.Descriptor, error) {
+	images := slices.DeleteFunc(slices.Clone(manifests), func(d ocispec.Descriptor) bool {
+		return d.Annotations["vnd.docker.reference.type"] != "" || d.ArtifactType != ""
+	})
+	var fits []ocispec.Descriptor
+	var names []string
+	for _, d := range images {
+		name := platformName(d.Platform)
+		if name != "" {
+			names = append(names, name)
+		}
+		if name == "" || name == platform || strings.HasPrefix(name, platform+"/") {
+			fits = append(fits, d)
+		}
+	}
+	if len(images) == 1 {
+		fits = images
+	}
+	if len(fits) == 0 {
+		return ocispec.Descriptor{}, fmt.Errorf("the image has no variant for %s, only %s", platform, cut(strings.Join(names, ", ")))
+	}
+	d := fits[0]
+	if d.MediaType != ocispec.MediaTypeImageIndex && !strings.HasSuffix(d.MediaType, "manifest.list.v2+json") {
+		return d, nil
+	}
+	if depth == maxIndexes {
+		return d, errors.New("indexes within indexes")
+	}
+	var index ocispec.Index
+	if err := readJSONFile(open, blobPath(d.Digest), d.Digest, &index); err != nil {
+		return d, err
+	}
+	return choose(open, index.Manifests, platform, depth+1)
+}
+
+func platformName(p *ocispec.Platform) string {
+	if p == nil {
+		return ""
+	}
+	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
+}
+
+func blobPath(d digest.Digest) string {
+	algorithm, hex, _ := strings.Cut(string(d), ":")
+	return path.Join("blobs", algorithm, hex)
+}
+
+// readJSONFile reads a file of the layout, and holds it against its digest.
+func readJSONFile(open opener, name string, d digest.Digest, into any) error {
+	if d != "" && d.Validate() != nil {
+		return fmt.Errorf("%q is no digest", cut(string(d)))
+	}
+	f, err := open(name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	body, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("read %s: %w", name, err)
+	case len(body) > maxManifest:
+		return fmt.Errorf("read %s: larger than %d bytes", name, maxManifest)
+	case d != "" && d.Algorithm().FromBytes(body) != d:
+		return fmt.Errorf("read %s: its digest is another one", name)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	return nil
+}
+
+// shadow is what the layers above hide.
+type shadow struct {
+	files  map[string]bool // there, or removed with all that is below
+	opaque map[string]bool // directories of which nothing below is seen
+}
+
+func newShadow() *shadow { return &shadow{map[string]bool{}, map[string]bool{}} }
+
+func (s *shadow) put(name string) error {
+	if len(s.files) == maxFiles {
+		return fmt.Errorf("more than %d files", maxFiles)
+	}
+	s.files[name] = true
+	return nil
+}
+
+// whiteout takes a mark that removes something of the layers below.
+func (s *shadow) whiteout(name string) bool {
+	dir, base := path.Split(name)
+	if base == opaqueMarker {
+		s.opaque[strings.TrimSuffix(dir, "/")] = true
+		return true
+	}
+	removed, ok := strings.CutPrefix(base, whiteout)
+	if ok {
+		s.files[dir+removed] = true
+	}
+	return ok
+}
+
+func (s *shadow) hides(name string) bool {
+	if s.files[name] {
+		return true
+	}
+	for dir := path.Dir(name); ; dir = path.Dir(dir) {
+		if dir == "." {
+			return s.opaque[""]
+		}
+		if s.files[dir] || s.opaque[dir] {
+			return true
+		}
+	}
+}
+
+func (s *shadow) merge(other *shadow) {
+	for name := range other.files {
+		s.files[name] = true
+	}
+	for name := range other.opaque {
+		s.opaque[name] = true
+	}
+}

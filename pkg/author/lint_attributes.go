@@ -1,0 +1,159 @@
+package author
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+// labelPrefix is that of NFD's labels on a node.
+const labelPrefix = "feature.node.kubernetes.io/"
+
+// attributes looks at attributes that must all hold, by what the compatibility
+// specs make of them.
+func (r *run) attributes(scope []attribute) {
+	plain := make([]compat.Attribute, len(scope))
+	for i, a := range scope {
+		plain[i] = a.Attribute
+	}
+	unclear := map[string]string{} // by the name of the attribute
+	reqs := r.in.Requirements(plain)
+	compat.Walk(reqs, func(req *compat.Requirement) {
+		if req.Unclear == "" || req.Importance == compat.Informative {
+			return
+		}
+		for _, a := range scope {
+			if req.Key == a.name() || slices.Contains(strings.Fields(req.Key), a.name()) {
+				unclear[a.name()] = req.Unclear
+			}
+		}
+	})
+	var asks []*ask
+	for i := range scope {
+		a := &scope[i]
+		r.prefix(a, scope)
+		r.hostname(a)
+		if why := unclear[a.name()]; why != "" {
+			r.unclear(a, why)
+			continue
+		}
+		asks = append(asks, r.asksOf(a)...)
+	}
+	for _, a := range asks {
+		r.check(a)
+	}
+	r.together(slices.DeleteFunc(asks, func(a *ask) bool { return a.preference || isDeviceList(a.set) }), 0)
+}
+
+func (r *run) prefix(a *attribute, scope []attribute) {
+	bare, ok := strings.CutPrefix(a.Key, labelPrefix)
+	if !ok {
+		return
+	}
+	taken := slices.ContainsFunc(scope, func(b attribute) bool { return b.Group == a.Group && b.Key == bare })
+	r.at(a.key, codeLabelPrefix).fixedIf(!taken, bare).say(a.Key, "the key is that of a node's label", bare)
+}
+
+// hostname looks for keys that tell one machine from its twin, and for models
+// of CPUs that tools note down and people then take for requirements.
+func (r *run) hostname(a *attribute) {
+	name := a.Key[strings.LastIndexAny(a.Key, "./")+1:]
+	switch strings.ToLower(name) {
+	case "hostname", "nodename", "host-name", "machine-id":
+		r.at(a.key, codeBuildHost).say(a.Key, "this is true of one machine only", "what the image needs of any machine")
+	case "model", "family":
+		if strings.Contains(a.Key, "cpu") || a.Group == "cpu" || a.Group == "io.archspec" {
+			r.at(a.key, codeBuildHost).say(a.Key, "the model of a CPU is that of a build host", "a CPU target or flags that the image needs")
+		}
+	}
+}
+
+func (r *run) unclear(a *attribute, why string) {
+	key := strings.TrimPrefix(a.Key, labelPrefix)
+	switch {
+	case strings.HasPrefix(why, "no compatibility spec knows"):
+		r.at(a.key, codeUnknownAttribute).say(a.Key, "no compatibility spec knows "+quoted(a.name()), r.nearestAttribute(a.Group, key))
+	case strings.Contains(why, "CPU target"):
+		r.at(a.value, codeUnknownTarget).say(a.Key, "archspec has no CPU target "+quoted(a.Value), nearTarget(a.Value))
+	default:
+		if right, ok := rightSwitch(a.Value); ok && strings.Contains(why, "true nor false") {
+			r.at(a.value, codeValueSpelling).fixed(right).say(a.Key, why, right)
+			return
+		}
+		r.at(a.value, codeBadValue).say(a.Key, why, "")
+	}
+}
+
+// rightSwitch reads other words for true and false.
+func rightSwitch(value string) (string, bool) {
+	right, ok := map[string]string{"yes": "true", "no": "false", "on": "true", "off": "false", "true": "true", "false": "false"}[strings.ToLower(value)]
+	return right, ok && right != value
+}
+
+// nearestAttribute looks for a key that is spelt alike among those of the
+// specs; of a family of keys the part before the name counts.
+func (r *run) nearestAttribute(group, key string) string {
+	var known []string
+	for i := range r.specs {
+		spec := &r.specs[i]
+		prefix, speaks := spec.Prefixes[group]
+		for j := range spec.Nodes {
+			for _, pattern := range keysOfNode(&spec.Nodes[j]) {
+				family, _, isFamily := strings.Cut(pattern, "*")
+				if isFamily && len(key) > len(family) {
+					if at := strings.LastIndexByte(key[:min(len(key), len(family)+2)], '.'); at >= 0 {
+						pattern = family + key[at+1:]
+					}
+				}
+				known = append(known, pattern)
+				if short, ok := strings.CutPrefix(pattern, prefix); ok && speaks {
+					known = append(known, short)
+				}
+			}
+		}
+	}
+	return didYouMean(key, known)
+}
+
+func keysOfNode(n *compat.Node) []string {
+	switch {
+	case len(n.Keys) > 0:
+		return n.Keys
+	case n.Fact != "" || n.Type != "":
+		return []string{n.Name}
+	default:
+		return nil
+	}
+}
+
+// asksOf are the conditions that one attribute makes by itself.
+func (r *run) asksOf(a *attribute) []*ask {
+	var asks []*ask
+	single := r.in.Requirements([]compat.Attribute{a.Attribute})
+	alternatives := false
+	compat.Walk(single, func(req *compat.Requirement) {
+		alternatives = alternatives || req.Combine != compat.Leaf && req.Combine != compat.AllOf
+		if req.Combine != compat.Leaf || req.Unclear != "" {
+			return
+		}
+		for _, term := range req.Terms {
+			op := term.Op
+			if req.Not && op == compat.Exists {
+				term.Op = compat.DoesNotExist
+			}
+			name := a.key
+			if req.Set == "cpu.archspec" {
+				name = a.value
+			}
+			asks = append(asks, &ask{
+				set: req.Set, term: term, name: name, op: a.value, values: []*node{a.value},
+				preference: req.Importance != compat.Required || req.Not && op != compat.Exists,
+			})
+		}
+	})
+	if alternatives {
+		return nil // each is as the spec wants it
+	}
+	return asks
+}

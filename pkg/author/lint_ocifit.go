@@ -1,0 +1,88 @@
+package author
+
+import (
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+// ocifit looks at a spec of ocifit-k8s: all expressions of a set hold, and
+// their keys are labels.
+func (r *run) ocifit(root *node) {
+	for _, set := range root.field("compatibilities").members() {
+		var all []*ask
+		rules := set.field("rules")
+		if rules != nil && len(rules.members()) == 0 {
+			r.empty(rules, "a set without rules")
+		}
+		for _, rule := range rules.members() {
+			for _, feature := range rule.field("matchFeatures").members() {
+				for _, expression := range feature.field("matchExpressions").members() {
+					if a := r.labelAsk(expression); a != nil {
+						r.check(a)
+						all = append(all, a)
+					}
+				}
+			}
+		}
+		r.together(all, 0)
+		r.versionParts(all, false)
+	}
+}
+
+// labelAsk reads {key, op, value}; what the parser refuses is nil.
+func (r *run) labelAsk(n *node) *ask {
+	key, op, values := n.field("key"), n.field("op"), n.field("value")
+	if values == nil {
+		values = n.field("values")
+	}
+	if key.text() == "" || op.text() == "" {
+		return nil
+	}
+	a := &ask{name: key, op: op}
+	switch op.value {
+	case "Gte":
+		a.term.Op = compat.Ge
+	case "Lte":
+		a.term.Op = compat.Le
+	default:
+		if !r.operator(a, op.value) {
+			return nil
+		}
+	}
+	for _, value := range values.texts() {
+		if value.kind != scalar {
+			return nil
+		}
+		a.values = append(a.values, value)
+		a.term.Values = append(a.term.Values, value.value)
+	}
+	if !r.operands(a) {
+		return nil
+	}
+	return r.ofLabel(a, strings.TrimPrefix(key.value, labelPrefix))
+}
+
+// ofLabel finds the fact that a label is made of. A label that is true or
+// missing is left alone: its op says it all.
+func (r *run) ofLabel(a *ask, label string) *ask {
+	reqs := r.in.Requirements([]compat.Attribute{{Group: "label", Key: label, Value: "true", Kind: compat.Bool}})
+	if len(reqs) != 1 || strings.HasPrefix(reqs[0].Unclear, "no compatibility spec") {
+		r.at(a.name, codeUnknownAttribute).say(label, "no fact of a node stands behind the label "+quoted(label), r.nearestAttribute("label", label))
+		return nil
+	}
+	element := label[strings.LastIndexByte(label, '.')+1:]
+	switch {
+	case strings.HasPrefix(label, "kernel-version."):
+		a.set, a.term.Element = "kernel.version", element
+	case len(reqs[0].Terms) == 1 && reqs[0].Terms[0].Op == compat.In:
+		a.set, a.term.Element = reqs[0].Set, reqs[0].Terms[0].Element
+	case reqs[0].Unclear == "" && len(reqs[0].Terms) == 1 && !reqs[0].Not:
+		a.set, a.term.Element = reqs[0].Set, reqs[0].Terms[0].Element
+		a.term.Op, a.term.Values = reqs[0].Terms[0].Op, reqs[0].Terms[0].Values
+		a.values = nil
+	default:
+		return nil
+	}
+	return a
+}

@@ -1,0 +1,66 @@
+package author
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/version"
+)
+
+// operands looks at the values that go with an operator.
+func (r *run) operands(a *ask) bool {
+	t := &a.term
+	want, text := "", ""
+	switch t.Op {
+	case compat.In, compat.NotIn, compat.InRegexp:
+		if len(t.Values) == 0 {
+			want, text = "at least one value", "nothing is in an empty list"
+		}
+	case compat.Gt, compat.Ge, compat.Lt, compat.Le:
+		want, text = wantNumbers(t, 1)
+	case compat.GtLt, compat.GeLe:
+		want, text = wantNumbers(t, 2)
+	default:
+		if len(t.Values) > 0 {
+			want, text = "no value", fmt.Sprintf("the operator %s takes no value", t.Op)
+		}
+	}
+	if t.Op == compat.InRegexp && want == "" {
+		for _, pattern := range t.Values {
+			compiled, err := regexp.Compile(pattern)
+			if err != nil {
+				want, text = "a regular expression of Go", fmt.Sprintf("read %s: %v", quoted(pattern), err)
+				break
+			}
+			t.Regexps = append(t.Regexps, compiled)
+		}
+	}
+	if want != "" {
+		r.at(a.op, codeOperatorValues).say(a.name.value, text, want)
+	}
+	return want == ""
+}
+
+func wantNumbers(t *compat.Term, n int) (want, text string) {
+	if len(t.Values) != n {
+		return fmt.Sprintf("%d", n), fmt.Sprintf("the operator %s has %d values", t.Op, len(t.Values))
+	}
+	for _, value := range t.Values {
+		if _, ok := version.Parse(value); !ok && (len(value) < 2 || value[0] != '-') {
+			return "a number or a version", quoted(value) + " cannot be compared"
+		}
+	}
+	if n == 2 {
+		if c, ok := version.Compare(t.Values[0], t.Values[1]); ok && c >= 0 {
+			return "the smaller one first", fmt.Sprintf("%s is not less than %s", quoted(t.Values[0]), quoted(t.Values[1]))
+		}
+	}
+	return "", ""
+}
+
+func nearestSorted(name string, known []string) string {
+	slices.Sort(known)
+	return didYouMean(name, known)
+}

@@ -1,0 +1,180 @@
+package author
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+)
+
+// Needs returns what the programs need of a node, and notes on what they need
+// that is in the image or cannot be told.
+func (i *Inspected) Needs() (needs []Need, notes []string) {
+	if len(i.Programs) == 0 {
+		return nil, []string{"there is no program and no library in ELF format"}
+	}
+	add := func(n Need, note string) {
+		if len(n.Attributes) > 0 {
+			needs = append(needs, n)
+		}
+		if note != "" {
+			notes = append(notes, note)
+		}
+	}
+	add(i.cpuNeed())
+	add(i.glibcNeed())
+	add(i.mpiNeed())
+	gpus := i.gpuNeeds()
+	if len(gpus) > 1 { // as a framework that is built for each of them has
+		notes = append(notes, "gpu: there are libraries for GPUs of several vendors, so none of them is asked for")
+		gpus = nil
+	}
+	for _, n := range gpus {
+		add(n, "")
+	}
+	for _, s := range i.Skipped {
+		notes = append(notes, "passed over "+s)
+	}
+	return needs, notes
+}
+
+// cpuNeed takes the highest level that any program says it needs, and else the
+// architecture. Variants in directories for better CPUs are chosen by the
+// loader, so they ask nothing.
+func (i *Inspected) cpuNeed() (Need, string) {
+	level, by := 0, ""
+	archs := map[string]string{}
+	for _, p := range i.Programs {
+		if p.Arch != "" && archs[p.Arch] == "" {
+			archs[p.Arch] = p.Path
+		}
+		if p.Level > level && !strings.Contains(p.Path, "glibc-hwcaps/") {
+			level, by = p.Level, p.Path
+		}
+	}
+	names := slices.Sorted(maps.Keys(archs))
+	targets := map[string]string{"amd64": "x86_64", "arm64": "aarch64", "ppc64le": "ppc64le", "riscv64": "riscv64"}
+	switch {
+	case level > 1:
+		return targetNeed(fmt.Sprintf("x86_64_v%d", level), fmt.Sprintf("%s is built for x86-64-v%d", by, level)), ""
+	case len(names) != 1:
+		return Need{}, "cpu: there are programs for several architectures: " + strings.Join(names, ", ")
+	case targets[names[0]] == "":
+		return Need{}, "cpu: archspec has no name for " + names[0]
+	default:
+		note := ""
+		if names[0] == "amd64" && level == 0 {
+			note = "cpu: no program notes down its x86-64 level; if you built for more than the first (-march, GOAMD64), raise the target"
+		}
+		return targetNeed(targets[names[0]], archs[names[0]]+" is a program for "+names[0]), note
+	}
+}
+
+// glibcNeed asks for a C library only where the image has none.
+func (i *Inspected) glibcNeed() (Need, string) {
+	least, by := "", ""
+	for _, p := range i.Programs {
+		if p.GlibC != "" && newer(least, p.GlibC) != least {
+			least, by = p.GlibC, p.Path
+		}
+	}
+	switch {
+	case least == "":
+		return Need{}, ""
+	case i.has("libc.so.6"):
+		return Need{}, fmt.Sprintf("glibc: %s needs %s, and the image brings its own C library, so nothing is asked of the node", by, least)
+	default:
+		where := "the image"
+		if i.Alone {
+			where = "the file"
+		}
+		return glibcNeed(least, fmt.Sprintf("%s uses symbols of GLIBC_%s, and %s brings no C library", by, least, where)), ""
+	}
+}
+
+// needing returns the first program that needs a library of one of the
+// prefixes, and the library's name.
+func (i *Inspected) needing(prefixes ...string) (by, library string) {
+	for _, p := range i.Programs {
+		for _, name := range p.Needed {
+			for _, prefix := range prefixes {
+				if name == prefix || strings.HasPrefix(name, prefix+".") {
+					return p.Path, name
+				}
+			}
+		}
+	}
+	return "", ""
+}
+
+// mpiNeed tells the family of the MPI by its library. Where the image has the
+// library itself its file name tells the series, too.
+func (i *Inspected) mpiNeed() (Need, string) {
+	by, library := i.needing("libmpi.so", "libmpich.so", "libmpi_cray.so")
+	if by == "" {
+		return Need{}, ""
+	}
+	implementation := ""
+	switch library {
+	case "libmpi.so.40", "libmpi.so.20":
+		implementation = "openmpi"
+	case "libmpi.so.12", "libmpich.so.12":
+		implementation = "mpich"
+	}
+	if strings.HasPrefix(library, "libmpi_cray") {
+		implementation = "cray-mpich"
+	}
+	if implementation == "" {
+		return Need{}, fmt.Sprintf("mpi: %s needs %s, which does not tell the MPI", by, library)
+	}
+	need := Need{
+		[]compat.Attribute{attributeTo("org.supercontainers", "mpi.implementation", implementation)},
+		by + " is linked to " + library,
+	}
+	if series := i.openMPISeries(); implementation == "openmpi" && series != "" {
+		need.Attributes = append(need.Attributes, attributeTo("org.supercontainers", "mpi.version", series))
+		need.Because += ", of Open MPI " + series
+	}
+	return need, ""
+}
+
+// openMPISeries goes by the library's own number, which Open MPI raises with
+// each series.
+func (i *Inspected) openMPISeries() string {
+	series := map[string]string{"10": "3.1", "20": "4.0", "30": "4.1", "40": "5.0"}
+	for _, name := range slices.Sorted(maps.Keys(i.Names)) {
+		rest, ok := strings.CutPrefix(name, "libmpi.so.40.")
+		if number, _, _ := strings.Cut(rest, "."); ok && series[number] != "" {
+			return series[number]
+		}
+	}
+	return ""
+}
+
+func (i *Inspected) gpuNeeds() []Need {
+	var needs []Need
+	nvidia, library := i.needing("libcudart.so", "libcublas.so", "libcufft.so", "libcusolver.so", "libcusparse.so", "libnvrtc.so")
+	if nvidia == "" {
+		nvidia, library = i.needing("libcuda.so", "libnvidia-ml.so")
+	}
+	if nvidia != "" {
+		need := vendorNeed("nvidia", nvidia+" is linked to "+library)
+		if release, ok := strings.CutPrefix(library, "libcudart.so."); ok {
+			if !strings.Contains(release, ".") {
+				release += ".0" // any driver of the major release
+			}
+			need.Attributes = append(need.Attributes, cudaAttribute(release))
+			need.Because += ", which any driver for CUDA " + release + " or later runs"
+		}
+		needs = append(needs, need)
+	}
+	if by, library := i.needing("libamdhip64.so", "libhsa-runtime64.so", "librocblas.so"); by != "" {
+		needs = append(needs, vendorNeed("amd", by+" is linked to "+library+" (ROCm)"))
+	}
+	if by, library := i.needing("libze_loader.so"); by != "" {
+		needs = append(needs, vendorNeed("intel", by+" is linked to "+library+" (Level Zero)"))
+	}
+	return needs
+}

@@ -1,0 +1,204 @@
+package author
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/version"
+)
+
+// maxWays bounds the alternatives of one rule: alternatives within others are
+// written out.
+const maxWays = 64
+
+// ways returns a requirement, or what is not it, as alternatives, each of
+// features that hold together; or why it cannot be said so.
+func (w *nfdWriter) ways(r *compat.Requirement, not bool) (ways [][]nfdFeature, why string) {
+	not = not != r.Not
+	combine := r.Combine
+	if not { // De Morgan
+		combine = map[compat.Combine]compat.Combine{
+			compat.AllOf: compat.AnyOf, compat.AnyOf: compat.AllOf, compat.NoneOf: compat.AnyOf,
+			compat.Leaf: compat.Leaf, compat.OneOf: compat.OneOf,
+		}[combine]
+		not = r.Combine != compat.NoneOf
+	} else if combine == compat.NoneOf {
+		combine, not = compat.AllOf, true
+	}
+	switch {
+	case r.Unclear != "":
+		return nil, r.Unclear
+	case combine == compat.Leaf:
+		return w.leaf(r, not)
+	case combine == compat.OneOf:
+		return nil, "NFD cannot say that exactly one of several holds"
+	case combine == compat.AllOf:
+		ways = [][]nfdFeature{nil}
+		for i := range r.Parts {
+			if r.Combine == compat.AllOf && r.Parts[i].Importance != compat.Required {
+				continue
+			}
+			part, why := w.ways(&r.Parts[i], not)
+			if why != "" {
+				return nil, why
+			}
+			ways = cross(ways, part)
+			if len(ways) > maxWays {
+				return nil, "there would be too many alternatives"
+			}
+		}
+		return ways, ""
+	default:
+		for i := range r.Parts {
+			part, why := w.ways(&r.Parts[i], not)
+			if why != "" {
+				return nil, why
+			}
+			if ways = append(ways, part...); len(ways) > maxWays {
+				return nil, "there would be too many alternatives"
+			}
+		}
+		return ways, ""
+	}
+}
+
+func cross(a, b [][]nfdFeature) [][]nfdFeature {
+	var all [][]nfdFeature
+	for _, x := range a {
+		for _, y := range b {
+			all = append(all, slices.Concat(x, y))
+		}
+	}
+	return all
+}
+
+func (w *nfdWriter) leaf(r *compat.Requirement, not bool) ([][]nfdFeature, string) {
+	terms := slices.Clone(r.Terms)
+	set := r.Set
+	if not {
+		if len(terms) != 1 || r.Name != nil || isDeviceList(set) {
+			return nil, "NFD cannot turn this round"
+		}
+		opposite, ok := oppositeOf(terms[0])
+		if !ok {
+			return nil, "NFD cannot turn this round"
+		}
+		terms[0] = opposite
+	}
+	if level, ok := x86Level(set, terms); ok {
+		set, terms = "cpu.cpuid", []compat.Term{level}
+	}
+	if major, minor, ok := fromKernel(set, terms); ok {
+		return [][]nfdFeature{
+			{{Feature: set, MatchExpressions: map[string]nfdExpression{"major": {Op: "Gt", Value: []string{major}}}}},
+			{{Feature: set, MatchExpressions: map[string]nfdExpression{
+				"major": {Op: "In", Value: []string{major}}, "minor": {Op: "Ge", Value: []string{minor}},
+			}}},
+		}, ""
+	}
+	if beyondNFD(set) {
+		w.beyond = append(w.beyond, set)
+	}
+	features, why := featuresOf(set, terms)
+	if r.Name != nil && why == "" {
+		e := expressionOf(*r.Name)
+		features[0].MatchName = &e
+	}
+	return [][]nfdFeature{features}, why
+}
+
+// featuresOf puts conditions under their elements. An element that stands there
+// twice needs a second entry, which may then be of another device.
+func featuresOf(set string, terms []compat.Term) ([]nfdFeature, string) {
+	features := []nfdFeature{{Feature: set}}
+	for _, t := range terms {
+		at := slices.IndexFunc(features, func(f nfdFeature) bool {
+			_, taken := f.MatchExpressions[t.Element]
+			return !taken
+		})
+		switch {
+		case at < 0 && isDeviceList(set):
+			return nil, "NFD takes one condition on each element of a device"
+		case at < 0:
+			features = append(features, nfdFeature{Feature: set})
+			at = len(features) - 1
+		}
+		if features[at].MatchExpressions == nil {
+			features[at].MatchExpressions = map[string]nfdExpression{}
+		}
+		features[at].MatchExpressions[t.Element] = expressionOf(t)
+	}
+	return features, ""
+}
+
+func expressionOf(t compat.Term) nfdExpression {
+	e := nfdExpression{Op: string(t.Op), Value: t.Values}
+	if t.Op == compat.Any {
+		e.Op = ""
+	}
+	switch t.Op {
+	case compat.Gt, compat.Ge, compat.Lt, compat.Le, compat.GtLt, compat.GeLe:
+		if t.Version || slices.ContainsFunc(t.Values, func(v string) bool { return strings.Contains(v, ".") }) {
+			e.Type = "version"
+		}
+	}
+	return e
+}
+
+func oppositeOf(t compat.Term) (compat.Term, bool) {
+	switch t.Op {
+	case compat.Exists:
+		t.Op = compat.DoesNotExist
+	case compat.DoesNotExist:
+		t.Op = compat.Exists
+	case compat.In:
+		t.Op = compat.NotIn
+	case compat.NotIn:
+		t.Op = compat.In
+	case compat.IsTrue:
+		t.Op, t.Values = compat.NotIn, []string{"true"}
+	default: // what is absent is neither more nor less
+		return t, false
+	}
+	return t, true
+}
+
+// x86Level turns a level of x86-64 under archspec's name into NFD's flag.
+func x86Level(set string, terms []compat.Term) (compat.Term, bool) {
+	if set != "cpu.archspec" || len(terms) != 1 || terms[0].Op != compat.Exists {
+		return compat.Term{}, false
+	}
+	level, ok := strings.CutPrefix(terms[0].Element, "x86_64_v")
+	return compat.Term{Element: "X86_64_V" + level, Op: compat.Exists}, ok
+}
+
+// fromKernel tells "6.8 or later", which NFD compares part by part: it takes no
+// release such as 6.8.0-45-generic for a version.
+func fromKernel(set string, terms []compat.Term) (major, minor string, ok bool) {
+	if set != "kernel.version" || len(terms) != 1 || terms[0].Element != "full" || terms[0].Op != compat.Ge || len(terms[0].Values) != 1 {
+		return "", "", false
+	}
+	v, ok := version.Parse(terms[0].Values[0])
+	if !ok || len(v) != 2 {
+		return "", "", false
+	}
+	return strconv.FormatUint(v[0], 10), strconv.FormatUint(v[1], 10), true
+}
+
+// beyondNFD tells the features that NFD does not have.
+func beyondNFD(set string) bool {
+	family, _, _ := strings.Cut(set, ".")
+	switch family {
+	case "gpu", "rdma", "mpi", "libfabric":
+		return true
+	}
+	switch set {
+	case "cpu.x86_64", "cpu.archspec", "cpu.microarchitecture", "cpu.arm64", "kernel.cmdline", "kernel.sysctl",
+		"kernel.kvm", "system.libc", "system.cgroup", "system.virtualization":
+		return true
+	default:
+		return false
+	}
+}
