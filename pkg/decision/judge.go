@@ -185,7 +185,7 @@ type Image struct {
 	Decision *Decision `json:"decision"` // the latest
 }
 
-// Variant is one manifest that an image id stands for.
+// Variant is one manifest that an image id stands for, as one repository has it.
 type Variant struct {
 	Reference string        `json:"reference"`
 	Manifest  digest.Digest `json:"manifest"`
@@ -225,13 +225,9 @@ func (j *Judge) Remember(imageID string, d *Decision, i int) error {
 		Reference: d.Reference, Manifest: c.Digest, Said: c.said, Artifacts: c.Artifacts,
 	}}
 	for _, v := range earlier.Variants {
-		switch {
-		case v.Manifest != c.Digest && len(variants) < maxVariants:
+		again := v.Manifest == c.Digest && repository(v.Reference) == d.Repository
+		if !again && len(variants) < maxVariants {
 			variants = append(variants, v)
-		case v.Manifest == c.Digest && len(c.Artifacts) == 0 && repository(v.Reference) != d.Repository:
-			// The same manifest from a copy of the repository that has not the
-			// artifacts: what is known of it stays so.
-			variants[0] = v
 		}
 	}
 	return j.Cache.PutImage(imageID, Image{Variants: variants, Decision: &kept})
@@ -246,8 +242,9 @@ func repository(ref string) string {
 }
 
 // Recall returns what is kept under an image id, and how the image fits the
-// node now. Nobody can tell which of several manifests a container came from,
-// so the one that fits best counts: a refusal is for what is known not to fit.
+// node now. Nobody can tell which of several manifests, or of several copies of
+// one, a container came from, so the one that fits best counts: what somebody
+// attaches to a copy must not keep others from running the image.
 // The error is cache.ErrMiss for an image nobody decided about.
 func (j *Judge) Recall(imageID string) (Variant, selector.Verdict, error) {
 	var img Image

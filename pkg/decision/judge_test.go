@@ -96,31 +96,32 @@ func TestRecallOfSharedConfig(t *testing.T) {
 	}
 }
 
-// TestRecallOfACopy has the same manifest in a repository without artifacts:
-// what it needs is known all the same, until its own repository says otherwise.
+// TestRecallOfACopy has the same manifest in two repositories: what is attached
+// to it in one must not keep those from running it who pull from the other.
 func TestRecallOfACopy(t *testing.T) {
 	t.Parallel()
 	const id = "sha256:copy"
 	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
-	candidate := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
+	road.Policy.MalformedArtifact = AnswerUnfit
+	attached := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
 	bare := Candidate{Digest: "sha256:a"}
 	for _, step := range []struct {
 		repository string
 		candidate  Candidate
-		artifacts  int
+		want       selector.Outcome
 	}{
-		{"registry.example/app", candidate, 1},
-		{"mirror.example/app", bare, 1},
-		{"mirror.example/app", bare, 1},
-		{"registry.example/app", candidate, 1},
-		{"registry.example/app", bare, 0},
+		{"registry.example/app", attached, selector.Unfit},
+		{"mirror.example/app", bare, selector.Fits},
+		{"registry.example/app", attached, selector.Fits},
+		{"mirror.example/app", attached, selector.Unfit},
+		{"registry.example/app", bare, selector.Fits},
 	} {
 		d := &Decision{Reference: step.repository + ":1", Repository: step.repository, Candidates: []Candidate{step.candidate}}
 		if err := road.Remember(id, d, 0); err != nil {
 			t.Fatal(err)
 		}
-		if v, _, err := road.Recall(id); err != nil || len(v.Artifacts) != step.artifacts {
-			t.Errorf("after %s with %d: %d artifacts, %v", step.repository, len(step.candidate.Artifacts), len(v.Artifacts), err)
+		if _, verdict, err := road.Recall(id); err != nil || verdict.Outcome != step.want {
+			t.Errorf("after %s with %d artifacts: %s, %v, want %s", step.repository, len(step.candidate.Artifacts), verdict.Outcome, err, step.want)
 		}
 	}
 }
