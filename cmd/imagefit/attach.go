@@ -42,10 +42,10 @@ holds for each of its entries that has no artifact of the same type of its own;
 --platform or --entry picks one entry instead.
 
 The file is read first, by the dialect that its shape shows or that --dialect
-names; "-" is stdin. Of several artifacts of one layer type the newest counts:
-what is attached already is kept as it is, unless --replace says to delete it.
-On a registry without the referrers API the artifact is listed under the
-referrers tag. Credentials are those of your container tools (docker login).
+names; "-" is stdin. Of several artifacts of one type (of artifact and layer) the
+newest counts: what is attached already is kept as it is, unless --replace says to
+delete it. On a registry without the referrers API the artifact is listed under
+the referrers tag. Credentials are those of your container tools (docker login).
 
 The digest of the artifact is printed.`,
 		Example: `  imagefit attach registry.example/app:1 needs.json
@@ -61,7 +61,7 @@ The digest of the artifact is printed.`,
 	flags.StringVar(&c.dialect, "dialect", "", "read the file as: "+strings.Join(attachable(), ", ")+" (default: by its shape)")
 	flags.StringVar(&c.layerType, "layer-type", "", "media type of the layer, where the dialect has several (default: its first)")
 	flags.BoolVar(&c.dryRun, "dry-run", false, "print the manifest and push nothing")
-	flags.BoolVar(&c.replace, "replace", false, "delete what is attached of the same layer type")
+	flags.BoolVar(&c.replace, "replace", false, "delete what is attached of the same type")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "do not say what is being done")
 	specsFlag(cmd, &c.specs)
 	outputFlag(cmd, &c.output, []string{"text", "json"})
@@ -155,7 +155,7 @@ func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
 	if err != nil {
 		return attach.Body{}, fmt.Errorf("%s: %w", file, err)
 	}
-	w.step(fmt.Sprintf("%s: %s, %d requirements", file, dialect.Name, len(body.Requirements)))
+	w.step(fmt.Sprintf("%s: %s, requirements: %d", file, dialect.Name, len(body.Requirements)))
 	if len(body.Requirements) == 0 {
 		w.note("%s asks for nothing", file)
 	}
@@ -194,9 +194,9 @@ func (w *work) attach(ctx context.Context, body attach.Body) ([]byte, error) {
 		return nil, err
 	}
 	now := time.Now()
-	created := there.After(body.LayerType, now)
-	if created.After(now) {
-		w.note("what is attached already claims to be as new: this artifact is dated %s, or it would not count", created.Format(time.RFC3339))
+	created := there.After(body.Type(), now)
+	if created.After(now.Add(time.Minute)) { // not a matter of two pushes in one second
+		w.note("what is attached already claims to be newer: this artifact is dated %s, or it would not count", created.Format(time.RFC3339))
 	}
 	packed, err := attach.Pack(body, subject, created)
 	if err != nil {
@@ -247,7 +247,7 @@ func (w *work) push(ctx context.Context, subject attach.Subject, packed attach.P
 	if w.result.ReferrersTag = target.UsedTag(); w.result.ReferrersTag {
 		w.step("the registry has no referrers API: the artifact is listed under the referrers tag")
 	}
-	old := there.OfType(w.result.LayerType)
+	old := there.OfType(attach.Type{Artifact: w.result.ArtifactType, Layer: w.result.LayerType})
 	if !w.replace {
 		if len(old) > 0 {
 			w.step(fmt.Sprintf("%d older of this type stay attached and count no longer", len(old)))

@@ -39,7 +39,7 @@ func TestAttach(t *testing.T) {
 	if !regexp.MustCompile(`^sha256:[0-9a-f]{64}\n$`).MatchString(got.stdout) {
 		t.Errorf("stdout %q", got.stdout)
 	}
-	for _, want := range []string{"needs.json: proposal-f, 1 requirements", "entry 1 of the index, linux/amd64/v3", "push the layer", "push the manifest"} {
+	for _, want := range []string{"needs.json: proposal-f, requirements: 1", "entry 1 of the index, linux/amd64/v3", "push the layer", "push the manifest"} {
 		if !strings.Contains(got.stderr, want) {
 			t.Errorf("stderr %q lacks %q", got.stderr, want)
 		}

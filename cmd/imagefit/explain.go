@@ -68,7 +68,8 @@ Exit code 0: a candidate fits; 3: none fits; 4: none is known to fit, some may;
 
 func factsFlag(cmd *cobra.Command, facts *string) {
 	cmd.Flags().StringVar(facts, "facts", "live",
-		`the node's facts: a file of "imagefit facts -o json", a snapshot, a directory, "-" for stdin, or "live" for this node`)
+		`the node's facts: a file of "imagefit facts -o json", of "nfd export features" or with NodeFeature objects (FILE#NODE `+
+			`takes one), a snapshot, a directory, "-" for stdin, or "live" for this node`)
 }
 
 func (c explainCommand) run(cmd *cobra.Command, image string) error {

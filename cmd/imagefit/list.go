@@ -28,10 +28,10 @@ func newListCommand() *cobra.Command {
 		Use:   "list IMAGE",
 		Short: "Show which compatibility artifacts an image has",
 		Long: `List shows an image as a tree: the index, its entries, and the compatibility
-artifacts that are attached to each. Of several artifacts of one layer type the
-newest counts. One of the index counts for each entry that has none of its layer
-type of its own. Registries are reached as on this node (hosts.toml), with the
-credentials of your container tools (docker login).`,
+artifacts that are attached to each. Of several artifacts of one type (of artifact
+and layer) the newest counts. One of the index counts for each entry that has none
+of that type of its own. Registries are reached as on this node (hosts.toml), with
+the credentials of your container tools (docker login).`,
 		Example: `  imagefit list registry.example/app:1
   imagefit list registry.example/app:1 -o json`,
 		Args: cobra.ExactArgs(1),

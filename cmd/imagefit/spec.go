@@ -206,7 +206,7 @@ says the file, the row and, where it is known, the column. "-" is stdin.`,
 			if len(spec.Nodes) == 0 {
 				return errors.New(args[0] + ": a spec without nodes says nothing")
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, %d nodes, is valid\n", args[0], printable(spec.Name), len(spec.Nodes))
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s is valid, nodes: %d\n", args[0], printable(spec.Name), len(spec.Nodes))
 			return err
 		},
 	}

@@ -81,7 +81,7 @@ func TestSpecShow(t *testing.T) {
 
 func TestSpecCheck(t *testing.T) {
 	t.Parallel()
-	if got := toolOK(t, "spec", "check", write(t, "site.toml", ownSpec)); !strings.Contains(got, "site.toml: site, 1 nodes, is valid\n") {
+	if got := toolOK(t, "spec", "check", write(t, "site.toml", ownSpec)); !strings.Contains(got, "site.toml: site is valid, nodes: 1\n") {
 		t.Errorf("got %q", got)
 	}
 	if got := tool(t, ownSpec, "spec", "check", "-"); got.err != nil {

@@ -81,6 +81,9 @@ func typesOf(d compat.Dialect) (artifactType, layerType string, err error) {
 	return artifactType, layerType, nil
 }
 
+// Type is what tells it apart from artifacts that count besides it.
+func (b Body) Type() Type { return Type{b.ArtifactType, b.LayerType} }
+
 // Unclear names the requirements whose meaning nobody here knows, each with the
 // reason.
 func (b Body) Unclear() []string {

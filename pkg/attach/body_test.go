@@ -1,6 +1,7 @@
 package attach_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,14 +62,15 @@ func TestEveryDialectHasTypes(t *testing.T) {
 		if len(d.ArtifactTypes) == 0 {
 			continue
 		}
-		anything := d
-		anything.Parse = func(*compat.Interpreter, []byte) ([]compat.Requirement, error) { return nil, nil }
-		got, err := attach.NewBody("f", []byte(outline), anything, "", nil)
-		if err != nil && !strings.Contains(err.Error(), "it would be read as") {
-			t.Errorf("%s: %v", d.Name, err)
+		claims := d.Claims == nil || d.Claims([]byte(outline))
+		d.Parse = func(*compat.Interpreter, []byte) ([]compat.Requirement, error) { return nil, nil }
+		got, err := attach.NewBody("f", []byte(outline), d, "", nil)
+		if claims && (err != nil || got.ArtifactType == "" || got.LayerType == "") {
+			t.Errorf("%s: %q in %q, %v", d.Name, got.ArtifactType, got.LayerType, err)
 		}
-		if err == nil && (got.ArtifactType == "" || got.LayerType == "") {
-			t.Errorf("%s: %q in %q", d.Name, got.ArtifactType, got.LayerType)
+		if !claims && slices.Contains(d.LayerTypes, compat.LayerTypeOutline) && d.ArtifactTypes[0] == compat.ArtifactType &&
+			(err == nil || !strings.Contains(err.Error(), "it would be read as proposal-f, not as "+d.Name)) {
+			t.Errorf("%s: %v", d.Name, err)
 		}
 	}
 }

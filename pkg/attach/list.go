@@ -1,13 +1,11 @@
 package attach
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	digest "github.com/opencontainers/go-digest"
@@ -54,7 +52,8 @@ type Artifact struct {
 	Layer        digest.Digest `json:"layer,omitempty"`
 	Dialect      string        `json:"dialect,omitempty"`
 	Created      *time.Time    `json:"created,omitempty"`
-	// Counts is true for the newest of its layer type.
+	// Counts is true for the newest of its type, that is of its artifact type
+	// and layer type; and for one that cannot be read while nothing newer can.
 	Counts  bool   `json:"counts"`
 	Problem string `json:"problem,omitempty"` // why it cannot be read
 
@@ -131,9 +130,12 @@ func (l *lister) holder(ctx context.Context, subject Subject) (Holder, error) {
 // named, some registries report no type or a wrong one, so all are asked.
 func likely(referrers []ocispec.Descriptor) []ocispec.Descriptor {
 	var named, other []ocispec.Descriptor
+	seen := map[digest.Digest]bool{}
 	for _, r := range referrers {
+		again := seen[r.Digest]
+		seen[r.Digest] = true
 		switch {
-		case !isManifest(r.MediaType):
+		case again, !isManifest(r.MediaType):
 		case compat.IsArtifactType(r.ArtifactType):
 			named = append(named, r)
 		default:
@@ -189,23 +191,26 @@ func (l *lister) open(ctx context.Context, subject, referrer ocispec.Descriptor)
 		return nil, nil
 	}
 	known.ArtifactType = m.ArtifactType
-	if at := createdAt(m.Annotations); !at.IsZero() {
-		known.Created = &at
-	}
 	if m.Subject == nil || m.Subject.Digest != subject.Digest {
 		known.Problem = "its subject is not the manifest it was found under"
 		return []Artifact{known}, nil
+	}
+	if at := createdAt(m.Annotations); !at.IsZero() {
+		known.Created = &at
 	}
 	return l.bodies(ctx, known, m)
 }
 
 func (l *lister) bodies(ctx context.Context, known Artifact, m ocispec.Manifest) ([]Artifact, error) {
-	if len(m.Layers) == 0 || len(m.Layers) > maxLayers {
-		known.Problem = fmt.Sprintf("it has %d layers, not 1 to %d", len(m.Layers), maxLayers)
+	if len(m.Layers) > maxLayers {
+		known.Problem = fmt.Sprintf("it has %d layers, more than %d", len(m.Layers), maxLayers)
 		return []Artifact{known}, nil
 	}
 	var artifacts []Artifact
 	for _, layer := range m.Layers {
+		if _, ok := compat.DialectOf(m.ArtifactType, layer.MediaType, nil); !ok {
+			continue
+		}
 		a := known
 		a.Layer, a.LayerType = layer.Digest, clean(layer.MediaType)
 		body, err := l.repo.Blob(ctx, layer)
@@ -220,14 +225,15 @@ func (l *lister) bodies(ctx context.Context, known Artifact, m ocispec.Manifest)
 		}
 		artifacts = append(artifacts, a)
 	}
+	if len(artifacts) == 0 {
+		known.Problem = "none of its layers has a media type that is read"
+		artifacts = []Artifact{known}
+	}
 	return artifacts, nil
 }
 
 func (l *lister) dialect(artifactType, layerType string, body []byte) (string, error) {
-	d, ok := compat.DialectOf(artifactType, layerType, body)
-	if !ok {
-		return "", errors.New("no dialect has these types")
-	}
+	d, _ := compat.DialectOf(artifactType, layerType, body)
 	_, err := d.Parse(l.interpreter, body)
 	return d.Name, err
 }
@@ -236,30 +242,4 @@ func (l *lister) dialect(artifactType, layerType string, body []byte) (string, e
 // answer.
 func isOfContent(err error) bool {
 	return errors.Is(err, registry.ErrTooLarge) || errors.Is(err, registry.ErrCorrupt) || errors.Is(err, registry.ErrNotFound)
-}
-
-// rank puts the newest first and marks what counts: of each layer type the
-// newest artifact. Of those of one time, or without one, the digest decides.
-func rank(artifacts []Artifact) {
-	slices.SortStableFunc(artifacts, func(a, b Artifact) int {
-		return cmp.Or(b.time().Compare(a.time()), strings.Compare(string(b.Digest), string(a.Digest)))
-	})
-	counting := map[string]digest.Digest{}
-	for i := range artifacts {
-		a := &artifacts[i]
-		if a.LayerType == "" {
-			continue // nothing of it can be read
-		}
-		if _, ok := counting[a.LayerType]; !ok {
-			counting[a.LayerType] = a.Digest
-		}
-		a.Counts = counting[a.LayerType] == a.Digest // an artifact may have several bodies of one type
-	}
-}
-
-func (a Artifact) time() time.Time {
-	if a.Created == nil {
-		return time.Time{}
-	}
-	return *a.Created
 }

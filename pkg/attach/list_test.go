@@ -73,13 +73,13 @@ func TestListOddArtifacts(t *testing.T) {
 			m.Annotations = map[string]string{"oci.opencontainers.image.created": "2026-01-01T00:00:00Z"}
 		}, "", true},
 		"broken body": {"{", nil, "row 1", true},
-		"other layer": {outline, func(m *ocispec.Manifest) { m.Layers[0].MediaType = "a/b" }, "no dialect has these types", true},
-		"no layer":    {outline, func(m *ocispec.Manifest) { m.Layers = m.Layers[:0] }, "it has 0 layers", false},
+		"other layer": {outline, func(m *ocispec.Manifest) { m.Layers[0].MediaType = "a/b" }, "none of its layers", true},
+		"no layer":    {outline, func(m *ocispec.Manifest) { m.Layers = m.Layers[:0] }, "none of its layers", true},
 		"missing layer": {outline, func(m *ocispec.Manifest) {
 			m.Layers[0].Digest = "sha256:" + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 		}, "404", true},
 		"size is a lie":  {outline, func(m *ocispec.Manifest) { m.Layers[0].Size = 1 << 40 }, "too large", true},
-		"control in one": {outline, func(m *ocispec.Manifest) { m.Layers[0].MediaType = "a/\x1b[2J" }, "no dialect", true},
+		"control in one": {outline, func(m *ocispec.Manifest) { m.Layers[0].MediaType = "a/\x1b[2J" }, "none of its layers", true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -102,6 +102,42 @@ func TestListOddArtifacts(t *testing.T) {
 	}
 }
 
+// What a pull cannot read makes it unsure, until something newer can be read.
+func TestUnreadableCounts(t *testing.T) {
+	t.Parallel()
+	odd := func(year string) func(*ocispec.Manifest) {
+		return func(m *ocispec.Manifest) {
+			m.Layers[0].MediaType = "a/b"
+			m.Annotations["org.opencontainers.image.created"] = year + "-01-01T00:00:00Z"
+		}
+	}
+	for year, counts := range map[string]bool{"2025": false, "2026": true, "2027": true} {
+		s := registrytest.NewLax(t)
+		image := s.Image("linux/amd64", "1")
+		good := artifact(s, image, outline, nil)
+		artifact(s, image, outline, odd(year))
+		for _, a := range newClient(t, s, nil).attached(attach.Subject{Descriptor: image, Entry: attach.None}).Artifacts {
+			if want := a.Digest == good.Digest || counts; a.Counts != want {
+				t.Errorf("%s: %+v", year, a)
+			}
+		}
+	}
+}
+
+// A list of referrers under a tag can name anything.
+func TestSubjectIsElsewhere(t *testing.T) {
+	t.Parallel()
+	s := registrytest.New(t, registrytest.Options{NoReferrersAPI: true})
+	image, other := s.Image("linux/amd64", "1"), s.Image("linux/arm64", "2")
+	foreign := artifact(s, other, outline, nil)
+	foreign.ArtifactType = compat.ArtifactType
+	s.Index(strings.Replace(image.Digest.String(), ":", "-", 1), foreign, foreign)
+	got := newClient(t, s, nil).attached(attach.Subject{Descriptor: image, Entry: attach.None}).Artifacts
+	if len(got) != 1 || !strings.Contains(got[0].Problem, "its subject is not") {
+		t.Errorf("got %+v", got)
+	}
+}
+
 // One that has bodies of several types is not deleted for the sake of one.
 func TestMixedArtifactStays(t *testing.T) {
 	t.Parallel()
@@ -115,7 +151,7 @@ func TestMixedArtifactStays(t *testing.T) {
 	if len(h.Artifacts) != 3 {
 		t.Fatalf("got %+v", h.Artifacts)
 	}
-	if got := h.OfType(compat.LayerTypeOutline); len(got) != 1 || got[0].Digest != lone.Digest {
+	if got := h.OfType(outlineType()); len(got) != 1 || got[0].Digest != lone.Digest {
 		t.Errorf("got %+v", got)
 	}
 }

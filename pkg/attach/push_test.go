@@ -16,6 +16,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
+func outlineType() attach.Type { return attach.Type{compat.ArtifactType, compat.LayerTypeOutline} }
+
 func noon() time.Time { return time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC) }
 
 func TestPush(t *testing.T) {
@@ -123,11 +125,11 @@ func TestReplace(t *testing.T) {
 			old := c.pushed(outline, index, noon()).Descriptor.Digest
 			other := c.pushed(nfd, index, noon()).Descriptor.Digest
 			there := c.attached(index)
-			packed, target, err := c.push(strings.Replace(outline, "AVX2", "AVX", 1), index, there.After(compat.LayerTypeOutline, noon()))
+			packed, target, err := c.push(strings.Replace(outline, "AVX2", "AVX", 1), index, there.After(outlineType(), noon()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := target.Replace(t.Context(), c.repo, index, there.OfType(compat.LayerTypeOutline), func(string) {})
+			got, err := target.Replace(t.Context(), c.repo, index, there.OfType(outlineType()), func(string) {})
 			if err != nil || !strings.Contains(got.Why, tt.why) || (got.Why == "") != (tt.why == "") {
 				t.Fatalf("got %+v, %v", got, err)
 			}
@@ -152,10 +154,10 @@ func TestReplace(t *testing.T) {
 func TestAfter(t *testing.T) {
 	t.Parallel()
 	late := noon().Add(time.Hour)
-	h := attach.Holder{Artifacts: []attach.Artifact{{LayerType: "a", Created: &late}, {LayerType: "b"}}}
-	for layerType, want := range map[string]time.Time{"a": late.Add(time.Second), "b": noon(), "c": noon()} {
-		if got := h.After(layerType, noon().Add(300*time.Millisecond)); !got.Equal(want) {
-			t.Errorf("%s: %v, want %v", layerType, got, want)
+	h := attach.Holder{Artifacts: []attach.Artifact{{ArtifactType: "x", LayerType: "a", Created: &late}, {ArtifactType: "x", LayerType: "b"}}}
+	for of, want := range map[attach.Type]time.Time{{"x", "a"}: late.Add(time.Second), {"y", "a"}: noon(), {"x", "b"}: noon(), {"x", "c"}: noon()} {
+		if got := h.After(of, noon().Add(300*time.Millisecond)); !got.Equal(want) {
+			t.Errorf("%s: %v, want %v", of, got, want)
 		}
 	}
 }

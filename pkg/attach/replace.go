@@ -11,15 +11,15 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
-// OfType returns the artifacts whose bodies are all of a layer type, each once:
-// those that a new artifact of that type takes the place of. One that has bodies
-// of other types too stays for their sake.
-func (h Holder) OfType(layerType string) []ocispec.Descriptor {
+// OfType returns the artifacts whose bodies are all of a type, each once: those
+// that a new artifact of that type takes the place of. One that has bodies of
+// other types too stays for their sake.
+func (h Holder) OfType(of Type) []ocispec.Descriptor {
 	var found []ocispec.Descriptor
 	for _, a := range h.Artifacts {
 		again := slices.ContainsFunc(found, func(d ocispec.Descriptor) bool { return d.Digest == a.Digest })
 		mixed := slices.ContainsFunc(h.Artifacts, func(b Artifact) bool {
-			return b.Digest == a.Digest && b.LayerType != layerType
+			return b.Digest == a.Digest && b.kind() != of
 		})
 		if !again && !mixed {
 			found = append(found, a.descriptor)
@@ -29,11 +29,11 @@ func (h Holder) OfType(layerType string) []ocispec.Descriptor {
 }
 
 // After returns a time that makes an artifact count: now, or if what is attached
-// of the layer type claims to be as new, the second after that.
-func (h Holder) After(layerType string, now time.Time) time.Time {
+// of the type claims to be as new, the second after that.
+func (h Holder) After(of Type, now time.Time) time.Time {
 	now = now.UTC().Truncate(time.Second)
 	for _, a := range h.Artifacts {
-		if a.LayerType == layerType && !a.time().Before(now) {
+		if a.kind() == of && !a.time().Before(now) {
 			now = a.time().UTC().Truncate(time.Second).Add(time.Second)
 		}
 	}

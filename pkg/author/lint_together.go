@@ -43,7 +43,7 @@ func (r *run) together(asks []*ask, fixed int) {
 }
 
 // canHold tries values of one element, and its absence, until all conditions
-// hold. Of what it cannot judge it says that it can hold.
+// hold. What no node could decide does not hold.
 func canHold(terms []compat.Term) bool {
 	const set, element = "lint.tried", "element"
 	tried := compat.Requirement{Set: set}
@@ -55,7 +55,7 @@ func canHold(terms []compat.Term) bool {
 	}
 	holds := func(attributes map[string]string) bool {
 		facts := hostfacts.New("linux", "", hostfacts.Features{Attributes: map[string]map[string]string{set: attributes}})
-		return selector.Evaluate(facts, []compat.Requirement{tried}).Outcome != selector.Unfit
+		return selector.Evaluate(facts, []compat.Requirement{tried}).Outcome == selector.Fits
 	}
 	if !listed && slices.ContainsFunc(terms, func(t compat.Term) bool { return t.Op == compat.InRegexp }) {
 		return true // some text may be like it
