@@ -139,7 +139,7 @@ func (c attachCommand) run(cmd *cobra.Command, image, file string) error {
 
 // body reads the file and holds it against its dialect, before any request.
 func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
-	text, err := readSpec(file, stdin)
+	text, err := readBounded(file, stdin, maxSpecFile)
 	if err != nil {
 		return attach.Body{}, err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +51,7 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	body, err := readSpec(file, cmd.InOrStdin())
+	body, err := readBounded(file, cmd.InOrStdin(), maxSpecFile)
 	if err != nil {
 		return err
 	}
@@ -75,26 +74,6 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 		err = printChecked(cmd.OutOrStdout(), checked)
 	}
 	return errors.Join(err, outcomeOfChecked(checked))
-}
-
-func readSpec(file string, stdin io.Reader) ([]byte, error) {
-	in := stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = f.Close() }()
-		in = f
-	}
-	body, err := io.ReadAll(io.LimitReader(in, maxSpecFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
-	}
-	if len(body) > maxSpecFile {
-		return nil, fmt.Errorf("read %s: larger than %d bytes", file, maxSpecFile)
-	}
-	return body, nil
 }
 
 func printChecked(w io.Writer, c *decision.Checked) error {

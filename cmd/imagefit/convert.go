@@ -66,7 +66,7 @@ func (c convertCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	body, err := readSpec(file, cmd.InOrStdin())
+	body, err := readBounded(file, cmd.InOrStdin(), maxSpecFile)
 	if err != nil {
 		return err
 	}

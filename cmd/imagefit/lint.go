@@ -125,7 +125,7 @@ func (c lintCommand) run(cmd *cobra.Command, files []string) error {
 
 // file returns what is wrong with a file, after it was mended.
 func (c lintCommand) file(cmd *cobra.Command, linter *author.Linter, file string) ([]author.Finding, error) {
-	body, err := readSpec(file, cmd.InOrStdin())
+	body, err := readBounded(file, cmd.InOrStdin(), maxSpecFile)
 	if err != nil {
 		return nil, err
 	}

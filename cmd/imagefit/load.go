@@ -62,7 +62,7 @@ func loadFacts(ctx context.Context, name string, stdin io.Reader) (*hostfacts.Fa
 			return collect(ctx, root)
 		}
 	}
-	text, err := readFactsFile(file, stdin)
+	text, err := readBounded(file, stdin, maxFactsFile)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,8 @@ func splitNode(name string) (file, node string, err error) {
 	return name[:i], node, nil
 }
 
-func readFactsFile(file string, stdin io.Reader) ([]byte, error) {
+// readBounded reads a whole file, or stdin for "-", of at most limit bytes.
+func readBounded(file string, stdin io.Reader, limit int64) ([]byte, error) {
 	in := stdin
 	if file != "-" {
 		f, err := os.Open(file)
@@ -98,12 +99,12 @@ func readFactsFile(file string, stdin io.Reader) ([]byte, error) {
 		defer func() { _ = f.Close() }()
 		in = f
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxFactsFile+1))
+	text, err := io.ReadAll(io.LimitReader(in, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", file, err)
 	}
-	if len(text) > maxFactsFile {
-		return nil, fmt.Errorf("read %s: larger than %d bytes", file, maxFactsFile)
+	if int64(len(text)) > limit {
+		return nil, fmt.Errorf("read %s: larger than %d bytes", file, limit)
 	}
 	return text, nil
 }

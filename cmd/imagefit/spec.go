@@ -195,7 +195,7 @@ says the file, the row and, where it is known, the column. "-" is stdin.`,
 		Example: `  imagefit spec check my-group.toml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			text, err := readSpec(args[0], cmd.InOrStdin())
+			text, err := readBounded(args[0], cmd.InOrStdin(), maxSpecFile)
 			if err != nil {
 				return err
 			}

@@ -12,12 +12,12 @@ import (
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 const (
-	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
-	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 	// attestation is BuildKit's annotation on entries that are no images.
 	attestation = "vnd.docker.reference.type"
@@ -45,13 +45,13 @@ const None = -1
 
 // ReadImage asks the registry what the reference is. It is one request.
 func ReadImage(ctx context.Context, repo *registry.Repository, named reference.Named) (*Image, error) {
-	top, body, err := repo.Fetch(ctx, tagOrDigest(named))
+	top, body, err := repo.Fetch(ctx, registry.TagOrDigest(named))
 	if err != nil {
 		return nil, err
 	}
 	img := &Image{Reference: named, Top: top}
 	switch {
-	case isManifest(top.MediaType):
+	case compat.IsManifest(top.MediaType):
 		return img, nil
 	case !isIndex(top.MediaType):
 		return nil, fmt.Errorf("%s is no image and no index, but %.100q", named, top.MediaType)
@@ -69,23 +69,8 @@ func ReadImage(ctx context.Context, repo *registry.Repository, named reference.N
 	return img, nil
 }
 
-func tagOrDigest(named reference.Named) string {
-	switch n := named.(type) {
-	case reference.Digested:
-		return n.Digest().String()
-	case reference.Tagged:
-		return n.Tag()
-	default:
-		return "latest"
-	}
-}
-
 func isIndex(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageIndex || mediaType == dockerList
-}
-
-func isManifest(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageManifest || mediaType == dockerManifest
 }
 
 // IsIndex reports whether the reference stands for an index.
@@ -94,7 +79,7 @@ func (img *Image) IsIndex() bool { return isIndex(img.Top.MediaType) }
 // IsImage reports whether an entry is an image, and not what a builder says
 // about one.
 func IsImage(entry ocispec.Descriptor) bool {
-	return (isManifest(entry.MediaType) || isIndex(entry.MediaType)) &&
+	return (compat.IsManifest(entry.MediaType) || isIndex(entry.MediaType)) &&
 		entry.ArtifactType == "" && entry.Annotations[attestation] == "" && entry.Digest.Validate() == nil
 }
 

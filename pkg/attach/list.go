@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	digest "github.com/opencontainers/go-digest"
@@ -110,7 +109,8 @@ func (l *lister) holder(ctx context.Context, subject Subject) (Holder, error) {
 	if err != nil {
 		return Holder{}, err
 	}
-	for _, r := range likely(referrers) {
+	likely := compat.LikelyArtifacts(referrers)
+	for _, r := range likely[:min(len(likely), maxOpened)] {
 		artifacts, err := l.open(ctx, d, r)
 		if err != nil {
 			return Holder{}, err
@@ -123,43 +123,6 @@ func (l *lister) holder(ctx context.Context, subject Subject) (Holder, error) {
 	h.OtherReferrers += len(referrers)
 	rank(h.Artifacts)
 	return h, nil
-}
-
-// likely keeps the referrers that may be compatibility artifacts. A registry
-// that names one rightly is taken at its word for the others; where none is
-// named, some registries report no type or a wrong one, so all are asked.
-func likely(referrers []ocispec.Descriptor) []ocispec.Descriptor {
-	var named, other []ocispec.Descriptor
-	seen := map[digest.Digest]bool{}
-	for _, r := range referrers {
-		again := seen[r.Digest]
-		seen[r.Digest] = true
-		switch {
-		case again, !isManifest(r.MediaType):
-		case compat.IsArtifactType(r.ArtifactType):
-			named = append(named, r)
-		default:
-			other = append(other, r)
-		}
-	}
-	if len(named) == 0 {
-		named = other
-	}
-	slices.SortStableFunc(named, func(a, b ocispec.Descriptor) int {
-		return createdAt(b.Annotations).Compare(createdAt(a.Annotations))
-	})
-	return named[:min(len(named), maxOpened)]
-}
-
-// createdAt is an artifact's time. The proposals print the annotation with a
-// misspelt prefix, so artifacts copied from them carry that.
-func createdAt(annotations map[string]string) time.Time {
-	for _, key := range []string{ocispec.AnnotationCreated, "oci.opencontainers.image.created"} {
-		if t, err := time.Parse(time.RFC3339, annotations[key]); err == nil {
-			return t
-		}
-	}
-	return time.Time{}
 }
 
 // open reads one referrer: each body of a compatibility artifact, or nothing.
@@ -184,9 +147,7 @@ func (l *lister) open(ctx context.Context, subject, referrer ocispec.Descriptor)
 	if err := json.Unmarshal(text, &m); err != nil {
 		return broken("read manifest: " + err.Error()), nil
 	}
-	if m.ArtifactType == "" { // before OCI 1.1
-		m.ArtifactType = m.Config.MediaType
-	}
+	m.ArtifactType = compat.TypeOf(m)
 	if !compat.IsArtifactType(m.ArtifactType) {
 		return nil, nil
 	}
@@ -195,7 +156,7 @@ func (l *lister) open(ctx context.Context, subject, referrer ocispec.Descriptor)
 		known.Problem = "its subject is not the manifest it was found under"
 		return []Artifact{known}, nil
 	}
-	if at := createdAt(m.Annotations); !at.IsZero() {
+	if at := compat.CreatedAt(m.Annotations); !at.IsZero() {
 		known.Created = &at
 	}
 	return l.bodies(ctx, known, m)

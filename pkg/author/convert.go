@@ -87,13 +87,19 @@ func (w *Written) attributes(attributes []compat.Attribute, to string) (*Written
 			w.Lost = append(w.Lost, fmt.Sprintf("%s/%s = %s: the attribute is there already", cut(a.Group), cut(a.Key), cut(a.Value)))
 		}
 	}
+	var err error
 	switch to {
 	case dialectOutline:
 		w.Body = groups.outline()
+		_, err = compat.ParseOutline(w.Body)
 	case dialectCompspec:
 		w.Body = groups.compspec()
+		_, err = compat.ParseCompspec(w.Body)
 	default:
 		return nil, fmt.Errorf("write %q: use one of %s", to, strings.Join(Targets(), ", "))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write as %s: %w", to, err)
 	}
 	return w, nil
 }

@@ -63,6 +63,9 @@ func writeNFD(reqs []compat.Requirement) (*Written, error) {
 		return nil, fmt.Errorf("write YAML: %w", err)
 	}
 	w.Body = b.Bytes()
+	if _, err := compat.ParseNFD(w.Body); err != nil {
+		return nil, fmt.Errorf("write as %s: %w", dialectNFD, err)
+	}
 	slices.Sort(w.beyond)
 	for _, set := range slices.Compact(w.beyond) {
 		w.Notes = append(w.Notes, "NFD itself has no feature "+set+"; imagefit has")
@@ -70,36 +73,45 @@ func writeNFD(reqs []compat.Requirement) (*Written, error) {
 	return w.Written, nil
 }
 
-// sets makes a set of each alternative, or one of everything; or, with
-// preferences, one of each combination of them, with the sum of their weights.
+// sets makes a set of each alternative, or one of everything.
 func (w *nfdWriter) sets(reqs []compat.Requirement) []nfdSet {
-	if len(reqs) == 1 && reqs[0].Combine == compat.AnyOf && !reqs[0].Not && reqs[0].Importance == compat.Required {
-		if _, isKernel := kernelFrom(&reqs[0]); !isKernel {
-			var sets []nfdSet
-			for i := range reqs[0].Parts {
-				part := &reqs[0].Parts[i]
-				set := nfdSet{Weight: part.Weight, Rules: w.rules([]compat.Requirement{*part})}
-				if part.Title != "" {
-					set.Description = part.Title
-				}
-				if part.Key != "compatibilities" && part.Key != fmt.Sprintf("set %d", i+1) {
-					set.Tag = part.Key
-				}
-				sets = append(sets, set)
+	if len(reqs) != 1 || reqs[0].Combine != compat.AnyOf || reqs[0].Not || reqs[0].Importance != compat.Required {
+		return w.preferences(reqs)
+	}
+	if _, isKernel := kernelFrom(&reqs[0]); isKernel {
+		return w.preferences(reqs)
+	}
+	var all []nfdSet
+	for i := range reqs[0].Parts {
+		part := &reqs[0].Parts[i]
+		sets := w.preferences([]compat.Requirement{*part})
+		for j := range sets {
+			sets[j].Weight += part.Weight
+			sets[j].Description = part.Title
+			if part.Key != "compatibilities" && part.Key != fmt.Sprintf("set %d", i+1) {
+				sets[j].Tag = part.Key
 			}
-			return sets
+		}
+		all = append(all, sets...)
+	}
+	return all
+}
+
+// preferences makes one set of requirements that hold together; or, with
+// preferences, one of each combination of them, with the sum of their weights.
+func (w *nfdWriter) preferences(reqs []compat.Requirement) []nfdSet {
+	var required, preferred []compat.Requirement
+	for _, r := range flat(reqs) {
+		switch {
+		case r.Importance == compat.Required:
+			required = append(required, r)
+		case r.Importance == compat.Informative || r.Unclear != "" || r.Weight == 0:
+		case len(preferred) == maxPreferences:
+			w.lose(&r, fmt.Sprintf("NFD has no preferences, and sets for more than %d are too many", maxPreferences))
+		default:
+			preferred = append(preferred, r)
 		}
 	}
-	preferred := slices.DeleteFunc(slices.Clone(reqs), func(r compat.Requirement) bool {
-		return r.Importance != compat.Preferred || r.Unclear != "" || r.Weight <= 0
-	})
-	if len(preferred) > maxPreferences {
-		for i := range preferred[maxPreferences:] {
-			w.lose(&preferred[maxPreferences+i], fmt.Sprintf("NFD has no preferences, and sets for more than %d are too many", maxPreferences))
-		}
-		preferred = preferred[:maxPreferences]
-	}
-	required := slices.DeleteFunc(slices.Clone(reqs), func(r compat.Requirement) bool { return r.Importance != compat.Required })
 	base := w.rules(required)
 	extra := make([][]nfdRule, len(preferred))
 	for i := range preferred {
@@ -107,19 +119,32 @@ func (w *nfdWriter) sets(reqs []compat.Requirement) []nfdSet {
 	}
 	var sets []nfdSet
 	for chosen := 1<<len(preferred) - 1; chosen >= 0; chosen-- {
-		set := nfdSet{Rules: slices.Clone(base)}
+		set := nfdSet{Rules: append([]nfdRule{}, base...)}
 		for i := range preferred {
 			if chosen>>i&1 == 1 {
 				set.Weight += preferred[i].Weight
 				set.Rules = append(set.Rules, extra[i]...)
 			}
 		}
-		if set.Rules == nil {
-			set.Rules = []nfdRule{}
-		}
 		sets = append(sets, set)
 	}
 	return sets
+}
+
+// flat takes apart what holds together, where some of it is only preferred.
+func flat(reqs []compat.Requirement) []compat.Requirement {
+	var all []compat.Requirement
+	for _, r := range reqs {
+		mixed := slices.ContainsFunc(r.Parts, func(p compat.Requirement) bool {
+			return p.Importance != compat.Required || p.Combine == compat.AllOf
+		})
+		if r.Combine == compat.AllOf && !r.Not && r.Unclear == "" && r.Importance == compat.Required && len(r.Defines) == 0 && mixed {
+			all = append(all, flat(r.Parts)...)
+		} else {
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 func (w *nfdWriter) lose(req *compat.Requirement, why string) {
@@ -132,7 +157,9 @@ func (w *nfdWriter) rules(reqs []compat.Requirement) []nfdRule {
 	for i := range reqs {
 		r := &reqs[i]
 		if r.Combine == compat.AllOf && !r.Not && r.Unclear == "" {
-			inner := w.rules(r.Parts)
+			inner := w.rules(slices.DeleteFunc(slices.Clone(r.Parts), func(p compat.Requirement) bool {
+				return p.Importance != compat.Required
+			}))
 			if len(r.Defines) > 0 && len(inner) > 0 {
 				inner[0].Vars = r.Defines
 			}

@@ -31,10 +31,6 @@ const (
 	maxFetched = 64 << 20
 )
 
-// created is the annotation with an artifact's time. The proposals print it
-// with a misspelt prefix, so artifacts copied from them carry that.
-var created = []string{ocispec.AnnotationCreated, "oci.opencontainers.image.created"}
-
 // artifactsOf returns the compatibility artifacts of one manifest or index: of
 // each body type the newest. Every blob they name is in the cache afterwards.
 func (l *lookup) artifactsOf(ctx context.Context, subject ocispec.Descriptor) ([]Artifact, error) {
@@ -42,7 +38,7 @@ func (l *lookup) artifactsOf(ctx context.Context, subject ocispec.Descriptor) ([
 	if err != nil {
 		return nil, err
 	}
-	to := likely(referrers)
+	to := compat.LikelyArtifacts(referrers)
 	if len(to) > maxInspected {
 		l.Log.Warn("more referrers than are looked at, the newest count", "subject", subject.Digest,
 			"referrers", len(to), "looked at", maxInspected)
@@ -115,33 +111,6 @@ func (f found) after(other found) bool {
 	return f.Manifest > other.Manifest
 }
 
-// likely keeps the referrers that may be compatibility artifacts, the newest
-// first. A registry that names one of them rightly is taken at its word for the
-// others; where none is named, some registries report no type or a wrong one,
-// so the artifacts' own manifests are asked.
-func likely(referrers []ocispec.Descriptor) []ocispec.Descriptor {
-	var named, other []ocispec.Descriptor
-	seen := map[digest.Digest]bool{}
-	for _, r := range referrers {
-		again := seen[r.Digest]
-		seen[r.Digest] = true
-		switch {
-		case again, !isManifest(r.MediaType):
-		case compat.IsArtifactType(r.ArtifactType):
-			named = append(named, r)
-		default:
-			other = append(other, r)
-		}
-	}
-	if len(named) == 0 {
-		named = other
-	}
-	slices.SortStableFunc(named, func(a, b ocispec.Descriptor) int {
-		return createdAt(b.Annotations).Compare(createdAt(a.Annotations))
-	})
-	return named
-}
-
 // open reads one referrer. What is not a compatibility artifact yields
 // nothing; what claims to be one and cannot be read yields its problem. Only a
 // registry that does not answer is an error.
@@ -167,7 +136,7 @@ func (l *lookup) open(ctx context.Context, subject, referrer ocispec.Descriptor)
 		}
 		return nil, nil
 	}
-	if !compat.IsArtifactType(artifactType(m)) {
+	if !compat.IsArtifactType(compat.TypeOf(m)) {
 		return nil, nil
 	}
 	if m.Subject == nil || m.Subject.Digest != subject.Digest {
@@ -180,20 +149,20 @@ func (l *lookup) open(ctx context.Context, subject, referrer ocispec.Descriptor)
 func (l *lookup) layers(ctx context.Context, referrer ocispec.Descriptor, m ocispec.Manifest) ([]found, error) {
 	var artifacts []found
 	odd := func(problem string) []found {
-		return []found{{Artifact{Manifest: referrer.Digest, Problem: problem}, createdAt(m.Annotations)}}
+		return []found{{Artifact{Manifest: referrer.Digest, Problem: problem}, compat.CreatedAt(m.Annotations)}}
 	}
 	if len(m.Layers) > maxLayers {
 		return odd(fmt.Sprintf("it has %d layers, more than the %d that are looked at", len(m.Layers), maxLayers)), nil
 	}
 	for _, layer := range m.Layers {
-		if _, known := compat.DialectOf(artifactType(m), layer.MediaType, nil); !known {
+		if _, known := compat.DialectOf(compat.TypeOf(m), layer.MediaType, nil); !known {
 			continue
 		}
 		body, err := l.blob(ctx, layer)
 		if err != nil && !isContentProblem(err) {
 			return nil, err
 		}
-		f := found{Artifact{Type: artifactType(m), Manifest: referrer.Digest, Layer: layer.Digest, MediaType: layer.MediaType, body: body}, createdAt(m.Annotations)}
+		f := found{Artifact{Type: compat.TypeOf(m), Manifest: referrer.Digest, Layer: layer.Digest, MediaType: layer.MediaType, body: body}, compat.CreatedAt(m.Annotations)}
 		if err != nil {
 			f.Problem = Line(err.Error())
 		}
@@ -203,24 +172,6 @@ func (l *lookup) layers(ctx context.Context, referrer ocispec.Descriptor, m ocis
 		return odd("none of its layers has a media type this version reads"), nil
 	}
 	return artifacts, nil
-}
-
-// artifactType asks the artifact itself. Before OCI 1.1 the type of an artifact
-// was the media type of its config.
-func artifactType(m ocispec.Manifest) string {
-	if m.ArtifactType != "" {
-		return m.ArtifactType
-	}
-	return m.Config.MediaType
-}
-
-func createdAt(annotations map[string]string) time.Time {
-	for _, key := range created {
-		if t, err := time.Parse(time.RFC3339, annotations[key]); err == nil {
-			return t
-		}
-	}
-	return time.Time{}
 }
 
 // isContentProblem tells an artifact that is wrong from a registry that does

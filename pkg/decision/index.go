@@ -7,11 +7,12 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 const (
-	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
-	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
 
 	maxEntries    = 1_000 // of an index
 	maxCandidates = 256   // of these, for one node
@@ -26,10 +27,6 @@ const attestation = "vnd.docker.reference.type"
 
 func isIndex(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageIndex || mediaType == dockerList
-}
-
-func isManifest(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageManifest || mediaType == dockerManifest
 }
 
 // entry is a descriptor of an index, with its platform also as it is written:
@@ -84,7 +81,7 @@ func isImage(entry ocispec.Descriptor) (bool, error) {
 	switch {
 	case isIndex(entry.MediaType):
 		return false, errors.New("is an index itself")
-	case !isManifest(entry.MediaType), entry.ArtifactType != "":
+	case !compat.IsManifest(entry.MediaType), entry.ArtifactType != "":
 		return false, nil
 	case entry.Annotations[attestation] != "":
 		return false, nil

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -29,7 +30,7 @@ func TestParseIndex(t *testing.T) {
 	}{
 		{"none", nil, 0, ""},
 		{"one", []ocispec.Descriptor{plain}, 1, ""},
-		{"docker's media type", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.MediaType = dockerManifest })}, 1, ""},
+		{"docker's media type", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.MediaType = compat.DockerManifest })}, 1, ""},
 		{"attestation", []ocispec.Descriptor{plain, entry(func(e *ocispec.Descriptor) {
 			e.Annotations = map[string]string{attestation: "attestation-manifest"}
 		})}, 1, ""},

@@ -31,7 +31,7 @@ type lookup struct {
 // anything cached is used. The first time it asks for the manifest at once; later
 // ones cost a HEAD, which registries do not count as a pull.
 func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.Descriptor, error) {
-	ref := tagOrDigest(named)
+	ref := registry.TagOrDigest(named)
 	if l.seen.has(named.String()) {
 		return l.repo.Resolve(ctx, ref)
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -69,7 +70,7 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 	case isIndex(top.MediaType):
 		d.Index = top.Digest
 		err = l.index(ctx, d, top, newNode(facts))
-	case isManifest(top.MediaType):
+	case compat.IsManifest(top.MediaType):
 		d.Candidates = []Candidate{{Digest: top.Digest, descriptor: top}}
 		d.Default = 0
 		err = l.artifacts(ctx, d, nil)
@@ -89,17 +90,6 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 	r.warn(d)
 	d.choose()
 	return d, nil
-}
-
-func tagOrDigest(named reference.Named) string {
-	switch n := named.(type) {
-	case reference.Digested:
-		return n.Digest().String()
-	case reference.Tagged:
-		return n.Tag()
-	default:
-		return "latest" // ParseDockerRef leaves no reference without one
-	}
 }
 
 // index finds the candidates of an index and what is said of them.

@@ -74,3 +74,16 @@ func (r *Registry) Repository(ref reference.Named, auth *Auth) (*Repository, err
 		owner:    r,
 	}, nil
 }
+
+// TagOrDigest is what of a normalised reference a registry is asked for: its
+// digest, else its tag.
+func TagOrDigest(named reference.Named) string {
+	switch n := named.(type) {
+	case reference.Digested:
+		return n.Digest().String()
+	case reference.Tagged:
+		return n.Tag()
+	default:
+		return "latest" // a normalised reference has one of the two
+	}
+}

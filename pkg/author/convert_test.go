@@ -1,0 +1,191 @@
+package author_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/selector"
+)
+
+func samples(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("../compat/testdata/*/*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(files, func(f string) bool {
+		base := filepath.Base(f)
+		return strings.HasSuffix(f, ".golden") || strings.Contains(f, "/as-printed/") || base == "schema.json" || base == "entry.json"
+	})
+}
+
+// TestConvertKeepsTheVerdict: where nothing is said to be lost, every captured
+// node gets the same verdict from both documents, and the same score.
+func TestConvertKeepsTheVerdict(t *testing.T) {
+	t.Parallel()
+	in := compat.NewInterpreter(specs(t))
+	nodes := map[string]*hostfacts.Facts{"gpu": gpuNode()}
+	for _, name := range hostNames() {
+		nodes[name] = host(t, name)
+	}
+	kept := map[string]int{}
+	for _, file := range samples(t) {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, err := compat.DialectByShape(body).Parse(in, body)
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for _, to := range author.Targets() {
+			w, err := author.Convert(specs(t), body, to)
+			if err != nil {
+				t.Fatalf("%s to %s: %v", file, to, err)
+			}
+			after, err := dialect(t, to).Parse(in, w.Body)
+			if err != nil {
+				t.Fatalf("%s to %s: %v\n%s", file, to, err, w.Body)
+			}
+			if len(w.Lost) > 0 {
+				continue
+			}
+			kept[to]++
+			for name, facts := range nodes {
+				a, b := selector.Evaluate(facts, before), selector.Evaluate(facts, after)
+				if a.Outcome != b.Outcome || a.Outcome == selector.Fits && a.Score != b.Score {
+					t.Errorf("%s to %s on %s: %s %d, before %s %d\n%s", file, to, name, b.Outcome, b.Score, a.Outcome, a.Score, w.Body)
+				}
+			}
+		}
+	}
+	for _, to := range author.Targets() {
+		if kept[to] < 5 {
+			t.Errorf("only %d samples survive in %s", kept[to], to)
+		}
+	}
+}
+
+func TestConvert(t *testing.T) {
+	t.Parallel()
+	const kernel = `    matchAny:
+    - matchFeatures: [{feature: kernel.version, matchExpressions: {major: {op: Gt, value: ["6"]}}}]
+    - matchFeatures: [{feature: kernel.version, matchExpressions: {major: {op: In, value: ["6"]}, minor: {op: Ge, value: ["8"]}}}]
+`
+	tests := []struct {
+		name, body, to string
+		want           string // the document, without white space
+		lost           []string
+	}{
+		{
+			"flags", nfdRule("    - feature: cpu.cpuid\n      matchExpressions: {AVX2: {op: Exists}, SSE4A: {op: DoesNotExist}}\n"), "proposal-f",
+			`{"compatibilities":{"nfd":{"cpu-cpuid.AVX2":true,"cpu-cpuid.SSE4A":false}}}`, nil,
+		},
+		{
+			"a kernel in two ways", "version: v1alpha1\ncompatibilities:\n- rules:\n  - name: k\n" + kernel, "proposal-f",
+			`{"compatibilities":{"nfd":{"kernel-version.full":"6.8"}}}`, nil,
+		},
+		{
+			"a major version", nfdRule("    - feature: kernel.version\n      matchExpressions: {major: {op: Gt, value: [\"5\"]}}\n"), "proposal-f",
+			`{"compatibilities":{"nfd":{"kernel-version.full":"6"}}}`, nil,
+		},
+		{
+			"a device", nfdRule("    - feature: pci.device\n      matchExpressions: {vendor: {op: In, value: [\"10de\"]}, class: {op: In, value: [\"0302\"]}}\n"), "proposal-f",
+			`{"compatibilities":{"nfd":{"pci-0302_10de.present":true}}}`, nil,
+		},
+		{
+			"a range", nfdRule("    - feature: kernel.version\n      matchExpressions: {full: {op: GeLe, value: [\"5.10\", \"6.8\"], type: version}}\n"), "proposal-f",
+			`{"compatibilities":{}}`, []string{"kernel.version from 5.10 to 6.8: no attribute says this"},
+		},
+		{
+			"one of two", nfdRule("    - feature: cpu.model\n      matchExpressions: {vendor_id: {op: In, value: [\"Intel\", \"AMD\"]}}\n"), "proposal-f",
+			`{"compatibilities":{}}`, []string{"cpu.model vendor_id=Intel|AMD: no attribute says this"},
+		},
+		{
+			"an attribute twice", nfdRule("    - feature: kernel.version\n      matchExpressions: {full: {op: Ge, value: [\"6\"]}}\n    - feature: kernel.version\n      matchExpressions: {major: {op: Ge, value: [\"5\"]}}\n"), "proposal-f",
+			`{"compatibilities":{"nfd":{"kernel-version.full":"6"}}}`, []string{"nfd/kernel-version.full = 5: the attribute is there already"},
+		},
+		{
+			"attributes to rules", outline("nfd", `"cpu-cpuid.AVX2": true, "memory-numa": false`), "nfd-v1alpha1",
+			`version:v1alpha1compatibilities:-rules:-name:nfd/cpu-cpuid.AVX2matchFeatures:-feature:cpu.cpuidmatchExpressions:AVX2:op:Exists-name:nfd/memory-numamatchFeatures:-feature:memory.numamatchExpressions:is_numa:op:IsFalse`, nil,
+		},
+		{
+			"a preference", outline("nfd", `"cpu-pstate.turbo": true`), "nfd-v1alpha1",
+			`version:v1alpha1compatibilities:-weight:1rules:-name:nfd/cpu-pstate.turbomatchFeatures:-feature:cpu.pstatematchExpressions:turbo:op:IsTrue-rules:[]`, nil,
+		},
+		{
+			"what nobody knows", outline("x", `"y": true`), "nfd-v1alpha1",
+			`version:v1alpha1compatibilities:-rules:[]`, []string{"x/y: no compatibility spec knows this attribute"},
+		},
+		{
+			"attributes to compspec", outline("io.archspec", `"target": "zen2"`), "compspec",
+			`{"version":"0.0.0","kind":"CompatibilitySpec","metadata":{"name":"imagefit"},"compatibilities":[{"name":"io.archspec","version":"0.0.0","attributes":{"target":"zen2"}}]}`, nil,
+		},
+		{
+			"a score", `{"compatibilities": [{"oci.cpu.vendor": "AMD", "oci.compatibility-score": 5}]}`, "proposal-f",
+			`{"compatibilities":{"oci":{"oci.cpu.vendor":"AMD"}}}`, []string{"the score 5"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, err := author.Convert(specs(t), []byte(tt.body), tt.to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Join(strings.Fields(string(w.Body)), ""); got != tt.want {
+				t.Errorf("%s\nwant %s", got, tt.want)
+			}
+			if !slices.Equal(w.Lost, tt.lost) {
+				t.Errorf("lost %q, want %q", w.Lost, tt.lost)
+			}
+		})
+	}
+}
+
+func TestConvertRefuses(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ body, to, want string }{
+		"broken":         {`{"compatibilities": {`, "proposal-f", "row 1, column"},
+		"other shape":    {`{}`, "proposal-f", "none of the forms"},
+		"wrong shape":    {outline("nfd", `"a": [1]`), "proposal-f", "read as proposal-f: row 1"},
+		"other dialects": {outline("nfd", `"memory-numa": true`), "klingon", `write "klingon"`},
+	} {
+		_, err := author.Convert(specs(t), []byte(tt.body), tt.to)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+// FuzzConvert: whatever is converted can be read again.
+func FuzzConvert(f *testing.F) {
+	f.Add([]byte(nfdRule("    - feature: cpu.cpuid\n      matchExpressions: {AVX2: {op: Exists}}\n")))
+	f.Add([]byte(outline("nfd", `"cpu-cpuid.AVX2": true`)))
+	f.Add([]byte(`{"compatibilities":[{"oci.cpu.vendor":"GenuineIntel","oci.kernel.versions":"[1,2)"}]}`))
+	f.Add([]byte(`{"spec":{"compatibilities":[{"id":"a","domain":"org.opencontainers","attributes":{"hardware.cpu.vendor":"AMD"}}],"relations":{"graphs":{"g":{"edges":[]}},"validationCriteria":[{"graphs":["g"],"condition":"noneOf"}]}}}`))
+	all := specs(f)
+	in := compat.NewInterpreter(all)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, to := range author.Targets() {
+			w, err := author.Convert(all, body, to)
+			if err != nil {
+				continue
+			}
+			for _, d := range compat.Dialects() {
+				if d.Name != to {
+					continue
+				}
+				if _, err := d.Parse(in, w.Body); err != nil {
+					t.Fatalf("%s: %v\n%s\nfrom %q", to, err, w.Body, body)
+				}
+			}
+		}
+	})
+}

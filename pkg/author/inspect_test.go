@@ -1,0 +1,243 @@
+package author_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/author"
+)
+
+// member is a file of an archive; one without a body is a link.
+type member struct {
+	name string
+	body []byte
+}
+
+func tarOf(t *testing.T, members ...member) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, m := range members {
+		head := &tar.Header{Name: m.name, Mode: 0o755, Size: int64(len(m.body)), Typeflag: tar.TypeReg}
+		if m.body == nil {
+			head.Typeflag, head.Linkname = tar.TypeSymlink, "elsewhere"
+		}
+		if err := w.WriteHeader(head); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(m.body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func gzipOf(t *testing.T, body []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	if _, err := w.Write(body); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func zstdOf(t *testing.T, body []byte) []byte {
+	t.Helper()
+	w, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Close() }()
+	return w.EncodeAll(body, nil)
+}
+
+// layout is an OCI layout, by path.
+type layout map[string][]byte
+
+func (l layout) blob(body []byte) digest.Digest {
+	d := digest.FromBytes(body)
+	l["blobs/sha256/"+d.Encoded()] = body
+	return d
+}
+
+func (l layout) json(t *testing.T, v any) (digest.Digest, []byte) {
+	t.Helper()
+	body, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.blob(body), body
+}
+
+// imageOf is an index with one image for amd64 and another for arm64.
+func imageOf(t *testing.T, amd64Layers, arm64Layers [][]byte) layout {
+	t.Helper()
+	l := layout{"oci-layout": []byte(`{"imageLayoutVersion": "1.0.0"}`)}
+	var index ocispec.Index
+	for arch, layers := range map[string][][]byte{"amd64": amd64Layers, "arm64": arm64Layers} {
+		manifest := ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest}
+		for _, layer := range layers {
+			manifest.Layers = append(manifest.Layers, ocispec.Descriptor{Digest: l.blob(layer)})
+		}
+		d, _ := l.json(t, manifest)
+		index.Manifests = append(index.Manifests, ocispec.Descriptor{
+			MediaType: ocispec.MediaTypeImageManifest, Digest: d, Platform: &ocispec.Platform{OS: "linux", Architecture: arch},
+		})
+	}
+	inner, _ := l.json(t, index)
+	_, outer := l.json(t, ocispec.Index{Manifests: []ocispec.Descriptor{{MediaType: ocispec.MediaTypeImageIndex, Digest: inner}}})
+	l["index.json"] = outer
+	return l
+}
+
+func (l layout) write(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, body := range l {
+		writeFile(t, filepath.Join(dir, name), body)
+	}
+	return dir
+}
+
+func (l layout) members() []member {
+	var all []member
+	for name, body := range l {
+		all = append(all, member{name, body})
+	}
+	slices.SortFunc(all, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	return all
+}
+
+func writeFile(t *testing.T, name string, body []byte) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func inspect(t *testing.T, name, platform string) *author.Inspected {
+	t.Helper()
+	found, err := author.Inspect(t.Context(), name, platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func paths(i *author.Inspected) string {
+	var all []string
+	for _, p := range i.Programs {
+		all = append(all, p.Path)
+	}
+	return strings.Join(all, " ")
+}
+
+// TestInspect: the same files are found in whatever they come.
+func TestInspect(t *testing.T) {
+	t.Parallel()
+	app, lib := elfFile(program{level: 3}), elfFile(program{soname: "libx.so.1"})
+	members := []member{{"usr/bin/app", app}, {"usr/lib/libx.so.1", lib}, {"etc/motd", []byte("hello")}, {"usr/lib/libmpi.so.40", nil}}
+	archive := tarOf(t, members...)
+	dir := t.TempDir()
+	tree := filepath.Join(dir, "tree")
+	for _, m := range members[:3] {
+		writeFile(t, filepath.Join(tree, m.name), m.body)
+	}
+	if err := os.Symlink("/etc/passwd", filepath.Join(tree, "usr/lib/libmpi.so.40")); err != nil {
+		t.Fatal(err)
+	}
+	image := imageOf(t, [][]byte{gzipOf(t, archive)}, [][]byte{tarOf(t, member{"arm", lib})})
+	for name, path := range map[string]string{
+		"directory": tree,
+		"tar":       writeFile(t, filepath.Join(dir, "a.tar"), archive),
+		"gzip":      writeFile(t, filepath.Join(dir, "a.tar.gz"), gzipOf(t, archive)),
+		"zstd":      writeFile(t, filepath.Join(dir, "a.tar.zst"), zstdOf(t, archive)),
+		"layout":    image.write(t),
+		"oci tar":   writeFile(t, filepath.Join(dir, "image.tar"), tarOf(t, image.members()...)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found := inspect(t, path, "linux/amd64")
+			if got := paths(found); got != "usr/bin/app usr/lib/libx.so.1" {
+				t.Errorf("found %s", got)
+			}
+			if !found.Names["libmpi.so.40"] || found.Alone {
+				t.Errorf("names %v, alone %v", found.Names, found.Alone)
+			}
+		})
+	}
+	t.Run("program", func(t *testing.T) {
+		t.Parallel()
+		found := inspect(t, filepath.Join(tree, "usr/bin/app"), "")
+		if !found.Alone || paths(found) != "app" {
+			t.Errorf("%+v", found)
+		}
+	})
+}
+
+func TestInspectLayers(t *testing.T) {
+	t.Parallel()
+	file := func(p program) []byte { return elfFile(p) }
+	lower := tarOf(t, member{"bin/kept", file(program{})}, member{"bin/replaced", file(program{level: 4})},
+		member{"bin/removed", file(program{})}, member{"opt/old/x", file(program{})}, member{"srv/a/x", file(program{})})
+	upper := tarOf(t, member{"bin/replaced", file(program{level: 2})}, member{"bin/.wh.removed", []byte{}},
+		member{"opt/old/.wh..wh..opq", []byte{}}, member{"opt/old/new", file(program{})}, member{"srv/.wh.a", []byte{}})
+	dir := imageOf(t, [][]byte{lower, upper}, nil).write(t)
+	found := inspect(t, dir, "linux/amd64")
+	if got := paths(found); got != "bin/kept bin/replaced opt/old/new" {
+		t.Errorf("found %s", got)
+	}
+	for _, p := range found.Programs {
+		if p.Path == "bin/replaced" && p.Level != 2 {
+			t.Errorf("the lower file counts: %+v", p)
+		}
+	}
+}
+
+func TestInspectErrors(t *testing.T) {
+	t.Parallel()
+	image := imageOf(t, [][]byte{tarOf(t)}, nil)
+	damaged := imageOf(t, [][]byte{tarOf(t, member{"a", []byte("x")})}, nil)
+	for name, body := range damaged {
+		if strings.HasPrefix(name, "blobs/") && !bytes.HasPrefix(body, []byte("{")) {
+			damaged[name] = tarOf(t, member{"b", []byte("y")})
+		}
+	}
+	dir := t.TempDir()
+	for name, tt := range map[string]struct{ path, platform, want string }{
+		"no such file":   {filepath.Join(dir, "none"), "", "no such file"},
+		"other platform": {image.write(t), "linux/s390x", "no variant for linux/s390x, only"},
+		"damaged layer":  {damaged.write(t), "linux/amd64", "its digest is"},
+		"a text":         {writeFile(t, filepath.Join(dir, "a.txt"), []byte("hello")), "", "no program, directory, image or archive"},
+		"cut archive":    {writeFile(t, filepath.Join(dir, "cut.tar.gz"), gzipOf(t, tarOf(t, member{"a", elfFile(program{})}))[:60]), "", "unexpected EOF"},
+		"empty layout":   {layout{"oci-layout": []byte("{}"), "index.json": []byte(`{"manifests": []}`)}.write(t), "linux/amd64", "no variant"},
+		"climbing out":   {layout{"oci-layout": []byte("{}"), "index.json": []byte(`{"manifests": [{"digest": "../../etc:passwd"}]}`)}.write(t), "", "is no digest"},
+	} {
+		_, err := author.Inspect(t.Context(), tt.path, tt.platform)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
