@@ -147,7 +147,7 @@ func (c lintCommand) file(cmd *cobra.Command, linter *author.Linter, file string
 	if err := author.ReplaceFile(file, fixed); err != nil {
 		return findings, err
 	}
-	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s: mended in %d places\n", file, n); err != nil {
+	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d mended\n", file, n); err != nil {
 		return nil, err
 	}
 	return linter.Lint(file, fixed, c.dialect), nil

@@ -8,7 +8,7 @@ import (
 
 // Bounds on what is read of a program. Real ones stay far below.
 const (
-	maxSegments  = 256
+	maxSegments  = 64
 	maxDynamic   = 4096 // entries
 	maxNeeded    = 1024 // libraries, and versions of each
 	maxName      = 256

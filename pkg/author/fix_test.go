@@ -21,6 +21,12 @@ func TestApply(t *testing.T) {
 			3,
 		},
 		{
+			"letters of several bytes before it in the row",
+			"version: v1alpha1\ncompatibilities:\n- rules: [{name: ünïcode 日本, matchFeatures: [{feature: cpu.model, matchExpressions: {vendor_id: Amd}}]}]\n",
+			"version: v1alpha1\ncompatibilities:\n- rules: [{name: ünïcode 日本, matchFeatures: [{feature: cpu.model, matchExpressions: {vendor_id: AMD}}]}]\n",
+			1,
+		},
+		{
 			"CRLF stays",
 			"version: v1alpha1\r\ncompatibilities:\r\n- rules:\r\n  - matchFeatures:\r\n    - feature: cpu.cpuid\r\n      matchExpressions: {AVX2: {op: exists}}\r\n",
 			"version: v1alpha1\r\ncompatibilities:\r\n- rules:\r\n  - matchFeatures:\r\n    - feature: cpu.cpuid\r\n      matchExpressions: {AVX2: {op: Exists}}\r\n",
