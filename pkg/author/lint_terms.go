@@ -24,16 +24,6 @@ type ask struct {
 
 func (a *ask) element() string { return a.set + " " + a.term.Element }
 
-// present reports whether the condition can only hold of what is there.
-func (a *ask) present() bool {
-	switch a.term.Op {
-	case compat.DoesNotExist, compat.NotIn, compat.IsFalse, compat.Any:
-		return false
-	default:
-		return true
-	}
-}
-
 // check looks at one condition by itself.
 func (r *run) check(a *ask) {
 	if !r.feature(a) {
