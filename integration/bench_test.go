@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -89,4 +90,66 @@ func BenchmarkPullImage(b *testing.B) {
 			b.ReportMetric(float64(requests[1]), "proxied-requests")
 		})
 	}
+}
+
+// BenchmarkColdPull pulls images that neither node nor proxy has seen, directly
+// and through the proxy, each from a repository of its own. What the proxy adds
+// must not grow with the number of candidates: it asks for all of them at once.
+func BenchmarkColdPull(b *testing.B) {
+	for _, candidates := range []int{1, 4, 16, 64} {
+		for _, rtt := range []time.Duration{0, 20 * time.Millisecond} {
+			b.Run(fmt.Sprintf("candidates=%d/rtt=%s", candidates, rtt), func(b *testing.B) {
+				f := startFit(b, flagsV3, stack.Settings{Cache: `referrers_ttl = "1h"`})
+				var took, requests [2][]time.Duration
+				round := 0
+				for b.Loop() {
+					for side, cri := range []*stack.CRI{f.containerd.CRI, f.cri} {
+						round++
+						ref := f.pushMany(b, round, candidates)
+						stop := f.registry.Inject(stack.Fault{Delay: rtt})
+						f.registry.Forget()
+						start := time.Now()
+						if _, err := cri.Pull(context.Background(), ref, stack.PullOptions{}); err != nil {
+							b.Fatal(err)
+						}
+						took[side] = append(took[side], time.Since(start))
+						requests[side] = append(requests[side], time.Duration(len(f.registry.Requests())))
+						stop()
+					}
+				}
+				for side, name := range []string{"direct", "proxied"} {
+					slices.Sort(took[side])
+					slices.Sort(requests[side])
+					b.ReportMetric(float64(quantile(took[side], 0.50).Microseconds()), name+"-p50-us")
+					b.ReportMetric(float64(quantile(requests[side], 0.50)), name+"-requests")
+				}
+				added := quantile(took[1], 0.5) - quantile(took[0], 0.5)
+				b.ReportMetric(float64(added.Microseconds()), "added-us")
+				if rtt > 0 {
+					b.ReportMetric(float64(added)/float64(rtt), "added-round-trips")
+				}
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+// pushMany pushes an index of so many variants, each with an artifact, under a
+// name not used before.
+func (f *fit) pushMany(b *testing.B, round, candidates int) string {
+	b.Helper()
+	var images []stack.Image
+	for i := range candidates {
+		image := variants("amd64")[0]
+		if i == candidates-1 && i > 0 {
+			image = variants("amd64/v3")[0]
+		}
+		image.Variant = fmt.Sprintf("round %d, candidate %d", round, i)
+		images = append(images, image)
+	}
+	repo, _, manifests := f.push(b, fmt.Sprintf("cold/%d", round), images...)
+	for _, m := range manifests {
+		needs(b, repo, m, `"cpu-cpuid.AVX2": true`)
+	}
+	return repo.Ref("1")
 }

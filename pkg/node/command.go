@@ -27,6 +27,7 @@ type Daemon struct {
 func (d Daemon) Execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	cmd := d.command(stderr)
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
