@@ -33,8 +33,9 @@ func collectArchspec(h host, out *Features) error {
 		names = addMissing(names, level.names())
 		arm["level"] = level.String()
 	}
-	if isPower(h.arch) {
-		names = addMissing(names, bothByteOrders(h))
+	if both := bothByteOrders(h); isPower(h.arch) && both != nil {
+		names = addMissing(names, both)
+		m = recognise("ppc64", h.cpu) // archspec's name of the CPU itself
 	}
 	out.Flags["cpu.archspec"] = names
 	out.Attributes["cpu.arm64"] = arm

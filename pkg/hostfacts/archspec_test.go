@@ -43,6 +43,10 @@ func TestRealCPUs(t *testing.T) {
 	for name, data := range cpuinfoSamples(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			alone := collectCPU(t, string(data), map[string]string{})
+			if got := alone.Lookup("cpu.microarchitecture", "name").Value; got != name {
+				t.Fatalf("recognised as %q by proc/cpuinfo alone", got)
+			}
 			more := map[string]string{}
 			if name == "power9" || name == "power10" {
 				more["sys/kernel/cpu_byteorder"] = "big\n"
@@ -147,7 +151,7 @@ func otherRecognitions(t *testing.T) []recognition {
 		{name: "POWER8, big-endian", cpuinfo: power("POWER8E (raw), altivec supported"), files: release("3.10.0-1160.el7.ppc64"),
 			want: "power8 IBM ppc64 8", present: "power7 ppc64", missing: "ppc64le power8le power9"},
 		{name: "POWER that does not say which", cpuinfo: power("POWER9 (architected), altivec supported"),
-			want: "power9le IBM ppc64le 9", present: "power8le power9 power8", missing: "power10 power10le"},
+			want: "power9 IBM ppc64 9", present: "power8le power9le power8", missing: "power10 power10le"},
 		{name: "later POWER", cpuinfo: power("POWER11 (architected)"), files: release("6.1.0-1-powerpc64le"),
 			want: "power10le IBM ppc64le 10", present: "power9le", missing: "power10"},
 		{name: "little-endian before POWER8", cpuinfo: power("POWER7 (raw)"), files: release("4.4.0.ppc64le"),
