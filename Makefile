@@ -61,7 +61,7 @@ fuzz: ## run each fuzz target for FUZZTIME (default 20s)
 	@set -e; for file in $$(git ls-files '*_test.go' | grep '^pkg/'); do \
 	  for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]+)\(.*/\1/p' $$file); do \
 	    echo "$$target in $$(dirname $$file)"; \
-	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$$(dirname $$file); \
 	  done; done
 
 .PHONY: lint

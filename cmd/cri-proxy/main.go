@@ -71,7 +71,13 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
 	n.KeepFresh(ctx, group)
 	group.Go(func() error { return server.Serve(listener) })
-	group.Go(func() error { return criproxy.FollowOwner(ctx, socket, runtimeSocket) })
+	group.Go(func() error {
+		err := criproxy.FollowOwner(ctx, socket, runtimeSocket)
+		if ctx.Err() != nil {
+			return nil // stopped before the runtime ever came
+		}
+		return err
+	})
 	group.Go(func() error {
 		<-ctx.Done()
 		log.Info("stopping, running pulls may finish", "at most", time.Duration(cfg.Proxy.DrainTimeout))
