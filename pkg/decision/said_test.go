@@ -1,0 +1,147 @@
+package decision
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/selector"
+)
+
+// rawIndex stores an index whose entries have these platforms as they are
+// written, and an annotation each where given.
+func (r *testRegistry) rawIndex(t *testing.T, entries ...string) {
+	t.Helper()
+	var list []json.RawMessage
+	for i, entry := range entries {
+		platform, annotations, _ := strings.Cut(entry, " | ")
+		if annotations == "" {
+			annotations = "{}"
+		}
+		image := r.image("linux/amd64", fmt.Sprint("entry", i))
+		list = append(list, json.RawMessage(fmt.Sprintf(`{"mediaType": %q, "digest": %q, "size": %d, "platform": %s, "annotations": %s}`,
+			image.MediaType, image.Digest, image.Size, platform, annotations)))
+	}
+	body, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageIndex, "manifests": list})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.manifest(ocispec.MediaTypeImageIndex, body, "1")
+}
+
+// What an index entry says of itself counts without another request.
+func TestEntriesSpeakForThemselves(t *testing.T) {
+	t.Parallel()
+	const plain = `{"os": "linux", "architecture": "amd64"}`
+	with := func(more string) string { return `{"os": "linux", "architecture": "amd64", ` + more + `}` }
+	gpu := `{"com.example.gpu": "h100"}`
+	tests := []struct {
+		name    string
+		entries []string
+		want    int
+	}{
+		{"a feature that is there", []string{plain, with(`"features": ["avx2"]`)}, 1},
+		{"a feature that is not", []string{with(`"features": ["avx512f"]`), plain}, 1},
+		{"a feature nobody knows", []string{with(`"features": ["flux-capacitor"]`), plain}, 1},
+		{"only a feature nobody knows", []string{with(`"features": ["flux-capacitor"]`)}, None},
+		{"os.features nobody knows", []string{with(`"os.features": ["cuda12"]`), plain}, 1},
+		{"only os.features nobody knows", []string{with(`"os.features": ["cuda12"]`)}, 0},
+		{"sets of Proposal H", []string{plain, with(`"compatibilities": [{"oci.cpu.features": "AVX2,"}]`)}, 1},
+		{"sets of Proposal H that do not hold", []string{with(`"compatibilities": [{"oci.cpu.features": "AVX512F,"}]`), plain}, 1},
+		{"a preferred annotation", []string{plain, plain + " | " + gpu}, 1},
+		{"another value", []string{plain, plain + ` | {"com.example.gpu": "a100"}`}, 0},
+		{"a platform that cannot be read", []string{with(`"features": {"a": 1}`), plain}, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newTestRegistry(t)
+			r.rawIndex(t, tt.entries...)
+			road := newTestRoad(t, r, levelFacts(3, "AVX2"))
+			road.Prefer = []compat.AnnotationPreference{{Key: "com.example.gpu", Value: "h100", Weight: 10}}
+			d := decide(t, road, app)
+			if d.Choice != tt.want {
+				t.Errorf("chose %d, want %d: %s", d.Choice, tt.want, d.Reason)
+			}
+			for _, asked := range r.requests() {
+				if strings.Contains(asked, "blobs/") {
+					t.Errorf("asked %s", asked)
+				}
+			}
+			if d.Choice == None {
+				return
+			}
+			if err := road.Remember("sha256:x", d, d.Choice); err != nil {
+				t.Fatal(err)
+			}
+			if _, verdict, err := road.Recall("sha256:x"); err != nil || verdict.Outcome == selector.Unfit {
+				t.Errorf("recalled %s, %v", verdict.Outcome, err)
+			}
+		})
+	}
+}
+
+// Proposal J's entry points at a blob that says what it needs.
+func TestEntryPointsAtABlob(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		body string
+		want int
+	}{
+		"holds":          {`{"schemaVersion": 2, "compatibilities": [{"oci.cpu.features": "AVX2,"}]}`, 1},
+		"does not hold":  {`{"schemaVersion": 2, "compatibilities": [{"oci.cpu.features": "AVX512F,"}]}`, 0},
+		"cannot be read": {`{"compatibilities": `, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newTestRegistry(t)
+			blob := r.blob(compat.LayerTypeCompatibilities, tt.body)
+			r.rawIndex(t, `{"os": "linux", "architecture": "amd64"}`, fmt.Sprintf(
+				`{"os": "linux", "architecture": "amd64", "compat": {"mediaType": %q, "digest": %q, "size": %d}}`, blob.MediaType, blob.Digest, blob.Size))
+			road := newTestRoad(t, r, levelFacts(3, "AVX2"))
+			d := decide(t, road, app)
+			if d.Choice != tt.want {
+				t.Errorf("chose %d, want %d: %+v", d.Choice, tt.want, d.Candidates)
+			}
+			// At admission it holds as well, without the network.
+			if err := road.Remember("sha256:x", d, 1); err != nil {
+				t.Fatal(err)
+			}
+			r.Close()
+			wanted := map[string]selector.Outcome{"holds": selector.Fits, "does not hold": selector.Unfit, "cannot be read": selector.Unknown}[name]
+			if _, verdict, err := road.Recall("sha256:x"); err != nil || verdict.Outcome != wanted {
+				t.Errorf("recalled %s, %v, want %s", verdict.Outcome, err, wanted)
+			}
+		})
+	}
+}
+
+// NVIDIA's variables in the image config count where the operator wants it.
+func TestNVIDIAVariables(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	config := r.blob(ocispec.MediaTypeImageConfig, `{"config": {"Env": ["PATH=/", "NVIDIA_REQUIRE_CUDA=cuda>=99.0"]}}`)
+	image := r.manifest(ocispec.MediaTypeImageManifest, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: config})
+	image.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
+	r.index("1", image)
+	facts := levelFacts(1)
+	road := newTestRoad(t, r, facts)
+	if d := decide(t, road, app); d.Refused() || len(d.Candidates[0].Requirements) != 0 {
+		t.Errorf("not asked for: %s", d.Reason)
+	}
+	road.NVIDIARequire = true
+	d := decide(t, road, app)
+	if len(d.Candidates[0].Requirements) == 0 {
+		t.Fatalf("nothing is required: %s", d.Reason)
+	}
+	if err := road.Remember("sha256:x", d, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, verdict, err := road.Recall("sha256:x"); err != nil || len(verdict.Checks) == 0 {
+		t.Errorf("recalled %+v, %v", verdict, err)
+	}
+}
