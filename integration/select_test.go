@@ -113,3 +113,42 @@ func TestAuditChangesNothing(t *testing.T) {
 		t.Error("the log does not say what would have been chosen")
 	}
 }
+
+// Artifacts of several dialects on one manifest hold together.
+func TestOtherDialects(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{})
+	nfd := func(flag string) stack.Artifact {
+		return stack.Artifact{
+			Type:      "application/vnd.nfd.image-compatibility.v1alpha1",
+			LayerType: "application/vnd.nfd.image-compatibility.spec.v1alpha1+yaml",
+			Body: []byte("version: v1alpha1\ncompatibilities:\n- rules:\n  - name: cpu\n    matchFeatures:\n" +
+				"    - feature: cpu.cpuid\n      matchExpressions:\n        " + flag + ": {op: Exists}\n"),
+		}
+	}
+	compspec := stack.Artifact{
+		Type: "application/org.supercontainers.compspec", LayerType: "application/org.supercontainers.compspec",
+		Body: []byte(`{"version": "0.0.0", "kind": "CompatibilitySpec", "metadata": {"name": "x"}, "compatibilities": [
+			{"name": "io.archspec", "version": "0.0.0", "attributes": {"cpu.target": "aarch64"}}]}`),
+	}
+	tests := []struct {
+		name      string
+		artifacts []stack.Artifact
+		want      string
+	}{
+		{"nfd-holds", []stack.Artifact{nfd("AVX2")}, "amd64/v3"},
+		{"nfd-does-not", []stack.Artifact{nfd("AVX512F")}, "amd64"},
+		{"compspec-does-not", []stack.Artifact{compspec}, "amd64"},
+		{"together", []stack.Artifact{nfd("AVX2"), compspec}, "amd64"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			repo, _, manifests := f.push(t, tt.name, variants("amd64", "amd64/v3")...)
+			for _, artifact := range tt.artifacts {
+				if _, err := repo.Attach(t.Context(), manifests[1], artifact); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f.wantRuns(t, repo.Ref("1"), f.pull(t, repo.Ref("1")), tt.want)
+		})
+	}
+}
