@@ -73,10 +73,10 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	group.Go(func() error { return server.Serve(listener) })
 	group.Go(func() error {
 		err := criproxy.FollowOwner(ctx, socket, runtimeSocket)
-		if ctx.Err() != nil {
-			return nil // stopped before the runtime ever came
+		if err != nil && ctx.Err() == nil { // no reason to leave the node without a proxy
+			log.Error("the socket keeps its owner, clients that are not root may be turned away", "socket", socket, "error", err)
 		}
-		return err
+		return nil
 	})
 	group.Go(func() error {
 		<-ctx.Done()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -15,9 +16,25 @@ import (
 // without an error when it is told to, and leaves no socket behind.
 func TestStopsCleanlyWithoutARuntime(t *testing.T) {
 	dir := t.TempDir()
+	startAndStop(t, dir, filepath.Join(dir, "runtime.sock"))
+}
+
+// TestServesWithoutTheOwner: a proxy that cannot find out or match the owner of
+// the runtime's socket serves all the same.
+func TestServesWithoutTheOwner(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	startAndStop(t, dir, filepath.Join(file, "runtime.sock"))
+}
+
+func startAndStop(t *testing.T, dir, runtimeSocket string) {
+	t.Helper()
 	cfg := config.Default()
 	cfg.StateDir = filepath.Join(dir, "state")
-	cfg.Runtime.Endpoint = "unix://" + filepath.Join(dir, "runtime.sock")
+	cfg.Runtime.Endpoint = "unix://" + runtimeSocket
 	socket := filepath.Join(dir, "run", "proxy.sock")
 	cfg.Proxy.Listen = "unix://" + socket
 	ctx, stop := context.WithCancel(t.Context())
@@ -33,6 +50,11 @@ func TestStopsCleanlyWithoutARuntime(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("ended by itself with %v", err)
+	case <-time.After(300 * time.Millisecond):
 	}
 	stop()
 	if err := <-ended; err != nil {

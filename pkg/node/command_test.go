@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/spf13/pflag"
 )
 
 func TestDaemon(t *testing.T) {
@@ -79,4 +81,18 @@ func TestBuildVersion(t *testing.T) {
 	if got := UserAgent("v1"); got != "node.test/v1 (imagefit)" {
 		t.Errorf("got %q", got)
 	}
+}
+
+// TestFlagsAreDocumented: the flags of the daemons stand in the README.
+func TestFlagsAreDocumented(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	Daemon{Name: "x"}.command(io.Discard).Flags().VisitAll(func(f *pflag.Flag) {
+		if !strings.Contains(string(readme), "--"+f.Name) {
+			t.Errorf("README.md does not name --%s", f.Name)
+		}
+	})
 }
