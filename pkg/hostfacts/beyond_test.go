@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,23 +25,7 @@ func isBeyondNFD(set string) bool {
 // PCI devices have colons, which file names in a Go module must not have.
 func node(t testing.TB, name string) Root {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", "nodes", name+".txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, current := map[string]string{}, ""
-	for line := range strings.Lines(string(data)) {
-		if path, ok := strings.CutPrefix(line, "-- "); ok {
-			current = strings.TrimSuffix(strings.TrimSpace(path), " --")
-			files[current] = ""
-			continue
-		}
-		if strings.HasPrefix(line, "-> ") {
-			line = strings.TrimSpace(line)
-		}
-		files[current] += line
-	}
-	return tree(t, files)
+	return hostIn(t, filepath.Join("testdata", "nodes", name+".txt"))
 }
 
 func beyondNFD(root Root) Features {

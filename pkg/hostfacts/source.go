@@ -33,7 +33,23 @@ func NewSource(ctx context.Context, root Root, log *slog.Logger) *Source {
 	s.current.Store(facts)
 	log.Info("node facts collected",
 		"arch", facts.Arch(), "fingerprint", facts.Fingerprint(), "unknown", names(facts.unknown))
+	s.warn(nil, facts)
 	return s
+}
+
+// warn logs the sources of facts that had to be passed over, each once for as
+// long as it stays wrong in the same way.
+func (s *Source) warn(before, facts *Facts) {
+	var known []string
+	if before != nil {
+		known = before.Problems()
+	}
+	problems := facts.Problems()
+	for _, problem := range problems {
+		if !slices.Contains(known, problem) {
+			s.log.Warn("a source of facts is passed over", "problem", problem, "count", len(problems))
+		}
+	}
 }
 
 // Current returns the facts collected last. It takes no lock.
@@ -119,6 +135,7 @@ func (s *Source) Refresh(ctx context.Context) *Facts {
 		return before
 	}
 	s.current.Store(facts)
+	s.warn(before, facts)
 	if facts.Fingerprint() != before.Fingerprint() {
 		s.log.Info("node facts changed",
 			"changed", strings.Join(facts.changedSets(before), " "),
