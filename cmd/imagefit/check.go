@@ -60,7 +60,8 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return fmt.Errorf("read --facts: %w", err)
 	}
-	judge, err := node.Judge(cfg, func() *hostfacts.Facts { return facts }, slog.New(slog.DiscardHandler))
+	judge, err := node.Judge(cfg, func() *hostfacts.Facts { return facts },
+		slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError})))
 	if err != nil {
 		return err
 	}

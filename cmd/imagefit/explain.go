@@ -84,7 +84,7 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 	if err != nil {
 		return fmt.Errorf("read --facts: %w", err)
 	}
-	d, err := explain(cmd.Context(), cfg, facts, image)
+	d, err := explain(cmd.Context(), cmd.ErrOrStderr(), cfg, facts, image)
 	if err != nil {
 		return err
 	}
@@ -120,8 +120,10 @@ func toolConfig(cmd *cobra.Command) (config.Config, error) {
 	return cfg, nil
 }
 
-func explain(ctx context.Context, cfg config.Config, facts *hostfacts.Facts, image string) (*decision.Decision, error) {
-	log := slog.New(slog.DiscardHandler) // what is wrong with an artifact stands in the table
+func explain(ctx context.Context, stderr io.Writer, cfg config.Config, facts *hostfacts.Facts, image string) (*decision.Decision, error) {
+	// What is wrong with an artifact stands in the table; this is for what is
+	// wrong here, such as a compatibility spec that cannot be used.
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	judge, err := node.Judge(cfg, func() *hostfacts.Facts { return facts }, log)
 	if err != nil {
 		return nil, err
