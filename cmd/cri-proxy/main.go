@@ -6,16 +6,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/criproxy"
+	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/node"
-	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 // version is set at link time with -ldflags "-X main.version=...".
@@ -35,7 +33,8 @@ lets running pulls finish. SIGHUP makes it look at the node's facts again.`,
 	}.Execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+func run(ctx context.Context, n *node.Node) error {
+	cfg, log := n.Config(), n.Log
 	runtimeSocket, err := criproxy.ParseEndpoint(cfg.Runtime.Endpoint)
 	if err != nil {
 		return fmt.Errorf("key runtime.endpoint: %w", err)
@@ -49,15 +48,12 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer func() { _ = backend.Close() }()
-	n, err := node.Open(ctx, cfg, log)
-	if err != nil {
-		return err
-	}
-	reg := registry.New(registry.Options{
-		HostsPath: cfg.Registry.ConfigPath, UserAgent: node.UserAgent(node.BuildVersion(version)), Log: log,
-	})
+	reg := n.Registry()
 	defer reg.Close()
-	puller := criproxy.NewPuller(backend, cfg.Runtime.Namespace, n.Road(reg), policy(n), log)
+	puller := criproxy.NewPuller(criproxy.PullerOptions{
+		Backend: backend, Namespace: cfg.Runtime.Namespace, Log: log,
+		Decider: &decision.Road{Judge: n.Judge, Registry: reg}, Rules: n.Rules, Record: n.Record,
+	})
 	server := criproxy.New(criproxy.Options{
 		Backend: backend, Log: log,
 		Intercept: map[string]criproxy.Handler{criproxy.PullImage: puller.Handle},
@@ -80,25 +76,11 @@ func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	})
 	group.Go(func() error {
 		<-ctx.Done()
-		log.Info("stopping, running pulls may finish", "at most", time.Duration(cfg.Proxy.DrainTimeout))
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(cfg.Proxy.DrainTimeout))
+		limit := time.Duration(n.Config().Proxy.DrainTimeout)
+		log.Info("stopping, running pulls may finish", "at most", limit)
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 		defer cancel()
 		return server.Shutdown(drain)
 	})
 	return group.Wait()
-}
-
-// patience is how much longer than the decision itself the pull waits for it. A
-// decision that runs out of time still uses what is cached.
-const patience = 500 * time.Millisecond
-
-func policy(n *node.Node) criproxy.PullPolicy {
-	p := n.Config.Policy
-	return criproxy.PullPolicy{
-		Audit:               p.Mode == config.Audit,
-		ForwardUnfit:        p.NoFit == config.Forward,
-		RefuseRegistryError: p.RegistryError == config.Refuse,
-		Timeout:             time.Duration(n.Config.Proxy.SelectTimeout) + patience,
-		Exempt:              n.Exemptions(),
-	}
 }

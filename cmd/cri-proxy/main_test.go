@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/node"
 )
 
 // TestStopsCleanlyWithoutARuntime: a proxy that never saw its runtime ends
@@ -36,10 +37,14 @@ func startAndStop(t *testing.T, dir, runtimeSocket string) {
 	cfg.StateDir = filepath.Join(dir, "state")
 	cfg.Runtime.Endpoint = "unix://" + runtimeSocket
 	socket := filepath.Join(dir, "run", "proxy.sock")
-	cfg.Proxy.Listen = "unix://" + socket
+	cfg.Proxy.Listen, cfg.Proxy.HTTPListen = "unix://"+socket, ""
 	ctx, stop := context.WithCancel(t.Context())
+	n, err := node.Open(ctx, node.Options{Program: "cri-proxy", Config: cfg, Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, cfg, slog.New(slog.DiscardHandler)) }()
+	go func() { ended <- run(ctx, n) }()
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {

@@ -5,13 +5,11 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"os"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imagefit/imagefit/pkg/admission"
-	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/node"
 )
@@ -34,24 +32,22 @@ look at the node's facts again.`,
 	}.Execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	n, err := node.Open(ctx, cfg, log)
-	if err != nil {
-		return err
-	}
+func run(ctx context.Context, n *node.Node) error {
+	cfg := n.Config()
 	runtime, err := criproxy.NewBackend(cfg.Runtime.Endpoint)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = runtime.Close() }()
-	plugin := admission.New(&n.Judge, cfg.Policy.Mode == config.Audit, n.Exemptions(), log)
-	plugin.Resolve = admission.ResolveBy(runtime)
+	plugin := admission.New(admission.Options{
+		Images: &n.Judge, Rules: n.Rules, Resolve: admission.ResolveBy(runtime), Record: n.Record, Log: n.Log,
+	})
 	group, ctx := errgroup.WithContext(ctx)
 	n.KeepFresh(ctx, group)
 	group.Go(func() error {
 		return admission.Run(ctx, plugin, admission.Socket{
 			Path: cfg.NRI.Socket, PluginName: cfg.NRI.PluginName, PluginIndex: cfg.NRI.PluginIndex,
-		}, log)
+		}, n.Log)
 	})
 	return group.Wait()
 }

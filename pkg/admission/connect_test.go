@@ -14,8 +14,6 @@ import (
 	"github.com/containerd/nri/pkg/api"
 	"github.com/containerd/nri/pkg/net/multiplex"
 	"github.com/containerd/ttrpc"
-
-	"github.com/imagefit/imagefit/pkg/decision"
 )
 
 // nriRuntime is the runtime's side of NRI, as containerd has it, behind a socket
@@ -135,7 +133,7 @@ func (r *nriRuntime) create(image string) error {
 func startRun(t *testing.T, socket string) (log *lines, stop func()) {
 	t.Helper()
 	log = new(lines)
-	p := New(newKnownImages(t), false, decision.Exemptions{}, log.logger())
+	p := newTestPlugin(newKnownImages(t), policy(nil), log.logger())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
@@ -180,7 +178,7 @@ func TestRun(t *testing.T) {
 		r.listen(socket)
 		r.synchronized()
 		checkRefused(t, r)
-		if log.count("running container does not fit") != round+1 {
+		if log.count("action=unfit") != round+1 {
 			t.Error("the plugin was not told what runs already")
 		}
 		r.die()

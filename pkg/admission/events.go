@@ -25,7 +25,7 @@ func (p *Plugin) Configure(_ context.Context, _, runtime, runtimeVersion string)
 		return 0, nil // not in the list of old runtimes
 	}
 	if order, ok := version.Compare(nri, validates); ok && order < 0 {
-		p.log.Info("the runtime does not validate containers, it asks before it creates one", "nri", nri)
+		p.Log.Info("the runtime does not validate containers, it asks before it creates one", "nri", nri)
 		var events api.EventMask
 		events.Set(api.Event_CREATE_CONTAINER)
 		return events, nil

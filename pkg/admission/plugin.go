@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/containerd/nri/pkg/api"
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/journal"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -26,40 +28,54 @@ type Recaller interface {
 	Recall(imageID string) (decision.Variant, selector.Verdict, error)
 }
 
-// Plugin holds every new container against the facts.
-type Plugin struct {
+// Options are what a Plugin is made of.
+type Options struct {
+	Images Recaller
+	Rules  func() *decision.Rules
 	// Resolve, where set, finds the image of a container that the runtime
-	// gives no identity of. It is set before the plugin runs.
+	// gives no identity of.
 	Resolve Resolve
-
-	images Recaller
-	audit  bool
-	exempt decision.Exemptions
-	log    *slog.Logger
+	// Record takes one record for each container.
+	Record func(journal.Record)
+	Log    *slog.Logger
 }
 
-// New returns a plugin. With audit it logs what it would refuse and lets it be.
-func New(images Recaller, audit bool, exempt decision.Exemptions, log *slog.Logger) *Plugin {
-	return &Plugin{images: images, audit: audit, exempt: exempt, log: log}
-}
+// Plugin holds every new container against the facts.
+type Plugin struct{ Options }
+
+// New returns a plugin.
+func New(o Options) *Plugin { return &Plugin{o} }
 
 // CreateContainer is NRI's hook before a container is created. An error refuses
 // the container on every runtime.
 func (p *Plugin) CreateContainer(
 	ctx context.Context, pod *api.PodSandbox, container *api.Container,
 ) (*api.ContainerAdjustment, []*api.ContainerUpdate, error) {
-	return nil, nil, p.admit(ctx, pod, container, p.log)
+	rec := p.judge(ctx, pod, container)
+	p.Record(rec)
+	return nil, nil, refusal(rec)
 }
 
 // ValidateContainerAdjustment is NRI's hook after all plugins had their say. A
 // runtime that has it refuses the container also when the plugin does not
-// answer. What CreateContainer let pass was logged there.
+// answer. What CreateContainer let pass was recorded there.
 func (p *Plugin) ValidateContainerAdjustment(ctx context.Context, req *api.ValidateContainerAdjustmentRequest) error {
-	return p.admit(ctx, req.GetPod(), req.GetContainer(), slog.New(slog.DiscardHandler))
+	rec := p.judge(ctx, req.GetPod(), req.GetContainer())
+	if rec.Action == journal.Refused {
+		p.Record(rec)
+	}
+	return refusal(rec)
+}
+
+func refusal(r journal.Record) error {
+	if r.Action != journal.Refused {
+		return nil
+	}
+	return fmt.Errorf("imagefit: %s", r.Reason)
 }
 
 // Synchronize is told what runs already when the plugin connects. Nothing that
-// runs is ever stopped; what does not fit is logged.
+// runs is ever stopped; what does not fit is recorded.
 func (p *Plugin) Synchronize(ctx context.Context, pods []*api.PodSandbox, containers []*api.Container) ([]*api.ContainerUpdate, error) {
 	byID := make(map[string]*api.PodSandbox, len(pods))
 	for _, pod := range pods {
@@ -68,56 +84,52 @@ func (p *Plugin) Synchronize(ctx context.Context, pods []*api.PodSandbox, contai
 	ctx, cancel := context.WithTimeout(ctx, resolveTime) // for all of them: the runtime waits
 	defer cancel()
 	for _, c := range containers {
-		id := p.imageID(ctx, c)
-		if reason, unfit := p.reason(id, c); unfit {
-			attributes(p.log, byID[c.GetPodSandboxId()], c, id).Warn("running container does not fit this node", "reason", reason)
+		rec := p.judge(ctx, byID[c.GetPodSandboxId()], c)
+		if rec.Action == journal.Refused || rec.Would == journal.Refused {
+			rec.Action, rec.Would = journal.Unfit, ""
+			p.Record(rec)
 		}
 	}
-	p.log.Info("connected to the runtime", "containers", len(containers))
+	p.Log.Info("connected to the runtime", "containers", len(containers))
 	return nil, nil
 }
 
-// admit returns the refusal of a container, or nil. What it lets pass although
-// it does not fit goes to passed.
-func (p *Plugin) admit(ctx context.Context, pod *api.PodSandbox, container *api.Container, passed *slog.Logger) error {
+// judge decides about a container. An image that nobody decided about, or that
+// cannot be judged, is no reason to refuse.
+func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.Container) (rec journal.Record) {
+	start := time.Now()
+	rec = journal.Record{
+		Time: start.UTC(), Action: journal.Admitted, Reference: container.GetAnnotations()[imageName],
+		Namespace: pod.GetNamespace(), Pod: pod.GetName(), Container: container.GetName(),
+	}
+	defer func() { rec.Took = time.Since(start) }()
 	id := p.imageID(ctx, container)
-	reason, unfit := p.reason(id, container)
-	if !unfit {
-		return nil
-	}
-	switch {
-	case p.audit:
-		attributes(passed, pod, container, id).Warn("container would be refused", "reason", reason)
-		return nil
-	case p.exempt.Match(pod.GetNamespace(), pod.GetAnnotations()):
-		attributes(passed, pod, container, id).Warn("exempt container does not fit this node", "reason", reason)
-		return nil
-	}
-	attributes(p.log, pod, container, id).Warn("container refused", "reason", reason)
-	return fmt.Errorf("imagefit: %s", reason)
-}
-
-// reason says why the container's image does not fit. An image that nobody
-// decided about, or that cannot be judged, is no reason to refuse.
-func (p *Plugin) reason(id string, container *api.Container) (string, bool) {
 	if id == "" {
-		return "", false
+		return rec
 	}
-	image, verdict, err := p.images.Recall(id)
+	image, verdict, err := p.Images.Recall(id)
 	switch {
 	case errors.Is(err, cache.ErrMiss):
-		return "", false
+		return rec
 	case err != nil:
-		p.log.Error("what an image needs cannot be read", "image", id, "error", err)
-		return "", false
+		p.Log.Error("what an image needs cannot be read", "image", id, "error", err)
+		return rec
 	}
-	reference := container.GetAnnotations()[imageName]
-	if reference == "" {
-		reference = image.Reference
+	if rec.Reference == "" {
+		rec.Reference = image.Reference
 	}
-	return image.Refusal(reference, verdict), verdict.Outcome == selector.Unfit
-}
-
-func attributes(log *slog.Logger, pod *api.PodSandbox, container *api.Container, id string) *slog.Logger {
-	return log.With("namespace", pod.GetNamespace(), "pod", pod.GetName(), "container", container.GetName(), "image", id)
+	policy := p.Rules().For(decision.RepositoryOf(rec.Reference), decision.Pod{
+		Namespace: pod.GetNamespace(), Annotations: pod.GetAnnotations(),
+	})
+	rec.Mode, rec.Exempt, rec.Image, rec.Manifest = policy.Mode, policy.Exempt, id, image.Manifest.String()
+	switch {
+	case verdict.Outcome != selector.Unfit:
+		return rec
+	case policy.Enforced():
+		rec.Action = journal.Refused
+	default:
+		rec.Would = journal.Refused
+	}
+	rec.Reason = image.Refusal(rec.Reference, verdict)
+	return rec
 }

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,8 +19,10 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/journal"
 )
 
 const (
@@ -50,7 +53,10 @@ func newKnownImages(t *testing.T) *knownImages {
 		t.Fatal(err)
 	}
 	k.Judge = decision.Judge{
-		Cache: state, Interpreter: compat.NewInterpreter(specs), Log: slog.New(slog.DiscardHandler),
+		Cache: state, Log: slog.New(slog.DiscardHandler),
+		Rules: decision.Fixed(&decision.Rules{
+			Policy: config.Policy{Answers: config.Default().Policy.Answers}, Interpreter: compat.NewInterpreter(specs),
+		}),
 		Facts: func() *hostfacts.Facts {
 			return hostfacts.New("linux", "amd64", hostfacts.Features{
 				Attributes: map[string]map[string]string{"cpu.x86_64": {"level": fmt.Sprint(k.level.Load())}},
@@ -111,45 +117,65 @@ func (l *lines) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
+// newTestPlugin returns a plugin under the rules, which logs its records too.
+func newTestPlugin(images Recaller, rules func() *decision.Rules, log *slog.Logger) *Plugin {
+	return New(Options{Images: images, Rules: rules, Log: log, Record: func(r journal.Record) {
+		log.LogAttrs(context.Background(), r.Level(), "container", r.Attrs()...)
+	}})
+}
+
+// policy returns rules of a policy that refuses what does not fit.
+func policy(change func(*config.Policy)) func() *decision.Rules {
+	p := config.Policy{Answers: config.Default().Policy.Answers}
+	if change != nil {
+		change(&p)
+	}
+	return decision.Fixed(&decision.Rules{Policy: p})
+}
+
 func TestHooks(t *testing.T) {
 	t.Parallel()
-	exempt := decision.Exemptions{Namespaces: []string{"kube-system"}, StaticPods: true}
+	exempt := func(p *config.Policy) { p.ExemptNamespaces, p.ExemptStaticPods = []string{"kube-system"}, true }
+	audit := func(p *config.Policy) { p.Mode = config.Audit }
+	auditTeam := func(p *config.Policy) {
+		p.Repositories = map[string]config.Answers{"registry.example/app": {Mode: config.Audit}}
+	}
 	user, static := pod("default", "api"), pod("default", "file")
 	tests := []struct {
 		name      string
-		audit     bool
-		exempt    decision.Exemptions
+		policy    func(*config.Policy)
 		pod       *api.PodSandbox
 		container *api.Container
 		want      string // the refusal
 		log       string // a line, once for both hooks together where it let it pass
 	}{
-		{"unfit", false, exempt, user, container("unfit"), unfit, "container refused"},
-		{"fits", false, exempt, user, container("fits"), "", ""},
-		{"not clear", false, exempt, user, container("unclear"), "", ""},
-		{"audit", true, exempt, user, container("unfit"), "", "container would be refused"},
-		{"exempt namespace", false, exempt, pod("kube-system", "api"), container("unfit"), "", "exempt container does not fit"},
-		{"static pod", false, exempt, static, container("unfit"), "", "exempt container does not fit"},
-		{"static pods count", false, decision.Exemptions{}, static, container("unfit"), unfit, "container refused"},
-		{"nobody decided about it", false, exempt, user, container("stranger"), "", ""},
-		{"no image", false, exempt, user, container(""), "", ""},
-		{"no pod", false, exempt, nil, container("unfit"), unfit, "container refused"},
-		{"no container", false, exempt, user, nil, "", ""},
-		{"as the pod asked for it", false, exempt, user, container("unfit", imageName, "app:latest"),
-			strings.Replace(unfit, appTag, "app:latest", 1), "container refused"},
-		{"hostile reference", false, exempt, user, container("unfit", imageName, "app\n\x1b[2J"),
-			strings.Replace(unfit, appTag, "app??[2J", 1), "container refused"},
-		{"CRI-O's annotation", false, exempt, user, container("", crioImageRef, imageIDOf("unfit")), unfit, "container refused"},
-		{"CRI-O's annotation without the algorithm", false, exempt, user,
-			container("", crioImageRef, strings.TrimPrefix(imageIDOf("unfit"), "sha256:")), unfit, "container refused"},
-		{"the image goes before an annotation", false, exempt, user, container("unfit", crioImageRef, imageIDOf("fits")), unfit, "container refused"},
+		{"unfit", exempt, user, container("unfit"), unfit, "action=refused"},
+		{"fits", exempt, user, container("fits"), "", ""},
+		{"not clear", exempt, user, container("unclear"), "", ""},
+		{"audit", audit, user, container("unfit"), "", "would=refused"},
+		{"exempt namespace", exempt, pod("kube-system", "api"), container("unfit"), "", "exempt=true"},
+		{"audit of the repository", auditTeam, user, container("unfit"), "", "would=refused"},
+		{"static pod", exempt, static, container("unfit"), "", "exempt=true"},
+		{"static pods count", nil, static, container("unfit"), unfit, "action=refused"},
+		{"nobody decided about it", exempt, user, container("stranger"), "", ""},
+		{"no image", exempt, user, container(""), "", ""},
+		{"no pod", exempt, nil, container("unfit"), unfit, "action=refused"},
+		{"no container", exempt, user, nil, "", ""},
+		{"as the pod asked for it", exempt, user, container("unfit", imageName, "app:latest"),
+			strings.Replace(unfit, appTag, "app:latest", 1), "action=refused"},
+		{"hostile reference", exempt, user, container("unfit", imageName, "app\n\x1b[2J"),
+			strings.Replace(unfit, appTag, "app??[2J", 1), "action=refused"},
+		{"CRI-O's annotation", exempt, user, container("", crioImageRef, imageIDOf("unfit")), unfit, "action=refused"},
+		{"CRI-O's annotation without the algorithm", exempt, user,
+			container("", crioImageRef, strings.TrimPrefix(imageIDOf("unfit"), "sha256:")), unfit, "action=refused"},
+		{"the image goes before an annotation", exempt, user, container("unfit", crioImageRef, imageIDOf("fits")), unfit, "action=refused"},
 	}
 	images := newKnownImages(t)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			log := new(lines)
-			p := New(images, test.audit, test.exempt, log.logger())
+			p := newTestPlugin(images, policy(test.policy), log.logger())
 			adjust, updates, err := p.CreateContainer(t.Context(), test.pod, test.container)
 			if got := text(err); got != test.want || adjust != nil || updates != nil {
 				t.Errorf("CreateContainer\ngot  %s\nwant %s", got, test.want)
@@ -184,7 +210,7 @@ func text(err error) string {
 func TestFactsOfNow(t *testing.T) {
 	t.Parallel()
 	images := newKnownImages(t)
-	p := New(images, false, decision.Exemptions{}, slog.New(slog.DiscardHandler))
+	p := newTestPlugin(images, policy(nil), slog.New(slog.DiscardHandler))
 	for _, test := range []struct {
 		level int32
 		want  string
@@ -201,7 +227,7 @@ func TestFactsOfNow(t *testing.T) {
 func TestCacheDamaged(t *testing.T) {
 	t.Parallel()
 	images, log := newKnownImages(t), new(lines)
-	p := New(images, false, decision.Exemptions{}, log.logger())
+	p := newTestPlugin(images, policy(nil), log.logger())
 	path := filepath.Join(images.dir, "images", strings.TrimPrefix(imageIDOf("unfit"), "sha256:")+".json")
 	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
 		t.Fatal(err)
@@ -217,7 +243,7 @@ func TestCacheDamaged(t *testing.T) {
 func TestSynchronize(t *testing.T) {
 	t.Parallel()
 	log := new(lines)
-	p := New(newKnownImages(t), false, decision.Exemptions{}, log.logger())
+	p := newTestPlugin(newKnownImages(t), policy(nil), log.logger())
 	lost := container("unfit")
 	lost.PodSandboxId = "nobody knows"
 	updates, err := p.Synchronize(t.Context(), []*api.PodSandbox{pod("default", "api")},
@@ -225,7 +251,7 @@ func TestSynchronize(t *testing.T) {
 	if err != nil || len(updates) != 0 {
 		t.Errorf("updates %v, error %v", updates, err)
 	}
-	if log.count("running container does not fit this node") != 2 || log.count("namespace=default pod=pod container=main") != 1 {
+	if log.count("action=unfit") != 2 || log.count("namespace=default pod=pod container=main image=") != 1 {
 		t.Errorf("log: %s", log.buf.String())
 	}
 }

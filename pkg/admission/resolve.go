@@ -47,14 +47,14 @@ func (p *Plugin) imageID(ctx context.Context, container *api.Container) string {
 	}
 	name := container.GetAnnotations()[imageName]
 	if p.Resolve == nil || name == "" {
-		p.log.Debug("the runtime does not say which image a container has", "container", container.GetName())
+		p.Log.Debug("the runtime does not say which image a container has", "container", container.GetName())
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveTime)
 	defer cancel()
 	id, err := p.Resolve(ctx, name)
 	if err != nil {
-		p.log.Warn("container goes unchecked: its image cannot be told", "container", container.GetName(), "error", err)
+		p.Log.Warn("container goes unchecked: its image cannot be told", "container", container.GetName(), "error", err)
 		return ""
 	}
 	return id

@@ -13,8 +13,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
-
-	"github.com/imagefit/imagefit/pkg/decision"
 )
 
 // TestResolve is about runtimes that do not say which image a container has.
@@ -33,7 +31,7 @@ func TestResolve(t *testing.T) {
 		container *api.Container
 		want, log string
 	}{
-		{"by name", knows, named("registry.example/unfit"), strings.Replace(unfit, appTag, "registry.example/unfit", 1), "container refused"},
+		{"by name", knows, named("registry.example/unfit"), strings.Replace(unfit, appTag, "registry.example/unfit", 1), "action=refused"},
 		{"it fits", knows, named("registry.example/fits"), "", ""},
 		{"the runtime does not know", knows, named("other"), "", "container goes unchecked"},
 		{"nobody to ask", nil, named("registry.example/unfit"), "", "does not say which image"},
@@ -50,7 +48,7 @@ func TestResolve(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			log := new(lines)
-			p := New(images, false, decision.Exemptions{}, log.logger())
+			p := newTestPlugin(images, policy(nil), log.logger())
 			p.Resolve = test.resolve
 			start := time.Now()
 			_, _, err := p.CreateContainer(t.Context(), pod("default", "api"), test.container)
@@ -71,7 +69,7 @@ func TestResolve(t *testing.T) {
 // the runtime creates none until it is over.
 func TestSynchronizeHangs(t *testing.T) {
 	t.Parallel()
-	p := New(newKnownImages(t), false, decision.Exemptions{}, new(lines).logger())
+	p := newTestPlugin(newKnownImages(t), policy(nil), new(lines).logger())
 	p.Resolve = func(ctx context.Context, _ string) (string, error) {
 		<-ctx.Done()
 		return "", ctx.Err()

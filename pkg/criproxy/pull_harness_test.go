@@ -25,8 +25,10 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/journal"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -167,21 +169,45 @@ type pullBench struct {
 	puller   *Puller
 	conn     *grpc.ClientConn
 	client   runtimeapi.ImageServiceClient
+
+	mu      sync.Mutex
+	records []journal.Record
+}
+
+func (b *pullBench) record(r journal.Record) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.records = append(b.records, r)
+}
+
+// last is the last record without its times.
+func (b *pullBench) last() journal.Record {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.records) == 0 {
+		return journal.Record{}
+	}
+	r := b.records[len(b.records)-1]
+	r.Time, r.Decided, r.Took = time.Time{}, 0, 0
+	return r
 }
 
 // newPullBench starts one on a node of an x86-64 level, with an index of plain
 // amd64 and v3 under the tag 1, of which the runtime takes the first.
-func newPullBench(t testing.TB, level int, policy PullPolicy) *pullBench {
+func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBench {
 	t.Helper()
 	b := &pullBench{registry: newPullRegistry(t)}
-	if policy.Timeout == 0 {
-		policy.Timeout = 5 * time.Second
-	}
 	path := runtimeSocket(t)
 	b.runtime = startContainerd(t, path, b.registry)
 	b.decider = &decider{Road: pullRoad(t, b.registry, level), remembered: map[string]string{}}
+	if change != nil {
+		change(b.decider.Rules())
+	}
 	_, proxyPath := startProxy(t, path, func(backend *Backend) map[string]Handler {
-		b.puller = NewPuller(backend, "k8s.io", b.decider, policy, slog.New(slog.DiscardHandler))
+		b.puller = NewPuller(PullerOptions{
+			Backend: backend, Namespace: "k8s.io", Decider: b.decider, Rules: b.decider.Rules,
+			Record: b.record, Log: slog.New(slog.DiscardHandler),
+		})
 		return map[string]Handler{PullImage: b.puller.Handle}
 	})
 	b.conn = dial(t, proxyPath)
@@ -216,10 +242,14 @@ func pullRoad(t testing.TB, r *pullRegistry, level int) *decision.Road {
 	})
 	return &decision.Road{
 		Judge: decision.Judge{
-			Cache: state, Interpreter: compat.NewInterpreter(specs), Log: slog.New(slog.DiscardHandler),
+			Cache: state, Log: slog.New(slog.DiscardHandler),
 			Facts: func() *hostfacts.Facts { return facts },
+			Rules: decision.Fixed(&decision.Rules{
+				Policy:      config.Policy{Answers: config.Default().Policy.Answers},
+				Interpreter: compat.NewInterpreter(specs), ReferrersTTL: time.Minute, Timeout: 5 * time.Second,
+			}),
 		},
-		Registry: reg, ReferrersTTL: time.Minute,
+		Registry: reg,
 	}
 }
 

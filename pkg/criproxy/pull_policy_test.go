@@ -10,8 +10,16 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 )
+
+// Changes of the rules that the tests are about.
+func audit(r *decision.Rules)           { r.Policy.Mode = config.Audit }
+func forwardUnfit(r *decision.Rules)    { r.Policy.NoFit = config.Forward }
+func refuseErrors(r *decision.Rules)    { r.Policy.RegistryError = config.Refuse }
+func exemptStatic(r *decision.Rules)    { r.Policy.ExemptStaticPods = true }
+func exemptNamespace(r *decision.Rules) { r.Policy.ExemptNamespaces = []string{"kube-system"} }
 
 // refusal is the sentence for an index of v3 and v4 on a node of level 1.
 const refusal = "imagefit: no variant of registry.example/app:1 fits this node: " +
@@ -21,21 +29,21 @@ const refusal = "imagefit: no variant of registry.example/app:1 fits this node: 
 // from each kind of pod.
 func TestRefusal(t *testing.T) {
 	t.Parallel()
-	exempt := decision.Exemptions{Namespaces: []string{"kube-system"}, StaticPods: true}
+	exempt := func(r *decision.Rules) { exemptNamespace(r); exemptStatic(r) }
 	tests := []struct {
 		name      string
-		policy    PullPolicy
+		policy    func(*decision.Rules)
 		namespace string
 		source    string
 		refused   bool
 	}{
-		{"a pod", PullPolicy{}, "default", "api", true},
-		{"a pod of a namespace that is not exempt", PullPolicy{Exempt: exempt}, "default", "api", true},
-		{"a pod of an exempt namespace", PullPolicy{Exempt: exempt}, "kube-system", "api", false},
-		{"a static pod", PullPolicy{Exempt: exempt}, "default", "file", false},
-		{"a static pod where they count", PullPolicy{Exempt: decision.Exemptions{Namespaces: []string{"kube-system"}}}, "default", "file", true},
-		{"audit", PullPolicy{Audit: true}, "default", "api", false},
-		{"no_fit = forward", PullPolicy{ForwardUnfit: true}, "default", "api", false},
+		{"a pod", nil, "default", "api", true},
+		{"a pod of a namespace that is not exempt", exempt, "default", "api", true},
+		{"a pod of an exempt namespace", exempt, "kube-system", "api", false},
+		{"a static pod", exempt, "default", "file", false},
+		{"a static pod where they count", exemptNamespace, "default", "file", true},
+		{"audit", audit, "default", "api", false},
+		{"no_fit = forward", forwardUnfit, "default", "api", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -68,7 +76,7 @@ func TestRefusal(t *testing.T) {
 // TestRefusalIsStable asks with other credentials, and again.
 func TestRefusalIsStable(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 1, PullPolicy{})
+	b := newPullBench(t, 1, nil)
 	b.registry.index("1", "v3", "v4")
 	for _, user := range []string{"a", "b", "b"} {
 		req := pullRequest("default", "api")
@@ -92,27 +100,32 @@ func TestRegistryErrorPolicy(t *testing.T) {
 			})
 		}
 	}
-	refuse := PullPolicy{RefuseRegistryError: true}
-	static := decision.Exemptions{StaticPods: true}
+	both := func(changes ...func(*decision.Rules)) func(*decision.Rules) {
+		return func(r *decision.Rules) {
+			for _, change := range changes {
+				change(r)
+			}
+		}
+	}
 	tests := []struct {
 		name    string
-		policy  PullPolicy
+		policy  func(*decision.Rules)
 		source  string
 		fail    func(b *pullBench)
 		refusal string
 	}{
-		{"forward", PullPolicy{}, "api", answer("/manifests/1", 500), ""},
-		{"refuse", refuse, "api", answer("/manifests/1", 500), "answered 500 Internal Server Error"},
-		{"refuse in spite of no_fit = forward", PullPolicy{RefuseRegistryError: true, ForwardUnfit: true}, "api", answer("/manifests/1", 500), "answered 500"},
-		{"refuse, but audit", PullPolicy{RefuseRegistryError: true, Audit: true}, "api", answer("/manifests/1", 500), ""},
-		{"refuse, but a static pod", PullPolicy{RefuseRegistryError: true, Exempt: static}, "file", answer("/manifests/1", 500), ""},
-		{"the runtime finds no tag either", refuse, "api", answer("/manifests/1", 404), ""},
-		{"the runtime is turned away too", refuse, "api", answer("/manifests/1", 401), ""},
-		{"only the referrers are kept from us", refuse, "api", answer("/referrers/", 403), "answered 403 Forbidden"},
-		{"an index that cannot be read", refuse, "api", func(b *pullBench) {
+		{"forward", nil, "api", answer("/manifests/1", 500), ""},
+		{"refuse", refuseErrors, "api", answer("/manifests/1", 500), "answered 500 Internal Server Error"},
+		{"refuse in spite of no_fit = forward", both(refuseErrors, forwardUnfit), "api", answer("/manifests/1", 500), "answered 500"},
+		{"refuse, but audit", both(refuseErrors, audit), "api", answer("/manifests/1", 500), ""},
+		{"refuse, but a static pod", both(refuseErrors, exemptStatic), "file", answer("/manifests/1", 500), ""},
+		{"the runtime finds no tag either", refuseErrors, "api", answer("/manifests/1", 404), ""},
+		{"the runtime is turned away too", refuseErrors, "api", answer("/manifests/1", 401), ""},
+		{"only the referrers are kept from us", refuseErrors, "api", answer("/referrers/", 403), "answered 403 Forbidden"},
+		{"an index that cannot be read", refuseErrors, "api", func(b *pullBench) {
 			b.registry.put("application/vnd.oci.image.index.v1+json", "no index", "1")
 		}, ""},
-		{"hostile text", refuse, "api", func(b *pullBench) {
+		{"hostile text", refuseErrors, "api", func(b *pullBench) {
 			b.decider.before = func(context.Context, int) error {
 				return errors.New("a\nb\x1b[2J" + strings.Repeat("x", 1<<20))
 			}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc/codes"
@@ -23,24 +24,24 @@ func TestForwardedUnchanged(t *testing.T) {
 	tests := []struct {
 		name   string
 		level  int
-		policy PullPolicy
+		policy func(*decision.Rules)
 		setUp  func(b *pullBench) // returns with the runtime taking what it would
 		id     string
 		kept   string // what is remembered of the image
 	}{
-		{"the choice is what the runtime takes", 1, PullPolicy{}, func(*pullBench) {}, "1", "linux/amd64"},
-		{"a single image", 3, PullPolicy{}, func(b *pullBench) {
+		{"the choice is what the runtime takes", 1, nil, func(*pullBench) {}, "1", "linux/amd64"},
+		{"a single image", 3, nil, func(b *pullBench) {
 			b.takes(b.registry.image("", "single", "1").Digest)
 		}, "single", "any"},
-		{"no entry for this node", 3, PullPolicy{}, func(b *pullBench) {
+		{"no entry for this node", 3, nil, func(b *pullBench) {
 			other := b.registry.image("", "other")
 			other.Platform.Architecture = "s390x"
 			b.registry.put(ocispec.MediaTypeImageIndex, ocispec.Index{Manifests: []ocispec.Descriptor{other}}, "1")
 			b.takes(other.Digest)
 		}, "other", ""},
-		{"audit", 3, PullPolicy{Audit: true}, func(*pullBench) {}, "1", "linux/amd64"},
-		{"the registry is down", 3, PullPolicy{}, func(b *pullBench) { b.registry.Close() }, "1", ""},
-		{"the decision takes too long", 3, PullPolicy{Timeout: 50 * time.Millisecond}, func(b *pullBench) {
+		{"audit", 3, audit, func(*pullBench) {}, "1", "linux/amd64"},
+		{"the registry is down", 3, nil, func(b *pullBench) { b.registry.Close() }, "1", ""},
+		{"the decision takes too long", 3, func(r *decision.Rules) { r.Timeout = 50 * time.Millisecond }, func(b *pullBench) {
 			b.decider.before = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
 		}, "1", ""},
 	}
@@ -75,7 +76,7 @@ func TestForwardedUnchanged(t *testing.T) {
 // TestUndecodable leaves it to the runtime to say what is wrong.
 func TestUndecodable(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 3, PullPolicy{})
+	b := newPullBench(t, 3, nil)
 	raw := "\xff\xff\xff no protobuf"
 	if _, err := b.send(t.Context(), []byte(raw)); err == nil {
 		t.Error("the runtime understood it")
@@ -87,7 +88,7 @@ func TestUndecodable(t *testing.T) {
 
 func TestEmptyRequest(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 3, PullPolicy{})
+	b := newPullBench(t, 3, nil)
 	if _, err := b.send(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
@@ -99,7 +100,7 @@ func TestEmptyRequest(t *testing.T) {
 // TestChoicePulled follows a pull whose choice is not what the runtime takes.
 func TestChoicePulled(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 3, PullPolicy{})
+	b := newPullBench(t, 3, nil)
 	v3 := b.registry.image("v3", "1v3")
 	id, err := b.pull(t.Context())
 	if shown := b.status(t, appTag); err != nil || id != imageID("1v3") || shown != id {
@@ -142,7 +143,7 @@ func TestChoicePulled(t *testing.T) {
 // to.
 func TestRuntimeTookAnother(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 1, PullPolicy{})
+	b := newPullBench(t, 1, nil)
 	entries := b.registry.index("1", "", "v3")
 	b.takes(entries[1].Digest)
 	id, err := b.pull(t.Context())
@@ -157,7 +158,7 @@ func TestRuntimeTookAnother(t *testing.T) {
 // TestTagMoved moves the tag between the decision and the pull.
 func TestTagMoved(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 1, PullPolicy{})
+	b := newPullBench(t, 1, nil)
 	moved := b.registry.index("2", "", "v2")
 	b.takes(moved[0].Digest)
 	b.decider.before = func(_ context.Context, n int) error {
@@ -179,7 +180,7 @@ func TestTagMoved(t *testing.T) {
 // slip through because the runtime has it already.
 func TestTagMovedToUnfit(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 1, PullPolicy{})
+	b := newPullBench(t, 1, nil)
 	moved := b.registry.index("2", "v4")
 	b.takes(moved[0].Digest)
 	b.decider.before = func(_ context.Context, n int) error {
@@ -195,7 +196,7 @@ func TestTagMovedToUnfit(t *testing.T) {
 // TestNeverACandidate has a runtime that always takes something else.
 func TestNeverACandidate(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 1, PullPolicy{})
+	b := newPullBench(t, 1, nil)
 	b.takes(b.registry.image("", "elsewhere").Digest)
 	id, err := b.pull(t.Context())
 	if err != nil || id != imageID("elsewhere") || b.decider.recalled(id) != "" {
@@ -210,7 +211,7 @@ func TestNeverACandidate(t *testing.T) {
 // what it took cannot be checked, and is pulled once only.
 func TestNoContentStore(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 1, PullPolicy{})
+	b := newPullBench(t, 1, nil)
 	b.runtime.closed = status.Error(codes.Unimplemented, "unknown service")
 	id, err := b.pull(t.Context())
 	if err != nil || id != imageID("1") || len(b.runtime.requests()) != 1 {
@@ -222,7 +223,7 @@ func TestNoContentStore(t *testing.T) {
 // have.
 func TestChoiceMissing(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 3, PullPolicy{})
+	b := newPullBench(t, 3, nil)
 	entries := b.registry.index("1", "", "v3")
 	b.runtime.pullHook = func(_ context.Context, ref string) error {
 		if strings.Contains(ref, entries[1].Digest.String()) {
@@ -244,7 +245,7 @@ func TestPullFails(t *testing.T) {
 	for level, name := range map[int]string{1: "forwarded", 3: "by digest"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newPullBench(t, level, PullPolicy{})
+			b := newPullBench(t, level, nil)
 			b.runtime.pullHook = func(context.Context, string) error { return status.Error(codes.ResourceExhausted, "disk full") }
 			_, err := b.pull(t.Context())
 			checkStatus(t, err, codes.ResourceExhausted, "disk full")
@@ -273,7 +274,7 @@ func TestClientGivesUp(t *testing.T) {
 	for name, prepare := range stages {
 		t.Run(name+", deadline", func(t *testing.T) {
 			t.Parallel()
-			b := newPullBench(t, 3, PullPolicy{RefuseRegistryError: true})
+			b := newPullBench(t, 3, refuseErrors)
 			prepare(b, func() {})
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 			defer cancel()
@@ -282,7 +283,7 @@ func TestClientGivesUp(t *testing.T) {
 		})
 		t.Run(name+", cancel", func(t *testing.T) {
 			t.Parallel()
-			b := newPullBench(t, 3, PullPolicy{RefuseRegistryError: true})
+			b := newPullBench(t, 3, refuseErrors)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			prepare(b, cancel)
@@ -296,11 +297,12 @@ func TestClientGivesUp(t *testing.T) {
 // which would make the code up by itself.
 func TestDeadlineOfTheHandler(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 3, PullPolicy{RefuseRegistryError: true})
+	b := newPullBench(t, 3, refuseErrors)
 	b.decider.before = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	call := &pull{Puller: b.puller, req: pullRequest("default", "api"), log: b.puller.log}
+	call := &pull{Puller: b.puller, req: pullRequest("default", "api")}
+	call.begin()
 	_, err := call.answer(ctx)
 	checkStatus(t, err, codes.DeadlineExceeded, "context deadline exceeded")
 
@@ -312,7 +314,7 @@ func TestDeadlineOfTheHandler(t *testing.T) {
 
 func TestConcurrentPulls(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 3, PullPolicy{})
+	b := newPullBench(t, 3, nil)
 	var group sync.WaitGroup
 	for range 8 {
 		group.Go(func() {

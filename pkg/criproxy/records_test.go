@@ -13,7 +13,7 @@ import (
 // TestRecordExists has a record of an earlier pull, with labels of others.
 func TestRecordExists(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 3, PullPolicy{})
+	b := newPullBench(t, 3, nil)
 	b.runtime.records[appTag] = &imagesapi.Image{Name: appTag, Labels: map[string]string{"theirs": "stays", LabelManifest: "stale"}}
 	id, err := b.pull(t.Context())
 	if err != nil || b.status(t, appTag) != id {
@@ -31,7 +31,7 @@ func TestRecordExists(t *testing.T) {
 // TestWaitsForTheRecord has a runtime that takes its time to show a record.
 func TestWaitsForTheRecord(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 3, PullPolicy{})
+	b := newPullBench(t, 3, nil)
 	b.runtime.delay = 300 * time.Millisecond
 	start := time.Now()
 	id, err := b.pull(t.Context())
@@ -46,7 +46,7 @@ func TestWaitsForTheRecord(t *testing.T) {
 // TestRecordNeverShows goes on as without us where that may run.
 func TestRecordNeverShows(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 3, PullPolicy{})
+	b := newPullBench(t, 3, nil)
 	b.runtime.never = true
 	b.puller.records.timeout = 100 * time.Millisecond
 	id, err := b.pull(t.Context())
@@ -61,7 +61,7 @@ func TestRecordNeverShows(t *testing.T) {
 // TestRecordNeverShowsNoOther fails where nothing else may run.
 func TestRecordNeverShowsNoOther(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 3, PullPolicy{})
+	b := newPullBench(t, 3, nil)
 	b.registry.index("1", "v3")
 	b.runtime.never = true
 	b.puller.records.timeout = 100 * time.Millisecond
@@ -74,7 +74,7 @@ func TestRecordNeverShowsNoOther(t *testing.T) {
 
 func TestConfigOf(t *testing.T) {
 	t.Parallel()
-	b := newPullBench(t, 1, PullPolicy{})
+	b := newPullBench(t, 1, nil)
 	image := b.registry.image("", "some")
 	d := func(name string) digest.Digest { return digest.FromString(name) }
 	b.runtime.content[image.Digest] = b.registry.manifest(image.Digest)

@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/config"
 )
 
 const (
@@ -229,10 +230,10 @@ func TestBrokenArtifact(t *testing.T) {
 		}, "17 layers"},
 	}
 	policies := []struct {
-		answer  Answer
+		answer  string
 		outcome string
 		choice  int
-	}{{AnswerUnknown, "unknown", 1}, {AnswerIgnore, "fits", 0}, {AnswerUnfit, "does not fit", 1}}
+	}{{config.Unknown, "unknown", 1}, {config.Ignore, "fits", 0}, {config.Unfit, "does not fit", 1}}
 	for _, test := range tests {
 		for _, policy := range policies {
 			t.Run(test.name+"/"+string(policy.answer), func(t *testing.T) {
@@ -242,13 +243,13 @@ func TestBrokenArtifact(t *testing.T) {
 				r.index("1", a, b)
 				test.attach(r, a)
 				road, log := newTestRoad(t, r, levelFacts(3, "AVX2")), new(lines)
-				road.Log, road.Policy.MalformedArtifact = log.logger(), policy.answer
+				road.Log, road.Rules().Policy.MalformedArtifact = log.logger(), policy.answer
 				d := decide(t, road, app)
 				c := d.Candidates[0]
 				if c.Outcome != policy.outcome || d.Choice != policy.choice {
 					t.Errorf("outcome %q, choice %d, want %q and %d: %s", c.Outcome, d.Choice, policy.outcome, policy.choice, d.Reason)
 				}
-				if policy.answer != AnswerIgnore && !strings.Contains(c.Reason, test.reason) {
+				if policy.answer != config.Ignore && !strings.Contains(c.Reason, test.reason) {
 					t.Errorf("reason %q lacks %q", c.Reason, test.reason)
 				}
 				if n := log.count("cannot be read"); n != 1 {
@@ -265,9 +266,9 @@ func TestUnknownAttributePolicy(t *testing.T) {
 	a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
 	r.index("1", a, b)
 	r.attach(a, artifact{attributes: strange})
-	for answer, want := range map[Answer]string{AnswerUnknown: "unknown", AnswerIgnore: "fits", AnswerUnfit: "does not fit"} {
+	for answer, want := range map[string]string{config.Unknown: "unknown", config.Ignore: "fits", config.Unfit: "does not fit"} {
 		road := newTestRoad(t, r, levelFacts(1))
-		road.Policy.UnknownAttribute = answer
+		road.Rules().Policy.UnknownAttribute = answer
 		if d := decide(t, road, app); d.Candidates[0].Outcome != want {
 			t.Errorf("policy %s: %s, want %s", answer, d.Candidates[0].Outcome, want)
 		}

@@ -29,8 +29,8 @@ func (r *Road) Decide(ctx context.Context, req Request) (*Decision, error) {
 			}
 		}()
 		ctx := context.WithoutCancel(ctx)
-		if r.Timeout > 0 {
-			limited, cancel := context.WithTimeout(ctx, r.Timeout)
+		if limit := r.Rules().Timeout; limit > 0 {
+			limited, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
 			ctx = limited
 		}

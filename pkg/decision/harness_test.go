@@ -11,6 +11,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
@@ -42,12 +43,14 @@ func newTestRoad(t testing.TB, r *testRegistry, facts *hostfacts.Facts) *Road {
 	}
 	return &Road{
 		Judge: Judge{
-			Cache: state, Interpreter: compat.NewInterpreter(specs),
-			Facts:  func() *hostfacts.Facts { return facts },
-			Policy: Policy{MalformedArtifact: AnswerUnknown, UnknownAttribute: AnswerUnknown},
-			Log:    slog.New(slog.DiscardHandler),
+			Cache: state, Log: slog.New(slog.DiscardHandler),
+			Facts: func() *hostfacts.Facts { return facts },
+			Rules: Fixed(&Rules{
+				Policy: config.Default().Policy, Interpreter: compat.NewInterpreter(specs),
+				ReferrersTTL: time.Hour, StaleFor: time.Hour, Timeout: 10 * time.Second,
+			}),
 		},
-		Registry: r.reach(t), ReferrersTTL: time.Hour, Timeout: 10 * time.Second,
+		Registry: r.reach(t),
 	}
 }
 

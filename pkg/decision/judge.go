@@ -1,15 +1,11 @@
 package decision
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
@@ -17,99 +13,13 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-// Answer is a policy's answer to something that cannot be understood.
-type Answer string
-
-// The answers a policy can give.
-const (
-	AnswerUnknown Answer = "unknown" // the candidate ranks behind those that are fully known
-	AnswerIgnore  Answer = "ignore"  // as if it had not been said
-	AnswerUnfit   Answer = "unfit"   // the candidate does not fit
-)
-
-// Policy says what follows from what cannot be understood.
-type Policy struct {
-	MalformedArtifact Answer
-	UnknownAttribute  Answer
-}
-
 // Judge holds what an image asks for against the facts of this moment. It
 // reads the cache and never the network.
 type Judge struct {
-	Cache       *cache.Cache
-	Interpreter *compat.Interpreter
-	Facts       func() *hostfacts.Facts
-	Policy      Policy
-	Prefer      []compat.AnnotationPreference
-	Log         *slog.Logger
-}
-
-// verdict evaluates what a candidate says of itself and the artifacts that count
-// for it.
-func (j *Judge) verdict(facts *hostfacts.Facts, said Said, artifacts []Artifact) selector.Verdict {
-	reqs := j.saidRequirements(said)
-	for _, a := range artifacts {
-		reqs = append(reqs, j.requirements(a)...)
-	}
-	return selector.Evaluate(facts, reqs)
-}
-
-func (j *Judge) saidRequirements(said Said) []compat.Requirement {
-	reqs := compat.NVIDIARequirements(said.Environment)
-	if p, ok := said.platform(); ok {
-		reqs = append(platformRequirements(p), reqs...)
-	}
-	own, err := compat.EntryRequirements(j.Interpreter, said.Platform, said.Annotations, j.Prefer)
-	if err != nil {
-		req := compat.Requirement{Key: "platform", Unclear: Line(err.Error())}
-		j.Policy.MalformedArtifact.apply(&req)
-		return append(reqs, req)
-	}
-	return append(reqs, j.answered(own)...)
-}
-
-// platform is the platform as image-spec has it.
-func (s Said) platform() (p ocispec.Platform, ok bool) {
-	return p, len(s.Platform) > 0 && json.Unmarshal(s.Platform, &p) == nil
-}
-
-// requirements returns what one artifact asks for. One that cannot be read asks
-// for something nobody knows, which the policy answers.
-func (j *Judge) requirements(a Artifact) []compat.Requirement {
-	if a.Problem != "" {
-		return []compat.Requirement{j.malformed(a, errors.New(a.Problem))}
-	}
-	body := a.body
-	if body == nil {
-		kept, err := j.Cache.Blob(a.Layer)
-		if err != nil {
-			return []compat.Requirement{{Key: a.name(), Unclear: Line(err.Error())}}
-		}
-		body = kept
-	}
-	reqs, err := a.parse(j.Interpreter, body)
-	if err != nil {
-		return []compat.Requirement{j.malformed(a, err)}
-	}
-	return j.answered(reqs)
-}
-
-func (a Artifact) parse(in *compat.Interpreter, body []byte) ([]compat.Requirement, error) {
-	dialect, ok := compat.DialectOf(a.Type, a.MediaType, body)
-	if !ok {
-		return nil, fmt.Errorf("no dialect has the type %s with the layer type %s", a.Type, a.MediaType)
-	}
-	return dialect.Parse(in, body)
-}
-
-// answered lets the policy answer what is unclear, wherever it stands.
-func (j *Judge) answered(reqs []compat.Requirement) []compat.Requirement {
-	compat.Walk(reqs, func(r *compat.Requirement) {
-		if r.Unclear != "" {
-			j.Policy.UnknownAttribute.apply(r)
-		}
-	})
-	return reqs
+	Cache *cache.Cache
+	Facts func() *hostfacts.Facts
+	Rules func() *Rules
+	Log   *slog.Logger
 }
 
 // Checked is what a node makes of a body that is not attached to any image.
@@ -122,11 +32,12 @@ type Checked struct {
 
 // Check holds a body of a dialect against the facts.
 func (j *Judge) Check(dialect compat.Dialect, body []byte) (*Checked, error) {
-	reqs, err := dialect.Parse(j.Interpreter, body)
+	h := j.hear("")
+	reqs, err := dialect.Parse(h.rules.Interpreter, body)
 	if err != nil {
 		return nil, err
 	}
-	v := selector.Evaluate(j.Facts(), j.answered(reqs))
+	v := selector.Evaluate(h.facts, h.answered(reqs))
 	reason := "this node meets what the file asks for"
 	if v.Outcome == selector.Unfit {
 		reason = "this node does not meet what the file asks for: it " + v.Reason()
@@ -134,21 +45,6 @@ func (j *Judge) Check(dialect compat.Dialect, body []byte) (*Checked, error) {
 		reason = "nobody knows whether this node meets what the file asks for: it " + v.Reason()
 	}
 	return &Checked{Dialect: dialect.Name, Outcome: v.Outcome.String(), Reason: Line(reason), Requirements: held(v)}, nil
-}
-
-func (j *Judge) malformed(a Artifact, err error) compat.Requirement {
-	req := compat.Requirement{Key: a.name(), Unclear: Line(err.Error())}
-	j.Policy.MalformedArtifact.apply(&req)
-	return req
-}
-
-func (a Answer) apply(req *compat.Requirement) {
-	switch a {
-	case AnswerIgnore:
-		req.Importance = compat.Informative
-	case AnswerUnfit:
-		req.Strict = true
-	}
 }
 
 // problem says why an artifact that was just fetched cannot be read; it is
@@ -225,20 +121,12 @@ func (j *Judge) Remember(imageID string, d *Decision, i int) error {
 		Reference: d.Reference, Manifest: c.Digest, Said: c.said, Artifacts: c.Artifacts,
 	}}
 	for _, v := range earlier.Variants {
-		again := v.Manifest == c.Digest && repository(v.Reference) == d.Repository
+		again := v.Manifest == c.Digest && RepositoryOf(v.Reference) == d.Repository
 		if !again && len(variants) < maxVariants {
 			variants = append(variants, v)
 		}
 	}
 	return j.Cache.PutImage(imageID, Image{Variants: variants, Decision: &kept})
-}
-
-func repository(ref string) string {
-	named, err := reference.ParseDockerRef(ref)
-	if err != nil {
-		return ""
-	}
-	return named.Name()
 }
 
 // Recall returns what is kept under an image id, and how the image fits the
@@ -254,10 +142,10 @@ func (j *Judge) Recall(imageID string) (Variant, selector.Verdict, error) {
 	if len(img.Variants) == 0 {
 		return Variant{}, selector.Verdict{}, fmt.Errorf("the record of image %s names no manifest: %w", Line(imageID), cache.ErrMiss)
 	}
-	facts, best := j.Facts(), None
+	best := None
 	verdicts := make([]selector.Verdict, len(img.Variants))
 	for i, v := range img.Variants {
-		verdicts[i] = j.verdict(facts, v.Said, v.Artifacts)
+		verdicts[i] = j.hear(RepositoryOf(v.Reference)).verdict(v.Said, v.Artifacts)
 		if best == None || better(verdicts[i].Outcome, verdicts[best].Outcome) {
 			best = i
 		}

@@ -8,6 +8,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -102,7 +103,7 @@ func TestRecallOfACopy(t *testing.T) {
 	t.Parallel()
 	const id = "sha256:copy"
 	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
-	road.Policy.MalformedArtifact = AnswerUnfit
+	road.Rules().Policy.MalformedArtifact = config.Unfit
 	attached := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
 	bare := Candidate{Digest: "sha256:a"}
 	for _, step := range []struct {
@@ -140,34 +141,6 @@ func TestByPreference(t *testing.T) {
 		d := &Decision{Candidates: make([]Candidate, 4), Choice: test.choice, Default: test.def}
 		if got := d.ByPreference(); !slices.Equal(got, test.want) {
 			t.Errorf("choice %d, default %d: %v, want %v", test.choice, test.def, got, test.want)
-		}
-	}
-}
-
-func TestExemptions(t *testing.T) {
-	t.Parallel()
-	static := map[string]string{"kubernetes.io/config.source": "file"}
-	fromAPI := map[string]string{"kubernetes.io/config.source": "api"}
-	both := Exemptions{Namespaces: []string{"kube-system", "infra"}, StaticPods: true}
-	for _, test := range []struct {
-		name        string
-		e           Exemptions
-		namespace   string
-		annotations map[string]string
-		want        bool
-	}{
-		{"a namespace", both, "infra", fromAPI, true},
-		{"another namespace", both, "default", fromAPI, false},
-		{"part of a name", both, "kube", nil, false},
-		{"a static pod", both, "default", static, true},
-		{"a pod of a URL", both, "default", map[string]string{"kubernetes.io/config.source": "http"}, true},
-		{"static pods count", Exemptions{}, "default", static, false},
-		{"no annotations", both, "default", nil, false},
-		{"nothing", Exemptions{}, "", nil, false},
-		{"no namespace", both, "", nil, false},
-	} {
-		if got := test.e.Match(test.namespace, test.annotations); got != test.want {
-			t.Errorf("%s: %t, want %t", test.name, got, test.want)
 		}
 	}
 }

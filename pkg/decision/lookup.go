@@ -9,8 +9,10 @@ import (
 
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -19,9 +21,13 @@ import (
 // while, and longer when the registry does not answer.
 type lookup struct {
 	*Road
-	repo *registry.Repository
-	name string // of the repository, with its registry
-	read atomic.Int64
+	repo    *registry.Repository
+	name    string // of the repository, with its registry
+	rules   *Rules
+	answers config.Answers
+	slots   chan struct{} // one for each request that may run
+	read    atomic.Int64
+	fetches singleflight.Group // of content that several candidates share
 
 	first []byte // the index, where resolving the reference brought it
 }
@@ -45,7 +51,7 @@ func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.De
 	l.seen.add(named.String())
 	if isIndex(top.MediaType) {
 		l.first = body
-		l.note(l.Cache.PutBlob(top.Digest, body))
+		l.note(l.Cache.PutBlobFrom(l.name, top.Digest, body))
 	}
 	return top, nil
 }
@@ -68,35 +74,82 @@ func (l *lookup) content(
 	if l.read.Add(desc.Size) > maxFetched {
 		return nil, fmt.Errorf("%w: with it, what is said of the image exceeds %d bytes", registry.ErrTooLarge, maxFetched)
 	}
-	if content, err := l.Cache.Blob(desc.Digest); err == nil {
+	// What is kept counts only if it came from this very repository: an artifact
+	// may name the digest of what others keep to themselves.
+	content, err := l.Cache.BlobFrom(l.name, desc.Digest)
+	if err == nil && int64(len(content)) == desc.Size {
 		return content, nil
 	}
-	content, err := fetch(ctx, desc)
+	key := fmt.Sprintf("%s %s %d", desc.MediaType, desc.Digest, desc.Size)
+	shared, err, _ := l.fetches.Do(key, func() (any, error) {
+		if err := l.enter(ctx); err != nil {
+			return nil, err
+		}
+		content, err := fetch(ctx, desc)
+		l.leave()
+		if err == nil {
+			l.note(l.Cache.PutBlobFrom(l.name, desc.Digest, content))
+		}
+		return content, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	l.note(l.Cache.PutBlob(desc.Digest, content))
-	return content, nil
+	return shared.([]byte), nil
 }
+
+// enter waits until another request may run, and leave ends it.
+func (l *lookup) enter(ctx context.Context) error {
+	select {
+	case l.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (l *lookup) leave() { <-l.slots }
 
 func (l *lookup) referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	key := l.name + "@" + subject.Digest.String()
 	var known []ocispec.Descriptor
 	at, cacheErr := l.Cache.Referrers(key, &known)
-	if age := time.Since(at); cacheErr == nil && age >= 0 && age < l.ReferrersTTL {
+	fresh, serves := l.rules.serves(time.Since(at))
+	if cacheErr == nil && fresh {
 		return known, nil
 	}
-	fresh, err := l.repo.Referrers(ctx, subject)
-	if err != nil && cacheErr == nil {
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	fallback := registry.Fallback(l.answers.NoReferrersAPI)
+	listing, err := l.repo.ListReferrers(ctx, subject, fallback)
+	l.leave()
+	switch {
+	case err == nil && (!listing.NoAPI || fallback == registry.FallbackTag):
+		l.note(l.Cache.PutReferrers(key, listing.Referrers))
+	case err == nil: // nobody was asked, so nothing was learned
+	case cacheErr == nil && serves && !isAnswer(err):
 		l.Log.Warn("the registry does not list referrers, the list of an earlier pull is used",
 			"subject", key, "fetched", at, "error", err)
 		return known, nil
 	}
-	if err != nil {
-		return nil, err
+	return listing.Referrers, err
+}
+
+// serves tells whether a list of this age is taken for current, and whether it
+// serves where the registry does not answer. A list from the future, after the
+// clock was set back, is asked for again; but it was true once, so it serves.
+func (r *Rules) serves(age time.Duration) (fresh, stale bool) {
+	if age < 0 {
+		return false, true
 	}
-	l.note(l.Cache.PutReferrers(key, fresh))
-	return fresh, nil
+	return age < r.ReferrersTTL, age-r.ReferrersTTL < r.StaleFor
+}
+
+// isAnswer tells a registry that does not let these credentials see a list, or
+// has none, from one that does not answer: no earlier list stands in for it.
+func isAnswer(err error) bool {
+	return errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrNoReferrersAPI)
 }
 
 // note logs an error of the cache: a full disk must not stop a pull.

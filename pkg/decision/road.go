@@ -17,8 +17,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-// maxLookups bounds the requests of one decision that run at the same time.
-const maxLookups = 16
+// maxLookups bounds the requests of one decision that run at the same time: as
+// many as most servers take over one HTTP/2 connection.
+const maxLookups = 96
 
 // maxReference is more than the longest host, path, tag and digest take.
 const maxReference = 4 << 10
@@ -26,12 +27,7 @@ const maxReference = 4 << 10
 // Road leads from a reference to a decision.
 type Road struct {
 	Judge
-	Registry     *registry.Registry
-	ReferrersTTL time.Duration // how long a list of referrers is taken for current
-	Timeout      time.Duration // for one decision; none where it is zero
-	// NVIDIARequire makes the variables count that NVIDIA's container toolkit
-	// reads from an image's config; it costs the config of each candidate.
-	NVIDIARequire bool
+	Registry *registry.Registry
 
 	flights singleflight.Group
 	seen    seen
@@ -56,20 +52,20 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lookup{Road: r, repo: repo, name: named.Name()}
+	h := r.hear(named.Name())
+	l := &lookup{Road: r, repo: repo, name: named.Name(), rules: h.rules, answers: h.answers, slots: make(chan struct{}, maxLookups)}
 	top, err := l.resolve(ctx, named)
 	if err != nil {
 		return nil, err
 	}
-	facts := r.Facts()
 	d := &Decision{
 		Reference: named.String(), Repository: named.Name(), Choice: None, Default: None,
-		Facts: facts.Fingerprint(), Time: time.Now().UTC(),
+		Facts: h.facts.Fingerprint(), Time: time.Now().UTC(),
 	}
 	switch {
 	case isIndex(top.MediaType):
 		d.Index = top.Digest
-		err = l.index(ctx, d, top, newNode(facts))
+		err = l.index(ctx, d, top, newNode(h.facts))
 	case compat.IsManifest(top.MediaType):
 		d.Candidates = []Candidate{{Digest: top.Digest, descriptor: top}}
 		d.Default = 0
@@ -85,10 +81,11 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 	}
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
-		c.Verdict = r.verdict(facts, c.said, c.Artifacts)
+		c.Verdict = h.verdict(c.said, c.Artifacts)
 	}
-	r.warn(d)
+	h.warn(d)
 	d.choose()
+	d.note(h)
 	return d, nil
 }
 
@@ -134,7 +131,6 @@ func (l *lookup) index(ctx context.Context, d *Decision, top ocispec.Descriptor,
 // the index, which holds for each of them unless it has its own.
 func (l *lookup) artifacts(ctx context.Context, d *Decision, index *ocispec.Descriptor) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(maxLookups)
 	var common []Artifact
 	if index != nil {
 		group.Go(func() (err error) {
@@ -176,7 +172,7 @@ func overlay(own, common []Artifact) []Artifact {
 
 // warn logs each artifact that could not be read, once for all the candidates
 // it holds for.
-func (r *Road) warn(d *Decision) {
+func (h *hearing) warn(d *Decision) {
 	seen := map[[2]digest.Digest]bool{}
 	for _, c := range d.Candidates {
 		for _, a := range c.Artifacts {
@@ -185,9 +181,9 @@ func (r *Road) warn(d *Decision) {
 				continue
 			}
 			seen[key] = true
-			if problem := a.problem(r.Interpreter); problem != "" {
-				r.Log.Warn("a compatibility artifact cannot be read", "reference", d.Reference,
-					"artifact", Line(a.Manifest.String()), "problem", problem, "policy", r.Policy.MalformedArtifact)
+			if problem := a.problem(h.rules.Interpreter); problem != "" {
+				h.Log.Warn("a compatibility artifact cannot be read", "reference", d.Reference,
+					"artifact", Line(a.Manifest.String()), "problem", problem, "policy", h.answers.MalformedArtifact)
 			}
 		}
 	}

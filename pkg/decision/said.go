@@ -19,7 +19,7 @@ const inlineType = compat.ArtifactType
 // preferred keeps the annotations that the operator prefers.
 func (l *lookup) preferred(annotations map[string]string) map[string]string {
 	var kept map[string]string
-	for _, p := range l.Prefer {
+	for _, p := range l.rules.Prefer {
 		if value, ok := annotations[p.Key]; ok {
 			if kept == nil {
 				kept = map[string]string{}
@@ -48,7 +48,7 @@ func (l *lookup) saidOf(ctx context.Context, c *Candidate) error {
 		}
 		c.inline = []Artifact{a}
 	}
-	if !l.NVIDIARequire {
+	if !l.rules.NVIDIARequire {
 		return nil
 	}
 	return l.environment(ctx, c)

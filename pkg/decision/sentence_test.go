@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/imagefit/imagefit/pkg/config"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -95,7 +96,7 @@ func TestHostileText(t *testing.T) {
 				r.attach(image, artifact{attributes: string(quoted) + ": true"})
 			}
 			road := newTestRoad(t, r, levelFacts(1))
-			road.Policy.UnknownAttribute = AnswerUnfit
+			road.Rules().Policy.UnknownAttribute = config.Unfit
 			d := decide(t, road, app)
 			if !d.Refused() {
 				t.Fatalf("not refused: %s", d.Reason)

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/signal"
 	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/imagefit/imagefit/pkg/config"
 )
@@ -19,7 +21,8 @@ import (
 type Daemon struct {
 	Name, Short, Long string
 	Version           string
-	Run               func(ctx context.Context, cfg config.Config, log *slog.Logger) error
+	// Run is the program itself, from its start to the end of ctx.
+	Run func(ctx context.Context, n *Node) error
 }
 
 // Execute runs the command line of a daemon until SIGTERM or SIGINT and returns
@@ -40,26 +43,67 @@ func (d Daemon) Execute(ctx context.Context, args []string, stdout, stderr io.Wr
 }
 
 func (d Daemon) command(stderr io.Writer) *cobra.Command {
-	var path string
 	cmd := &cobra.Command{
 		Use: d.Name, Short: d.Short, Long: d.Long,
 		Version: BuildVersion(d.Version),
 		Args:    cobra.NoArgs, SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(path)
+			src, err := ConfigSources(cmd)
 			if err != nil {
 				return err
 			}
-			log, err := Logger(stderr, cfg.LogLevel)
+			loaded, err := src.Load()
 			if err != nil {
 				return err
 			}
+			cfg, level := loaded.Config, new(slog.LevelVar)
+			level.Set(logLevel(cfg))
+			log := Logger(stderr, cfg.LogFormat, level)
 			log.Info("starting", "program", d.Name, "version", cmd.Version, "mode", cfg.Policy.Mode)
-			return d.Run(cmd.Context(), cfg, log)
+			n, err := Open(cmd.Context(), Options{
+				Program: d.Name, Version: cmd.Version, Sources: src, Config: cfg, Log: log, Level: level,
+			})
+			if err != nil {
+				return err
+			}
+			return d.Run(cmd.Context(), n)
 		},
 	}
-	cmd.Flags().StringVar(&path, "config", config.DefaultPath, "configuration file, the same for all imagefit programs")
+	ConfigFlags(cmd, cmd.Flags())
 	return cmd
+}
+
+// The flags that say where the configuration is.
+const (
+	configFlag    = "config"
+	configDirFlag = "config-dir"
+	setFlag       = "set"
+)
+
+// ConfigFlags gives a command the flags that ConfigSources reads.
+func ConfigFlags(cmd *cobra.Command, flags *pflag.FlagSet) {
+	flags.String(configFlag, config.DefaultPath, "configuration file, the same for all imagefit programs")
+	flags.String(configDirFlag, "", "folder of drop-ins, *.toml files over the configuration file (default: conf.d beside it)")
+	flags.StringArray(setFlag, nil, "one value over all files and IMAGEFIT_* variables, as in policy.mode=audit; may be given again")
+	_ = cobra.MarkFlagFilename(flags, configFlag, "toml") // the flags exist
+	_ = cobra.MarkFlagDirname(flags, configDirFlag)
+	_ = cmd.RegisterFlagCompletionFunc(setFlag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return config.Settings(), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	})
+}
+
+// ConfigSources returns the sources of the configuration that the flags and the
+// environment name.
+func ConfigSources(cmd *cobra.Command) (src config.Sources, err error) {
+	if src.File, err = cmd.Flags().GetString(configFlag); err != nil {
+		return src, err
+	}
+	if src.Dir, err = cmd.Flags().GetString(configDirFlag); err != nil {
+		return src, err
+	}
+	src.Set, err = cmd.Flags().GetStringArray(setFlag)
+	src.Env = os.Environ()
+	return src, err
 }
 
 // BuildVersion prefers the version set at link time over what the Go tool

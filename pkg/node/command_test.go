@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,7 +23,7 @@ func TestDaemon(t *testing.T) {
 		}
 		return path
 	}
-	good := file("version = 1\nlog_level = \"warn\"\n[policy]\nmode = \"audit\"\n")
+	good := file("version = 1\nlog_level = \"warn\"\nstate_dir = \"" + t.TempDir() + "\"\n[policy]\nmode = \"audit\"\n")
 	tests := []struct {
 		name   string
 		args   []string
@@ -49,10 +48,10 @@ func TestDaemon(t *testing.T) {
 			ran := false
 			code := Daemon{
 				Name: "some-daemon", Short: "Short", Long: "Long", Version: "v1.2.3",
-				Run: func(_ context.Context, cfg config.Config, _ *slog.Logger) error {
+				Run: func(_ context.Context, n *Node) error {
 					ran = true
-					if cfg.Policy.Mode != config.Audit {
-						t.Errorf("mode %q", cfg.Policy.Mode)
+					if mode := n.Config().Policy.Mode; mode != config.Audit {
+						t.Errorf("mode %q", mode)
 					}
 					return test.run
 				},

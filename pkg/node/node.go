@@ -2,64 +2,107 @@ package node
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/journal"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
-// Node is the facts of this node and what is known of images.
+// Options are what a Node is made of.
+type Options struct {
+	Program string // cri-proxy or nri-plugin
+	Version string
+	Sources config.Sources
+	Config  config.Config // what the sources said last
+	Log     *slog.Logger
+	Level   *slog.LevelVar // of Log
+}
+
+// Node is what one daemon knows and is told: the facts of this node, what is
+// known of images, and the configuration of this moment.
 type Node struct {
-	Config config.Config
-	Facts  *hostfacts.Source
-	Judge  decision.Judge
-	Log    *slog.Logger
+	Facts   *hostfacts.Source
+	Judge   decision.Judge
+	Log     *slog.Logger
+	Journal *journal.Journal
+	Program string
+	Version string
+
+	sources  config.Sources
+	level    *slog.LevelVar
+	settings atomic.Pointer[settings]
+	applied  []func(config.Config) // what takes up a new configuration
+	unkept   atomic.Bool           // the journal could not be written
+}
+
+// settings is the configuration and what follows from it.
+type settings struct {
+	config config.Config
+	rules  *decision.Rules
 }
 
 // Open collects the facts and opens the state folder. A folder that cannot be
 // written is logged and no error: then everything is fetched anew.
-func Open(ctx context.Context, cfg config.Config, log *slog.Logger) (*Node, error) {
-	facts := hostfacts.NewSource(ctx, hostfacts.NewRoot(cfg.Facts.Root), log)
-	judge, err := Judge(cfg, facts.Current, log)
+func Open(ctx context.Context, o Options) (*Node, error) {
+	n := &Node{
+		Facts:   hostfacts.NewSource(ctx, hostfacts.NewRoot(o.Config.Facts.Root), o.Log),
+		Log:     o.Log,
+		Journal: journal.Open(o.Config.StateDir),
+		Program: o.Program, Version: o.Version, sources: o.Sources, level: o.Level,
+	}
+	judge, err := Judge(o.Config, n.Facts.Current, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	return &Node{Config: cfg, Facts: facts, Judge: judge, Log: log}, nil
+	n.settings.Store(&settings{config: o.Config, rules: judge.Rules()})
+	n.Judge = judge
+	n.Judge.Rules = n.Rules
+	return n, nil
 }
 
-// Judge returns the judge that the configuration asks for, on any facts.
+// Config returns the configuration of this moment.
+func (n *Node) Config() config.Config { return n.settings.Load().config }
+
+// Rules returns the rules of this moment.
+func (n *Node) Rules() *decision.Rules { return n.settings.Load().rules }
+
+// Judge returns a judge by the configuration, on any facts.
 func Judge(cfg config.Config, facts func() *hostfacts.Facts, log *slog.Logger) (decision.Judge, error) {
-	specs, skipped, err := compat.LoadSpecs(cfg.Select.SpecsDir)
+	rules, err := Rules(cfg, log)
 	if err != nil {
 		return decision.Judge{}, err
-	}
-	for _, problem := range skipped {
-		log.Error("a compatibility spec is left out", "error", problem)
 	}
 	state, err := cache.Open(cfg.StateDir, int64(cfg.Cache.MaxSizeMiB)<<20)
 	if err != nil {
 		log.Error("the state folder cannot be used, nothing is kept", "state_dir", cfg.StateDir, "error", err)
 	}
-	return decision.Judge{
-		Cache: state, Interpreter: compat.NewInterpreter(specs), Facts: facts, Log: log,
-		Prefer: preferences(cfg.Select.PreferAnnotations),
-		Policy: decision.Policy{
-			MalformedArtifact: decision.Answer(cfg.Policy.MalformedArtifact),
-			UnknownAttribute:  decision.Answer(cfg.Policy.UnknownAttribute),
-		},
+	return decision.Judge{Cache: state, Facts: facts, Rules: decision.Fixed(rules), Log: log}, nil
+}
+
+// Rules are what the configuration asks for. A compatibility spec that cannot be
+// used is logged and left out.
+func Rules(cfg config.Config, log *slog.Logger) (*decision.Rules, error) {
+	specs, skipped, err := compat.LoadSpecs(cfg.Select.SpecsDir)
+	if err != nil {
+		return nil, err
+	}
+	for _, problem := range skipped {
+		log.Error("a compatibility spec is left out", "error", problem)
+	}
+	return &decision.Rules{
+		Policy: cfg.Policy, Interpreter: compat.NewInterpreter(specs),
+		Prefer: preferences(cfg.Select.PreferAnnotations), NVIDIARequire: cfg.Select.NVIDIARequire,
+		ReferrersTTL: time.Duration(cfg.Cache.ReferrersTTL), StaleFor: time.Duration(cfg.Cache.StaleFor),
+		Timeout: time.Duration(cfg.Proxy.SelectTimeout),
 	}, nil
 }
 
@@ -71,50 +114,13 @@ func preferences(configured []config.Preference) []compat.AnnotationPreference {
 	return list
 }
 
-// Road returns the road of a pull on this node.
-func (n *Node) Road(reg *registry.Registry) *decision.Road { return Road(n.Config, n.Judge, reg) }
-
-// Road returns the road of a pull for a judge.
-func Road(cfg config.Config, judge decision.Judge, reg *registry.Registry) *decision.Road {
-	return &decision.Road{
-		Judge: judge, Registry: reg, NVIDIARequire: cfg.Select.NVIDIARequire,
-		ReferrersTTL: time.Duration(cfg.Cache.ReferrersTTL),
-		Timeout:      time.Duration(cfg.Proxy.SelectTimeout),
-	}
-}
-
-// Exemptions returns the pods that the operator exempts from refusals.
-func (n *Node) Exemptions() decision.Exemptions {
-	p := n.Config.Policy
-	return decision.Exemptions{Namespaces: p.ExemptNamespaces, StaticPods: p.ExemptStaticPods}
-}
-
-// KeepFresh looks at the facts again at every interval and on SIGHUP, in the
-// group, until ctx ends.
-func (n *Node) KeepFresh(ctx context.Context, group *errgroup.Group) {
-	group.Go(func() error { return n.Facts.Run(ctx, time.Duration(n.Config.Facts.Refresh)) })
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	group.Go(func() error {
-		defer signal.Stop(hangup)
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-hangup:
-				n.Facts.Refresh(ctx)
-			}
-		}
+// Registry returns the registries as this node reaches them, for as long as the
+// process lives.
+func (n *Node) Registry() *registry.Registry {
+	reg := registry.New(registry.Options{
+		HostsPath: n.Config().Registry.HostsPath(""), UserAgent: UserAgent(n.Version), Log: n.Log,
 	})
-}
-
-// Logger returns the logger of a daemon: one line of text per event.
-func Logger(w io.Writer, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("log level %q: %w", level, err)
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})), nil
+	return reg
 }
 
 // UserAgent is what registries read in their logs.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,9 +16,10 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/journal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -27,23 +29,14 @@ func TestLogger(t *testing.T) {
 	for _, test := range []struct {
 		level string
 		want  string // the messages that come through
-		fails bool
 	}{
-		{"debug", "debug info warn error", false},
-		{"info", "info warn error", false},
-		{"warn", "warn error", false},
-		{"error", "error", false},
-		{"loud", "", true},
-		{"", "", true},
+		{"debug", "debug info warn error"},
+		{"info", "info warn error"},
+		{"warn", "warn error"},
+		{"error", "error"},
 	} {
 		var buf bytes.Buffer
-		log, err := Logger(&buf, test.level)
-		if (err != nil) != test.fails {
-			t.Errorf("level %q: error %v", test.level, err)
-		}
-		if err != nil {
-			continue
-		}
+		log := Logger(&buf, config.Text, logLevel(config.Config{LogLevel: test.level}))
 		log.Debug("debug")
 		log.Info("info")
 		log.Warn("warn")
@@ -69,47 +62,62 @@ func configuration(t *testing.T) config.Config {
 	return cfg
 }
 
-func TestOpen(t *testing.T) {
-	t.Parallel()
-	cfg := configuration(t)
-	cfg.Policy.MalformedArtifact, cfg.Policy.UnknownAttribute = config.Unfit, config.Ignore
-	cfg.Policy.ExemptNamespaces, cfg.Policy.ExemptStaticPods = []string{"infra"}, false
-	cfg.Cache.ReferrersTTL = config.Duration(7 * time.Minute)
-	var buf bytes.Buffer
-	n, err := Open(t.Context(), cfg, slog.New(slog.NewTextHandler(&buf, nil)))
+// open opens a node that logs to w.
+func open(t *testing.T, ctx context.Context, cfg config.Config, w io.Writer) *Node { //nolint:revive // t first, as everywhere
+	t.Helper()
+	level := new(slog.LevelVar)
+	n, err := Open(ctx, Options{Program: "some-daemon", Config: cfg, Log: Logger(w, config.Text, level), Level: level})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return n
+}
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	cfg := configuration(t)
+	cfg.Policy.ExemptNamespaces = []string{"infra"}
+	cfg.Cache.ReferrersTTL, cfg.Cache.StaleFor = config.Duration(7*time.Minute), config.Duration(8*time.Minute)
+	cfg.Proxy.SelectTimeout = config.Duration(9 * time.Minute)
+	cfg.Select.NVIDIARequire = true
+	cfg.Select.PreferAnnotations = []config.Preference{{Key: "k", Value: "v", Weight: 3}}
+	var buf bytes.Buffer
+	n := open(t, t.Context(), cfg, &buf)
 	if strings.Contains(buf.String(), "level=ERROR") {
 		t.Errorf("log: %s", buf.String())
 	}
-	want := decision.Policy{MalformedArtifact: decision.AnswerUnfit, UnknownAttribute: decision.AnswerIgnore}
-	if n.Judge.Policy != want || n.Judge.Facts() == nil {
-		t.Errorf("policy %+v, want %+v", n.Judge.Policy, want)
+	rules := n.Judge.Rules()
+	if rules != n.Rules() || rules.Interpreter == nil || n.Judge.Facts() == nil {
+		t.Errorf("judge %+v", n.Judge)
 	}
-	if e := n.Exemptions(); !e.Match("infra", nil) || e.Match("default", map[string]string{"kubernetes.io/config.source": "file"}) {
-		t.Errorf("exemptions %+v", e)
+	if rules.ReferrersTTL != 7*time.Minute || rules.StaleFor != 8*time.Minute || rules.Timeout != 9*time.Minute || !rules.NVIDIARequire {
+		t.Errorf("rules %+v", rules)
 	}
-	reg := registry.New(registry.Options{})
-	defer reg.Close()
-	if road := n.Road(reg); road.ReferrersTTL != 7*time.Minute || road.Registry != reg || road.Cache != n.Judge.Cache {
-		t.Errorf("road %+v", road)
+	if want := (compat.AnnotationPreference{Key: "k", Value: "v", Weight: 3}); len(rules.Prefer) != 1 || rules.Prefer[0] != want {
+		t.Errorf("preferences %+v", rules.Prefer)
+	}
+	if !rules.For("", decision.Pod{Namespace: "infra"}).Exempt || rules.For("", decision.Pod{Namespace: "default"}).Exempt {
+		t.Errorf("policy %+v", rules.Policy)
 	}
 	if _, err := os.Stat(filepath.Join(cfg.StateDir, "images")); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestPolicyWords holds the words of the configuration against those of
-// decisions: one is cast to the other.
-func TestPolicyWords(t *testing.T) {
+func TestRecord(t *testing.T) {
 	t.Parallel()
-	for word, answer := range map[string]decision.Answer{
-		config.Unknown: decision.AnswerUnknown, config.Ignore: decision.AnswerIgnore, config.Unfit: decision.AnswerUnfit,
-	} {
-		if decision.Answer(word) != answer {
-			t.Errorf("%q is not %q", word, answer)
-		}
+	cfg := configuration(t)
+	var buf bytes.Buffer
+	n := open(t, t.Context(), cfg, &buf)
+	refused := journal.Record{Time: time.Now(), Action: journal.Refused, Reference: "app:1", Reason: strings.Repeat("x", 9000)}
+	n.Record(refused)
+	n.Record(journal.Record{Time: time.Now(), Action: journal.Forwarded, Reference: "nothing-to-choose:1"})
+	kept, err := n.Journal.Read(journal.Filter{})
+	if err != nil || len(kept) != 1 || kept[0].Reference != "app:1" || kept[0].Program != "some-daemon" {
+		t.Errorf("kept %+v, %v", kept, err)
+	}
+	if log := buf.String(); strings.Count(log, "msg=decision") != 1 || !strings.Contains(log, "action=refused reference=app:1") || len(log) > 4000 {
+		t.Errorf("log: %.4000s", log)
 	}
 }
 
@@ -122,10 +130,7 @@ func TestOpenUnusableState(t *testing.T) {
 		t.Fatal(err)
 	}
 	var buf bytes.Buffer
-	n, err := Open(t.Context(), cfg, slog.New(slog.NewTextHandler(&buf, nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := open(t, t.Context(), cfg, &buf)
 	if !strings.Contains(buf.String(), "level=ERROR") || !strings.Contains(buf.String(), cfg.StateDir) {
 		t.Errorf("the log does not say so: %s", buf.String())
 	}
@@ -135,6 +140,12 @@ func TestOpenUnusableState(t *testing.T) {
 	}
 	if _, _, err := n.Judge.Recall("sha256:x"); err == nil {
 		t.Error("something was recalled")
+	}
+	for range 3 {
+		n.Record(journal.Record{Action: journal.Refused})
+	}
+	if got := strings.Count(buf.String(), "decisions are not kept"); got != 1 {
+		t.Errorf("%d complaints about the journal: %s", got, buf.String())
 	}
 }
 
@@ -151,10 +162,7 @@ func TestKeepFresh(t *testing.T) {
 	write("first")
 	cfg.Facts.Refresh = config.Duration(time.Hour)
 	ctx, cancel := context.WithCancel(t.Context())
-	n, err := Open(ctx, cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	n := open(t, ctx, cfg, io.Discard)
 	group, ctx := errgroup.WithContext(ctx)
 	n.KeepFresh(ctx, group)
 	id := func() string { return n.Judge.Facts().Lookup("system.osrelease", "ID").Value }

@@ -1,0 +1,114 @@
+package decision
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/selector"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// hearing holds what images of one repository ask for against the facts, by the
+// rules of one moment. It notes in which cases a policy had to answer.
+type hearing struct {
+	*Judge
+	rules   *Rules
+	answers config.Answers
+	facts   *hostfacts.Facts
+
+	malformed, unknown bool // whether there was such a thing
+}
+
+func (j *Judge) hear(repository string) *hearing {
+	rules := j.Rules()
+	return &hearing{Judge: j, rules: rules, answers: rules.Policy.For(repository), facts: j.Facts()}
+}
+
+// verdict evaluates what a candidate says of itself and the artifacts that count
+// for it.
+func (h *hearing) verdict(said Said, artifacts []Artifact) selector.Verdict {
+	reqs := h.saidRequirements(said)
+	for _, a := range artifacts {
+		reqs = append(reqs, h.requirements(a)...)
+	}
+	return selector.Evaluate(h.facts, reqs)
+}
+
+func (h *hearing) saidRequirements(said Said) []compat.Requirement {
+	reqs := compat.NVIDIARequirements(said.Environment)
+	if p, ok := said.platform(); ok {
+		reqs = append(platformRequirements(p), reqs...)
+	}
+	own, err := compat.EntryRequirements(h.rules.Interpreter, said.Platform, said.Annotations, h.rules.Prefer)
+	if err != nil {
+		return append(reqs, h.unreadable("platform", err))
+	}
+	return append(reqs, h.answered(own)...)
+}
+
+// platform is the platform as image-spec has it.
+func (s Said) platform() (p ocispec.Platform, ok bool) {
+	return p, len(s.Platform) > 0 && json.Unmarshal(s.Platform, &p) == nil
+}
+
+// requirements returns what one artifact asks for. One that cannot be read asks
+// for something nobody knows, which the policy answers.
+func (h *hearing) requirements(a Artifact) []compat.Requirement {
+	if a.Problem != "" {
+		return []compat.Requirement{h.unreadable(a.name(), errors.New(a.Problem))}
+	}
+	body := a.body
+	if body == nil {
+		kept, err := h.Cache.Blob(a.Layer)
+		if err != nil {
+			return []compat.Requirement{{Key: a.name(), Unclear: Line(err.Error())}}
+		}
+		body = kept
+	}
+	reqs, err := a.parse(h.rules.Interpreter, body)
+	if err != nil {
+		return []compat.Requirement{h.unreadable(a.name(), err)}
+	}
+	return h.answered(reqs)
+}
+
+func (a Artifact) parse(in *compat.Interpreter, body []byte) ([]compat.Requirement, error) {
+	dialect, ok := compat.DialectOf(a.Type, a.MediaType, body)
+	if !ok {
+		return nil, fmt.Errorf("no dialect has the type %s with the layer type %s", a.Type, a.MediaType)
+	}
+	return dialect.Parse(in, body)
+}
+
+// answered lets the policy answer what is unclear, wherever it stands.
+func (h *hearing) answered(reqs []compat.Requirement) []compat.Requirement {
+	compat.Walk(reqs, func(r *compat.Requirement) {
+		if r.Unclear != "" {
+			h.unknown = true
+			answer(h.answers.UnknownAttribute, r)
+		}
+	})
+	return reqs
+}
+
+// unreadable is the requirement in the place of what cannot be read.
+func (h *hearing) unreadable(key string, err error) compat.Requirement {
+	h.malformed = true
+	req := compat.Requirement{Key: key, Unclear: Line(err.Error())}
+	answer(h.answers.MalformedArtifact, &req)
+	return req
+}
+
+// answer makes of something unclear what the policy says.
+func answer(policy string, req *compat.Requirement) {
+	switch policy {
+	case config.Ignore:
+		req.Importance = compat.Informative
+	case config.Unfit:
+		req.Strict = true
+	}
+}

@@ -1,0 +1,23 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/imagefit/imagefit/pkg/journal"
+)
+
+// Record makes a decision known: one line in the log and one in the journal.
+func (n *Node) Record(r journal.Record) {
+	r.Program = n.Program
+	r = r.Bounded()
+	level := r.Level()
+	n.Log.LogAttrs(context.Background(), level, "decision", r.Attrs()...)
+	if level == slog.LevelDebug {
+		return
+	}
+	err := n.Journal.Append(r)
+	if known := n.unkept.Swap(err != nil); err != nil && !known { // once, not with every pull
+		n.Log.Error("decisions are not kept", "error", err)
+	}
+}

@@ -1,0 +1,67 @@
+package node
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/imagefit/imagefit/pkg/config"
+)
+
+// OnReload calls apply with every configuration that is taken up from now on.
+// It is called before KeepFresh.
+func (n *Node) OnReload(apply func(config.Config)) { n.applied = append(n.applied, apply) }
+
+// KeepFresh looks at the facts again at every interval, and at the facts and the
+// configuration on SIGHUP, in the group, until ctx ends.
+func (n *Node) KeepFresh(ctx context.Context, group *errgroup.Group) {
+	group.Go(func() error {
+		return n.Facts.Run(ctx, time.Duration(n.Config().Facts.Refresh))
+	})
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	group.Go(func() error {
+		defer signal.Stop(hangup)
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-hangup:
+				n.reload()
+				n.Facts.Refresh(ctx)
+			}
+		}
+	})
+}
+
+// reload reads and validates the whole configuration and takes it up. A bad one
+// changes nothing.
+func (n *Node) reload() {
+	loaded, err := n.sources.Load()
+	if err != nil {
+		n.Log.Error("the configuration is not taken up, the old one holds", "error", oneLine(err))
+		return
+	}
+	fresh := loaded.Config
+	rules, err := Rules(fresh, n.Log)
+	if err != nil {
+		n.Log.Error("the configuration is not taken up, the old one holds", "error", oneLine(err))
+		return
+	}
+	if waiting := config.RestartNeeded(n.Config(), fresh); len(waiting) > 0 {
+		n.Log.Warn("a restart is needed before these keys count", "keys", strings.Join(waiting, " "))
+	}
+	n.settings.Store(&settings{config: fresh, rules: rules})
+	n.level.Set(logLevel(fresh))
+	for _, apply := range n.applied {
+		apply(fresh)
+	}
+	n.Log.Info("the configuration is taken up", "mode", fresh.Policy.Mode)
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
