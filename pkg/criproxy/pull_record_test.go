@@ -1,0 +1,129 @@
+package criproxy
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/journal"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// TestRecord pulls an index in many ways and looks at the one record of each.
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	const best = "linux/amd64/v3 of registry.example/app:1 is the best of 2 candidates: it fits"
+	bare := []journal.Case{{Key: "no_artifact", Answer: config.Select}}
+	set := func(change func(*config.Policy)) func(*decision.Rules) {
+		return func(r *decision.Rules) { change(&r.Policy) }
+	}
+	tests := []struct {
+		name   string
+		level  int
+		change func(*decision.Rules)
+		setUp  func(b *pullBench)
+		want   journal.Record // beside what all have
+		reason string
+	}{
+		{"the choice", 3, nil, nil, journal.Record{
+			Action: journal.Pulled, Choice: "linux/amd64/v3", Image: imageID("1v3"), Candidates: 2, Cases: bare,
+		}, best},
+		{"as the runtime", 1, nil, nil, journal.Record{
+			Action: journal.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
+		}, "linux/amd64 of registry.example/app:1 is the best"},
+		{"audit", 3, audit, nil, journal.Record{
+			Action: journal.Forwarded, Would: journal.Pulled, Mode: config.Audit,
+			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
+		}, best},
+		{"audit of the repository", 3, set(func(p *config.Policy) {
+			p.Repositories = map[string]config.Answers{appRepo: {Mode: config.Audit}}
+		}), nil, journal.Record{
+			Action: journal.Forwarded, Would: journal.Pulled, Mode: config.Audit,
+			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
+		}, best},
+		{"audit, as the runtime", 1, audit, nil, journal.Record{
+			Action: journal.Forwarded, Mode: config.Audit,
+			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
+		}, "linux/amd64 of registry.example/app:1 is the best"},
+		{"no artifact, forward", 3, set(func(p *config.Policy) { p.NoArtifact = config.Forward }), nil, journal.Record{
+			Action: journal.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
+			Cases: []journal.Case{{Key: "no_artifact", Answer: config.Forward}},
+		}, appTag + " has no compatibility artifact and is left to the runtime (policy.no_artifact)"},
+		{"no artifact, refuse", 3, set(func(p *config.Policy) { p.NoArtifact = config.Refuse }), nil, journal.Record{
+			Action: journal.Refused, Candidates: 2, Cases: []journal.Case{{Key: "no_artifact", Answer: config.Refuse}},
+			Error: "",
+		}, appTag + " has no compatibility artifact and is refused (policy.no_artifact)"},
+		{"the registry is down", 3, nil, func(b *pullBench) { b.registry.Close() }, journal.Record{
+			Action: journal.Forwarded, Cases: []journal.Case{{Key: "registry_error", Answer: config.Forward}},
+		}, "what " + appTag + " needs cannot be found out: "},
+		{"the registry is down, refuse", 3, refuseErrors, func(b *pullBench) { b.registry.Close() }, journal.Record{
+			Action: journal.Refused, Cases: []journal.Case{{Key: "registry_error", Answer: config.Refuse}},
+		}, "what " + appTag + " needs cannot be found out: "},
+		{"the registry is down, refuse, audit", 3, func(r *decision.Rules) { refuseErrors(r); audit(r) }, func(b *pullBench) { b.registry.Close() }, journal.Record{
+			Action: journal.Forwarded, Would: journal.Refused, Mode: config.Audit,
+			Cases: []journal.Case{{Key: "registry_error", Answer: config.Refuse}},
+		}, "what " + appTag + " needs cannot be found out: "},
+		{"the runtime finds nothing either", 3, nil, func(b *pullBench) {
+			b.registry.failing(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusNotFound); return true })
+		}, journal.Record{Action: journal.Forwarded}, "what " + appTag + " needs cannot be found out: "},
+		{"left alone", 3, nil, func(b *pullBench) {
+			b.puller.Unchanged = func(a config.Answers) (string, journal.Case) {
+				return "images are verified", journal.Case{Key: "image_verifier", Answer: a.ImageVerifier}
+			}
+		}, journal.Record{
+			Action: journal.Forwarded, Cases: []journal.Case{{Key: "image_verifier", Answer: config.Forward}},
+		}, "images are verified"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b := newPullBench(t, test.level, test.change)
+			if test.setUp != nil {
+				test.setUp(b)
+			}
+			_, err := b.pull(t.Context())
+			if refused := test.want.Action == journal.Refused; (err != nil) != refused {
+				t.Errorf("error %v", err)
+			}
+			got := b.last()
+			if !strings.HasPrefix(got.Reason, test.reason) {
+				t.Errorf("reason %q, want %q", got.Reason, test.reason)
+			}
+			if (got.Manifest == "") != (got.Image == "") {
+				t.Errorf("manifest %q, image %q", got.Manifest, got.Image)
+			}
+			got.Reason, got.Manifest = "", ""
+			want := test.want
+			want.Reference, want.Namespace, want.Pod = appTag, "default", "pod"
+			if want.Mode == "" {
+				want.Mode = config.Enforce
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("record\ngot  %+v\nwant %+v", got, want)
+			}
+			if len(b.records) != 1 {
+				t.Errorf("%d records", len(b.records))
+			}
+		})
+	}
+}
+
+// TestRecordOfAFailure has the runtime fail.
+func TestRecordOfAFailure(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, nil)
+	b.runtime.mu.Lock()
+	b.runtime.pullHook = func(context.Context, string) error { return status.Error(codes.Unknown, "no space left") }
+	b.runtime.mu.Unlock()
+	if _, err := b.pull(t.Context()); err == nil {
+		t.Fatal("no error")
+	}
+	if r := b.last(); r.Action != journal.Failed || !strings.Contains(r.Error, "no space left") || r.Choice != "linux/amd64/v3" {
+		t.Errorf("record %+v", r)
+	}
+}
