@@ -1,0 +1,30 @@
+package node
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"testing"
+
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/config"
+)
+
+// TestLogFormat: what is no terminal gets JSON unless text is asked for, and no
+// format shows a credential.
+func TestLogFormat(t *testing.T) {
+	t.Parallel()
+	for format, wantJSON := range map[string]bool{config.Auto: true, config.JSON: true, config.Text: false} {
+		var buf bytes.Buffer
+		Logger(&buf, format, slog.LevelInfo).Info("m", "request", &runtimeapi.PullImageRequest{
+			Auth: &runtimeapi.AuthConfig{Password: "hunter2"},
+		})
+		if json.Valid(buf.Bytes()) != wantJSON {
+			t.Errorf("%s: %s", format, buf.String())
+		}
+		if bytes.Contains(buf.Bytes(), []byte("hunter2")) {
+			t.Errorf("%s shows a password: %s", format, buf.String())
+		}
+	}
+}
