@@ -14,6 +14,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/pkg/tracing/otlp"
 )
 
 // version is set at link time with -ldflags "-X main.version=...".
@@ -48,11 +49,22 @@ func run(ctx context.Context, n *node.Node) error {
 		return err
 	}
 	defer func() { _ = backend.Close() }()
-	reg := n.Registry()
+	spans, err := otlp.Open(otlp.Options{
+		Endpoint: cfg.Tracing.Endpoint, SampleRatio: cfg.Tracing.SampleRatio,
+		Program: n.Program, Version: n.Version, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	defer spans.Close()
+	runtime := n.Runtime(backend)
+	reg := n.Registry(runtime)
 	defer reg.Close()
 	puller := criproxy.NewPuller(criproxy.PullerOptions{
 		Backend: backend, Namespace: cfg.Runtime.Namespace, Log: log,
 		Decider: &decision.Road{Judge: n.Judge, Registry: reg}, Rules: n.Rules, Record: n.Record,
+		Tracer: spans.Tracer(),
+		Unchanged: node.Unchanged(runtime, log),
 	})
 	server := criproxy.New(criproxy.Options{
 		Backend: backend, Log: log,
@@ -66,6 +78,7 @@ func run(ctx context.Context, n *node.Node) error {
 
 	group, ctx := errgroup.WithContext(ctx)
 	n.KeepFresh(ctx, group)
+	group.Go(func() error { return runtime.Run(ctx) })
 	group.Go(func() error { return server.Serve(listener) })
 	group.Go(func() error {
 		err := criproxy.FollowOwner(ctx, socket, runtimeSocket)

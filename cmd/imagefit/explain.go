@@ -17,8 +17,10 @@ import (
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/containerd"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/journal"
 	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
@@ -84,14 +86,16 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 	if err != nil {
 		return fmt.Errorf("read --facts: %w", err)
 	}
-	d, err := explain(cmd.Context(), cmd.ErrOrStderr(), cfg, facts, image)
+	d, err := explain(cmd.Context(), cmd.ErrOrStderr(), cfg, facts, c.facts == "live", image)
 	if err != nil {
 		return err
 	}
+	e := explained{Decision: d, Mode: cfg.Policy.For(d.Repository).Mode}
+	e.Action, e.Because = d.Action(cfg.Policy.For(d.Repository))
 	if c.output == "json" {
-		err = printJSON(cmd.OutOrStdout(), d)
+		err = printJSON(cmd.OutOrStdout(), e)
 	} else {
-		err = printDecision(cmd.OutOrStdout(), d, c.all)
+		err = e.print(cmd.OutOrStdout(), c.all)
 	}
 	if err != nil {
 		return err
@@ -102,14 +106,15 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 // toolConfig is the node's configuration as far as a person may use it: what
 // only root may write is kept in the person's own cache folder instead.
 func toolConfig(cmd *cobra.Command) (config.Config, error) {
-	path, err := cmd.Flags().GetString("config")
+	src, err := node.ConfigSources(cmd)
 	if err != nil {
 		return config.Config{}, err
 	}
-	cfg, err := config.Load(path)
+	loaded, err := src.Load()
 	if err != nil {
 		return config.Config{}, err
 	}
+	cfg := loaded.Config
 	if os.Geteuid() != 0 {
 		own, err := os.UserCacheDir()
 		if err != nil {
@@ -120,7 +125,7 @@ func toolConfig(cmd *cobra.Command) (config.Config, error) {
 	return cfg, nil
 }
 
-func explain(ctx context.Context, stderr io.Writer, cfg config.Config, facts *hostfacts.Facts, image string) (*decision.Decision, error) {
+func explain(ctx context.Context, stderr io.Writer, cfg config.Config, facts *hostfacts.Facts, live bool, image string) (*decision.Decision, error) {
 	// What is wrong with an artifact stands in the table; this is for what is
 	// wrong here, such as a compatibility spec that cannot be used.
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
@@ -132,11 +137,25 @@ func explain(ctx context.Context, stderr io.Writer, cfg config.Config, facts *ho
 	if err != nil {
 		return nil, err
 	}
+	runtime := runtimeSettings(cfg, log)
+	if live {
+		judge.Unpacks = runtime.WillUnpack
+	}
 	reg := registry.New(registry.Options{
-		HostsPath: cfg.Registry.ConfigPath, UserAgent: node.UserAgent(node.BuildVersion(version)), Log: log,
+		HostsPath: node.HostsPath(cfg, runtime), UserAgent: node.UserAgent(node.BuildVersion(version)), Log: log,
 	})
 	defer reg.Close()
-	return node.Road(cfg, judge, reg).Decide(ctx, decision.Request{Reference: image, Auth: auth})
+	road := decision.Road{Judge: judge, Registry: reg}
+	return road.Decide(ctx, decision.Request{Reference: image, Auth: auth})
+}
+
+// runtimeSettings are those of the file: the tool asks no runtime.
+func runtimeSettings(cfg config.Config, log *slog.Logger) containerd.Settings {
+	settings, err := containerd.Read(cfg.Runtime.Config)
+	if err != nil {
+		log.Error("the runtime's configuration cannot be read whole", "file", cfg.Runtime.Config, "error", err)
+	}
+	return settings
 }
 
 // dockerAuth returns the credentials that the person's container tools hold for
@@ -179,6 +198,30 @@ func printJSON(w io.Writer, v any) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
+}
+
+// explained is a decision and what the node's policy makes of it.
+type explained struct {
+	*decision.Decision
+	Action  journal.Action `json:"action"`
+	Because string         `json:"because"`
+	Mode    string         `json:"mode"`
+}
+
+func (e explained) print(w io.Writer, all bool) error {
+	if err := printDecision(w, e.Decision, all); err != nil {
+		return err
+	}
+	if e.Because != e.Reason {
+		if _, err := fmt.Fprintln(w, e.Because); err != nil {
+			return err
+		}
+	}
+	if e.Mode != config.Audit || e.Action == journal.Forwarded {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "The mode here is audit: the pull would be forwarded unchanged, not %s.\n", e.Action)
+	return err
 }
 
 // printDecision prints one row for each requirement of each candidate.

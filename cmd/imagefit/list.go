@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -65,8 +66,9 @@ func (c listCommand) list(cmd *cobra.Command, cfg config.Config, image string) (
 	if err != nil {
 		return nil, err
 	}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
 	reg := registry.New(registry.Options{
-		HostsPath: cfg.Registry.ConfigPath, UserAgent: node.UserAgent(node.BuildVersion(version)),
+		HostsPath: node.HostsPath(cfg, runtimeSettings(cfg, log)), UserAgent: node.UserAgent(node.BuildVersion(version)),
 	})
 	defer reg.Close()
 	at, err := find(cmd.Context(), reg, image)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/node"
 )
 
@@ -80,9 +79,9 @@ Begin with "imagefit facts" to see what this node offers.`,
 		DisableAutoGenTag: true,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.PersistentFlags().String("config", config.DefaultPath, "configuration file shared with cri-proxy and nri-plugin")
+	node.ConfigFlags(cmd, cmd.PersistentFlags())
 	cmd.AddCommand(newFactsCommand(), newExplainCommand(), newCheckCommand(),
 		newListCommand(), newAttachCommand(), newSpecCommand(),
-		newCreateCommand(), newLintCommand(), newConvertCommand(), newManCommand())
+		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(), newManCommand())
 	return cmd
 }

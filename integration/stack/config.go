@@ -12,6 +12,7 @@ import (
 // folder, those too that containerd would otherwise make in /run and /opt.
 // restrict_oom_score_adj lets containers start where CAP_SYS_RESOURCE is missing.
 const configText = `version = 3
+{{.Imports}}
 root = "{{.Dir}}/root"
 state = "{{.Dir}}/state"
 [grpc]
@@ -47,6 +48,7 @@ state = "{{.Dir}}/state"
 // configText17 is the same for containerd 1.7, where NRI is off unless asked for
 // and sockets of shims always lie in /run/containerd/s.
 const configText17 = `version = 2
+{{.Imports}}
 root = "{{.Dir}}/root"
 state = "{{.Dir}}/state"
 [grpc]
@@ -91,12 +93,32 @@ func writeConfig(dir, pause string, opts Options) error {
 	if opts.Version == Containerd17 {
 		layout = configText17
 	}
+	imports, err := writeDropIn(dir, opts.DropIn)
+	if err != nil {
+		return err
+	}
 	var text bytes.Buffer
 	err = template.Must(template.New("config").Parse(layout)).Execute(&text, map[string]string{
-		"Dir": dir, "Pause": pause, "Snapshotter": snapshots, "Extra": opts.Extra,
+		"Dir": dir, "Pause": pause, "Snapshotter": snapshots, "Imports": imports, "Extra": opts.Extra,
 	})
 	if err != nil {
 		return fmt.Errorf("fill in containerd's configuration: %w", err)
 	}
 	return os.WriteFile(filepath.Join(dir, "config.toml"), text.Bytes(), 0o600)
+}
+
+// writeDropIn writes the file beside the configuration, if there is to be one,
+// and returns the line that imports it.
+func writeDropIn(dir, text string) (imports string, err error) {
+	if text == "" {
+		return "", nil
+	}
+	folder := filepath.Join(dir, "conf.d")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", fmt.Errorf("prepare containerd's folders: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "50-test.toml"), []byte(text), 0o600); err != nil {
+		return "", fmt.Errorf("write containerd's drop-in: %w", err)
+	}
+	return `imports = ["conf.d/*.toml"]`, nil
 }

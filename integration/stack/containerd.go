@@ -29,6 +29,9 @@ type Options struct {
 	// Extra is TOML put at the end of the configuration, for tables that the
 	// stack does not write itself, e.g. a validator's settings.
 	Extra string
+	// DropIn is a second file that the configuration imports, for keys of tables
+	// that the stack does write. containerd 1.7 replaces whole plugins by it.
+	DropIn string
 }
 
 // Containerd is a real containerd in a folder of its own.

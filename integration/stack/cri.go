@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"google.golang.org/grpc"
@@ -93,6 +94,8 @@ type PullOptions struct {
 	Namespace   string
 	Pod         string
 	Annotations map[string]string // the pod's
+	// RuntimeHandler is the pod's; kubelets leave it out unless told otherwise.
+	RuntimeHandler string
 }
 
 // Pull pulls an image and returns what the runtime calls it from now on
@@ -100,7 +103,7 @@ type PullOptions struct {
 func (c *CRI) Pull(ctx context.Context, ref string, opts PullOptions) (string, error) {
 	pod := PodOptions{Namespace: opts.Namespace, Name: opts.Pod, Annotations: opts.Annotations}
 	reply, err := c.Image.PullImage(ctx, &runtimeapi.PullImageRequest{
-		Image:         &runtimeapi.ImageSpec{Image: ref, UserSpecifiedImage: ref, Annotations: opts.Annotations},
+		Image:         &runtimeapi.ImageSpec{Image: ref, UserSpecifiedImage: ref, Annotations: opts.Annotations, RuntimeHandler: opts.RuntimeHandler},
 		Auth:          opts.Auth,
 		SandboxConfig: c.sandboxConfig(pod.withDefaults()),
 	})
@@ -129,4 +132,24 @@ func (c *CRI) List(ctx context.Context) ([]*runtimeapi.Image, error) {
 func (c *CRI) Remove(ctx context.Context, ref string) error {
 	_, err := c.Image.RemoveImage(ctx, &runtimeapi.RemoveImageRequest{Image: &runtimeapi.ImageSpec{Image: ref}})
 	return err
+}
+
+// Stream lists all images as a kubelet does that streams lists. A runtime that
+// cannot answers Unimplemented.
+func (c *CRI) Stream(ctx context.Context) ([]*runtimeapi.Image, error) {
+	stream, err := c.Image.StreamImages(ctx, &runtimeapi.StreamImagesRequest{})
+	if err != nil {
+		return nil, err
+	}
+	var images []*runtimeapi.Image
+	for {
+		page, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return images, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, page.GetImages()...)
+	}
 }

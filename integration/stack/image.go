@@ -30,6 +30,13 @@ type Image struct {
 	// Attested adds a BuildKit attestation entry (platform unknown/unknown) for
 	// this image to the end of the index.
 	Attested bool
+	// PlainLayer leaves the layers uncompressed: another manifest with the same
+	// config, and so the same CRI image id.
+	PlainLayer bool
+	// OwnLayer adds a layer that no other variant has, with the file /variant that
+	// says which it is. Without it an image counts as unpacked wherever another
+	// one is, the pause image included.
+	OwnLayer bool
 }
 
 // platform is the image's with the defaults filled in.
@@ -44,8 +51,8 @@ func (i Image) platform() ocispec.Platform {
 	return p
 }
 
-// config is the image's config file around a layer.
-func (i Image) config(l layer) ocispec.Image {
+// config is the image's config file around its layers.
+func (i Image) config(layers ...layer) ocispec.Image {
 	config := ocispec.Image{Platform: i.platform()}
 	config.Config = ocispec.ImageConfig{
 		User:       i.User,
@@ -54,13 +61,17 @@ func (i Image) config(l layer) ocispec.Image {
 		Cmd:        []string{"hold"},
 		Labels:     map[string]string{"imagefit.test/variant": i.Variant},
 	}
-	config.RootFS = ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{l.diffID}}
+	config.RootFS.Type = "layers"
+	for _, l := range layers {
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, l.diffID)
+	}
 	return config
 }
 
 // layer is the one layer that all images share: the workload.
 type layer struct {
 	gzip   []byte
+	plain  []byte
 	diffID digest.Digest
 }
 
@@ -79,23 +90,28 @@ func buildLayer(ctx context.Context) (layer, error) {
 	if err != nil {
 		return layer{}, fmt.Errorf("read the workload: %w", err)
 	}
+	return packLayer("workload", program)
+}
+
+// packLayer makes a layer of one program.
+func packLayer(name string, program []byte) (layer, error) {
 	var plain, packed bytes.Buffer
 	files := tar.NewWriter(&plain)
 	// Writes to memory do not go wrong; Close reports a malformed archive.
-	_ = files.WriteHeader(&tar.Header{Name: "workload", Mode: 0o755, Size: int64(len(program))})
+	_ = files.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(program))})
 	_, _ = files.Write(program)
 	if err := files.Close(); err != nil {
-		return layer{}, fmt.Errorf("pack the workload: %w", err)
+		return layer{}, fmt.Errorf("pack %s: %w", name, err)
 	}
 	compress, err := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
 	if err != nil {
-		return layer{}, fmt.Errorf("compress the workload: %w", err)
+		return layer{}, fmt.Errorf("compress %s: %w", name, err)
 	}
 	_, _ = compress.Write(plain.Bytes())
 	if err := compress.Close(); err != nil {
-		return layer{}, fmt.Errorf("compress the workload: %w", err)
+		return layer{}, fmt.Errorf("compress %s: %w", name, err)
 	}
-	return layer{gzip: packed.Bytes(), diffID: digest.FromBytes(plain.Bytes())}, nil
+	return layer{gzip: packed.Bytes(), plain: plain.Bytes(), diffID: digest.FromBytes(plain.Bytes())}, nil
 }
 
 // blob is bytes with their descriptor.
@@ -118,25 +134,42 @@ func jsonBlob(mediaType string, value any) (blob, error) {
 	return newBlob(mediaType, body), nil
 }
 
-// manifestOf is an image manifest of one layer.
-func manifestOf(config, layer blob) (blob, error) {
-	return jsonBlob(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+// manifestOf is an image manifest of some layers.
+func manifestOf(config blob, layers ...blob) (blob, error) {
+	manifest := ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: ocispec.MediaTypeImageManifest,
 		Config:    config.desc,
-		Layers:    []ocispec.Descriptor{layer.desc},
-	})
+	}
+	for _, l := range layers {
+		manifest.Layers = append(manifest.Layers, l.desc)
+	}
+	return jsonBlob(ocispec.MediaTypeImageManifest, manifest)
 }
 
-// build makes the image's blobs: layer, config and manifest.
+// build makes the image's blobs: layers, config and manifest.
 func (i Image) build(l layer) (blobs []blob, manifest blob, err error) {
-	config, err := jsonBlob(ocispec.MediaTypeImageConfig, i.config(l))
+	layers := []layer{l}
+	if i.OwnLayer {
+		own, err := packLayer("variant", []byte(i.Variant))
+		if err != nil {
+			return nil, blob{}, err
+		}
+		layers = append(layers, own)
+	}
+	config, err := jsonBlob(ocispec.MediaTypeImageConfig, i.config(layers...))
 	if err != nil {
 		return nil, blob{}, err
 	}
-	packed := newBlob(ocispec.MediaTypeImageLayerGzip, l.gzip)
-	manifest, err = manifestOf(config, packed)
-	return []blob{packed, config}, manifest, err
+	for _, l := range layers {
+		if i.PlainLayer {
+			blobs = append(blobs, newBlob(ocispec.MediaTypeImageLayer, l.plain))
+		} else {
+			blobs = append(blobs, newBlob(ocispec.MediaTypeImageLayerGzip, l.gzip))
+		}
+	}
+	manifest, err = manifestOf(config, blobs...)
+	return append(blobs, config), manifest, err
 }
 
 // attestation makes what BuildKit adds to an index for each image.

@@ -60,6 +60,7 @@ func (c *Containerd) Configure(f *Imagefit, s Settings) error {
 	text := fmt.Sprintf(`version = 1
 state_dir = %q
 log_level = "debug"
+log_format = "text"
 [runtime]
 endpoint = "unix://%s"
 [proxy]

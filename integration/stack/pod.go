@@ -27,8 +27,12 @@ type PodOptions struct {
 	ImageRef string
 	// Args are the workload's, in place of the image's own (hold).
 	Args []string
+	// RuntimeHandler is what the pod's runtime class names, empty for the default.
+	RuntimeHandler string
 	// RunAsUser overrides the image's user.
 	RunAsUser *int64
+	// Mounts are the container's.
+	Mounts []*runtimeapi.Mount
 }
 
 func (o PodOptions) withDefaults() PodOptions {
@@ -67,7 +71,7 @@ func (c *CRI) RunContainer(ctx context.Context, ref string, opts PodOptions) (st
 	if err := os.MkdirAll(filepath.Join(sandbox.LogDirectory, "main"), 0o755); err != nil {
 		return "", fmt.Errorf("make the pod's log folder: %w", err)
 	}
-	pod, err := c.Runtime.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: sandbox})
+	pod, err := c.Runtime.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: sandbox, RuntimeHandler: opts.RuntimeHandler})
 	if err != nil {
 		return "", err
 	}
@@ -94,6 +98,7 @@ func (c *CRI) startContainer(ctx context.Context, ref string, opts PodOptions, p
 			Metadata: &runtimeapi.ContainerMetadata{Name: "main"},
 			Image:    &runtimeapi.ImageSpec{Image: opts.ImageRef, UserSpecifiedImage: ref},
 			Args:     opts.Args,
+			Mounts:   opts.Mounts,
 			LogPath:  "main/0.log",
 			Linux:    &runtimeapi.LinuxContainerConfig{SecurityContext: securityContext(image, opts)},
 		},

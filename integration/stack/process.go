@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,6 +25,14 @@ type Process struct {
 	exited chan struct{}
 }
 
+// Environ is the environment without the IMAGEFIT_ variables of the tests, which
+// imagefit's programs would take for mistakes in their configuration.
+func Environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "IMAGEFIT_")
+	})
+}
+
 // Start starts the program, in a process group of its own so that Ctrl-C reaches
 // it only through us.
 func (p *Process) Start() error {
@@ -36,7 +45,7 @@ func (p *Process) Start() error {
 	}
 	defer log.Close() // the child has its own copy
 	cmd := exec.Command(p.Path, p.Args...)
-	cmd.Env = append(os.Environ(), p.Env...)
+	cmd.Env = append(Environ(), p.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

@@ -3,11 +3,14 @@ package stack
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
 	orasregistry "oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 )
@@ -96,6 +99,19 @@ func (r *Repo) PushIndexOf(ctx context.Context, tag string, entries ...ocispec.D
 		return ocispec.Descriptor{}, err
 	}
 	return index.desc, r.pushAll(ctx, tag, nil, index)
+}
+
+// Config is the digest of a manifest's config: what CRI calls the image.
+func (r *Repo) Config(ctx context.Context, manifest ocispec.Descriptor) (digest.Digest, error) {
+	body, err := content.FetchAll(ctx, r.remote.Manifests(), manifest)
+	if err != nil {
+		return "", fmt.Errorf("read manifest %s of %s: %w", manifest.Digest, r.name, err)
+	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal(body, &m); err != nil {
+		return "", fmt.Errorf("read manifest %s of %s: %w", manifest.Digest, r.name, err)
+	}
+	return m.Config.Digest, nil
 }
 
 // PushManifest pushes any bytes as a manifest, for what no helper here makes.

@@ -1,194 +1,183 @@
 package config
 
-import (
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"time"
-
-	"github.com/imagefit/imagefit/pkg/tomlerr"
-)
-
-// DefaultPath is where the configuration is looked for.
-const DefaultPath = "/etc/imagefit/config.toml"
+import "time"
 
 // version is the version of the file's shape that this imagefit reads.
 const version = 1
 
-// maxFile bounds what is read of a configuration file.
-const maxFile = 1 << 20
-
 // Config is the whole of config.toml. config.toml.example explains each key.
+//
+// The tags are read by all that treats keys alike: toml is the key, check and
+// words are what its values must be (see checks.go), and restart marks what a
+// daemon takes up only when it starts.
 type Config struct {
-	Version  int      `toml:"version"`
-	StateDir string   `toml:"state_dir"`
-	LogLevel string   `toml:"log_level"`
-	Runtime  Runtime  `toml:"runtime"`
-	Proxy    Proxy    `toml:"proxy"`
-	Registry Registry `toml:"registry"`
-	Cache    Cache    `toml:"cache"`
-	Select   Select   `toml:"select"`
-	Facts    Facts    `toml:"facts"`
-	NRI      NRI      `toml:"nri"`
-	Policy   Policy   `toml:"policy"`
+	Version   int       `toml:"version"`
+	StateDir  string    `toml:"state_dir" check:"path" restart:"yes"`
+	LogLevel  string    `toml:"log_level" words:"debug,info,warn,error"`
+	LogFormat string    `toml:"log_format" words:"auto,json,text" restart:"yes"`
+	Runtime   Runtime   `toml:"runtime" restart:"yes"`
+	Proxy     Proxy     `toml:"proxy"`
+	Registry  Registry  `toml:"registry"`
+	Cache     Cache     `toml:"cache"`
+	Select    Selection `toml:"select"`
+	Facts     Facts     `toml:"facts" restart:"yes"`
+	NRI       NRI       `toml:"nri" restart:"yes"`
+	Policy    Policy    `toml:"policy"`
+	Tracing   Tracing   `toml:"tracing" restart:"yes"`
 }
 
 // Runtime is the container runtime behind the proxy.
 type Runtime struct {
-	Endpoint  string `toml:"endpoint"`
-	Namespace string `toml:"namespace"`
+	Endpoint  string `toml:"endpoint" check:"socket"`
+	Namespace string `toml:"namespace" check:"name"`
+	Config    string `toml:"config" check:"path"`
 }
 
 // Proxy is the socket that the kubelet talks to.
 type Proxy struct {
-	Listen        string   `toml:"listen"`
-	SelectTimeout Duration `toml:"select_timeout"`
-	DrainTimeout  Duration `toml:"drain_timeout"`
+	Listen        string   `toml:"listen" check:"socket" restart:"yes"`
+	HTTPListen    string   `toml:"http_listen" check:"address" restart:"yes"`
+	SelectTimeout Duration `toml:"select_timeout" check:"duration"`
+	DrainTimeout  Duration `toml:"drain_timeout" check:"duration"`
 }
 
 // Registry says how registries are reached.
 type Registry struct {
-	ConfigPath string `toml:"config_path"`
+	ConfigPath string `toml:"config_path" check:"folders"`
+}
+
+// HostsPath returns the folders that hold hosts.toml files. What the runtime
+// goes by counts where the configuration leaves it open; known is whether that is
+// known for certain, so that "" means none.
+func (r Registry) HostsPath(runtime string, known bool) string {
+	switch {
+	case r.ConfigPath != Auto:
+		return r.ConfigPath
+	case runtime != "" || known:
+		return runtime
+	}
+	return "/etc/containerd/certs.d"
 }
 
 // Cache bounds what is kept in the state folder.
 type Cache struct {
-	ReferrersTTL Duration `toml:"referrers_ttl"`
-	MaxSizeMiB   int      `toml:"max_size_mib"`
+	ReferrersTTL Duration `toml:"referrers_ttl" check:"duration or none"`
+	StaleFor     Duration `toml:"stale_for" check:"duration or none"`
+	MaxSizeMiB   int      `toml:"max_size_mib" check:"size"`
 }
 
-// Select says what counts when a variant is chosen.
-type Select struct {
-	SpecsDir          string       `toml:"specs_dir"`
+// Selection says what counts when a variant is chosen.
+type Selection struct {
+	SpecsDir          string       `toml:"specs_dir" check:"path"`
 	PreferAnnotations []Preference `toml:"prefer_annotations"`
 	NVIDIARequire     bool         `toml:"nvidia_require"`
 }
 
 // Preference is an annotation of index entries that is worth something here.
 type Preference struct {
-	Key    string `toml:"key"`
-	Value  string `toml:"value"`
-	Weight int    `toml:"weight"`
+	Key    string `toml:"key" json:"key" check:"name"`
+	Value  string `toml:"value" json:"value,omitempty"`
+	Weight int    `toml:"weight" json:"weight" check:"weight"`
 }
 
 // Facts says where facts come from and how often they are looked at again.
 type Facts struct {
-	Root    string   `toml:"root"`
-	Refresh Duration `toml:"refresh"`
+	Root    string   `toml:"root" check:"path"`
+	Refresh Duration `toml:"refresh" check:"duration"`
 }
 
 // NRI is how the plugin meets the runtime.
 type NRI struct {
-	Socket      string `toml:"socket"`
-	PluginName  string `toml:"plugin_name"`
-	PluginIndex string `toml:"plugin_index"`
+	Socket      string `toml:"socket" check:"path"`
+	HTTPListen  string `toml:"http_listen" check:"address"`
+	PluginName  string `toml:"plugin_name" check:"name"`
+	PluginIndex string `toml:"plugin_index" check:"index"`
 }
 
-// Policy says what follows when something is missing or does not fit.
+// Policy says what follows when something is missing or does not fit, and whom
+// it concerns.
 type Policy struct {
-	Mode              string   `toml:"mode"`
-	ExemptNamespaces  []string `toml:"exempt_namespaces"`
-	ExemptStaticPods  bool     `toml:"exempt_static_pods"`
-	NoFit             string   `toml:"no_fit"`
-	RegistryError     string   `toml:"registry_error"`
-	MalformedArtifact string   `toml:"malformed_artifact"`
-	UnknownAttribute  string   `toml:"unknown_attribute"`
+	Answers
+	ExemptNamespaces         []string           `toml:"exempt_namespaces" check:"names"`
+	ExemptStaticPods         bool               `toml:"exempt_static_pods"`
+	ModeAnnotationNamespaces []string           `toml:"mode_annotation_namespaces" check:"names"`
+	Repositories             map[string]Answers `toml:"repositories"`
 }
 
-// The values that policies take.
+// Answers is the part of the policy that may differ between repositories. In
+// Policy.Repositories "" stands for what is left out.
+type Answers struct {
+	Mode              string `toml:"mode" words:"enforce,audit"`
+	NoFit             string `toml:"no_fit" words:"refuse,forward"`
+	NoArtifact        string `toml:"no_artifact" words:"select,forward,refuse"`
+	RegistryError     string `toml:"registry_error" words:"refuse,forward"`
+	NoReferrersAPI    string `toml:"no_referrers_api" words:"tag,none,error"`
+	MalformedArtifact string `toml:"malformed_artifact" words:"unknown,ignore,unfit"`
+	UnknownAttribute  string `toml:"unknown_attribute" words:"unknown,ignore,unfit"`
+	ImageVerifier     string `toml:"image_verifier" words:"forward,select"`
+}
+
+// Tracing says where spans go.
+type Tracing struct {
+	Endpoint    string  `toml:"endpoint" check:"url"`
+	SampleRatio float64 `toml:"sample_ratio" check:"ratio"`
+}
+
+// The values that keys take.
 const (
 	Enforce = "enforce" // mode: decide and act
 	Audit   = "audit"   // mode: decide, log, change nothing
-	Refuse  = "refuse"  // no_fit, registry_error: answer with an error
-	Forward = "forward" // no_fit, registry_error: go on as without imagefit
+	Refuse  = "refuse"  // no_fit, no_artifact, registry_error: answer with an error
+	Forward = "forward" // no_fit, no_artifact, registry_error, image_verifier: go on as without imagefit
+	Select  = "select"  // no_artifact, image_verifier: take the best all the same
+	Tag     = "tag"     // no_referrers_api: read the fallback tag
+	None    = "none"    // no_referrers_api: as if nothing were attached
+	Error   = "error"   // no_referrers_api: as registry_error says
 	Unknown = "unknown" // malformed_artifact, unknown_attribute: rank behind what is known
 	Ignore  = "ignore"  // malformed_artifact, unknown_attribute: as if it were not there
 	Unfit   = "unfit"   // malformed_artifact, unknown_attribute: the candidate does not fit
+	Auto    = "auto"    // log_format: by what stderr is; registry.config_path: as the runtime has it
+	JSON    = "json"    // log_format
+	Text    = "text"    // log_format
 )
 
-// Duration is a time span written as "5s" or "1h30m".
-type Duration time.Duration
-
-// UnmarshalText reads a duration.
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("%q is no duration such as \"5s\" or \"1h30m\"", text)
-	}
-	*d = Duration(parsed)
-	return nil
-}
-
-// Default returns the configuration that holds where the file says nothing.
+// Default returns the configuration that holds where nothing else is said.
 func Default() Config {
 	return Config{
-		Version:  version,
-		StateDir: "/var/lib/imagefit",
-		LogLevel: "info",
-		Runtime:  Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Namespace: "k8s.io"},
+		Version:   version,
+		StateDir:  "/var/lib/imagefit",
+		LogLevel:  "info",
+		LogFormat: Auto,
+		Runtime: Runtime{
+			Endpoint: "unix:///run/containerd/containerd.sock", Namespace: "k8s.io",
+			Config: "/etc/containerd/config.toml",
+		},
 		Proxy: Proxy{
 			Listen:        "unix:///run/imagefit/cri-proxy.sock",
+			HTTPListen:    "127.0.0.1:9460",
 			SelectTimeout: Duration(5 * time.Second),
 			DrainTimeout:  Duration(5 * time.Minute),
 		},
-		Registry: Registry{ConfigPath: "/etc/containerd/certs.d"},
-		Cache:    Cache{ReferrersTTL: Duration(time.Minute), MaxSizeMiB: 256},
-		Select:   Select{SpecsDir: "/etc/imagefit/specs.d", PreferAnnotations: []Preference{}},
-		Facts:    Facts{Root: "/", Refresh: Duration(time.Minute)},
-		NRI:      NRI{Socket: "/var/run/nri/nri.sock", PluginName: "imagefit", PluginIndex: "10"},
-		Policy: Policy{
-			Mode:              Enforce,
-			ExemptNamespaces:  []string{"kube-system"},
-			ExemptStaticPods:  true,
-			NoFit:             Refuse,
-			RegistryError:     Forward,
-			MalformedArtifact: Unknown,
-			UnknownAttribute:  Unknown,
+		Registry: Registry{ConfigPath: Auto},
+		Cache: Cache{
+			ReferrersTTL: Duration(time.Minute), StaleFor: Duration(24 * time.Hour), MaxSizeMiB: 256,
 		},
+		Select: Selection{SpecsDir: "/etc/imagefit/specs.d", PreferAnnotations: []Preference{}},
+		Facts:  Facts{Root: "/", Refresh: Duration(time.Minute)},
+		NRI: NRI{
+			Socket: "/var/run/nri/nri.sock", HTTPListen: "127.0.0.1:9461",
+			PluginName: "imagefit", PluginIndex: "10",
+		},
+		Policy: Policy{
+			Answers: Answers{
+				Mode: Enforce, NoFit: Refuse, NoArtifact: Select, RegistryError: Forward, NoReferrersAPI: Tag,
+				MalformedArtifact: Unknown, UnknownAttribute: Unknown, ImageVerifier: Forward,
+			},
+			ExemptNamespaces:         []string{"kube-system"},
+			ExemptStaticPods:         true,
+			ModeAnnotationNamespaces: []string{},
+			Repositories:             map[string]Answers{},
+		},
+		Tracing: Tracing{SampleRatio: 1},
 	}
-}
-
-// Load reads and validates the file at path. The file at DefaultPath need not
-// exist: the defaults hold then.
-func Load(path string) (Config, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) && path == DefaultPath {
-		return Default(), nil
-	}
-	if err != nil {
-		return Config{}, fmt.Errorf("open configuration: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return Config{}, fmt.Errorf("read configuration %s: %w", path, err)
-	}
-	if len(text) > maxFile {
-		return Config{}, fmt.Errorf("read configuration %s: larger than %d bytes", path, maxFile)
-	}
-	c, err := Parse(string(text))
-	if err != nil {
-		return Config{}, fmt.Errorf("configuration %s: %w", path, err)
-	}
-	return c, nil
-}
-
-// Parse reads a configuration over the defaults and validates it. Errors name
-// row, column and key.
-func Parse(text string) (Config, error) {
-	c := Default()
-	c.Version = 0
-	err := tomlerr.Decode([]byte(text), &c)
-	if err != nil && !errors.Is(err, tomlerr.ErrUnknownKey) {
-		return Config{}, err
-	}
-	if c.Version != version { // a later shape has keys that are unknown here
-		return Config{}, fmt.Errorf("version is %d, expected %d as the first line: version = %d", c.Version, version, version)
-	}
-	if err := errors.Join(err, c.validate()); err != nil {
-		return Config{}, err
-	}
-	return c, nil
 }

@@ -1,8 +1,6 @@
 package config_test
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -35,7 +33,7 @@ func TestParse(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := config.Parse("version = 1\n" + tt.text)
+			got, err := parse(t, "version = 1\n"+tt.text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,32 +57,32 @@ func TestParseRefuses(t *testing.T) {
 		{"table for a value", "[state_dir]\nx = 1", "row 2, column 2, key state_dir: cannot store a table in a string"},
 		{"value for a table", "proxy = 3", "row 2, column 9, key proxy: cannot decode TOML integer as proxy"},
 		{"bad duration", "[proxy]\nselect_timeout = \"5 seconds\"", `row 3, column 18, key proxy.select_timeout: "5 seconds" is no duration such as "5s" or "1h30m"`},
-		{"bare number as duration", "[proxy]\nselect_timeout = 5", "key proxy.select_timeout: 5ns " + tooLong},
-		{"no time to drain", "[proxy]\ndrain_timeout = \"0s\"", "key proxy.drain_timeout: 0s " + tooLong},
-		{"negative duration", "[facts]\nrefresh = \"-1m\"", "key facts.refresh: -1m0s " + tooLong},
-		{"negative time to live", "[cache]\nreferrers_ttl = \"-1s\"", "key cache.referrers_ttl: -1s " + tooLong},
+		{"bare number as duration", "[proxy]\nselect_timeout = 5", "row 3, key proxy.select_timeout: 5ns " + tooLong},
+		{"no time to drain", "[proxy]\ndrain_timeout = \"0s\"", "row 3, key proxy.drain_timeout: 0s " + tooLong},
+		{"negative duration", "[facts]\nrefresh = \"-1m\"", "row 3, key facts.refresh: -1m " + tooLong},
+		{"negative time to live", "[cache]\nreferrers_ttl = \"-1s\"", "row 3, key cache.referrers_ttl: -1s " + tooLong},
 		{"syntax", "state_dir = /var", "row 2, column 13: "},
 		{"twice", "state_dir = \"/a\"\nstate_dir = \"/b\"", "row 3, column 1, key state_dir: key state_dir is already defined"},
-		{"log level", `log_level = "loud"`, `key log_level: "loud" is none of debug, info, warn, error`},
-		{"mode", `policy.mode = "on"`, `key policy.mode: "on" is none of enforce, audit`},
-		{"no fit", `policy.no_fit = "unknown"`, `key policy.no_fit: "unknown" is none of refuse, forward`},
-		{"registry error", `policy.registry_error = ""`, `key policy.registry_error: "" is none of refuse, forward`},
-		{"malformed", `policy.malformed_artifact = "refuse"`, `key policy.malformed_artifact: "refuse" is none of unknown, ignore, unfit`},
-		{"attribute", `policy.unknown_attribute = "refuse"`, `key policy.unknown_attribute: "refuse" is none of unknown, ignore, unfit`},
-		{"state folder", `state_dir = "var"`, `key state_dir: "var" is no absolute path`},
-		{"facts root", `facts.root = ""`, `key facts.root: "" is no absolute path`},
-		{"nri socket", `nri.socket = "nri.sock"`, `key nri.socket: "nri.sock" is no absolute path`},
-		{"registry folders", `registry.config_path = "/a:b"`, `key registry.config_path: "b" is no absolute path`},
-		{"endpoint", `runtime.endpoint = ""`, `key runtime.endpoint: "" is neither unix:///path nor an absolute path`},
-		{"listen on tcp", `proxy.listen = "tcp://127.0.0.1:1"`, `key proxy.listen: "tcp://127.0.0.1:1" is neither unix:///path nor an absolute path`},
-		{"two slashes", `proxy.listen = "unix://run/x.sock"`, `key proxy.listen: "unix://run/x.sock" is neither unix:///path nor an absolute path`},
-		{"namespace", `runtime.namespace = ""`, `key runtime.namespace: must not be empty`},
-		{"plugin name", `nri.plugin_name = ""`, `key nri.plugin_name: must not be empty`},
-		{"exempt namespace", `policy.exempt_namespaces = ["a", ""]`, `key policy.exempt_namespaces: must not be empty`},
-		{"plugin index, long", `nri.plugin_index = "100"`, `key nri.plugin_index: "100" is not two digits`},
-		{"plugin index, letters", `nri.plugin_index = "1a"`, `key nri.plugin_index: "1a" is not two digits`},
-		{"no room", `cache.max_size_mib = 0`, `key cache.max_size_mib: 0 is not 1 to 1048576`},
-		{"room that overflows", `cache.max_size_mib = 9000000000000000`, `key cache.max_size_mib: 9000000000000000 is not 1 to 1048576`},
+		{"log level", `log_level = "loud"`, `row 2, key log_level: "loud" is none of debug, info, warn, error`},
+		{"mode", `policy.mode = "on"`, `row 2, key policy.mode: "on" is none of enforce, audit`},
+		{"no fit", `policy.no_fit = "unknown"`, `row 2, key policy.no_fit: "unknown" is none of refuse, forward`},
+		{"registry error", `policy.registry_error = ""`, `row 2, key policy.registry_error: "" is none of refuse, forward`},
+		{"malformed", `policy.malformed_artifact = "refuse"`, `row 2, key policy.malformed_artifact: "refuse" is none of unknown, ignore, unfit`},
+		{"attribute", `policy.unknown_attribute = "refuse"`, `row 2, key policy.unknown_attribute: "refuse" is none of unknown, ignore, unfit`},
+		{"state folder", `state_dir = "var"`, `row 2, key state_dir: "var" is no absolute path`},
+		{"facts root", `facts.root = ""`, `row 2, key facts.root: "" is no absolute path`},
+		{"nri socket", `nri.socket = "nri.sock"`, `row 2, key nri.socket: "nri.sock" is no absolute path`},
+		{"registry folders", `registry.config_path = "/a:b"`, `row 2, key registry.config_path: "b" is no absolute path`},
+		{"endpoint", `runtime.endpoint = ""`, `row 2, key runtime.endpoint: "" is neither unix:///path nor an absolute path`},
+		{"listen on tcp", `proxy.listen = "tcp://127.0.0.1:1"`, `row 2, key proxy.listen: "tcp://127.0.0.1:1" is neither unix:///path nor an absolute path`},
+		{"two slashes", `proxy.listen = "unix://run/x.sock"`, `row 2, key proxy.listen: "unix://run/x.sock" is neither unix:///path nor an absolute path`},
+		{"namespace", `runtime.namespace = ""`, `row 2, key runtime.namespace: must not be empty`},
+		{"plugin name", `nri.plugin_name = ""`, `row 2, key nri.plugin_name: must not be empty`},
+		{"exempt namespace", `policy.exempt_namespaces = ["a", ""]`, `row 2, key policy.exempt_namespaces: must not be empty`},
+		{"plugin index, long", `nri.plugin_index = "100"`, `row 2, key nri.plugin_index: "100" is not two digits`},
+		{"plugin index, letters", `nri.plugin_index = "1a"`, `row 2, key nri.plugin_index: "1a" is not two digits`},
+		{"no room", `cache.max_size_mib = 0`, `row 2, key cache.max_size_mib: 0 is not 1 to 1048576`},
+		{"room that overflows", `cache.max_size_mib = 9000000000000000`, `row 2, key cache.max_size_mib: 9000000000000000 is not 1 to 1048576`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,10 +95,10 @@ func TestParseRefuses(t *testing.T) {
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"":                                 "version is 0, expected 1 as the first line: version = 1",
-		"log_level = \"info\"":             "version is 0, expected 1",
-		"version = 2":                      "version is 2, expected 1",
-		"version = 2\n[later]\nkey = true": "version is 2, expected 1",
+		"":                                 "key version: is 0, expected 1 as the first line: version = 1",
+		"log_level = \"info\"":             "key version: is 0, expected 1",
+		"version = 2":                      "key version: is 2, expected 1",
+		"version = 2\n[later]\nkey = true": "key version: is 2, expected 1",
 		"version = \"1\"":                  "row 1, column 11, key version: cannot decode TOML string as int",
 	} {
 		refused(t, text, want)
@@ -135,12 +133,13 @@ plugin_index = "x"
 
 func refused(t *testing.T, text, want string) error {
 	t.Helper()
-	got, err := config.Parse(text)
+	got, err := parse(t, text)
 	if err == nil {
 		t.Fatalf("%q was read: %+v", text, got)
 	}
-	if !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("got  %s\nwant %s", err, want)
+	_, said, _ := strings.Cut(err.Error(), "config.toml: ")
+	if !strings.HasPrefix(said, want) {
+		t.Errorf("got  %s\nwant %s", said, want)
 	}
 	if !reflect.DeepEqual(got, config.Config{}) {
 		t.Errorf("half read: %+v", got)
@@ -148,61 +147,26 @@ func refused(t *testing.T, text, want string) error {
 	return err
 }
 
-func TestLoad(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
+// parse loads a text as the only source.
+func parse(t *testing.T, text string) (config.Config, error) {
+	t.Helper()
+	loaded, err := config.Sources{File: write(t, t.TempDir(), "config.toml", text)}.Load()
+	if loaded == nil {
+		return config.Config{}, err
 	}
-	t.Run("a file", func(t *testing.T) {
-		t.Parallel()
-		got, err := config.Load(write("good.toml", "version = 1\nstate_dir = \"/x\""))
-		if err != nil || got.StateDir != "/x" {
-			t.Errorf("got %+v, %v", got, err)
-		}
-	})
-	t.Run("the error names the file", func(t *testing.T) {
-		t.Parallel()
-		path := write("bad.toml", "version = 1\nx = 1")
-		_, err := config.Load(path)
-		if want := "configuration " + path + ": row 2, column 1: unknown key x"; err == nil || err.Error() != want {
-			t.Errorf("got %v, want %s", err, want)
-		}
-	})
-	t.Run("missing elsewhere", func(t *testing.T) {
-		t.Parallel()
-		_, err := config.Load(filepath.Join(dir, "missing.toml"))
-		if !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("got %v", err)
-		}
-	})
-	t.Run("a folder", func(t *testing.T) {
-		t.Parallel()
-		if _, err := config.Load(dir); err == nil || !strings.Contains(err.Error(), dir) {
-			t.Errorf("got %v", err)
-		}
-	})
-	t.Run("too large", func(t *testing.T) {
-		t.Parallel()
-		_, err := config.Load(write("large.toml", "version = 1\n#"+strings.Repeat("x", 1<<20)))
-		if err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
-			t.Errorf("got %v", err)
-		}
-	})
-	t.Run("missing at the default path", func(t *testing.T) {
-		t.Parallel()
-		if _, err := os.Stat(config.DefaultPath); err == nil {
-			t.Skip(config.DefaultPath + " exists on this machine")
-		}
-		got, err := config.Load(config.DefaultPath)
-		if err != nil || !reflect.DeepEqual(got, config.Default()) {
-			t.Errorf("got %+v, %v", got, err)
-		}
-	})
+	return loaded.Config, err
+}
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // TestDefaultsAreNotShared: who changes one configuration changes no other.
@@ -213,15 +177,4 @@ func TestDefaultsAreNotShared(t *testing.T) {
 	if got := config.Default().Policy.ExemptNamespaces[0]; got != "kube-system" {
 		t.Errorf("the default is now %q", got)
 	}
-}
-
-func FuzzParse(f *testing.F) {
-	f.Add("version = 1\n[proxy]\nlisten = \"/x\"\n")
-	f.Add("version = 2\n[[proxy]]\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		got, err := config.Parse(text)
-		if err != nil && !reflect.DeepEqual(got, config.Config{}) {
-			t.Errorf("half read: %+v", got)
-		}
-	})
 }

@@ -1,127 +1,74 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"path/filepath"
+	"maps"
+	"reflect"
 	"slices"
-	"strings"
-	"time"
+
+	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
-// Bounds of what makes sense.
-const (
-	shortest   = Duration(time.Millisecond)
-	maxSizeMiB = 1 << 20
-)
-
-// validate names every value that cannot be used, not only the first.
-func (c Config) validate() error {
-	p := c.Policy
-	return errors.Join(
-		oneOf("log_level", c.LogLevel, "debug", "info", "warn", "error"),
-		oneOf("policy.mode", p.Mode, Enforce, Audit),
-		oneOf("policy.no_fit", p.NoFit, Refuse, Forward),
-		oneOf("policy.registry_error", p.RegistryError, Refuse, Forward),
-		oneOf("policy.malformed_artifact", p.MalformedArtifact, Unknown, Ignore, Unfit),
-		oneOf("policy.unknown_attribute", p.UnknownAttribute, Unknown, Ignore, Unfit),
-		absolute("state_dir", c.StateDir),
-		absolute("facts.root", c.Facts.Root),
-		absolute("select.specs_dir", c.Select.SpecsDir),
-		preferences(c.Select.PreferAnnotations),
-		absolute("nri.socket", c.NRI.Socket),
-		folders("registry.config_path", c.Registry.ConfigPath),
-		socket("runtime.endpoint", c.Runtime.Endpoint),
-		socket("proxy.listen", c.Proxy.Listen),
-		duration("proxy.select_timeout", c.Proxy.SelectTimeout),
-		duration("proxy.drain_timeout", c.Proxy.DrainTimeout),
-		duration("facts.refresh", c.Facts.Refresh),
-		durationOrNone("cache.referrers_ttl", c.Cache.ReferrersTTL),
-		size("cache.max_size_mib", c.Cache.MaxSizeMiB),
-		notEmpty("runtime.namespace", c.Runtime.Namespace),
-		notEmpty("nri.plugin_name", c.NRI.PluginName),
-		notEmpty("policy.exempt_namespaces", p.ExemptNamespaces...),
-		pluginIndex("nri.plugin_index", c.NRI.PluginIndex),
-	)
+// validate names every value that cannot be used, not only the first. stated
+// tells which keys somebody gave a value to.
+func validate(c Config, stated func(key string) bool) []tomlerr.Problem {
+	v := validation{stated: stated, checks: checks()}
+	v.table("", reflect.ValueOf(c), false)
+	return v.problems
 }
 
-func oneOf(key, value string, allowed ...string) error {
-	if slices.Contains(allowed, value) {
-		return nil
-	}
-	return fmt.Errorf("key %s: %q is none of %s", key, value, strings.Join(allowed, ", "))
+type validation struct {
+	stated   func(key string) bool
+	checks   map[string]check
+	problems []tomlerr.Problem
 }
 
-func absolute(key, path string) error {
-	if filepath.IsAbs(path) {
-		return nil
-	}
-	return fmt.Errorf("key %s: %q is no absolute path", key, path)
-}
-
-// folders takes a list as containerd does, which may be empty.
-func folders(key, list string) error {
-	for _, folder := range filepath.SplitList(list) {
-		if err := absolute(key, folder); err != nil {
-			return err
+// table holds a struct's fields against their tags. In an optional one what
+// nobody stated is left out.
+func (v *validation) table(prefix string, table reflect.Value, optional bool) {
+	for field, value := range table.Fields() {
+		key := prefix + field.Tag.Get("toml")
+		check := field.Tag.Get("check")
+		switch {
+		case field.Anonymous:
+			v.table(prefix, value, optional)
+		case value.Kind() == reflect.Struct:
+			v.table(key+".", value, optional)
+		case optional && !v.stated(key):
+		case field.Tag.Get("words") != "":
+			v.note(key, oneOf(value.String(), words(field)))
+		case check != "":
+			v.note(key, v.checks[check].value(value.Interface()))
+		}
+		switch several := value.Interface().(type) {
+		case map[string]Answers:
+			v.repositories(key, several)
+		case []Preference:
+			v.preferences(key, several)
 		}
 	}
-	return nil
 }
 
-func socket(key, endpoint string) error {
-	if filepath.IsAbs(strings.TrimPrefix(endpoint, "unix://")) {
-		return nil
+func (v *validation) repositories(key string, overrides map[string]Answers) {
+	for _, prefix := range slices.Sorted(maps.Keys(overrides)) {
+		table := key + "." + tomlerr.Key([]string{prefix})
+		v.note(table, checkPrefix(prefix))
+		v.table(table+".", reflect.ValueOf(overrides[prefix]), true)
 	}
-	return fmt.Errorf("key %s: %q is neither unix:///path nor an absolute path", key, endpoint)
 }
 
-// duration refuses what is too short to be meant: a bare number reads as
-// nanoseconds.
-func duration(key string, d Duration) error {
-	if d >= shortest {
-		return nil
-	}
-	return fmt.Errorf("key %s: %s is shorter than %s, a duration looks like \"5s\" or \"1h30m\"",
-		key, time.Duration(d), time.Duration(shortest))
-}
-
-func durationOrNone(key string, d Duration) error {
-	if d == 0 {
-		return nil
-	}
-	return duration(key, d)
-}
-
-func size(key string, mib int) error {
-	if mib >= 1 && mib <= maxSizeMiB {
-		return nil
-	}
-	return fmt.Errorf("key %s: %d is not 1 to %d", key, mib, maxSizeMiB)
-}
-
-func notEmpty(key string, values ...string) error {
-	if slices.Contains(values, "") {
-		return fmt.Errorf("key %s: must not be empty", key)
-	}
-	return nil
-}
-
-func pluginIndex(key, index string) error {
-	if len(index) == 2 && strings.Trim(index, "0123456789") == "" {
-		return nil
-	}
-	return fmt.Errorf("key %s: %q is not two digits", key, index)
-}
-
-const maxWeight = 1000
-
-func preferences(list []Preference) error {
-	var errs []error
-	for i, p := range list {
-		if p.Key == "" || p.Weight < 1 || p.Weight > maxWeight {
-			errs = append(errs, fmt.Errorf("key select.prefer_annotations: entry %d needs a key and a weight from 1 to %d", i+1, maxWeight))
+func (v *validation) preferences(key string, list []Preference) {
+	for i, preference := range list {
+		inside := validation{checks: v.checks}
+		inside.table("", reflect.ValueOf(preference), false)
+		for _, p := range inside.problems {
+			v.note(key, fmt.Errorf("entry %d: %w", i+1, p))
 		}
 	}
-	return errors.Join(errs...)
+}
+
+func (v *validation) note(key string, err error) {
+	if err != nil {
+		v.problems = append(v.problems, tomlerr.Problem{Key: key, Message: err.Error()})
+	}
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -16,6 +18,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/journal"
 	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/secret"
+	"github.com/imagefit/imagefit/pkg/tracing"
 )
 
 // PullImage is the method that a decision stands in front of.
@@ -39,11 +43,13 @@ type PullerOptions struct {
 	Namespace string // of the runtime's images, in containerd's sense
 	Decider   Decider
 	Rules     func() *decision.Rules
-	// Unchanged, where set, says why a pull must reach the runtime as it came,
-	// and which policy says so; "" where it need not.
+	// Unchanged, where set, says why pulls must reach the runtime as they came,
+	// and which policy says so; "" where they need not.
 	Unchanged func(policy config.Answers) (reason string, by journal.Case)
 	// Record takes one record for each pull.
 	Record func(journal.Record)
+	// Tracer, where set, makes the span of each pull.
+	Tracer trace.Tracer
 	Log    *slog.Logger
 }
 
@@ -70,8 +76,10 @@ type pull struct {
 }
 
 // Handle answers one PullImage call.
-func (p *Puller) Handle(stream grpc.ServerStream) error {
+func (p *Puller) Handle(stream grpc.ServerStream) (err error) {
 	start := time.Now()
+	ctx, span := tracing.StartServer(stream.Context(), p.Tracer, PullImage)
+	defer func() { tracing.EndCall(span, err) }()
 	frame := new(Frame)
 	if err := stream.RecvMsg(frame); err != nil {
 		return err
@@ -79,14 +87,15 @@ func (p *Puller) Handle(stream grpc.ServerStream) error {
 	defer frame.Free()
 	call := &pull{Puller: p, req: new(runtimeapi.PullImageRequest), frame: frame}
 	if err := frame.Decode(call.req); err != nil {
-		return p.Backend.Call(stream.Context(), PullImage, frame).Send(stream) // for the runtime to say what is wrong
+		return p.Backend.Call(ctx, PullImage, frame).Send(stream) // for the runtime to say what is wrong
 	}
 	call.begin()
-	answer, err := call.answer(stream.Context())
+	answer, err := call.answer(ctx)
 	if err == nil {
 		err = answer.Err
 	}
 	call.end(err, time.Since(start))
+	call.describe(span)
 	if answer == nil {
 		return err
 	}
@@ -118,14 +127,20 @@ func (p *pull) end(err error, took time.Duration) {
 	p.Record(p.rec)
 }
 
+// describe says in the span of a pull what came of it.
+func (p *pull) describe(span trace.Span) {
+	if span.IsRecording() {
+		span.SetAttributes(
+			tracing.Reference.String(reference(p.rec.Reference)), tracing.Action.String(string(p.rec.Action)),
+			tracing.Choice.String(p.rec.Choice), tracing.Reason.String(secret.Strip(p.rec.Reason)))
+	}
+}
+
+// reference is a reference as it may be shown.
+func reference(ref string) string { return secret.Strip(decision.Line(ref)) }
+
 // answer decides and pulls accordingly.
 func (p *pull) answer(ctx context.Context) (*Answer, error) {
-	if p.Unchanged != nil {
-		if reason, by := p.Unchanged(p.policy.Answers); reason != "" {
-			p.rec.Cases, p.rec.Reason = cases(by), reason
-			return p.forward(ctx), nil
-		}
-	}
 	d, err := p.decide(ctx)
 	if err != nil {
 		return nil, err
@@ -139,20 +154,40 @@ func (p *pull) answer(ctx context.Context) (*Answer, error) {
 		p.rec.Action = journal.Refused
 		return nil, status.Error(codes.Unknown, "imagefit: "+reason)
 	}
-	audited := action == journal.Pulled && p.policy.Mode == config.Audit
-	if action == journal.Refused || audited && !d.AsRuntime() {
+	unchanged := p.policy.Mode == config.Audit
+	if action == journal.Pulled && !unchanged {
+		unchanged = p.heldBack(d)
+	}
+	if action == journal.Refused || action == journal.Pulled && unchanged && !d.AsRuntime() {
 		p.rec.Would = action
 	}
 	switch {
 	case d.NothingToChoose():
 		return p.forward(ctx), nil
-	case action != journal.Pulled || audited:
+	case action != journal.Pulled || unchanged:
 		return p.forwardAndRemember(ctx, d), nil
 	case d.AsRuntime():
 		return p.forwardAndCheck(ctx, d)
 	default:
 		return p.pullChoice(ctx, d)
 	}
+}
+
+// heldBack reports whether the pull must reach the runtime as it came, and
+// records why where that makes a difference.
+func (p *pull) heldBack(d *decision.Decision) bool {
+	if p.Unchanged == nil {
+		return false
+	}
+	reason, by := p.Unchanged(p.policy.Answers)
+	if reason == "" {
+		return false
+	}
+	if !d.AsRuntime() {
+		p.rec.Reason = reason
+		p.rec.Cases = append(slices.Clip(p.rec.Cases), cases(by)...)
+	}
+	return true
 }
 
 // cases lists the case, if it is one.
@@ -165,14 +200,8 @@ func cases(c journal.Case) []journal.Case {
 
 // decide returns no decision where the pull is to go on as without us.
 func (p *pull) decide(ctx context.Context) (*decision.Decision, error) {
-	start, limited := time.Now(), ctx
-	if p.limit > 0 {
-		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeout(ctx, p.limit)
-		defer cancel()
-	}
-	ref := p.req.GetImage().GetImage()
-	d, err := p.Decider.Decide(limited, decision.Request{Reference: ref, Auth: authOf(p.req.GetAuth())})
+	start := time.Now()
+	d, err := p.ask(ctx)
 	p.rec.Decided = time.Since(start)
 	switch {
 	case ctx.Err() != nil: // the client's own deadline, or it is gone
@@ -181,6 +210,7 @@ func (p *pull) decide(ctx context.Context) (*decision.Decision, error) {
 	case err == nil:
 		return d, nil
 	}
+	ref := p.req.GetImage().GetImage()
 	p.rec.Reason = decision.Line(fmt.Sprintf("what %s needs cannot be found out: %v", ref, err))
 	if runtimeSays(err) {
 		return nil, nil //nolint:nilnil // no decision
@@ -198,6 +228,29 @@ func (p *pull) decide(ctx context.Context) (*decision.Decision, error) {
 	}
 }
 
+// ask asks for a decision, with the limit on its time.
+func (p *pull) ask(ctx context.Context) (d *decision.Decision, err error) {
+	ctx, span := tracing.Start(ctx, "decide")
+	defer func() { tracing.End(span, err) }()
+	if p.limit > 0 {
+		limited, cancel := context.WithTimeout(ctx, p.limit)
+		defer cancel()
+		ctx = limited
+	}
+	ref := p.req.GetImage().GetImage()
+	d, err = p.Decider.Decide(ctx, decision.Request{Reference: ref, Auth: authOf(p.req.GetAuth())})
+	if span.IsRecording() {
+		span.SetAttributes(tracing.Reference.String(reference(ref)))
+	}
+	if err == nil && span.IsRecording() {
+		span.SetAttributes(tracing.Candidates.Int(len(d.Candidates)))
+	}
+	if err == nil && span.IsRecording() && d.Choice != decision.None {
+		span.SetAttributes(tracing.Choice.String(d.Label(d.Choice)))
+	}
+	return d, err
+}
+
 // runtimeSays tells errors that the runtime is about to meet itself and that
 // it puts into its own words. It never asks for referrers, so what a registry
 // answers to that is not among them.
@@ -209,7 +262,15 @@ func runtimeSays(err error) bool {
 // forward passes the request on byte for byte.
 func (p *pull) forward(ctx context.Context) *Answer {
 	p.rec.Action = journal.Forwarded
-	return p.Backend.Call(ctx, PullImage, p.frame)
+	return p.call(ctx, p.frame)
+}
+
+// call pulls at the runtime.
+func (p *pull) call(ctx context.Context, request *Frame) *Answer {
+	ctx, span := tracing.StartCall(ctx, PullImage)
+	answer := p.Backend.Call(ctx, PullImage, request)
+	tracing.EndCall(span, answer.Err)
+	return answer
 }
 
 func authOf(a *runtimeapi.AuthConfig) *registry.Auth {

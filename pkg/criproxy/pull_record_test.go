@@ -22,6 +22,11 @@ func TestRecord(t *testing.T) {
 	set := func(change func(*config.Policy)) func(*decision.Rules) {
 		return func(r *decision.Rules) { change(&r.Policy) }
 	}
+	verified := func(b *pullBench) {
+		b.puller.Unchanged = func(a config.Answers) (string, journal.Case) {
+			return "images are verified", journal.Case{Key: "image_verifier", Answer: a.ImageVerifier}
+		}
+	}
 	tests := []struct {
 		name   string
 		level  int
@@ -71,13 +76,19 @@ func TestRecord(t *testing.T) {
 		{"the runtime finds nothing either", 3, nil, func(b *pullBench) {
 			b.registry.failing(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusNotFound); return true })
 		}, journal.Record{Action: journal.Forwarded}, "what " + appTag + " needs cannot be found out: "},
-		{"left alone", 3, nil, func(b *pullBench) {
-			b.puller.Unchanged = func(a config.Answers) (string, journal.Case) {
-				return "images are verified", journal.Case{Key: "image_verifier", Answer: a.ImageVerifier}
-			}
-		}, journal.Record{
-			Action: journal.Forwarded, Cases: []journal.Case{{Key: "image_verifier", Answer: config.Forward}},
+		{"verified", 3, nil, verified, journal.Record{
+			Action: journal.Forwarded, Would: journal.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
+			Cases: append(bare[:1:1], journal.Case{Key: "image_verifier", Answer: config.Forward}),
 		}, "images are verified"},
+		{"verified, as the runtime", 1, nil, verified, journal.Record{
+			Action: journal.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
+		}, "linux/amd64 of registry.example/app:1 is the best"},
+		{"verified, and none fits", 1, nil, func(b *pullBench) {
+			verified(b)
+			b.registry.index("1", "v3", "v4")
+		}, journal.Record{
+			Action: journal.Refused, Candidates: 2, Cases: append(bare[:1:1], journal.Case{Key: "no_fit", Answer: config.Refuse}),
+		}, "no variant of registry.example/app:1 fits this node"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

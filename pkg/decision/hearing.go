@@ -12,6 +12,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+// unpackless is why a variant that the runtime pulls would never run.
+const unpackless = "this one is configured not to"
+
 // hearing holds what images of one repository ask for against the facts, by the
 // rules of one moment. It notes in which cases a policy had to answer.
 type hearing struct {
@@ -42,6 +45,9 @@ func (h *hearing) saidRequirements(said Said) []compat.Requirement {
 	reqs := compat.NVIDIARequirements(said.Environment)
 	if p, ok := said.platform(); ok {
 		reqs = append(platformRequirements(p), reqs...)
+		if h.Unpacks != nil && !h.Unpacks(p) {
+			reqs = append(reqs, compat.Requirement{Key: "a runtime that unpacks it", Unclear: unpackless, Strict: true})
+		}
 	}
 	own, err := compat.EntryRequirements(h.rules.Interpreter, said.Platform, said.Annotations, h.rules.Prefer)
 	if err != nil {

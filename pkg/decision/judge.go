@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
@@ -19,7 +20,10 @@ type Judge struct {
 	Cache *cache.Cache
 	Facts func() *hostfacts.Facts
 	Rules func() *Rules
-	Log   *slog.Logger
+	// Unpacks, where set, tells whether the runtime makes a container of what it
+	// pulled for a platform; not every configuration of it does.
+	Unpacks func(ocispec.Platform) bool
+	Log     *slog.Logger
 }
 
 // Checked is what a node makes of a body that is not attached to any image.

@@ -1,10 +1,12 @@
 package decision
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/journal"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func TestTreatment(t *testing.T) {
@@ -80,5 +82,32 @@ func TestAction(t *testing.T) {
 		if action, reason := test.d.Action(test.policy); action != test.action || reason != test.reason {
 			t.Errorf("%s: %s, %q", test.name, action, reason)
 		}
+	}
+}
+
+// TestUnpacks: a variant that the runtime would not unpack is none to choose.
+func TestUnpacks(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	pushLevels(r)
+	road := newTestRoad(t, r, levelFacts(3))
+	if got := chosen(decide(t, road, app)); got != "linux/amd64/v3" {
+		t.Fatalf("chosen %s", got)
+	}
+	road.Unpacks = func(p ocispec.Platform) bool { return p.Variant == "" }
+	d := decide(t, road, app)
+	if got := chosen(d); got != "linux/amd64" {
+		t.Errorf("chosen %s", got)
+	}
+	for i, c := range d.Candidates {
+		if c.Platform == "linux/amd64/v3" && (c.Outcome != "does not fit" || !strings.Contains(c.Reason, unpackless)) {
+			t.Errorf("candidate %d: %s, %q", i, c.Outcome, c.Reason)
+		}
+	}
+	road.Unpacks = func(ocispec.Platform) bool { return false }
+	if d := decide(t, road, app); !d.Refused() || len(d.Cases) != 2 {
+		t.Errorf("chosen %s, cases %v", chosen(d), d.Cases)
+	} else {
+		t.Log(d.Reason)
 	}
 }

@@ -82,9 +82,9 @@ const (
 
 // ConfigFlags gives a command the flags that ConfigSources reads.
 func ConfigFlags(cmd *cobra.Command, flags *pflag.FlagSet) {
-	flags.String(configFlag, config.DefaultPath, "configuration file, the same for all imagefit programs")
-	flags.String(configDirFlag, "", "folder of drop-ins, *.toml files over the configuration file (default: conf.d beside it)")
-	flags.StringArray(setFlag, nil, "one value over all files and IMAGEFIT_* variables, as in policy.mode=audit; may be given again")
+	flags.String(configFlag, config.DefaultPath, "configuration `FILE`, the same for all imagefit programs")
+	flags.String(configDirFlag, "", "`DIR` of drop-ins, *.toml files over the configuration file (default: conf.d beside it)")
+	flags.StringArray(setFlag, nil, "`KEY=VALUE` over all files and IMAGEFIT_* variables, as in policy.mode=audit; may be given again")
 	_ = cobra.MarkFlagFilename(flags, configFlag, "toml") // the flags exist
 	_ = cobra.MarkFlagDirname(flags, configDirFlag)
 	_ = cmd.RegisterFlagCompletionFunc(setFlag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

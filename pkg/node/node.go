@@ -14,7 +14,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/journal"
-	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 // Options are what a Node is made of.
@@ -112,15 +111,6 @@ func preferences(configured []config.Preference) []compat.AnnotationPreference {
 		list = append(list, compat.AnnotationPreference{Key: p.Key, Value: p.Value, Weight: p.Weight})
 	}
 	return list
-}
-
-// Registry returns the registries as this node reaches them, for as long as the
-// process lives.
-func (n *Node) Registry() *registry.Registry {
-	reg := registry.New(registry.Options{
-		HostsPath: n.Config().Registry.HostsPath(""), UserAgent: UserAgent(n.Version), Log: n.Log,
-	})
-	return reg
 }
 
 // UserAgent is what registries read in their logs.

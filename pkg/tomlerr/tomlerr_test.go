@@ -3,6 +3,7 @@ package tomlerr_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -51,6 +52,7 @@ func TestDecode(t *testing.T) {
 		{"unknown table, near", "[tables]\ncount = 1", "row 1, column 2: unknown key tables (is table meant?)"},
 		{"unknown, far", "colour = 1", "row 1, column 1: unknown key colour"},
 		{"unknown, two", "[table]\nx_y_z = 1\n[[rule]]\nonn = true", "row 2, column 1: unknown key table.x_y_z\nrow 4, column 1: unknown key rule.onn (is rule.on meant?)"},
+		{"unknown, many", strings.Repeat("[[rule]]\nx_y_z=1\n", 23), "row 2, column 1: unknown key rule.x_y_z\n" + manyRows(4, 40) + "and 3 more unknown keys"},
 		{"unknown, dotted", "table.cont = 1", "row 1, column 1: unknown key table.cont (is table.count meant?)"},
 		{"unknown, huge", strings.Repeat("k", 200) + " = 1", "row 1, column 1: unknown key " + strings.Repeat("k", 200)},
 	}
@@ -70,6 +72,14 @@ func TestDecode(t *testing.T) {
 			}
 		})
 	}
+}
+
+func manyRows(first, last int) string {
+	var b strings.Builder
+	for row := first; row <= last; row += 2 {
+		fmt.Fprintf(&b, "row %d, column 1: unknown key rule.x_y_z\n", row)
+	}
+	return b.String()
 }
 
 func TestDecodeReads(t *testing.T) {
@@ -93,11 +103,112 @@ func TestDecodeReadsBesideUnknownKeys(t *testing.T) {
 	}
 }
 
+type keyed struct {
+	inner
+	Name map[string]inner `toml:"name"`
+}
+
+func TestNearOfChosenNames(t *testing.T) {
+	t.Parallel()
+	var k keyed
+	err := tomlerr.Decode([]byte("[name.\"a/b.c\"]\ncuont = 1"), &k)
+	want := `row 2, column 1: unknown key name."a/b.c".cuont (is name."a/b.c".count meant?)`
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	p, ok := errors.AsType[tomlerr.Problem](err)
+	if !ok || p.Row != 2 || p.Column != 1 || p.Key != `name."a/b.c".cuont` || !p.Unknown {
+		t.Errorf("problem %+v", p)
+	}
+}
+
+func TestKey(t *testing.T) {
+	t.Parallel()
+	for want, parts := range map[string][]string{
+		"a":                       {"a"},
+		"a.b-c_1":                 {"a", "b-c_1"},
+		`a."b.c"`:                 {"a", "b.c"},
+		`"".x`:                    {"", "x"},
+		`"ü"`:                     {"ü"},
+		`"a\"\\\u000A\u007F"."="`: {"a\"\\\n\x7f", "="},
+	} {
+		if got := tomlerr.Key(parts); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if got, ok := tomlerr.OnlyKey(want + " = 1"); !ok || !slices.Equal(got, parts) {
+			t.Errorf("%s is read as %q, %t", want, got, ok)
+		}
+	}
+}
+
+func TestOnlyKeyRefuses(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "# a", "a", "a =", "= 1", "a = 1\nb = 2", "[a]", "[a]\nb = 1", "a = 1 2"} {
+		if got, ok := tomlerr.OnlyKey(text); ok {
+			t.Errorf("%q is read as %q", text, got)
+		}
+	}
+}
+
+func TestRows(t *testing.T) {
+	t.Parallel()
+	got := tomlerr.Rows([]byte(`# first
+a = 1
+b.c = [
+  1,
+]
+[d."e.f"]
+g = { h = 1, i.j = { k = 2 } }
+[[l]]
+m = 1
+[[l]]
+m = 2
+`))
+	want := map[string]int{
+		"a": 2, "b": 3, "b.c": 3, "d": 6, `d."e.f"`: 6, `d."e.f".g`: 7, `d."e.f".g.h`: 7, `d."e.f".g.i`: 7, `d."e.f".g.i.j`: 7,
+		`d."e.f".g.i.j.k`: 7, "l": 8, "l.m": 9,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+	if got := tomlerr.Rows([]byte("a = 1\nb = = 2\nc = 3")); !maps.Equal(got, map[string]int{"a": 1}) {
+		t.Errorf("before a mistake: %v", got)
+	}
+	long := strings.Repeat("k", 600)
+	deep := strings.Repeat("a.", 20) + "a"
+	if got := tomlerr.Rows([]byte(long + " = 1\n[" + deep + "]\nb = 1\nc = { d = 1 }")); len(got) != 8 {
+		t.Errorf("%d keys of what nobody reads: %v", len(got), got)
+	}
+}
+
+// FuzzRows: whatever the text, reading its keys ends, and rows are of the text.
+func FuzzRows(f *testing.F) {
+	f.Add("a = 1\n[b.\"c\"]\nd = { e = 1 }\n[[f]]\n")
+	f.Add("a = [[{b = [{}]}]]")
+	f.Fuzz(func(t *testing.T, text string) {
+		most := strings.Count(text, "\n") + 1
+		for key, row := range tomlerr.Rows([]byte(text)) {
+			if row < 1 || row > most || key == "" {
+				t.Errorf("key %q in row %d of %d", key, row, most)
+			}
+		}
+		if parts, ok := tomlerr.OnlyKey(text); ok {
+			if again, ok := tomlerr.OnlyKey(tomlerr.Key(parts) + " = 1"); !ok || !slices.Equal(again, parts) {
+				t.Errorf("%q is written as %s", parts, tomlerr.Key(parts))
+			}
+		}
+	})
+}
+
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	want := []string{
 		"version", "table", "table.list", "table.count", "table.on", "table.kind",
 		"rule", "rule.list", "rule.count", "rule.on", "rule.kind",
+	}
+	wantKeyed := []string{"list", "count", "on", "kind", "name", "name.*.list", "name.*.count", "name.*.on", "name.*.kind"}
+	if got := tomlerr.Keys(keyed{}); !slices.Equal(got, wantKeyed) {
+		t.Errorf("got %v, want %v", got, wantKeyed)
 	}
 	if got := tomlerr.Keys(file{}); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/node"
+)
+
+func newConfigCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Show and check the configuration of this node",
+		Long: `One configuration serves cri-proxy, nri-plugin and imagefit. It is put together
+from, each counting more than those before it:
+
+  defaults           imagefit config default
+  the file           /etc/imagefit/config.toml, or --config FILE
+  drop-ins           conf.d/*.toml beside it by name, or --config-dir DIR
+  the environment    IMAGEFIT_POLICY_MODE=audit
+  the command line   --set policy.mode=audit
+
+Tables are merged, values and lists replaced. A key that nobody knows is an error
+wherever it stands. Only the file has to say version = 1. Daemons load all of it
+again on SIGHUP.`,
+		Example: `  imagefit config check
+  imagefit config dump
+  imagefit config dump --set policy.mode=audit`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newConfigDefaultCommand(), newConfigCheckCommand(), newConfigDumpCommand(), newConfigSchemaCommand())
+	return cmd
+}
+
+func newConfigDefaultCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "default",
+		Short:   "Print a configuration file with every key, its default, and what it means",
+		Example: `  imagefit config default > /etc/imagefit/config.toml`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := io.WriteString(cmd.OutOrStdout(), config.Example())
+			return err
+		},
+	}
+}
+
+func newConfigCheckCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Say whether the configuration is valid, and if not, all that is wrong",
+		Long: `Check puts the configuration together as a daemon would, with FILE for --config,
+and says whether it is valid. All mistakes are told at once, each with its file,
+row, column and key, or its variable or flag. Variables are those of your own
+environment, which need not be those of a daemon's.
+
+Exit code 0: valid; 1: not.`,
+		Example: `  imagefit config check
+  imagefit config check ./config.toml --config-dir ./conf.d
+  imagefit config check -o json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneOf("-o", output, []string{"text", "json"}); err != nil {
+				return err
+			}
+			src, err := node.ConfigSources(cmd)
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				src.File = args[0]
+			}
+			return checkConfig(cmd, src, output)
+		},
+	}
+	outputFlag(cmd, &output, []string{"text", "json"})
+	return cmd
+}
+
+// configReport is what "config check -o json" prints.
+type configReport struct {
+	Valid    bool             `json:"valid"`
+	File     string           `json:"file"`
+	Read     []string         `json:"read,omitempty"`
+	Problems []config.Problem `json:"problems,omitempty"`
+}
+
+func checkConfig(cmd *cobra.Command, src config.Sources, output string) error {
+	loaded, err := src.Load()
+	report := configReport{Valid: err == nil, File: src.Path()}
+	if err == nil {
+		report.Read = loaded.Files
+	} else {
+		report.Problems = config.Problems(err)
+	}
+	if output == "json" {
+		if err := printJSON(cmd.OutOrStdout(), report); err != nil {
+			return err
+		}
+	} else if err := printConfigReport(cmd, report); err != nil {
+		return err
+	}
+	if !report.Valid {
+		return exitCode(1)
+	}
+	return nil
+}
+
+func printConfigReport(cmd *cobra.Command, report configReport) error {
+	for _, problem := range report.Problems {
+		if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "imagefit: %s\n", oneLine(problem.Error())); err != nil {
+			return err
+		}
+	}
+	if !report.Valid {
+		return nil
+	}
+	what, dropIns := report.File, len(report.Read)-1
+	if len(report.Read) == 0 || report.Read[0] != report.File {
+		what, dropIns = "the defaults (there is no "+report.File+")", len(report.Read)
+	}
+	drop := "drop-ins"
+	if dropIns == 1 {
+		drop = "drop-in"
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s and %d %s are valid\n", what, dropIns, drop)
+	return err
+}
+
+func newConfigDumpCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "dump",
+		Short: "Print the configuration that holds, and where each value was said",
+		Long: `Dump puts the configuration together as a daemon would and prints it as one file
+that says the same. Behind each value stands where it comes from: FILE:ROW, env
+NAME, --set KEY, or default. With -o json it is {key: {value, origin}}.`,
+		Example: `  imagefit config dump
+  imagefit config dump -o json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := oneOf("-o", output, []string{"text", "json"}); err != nil {
+				return err
+			}
+			src, err := node.ConfigSources(cmd)
+			if err != nil {
+				return err
+			}
+			loaded, err := src.Load()
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return printJSON(cmd.OutOrStdout(), originOfKeys(loaded))
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), loaded.TOML())
+			return err
+		},
+	}
+	outputFlag(cmd, &output, []string{"text", "json"})
+	return cmd
+}
+
+type valueAndOrigin struct {
+	Value  any    `json:"value"`
+	Origin string `json:"origin"`
+}
+
+func originOfKeys(loaded *config.Loaded) map[string]valueAndOrigin {
+	all := map[string]valueAndOrigin{}
+	for _, v := range loaded.Values() {
+		all[v.Key()] = valueAndOrigin{v.Value, v.Origin}
+	}
+	return all
+}
+
+func newConfigSchemaCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of the configuration file, for editors",
+		Long: `Schema prints a JSON Schema (draft 2020-12) of the configuration file. Editors
+complete and check TOML by it. What it cannot say, such as whether a path is
+there, "imagefit config check" does.`,
+		Example: `  imagefit config schema > imagefit.schema.json`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return printJSON(cmd.OutOrStdout(), config.Schema())
+		},
+	}
+}

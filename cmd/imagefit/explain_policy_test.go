@@ -1,0 +1,42 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/journal"
+)
+
+// TestExplainedPolicy: what the policy makes of a decision is said where it is
+// not simply the choice.
+func TestExplainedPolicy(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		explained explained
+		want      string // after the table
+	}{
+		"the choice": {explained{Action: journal.Pulled, Because: "best", Mode: config.Enforce}, "\nbest\n"},
+		"left to the runtime": {
+			explained{Action: journal.Forwarded, Because: "no artifact, left to the runtime", Mode: config.Enforce},
+			"\nbest\nno artifact, left to the runtime\n",
+		},
+		"audit": {
+			explained{Action: journal.Refused, Because: "best", Mode: config.Audit},
+			"\nbest\nThe mode here is audit: the pull would be forwarded unchanged, not refused.\n",
+		},
+		"audit of what is forwarded anyway": {explained{Action: journal.Forwarded, Because: "best", Mode: config.Audit}, "\nbest\n"},
+	} {
+		test.explained.Decision = &decision.Decision{Reason: "best"}
+		var out bytes.Buffer
+		if err := test.explained.print(&out, false); err != nil {
+			t.Error(err)
+		}
+		_, after, _ := strings.Cut(out.String(), "\n") // the head of the table
+		if after != test.want {
+			t.Errorf("%s: got %q, want %q", name, after, test.want)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Bounds of what makes sense.
+const (
+	shortest   = Duration(time.Millisecond)
+	maxSizeMiB = 1 << 20
+	maxWeight  = 1000
+)
+
+// check is what a tag "check" stands for: how a value is checked, and what of
+// that a JSON Schema can say.
+type check struct {
+	value  func(any) error
+	schema map[string]any
+}
+
+func checks() map[string]check {
+	const oneDuration = `([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)`
+	span := pattern(`^\+?(0|(` + oneDuration + `)+)$`)
+	return map[string]check{
+		"path":             {on(absolute), pattern("^/")},
+		"folders":          {on(folders), pattern("^(auto$|/|:*$|:+/)")},
+		"socket":           {on(socket), pattern("^(unix://)?/")},
+		"address":          {on(address), pattern("^(unix:///.*|.*:[0-9]+)?$")},
+		"url":              {on(collector), pattern("^(https?://[^/?#@]+:[0-9]+/?)?$")},
+		"name":             {on(name), map[string]any{"minLength": 1}},
+		"names":            {on(names), map[string]any{"items": map[string]any{"type": "string", "minLength": 1}}},
+		"index":            {on(pluginIndex), pattern("^[0-9]{2}$")},
+		"duration":         {on(duration), span},
+		"duration or none": {on(durationOrNone), span},
+		"size":             {on(upTo(maxSizeMiB)), map[string]any{"minimum": 1, "maximum": maxSizeMiB}},
+		"weight":           {on(upTo(maxWeight)), map[string]any{"minimum": 1, "maximum": maxWeight}},
+		"ratio":            {on(ratio), map[string]any{"minimum": 0, "maximum": 1}},
+	}
+}
+
+// on makes a check of any value of one of a type.
+func on[T any](of func(T) error) func(any) error {
+	return func(value any) error { return of(value.(T)) }
+}
+
+func pattern(expression string) map[string]any {
+	return map[string]any{"pattern": expression}
+}
+
+func oneOf(value string, allowed []string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	return fmt.Errorf("%q is none of %s", value, strings.Join(allowed, ", "))
+}
+
+func absolute(path string) error {
+	if filepath.IsAbs(path) {
+		return nil
+	}
+	return fmt.Errorf("%q is no absolute path", path)
+}
+
+// folders takes a list as containerd does, which may be empty.
+func folders(list string) error {
+	if list == Auto {
+		return nil
+	}
+	for _, folder := range filepath.SplitList(list) {
+		if err := absolute(folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func socket(endpoint string) error {
+	if filepath.IsAbs(strings.TrimPrefix(endpoint, "unix://")) {
+		return nil
+	}
+	return fmt.Errorf("%q is neither unix:///path nor an absolute path", endpoint)
+}
+
+// address takes what an HTTP server can listen on, or nothing.
+func address(listen string) error {
+	if listen == "" {
+		return nil
+	}
+	if path, ok := strings.CutPrefix(listen, "unix://"); ok && filepath.IsAbs(path) {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(listen)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is neither host:port nor unix:///path nor \"\"", listen)
+	}
+	return nil
+}
+
+// collector takes where spans can be sent, or nothing. A URL with a password is
+// not repeated.
+func collector(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	switch {
+	case endpoint == "":
+		return nil
+	case err == nil && u.User != nil:
+		return errors.New("a user or password in the URL is not sent, leave it out")
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Port() == "", u.Hostname() == "",
+		u.Path != "" && u.Path != "/", u.RawQuery != "", u.Fragment != "":
+		return errors.New("is neither http://host:port nor https://host:port nor \"\"")
+	}
+	return nil
+}
+
+// duration refuses what is too short to be meant: a bare number reads as
+// nanoseconds.
+func duration(d Duration) error {
+	if d >= shortest {
+		return nil
+	}
+	return fmt.Errorf("%s is shorter than %s, a duration looks like \"5s\" or \"1h30m\"", d, shortest)
+}
+
+func durationOrNone(d Duration) error {
+	if d == 0 {
+		return nil
+	}
+	return duration(d)
+}
+
+func upTo(most int) func(int) error {
+	return func(n int) error {
+		if n >= 1 && n <= most {
+			return nil
+		}
+		return fmt.Errorf("%d is not 1 to %d", n, most)
+	}
+}
+
+func ratio(r float64) error {
+	if r >= 0 && r <= 1 {
+		return nil
+	}
+	return fmt.Errorf("%v is not 0 to 1", r)
+}
+
+func name(value string) error { return names([]string{value}) }
+
+func names(values []string) error {
+	if slices.Contains(values, "") {
+		return errors.New("must not be empty")
+	}
+	return nil
+}
+
+func pluginIndex(index string) error {
+	if len(index) == 2 && strings.Trim(index, "0123456789") == "" {
+		return nil
+	}
+	return fmt.Errorf("%q is not two digits", index)
+}

@@ -1,0 +1,172 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/imagefit/imagefit/pkg/tomlerr"
+)
+
+// layer is the TOML text of one source.
+type layer struct {
+	source    string // the path of a file, the name of a variable, or the flag
+	text      []byte
+	rows      bool // a row of the text means something to whom wrote it
+	versioned bool // the text has to state the version
+}
+
+// Problem is one mistake in a configuration, and where it was made.
+type Problem struct {
+	Source string `json:"source,omitempty"`
+	tomlerr.Problem
+}
+
+// Error says where, then what.
+func (p Problem) Error() string {
+	if p.Source == "" {
+		return p.Problem.Error()
+	}
+	return p.Source + ": " + p.Problem.Error()
+}
+
+// Unwrap returns the problem without its source.
+func (p Problem) Unwrap() error { return p.Problem }
+
+// Problems takes an error of Load apart.
+func Problems(err error) []Problem {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []Problem
+		for _, one := range joined.Unwrap() {
+			all = append(all, Problems(one)...)
+		}
+		return all
+	}
+	if p, ok := errors.AsType[Problem](err); ok {
+		return []Problem{p}
+	}
+	return []Problem{{Problem: tomlerr.Problem{Message: err.Error()}}}
+}
+
+// Loaded is a configuration that can be used, and where its values come from.
+type Loaded struct {
+	Config  Config
+	Files   []string // those that were read, in the order in which they count
+	origins map[string]origin
+}
+
+// origin is where a value was said.
+type origin struct {
+	source string
+	row    int // 0 where it means nothing
+}
+
+// Origin tells where the value of a key was said: FILE:ROW, env NAME, a flag, or
+// default.
+func (l *Loaded) Origin(key string) string {
+	o, ok := l.origins[key]
+	switch {
+	case !ok:
+		return "default"
+	case o.row > 0:
+		return fmt.Sprintf("%s:%d", o.source, o.row)
+	}
+	return o.source
+}
+
+// load lays the layers over each other and validates the whole, unless some of
+// it could not be read at all.
+func load(layers []layer, problems []error) (*Loaded, error) {
+	l := &Loaded{Config: Default(), origins: map[string]origin{}}
+	whole := true
+	for _, layer := range layers {
+		err := l.lay(layer)
+		if err != nil && !errors.Is(err, tomlerr.ErrUnknownKey) {
+			whole = false
+		}
+		problems = append(problems, err)
+		if layer.rows {
+			l.Files = append(l.Files, layer.source)
+		}
+	}
+	if whole {
+		problems = append(problems, l.validate())
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// lay puts what a layer says over what was said before: tables are merged,
+// values and lists replaced.
+func (l *Loaded) lay(from layer) error {
+	c := &l.Config
+	below := c.Policy.Repositories
+	c.Policy.Repositories = map[string]Answers{}
+	if from.versioned {
+		c.Version = 0
+	}
+	err := tomlerr.Decode(from.text, c)
+	if c.Version != version && (err == nil || errors.Is(err, tomlerr.ErrUnknownKey)) {
+		// A later shape has keys that are unknown here: they are not the point.
+		err = tomlerr.Problem{Key: "version", Message: fmt.Sprintf("is %d, expected %d as the first line: version = %[2]d", c.Version, version)}
+	}
+	c.Version = version
+	for prefix, answers := range c.Policy.Repositories {
+		below[prefix] = below[prefix].under(answers)
+	}
+	c.Policy.Repositories = below
+	for key, row := range tomlerr.Rows(from.text) {
+		if !from.rows {
+			row = 0
+		}
+		l.origins[key] = origin{from.source, row}
+	}
+	return from.problems(err)
+}
+
+// under returns the answers that hold where others are said over these.
+func (a Answers) under(over Answers) Answers {
+	from, into := reflect.ValueOf(over), reflect.ValueOf(&a).Elem()
+	for i := range from.NumField() {
+		if said := from.Field(i).String(); said != "" {
+			into.Field(i).SetString(said)
+		}
+	}
+	return a
+}
+
+// problems says of each mistake in which source it was made.
+func (from layer) problems(err error) error {
+	if err == nil {
+		return nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, one := range joined.Unwrap() {
+			all = append(all, from.problems(one))
+		}
+		return errors.Join(all...)
+	}
+	p, ok := errors.AsType[tomlerr.Problem](err)
+	if !ok {
+		p.Message = err.Error()
+	}
+	if !from.rows {
+		p.Row, p.Column = 0, 0
+	}
+	return Problem{Source: from.source, Problem: p}
+}
+
+// validate says of each value that cannot be used where it was said.
+func (l *Loaded) validate() error {
+	stated := func(key string) bool { _, ok := l.origins[key]; return ok }
+	var all []error
+	for _, p := range validate(l.Config, stated) {
+		o := l.origins[p.Key]
+		p.Row = o.row
+		all = append(all, Problem{Source: o.source, Problem: p})
+	}
+	return errors.Join(all...)
+}

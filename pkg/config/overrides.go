@@ -1,0 +1,75 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/imagefit/imagefit/pkg/tomlerr"
+)
+
+const envPrefix = "IMAGEFIT_"
+
+// envNames returns the environment variable of each key, in the same order.
+func envNames(of []leaf) []string {
+	names := make([]string, len(of))
+	for i, l := range of {
+		names[i] = envPrefix + strings.ToUpper(strings.ReplaceAll(l.key, ".", "_"))
+	}
+	return names
+}
+
+// fromEnv makes a layer of each variable that is named after a key.
+func fromEnv(environ []string) ([]layer, []error) {
+	keys := leaves()
+	names := envNames(keys)
+	service := regexp.MustCompile(`_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$`)
+	var layers []layer
+	var problems []error
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		at := slices.Index(names, name)
+		switch {
+		case at >= 0:
+			layer, err := override("env "+name, strings.Split(keys[at].key, "."), value)
+			layers, problems = append(layers, layer), append(problems, err)
+		case !strings.HasPrefix(name, envPrefix):
+		case service.MatchString(name): // Kubernetes sets these for a Service named imagefit
+		default:
+			problems = append(problems, Problem{Source: "env " + name, Problem: tomlerr.Problem{
+				Message: "no key is set by that variable" + tomlerr.Meant(tomlerr.Nearest(name, names)),
+			}})
+		}
+	}
+	return layers, problems
+}
+
+// fromFlags makes a layer of each key=value.
+func fromFlags(set []string) ([]layer, []error) {
+	var layers []layer
+	var problems []error
+	for _, assignment := range set {
+		name, value, found := strings.Cut(assignment, "=")
+		key, ok := tomlerr.OnlyKey(name + "=0")
+		if !found || !ok {
+			problems = append(problems, Problem{Source: "--set", Problem: tomlerr.Problem{
+				Message: fmt.Sprintf("%q is not key=value, such as policy.mode=audit", assignment),
+			}})
+			continue
+		}
+		layer, err := override("--set "+tomlerr.Key(key), key, value)
+		layers, problems = append(layers, layer), append(problems, err)
+	}
+	return layers, problems
+}
+
+func override(source string, key []string, value string) (layer, error) {
+	line, ok := toml(key, value)
+	if !ok {
+		return layer{source: source}, Problem{Source: source, Problem: tomlerr.Problem{
+			Key: tomlerr.Key(key), Message: fmt.Sprintf("%q is not one TOML value, such as 5, true or [\"a\"]", value),
+		}}
+	}
+	return layer{source: source, text: []byte(line)}, nil
+}

@@ -1,0 +1,131 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// DefaultPath is where the configuration is looked for.
+const DefaultPath = "/etc/imagefit/config.toml"
+
+// Bounds of what is read.
+const (
+	maxFile    = 64 << 10 // bytes of a file
+	maxDropIns = 256
+)
+
+// Sources are the places that a configuration is put together from. Each counts
+// more than those before it.
+type Sources struct {
+	File string   // the file; "" is DefaultPath, and that one need not exist
+	Dir  string   // the folder of drop-ins; "" is conf.d beside File, and that one need not exist
+	Env  []string // as os.Environ has it
+	Set  []string // key=value, from the command line
+}
+
+// Load reads all sources and validates what they come to. A reload is to load
+// again. Errors are a Problem, or several joined; nothing is half loaded.
+func (s Sources) Load() (*Loaded, error) {
+	var layers []layer
+	file, err := s.file()
+	if err != nil {
+		return nil, err
+	}
+	if file != nil {
+		layers = append(layers, *file)
+	}
+	dropIns, err := s.dropIns()
+	if err != nil {
+		return nil, err
+	}
+	layers = append(layers, dropIns...)
+	env, problems := fromEnv(s.Env)
+	set, more := fromFlags(s.Set)
+	return load(append(append(layers, env...), set...), append(problems, more...))
+}
+
+// Path is the configuration file.
+func (s Sources) Path() string {
+	if s.File == "" {
+		return DefaultPath
+	}
+	return s.File
+}
+
+func (s Sources) file() (*layer, error) {
+	f, err := os.Open(s.Path())
+	if errors.Is(err, fs.ErrNotExist) && s.Path() == DefaultPath {
+		return nil, nil //nolint:nilnil // the defaults hold then
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open configuration: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	text, err := readBounded(f)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration %s: %w", s.Path(), err)
+	}
+	return &layer{source: s.Path(), text: text, rows: true, versioned: true}, nil
+}
+
+func (s Sources) dropIns() ([]layer, error) {
+	dir := s.Dir
+	if dir == "" {
+		dir = filepath.Join(filepath.Dir(s.Path()), "conf.d")
+	}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) && s.Dir == "" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list drop-ins: %w", err)
+	}
+	var layers []layer
+	for _, entry := range entries { // in the order of their names
+		if !strings.HasSuffix(entry.Name(), ".toml") {
+			continue
+		}
+		if len(layers) == maxDropIns {
+			return nil, fmt.Errorf("list drop-ins: more than %d files *.toml in %s", maxDropIns, dir)
+		}
+		path := filepath.Join(dir, entry.Name())
+		text, err := readRegular(path)
+		if err != nil {
+			return nil, fmt.Errorf("read drop-in %s: %w", path, err)
+		}
+		layers = append(layers, layer{source: path, text: text, rows: true})
+	}
+	return layers, nil
+}
+
+// readRegular follows links, by which Kubernetes mounts a ConfigMap. Opening
+// waits for nobody, so that a pipe is refused and not waited for.
+func readRegular(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, errors.Unwrap(err) // the caller names the path
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("is no regular file")
+	}
+	return readBounded(f)
+}
+
+func readBounded(f io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("larger than %d bytes", maxFile)
+	}
+	return text, err
+}

@@ -1,0 +1,123 @@
+package containerd
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/containerd/containerd/api/services/introspection/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	grpcstatus "google.golang.org/grpc/status"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// talker answers as a runtime does, once it is up.
+type talker struct {
+	grpc.ClientConnInterface
+	up        atomic.Bool
+	name      string
+	hosts     atomic.Value
+	unknowing bool // of introspection
+	asked     atomic.Int32
+}
+
+func (r *talker) Invoke(_ context.Context, _ string, _, reply any, _ ...grpc.CallOption) error {
+	r.asked.Add(1)
+	if !r.up.Load() {
+		return grpcstatus.Error(codes.Unavailable, "not there")
+	}
+	switch reply := reply.(type) {
+	case *runtimeapi.VersionResponse:
+		reply.RuntimeName, reply.RuntimeVersion = r.name, "v2.4.2"
+	case *introspection.PluginsResponse:
+		if r.unknowing {
+			return grpcstatus.Error(codes.Unimplemented, "unknown service")
+		}
+		hosts, _ := r.hosts.Load().(string)
+		reply.Plugins = []*introspection.Plugin{{Exports: map[string]string{"RegistryConfigPath": hosts}}}
+	}
+	return nil
+}
+
+// sleep lets time pass and everything come to rest.
+func sleep(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// TestRuntime follows a runtime that comes late and is started anew with another
+// configuration.
+func TestRuntime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	text := "version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/file'\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		conn := &talker{name: "containerd"}
+		conn.hosts.Store("/live")
+		r := NewRuntime(path, conn, slog.New(slog.NewTextHandler(&log, nil)))
+		var seen []string
+		r.Changed = func(s Settings) { seen = append(seen, s.HostsPath) }
+		if got := r.Settings().HostsPath; got != "/file" {
+			t.Errorf("before anything is asked: %q", got)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		sleep(5 * retryPause)
+		conn.up.Store(true)
+		sleep(2 * retryPause)
+		if got := r.Settings().HostsPath; got != "/live" {
+			t.Errorf("once it is up: %q", got)
+		}
+		asked := conn.asked.Load()
+		sleep(askPause / 2)
+		if conn.asked.Load() != asked {
+			t.Error("a runtime that answers is asked all the time")
+		}
+		conn.hosts.Store("/other")
+		sleep(askPause)
+		if got := r.Settings().HostsPath; got != "/other" {
+			t.Errorf("after a restart: %q", got)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got := strings.Join(seen, " "); got != "/live /other" {
+			t.Errorf("changes %q", got)
+		}
+		if log.Len() > 0 {
+			t.Errorf("log: %s", log.String())
+		}
+	})
+}
+
+// TestRuntimeOfAnotherKind warns once of a runtime that is not containerd.
+func TestRuntimeOfAnotherKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		conn := &talker{name: "cri-o", unknowing: true}
+		conn.up.Store(true)
+		r := NewRuntime(filepath.Join(t.TempDir(), "none.toml"), conn, slog.New(slog.NewTextHandler(&log, nil)))
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		sleep(5 * askPause)
+		stop()
+		<-done
+		if r.Settings().MustForward() == "" || strings.Count(log.String(), "cri-o has no image records") != 1 {
+			t.Errorf("settings %+v, log %s", r.Settings(), log.String())
+		}
+	})
+}

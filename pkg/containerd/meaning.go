@@ -1,0 +1,146 @@
+package containerd
+
+import (
+	"slices"
+	"strings"
+)
+
+// The plugins whose settings concern images.
+const (
+	imagesPlugin   = "io.containerd.cri.v1.images"
+	runtimePlugin  = "io.containerd.cri.v1.runtime"
+	transferPlugin = "io.containerd.transfer.v1.local"
+	verifierPlugin = "io.containerd.image-verifier.v1.bindir"
+	oldPlugin      = "io.containerd.grpc.v1.cri" // both of CRI's, up to version 2
+)
+
+// migrate moves what older versions have elsewhere to where the newest has it, by
+// containerd's own rules: also in files that call themselves version 3.
+func (f *file) migrate() {
+	if f.Version >= 4 {
+		return
+	}
+	if f.Version < 2 { // names of plugins were short
+		if cri, ok := f.Plugins["cri"]; ok && f.Plugins[oldPlugin] == nil {
+			f.Plugins[oldPlugin] = cri
+		}
+	}
+	old, ok := f.Plugins[oldPlugin].(map[string]any)
+	if !ok {
+		return
+	}
+	images, runtime := makeTable(f.Plugins, imagesPlugin), makeTable(f.Plugins, runtimePlugin)
+	for _, key := range []string{"registry", "max_concurrent_downloads", "image_pull_with_sync_fs"} {
+		move(images, old, key)
+	}
+	containerd := table(old, "containerd")
+	runtimes, ok := containerd["runtimes"]
+	if !ok {
+		return // containerd, too, leaves the snapshotter behind here
+	}
+	for _, key := range []string{"snapshotter", "disable_snapshot_annotations", "discard_unpacked_layers"} {
+		move(images, containerd, key)
+	}
+	if into := makeTable(runtime, "containerd"); into["runtimes"] == nil {
+		into["runtimes"] = runtimes
+	}
+}
+
+// makeTable returns the table of a key, made where there is none.
+func makeTable(t map[string]any, key string) map[string]any {
+	inner, ok := t[key].(map[string]any)
+	if !ok {
+		inner = map[string]any{}
+		t[key] = inner
+	}
+	return inner
+}
+
+func move(into, from map[string]any, key string) {
+	if value, ok := from[key]; ok {
+		into[key] = value
+	}
+}
+
+// settings are what a migrated and merged configuration means.
+func (f *file) settings() Settings {
+	s := defaults()
+	images := table(f.Plugins, imagesPlugin)
+	registry := table(images, "registry")
+	s.HostsPath, _ = registry["config_path"].(string)
+	for _, key := range []string{"mirrors", "configs", "auths"} {
+		if len(table(registry, key)) > 0 {
+			s.InlineRegistry = append(s.InlineRegistry, key)
+		}
+	}
+	s.Headers = len(table(registry, "headers")) > 0
+	if name, _ := images["snapshotter"].(string); name != "" {
+		s.Snapshotter = name
+	}
+	s.LocalPull = localPull(images, len(s.InlineRegistry) > 0)
+	s.PullSnapshotters = snapshotters(table(images, "runtime_platforms"))
+	s.RuntimeSnapshotters = snapshotters(table(f.Plugins, runtimePlugin, "containerd", "runtimes"))
+
+	transfer := table(f.Plugins, transferPlugin)
+	s.CheckPlatform, _ = transfer["check_platform_supported"].(bool)
+	s.Unpack = unpacks(transfer)
+
+	verifier := table(f.Plugins, verifierPlugin)
+	if dir, ok := verifier["bin_dir"].(string); ok {
+		s.VerifierDir = dir
+	}
+	if number, ok := verifier["max_verifiers"].(int64); ok {
+		s.MaxVerifiers = int(number)
+	}
+	if slices.Contains(f.Disabled, verifierPlugin) {
+		s.VerifierDir = ""
+	}
+	return s
+}
+
+// localPull is whether CRI pulls past the transfer service: because it is told to,
+// or because of a setting that the transfer service does not have.
+func localPull(images map[string]any, inline bool) bool {
+	annotations, ok := images["disable_snapshot_annotations"].(bool)
+	downloads, bounded := images["max_concurrent_downloads"].(int64)
+	return inline || ok && !annotations || bounded && downloads != 3 ||
+		isTrue(images["use_local_image_pull"]) || isTrue(images["discard_unpacked_layers"]) || isTrue(images["image_pull_with_sync_fs"])
+}
+
+func isTrue(value any) bool { return value == true }
+
+// unpacks are the transfer service's pairs; nil where none are configured, which
+// is not the same as an empty list.
+func unpacks(transfer map[string]any) []Unpack {
+	list, ok := transfer["unpack_config"].([]any)
+	if !ok {
+		return nil
+	}
+	all := make([]Unpack, 0, len(list))
+	for _, entry := range list {
+		pair, _ := entry.(map[string]any)
+		platform, _ := pair["platform"].(string)
+		snapshotter, _ := pair["snapshotter"].(string)
+		all = append(all, Unpack{Platform: strings.TrimSpace(platform), Snapshotter: snapshotter})
+	}
+	return all
+}
+
+// snapshotters takes the key snapshotter out of each handler's table.
+func snapshotters(handlers map[string]any) map[string]string {
+	all := map[string]string{}
+	for handler := range handlers {
+		if name, _ := table(handlers, handler)["snapshotter"].(string); name != "" {
+			all[handler] = name
+		}
+	}
+	return all
+}
+
+// table follows keys through tables. What is missing or no table reads as empty.
+func table(t map[string]any, keys ...string) map[string]any {
+	for _, key := range keys {
+		t, _ = t[key].(map[string]any)
+	}
+	return t
+}

@@ -1,0 +1,154 @@
+package containerd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Bounds on what is read of a configuration.
+const (
+	maxFile  = 1 << 20
+	maxFiles = 100
+)
+
+// file is what matters here of one configuration file. It is not decoded
+// strictly: all that the runtime can be told is none of our business.
+type file struct {
+	Version  int            `toml:"version"`
+	Imports  []string       `toml:"imports"`
+	Disabled []string       `toml:"disabled_plugins"`
+	Plugins  map[string]any `toml:"plugins"`
+}
+
+// Read reads containerd's configuration with all that it imports. A missing file
+// is no error. Where there is one, the settings beside it are containerd's defaults.
+func Read(path string) (Settings, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return defaults(), nil
+	}
+	merged := file{Plugins: map[string]any{}}
+	var read []string
+	pending := []string{path}
+	seen := map[string]bool{}
+	for len(pending) > 0 {
+		path, pending = pending[0], pending[1:]
+		if seen[path] { // files may import each other
+			continue
+		}
+		if len(read) == maxFiles {
+			return defaults(), fmt.Errorf("read containerd's configuration: more than %d files are imported", maxFiles)
+		}
+		seen[path] = true
+		one, err := readFile(path)
+		if err != nil {
+			return defaults(), fmt.Errorf("read containerd's configuration: %w", err)
+		}
+		imports, err := resolve(path, one.Imports)
+		if err != nil {
+			return defaults(), fmt.Errorf("read containerd's configuration: %w", err)
+		}
+		read = append(read, path)
+		pending = append(pending, imports...)
+		merge(merged.Plugins, one.Plugins)
+		merged.Disabled = append(merged.Disabled, one.Disabled...)
+	}
+	s := merged.settings()
+	s.Found, s.Files = true, read
+	return s, nil
+}
+
+// readFile reads one file and brings it to the shape of the newest version, which
+// containerd does before it merges.
+func readFile(path string) (*file, error) {
+	text, err := readText(path)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return parsed, nil
+}
+
+func readText(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() { // a pipe would hold us up
+		return nil, fmt.Errorf("open %s: not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("read %s: larger than %d bytes", path, maxFile)
+	}
+	return text, nil
+}
+
+func parse(text []byte) (*file, error) {
+	parsed := new(file)
+	if err := toml.Unmarshal(text, parsed); err != nil {
+		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
+			row, column := e.Position()
+			return nil, fmt.Errorf("row %d, column %d: not TOML that containerd takes", row, column)
+		}
+		return nil, errors.New("not TOML that containerd takes")
+	}
+	if parsed.Plugins == nil {
+		parsed.Plugins = map[string]any{}
+	}
+	parsed.migrate()
+	return parsed, nil
+}
+
+// resolve makes paths of imports: relative to the file that has them, with * as a
+// glob that may match nothing.
+func resolve(parent string, imports []string) ([]string, error) {
+	var all []string
+	for _, path := range imports {
+		path = filepath.Clean(path)
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(filepath.Dir(parent), path)
+		}
+		if !strings.Contains(path, "*") {
+			all = append(all, path)
+			continue
+		}
+		matches, err := filepath.Glob(path)
+		if err != nil {
+			return nil, fmt.Errorf("import %s of %s: %w", path, parent, err)
+		}
+		all = append(all, matches...)
+	}
+	return all, nil
+}
+
+// merge puts the later file's tables into those of the earlier ones, key by key;
+// anything that is no table is replaced, lists included.
+func merge(into, from map[string]any) {
+	for key, value := range from {
+		table, isTable := value.(map[string]any)
+		old, wasTable := into[key].(map[string]any)
+		if isTable && wasTable {
+			merge(old, table)
+		} else {
+			into[key] = value
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package containerd
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/platforms"
+)
+
+// What containerd goes by where its configuration says nothing.
+const (
+	// DefaultPath is the configuration that containerd reads unless told otherwise.
+	DefaultPath = "/etc/containerd/config.toml"
+
+	defaultSnapshotter  = "overlayfs"
+	defaultHostsPath    = "/etc/containerd/certs.d:/etc/docker/certs.d" // from 2.2 on
+	defaultVerifierDir  = "/opt/containerd/image-verifier/bin"
+	defaultMaxVerifiers = 10
+)
+
+// Settings are what the runtime's own configuration means for images.
+type Settings struct {
+	// Found is whether there is a configuration file; without one containerd
+	// goes by its defaults, and so do these settings.
+	Found bool
+	// Files are the file and its imports, in the order in which they were read.
+	Files []string
+
+	// Name and Version are what the runtime calls itself, empty until told.
+	// Without them the settings are those of the newest containerd known.
+	Name, Version string
+
+	// HostsPath lists the folders of hosts.toml files as registry.config_path does,
+	// separated by colons. It is empty where the runtime has none, and where that
+	// is not known yet: see HostsKnown.
+	HostsPath string
+	// HostsKnown is whether HostsPath is what the running containerd uses.
+	HostsKnown bool
+	// InlineRegistry are the deprecated tables beside registry.config_path that
+	// are set: mirrors, configs, auths. They hold what imagefit cannot see.
+	InlineRegistry []string
+	// Headers is whether containerd sends headers of its own to registries.
+	Headers bool
+
+	// Snapshotter is where images are unpacked unless a runtime handler has its own.
+	Snapshotter string
+	// RuntimeSnapshotters are those that containers of a runtime handler get, by
+	// handler, as far as it says.
+	RuntimeSnapshotters map[string]string
+	// PullSnapshotters are the same for pulls that name a handler (runtime_platforms).
+	PullSnapshotters map[string]string
+	// CheckPlatform is check_platform_supported of the transfer service: a pull
+	// unpacks only the platforms of Unpack.
+	CheckPlatform bool
+	// Unpack are the transfer service's pairs of platform and snapshotter; nil
+	// stands for the machine's own platform and overlayfs.
+	Unpack []Unpack
+
+	// LocalPull is whether CRI's pulls pass the transfer service by, and with it
+	// image verifiers and CheckPlatform.
+	LocalPull bool
+	// VerifierDir holds the programs that containerd asks before a pull, empty
+	// where the plugin is switched off. MaxVerifiers of them are asked, all where
+	// it is negative.
+	VerifierDir  string
+	MaxVerifiers int
+}
+
+// Unpack is a platform that can be unpacked, and where.
+type Unpack struct {
+	Platform, Snapshotter string
+}
+
+// defaults are the settings of a containerd without a configuration.
+func defaults() Settings {
+	return Settings{Snapshotter: defaultSnapshotter, VerifierDir: defaultVerifierDir, MaxVerifiers: defaultMaxVerifiers}
+}
+
+// MustForward says why every pull has to be forwarded unchanged, "" where none has
+// to: without image records the reference that was asked for could not be made to
+// resolve to the variant, and its container would run as root.
+func (s Settings) MustForward() string {
+	if s.Name == "" || s.Name == "containerd" {
+		return ""
+	}
+	return "runtime " + s.Name + " has no image records: pulls are forwarded unchanged"
+}
+
+// transfers is whether CRI's pulls go through the transfer service.
+func (s Settings) transfers() bool { return !s.LocalPull && s.atLeast(2, 1) }
+
+// others are the runtime handlers with another snapshotter than the default.
+func (s Settings) others() map[string]string {
+	others := map[string]string{}
+	for _, all := range []map[string]string{s.PullSnapshotters, s.RuntimeSnapshotters} {
+		for handler, snapshotter := range all {
+			if snapshotter != s.Snapshotter {
+				others[handler] = snapshotter
+			}
+		}
+	}
+	return others
+}
+
+// atLeast compares the runtime's version, which is taken for the newest until it
+// is told or where it cannot be read.
+func (s Settings) atLeast(major, minor int) bool {
+	parts := strings.SplitN(strings.TrimPrefix(s.Version, "v"), ".", 3)
+	if len(parts) < 2 {
+		return true
+	}
+	gotMajor, errMajor := strconv.Atoi(parts[0])
+	gotMinor, errMinor := strconv.Atoi(parts[1])
+	if errMajor != nil || errMinor != nil {
+		return true
+	}
+	return gotMajor > major || gotMajor == major && gotMinor >= minor
+}
+
+// Warnings are what an operator should know of the configuration, a sentence each.
+func (s Settings) Warnings() []string {
+	if reason := s.MustForward(); reason != "" {
+		return []string{reason}
+	}
+	var all []string
+	if len(s.InlineRegistry) > 0 {
+		all = append(all, "containerd's registry settings have "+strings.Join(s.InlineRegistry, ", ")+
+			", which imagefit does not read: for these registries it may use another host or other credentials;"+
+			" move them to hosts.toml files under registry.config_path")
+	}
+	if s.Headers {
+		all = append(all, "containerd sends headers of its own to registries (registry.headers), imagefit does not:"+
+			" put them into hosts.toml files under registry.config_path")
+	}
+	if host := hostPlatform(); !s.unpacksAtPull(highest(host), host) {
+		all = append(all, "containerd unpacks only what matches "+s.unpackable()+" (check_platform_supported = true):"+
+			" other variants are not chosen; on amd64, an unpack_config with platform = \"linux/amd64/v4\" takes every x86-64 level")
+	}
+	if others := s.others(); len(others) > 0 && s.atLeast(2, 3) {
+		all = append(all, "runtime handlers have snapshotters other than "+s.Snapshotter+" ("+listed(others)+"):"+
+			" for their containers containerd unpacks only what matches "+platforms.Format(hostPlatform())+", other variants are not chosen")
+	}
+	return all
+}
+
+// unpackable lists the platforms that unpack into the default snapshotter.
+func (s Settings) unpackable() string {
+	var all []string
+	for _, unpack := range s.unpacks(hostPlatform()) {
+		if unpack.Snapshotter == s.Snapshotter {
+			all = append(all, unpack.Platform)
+		}
+	}
+	if len(all) == 0 {
+		return "nothing for snapshotter " + s.Snapshotter
+	}
+	return strings.Join(all, ", ")
+}
+
+func listed(snapshotters map[string]string) string {
+	var all []string
+	for _, handler := range slices.Sorted(maps.Keys(snapshotters)) {
+		all = append(all, handler+": "+snapshotters[handler])
+	}
+	return strings.Join(all, ", ")
+}

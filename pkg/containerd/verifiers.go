@@ -1,0 +1,44 @@
+package containerd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+)
+
+// maxEntries bounds what is read of the folder of verifiers.
+const maxEntries = 1000
+
+// Verifiers are the image verifiers that containerd asks at a pull through CRI, by
+// the names of their programs. They are shown the digest that is pulled, and so
+// that of a variant, which is not what was signed where only the index was. As
+// containerd itself does, it looks at the folder at each call.
+func (s Settings) Verifiers() ([]string, error) {
+	if s.VerifierDir == "" || !s.transfers() {
+		return nil, nil
+	}
+	dir, err := os.Open(s.VerifierDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for image verifiers: %w", err)
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(maxEntries)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("look for image verifiers: %w", err)
+	}
+	names := make([]string, 0, len(entries))
+	for _, entry := range entries { // of any kind: containerd tries to run whatever is there
+		names = append(names, entry.Name())
+	}
+	slices.Sort(names)
+	if s.MaxVerifiers >= 0 && len(names) > s.MaxVerifiers {
+		names = names[:s.MaxVerifiers]
+	}
+	return names, nil
+}

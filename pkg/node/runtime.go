@@ -1,0 +1,61 @@
+package node
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"google.golang.org/grpc"
+
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/containerd"
+	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/registry"
+)
+
+// Runtime returns what the runtime behind conn goes by.
+func (n *Node) Runtime(conn grpc.ClientConnInterface) *containerd.Runtime {
+	runtime := containerd.NewRuntime(n.Config().Runtime.Config, conn, n.Log)
+	n.Judge.Unpacks = runtime.WillUnpack
+	return runtime
+}
+
+// Registry returns the registries as this node reaches them: by the same
+// hosts.toml files as the runtime, unless the configuration names others.
+func (n *Node) Registry(runtime *containerd.Runtime) *registry.Registry {
+	reg := registry.New(registry.Options{
+		HostsPath: HostsPath(n.Config(), runtime.Settings()), UserAgent: UserAgent(n.Version), Log: n.Log,
+	})
+	runtime.Changed = func(s containerd.Settings) { reg.SetHostsPath(HostsPath(n.Config(), s)) }
+	n.OnReload(func(cfg config.Config) { reg.SetHostsPath(HostsPath(cfg, runtime.Settings())) })
+	return reg
+}
+
+// HostsPath returns the folders of hosts.toml files.
+func HostsPath(cfg config.Config, runtime containerd.Settings) string {
+	return cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown)
+}
+
+// Unchanged returns why pulls must reach the runtime as they came, and which
+// policy says so. A variant is not what was signed, where its index was.
+func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(config.Answers) (string, journal.Case) {
+	return func(policy config.Answers) (string, journal.Case) {
+		settings := runtime.Settings()
+		if reason := settings.MustForward(); reason != "" {
+			return reason, journal.Case{}
+		}
+		if policy.ImageVerifier != config.Forward {
+			return "", journal.Case{}
+		}
+		verifiers, err := settings.Verifiers()
+		if err != nil {
+			log.Warn("image verifiers cannot be looked for", "error", err)
+		}
+		if len(verifiers) == 0 {
+			return "", journal.Case{}
+		}
+		return fmt.Sprintf("the runtime verifies images (%s) and a variant may not be what was signed: "+
+				"the pull is forwarded unchanged (policy.image_verifier)", strings.Join(verifiers, ", ")),
+			journal.Case{Key: "image_verifier", Answer: policy.ImageVerifier}
+	}
+}

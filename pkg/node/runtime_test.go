@@ -1,0 +1,84 @@
+package node
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/containerd"
+)
+
+// named is a runtime that says little more than its name.
+type named string
+
+func (n named) Invoke(_ context.Context, _ string, _, reply any, _ ...grpc.CallOption) error {
+	if version, ok := reply.(*runtimeapi.VersionResponse); ok {
+		version.RuntimeName, version.RuntimeVersion = string(n), "2.4.2"
+	}
+	return nil
+}
+
+func (named) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, io.ErrUnexpectedEOF
+}
+
+// learned returns a runtime that has answered, with a folder of verifiers.
+func learned(t *testing.T, name named, verifiers ...string) *containerd.Runtime {
+	t.Helper()
+	dir := t.TempDir()
+	for _, verifier := range verifiers {
+		if err := os.WriteFile(filepath.Join(dir, verifier), nil, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "config.toml")
+	text := "version = 3\n[plugins.'io.containerd.image-verifier.v1.bindir']\nbin_dir = '" + dir + "'\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	runtime := containerd.NewRuntime(file, name, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- runtime.Run(ctx) }()
+	for deadline := time.Now().Add(10 * time.Second); runtime.Settings().Name == ""; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was learned")
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	return runtime
+}
+
+func TestUnchanged(t *testing.T) {
+	t.Parallel()
+	forward, choose := config.Answers{ImageVerifier: config.Forward}, config.Answers{ImageVerifier: config.Select}
+	for _, test := range []struct {
+		name    string
+		runtime *containerd.Runtime
+		policy  config.Answers
+		reason  string
+		by      string
+	}{
+		{"nothing in the way", learned(t, "containerd"), forward, "", "="},
+		{"a verifier", learned(t, "containerd", "cosign"), forward, "the runtime verifies images (cosign)", "image_verifier=forward"},
+		{"a verifier, but the operator says so", learned(t, "containerd", "cosign"), choose, "", "="},
+		{"a runtime without image records", learned(t, "cri-o"), choose, "runtime cri-o has no image records", "="},
+	} {
+		reason, by := Unchanged(test.runtime, slog.New(slog.DiscardHandler))(test.policy)
+		if !strings.HasPrefix(reason, test.reason) || (reason == "") != (test.reason == "") || by.String() != test.by {
+			t.Errorf("%s: %q by %s", test.name, reason, by)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package tomlerr
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// Keys returns the full key of every value and table that the struct, which
+// into is or points to, can hold, in the order of its fields. A * stands for
+// the part of a key that the writer of the file chooses.
+func Keys(into any) []string {
+	return keys(reflect.TypeOf(into), "")
+}
+
+func keys(t reflect.Type, prefix string) []string {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() == reflect.Map {
+		return keys(t.Elem(), prefix+"*.")
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	var all []string
+	for field := range t.Fields() {
+		if field.Anonymous {
+			all = append(all, keys(field.Type, prefix)...)
+			continue
+		}
+		tag, _, _ := strings.Cut(field.Tag.Get("toml"), ",")
+		if tag == "" {
+			continue
+		}
+		all = append(all, prefix+tag)
+		all = append(all, keys(field.Type, prefix+tag+".")...)
+	}
+	return all
+}
+
+// Key writes a key of several parts as a TOML file would.
+func Key(parts []string) string {
+	written := make([]string, len(parts))
+	for i, part := range parts {
+		if written[i] = part; part == "" || strings.ContainsFunc(part, notBare) {
+			written[i] = Quote(part)
+		}
+	}
+	return strings.Join(written, ".")
+}
+
+func notBare(r rune) bool {
+	return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && r != '-'
+}
+
+// Quote writes a text as a TOML string.
+func Quote(text string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i := range len(text) { // by byte, so that what is no UTF-8 stays for the reader to refuse
+		switch c := text[i]; {
+		case c == '"' || c == '\\':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case c < ' ' || c == 0x7f:
+			fmt.Fprintf(&b, "\\u%04X", c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// OnlyKey returns the parts of the one key to which the text gives a value. ok
+// is false where the text is anything but one line "key = value".
+func OnlyKey(text string) (parts []string, ok bool) {
+	var p unstable.Parser
+	p.Reset([]byte(text))
+	for p.NextExpression() {
+		e := p.Expression()
+		if parts != nil || e.Kind != unstable.KeyValue {
+			return nil, false
+		}
+		parts = appendKey(nil, e)
+	}
+	return parts, p.Error() == nil && parts != nil
+}
+
+// Bounds of the keys whose row is told. Nobody reads longer ones.
+const (
+	longestKey = 512
+	deepestKey = 8
+)
+
+// Rows tells in which row of the text each key and table first stands, also
+// those in inline tables. What follows a mistake is left out.
+func Rows(text []byte) map[string]int {
+	r := rows{text: text, row: 1, of: map[string]int{}}
+	r.parser.Reset(text)
+	var table []string
+	for r.parser.NextExpression() {
+		e := r.parser.Expression()
+		if e.Kind == unstable.KeyValue {
+			r.value(table, e)
+			continue
+		}
+		table = appendKey(nil, e)
+		r.note(table, e)
+	}
+	return r.of
+}
+
+// rows is one reading of a text from its beginning to its end.
+type rows struct {
+	text   []byte
+	parser unstable.Parser
+	offset int // up to where rows are counted
+	row    int // the row of offset
+	of     map[string]int
+}
+
+func (r *rows) value(table []string, e *unstable.Node) {
+	if len(table) > deepestKey {
+		return
+	}
+	key := appendKey(table, e)
+	r.note(key, e)
+	if e.Value().Kind != unstable.InlineTable {
+		return
+	}
+	for inside := e.Value().Children(); inside.Next(); {
+		r.value(key, inside.Node())
+	}
+}
+
+// note puts down the row of a key and of the tables that it is in.
+func (r *rows) note(key []string, e *unstable.Node) {
+	first := e.Key()
+	first.Next()
+	at := int(first.Node().Raw.Offset)
+	for ; r.offset < at; r.offset++ {
+		if r.text[r.offset] == '\n' {
+			r.row++
+		}
+	}
+	size := 0
+	for i := range key {
+		if size += len(key[i]); size > longestKey || i >= deepestKey {
+			return
+		}
+		name := Key(key[:i+1])
+		if _, known := r.of[name]; !known {
+			r.of[name] = r.row
+		}
+	}
+}
+
+// appendKey returns the full key of an expression in a table.
+func appendKey(table []string, e *unstable.Node) []string {
+	key := append([]string{}, table...)
+	for it := e.Key(); it.Next(); {
+		key = append(key, string(it.Node().Data))
+	}
+	return key
+}
