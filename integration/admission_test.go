@@ -87,7 +87,7 @@ func TestPluginAudits(t *testing.T) {
 	ref, id := f.unfit(t)
 	f.startPlugin(t)
 	f.wantRuns(t, ref, id, "amd64")
-	if log := f.Plugin.Tail(30); strings.Count(log, "container would be refused") != 1 {
+	if log := f.Plugin.Tail(30); strings.Count(log, "would=refused") != 1 {
 		t.Errorf("the log does not say once what would have been refused:\n%s", log)
 	}
 }
