@@ -24,6 +24,11 @@ func coreTests() map[string]struct {
 		"nothing fits":    {flagsV2, "", testNothingFits},
 		"admission":       {flagsV3, audit, testPluginRefuses},
 		"restarts":        {flagsV3, "", testContainerdRestarts},
+		"images removed":  {flagsV3, "", testImagesRemoved},
+		"images named":    {flagsV3, "", testImagesNamed},
+		"images outlive":  {flagsV3, "", testImagesOutlive},
+		"images race":     {flagsV3, "", testImagesRace},
+		"artifacts pass":  {flagsV3, "", testArtifactsPass},
 	}
 }
 

@@ -1,10 +1,13 @@
 package integration
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -74,6 +77,44 @@ func TestRefusalIsNotForStrangers(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), "imagefit") {
 			t.Errorf("mallory: %v, want the registry's refusal", err)
 		}
+	}
+}
+
+// Nor may one who knows the digest of what is private read it by naming it in a
+// repository of their own.
+func TestDigestIsNoRightToRead(t *testing.T) {
+	f := startFit(t, flagsV2, stack.Settings{Cache: `referrers_ttl = "1h"`})
+	private, _, theirs := f.push(t, "private/app", variants("amd64")...)
+	const body = `{"compatibilities": {"nfd": {"cpu-cpuid.AMXINT8": true}}}`
+	if _, err := private.Attach(t.Context(), theirs[0], stack.Artifact{Body: []byte(body)}); err != nil {
+		t.Fatal(err)
+	}
+	own, _, manifests := f.push(t, "own/app", variants("amd64")...)
+	empty, err := own.PushBlob(t.Context(), ocispec.MediaTypeEmptyJSON, []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	artifact := fmt.Sprintf(`{"schemaVersion": 2, "mediaType": %q, "artifactType": %q, "config": {"mediaType": %q, "digest": %q, "size": %d},
+		"layers": [{"mediaType": %q, "digest": %q, "size": %d}], "subject": {"mediaType": %q, "digest": %q, "size": %d}}`,
+		ocispec.MediaTypeImageManifest, stack.CompatibilityType, empty.MediaType, empty.Digest, empty.Size,
+		stack.CompatibilityLayerType, digest.FromString(body), len(body),
+		manifests[0].MediaType, manifests[0].Digest, manifests[0].Size)
+	if _, err := own.PushManifest(t.Context(), "", ocispec.MediaTypeImageManifest, []byte(artifact)); err != nil {
+		t.Fatal(err)
+	}
+	f.registry.RequireBasic(map[string]stack.User{
+		"alice":   {Password: "a", Repos: []string{"private/app"}},
+		"mallory": {Password: "m", Repos: []string{"own/app"}},
+	})
+	_, err = f.cri.Pull(t.Context(), private.Ref("1"), auth("alice", "a"))
+	if err == nil || !strings.Contains(err.Error(), "AMXINT8") {
+		t.Fatalf("alice: %v, want a refusal that says what is needed", err)
+	}
+	if _, err := f.cri.Pull(t.Context(), own.Ref("1"), auth("mallory", "m")); err != nil {
+		t.Errorf("mallory: %v, want the image, as of an artifact that cannot be read", err)
+	}
+	if !strings.Contains(f.proxyLog(t), "a compatibility artifact cannot be read") {
+		t.Error("the log does not say that the artifact could not be read")
 	}
 }
 

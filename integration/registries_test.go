@@ -46,25 +46,6 @@ func TestReferrersOfEveryKindOfRegistry(t *testing.T) {
 	}
 }
 
-// With everything known, a pull costs at most one request more than without us.
-func TestRoundTripsOfAWarmPull(t *testing.T) {
-	f := startFit(t, flagsV3, stack.Settings{Cache: `referrers_ttl = "1h"`})
-	repo, _, manifests := f.push(t, "app", variants("amd64", "amd64/v3", "amd64/v2", "arm64")...)
-	needs(t, repo, manifests[1], `"cpu-cpuid.AVX2": true`)
-	f.pull(t, repo.Ref("1"))
-	f.registry.Forget()
-	f.pull(t, repo.Ref("1"))
-	through := len(f.registry.Requests())
-	f.registry.Forget()
-	if _, err := f.containerd.CRI.Pull(t.Context(), repo.DigestRef(manifests[1]), stack.PullOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	direct := len(f.registry.Requests())
-	if through > direct+1 {
-		t.Errorf("%d requests through the proxy, %d directly", through, direct)
-	}
-}
-
 // A registry that stops answering in the middle of a decision costs the time
 // budget and no more: the pull goes on as without us.
 func TestRegistryStopsAnswering(t *testing.T) {
@@ -87,7 +68,7 @@ func TestRegistryStopsAnswering(t *testing.T) {
 			}
 			wantID(t, f.cri, id, repo.Ref("1"))
 			f.wantRuns(t, repo.Ref("1"), id, "amd64")
-			if !strings.Contains(f.proxyLog(t), "not decided") {
+			if !strings.Contains(f.proxyLog(t), "registry_error") {
 				t.Error("the log does not say that nothing was decided")
 			}
 		})

@@ -62,6 +62,7 @@ type Tokens struct {
 
 	mu     sync.Mutex
 	issued []*Token
+	named  bool // the challenge says so when a token has expired
 }
 
 // Token is one that was given out.
@@ -69,6 +70,8 @@ type Token struct {
 	Value, User, Scope string
 	// Used are the paths that it was shown for.
 	Used []string
+
+	expired bool
 }
 
 // RequireToken makes the registry ask for bearer tokens and give them out at
@@ -92,6 +95,18 @@ func (t *Tokens) Issued() []Token {
 	return out
 }
 
+// Expire makes all tokens given out so far good for nothing. With named, the
+// challenge from now on says that the token is the trouble, as RFC 6750 wants it and
+// not every registry does.
+func (t *Tokens) Expire(named bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, token := range t.issued {
+		token.expired = true
+	}
+	t.named = named
+}
+
 func (t *Tokens) admit(w http.ResponseWriter, req *http.Request) (string, bool) {
 	if req.URL.Path == "/token" {
 		return t.issue(w, req), false
@@ -101,7 +116,10 @@ func (t *Tokens) admit(w http.ResponseWriter, req *http.Request) (string, bool) 
 	if repo != "" {
 		challenge += fmt.Sprintf(`,scope="repository:%s:pull"`, repo)
 	}
-	token := t.shown(req)
+	token, expired := t.shown(req)
+	if expired {
+		challenge += `,error="invalid_token"`
+	}
 	if token == nil {
 		w.Header().Set("WWW-Authenticate", challenge)
 		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED")
@@ -117,21 +135,25 @@ func (t *Tokens) admit(w http.ResponseWriter, req *http.Request) (string, bool) 
 	return token.User, true
 }
 
-// shown finds the token of a request and notes its use.
-func (t *Tokens) shown(req *http.Request) *Token {
+// shown finds the token of a request and notes its use. One that has expired is
+// none; expired then says whether the challenge is to say so.
+func (t *Tokens) shown(req *http.Request) (token *Token, expired bool) {
 	value, found := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
 	if !found {
-		return nil
+		return nil, false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, token := range t.issued {
+		if token.Value == value && token.expired {
+			return nil, t.named
+		}
 		if token.Value == value {
 			token.Used = append(token.Used, req.URL.Path)
-			return token
+			return token, false
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // issue answers a request for a token.

@@ -28,6 +28,7 @@ type Registry struct {
 	backHost  string
 	transport *http.Transport
 	closers   []func() error
+	servers   []*http.Server
 	closed    chan struct{}
 	closeOnce sync.Once
 	closeErr  error
@@ -80,6 +81,7 @@ func (r *Registry) serve(handler http.Handler) (string, error) {
 		return "", fmt.Errorf("start registry: %w", err)
 	}
 	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
+	r.servers = append(r.servers, server)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -105,6 +107,14 @@ func (r *Registry) Close() error {
 		r.closeErr = errors.Join(errs...)
 	})
 	return r.closeErr
+}
+
+// HangUp ends the connections over which no request runs.
+func (r *Registry) HangUp() {
+	for _, server := range r.servers {
+		server.SetKeepAlivesEnabled(false)
+		server.SetKeepAlivesEnabled(true)
+	}
 }
 
 // front is what clients meet.

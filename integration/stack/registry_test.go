@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -216,5 +217,54 @@ func TestBuildFailureIsToldByItsOwnWords(t *testing.T) {
 	_, err = r.Repo("a").PushImage(t.Context(), "t", Image{})
 	if err == nil || !strings.Contains(err.Error(), "read the workload") || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Requests that can be made at the same time are one round trip, others are not.
+func TestCountRounds(t *testing.T) {
+	r, err := NewRegistry()
+	closeAfter(t, r, err)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	ask := func(ctx context.Context, client string) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.Host+"/v2/", nil)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("User-Agent", client+"/1")
+		resp, err := transport.RoundTrip(req)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		return err
+	}
+	rounds := r.CountRounds(50 * time.Millisecond)
+	for range 3 {
+		var group sync.WaitGroup
+		for i := range 20 {
+			group.Go(func() {
+				client := "many"
+				if i == 0 {
+					client = "one"
+				}
+				if err := ask(t.Context(), client); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+	}
+	if err := ask(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = ask(gone, "nobody")
+	if got := rounds.Stop(); got["many"] != 3 || got["one"] != 4 {
+		t.Errorf("counted %v", got)
+	}
+	start := len(r.Requests())
+	if err := ask(t.Context(), "later"); err != nil || len(r.Requests()) != start+1 {
+		t.Errorf("after the count: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 )
 
 // ErrMiss is returned for what is not in the cache, or no longer intact.
@@ -27,6 +28,7 @@ type Cache struct {
 	dir     string
 	maxSize int64
 	written atomic.Int64 // bytes written since the last sweep
+	uses    uses
 }
 
 // Open returns the cache in dir, creating it where needed. When the files
@@ -48,18 +50,21 @@ func Open(dir string, maxSize int64) (*Cache, error) {
 func (c *Cache) folders() []string {
 	return []string{
 		filepath.Join(c.dir, "blobs", "sha256"),
+		filepath.Join(c.dir, "sources"),
 		filepath.Join(c.dir, "referrers"),
 		filepath.Join(c.dir, "images"),
 	}
 }
 
-// Blob returns the content with this digest, verified.
-func (c *Cache) Blob(d digest.Digest) ([]byte, error) {
+// Blob returns the content with this digest, verified, wherever it came from: it
+// is for those who had it before, as part of an image they decided about.
+func (c *Cache) Blob(d digest.Digest) (content []byte, err error) {
+	defer func() { c.uses.note(blobs, err) }()
 	path, err := c.blobPath(d)
 	if err != nil {
 		return nil, err
 	}
-	content, err := read(path)
+	content, err = read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +77,9 @@ func (c *Cache) Blob(d digest.Digest) ([]byte, error) {
 }
 
 // PutBlob keeps content under its digest. Content that does not have that
-// digest is refused.
-func (c *Cache) PutBlob(d digest.Digest, content []byte) error {
+// digest is refused. What decisions that are kept refer to must be durable like
+// them; other content need not be.
+func (c *Cache) PutBlob(d digest.Digest, content []byte, durable bool) error {
 	path, err := c.blobPath(d)
 	if err != nil {
 		return err
@@ -81,7 +87,7 @@ func (c *Cache) PutBlob(d digest.Digest, content []byte) error {
 	if d.Algorithm().FromBytes(content) != d {
 		return fmt.Errorf("keep blob %s: the content has another digest", d)
 	}
-	return c.write(path, content)
+	return c.write(path, content, durable)
 }
 
 func (c *Cache) blobPath(d digest.Digest) (string, error) {
@@ -94,12 +100,14 @@ func (c *Cache) blobPath(d digest.Digest) (string, error) {
 // Referrers reads the list kept under key into v and returns when it was
 // written.
 func (c *Cache) Referrers(key string, v any) (time.Time, error) {
-	return c.document(c.referrersPath(key), v)
+	at, err := c.document(c.referrersPath(key), v)
+	c.uses.note(referrers, err)
+	return at, err
 }
 
 // PutReferrers keeps a list of referrers under key.
 func (c *Cache) PutReferrers(key string, v any) error {
-	return c.putDocument(c.referrersPath(key), v)
+	return c.putDocument(c.referrersPath(key), v, false)
 }
 
 func (c *Cache) referrersPath(key string) string {
@@ -113,6 +121,7 @@ func (c *Cache) Image(id string, v any) error {
 		return err
 	}
 	_, err = c.document(path, v)
+	c.uses.note(images, err)
 	return err
 }
 
@@ -122,7 +131,7 @@ func (c *Cache) PutImage(id string, v any) error {
 	if err != nil {
 		return err
 	}
-	return c.putDocument(path, v)
+	return c.putDocument(path, v, true)
 }
 
 // imagePath accepts any spelling a runtime uses for image ids; only the hash of
@@ -163,7 +172,7 @@ func (c *Cache) document(path string, v any) (time.Time, error) {
 	return e.Time, nil
 }
 
-func (c *Cache) putDocument(path string, v any) error {
+func (c *Cache) putDocument(path string, v any, durable bool) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
@@ -174,11 +183,13 @@ func (c *Cache) putDocument(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	return c.write(path, content)
+	return c.write(path, content, durable)
 }
 
+// read reads a file that should be one of ours. Something else in its place is
+// taken away if it can be; a pipe must not hold up a pull.
 func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrMiss
 	}
@@ -186,6 +197,10 @@ func read(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = os.Remove(path)
+		return nil, fmt.Errorf("%s is no file: %w", path, ErrMiss)
+	}
 	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, err

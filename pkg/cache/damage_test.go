@@ -22,7 +22,7 @@ func TestDamage(t *testing.T) {
 		get func(*cache.Cache) (any, error)
 	}{
 		"blob": {
-			func(c *cache.Cache) error { return c.PutBlob(digest.FromString("body"), []byte("body")) },
+			func(c *cache.Cache) error { return c.PutBlob(digest.FromString("body"), []byte("body"), true) },
 			func(c *cache.Cache) (any, error) {
 				got, err := c.Blob(digest.FromString("body"))
 				return string(got), err

@@ -20,8 +20,10 @@ const (
 )
 
 // write puts content at path in one step, so that no reader ever sees half of
-// it, and not even a power cut leaves half of it.
-func (c *Cache) write(path string, content []byte) error {
+// it. Durable content survives a power cut; of other content such a cut may leave
+// half, which the next reader notices and fetches again: a pull does not wait for
+// the disk.
+func (c *Cache) write(path string, content []byte, durable bool) error {
 	if len(content) > maxFile {
 		return fmt.Errorf("write %s: %d bytes are over the limit of %d", path, len(content), maxFile)
 	}
@@ -30,7 +32,7 @@ func (c *Cache) write(path string, content []byte) error {
 		return fmt.Errorf("write cache file: %w", err)
 	}
 	_, err = temp.Write(content)
-	if err == nil {
+	if err == nil && durable {
 		err = temp.Sync()
 	}
 	if err = errors.Join(err, temp.Close()); err == nil {
@@ -58,9 +60,10 @@ func createTemp(dir string) (*os.File, error) {
 	return os.CreateTemp(dir, tempPrefix)
 }
 
-// touch notes that a file is in use.
+// touch notes that a file is in use. One from the future, after the clock was set
+// back, must not outlive all that is used from now on.
 func (c *Cache) touch(path string) {
-	if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > used {
+	if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()).Abs() > used {
 		now := time.Now()
 		_ = os.Chtimes(path, now, now)
 	}
@@ -121,7 +124,7 @@ func list(folder string) ([]file, error) {
 			files = append(files, f)
 			continue
 		}
-		if time.Since(f.mod) > abandoned {
+		if time.Since(f.mod).Abs() > abandoned {
 			if err := ignoreMissing(os.Remove(f.path)); err != nil {
 				return nil, err
 			}

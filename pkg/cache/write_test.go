@@ -32,7 +32,7 @@ func TestManyAtOnce(t *testing.T) {
 		group.Go(func() {
 			for i := range 40 {
 				blob := blobs[(i*(worker+1))%len(blobs)]
-				if err := c.PutBlob(digest.FromBytes(blob), blob); err != nil {
+				if err := c.PutBlob(digest.FromBytes(blob), blob, true); err != nil {
 					t.Error("put blob:", err)
 				}
 				if err := c.PutReferrers("key", document{Name: strings.Repeat("n", worker*100+i)}); err != nil {
@@ -70,7 +70,7 @@ func putAged(t *testing.T, c *cache.Cache, dir string, fill byte, age time.Durat
 	t.Helper()
 	blob := bytes.Repeat([]byte{fill}, 1000)
 	d := digest.FromBytes(blob)
-	must(t, c.PutBlob(d, blob))
+	must(t, c.PutBlob(d, blob, true))
 	setAge(t, filepath.Join(dir, "blobs", "sha256", d.Encoded()), age)
 	return d
 }
@@ -226,7 +226,7 @@ func TestUnusableFolder(t *testing.T) {
 				t.Fatalf("open: %v, %v", c, err)
 			}
 			body := []byte("body")
-			blobErr := c.PutBlob(digest.FromBytes(body), body)
+			blobErr := c.PutBlob(digest.FromBytes(body), body, true)
 			referrersErr := c.PutReferrers("key", 1)
 			imageErr := c.PutImage(imageID("x"), 1)
 			for kind, err := range map[string]error{"blobs": blobErr, "referrers": referrersErr, "images": imageErr} {
@@ -255,7 +255,7 @@ func TestFolderInTheWay(t *testing.T) {
 	c := open(t, dir, roomy)
 	d := digest.FromString("body")
 	must(t, os.Mkdir(filepath.Join(dir, "blobs", "sha256", d.Encoded()), 0o700))
-	if err := c.PutBlob(d, []byte("body")); err == nil || !strings.Contains(err.Error(), d.Encoded()) {
+	if err := c.PutBlob(d, []byte("body"), true); err == nil || !strings.Contains(err.Error(), d.Encoded()) {
 		t.Errorf("put: %v", err)
 	}
 	if _, err := c.Blob(d); err == nil {

@@ -21,13 +21,15 @@ const maxErrorBody = 8 << 10
 // anything. It remembers hosts without a referrers API.
 func (c *call) check(req *http.Request, resp *http.Response, host docker.RegistryHost) *Error {
 	failure := &Error{Op: c.op, Object: c.name(), Host: host.Host, Status: resp.StatusCode}
-	if c.asksAPI(req) {
+	if c.asksAPI(req) && c.pages == nil { // a host with a first page has the API
 		lacking, why := lacksAPI(resp)
-		if lacking && why == "" {
-			c.repo.owner.memory.setLacking(memoryKey(host, c.repo.path))
+		if lacking && (why != "" || c.believe(resp, host)) {
+			failure.Kind = ErrNoReferrersAPI
+			return failure
 		}
 		if lacking {
-			failure.Kind = errNoAPI
+			failure.Status, failure.Cause = 0, fmt.Errorf(
+				"answered %s with %.100q where it gave lists of referrers before", statusText(resp.StatusCode), mediaType(resp))
 			return failure
 		}
 	}
@@ -36,6 +38,26 @@ func (c *call) check(req *http.Request, resp *http.Response, host docker.Registr
 	}
 	failure.Kind = kindOfStatus(resp.StatusCode)
 	return failure
+}
+
+// believe tells whether an answer shows that the host has no referrers API, and
+// remembers it. Of one that had it not long ago, a page for people shows only that
+// it is out of order, or something before it: taken for a lack, every artifact
+// would seem to be gone.
+func (c *call) believe(resp *http.Response, host docker.RegistryHost) bool {
+	memory, key := c.repo.owner.memory, memoryKey(host, c.repo.path)
+	code := resp.StatusCode
+	plain := code == http.StatusNotFound || code == http.StatusMethodNotAllowed || code == http.StatusNotImplemented
+	credible := plain && mediaType(resp) != "text/html"
+	switch known := memory.hasAPI(key); {
+	case known:
+		return credible
+	case credible:
+		memory.setLacking(key)
+	default:
+		memory.doubt(key)
+	}
+	return true
 }
 
 func (c *call) asksAPI(req *http.Request) bool {
@@ -103,6 +125,7 @@ func (c *call) take(req *http.Request, resp *http.Response, host docker.Registry
 			return err
 		}
 		c.pages = &host
+		c.repo.owner.memory.setHaving(memoryKey(host, c.repo.path))
 	}
 	resp.Request = req
 	return nil

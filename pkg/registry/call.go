@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,7 +15,11 @@ import (
 	"github.com/containerd/errdefs"
 	digest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 	"oras.land/oras-go/v2/errdef"
+
+	"github.com/imagefit/imagefit/pkg/tracing"
 )
 
 // attemptTime bounds one host's answer where the caller sets no deadline.
@@ -54,23 +60,47 @@ func (c *call) Do(req *http.Request) (*http.Response, error) {
 	}
 	var failure *Error
 	for i, host := range hosts {
-		resp, err := c.attempt(req, host, i < len(hosts)-1)
+		start := time.Now()
+		ctx, span := c.span(req, host)
+		resp, err := c.attempt(ctx, req, host, i < len(hosts)-1)
 		if err == nil {
+			c.repo.owner.observe(c.op, nil, time.Since(start))
+			span.End()
 			return resp, nil
 		}
+		if err.Status != 0 {
+			span.SetAttributes(semconv.HTTPResponseStatusCode(err.Status))
+		}
+		tracing.End(span, err)
+		c.repo.owner.observe(c.op, err, time.Since(start))
 		failure = err
 		if req.Context().Err() != nil {
 			break
 		}
 		c.repo.owner.log.Debug("registry host passed over", "host", host.Host, "error", err)
 	}
-	if c.kind == referring && errors.Is(failure, errNoAPI) {
+	if c.kind == referring && errors.Is(failure, ErrNoReferrersAPI) {
 		return nil, errdef.ErrUnsupported // oras-go goes on to the tag schema
 	}
 	if c.kind == referring && errors.Is(failure, ErrNotFound) {
 		return nil, errdef.ErrNotFound // no referrers tag, so no referrers
 	}
 	return nil, failure
+}
+
+// span begins the span of asking one host. What is sent to it and to its token
+// server is not to know of that: containerd's client would make spans that show
+// whole URLs.
+func (c *call) span(req *http.Request, host docker.RegistryHost) (context.Context, trace.Span) {
+	ctx, span := tracing.StartClient(req.Context(), c.op)
+	if span.IsRecording() {
+		at := url.URL{Host: host.Host}
+		span.SetAttributes(semconv.ServerAddress(at.Hostname()), tracing.Object.String(c.name()))
+		if port, err := strconv.Atoi(at.Port()); err == nil {
+			span.SetAttributes(semconv.ServerPort(port))
+		}
+	}
+	return tracing.Hide(ctx), span
 }
 
 // hostsFor picks the hosts that may answer a request, as containerd would: it
@@ -116,8 +146,8 @@ func (c *call) able(caps docker.HostCapabilities) []docker.RegistryHost {
 }
 
 // attempt asks one host.
-func (c *call) attempt(req *http.Request, host docker.RegistryHost, more bool) (*http.Response, *Error) {
-	ctx, cancel := attemptContext(req.Context(), more)
+func (c *call) attempt(ctx context.Context, req *http.Request, host docker.RegistryHost, more bool) (*http.Response, *Error) {
+	ctx, cancel := attemptContext(ctx, more)
 	defer cancel()
 	resp, err := c.send(ctx, req, host, req.Method)
 	if err == nil && req.Method == http.MethodHead && c.needsGet(resp) {
@@ -164,6 +194,7 @@ func (c *call) needsGet(resp *http.Response) bool {
 func (c *call) send(ctx context.Context, req *http.Request, host docker.RegistryHost, method string) (*http.Response, error) {
 	client := *host.Client
 	client.CheckRedirect = followContent
+	ctx = withOrigin(ctx, host.Host)
 	for first := true; ; first = false {
 		out, err := c.address(ctx, req, host, method)
 		if err != nil {

@@ -25,10 +25,9 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrCorrupt: what came is not what its descriptor says, or makes no sense.
 	ErrCorrupt = errors.New("corrupt")
+	// ErrNoReferrersAPI: no host has the referrers API, and the caller wants no fallback.
+	ErrNoReferrersAPI = errors.New("no referrers API")
 )
-
-// errNoAPI marks an answer that says the host has no referrers API.
-var errNoAPI = errors.New("no referrers API")
 
 // queries matches the query of a URL: it may hold a token or a signature.
 var queries = regexp.MustCompile(`\?[^\s"']*`)

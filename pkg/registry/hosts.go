@@ -41,8 +41,8 @@ func (r *Registry) hosts(registry string, auth *Auth) ([]docker.RegistryHost, er
 			return nil
 		},
 	}
-	if len(r.hostDirs) > 0 {
-		options.HostDir = r.hostDir
+	if dirs := *r.hostDirs.Load(); len(dirs) > 0 {
+		options.HostDir = func(host string) (string, error) { return hostDir(dirs, host) }
 	}
 	hosts, err := config.ConfigureHosts(r.quiet(context.Background()), options)(registry)
 	if err != nil {
@@ -53,8 +53,8 @@ func (r *Registry) hosts(registry string, auth *Auth) ([]docker.RegistryHost, er
 }
 
 // hostDir finds the folder of a registry host: the first root that has one wins.
-func (r *Registry) hostDir(host string) (string, error) {
-	for _, root := range r.hostDirs {
+func hostDir(roots []string, host string) (string, error) {
+	for _, root := range roots {
 		dir, err := config.HostDirFromRoot(root)(host)
 		if errdefs.IsNotFound(err) {
 			continue

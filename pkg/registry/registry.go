@@ -3,6 +3,7 @@ package registry
 import (
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/log"
@@ -19,14 +20,19 @@ type Options struct {
 	UserAgent string
 	// Log gets warnings about hosts.toml and notes about hosts passed over.
 	Log *slog.Logger
+	// Observe, if set, is told of each host that was asked for something: what for
+	// (the Op of an Error), what came of it and how long it took, logging in
+	// included. It is called by many goroutines.
+	Observe func(op string, err error, took time.Duration)
 }
 
 // Registry reaches every registry this node knows. It is safe for use by many
 // goroutines and meant to live as long as the process.
 type Registry struct {
-	hostDirs   []string
+	hostDirs   atomic.Pointer[[]string]
 	userAgent  string
 	log        *slog.Logger
+	observe    func(op string, err error, took time.Duration)
 	logger     *log.Entry
 	transports *transports
 	memory     *memory
@@ -44,14 +50,25 @@ func newRegistry(o Options, now func() time.Time) *Registry {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Registry{
-		hostDirs:   filepath.SplitList(o.HostsPath),
+	if o.Observe == nil {
+		o.Observe = func(string, error, time.Duration) {}
+	}
+	r := &Registry{
 		userAgent:  o.UserAgent,
 		log:        o.Log,
+		observe:    o.Observe,
 		logger:     newQuietLogger(o.Log),
 		transports: newTransports(now),
 		memory:     newMemory(now),
 	}
+	r.SetHostsPath(o.HostsPath)
+	return r
+}
+
+// SetHostsPath changes Options.HostsPath for the pulls from now on.
+func (r *Registry) SetHostsPath(path string) {
+	dirs := filepath.SplitList(path)
+	r.hostDirs.Store(&dirs)
 }
 
 // Close ends idle connections. The Registry can still be used afterwards.

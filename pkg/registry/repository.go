@@ -10,6 +10,7 @@ import (
 	digest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/errdef"
 	oras "oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 )
@@ -108,8 +109,31 @@ func checkDescriptor(desc ocispec.Descriptor) error {
 	return nil
 }
 
-// Referrers lists what refers to a manifest: by the referrers API, else by the
-// referrers tag schema. Nothing there is an empty list and no error. More than
+// Fallback says what to do where no host has the referrers API.
+type Fallback string
+
+// The values of a Fallback.
+const (
+	FallbackTag   Fallback = "tag"   // ask for the tag of the referrers tag schema
+	FallbackNone  Fallback = "none"  // take it that there are no referrers
+	FallbackError Fallback = "error" // ErrNoReferrersAPI
+)
+
+// Listing is what refers to a manifest.
+type Listing struct {
+	Referrers []ocispec.Descriptor
+	NoAPI     bool // the list came without the referrers API
+}
+
+// Referrers lists what refers to a manifest as ListReferrers does, with
+// FallbackTag.
+func (p *Repository) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	listing, err := p.ListReferrers(ctx, subject, FallbackTag)
+	return listing.Referrers, err
+}
+
+// ListReferrers lists what refers to a manifest: by the referrers API, else as
+// the fallback says. Nothing there is an empty list and no error. More than
 // 1000 descriptors or 10 pages are ErrTooLarge: a decision from a part of the
 // list could be a wrong one. A referrers tag that holds the subject itself
 // (GitLab) means nothing; one that holds anything else but an image index is
@@ -118,27 +142,43 @@ func checkDescriptor(desc ocispec.Descriptor) error {
 // The registry is not asked to filter by artifact type, and nothing is filtered
 // here: some registries report a wrong artifactType or none, and would filter by
 // it. The caller looks into the artifacts' own manifests.
-func (p *Repository) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+func (p *Repository) ListReferrers(ctx context.Context, subject ocispec.Descriptor, fallback Fallback) (Listing, error) {
 	c := p.newCall("list referrers", referring, subject.Digest.String())
 	c.subject = subject.Digest
 	if err := subject.Digest.Validate(); err != nil {
-		return nil, c.failed("", fmt.Errorf("%w: %w", ErrCorrupt, err))
+		return Listing{}, c.failed("", fmt.Errorf("%w: %w", ErrCorrupt, err))
 	}
-	repo := c.remote()
-	if len(c.apiHosts()) == 0 {
-		if err := repo.SetReferrersCapability(false); err != nil {
-			return nil, c.failed("", err)
+	if len(c.apiHosts()) > 0 {
+		found, err := c.referrers(ctx, subject, true)
+		if !errors.Is(err, errdef.ErrUnsupported) {
+			return Listing{Referrers: found}, c.reading(err)
 		}
 	}
+	switch fallback {
+	case FallbackNone:
+		return Listing{NoAPI: true}, nil
+	case FallbackError:
+		return Listing{NoAPI: true}, c.failed("", ErrNoReferrersAPI)
+	}
+	found, err := c.referrers(ctx, subject, false)
+	return Listing{Referrers: found, NoAPI: true}, c.reading(err)
+}
+
+// referrers lists by the referrers API or by the tag schema.
+func (c *call) referrers(ctx context.Context, subject ocispec.Descriptor, api bool) ([]ocispec.Descriptor, error) {
+	repo := c.remote()
+	if err := repo.SetReferrersCapability(api); err != nil {
+		return nil, err
+	}
 	var found []ocispec.Descriptor
-	err := repo.Referrers(p.context(ctx), subject, "", func(page []ocispec.Descriptor) error {
+	err := repo.Referrers(c.repo.context(ctx), subject, "", func(page []ocispec.Descriptor) error {
 		if found = append(found, page...); len(found) > maxReferrers {
 			return fmt.Errorf("%w: more than %d referrers", ErrTooLarge, maxReferrers)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, c.reading(err)
+		return nil, err
 	}
 	return found, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,8 @@ const (
 	headerTimeout  = 10 * time.Second
 	transportTime  = 10 * time.Minute
 	maxTransports  = 256
+	maxIdle        = 100             // connections to all hosts of a registry
+	pingTime       = 2 * time.Second // a connection that died silently must not cost many pulls their time
 )
 
 // transports keeps connections alive between pulls. containerd's configuration
@@ -28,27 +31,37 @@ const (
 // place and the same TLS settings takes their stead. Connections carry no
 // credentials other than client certificates, which are compared.
 type transports struct {
-	now func() time.Time
+	now       func() time.Time
+	forbidden func(netip.Addr) bool
 
 	mu   sync.Mutex
 	kept map[string]*transport
 }
 
 func newTransports(now func() time.Time) *transports {
-	return &transports{now: now, kept: map[string]*transport{}}
+	return &transports{now: now, forbidden: isInside, kept: map[string]*transport{}}
 }
 
 // transport bounds the bodies it hands out: containerd's token fetcher reads
 // its answers to the end.
 type transport struct {
-	outer http.RoundTripper // base, or containerd's fallback from HTTPS to HTTP around it
-	base  *http.Transport
-	made  time.Time
+	outer     http.RoundTripper // base, or containerd's fallback from HTTPS to HTTP around it
+	base      *http.Transport
+	away      *http.Transport // to where a registry sent the request
+	forbidden func(netip.Addr) bool
+	made      time.Time
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := t.outer.RoundTrip(req)
+	carrier, err := t.carrier(req)
+	if err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, err
+	}
+	resp, err := carrier.RoundTrip(req)
 	if err != nil {
 		return nil, err
 	}
@@ -95,11 +108,13 @@ func (t *transports) keep(key string, outer http.RoundTripper, base *http.Transp
 		return old
 	}
 	if old != nil {
-		old.base.CloseIdleConnections()
+		old.closeIdle()
 	} else if len(t.kept) >= maxTransports {
 		t.closeAll()
 	}
-	fresh := &transport{outer: outer, base: base, made: t.now()}
+	fresh := &transport{
+		outer: outer, base: base, away: away(base, t.forbidden), forbidden: t.forbidden, made: t.now(),
+	}
 	t.kept[key] = fresh
 	return fresh
 }
@@ -113,9 +128,14 @@ func (t *transports) close() {
 
 func (t *transports) closeAll() {
 	for _, old := range t.kept {
-		old.base.CloseIdleConnections()
+		old.closeIdle()
 	}
 	clear(t.kept)
+}
+
+func (t *transport) closeIdle() {
+	t.base.CloseIdleConnections()
+	t.away.CloseIdleConnections()
 }
 
 // sameTLS compares what hosts.toml can set.
@@ -135,8 +155,12 @@ func sameTLS(a, b *tls.Config) bool {
 func tune(t *http.Transport) {
 	t.ResponseHeaderTimeout = headerTimeout
 	t.MaxResponseHeaderBytes = maxHeaderBytes
-	t.MaxIdleConnsPerHost = t.MaxIdleConns // look-ups of all candidates run at once
-	t.DisableCompression = true            // sizes and digests are of the plain bytes
+	t.DisableCompression = true // sizes and digests are of the plain bytes
+	// Look-ups of all candidates run at once: over one connection where the host
+	// speaks HTTP/2, else over many, which the next look-ups find open.
+	t.ForceAttemptHTTP2 = true
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingTime, PingTimeout: pingTime}
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = maxIdle, maxIdle
 }
 
 // followSame is the redirect rule for token servers: these requests carry the

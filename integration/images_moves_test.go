@@ -1,0 +1,223 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/imagefit/imagefit/integration/stack"
+)
+
+// Names that move, and images that go by more than one name.
+func TestImagesNamed(t *testing.T) {
+	testImagesNamed(t, startFit(t, flagsV3, stack.Settings{}))
+}
+
+func testImagesNamed(t *testing.T, f *fit) {
+	t.Run("pulled behind our back", func(t *testing.T) { testPulledBehind(t, f) })
+	t.Run("a tag moves", func(t *testing.T) {
+		f.play(t, tagMoves)
+	})
+	t.Run("another choice of the same index", func(t *testing.T) { testOtherChoice(t, f) })
+	for name, script := range map[string]func(*testing.T, *scene){
+		"two tags on one index":        twoTags,
+		"a variant of two indexes":     twoIndexes,
+		"one config in two manifests":  oneConfig,
+		"one config twice in an index": oneConfigOneIndex,
+	} {
+		t.Run(name, func(t *testing.T) { f.play(t, script) })
+	}
+}
+
+// Without us the runtime takes the plain variant and moves the records, with
+// labels of ours on them: what they claim is then void, not wrong.
+func testPulledBehind(t *testing.T, f *fit) {
+	s := f.newScene(t, f.cri)
+	s.push(t, "1", "INDEX", "plain", "v3")
+	s.pull(t, "app:1", "app@INDEX")
+	s.sees(t, pulledTwice)
+	s.pullBehind(t, "app:1")
+	s.sees(t, `
+		app:1 -> INDEX: plain
+		app@INDEX -> INDEX: plain, labels outdated
+		app@v3 -> v3: v3
+		id:plain -> INDEX: plain
+		id:v3 -> v3: v3`)
+	s.pull(t, "app:1")
+	s.sees(t, `
+		app:1 -> v3: v3, chosen from INDEX
+		app@INDEX -> INDEX: plain, labels outdated
+		app@v3 -> v3: v3
+		id:plain -> INDEX: plain
+		id:v3 -> v3: v3`)
+	s.pullBehind(t, "app@INDEX")
+	s.sees(t, `
+		app:1 -> v3: v3, chosen from INDEX
+		app@INDEX -> INDEX: plain
+		app@v3 -> v3: v3
+		id:plain -> INDEX: plain
+		id:v3 -> v3: v3`)
+	s.pull(t, "app:1@INDEX")
+	s.remove(t, "id:plain") // no name is left on it; the kubelet collects such images
+	s.sees(t, pulledTwice)
+}
+
+func tagMoves(t *testing.T, s *scene) {
+	s.push(t, "1", "INDEX", "plain", "v3")
+	s.pull(t, "app:1")
+	s.sees(t, `
+		app:1 -> v3: v3, chosen from INDEX
+		app@v3 -> v3: v3
+		id:v3 -> v3: v3`)
+	s.push(t, "1", "NEWER", "plain:new", "v3:new")
+	s.pull(t, "app:1")
+	s.sees(t, `
+		app:1 -> v3:new: v3:new, chosen from NEWER
+		app@v3 -> v3: v3
+		app@v3:new -> v3:new: v3:new
+		id:v3 -> v3: v3
+		id:v3:new -> v3:new: v3:new`)
+	s.push(t, "1", "NEWEST", "plain:newest") // and now nothing but what the runtime takes
+	s.pull(t, "app:1")
+	s.sees(t, `
+		app:1 -> NEWEST: plain:newest
+		app@NEWEST -> NEWEST: plain:newest
+		app@v3 -> v3: v3
+		app@v3:new -> v3:new: v3:new
+		id:plain:newest -> NEWEST: plain:newest
+		id:v3 -> v3: v3
+		id:v3:new -> v3:new: v3:new`)
+	s.remove(t, "id:"+s.own("v3", "plain")) // the kubelet collects
+	s.remove(t, "id:"+s.own("v3:new", "plain:new"))
+	s.sees(t, `
+		app:1 -> NEWEST: plain:newest
+		app@NEWEST -> NEWEST: plain:newest
+		id:plain:newest -> NEWEST: plain:newest`)
+	s.push(t, "1", "INDEX", "plain", "v3")
+	s.pull(t, "app:1")
+	s.sees(t, `
+		app:1 -> v3: v3, chosen from INDEX
+		app@NEWEST -> NEWEST: plain:newest
+		app@v3 -> v3: v3
+		id:plain:newest -> NEWEST: plain:newest
+		id:v3 -> v3: v3`)
+}
+
+// What an artifact says can change the choice while the tag stays where it is.
+func testOtherChoice(t *testing.T, f *fit) {
+	s := f.newScene(t, f.cri)
+	s.push(t, "1", "INDEX", "plain", "v3")
+	s.pull(t, "app:1", "app@INDEX")
+	s.sees(t, pulledTwice)
+	needs(t, s.repo, s.built["v3"], `"cpu-cpuid.AVX512F": true`)
+	s.pull(t, "app:1")
+	s.sees(t, `
+		app:1 -> INDEX: plain
+		app@INDEX -> INDEX: plain, labels outdated
+		app@v3 -> v3: v3
+		id:plain -> INDEX: plain
+		id:v3 -> v3: v3`)
+	s.pull(t, "app@INDEX")
+	s.remove(t, "id:v3")
+	s.sees(t, `
+		app:1 -> INDEX: plain
+		app@INDEX -> INDEX: plain
+		id:plain -> INDEX: plain`)
+}
+
+func twoTags(t *testing.T, s *scene) {
+	s.push(t, "1", "INDEX", "plain", "v3")
+	s.push(t, "2", "INDEX", "plain", "v3")
+	s.pull(t, "app:1", "app:2")
+	both := `
+		app:1 -> v3: v3, chosen from INDEX
+		app:2 -> v3: v3, chosen from INDEX
+		app@v3 -> v3: v3
+		id:v3 -> v3: v3`
+	s.sees(t, both)
+	s.ctrRemove(t, "app:1")
+	s.soonSees(t, `
+		app:2 -> v3: v3, chosen from INDEX
+		app@v3 -> v3: v3
+		id:v3 -> v3: v3`)
+	s.pull(t, "app:1")
+	s.sees(t, both)
+	s.remove(t, "app:1") // CRI removes the image, with all of its names
+	s.sees(t, "")
+}
+
+func twoIndexes(t *testing.T, s *scene) {
+	s.push(t, "1", "INDEX", "plain", "v3")
+	s.push(t, "2", "OTHER", "v3", "plain")
+	s.pull(t, "app:1", "app@INDEX", "app:2", "app@OTHER")
+	both := `
+		app:1 -> v3: v3, chosen from INDEX
+		app:2 -> v3: v3, chosen from OTHER
+		app@INDEX -> v3: v3, chosen from INDEX
+		app@OTHER -> v3: v3, chosen from OTHER
+		app@v3 -> v3: v3
+		id:v3 -> v3: v3`
+	s.sees(t, both)
+	s.ctrRemove(t, "app@INDEX")
+	s.ctrRemove(t, "app:1")
+	s.soonSees(t, `
+		app:2 -> v3: v3, chosen from OTHER
+		app@OTHER -> v3: v3, chosen from OTHER
+		app@v3 -> v3: v3
+		id:v3 -> v3: v3`)
+	s.pull(t, "app:1", "app:1@INDEX")
+	s.sees(t, both)
+	s.push(t, "1", "OTHER", "v3", "plain") // the tag moves, the variant does not
+	s.pull(t, "app:1")
+	s.sees(t, `
+		app:1 -> v3: v3, chosen from OTHER
+		app:2 -> v3: v3, chosen from OTHER
+		app@INDEX -> v3: v3, chosen from INDEX
+		app@OTHER -> v3: v3, chosen from OTHER
+		app@v3 -> v3: v3
+		id:v3 -> v3: v3`)
+	s.remove(t, "app@OTHER")
+	s.sees(t, "")
+}
+
+// CRI's name of an image is the digest of its config, whatever the layers are
+// packed with: two manifests are one image to it.
+func oneConfig(t *testing.T, s *scene) {
+	s.push(t, "1", "INDEX", "plain", "v3")
+	s.push(t, "2", "REPACKED", "plain+tar", "v3+tar")
+	s.pull(t, "app:1", "app@INDEX", "app:2", "app@REPACKED")
+	both := `
+		app:1 -> v3: v3, chosen from INDEX
+		app:2 -> v3+tar: v3, chosen from REPACKED
+		app@INDEX -> v3: v3, chosen from INDEX
+		app@REPACKED -> v3+tar: v3, chosen from REPACKED
+		app@v3 -> v3: v3
+		app@v3+tar -> v3+tar: v3
+		id:v3 -> v3+tar: v3`
+	s.sees(t, both)
+	for _, record := range []string{"app:2", "app@REPACKED"} {
+		s.ctrRemove(t, record)
+	}
+	if !s.alone {
+		s.ctrRemove(t, "app@v3+tar")
+	}
+	s.soonSees(t, `
+		app:1 -> v3: v3, chosen from INDEX
+		app@INDEX -> v3: v3, chosen from INDEX
+		app@v3 -> v3: v3
+		id:v3 -> v3+tar: v3`)
+	s.pull(t, "app:2", "app@REPACKED")
+	s.sees(t, both)
+	s.remove(t, "app@"+s.own("v3", "INDEX"))
+	s.sees(t, "")
+}
+
+func oneConfigOneIndex(t *testing.T, s *scene) {
+	s.push(t, "1", "INDEX", "plain", "plain+tar", "v3+tar", "v3")
+	s.pull(t, "app:1", "app@INDEX")
+	s.sees(t, `
+		app:1 -> v3+tar: v3, chosen from INDEX
+		app@INDEX -> v3+tar: v3, chosen from INDEX
+		app@v3+tar -> v3+tar: v3
+		id:v3 -> v3+tar: v3`)
+	s.remove(t, "app:1")
+	s.sees(t, "")
+}

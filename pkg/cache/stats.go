@@ -1,0 +1,84 @@
+package cache
+
+import (
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+)
+
+// What is looked for in the cache.
+const (
+	blobs     = "blobs"
+	referrers = "referrers"
+	images    = "images"
+)
+
+// Kinds lists what is looked for in the cache.
+func Kinds() []string { return []string{blobs, referrers, images} }
+
+// Uses is how often this process looked for something of a kind and whether it
+// was there, be it current or not.
+type Uses struct{ Hits, Misses uint64 }
+
+type uses struct{ blobs, referrers, images hits }
+
+type hits struct{ hits, misses atomic.Uint64 }
+
+func (u *uses) of(kind string) *hits {
+	switch kind {
+	case blobs:
+		return &u.blobs
+	case referrers:
+		return &u.referrers
+	default:
+		return &u.images
+	}
+}
+
+func (u *uses) note(kind string, err error) {
+	h := u.of(kind)
+	if err == nil {
+		h.hits.Add(1)
+	} else {
+		h.misses.Add(1)
+	}
+}
+
+// Uses returns how often this process looked for something of one of the Kinds.
+func (c *Cache) Uses(kind string) Uses {
+	h := c.uses.of(kind)
+	return Uses{Hits: h.hits.Load(), Misses: h.misses.Load()}
+}
+
+// Size is what the files of one folder take.
+type Size struct {
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+// Sizes returns what is on disk, whoever wrote it, by the name of the folder. It
+// looks at every file.
+func (c *Cache) Sizes() (map[string]Size, error) {
+	sizes := map[string]Size{}
+	for _, folder := range c.folders() {
+		files, err := list(folder)
+		if err != nil {
+			return nil, err
+		}
+		var size Size
+		for _, f := range files {
+			size.Files++
+			size.Bytes += f.size
+		}
+		name, err := filepath.Rel(c.dir, folder)
+		if err != nil {
+			return nil, err
+		}
+		name, _, _ = strings.Cut(name, string(filepath.Separator)) // blobs/sha256
+		sizes[name] = size
+	}
+	return sizes, nil
+}
+
+// Limit is how many bytes all files may take together.
+func (c *Cache) Limit() int64 { return c.maxSize }

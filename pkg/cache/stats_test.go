@@ -1,0 +1,45 @@
+package cache_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/imagefit/imagefit/pkg/cache"
+)
+
+func TestUsesAndSizes(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	c := open(t, dir+"/./", roomy)
+	d := digest.FromString("body")
+	var doc document
+	for range 2 { // the second time all of it is there
+		_, _ = c.Blob(d)
+		_, _ = c.BlobFrom("registry.test/app", d)
+		_, _ = c.BlobFrom("registry.test/app", d)
+		_, _ = c.Referrers("key", &doc)
+		_ = c.Image(imageID("x"), &doc)
+		must(t, c.PutBlobFrom("registry.test/app", d, []byte("body"), false))
+		must(t, c.PutReferrers("key", doc))
+		must(t, c.PutImage(imageID("x"), doc))
+	}
+	for kind, want := range map[string]cache.Uses{"blobs": {Hits: 3, Misses: 3}, "referrers": {Hits: 1, Misses: 1}, "images": {Hits: 1, Misses: 1}} {
+		if got := c.Uses(kind); got != want {
+			t.Errorf("%s: %+v, want %+v", kind, got, want)
+		}
+	}
+	if got := strings.Join(cache.Kinds(), " "); got != "blobs referrers images" {
+		t.Errorf("kinds %s", got)
+	}
+	sizes, err := c.Sizes()
+	if err != nil || len(sizes) != 4 || sizes["blobs"] != (cache.Size{Files: 1, Bytes: 4}) ||
+		sizes["sources"].Files != 1 || sizes["images"].Files != 1 || sizes["referrers"].Bytes == 0 {
+		t.Errorf("sizes %+v, %v", sizes, err)
+	}
+	if c.Limit() != roomy {
+		t.Errorf("limit %d", c.Limit())
+	}
+}
