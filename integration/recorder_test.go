@@ -25,6 +25,7 @@ import (
 type call struct {
 	method  string // without its service, e.g. PullImage
 	request []byte // the first message as it was on the wire
+	md      metadata.MD
 }
 
 // recorder stands between a CRI client and a server and keeps the bytes of every
@@ -34,6 +35,7 @@ type recorder struct {
 	upstream *grpc.ClientConn
 	mu       sync.Mutex
 	seen     []call
+	before   func(method string) // of each call, when it has come and nobody knows of it yet
 }
 
 // startRecorder starts a recorder of that name in front of a socket.
@@ -66,6 +68,12 @@ func (r *recorder) pass(_ any, stream grpc.ServerStream) error {
 	defer cancel()
 	md, _ := metadata.FromIncomingContext(ctx)
 	method, _ := grpc.MethodFromServerStream(stream)
+	r.mu.Lock()
+	before := r.before
+	r.mu.Unlock()
+	if before != nil {
+		before(method)
+	}
 	both := &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
 	upstream, err := r.upstream.NewStream(metadata.NewOutgoingContext(ctx, md), both, method, grpc.ForceCodecV2(rawCodec{}))
 	if err != nil {
@@ -82,7 +90,7 @@ func (r *recorder) pass(_ any, stream grpc.ServerStream) error {
 				return
 			}
 			if i == 0 {
-				r.note(method, message)
+				r.note(method, message, md)
 			}
 			if upstream.SendMsg(message) != nil {
 				return // the reason is what RecvMsg returns
@@ -104,10 +112,17 @@ func (r *recorder) pass(_ any, stream grpc.ServerStream) error {
 	}
 }
 
-func (r *recorder) note(method string, request []byte) {
+// onCall sets what is done before each call is passed on.
+func (r *recorder) onCall(before func(method string)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seen = append(r.seen, call{method[strings.LastIndex(method, "/")+1:], request})
+	r.before = before
+}
+
+func (r *recorder) note(method string, request []byte, md metadata.MD) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen = append(r.seen, call{method[strings.LastIndex(method, "/")+1:], request, md})
 }
 
 // take returns what was seen since the last time.
