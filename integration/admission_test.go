@@ -36,7 +36,8 @@ func TestPluginRefuses(t *testing.T) {
 
 func testPluginRefuses(t *testing.T, f *fit) {
 	ref, id := f.unfit(t)
-	if err := f.containerd.Configure(f.Imagefit, stack.Settings{Facts: "root = \"" + host(t, flagsV3) + "\""}); err != nil {
+	settings := stack.Settings{Facts: "root = \"" + host(t, flagsV3) + "\"", NRI: "look_up = false"}
+	if err := f.containerd.Configure(f.Imagefit, settings); err != nil {
 		t.Fatal(err)
 	}
 	f.startPlugin(t)

@@ -82,6 +82,8 @@ func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (c
 		abandon(s, started)
 		return false, ctx.Err()
 	}
+	p.connected.Store(true)
+	defer p.connected.Store(false)
 	select {
 	case <-lost.done:
 		s.Wait()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
@@ -23,9 +24,10 @@ const (
 	crioImageRef = "io.kubernetes.cri-o.ImageRef"
 )
 
-// Recaller returns what is known of an image id and how it fits the node now.
+// Recaller returns what is known of an image id, as the repositories of the
+// references have it, and how it fits the node now.
 type Recaller interface {
-	Recall(imageID string) (decision.Variant, selector.Verdict, error)
+	Recall(imageID string, references ...string) (decision.Variant, selector.Verdict, error)
 }
 
 // Options are what a Plugin is made of.
@@ -41,10 +43,16 @@ type Options struct {
 }
 
 // Plugin holds every new container against the facts.
-type Plugin struct{ Options }
+type Plugin struct {
+	Options
+	connected atomic.Bool
+}
 
 // New returns a plugin.
-func New(o Options) *Plugin { return &Plugin{o} }
+func New(o Options) *Plugin { return &Plugin{Options: o} }
+
+// Connected tells whether the runtime has the plugin now.
+func (p *Plugin) Connected() bool { return p.connected.Load() }
 
 // CreateContainer is NRI's hook before a container is created. An error refuses
 // the container on every runtime.
@@ -103,11 +111,12 @@ func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.
 		Namespace: pod.GetNamespace(), Pod: pod.GetName(), Container: container.GetName(),
 	}
 	defer func() { rec.Took = time.Since(start) }()
-	id := p.imageID(ctx, container)
+	asked := p.imageOf(ctx, container)
+	id := asked.id
 	if id == "" {
 		return rec
 	}
-	image, verdict, err := p.Images.Recall(id)
+	image, verdict, err := p.Images.Recall(id, asked.names...)
 	switch {
 	case errors.Is(err, cache.ErrMiss):
 		return rec

@@ -161,8 +161,11 @@ func TestHooks(t *testing.T) {
 		{"no image", exempt, user, container(""), "", ""},
 		{"no pod", exempt, nil, container("unfit"), unfit, "action=refused"},
 		{"no container", exempt, user, nil, "", ""},
-		{"as the pod asked for it", exempt, user, container("unfit", imageName, "app:latest"),
-			strings.Replace(unfit, appTag, "app:latest", 1), "action=refused"},
+		{"as the pod asked for it", exempt, user, container("unfit", imageName, "registry.example/app:latest"),
+			strings.Replace(unfit, appTag, "registry.example/app:latest", 1), "action=refused"},
+		{"as another repository has it", exempt, user, container("unfit", imageName, "registry.example/copy:1"), "", ""},
+		{"by its id", exempt, user, container("unfit", imageName, imageIDOf("unfit")),
+			strings.Replace(unfit, appTag, imageIDOf("unfit"), 1), "action=refused"},
 		{"hostile reference", exempt, user, container("unfit", imageName, "app\n\x1b[2J"),
 			strings.Replace(unfit, appTag, "app??[2J", 1), "action=refused"},
 		{"CRI-O's annotation", exempt, user, container("", crioImageRef, imageIDOf("unfit")), unfit, "action=refused"},
@@ -229,7 +232,7 @@ func TestCacheDamaged(t *testing.T) {
 	images, log := newKnownImages(t), new(lines)
 	p := newTestPlugin(images, policy(nil), log.logger())
 	path := filepath.Join(images.dir, "images", strings.TrimPrefix(imageIDOf("unfit"), "sha256:")+".json")
-	if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+	if err := errors.Join(os.Remove(path), os.Symlink(path, path)); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := p.CreateContainer(t.Context(), pod("default", "api"), container("unfit")); err != nil {

@@ -19,11 +19,16 @@ import (
 func TestResolve(t *testing.T) {
 	t.Parallel()
 	named := func(name string) *api.Container { return container("", imageName, name) }
-	knows := func(_ context.Context, name string) (string, error) {
-		if id, ok := strings.CutPrefix(name, "registry.example/"); ok {
-			return imageIDOf(id), nil
+	knows := func(_ context.Context, name string) (*runtimeapi.Image, error) {
+		if id, ok := strings.CutPrefix(name, "registry.example/app:"); ok {
+			return &runtimeapi.Image{Id: imageIDOf(id), RepoTags: []string{name}}, nil
 		}
-		return "", errors.New("no such image")
+		return nil, errors.New("no such image")
+	}
+	copied := func(ctx context.Context, name string) (*runtimeapi.Image, error) {
+		image, err := knows(ctx, name)
+		image.RepoDigests = []string{"copy.example/app@" + imageIDOf("index")}
+		return image, err
 	}
 	tests := []struct {
 		name      string
@@ -31,17 +36,18 @@ func TestResolve(t *testing.T) {
 		container *api.Container
 		want, log string
 	}{
-		{"by name", knows, named("registry.example/unfit"), strings.Replace(unfit, appTag, "registry.example/unfit", 1), "action=refused"},
-		{"it fits", knows, named("registry.example/fits"), "", ""},
+		{"by name", knows, named("registry.example/app:unfit"), strings.Replace(unfit, appTag, "registry.example/app:unfit", 1), "action=refused"},
+		{"nothing is known of a copy", copied, named("registry.example/app:unfit"), "", ""},
+		{"it fits", knows, named("registry.example/app:fits"), "", ""},
 		{"the runtime does not know", knows, named("other"), "", "container goes unchecked"},
-		{"nobody to ask", nil, named("registry.example/unfit"), "", "does not say which image"},
+		{"nobody to ask", nil, named("registry.example/app:unfit"), "", "does not say which image"},
 		{"no name", knows, container(""), "", "does not say which image"},
-		{"an identity goes before a name", knows, container("fits", imageName, "registry.example/unfit"), "", ""},
-		{"CRI-O's annotation too", knows, container("", crioImageRef, imageIDOf("fits"), imageName, "registry.example/unfit"), "", ""},
-		{"the runtime hangs", func(ctx context.Context, _ string) (string, error) {
+		{"an identity goes before a name", knows, container("fits", imageName, "registry.example/app:unfit"), "", ""},
+		{"CRI-O's annotation too", knows, container("", crioImageRef, imageIDOf("fits"), imageName, "registry.example/app:unfit"), "", ""},
+		{"the runtime hangs", func(ctx context.Context, _ string) (*runtimeapi.Image, error) {
 			<-ctx.Done()
-			return "", ctx.Err()
-		}, named("registry.example/unfit"), "", "container goes unchecked"},
+			return nil, ctx.Err()
+		}, named("registry.example/app:unfit"), "", "container goes unchecked"},
 	}
 	images := newKnownImages(t)
 	for _, test := range tests {
@@ -70,14 +76,14 @@ func TestResolve(t *testing.T) {
 func TestSynchronizeHangs(t *testing.T) {
 	t.Parallel()
 	p := newTestPlugin(newKnownImages(t), policy(nil), new(lines).logger())
-	p.Resolve = func(ctx context.Context, _ string) (string, error) {
+	p.Resolve = func(ctx context.Context, _ string) (*runtimeapi.Image, error) {
 		<-ctx.Done()
-		return "", ctx.Err()
+		return nil, ctx.Err()
 	}
 	start := time.Now()
 	many := make([]*api.Container, 20)
 	for i := range many {
-		many[i] = container("", imageName, "registry.example/unfit")
+		many[i] = container("", imageName, "registry.example/app:unfit")
 	}
 	if _, err := p.Synchronize(t.Context(), nil, many); err != nil {
 		t.Error(err)
@@ -125,7 +131,8 @@ func TestResolveBy(t *testing.T) {
 	for name, want := range map[string]string{
 		appTag: imageIDOf("unfit"), "absent": "it has none of that name", "broken": "no store",
 	} {
-		id, err := ResolveBy(conn)(t.Context(), name)
+		image, err := ResolveBy(conn)(t.Context(), name)
+		id := image.GetId()
 		if id+text(err) != want && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %q, %v, want %s", name, id, err, want)
 		}

@@ -8,8 +8,10 @@ import (
 	"sync"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/tracing"
 )
 
 // Decide resolves the reference, looks at every candidate and chooses. An error
@@ -20,7 +22,7 @@ import (
 // time share one look-up. It does not end with the caller that began it, but at
 // the latest after Timeout. The decision is shared: it must not be changed.
 func (r *Road) Decide(ctx context.Context, req Request) (*Decision, error) {
-	flight := r.flights.DoChan(req.key(), func() (d any, err error) {
+	flight := r.flights.DoChan(req.key(), func() (_ any, err error) {
 		// Here a panic would end the process, not just this pull.
 		defer func() {
 			if p := recover(); p != nil {
@@ -34,17 +36,24 @@ func (r *Road) Decide(ctx context.Context, req Request) (*Decision, error) {
 			defer cancel()
 			ctx = limited
 		}
-		return r.decide(ctx, req)
+		d, err := r.decide(ctx, req)
+		return landing{d, trace.SpanContextFromContext(ctx)}, err
 	})
 	select {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("decide about %s: %w", Line(req.Reference), context.Cause(ctx))
 	case result := <-flight:
-		if result.Err != nil {
-			return nil, result.Err
-		}
-		return result.Val.(*Decision), nil
+		landed, _ := result.Val.(landing) // none after a panic
+		tracing.Link(ctx, landed.span)
+		return landed.decision, result.Err
 	}
+}
+
+// landing is what comes of a shared look-up, and the span of the caller that
+// began it.
+type landing struct {
+	decision *Decision
+	span     trace.SpanContext
 }
 
 // key tells requests apart by reference and credentials. The latter stay within

@@ -114,7 +114,7 @@ func decideAnything(t *testing.T, road *Road) {
 	if err := road.Remember("sha256:x", d, d.ByPreference()[0]); err != nil {
 		t.Fatal(err)
 	}
-	image, verdict, err := road.Recall("sha256:x")
+	image, verdict, err := road.Recall("sha256:x", "")
 	if err != nil {
 		t.Fatal(err)
 	}

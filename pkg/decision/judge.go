@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -133,28 +134,84 @@ func (j *Judge) Remember(imageID string, d *Decision, i int) error {
 	return j.Cache.PutImage(imageID, Image{Variants: variants, Decision: &kept})
 }
 
-// Recall returns what is kept under an image id, and how the image fits the
-// node now. Nobody can tell which of several manifests, or of several copies of
-// one, a container came from, so the one that fits best counts: what somebody
-// attaches to a copy must not keep others from running the image.
-// The error is cache.ErrMiss for an image nobody decided about.
-func (j *Judge) Recall(imageID string) (Variant, selector.Verdict, error) {
+// Knows reports whether anything is kept of an image as a repository has it.
+func (j *Judge) Knows(imageID, repository string) bool {
+	variants, err := j.variants(imageID)
+	return err == nil && len(of(variants, repository)) > 0
+}
+
+func (j *Judge) variants(imageID string) ([]Variant, error) {
 	var img Image
 	if err := j.Cache.Image(imageID, &img); err != nil {
+		return nil, err
+	}
+	return img.Variants, nil
+}
+
+// of keeps the variants of a repository.
+func of(variants []Variant, repository string) []Variant {
+	var kept []Variant
+	for _, v := range variants {
+		if RepositoryOf(v.Reference) == repository {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+// Recall returns what is kept under an image id, and how the image fits the node
+// now. Where it is known by which references a container may have come, only what
+// is attached in their repositories counts, and each of them must be known: what
+// somebody attaches to a copy of their own must not keep others from running the
+// image. Nobody can tell which of several manifests a container came from, so the
+// one that fits best counts. The error is cache.ErrMiss for an image that nobody
+// decided about.
+func (j *Judge) Recall(imageID string, references ...string) (Variant, selector.Verdict, error) {
+	all, err := j.variants(imageID)
+	if err != nil {
 		return Variant{}, selector.Verdict{}, err
 	}
-	if len(img.Variants) == 0 {
+	variants := all
+	if repositories := repositoriesOf(references); len(repositories) > 0 {
+		variants = nil
+		for _, repository := range repositories {
+			known := of(all, repository)
+			if len(known) == 0 {
+				return Variant{}, selector.Verdict{}, fmt.Errorf("image %s of %s is not known: %w", Line(imageID), repository, cache.ErrMiss)
+			}
+			variants = append(variants, known...)
+		}
+	}
+	if len(variants) == 0 {
 		return Variant{}, selector.Verdict{}, fmt.Errorf("the record of image %s names no manifest: %w", Line(imageID), cache.ErrMiss)
 	}
 	best := None
-	verdicts := make([]selector.Verdict, len(img.Variants))
-	for i, v := range img.Variants {
+	verdicts := make([]selector.Verdict, len(variants))
+	for i, v := range variants {
 		verdicts[i] = j.hear(RepositoryOf(v.Reference)).verdict(v.Said, v.Artifacts)
 		if best == None || better(verdicts[i].Outcome, verdicts[best].Outcome) {
 			best = i
 		}
 	}
-	return img.Variants[best], verdicts[best], nil
+	return variants[best], verdicts[best], nil
+}
+
+// repositoriesOf lists the repositories of the references, each once.
+func repositoriesOf(references []string) []string {
+	var repositories []string
+	for _, ref := range references {
+		repository := RepositoryOf(ref)
+		if repository != "" && !isImageID(ref) && !slices.Contains(repositories, repository) {
+			repositories = append(repositories, repository)
+		}
+	}
+	return repositories
+}
+
+// isImageID tells a reference that is an image id, with which a pod may ask for
+// what is on the node under any name.
+func isImageID(ref string) bool {
+	return digest.NewDigestFromEncoded(digest.SHA256, strings.TrimPrefix(ref, "sha256:")).Validate() == nil
 }
 
 // better reports whether a is more certain to run than b.

@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -24,7 +26,7 @@ func TestRecall(t *testing.T) {
 	facts := levelFacts(3, "AVX2")
 	road := newTestRoad(t, r, nil)
 	road.Facts = func() *hostfacts.Facts { return facts }
-	if _, _, err := road.Recall(id); err == nil {
+	if _, _, err := road.Recall(id, ""); err == nil {
 		t.Fatal("something is known of an image that nobody pulled")
 	}
 	d := decide(t, road, app)
@@ -47,7 +49,7 @@ func TestRecall(t *testing.T) {
 	}
 	for _, test := range tests {
 		facts = test.facts
-		image, verdict, err := road.Recall(id)
+		image, verdict, err := road.Recall(id, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +84,7 @@ func TestRecallOfSharedConfig(t *testing.T) {
 		want selector.Outcome
 	}{{"unfit", selector.Unfit}, {"fit", selector.Fits}, {"unfit", selector.Fits}} {
 		remember(step.tag)
-		if _, verdict, err := road.Recall(id); err != nil || verdict.Outcome != step.want {
+		if _, verdict, err := road.Recall(id, ""); err != nil || verdict.Outcome != step.want {
 			t.Errorf("after %s: %s, %v, want %s", step.tag, verdict.Outcome, err, step.want)
 		}
 	}
@@ -121,9 +123,49 @@ func TestRecallOfACopy(t *testing.T) {
 		if err := road.Remember(id, d, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, verdict, err := road.Recall(id); err != nil || verdict.Outcome != step.want {
+		if _, verdict, err := road.Recall(id, ""); err != nil || verdict.Outcome != step.want {
 			t.Errorf("after %s with %d artifacts: %s, %v, want %s", step.repository, len(step.candidate.Artifacts), verdict.Outcome, err, step.want)
 		}
+	}
+}
+
+// TestRecallByRepository has a copy of an image that says it does not fit. It
+// counts for the copy only, and for who asks by the image id.
+func TestRecallByRepository(t *testing.T) {
+	t.Parallel()
+	id := "sha256:" + strings.Repeat("c", 64)
+	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
+	road.Rules().Policy.MalformedArtifact = config.Unfit
+	attached := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
+	d := &Decision{Reference: "copy.example/app:1", Repository: "copy.example/app", Candidates: []Candidate{attached}}
+	if err := road.Remember(id, d, 0); err != nil {
+		t.Fatal(err)
+	}
+	for reference, known := range map[string]bool{
+		"copy.example/app:1": true, "copy.example/app": true, "copy.example/app@sha256:" + strings.Repeat("0", 64): true,
+		"registry.example/app:1": false, "app": false,
+		"": true, "no reference!": true, id: true, strings.TrimPrefix(id, "sha256:"): true,
+	} {
+		_, verdict, err := road.Recall(id, reference)
+		if known && (err != nil || verdict.Outcome != selector.Unfit) || !known && !errors.Is(err, cache.ErrMiss) {
+			t.Errorf("%q: %s, %v", reference, verdict.Outcome, err)
+		}
+	}
+	// With several references, the best of all counts, and all must be known.
+	if _, _, err := road.Recall(id, "copy.example/app:1", "registry.example/app:1"); !errors.Is(err, cache.ErrMiss) {
+		t.Errorf("a copy of which nothing is known: %v", err)
+	}
+	bare := &Decision{Reference: "registry.example/app:1", Repository: "registry.example/app", Candidates: []Candidate{{Digest: "sha256:a"}}}
+	if err := road.Remember(id, bare, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, references := range [][]string{{"copy.example/app:1", "registry.example/app:1"}, {"registry.example/app:1", "copy.example/app:1"}} {
+		if _, verdict, err := road.Recall(id, references...); err != nil || verdict.Outcome != selector.Fits {
+			t.Errorf("%s: %s, %v", references, verdict.Outcome, err)
+		}
+	}
+	if !road.Knows(id, "copy.example/app") || road.Knows(id, "other.example/app") || road.Knows("sha256:x", "copy.example/app") {
+		t.Error("who knows what is wrong")
 	}
 }
 
@@ -168,7 +210,7 @@ func TestRememberMuch(t *testing.T) {
 	if err := road.Remember("sha256:x", d, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, verdict, err := road.Recall("sha256:x"); err != nil || verdict.Outcome != selector.Unfit {
+	if _, verdict, err := road.Recall("sha256:x", ""); err != nil || verdict.Outcome != selector.Unfit {
 		t.Errorf("recalled %s, %v", verdict.Outcome, err)
 	}
 }

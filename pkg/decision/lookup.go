@@ -9,9 +9,9 @@ import (
 
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
-	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
@@ -25,11 +25,21 @@ type lookup struct {
 	name    string // of the repository, with its registry
 	rules   *Rules
 	answers config.Answers
-	slots   chan struct{} // one for each request that may run
+	slots   chan struct{}  // one for each request that may run
+	writes  errgroup.Group // to the cache, while other requests run
 	read    atomic.Int64
 	fetches singleflight.Group // of content that several candidates share
 
 	first []byte // the index, where resolving the reference brought it
+}
+
+func (r *Road) newLookup(h *hearing, repo *registry.Repository, name string) *lookup {
+	l := &lookup{
+		Road: r, repo: repo, name: name, rules: h.rules, answers: h.answers,
+		slots: make(chan struct{}, maxLookups),
+	}
+	l.writes.SetLimit(maxWrites)
+	return l
 }
 
 // resolve asks the registry what the reference is, every time, also for a
@@ -51,22 +61,22 @@ func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.De
 	l.seen.add(named.String())
 	if isIndex(top.MediaType) {
 		l.first = body
-		l.note(l.Cache.PutBlobFrom(l.name, top.Digest, body))
+		l.keep(func() error { return l.Cache.PutBlobFrom(l.name, top.Digest, body, false) })
 	}
 	return top, nil
 }
 
 func (l *lookup) manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
-	return l.content(ctx, desc, l.repo.Manifest)
+	return l.content(ctx, desc, l.repo.Manifest, false)
 }
 
 func (l *lookup) blob(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
-	return l.content(ctx, desc, l.repo.Blob)
+	return l.content(ctx, desc, l.repo.Blob, true)
 }
 
 func (l *lookup) content(
 	ctx context.Context, desc ocispec.Descriptor,
-	fetch func(context.Context, ocispec.Descriptor) ([]byte, error),
+	fetch func(context.Context, ocispec.Descriptor) ([]byte, error), durable bool,
 ) ([]byte, error) {
 	if err := fetchable(desc); err != nil {
 		return nil, err
@@ -88,7 +98,7 @@ func (l *lookup) content(
 		content, err := fetch(ctx, desc)
 		l.leave()
 		if err == nil {
-			l.note(l.Cache.PutBlobFrom(l.name, desc.Digest, content))
+			l.keep(func() error { return l.Cache.PutBlobFrom(l.name, desc.Digest, content, durable) })
 		}
 		return content, err
 	})
@@ -126,7 +136,7 @@ func (l *lookup) referrers(ctx context.Context, subject ocispec.Descriptor) ([]o
 	l.leave()
 	switch {
 	case err == nil && (!listing.NoAPI || fallback == registry.FallbackTag):
-		l.note(l.Cache.PutReferrers(key, listing.Referrers))
+		l.keep(func() error { return l.Cache.PutReferrers(key, listing.Referrers) })
 	case err == nil: // nobody was asked, so nothing was learned
 	case cacheErr == nil && serves && !isAnswer(err):
 		l.Log.Warn("the registry does not list referrers, the list of an earlier pull is used",
@@ -152,9 +162,14 @@ func isAnswer(err error) bool {
 	return errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrNoReferrersAPI)
 }
 
-// note logs an error of the cache: a full disk must not stop a pull.
-func (l *lookup) note(err error) {
-	if err != nil && !errors.Is(err, cache.ErrMiss) {
-		l.Log.Warn("the cache does not take what was fetched", "error", err)
-	}
+// keep writes to the cache beside the requests that follow; the decision is not
+// given out before it is done. An error is logged, now and then: a full disk must
+// neither stop a pull nor fill the log.
+func (l *lookup) keep(put func() error) {
+	l.writes.Go(func() error {
+		if err := put(); err != nil && l.unkept.Due() {
+			l.Log.Warn("the cache does not take what was fetched", "error", err)
+		}
+		return nil
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -20,6 +21,9 @@ import (
 // maxLookups bounds the requests of one decision that run at the same time: as
 // many as most servers take over one HTTP/2 connection.
 const maxLookups = 96
+
+// maxWrites bounds the files that one decision writes at the same time.
+const maxWrites = 8
 
 // maxReference is more than the longest host, path, tag and digest take.
 const maxReference = 4 << 10
@@ -31,6 +35,7 @@ type Road struct {
 
 	flights singleflight.Group
 	seen    seen
+	unkept  cache.Complaints
 }
 
 // Request is what is to be decided.
@@ -53,7 +58,8 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 		return nil, err
 	}
 	h := r.hear(named.Name())
-	l := &lookup{Road: r, repo: repo, name: named.Name(), rules: h.rules, answers: h.answers, slots: make(chan struct{}, maxLookups)}
+	l := r.newLookup(h, repo, named.Name())
+	defer func() { _ = l.writes.Wait() }()
 	top, err := l.resolve(ctx, named)
 	if err != nil {
 		return nil, err

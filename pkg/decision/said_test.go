@@ -78,7 +78,7 @@ func TestEntriesSpeakForThemselves(t *testing.T) {
 			if err := road.Remember("sha256:x", d, d.Choice); err != nil {
 				t.Fatal(err)
 			}
-			if _, verdict, err := road.Recall("sha256:x"); err != nil || verdict.Outcome == selector.Unfit {
+			if _, verdict, err := road.Recall("sha256:x", ""); err != nil || verdict.Outcome == selector.Unfit {
 				t.Errorf("recalled %s, %v", verdict.Outcome, err)
 			}
 		})
@@ -113,7 +113,7 @@ func TestEntryPointsAtABlob(t *testing.T) {
 			}
 			r.Close()
 			wanted := map[string]selector.Outcome{"holds": selector.Fits, "does not hold": selector.Unfit, "cannot be read": selector.Unknown}[name]
-			if _, verdict, err := road.Recall("sha256:x"); err != nil || verdict.Outcome != wanted {
+			if _, verdict, err := road.Recall("sha256:x", ""); err != nil || verdict.Outcome != wanted {
 				t.Errorf("recalled %s, %v, want %s", verdict.Outcome, err, wanted)
 			}
 		})
@@ -141,7 +141,7 @@ func TestNVIDIAVariables(t *testing.T) {
 	if err := road.Remember("sha256:x", d, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, verdict, err := road.Recall("sha256:x"); err != nil || len(verdict.Checks) == 0 {
+	if _, verdict, err := road.Recall("sha256:x", ""); err != nil || len(verdict.Checks) == 0 {
 		t.Errorf("recalled %+v, %v", verdict, err)
 	}
 }

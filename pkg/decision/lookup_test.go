@@ -1,0 +1,125 @@
+package decision
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/registry"
+)
+
+// TestAgeOfLists has lists grow old, and the registry fail to give new ones.
+func TestAgeOfLists(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name          string
+		ttl, staleFor time.Duration
+		age           time.Duration
+		asks          bool
+		serves        bool // where the registry fails
+	}{
+		{"fresh", time.Hour, 0, time.Hour - time.Second, false, true},
+		{"out of date", time.Hour, 0, time.Hour, true, false},
+		{"serves longer", time.Hour, time.Hour, 2*time.Hour - time.Second, true, true},
+		{"not for ever", time.Hour, time.Hour, 2 * time.Hour, true, false},
+		{"always asked for", 0, time.Hour, time.Second, true, true},
+		{"always asked for, and old", 0, time.Hour, time.Hour, true, false},
+		{"the clock was set back", time.Hour, time.Hour, -time.Hour, true, true},
+		{"the clock was set back, no other serves", time.Hour, 0, -time.Hour, true, true},
+	}
+	for _, tt := range tests {
+		for _, sick := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, sick %t", tt.name, sick), func(t *testing.T) {
+				t.Parallel()
+				r := newTestRegistry(t)
+				image := r.image("linux/amd64", "a")
+				r.attach(image, artifact{attributes: avx512})
+				r.index("1", image)
+				road := newTestRoad(t, r, levelFacts(1))
+				road.Rules().ReferrersTTL, road.Rules().StaleFor = tt.ttl, tt.staleFor
+				learn := func(t *testing.T) {
+					decide(t, road, app)
+					road.Registry.Close() // what waits for the network keeps the clock from moving
+				}
+				if tt.age < 0 {
+					learn(t) // of all times; it is the year 2000 in there
+				}
+				synctest.Test(t, func(t *testing.T) {
+					if tt.age >= 0 {
+						learn(t)
+						time.Sleep(tt.age)
+					}
+					r.requests()
+					r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+						hit := sick && strings.Contains(req.URL.Path, "/referrers/")
+						if hit {
+							w.WriteHeader(http.StatusBadGateway)
+						}
+						return hit
+					})
+					d, err := road.Decide(t.Context(), Request{Reference: app})
+					if good := err == nil && d.Refused(); good != (tt.serves || !sick) {
+						t.Errorf("decided %+v, %v", d, err)
+					}
+					if asked := strings.Join(r.requests(), " "); strings.Contains(asked, "referrers/") != tt.asks {
+						t.Errorf("asked %s", asked)
+					}
+					road.Registry.Close()
+				})
+			})
+		}
+	}
+}
+
+// Without the referrers API, the policy says what stands in for it.
+func TestNoReferrersAPI(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	image := r.image("linux/amd64", "a")
+	r.index("1", image)
+	attached := r.attach(image, artifact{attributes: avx512})
+	tag := strings.Replace(image.Digest.String(), ":", "-", 1)
+	r.manifest(ocispec.MediaTypeImageIndex, ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{attached}}, tag)
+	r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+		hit := strings.Contains(req.URL.Path, "/referrers/")
+		if hit {
+			http.NotFound(w, req)
+		}
+		return hit
+	})
+	road := newTestRoad(t, r, levelFacts(1))
+	road.Rules().ReferrersTTL = 0
+	// One after the other, with one cache: what one policy learned is not for the
+	// next.
+	for _, tt := range []struct {
+		policy string
+		want   string
+		tags   bool
+	}{
+		{config.None, "fits", false},
+		{config.Tag, "does not fit", true},
+		{config.Error, "error", false},
+		{config.None, "fits", false},
+	} {
+		road.Rules().Policy.NoReferrersAPI = tt.policy
+		r.requests()
+		d, err := road.Decide(t.Context(), Request{Reference: app})
+		got := "error"
+		if err == nil {
+			got = d.Candidates[0].Outcome
+		}
+		if got != tt.want || got == "error" && !errors.Is(err, registry.ErrNoReferrersAPI) {
+			t.Errorf("%s: %s, want %s: %v", tt.policy, got, tt.want, err)
+		}
+		if asked := strings.Join(r.requests(), " "); strings.Contains(asked, tag) != tt.tags {
+			t.Errorf("%s: asked %s", tt.policy, asked)
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package decision
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/registry"
+)
+
+// secretNeed is what a private image asks for; no stranger may read it.
+const secretNeed = "SECRETFLAG"
+
+// strangers makes the registry hide from the repository "stranger" all that was
+// stored until now.
+func (r *testRegistry) strangers() {
+	r.mu.Lock()
+	hidden := map[string]bool{}
+	for path := range r.contents {
+		hidden[path] = true
+	}
+	r.mu.Unlock()
+	r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+		path, stranger := strings.CutPrefix(req.URL.Path, "/v2/stranger/")
+		if stranger && hidden[path] {
+			http.NotFound(w, req)
+		}
+		return stranger && hidden[path]
+	})
+}
+
+// Who knows the digest of another's private content, and may push to some
+// repository, has none of it evaluated by naming it there.
+func TestDigestIsNoRightToRead(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		// name an artifact, its layer or the private image in an image of the stranger's
+		stranger func(r *testRegistry, artifact, layer, image ocispec.Descriptor)
+		is       error // of the decision
+	}{
+		{"the body of an artifact", func(r *testRegistry, _, layer, _ ocispec.Descriptor) {
+			own := r.image("linux/amd64", "own")
+			r.attach(own, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0] = layer }})
+			r.index("2", own)
+		}, nil},
+		{"an artifact", func(r *testRegistry, artifact, _, _ ocispec.Descriptor) {
+			own := r.image("linux/amd64", "own")
+			r.list(own, artifact)
+			r.index("2", own)
+		}, nil},
+		{"what an index entry points at", func(r *testRegistry, _, layer, _ ocispec.Descriptor) {
+			own := r.image("linux/amd64", "own")
+			body := fmt.Sprintf(`{"manifests": [{"mediaType": %q, "digest": %q, "size": %d, "platform": {"os": "linux", "architecture": "amd64",
+				"compat": {"mediaType": %q, "digest": %q, "size": %d}}}]}`,
+				own.MediaType, own.Digest, own.Size, layer.MediaType, layer.Digest, layer.Size)
+			r.manifest(ocispec.MediaTypeImageIndex, []byte(body), "2")
+		}, nil},
+		{"a manifest", func(r *testRegistry, _, _, image ocispec.Descriptor) { r.index("2", image) }, nil},
+		{"the config of an image", func(r *testRegistry, _, _, image ocispec.Descriptor) {
+			config := r.configOf(image)
+			own := r.manifest(ocispec.MediaTypeImageManifest, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: config})
+			own.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
+			r.index("2", own)
+		}, nil},
+		{"the index, by the word of the registry alone", func(r *testRegistry, _, _, image ocispec.Descriptor) {
+			index := r.index("1", image) // the same again
+			hide := r.hook
+			r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+				if req.URL.Path != "/v2/stranger/manifests/2" || req.Method != http.MethodHead {
+					return hide(w, req)
+				}
+				w.Header().Set("Content-Type", index.MediaType)
+				w.Header().Set("Docker-Content-Digest", index.Digest.String())
+				w.Header().Set("Content-Length", fmt.Sprint(index.Size))
+				return true
+			})
+		}, registry.ErrNotFound},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newTestRegistry(t)
+			config := r.blob(ocispec.MediaTypeImageConfig, `{"config": {"Env": ["NVIDIA_REQUIRE_CUDA=cuda>=99.9", "NVIDIA_VISIBLE_DEVICES=all"]}}`)
+			image := r.manifest(ocispec.MediaTypeImageManifest, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: config})
+			image.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
+			body := `{"compatibilities": {"io.kubernetes.nfd": {"cpu-cpuid.` + secretNeed + `": true}}}`
+			attached := r.attach(image, artifact{body: body})
+			layer := ocispec.Descriptor{MediaType: compat.LayerTypeOutline, Digest: digest.FromString(body), Size: int64(len(body))}
+			r.index("1", image)
+			r.strangers()
+			road := newTestRoad(t, r, levelFacts(3, "AVX2"))
+			road.Rules().NVIDIARequire = true
+			if d := decide(t, road, "registry.example/private:1"); !strings.Contains(d.Reason, secretNeed) || len(d.Candidates[0].said.Environment) == 0 {
+				t.Fatalf("of the owner's image: %s, %v", d.Reason, d.Candidates[0].said)
+			}
+			if tt.is != nil {
+				road.seen.add("registry.example/stranger:2") // so that a HEAD is asked
+			}
+			tt.stranger(r, attached, layer, image)
+			d, err := road.Decide(t.Context(), Request{Reference: "registry.example/stranger:2"})
+			if tt.is != nil {
+				if !errors.Is(err, tt.is) {
+					t.Errorf("decided %+v, %v", d, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := fmt.Sprintf("%s %+v", d.Reason, d.Candidates)
+			if strings.Contains(text, secretNeed) || strings.Contains(text, "99.9") {
+				t.Errorf("the stranger reads %s", text)
+			}
+		})
+	}
+}
+
+func (r *testRegistry) configOf(image ocispec.Descriptor) ocispec.Descriptor {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var m struct{ Config ocispec.Descriptor }
+	if err := json.Unmarshal(r.contents["manifests/"+image.Digest.String()].body, &m); err != nil {
+		panic(err)
+	}
+	return m.Config
+}
+
+// Where a repository has the same content as another, its registry is asked
+// once, and then no more.
+func TestSameContentInTwoRepositories(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	image := r.image("linux/amd64", "a")
+	r.attach(image, artifact{attributes: avx2})
+	r.index("1", image)
+	road := newTestRoad(t, r, levelFacts(1))
+	for _, repository := range []string{"registry.example/one:1", "registry.example/two:1"} {
+		for _, want := range []int{5, 1} { // index, two lists, artifact, body; then the tag
+			decide(t, road, repository)
+			if asked := r.requests(); len(asked) != want {
+				t.Errorf("%s: asked %q, want %d requests", repository, asked, want)
+			}
+		}
+	}
+}
+
+// What was decided with the credentials of one is told to nobody else before
+// the registry has agreed.
+func TestDecisionIsForThoseWhomTheRegistryServes(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	image := r.image("linux/amd64", "a")
+	r.attach(image, artifact{attributes: avx512})
+	index := r.index("1", image)
+	withoutLists := false
+	r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+		user, password, _ := req.BasicAuth()
+		switch {
+		case user == "alice" && password == "a", user == "bob" && password == "b" && !withoutLists:
+			return false
+		case user == "bob" && password == "b" && !strings.Contains(req.URL.Path, "/referrers/"):
+			return false
+		case user == "bob":
+			w.WriteHeader(http.StatusForbidden)
+		default:
+			w.Header().Set("WWW-Authenticate", "Basic")
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		return true
+	})
+	road := newTestRoad(t, r, levelFacts(1))
+	ask := func(ref, user, password string) error {
+		d, err := road.Decide(t.Context(), Request{Reference: ref, Auth: &registry.Auth{Username: user, Password: password}})
+		if err == nil && !d.Refused() {
+			t.Errorf("%s as %s: %s", ref, user, d.Reason)
+		}
+		return err
+	}
+	for _, ref := range []string{app, "registry.example/app@" + index.Digest.String()} {
+		for range 2 {
+			if err := ask(ref, "alice", "a"); err != nil {
+				t.Fatal(err)
+			}
+			for user, password := range map[string]string{"alice": "wrong", "mallory": "a", "": ""} {
+				r.requests()
+				if err := ask(ref, user, password); !errors.Is(err, registry.ErrUnauthorized) {
+					t.Errorf("%s as %q with %q: %v", ref, user, password, err)
+				}
+				if len(r.requests()) == 0 {
+					t.Errorf("%s as %q: the registry was not asked", ref, user)
+				}
+			}
+		}
+		if err := ask(ref, "bob", "b"); err != nil {
+			t.Errorf("bob, whom the registry serves: %v", err)
+		}
+	}
+	withoutLists = true
+	road.Rules().ReferrersTTL = 0
+	if err := ask(app, "bob", "b"); !errors.Is(err, registry.ErrUnauthorized) {
+		t.Errorf("an earlier list stood in for one that is not for bob: %v", err)
+	}
+}
+
+// Requests with other credentials are never taken for one another.
+func TestRequestKey(t *testing.T) {
+	t.Parallel()
+	keys := map[string]string{}
+	add := func(name string, req Request) {
+		if other, taken := keys[req.key()]; taken {
+			t.Errorf("%s and %s share a look-up", name, other)
+		}
+		keys[req.key()] = name
+	}
+	add("no credentials", Request{Reference: app})
+	add("another reference", Request{Reference: app + "2"})
+	fields := reflect.TypeFor[registry.Auth]()
+	for i := range fields.NumField() {
+		for _, value := range []string{"x", "y", `x" "`} {
+			auth := new(registry.Auth)
+			reflect.ValueOf(auth).Elem().Field(i).SetString(value)
+			add(fields.Field(i).Name+" "+value, Request{Reference: app, Auth: auth})
+		}
+	}
+	if empty := (Request{Reference: app, Auth: &registry.Auth{}}); keys[empty.key()] != "no credentials" {
+		t.Error("empty credentials are not taken for none")
+	}
+}
