@@ -18,6 +18,7 @@ type Source struct {
 	log     *slog.Logger
 	refresh sync.Mutex // one collection at a time
 	current atomic.Pointer[Facts]
+	age     freshness
 
 	settle, gap time.Duration // as the constants of these names say
 }
@@ -31,6 +32,7 @@ func NewSource(ctx context.Context, root Root, log *slog.Logger) *Source {
 	s := &Source{root: root, log: log, settle: settle, gap: minGap}
 	facts := Collect(ctx, root)
 	s.current.Store(facts)
+	s.age.refreshed(false)
 	log.Info("node facts collected",
 		"arch", facts.Arch(), "fingerprint", facts.Fingerprint(), "unknown", names(facts.unknown))
 	s.warn(nil, facts)
@@ -134,9 +136,11 @@ func (s *Source) Refresh(ctx context.Context) *Facts {
 	if ctx.Err() != nil {
 		return before
 	}
+	changed := facts.Fingerprint() != before.Fingerprint()
 	s.current.Store(facts)
+	s.age.refreshed(changed)
 	s.warn(before, facts)
-	if facts.Fingerprint() != before.Fingerprint() {
+	if changed {
 		s.log.Info("node facts changed",
 			"changed", strings.Join(facts.changedSets(before), " "),
 			"fingerprint", facts.Fingerprint(), "unknown", names(facts.unknown))

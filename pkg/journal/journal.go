@@ -7,9 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/imagefit/imagefit/pkg/secret"
 )
 
 const (
@@ -21,6 +24,8 @@ const (
 	maxFile = 4 << 20
 	// maxText bounds each text of a record.
 	maxText = 1 << 10
+	// maxCases bounds the cases of a record; there are fewer keys.
+	maxCases = 16
 	// maxLine bounds what is read of one line; a record is shorter.
 	maxLine = 64 << 10
 )
@@ -41,7 +46,7 @@ func (j *Journal) Append(r Record) error {
 	if err != nil {
 		return fmt.Errorf("encode decision: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(j.dir, file), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+	f, err := j.openToAppend()
 	if err != nil {
 		return fmt.Errorf("keep decision: %w", err)
 	}
@@ -66,9 +71,28 @@ func (j *Journal) Append(r Record) error {
 	return j.rotate(f, info)
 }
 
-// rotate moves the file out of the way, unless another process just did.
+// openToAppend makes the folder again where somebody removed it.
+func (j *Journal) openToAppend() (*os.File, error) {
+	const flags = os.O_CREATE | os.O_RDWR | os.O_APPEND | unix.O_NONBLOCK // nobody's pipe may hold up a pull
+	path := filepath.Join(j.dir, file)
+	f, err := os.OpenFile(path, flags, 0o600)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := os.MkdirAll(j.dir, 0o700); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, flags, 0o600)
+}
+
+// rotate moves the file out of the way, unless another process does or just did.
+// It waits for nobody: a pull is waiting for it.
 func (j *Journal) rotate(f *os.File, info fs.FileInfo) error {
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	current, err := os.Stat(f.Name())
@@ -81,14 +105,39 @@ func (j *Journal) rotate(f *os.File, info fs.FileInfo) error {
 	return nil
 }
 
-// Bounded cuts texts that a client or a registry had a hand in.
+// Bounded cuts texts that a client or a registry had a hand in, and takes out of
+// their URLs what may be a credential.
 func (r Record) Bounded() Record {
 	for _, s := range []*string{
+		&r.Program, (*string)(&r.Action), (*string)(&r.Would), &r.Mode,
 		&r.Reference, &r.Namespace, &r.Pod, &r.Container, &r.Choice, &r.Manifest, &r.Image, &r.Reason, &r.Error,
 	} {
-		if len(*s) > maxText {
-			*s = strings.ToValidUTF8((*s)[:maxText], "") + " ..."
+		*s = bounded(*s)
+	}
+	if len(r.Cases) > maxCases {
+		r.Cases = r.Cases[:maxCases]
+	}
+	for i, c := range r.Cases {
+		if c.tooLong() {
+			r.Cases = slices.Clone(r.Cases) // they are the caller's
+			r.Cases[i] = Case{Key: bounded(c.Key), Answer: bounded(c.Answer)}
 		}
 	}
 	return r
+}
+
+func (c Case) tooLong() bool { return len(c.Key) > maxText || len(c.Answer) > maxText }
+
+func bounded(text string) string {
+	// A URL must not be cut in two before its user or query is gone, so what could
+	// be half of one is left out.
+	if len(text) > maxLine {
+		text = text[:maxLine]
+		text = text[:strings.LastIndexAny(text, " \t\n")+1]
+	}
+	text = secret.Strip(text)
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + " ..."
+	}
+	return text
 }

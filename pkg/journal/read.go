@@ -3,7 +3,6 @@ package journal
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,15 +12,18 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// followPause is how often Follow looks for more.
-const followPause = 200 * time.Millisecond
+// maxRead bounds what is read of one file: another process may write on, but not
+// without end.
+const maxRead = 4 * maxFile
 
 // Filter picks records. What it leaves empty matches all.
 type Filter struct {
 	Since     time.Time
-	Action    Action
+	Action    Action // what was done, or would have been
 	Program   string
 	Namespace string
 	Pod       string
@@ -41,122 +43,105 @@ func (f Filter) Match(r Record) bool {
 // lines are passed over. A journal without a file is empty.
 func (j *Journal) Read(f Filter) ([]Record, error) {
 	var found []Record
-	for _, name := range []string{earlier, file} {
-		opened, err := os.Open(filepath.Join(j.dir, name))
+	last, _, err := j.readAll(func(r Record) bool {
+		if f.Match(r) {
+			found = append(found, r)
+		}
+		return true
+	})
+	if last != nil {
+		_ = last.Close()
+	}
+	return found, err
+}
+
+// readAll reads both files. It returns the newer, open and at the end of its
+// last whole line; nil where there is none.
+func (j *Journal) readAll(yield func(Record) bool) (last *os.File, at int64, err error) {
+	files, err := j.open()
+	for i, f := range files {
+		if err == nil {
+			at, err = lines(f, 0, yield)
+		}
+		if i < len(files)-1 || err != nil {
+			_ = f.Close()
+		} else {
+			last = f
+		}
+	}
+	return last, at, err
+}
+
+// open opens the files there are, the older first. The newer is opened before
+// the older: when it is moved in between it turns up as the older, and nothing
+// is lost.
+func (j *Journal) open() (files []*os.File, err error) {
+	for _, name := range []string{file, earlier} {
+		f, err := openFile(filepath.Join(j.dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read decisions: %w", err)
+			return files, fmt.Errorf("read decisions: %w", err)
 		}
-		// Another process may write on, but not without end.
-		err = scan(io.LimitReader(opened, 4*maxFile), func(r Record) {
-			if f.Match(r) {
-				found = append(found, r)
-			}
-		})
-		_ = opened.Close()
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", opened.Name(), err)
+		if len(files) == 1 && sameFile(files[0], f) {
+			_ = f.Close()
+			break
 		}
+		files = append([]*os.File{f}, files...)
 	}
-	return found, nil
+	return files, nil
 }
 
-// scan calls each with the records of complete lines.
-func scan(in io.Reader, each func(Record)) error {
+// openFile does not wait for the other end of a pipe.
+func openFile(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+}
+
+func sameFile(a, b *os.File) bool {
+	first, errA := a.Stat()
+	second, errB := b.Stat()
+	return errA == nil && errB == nil && os.SameFile(first, second)
+}
+
+// lines yields the records of the whole lines after at, as long as it may, and
+// returns where the next line begins.
+func lines(f *os.File, at int64, yield func(Record) bool) (int64, error) {
+	whole, err := scan(io.NewSectionReader(f, at, maxRead), yield)
+	if err != nil {
+		err = fmt.Errorf("read %s: %w", f.Name(), err)
+	}
+	return at + whole, err
+}
+
+// scan returns how many bytes the lines that it read to their end have.
+func scan(in io.Reader, yield func(Record) bool) (whole int64, err error) {
 	reader := bufio.NewReaderSize(in, maxLine)
-	for long := false; ; {
+	for length, long := int64(0), false; ; {
 		line, err := reader.ReadSlice('\n')
+		length += int64(len(line))
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull): // no record is so long
 			long = true
 			continue
 		case errors.Is(err, io.EOF):
-			return nil // what stands after the last newline is not whole
+			return whole, nil // what stands after the last newline is not whole
 		case err != nil:
-			return err
+			return whole, err
 		}
-		if record, ok := parse(line); ok && !long {
-			each(record)
+		whole += length
+		if record, ok := parse(line); ok && !long && !yield(record) {
+			return whole, nil
 		}
-		long = false
+		length, long = 0, false
 	}
 }
 
+// parse reads a line, whoever wrote it.
 func parse(line []byte) (r Record, ok bool) {
 	line = bytes.TrimSpace(line)
-	return r, len(line) > 0 && json.Unmarshal(line, &r) == nil && !r.Time.IsZero()
-}
-
-// Follow calls each with the records that are appended from now on and that the
-// filter picks, until ctx ends or each fails.
-func (j *Journal) Follow(ctx context.Context, f Filter, each func(Record) error) error {
-	path := filepath.Join(j.dir, file)
-	var at int64
-	info, err := os.Stat(path)
-	if err == nil {
-		at = info.Size()
+	if len(line) == 0 || json.Unmarshal(line, &r) != nil || r.Time.IsZero() {
+		return Record{}, false
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(followPause):
-		}
-		if info, at, err = j.more(info, at, f, each); err != nil {
-			return err
-		}
-	}
-}
-
-// more reads what was appended to the file that info describes after at, and
-// then to the file that took its place.
-func (j *Journal) more(info fs.FileInfo, at int64, f Filter, each func(Record) error) (fs.FileInfo, int64, error) {
-	current, err := os.Stat(filepath.Join(j.dir, file))
-	if errors.Is(err, fs.ErrNotExist) {
-		return info, at, nil // just rotated, or deleted
-	}
-	if err != nil {
-		return info, at, fmt.Errorf("follow decisions: %w", err)
-	}
-	if info != nil && !os.SameFile(info, current) {
-		if old, err := os.Stat(filepath.Join(j.dir, earlier)); err == nil && os.SameFile(info, old) {
-			if _, err := j.from(earlier, at, f, each); err != nil {
-				return info, at, err
-			}
-		}
-		at = 0
-	}
-	if current.Size() < at { // cut off by hand
-		at = 0
-	}
-	at, err = j.from(file, at, f, each)
-	return current, at, err
-}
-
-// from reads the whole lines after at and returns where the next begins.
-func (j *Journal) from(name string, at int64, f Filter, each func(Record) error) (int64, error) {
-	opened, err := os.Open(filepath.Join(j.dir, name))
-	if err != nil {
-		return at, nil //nolint:nilerr // rotated in between: the next round finds it
-	}
-	defer func() { _ = opened.Close() }()
-	text, err := io.ReadAll(io.NewSectionReader(opened, at, 4*maxFile))
-	if err != nil {
-		return at, fmt.Errorf("follow decisions: %w", err)
-	}
-	for {
-		line, rest, whole := bytes.Cut(text, []byte{'\n'})
-		if !whole {
-			return at, nil
-		}
-		at += int64(len(line)) + 1
-		text = rest
-		if record, ok := parse(line); ok && f.Match(record) {
-			if err := each(record); err != nil {
-				return at, err
-			}
-		}
-	}
+	return r.Bounded(), true
 }

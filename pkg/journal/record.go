@@ -20,6 +20,15 @@ const (
 	Unfit     Action = "unfit" // found running; nothing that runs is ever stopped
 )
 
+// The programs that keep records.
+const (
+	Proxy  = "cri-proxy"
+	Plugin = "nri-plugin"
+)
+
+// Programs lists the programs that keep records.
+func Programs() []string { return []string{Proxy, Plugin} }
+
 // Actions lists the actions in the order in which people should read them.
 func Actions() []Action { return []Action{Pulled, Forwarded, Refused, Failed, Admitted, Unfit} }
 
@@ -36,7 +45,7 @@ func (c Case) String() string { return c.Key + "=" + c.Answer }
 // Record is one decision and what came of it. Its JSON names are stable.
 type Record struct {
 	Time       time.Time     `json:"time"`
-	Program    string        `json:"program"` // cri-proxy or nri-plugin
+	Program    string        `json:"program"`
 	Action     Action        `json:"action"`
 	Would      Action        `json:"would,omitempty"` // the action that audit or an exemption kept from being taken
 	Mode       string        `json:"mode,omitempty"`  // enforce or audit

@@ -14,6 +14,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/metrics"
+	"github.com/imagefit/imagefit/pkg/service"
 )
 
 // Options are what a Node is made of.
@@ -33,20 +35,25 @@ type Node struct {
 	Judge   decision.Judge
 	Log     *slog.Logger
 	Journal *journal.Journal
+	Metrics *metrics.Metrics
 	Program string
 	Version string
+	Manager *service.Manager // that started the daemon, or nil
 
 	sources  config.Sources
 	level    *slog.LevelVar
 	settings atomic.Pointer[settings]
 	applied  []func(config.Config) // what takes up a new configuration
 	unkept   atomic.Bool           // the journal could not be written
+	started  time.Time
+	rejected atomic.Bool // the configuration that was read last is not the one that holds
 }
 
 // settings is the configuration and what follows from it.
 type settings struct {
 	config config.Config
 	rules  *decision.Rules
+	at     time.Time // when they were read
 }
 
 // Open collects the facts and opens the state folder. A folder that cannot be
@@ -56,13 +63,15 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 		Facts:   hostfacts.NewSource(ctx, hostfacts.NewRoot(o.Config.Facts.Root), o.Log),
 		Log:     o.Log,
 		Journal: journal.Open(o.Config.StateDir),
+		Metrics: metrics.New(o.Program, o.Version),
+		started: time.Now(),
 		Program: o.Program, Version: o.Version, sources: o.Sources, level: o.Level,
 	}
 	judge, err := Judge(o.Config, n.Facts.Current, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	n.settings.Store(&settings{config: o.Config, rules: judge.Rules()})
+	n.settings.Store(&settings{config: o.Config, rules: judge.Rules(), at: n.started})
 	n.Judge = judge
 	n.Judge.Rules = n.Rules
 	return n, nil

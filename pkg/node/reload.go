@@ -32,36 +32,46 @@ func (n *Node) KeepFresh(ctx context.Context, group *errgroup.Group) {
 			case <-ctx.Done():
 				return nil
 			case <-hangup:
-				n.reload()
-				n.Facts.Refresh(ctx)
+				n.Manager.Reload(func() {
+					n.reload()
+					n.Facts.Refresh(ctx)
+				})
 			}
 		}
 	})
 }
 
-// reload reads and validates the whole configuration and takes it up. A bad one
-// changes nothing.
+// reload takes up the configuration anew. A bad one changes nothing.
 func (n *Node) reload() {
-	loaded, err := n.sources.Load()
+	err := n.takeUp()
+	n.Metrics.Reloaded(err)
+	n.rejected.Store(err != nil)
 	if err != nil {
 		n.Log.Error("the configuration is not taken up, the old one holds", "error", oneLine(err))
-		return
+	}
+}
+
+// takeUp reads and validates the whole configuration first.
+func (n *Node) takeUp() error {
+	loaded, err := n.sources.Load()
+	if err != nil {
+		return err
 	}
 	fresh := loaded.Config
 	rules, err := Rules(fresh, n.Log)
 	if err != nil {
-		n.Log.Error("the configuration is not taken up, the old one holds", "error", oneLine(err))
-		return
+		return err
 	}
 	if waiting := config.RestartNeeded(n.Config(), fresh); len(waiting) > 0 {
 		n.Log.Warn("a restart is needed before these keys count", "keys", strings.Join(waiting, " "))
 	}
-	n.settings.Store(&settings{config: fresh, rules: rules})
+	n.settings.Store(&settings{config: fresh, rules: rules, at: time.Now()})
 	n.level.Set(logLevel(fresh))
 	for _, apply := range n.applied {
 		apply(fresh)
 	}
 	n.Log.Info("the configuration is taken up", "mode", fresh.Policy.Mode)
+	return nil
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -15,9 +15,7 @@ import (
 
 // Runtime returns what the runtime behind conn goes by.
 func (n *Node) Runtime(conn grpc.ClientConnInterface) *containerd.Runtime {
-	runtime := containerd.NewRuntime(n.Config().Runtime.Config, conn, n.Log)
-	n.Judge.Unpacks = runtime.WillUnpack
-	return runtime
+	return containerd.NewRuntime(n.Config().Runtime.Config, conn, n.Log)
 }
 
 // Registry returns the registries as this node reaches them: by the same
@@ -25,6 +23,7 @@ func (n *Node) Runtime(conn grpc.ClientConnInterface) *containerd.Runtime {
 func (n *Node) Registry(runtime *containerd.Runtime) *registry.Registry {
 	reg := registry.New(registry.Options{
 		HostsPath: HostsPath(n.Config(), runtime.Settings()), UserAgent: UserAgent(n.Version), Log: n.Log,
+		Observe: n.Metrics.Request,
 	})
 	runtime.Changed = func(s containerd.Settings) { reg.SetHostsPath(HostsPath(n.Config(), s)) }
 	n.OnReload(func(cfg config.Config) { reg.SetHostsPath(HostsPath(cfg, runtime.Settings())) })

@@ -1,0 +1,360 @@
+package health
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// check is a check that says what problem holds at the moment.
+func check(name string, optional bool, problem *atomic.Value) Check {
+	return Check{Name: name, Optional: optional, Probe: func(context.Context) error {
+		if err, ok := problem.Load().(error); ok {
+			return err
+		}
+		return nil
+	}}
+}
+
+func newServer(t *testing.T, log *slog.Logger, checks ...Check) *Server {
+	t.Helper()
+	s := New(Options{
+		Checks: checks, Log: log, Status: func() Status { return Status{Program: "some-daemon", Mode: "audit"} },
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "imagefit_ready 1\n") }),
+	})
+	t.Cleanup(s.Close)
+	return s
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// ask asks a server without a network.
+func ask(s *Server, method, path string) *httptest.ResponseRecorder {
+	answer := httptest.NewRecorder()
+	s.handler.ServeHTTP(answer, httptest.NewRequest(method, path, nil))
+	return answer
+}
+
+func TestReadyz(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("dial\nhttps://u:hunter2@h/?hunter2 " + strings.Repeat("x", 2*maxProblem))
+	for name, test := range map[string]struct {
+		path             string
+		runtime, state   error
+		code             int
+		body, notInBody  string
+		line             int
+		statusReady      bool
+		problemsInStatus int
+	}{
+		"all pass":           {"/readyz", nil, nil, 200, "ready\n", "runtime", 1, true, 0},
+		"all pass, verbose":  {"/readyz?verbose", nil, nil, 200, "[+] runtime: ok\n[+] state: ok\nready\n", "!", 3, true, 0},
+		"one fails":          {"/readyz", broken, nil, 503, "[-] runtime: dial https://h/", "hunter2", 2, false, 1},
+		"one fails, verbose": {"/readyz?verbose=1", broken, nil, 503, "[+] state: ok\nnot ready\n", "hunter2", 3, false, 1},
+		"a warning":          {"/readyz", nil, broken, 200, "ready\n", "state", 1, true, 1},
+		"a warning, verbose": {"/readyz?verbose", nil, broken, 200, "[!] state: dial", "hunter2", 3, true, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var runtime, state atomic.Value
+			for value, err := range map[*atomic.Value]error{&runtime: test.runtime, &state: test.state} {
+				if err != nil {
+					value.Store(err)
+				}
+			}
+			s := newServer(t, discard(), check("runtime", false, &runtime), check("state", true, &state))
+			got := ask(s, http.MethodGet, test.path)
+			body := got.Body.String()
+			if got.Code != test.code || !strings.Contains(body, test.body) || strings.Contains(body, test.notInBody) ||
+				strings.Count(body, "\n") != test.line || len(body) > 2*maxProblem {
+				t.Errorf("answer %d %q", got.Code, body)
+			}
+			if livez := ask(s, http.MethodGet, "/livez"); livez.Code != 200 || livez.Body.String() != "ok\n" {
+				t.Errorf("livez %d %q", livez.Code, livez.Body)
+			}
+			var status Status
+			if err := json.Unmarshal(ask(s, http.MethodGet, "/status").Body.Bytes(), &status); err != nil {
+				t.Fatal(err)
+			}
+			problems := 0
+			for _, c := range status.Checks {
+				if !c.OK && c.Problem != "" && !strings.Contains(c.Problem, "hunter2") {
+					problems++
+				}
+			}
+			if status.Schema != 1 || status.Ready != test.statusReady || status.Mode != "audit" || len(status.Checks) != 2 || problems != test.problemsInStatus {
+				t.Errorf("status %+v", status)
+			}
+		})
+	}
+}
+
+func TestOtherRequests(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, discard())
+	for name, test := range map[string]struct {
+		method, path string
+		code         int
+	}{
+		"metrics": {http.MethodGet, "/metrics", 200},
+		"HEAD":    {http.MethodHead, "/livez", 200},
+		"POST":    {http.MethodPost, "/readyz", 405},
+		"PUT":     {http.MethodPut, "/metrics", 405},
+		"DELETE":  {http.MethodDelete, "/status", 405},
+		"unknown": {http.MethodGet, "/debug/pprof/", 404},
+		"root":    {http.MethodGet, "/", 404},
+		"dots":    {http.MethodGet, "/livez/../../etc/passwd", 307},
+	} {
+		got := ask(s, test.method, test.path)
+		if got.Code != test.code || got.Header().Get("Cache-Control") != "no-store" || got.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %d %v", name, got.Code, got.Header())
+		}
+	}
+}
+
+// TestSlowCheck: however long a check takes and however many ask, it runs once
+// and nobody waits long; and /livez waits for nothing.
+func TestSlowCheck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var probes atomic.Int32
+		release := make(chan struct{})
+		s := newServer(t, discard(), Check{Name: "runtime", Probe: func(context.Context) error { // heeds no deadline
+			probes.Add(1)
+			<-release
+			return errors.New("late")
+		}})
+		start := time.Now()
+		if ask(s, http.MethodGet, "/livez").Code != 200 || time.Since(start) > 0 {
+			t.Error("/livez waits")
+		}
+		var group sync.WaitGroup
+		for range 10 {
+			group.Go(func() {
+				if _, results := s.Check(); results[0].OK || !strings.Contains(results[0].Problem, "no answer within 1s") {
+					t.Errorf("%+v", results)
+				}
+			})
+		}
+		group.Wait()
+		if took := time.Since(start); took > 2*patience || probes.Load() != 1 {
+			t.Errorf("%d probes, %s", probes.Load(), took)
+		}
+		close(release)
+		synctest.Wait()
+		if _, results := s.Check(); results[0].Problem != "late" {
+			t.Errorf("%+v", results)
+		}
+	})
+}
+
+func TestChecksAreShared(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var probes atomic.Int32
+		s := newServer(t, discard(), Check{Name: "runtime", Probe: func(ctx context.Context) error {
+			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > patience {
+				t.Error("a probe has no deadline")
+			}
+			probes.Add(1)
+			return nil
+		}})
+		for range 100 { // for 10 seconds
+			s.Check()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if got := probes.Load(); got != 10 {
+			t.Errorf("%d probes in 10 s", got)
+		}
+	})
+}
+
+// get asks over the network.
+func get(t *testing.T, network, address, path string) (int, string) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
+	}}
+	resp, err := client.Get("http://some-daemon" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// await waits until somebody listens.
+func await(t *testing.T, network, address string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := net.Dial(network, address)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// free is a TCP address that nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(t.TempDir(), "http.sock")
+	tcp := free(t)
+	for name, test := range map[string]struct{ listen, network, address string }{
+		"unix": {"unix://" + socket, "unix", socket},
+		"tcp":  {tcp, "tcp", tcp},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range 2 { // the second finds the address free again
+				s := newServer(t, discard())
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() { s.Run(ctx, test.listen); close(done) }()
+				await(t, test.network, test.address)
+				if code, body := get(t, test.network, test.address, "/livez"); code != 200 || body != "ok\n" {
+					t.Errorf("%d %q", code, body)
+				}
+				idle, err := net.Dial(test.network, test.address) // says nothing
+				if err != nil {
+					t.Fatal(err)
+				}
+				cancel()
+				<-done
+				_ = idle.Close()
+				if conn, err := net.Dial(test.network, test.address); err == nil {
+					_ = conn.Close()
+					t.Error("somebody still listens")
+				}
+			}
+		})
+	}
+	newServer(t, discard()).Run(t.Context(), "") // returns at once
+}
+
+// log collects what is logged.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *log) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
+
+// TestAddressTaken: it is said once, and served when it is free.
+func TestAddressTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	address := taken.Addr().String()
+	out := new(log)
+	s := newServer(t, slog.New(slog.NewTextHandler(out, nil)))
+	s.again = 10 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { s.Run(ctx, address); close(done) }()
+	time.Sleep(10 * s.again)
+	if got := out.count("level=ERROR"); got != 1 || out.count(address) == 0 || out.count("in use") == 0 {
+		t.Errorf("%d errors are logged: %s", got, out.text.String())
+	}
+	if err := taken.Close(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "tcp", address)
+	if code, body := get(t, "tcp", address, "/livez"); code != 200 || body != "ok\n" {
+		t.Errorf("%d %q", code, body)
+	}
+	cancel()
+	<-done
+}
+
+// TestStrangers: who asks nothing, or too much, gets no further.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, discard())
+	socket := filepath.Join(t.TempDir(), "http.sock")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { s.Run(ctx, "unix://"+socket); close(done) }()
+	await(t, "unix", socket)
+	t.Cleanup(func() { cancel(); <-done })
+	for name, test := range map[string]struct{ request, want string }{
+		"long headers": {"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 4*maxHeader) + "\r\n\r\n", "431"},
+		"no HTTP":      {"\x00\x01\x02\r\n\r\n", "400"},
+		"two hosts":    {"GET /livez HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "400"},
+	} {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = io.WriteString(conn, test.request) }() // it may be cut off
+		answer, _ := io.ReadAll(conn)
+		_ = conn.Close()
+		if !strings.HasPrefix(string(answer), "HTTP/1.1 "+test.want) {
+			t.Errorf("%s: %q", name, answer)
+		}
+	}
+	var idle []net.Conn
+	for range 2 * maxConns {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		idle = append(idle, conn)
+	}
+	for _, conn := range idle {
+		_ = conn.Close()
+	}
+	if code, _ := get(t, "unix", socket, "/livez"); code != 200 {
+		t.Error("nobody is served after strangers came and went")
+	}
+}

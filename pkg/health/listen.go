@@ -1,0 +1,96 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/imagefit/imagefit/pkg/criproxy"
+)
+
+const (
+	// again is how long an address that is taken is left alone.
+	again = 10 * time.Second
+	// maxConns keeps strangers from using up the daemon's files.
+	maxConns = 32
+
+	headerTime = 5 * time.Second
+	readTime   = 10 * time.Second
+	writeTime  = 30 * time.Second
+	idleTime   = 30 * time.Second
+	closeTime  = time.Second
+	maxHeader  = 16 << 10
+	maxBody    = 1 << 10 // nothing is asked with a body
+)
+
+// Run serves at an address, host:port or unix:///path, until ctx ends. An address
+// that cannot be had is tried again and again: the daemon has more important
+// things to do than to be looked at. "" is no address.
+func (s *Server) Run(ctx context.Context, address string) {
+	if address == "" {
+		return
+	}
+	for reported := ""; ; {
+		err := s.serve(ctx, address)
+		if ctx.Err() != nil {
+			return
+		}
+		if text := fmt.Sprint(err); text != reported { // once, not every ten seconds
+			s.options.Log.Error("health and metrics are not served, it is tried again", "address", address, "every", s.again, "error", err)
+			reported = text
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(s.again):
+		}
+	}
+}
+
+// serve returns when ctx ends, or with an error.
+func (s *Server) serve(ctx context.Context, address string) error {
+	listener, err := listen(ctx, address)
+	if err != nil {
+		return err
+	}
+	s.options.Log.Info("serving health and metrics", "address", listener.Addr().String())
+	server := &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime,
+		IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
+	}
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+		defer cancel()
+		if server.Shutdown(limited) != nil {
+			_ = server.Close()
+		}
+	})
+	err = server.Serve(netutil.LimitListener(listener, maxConns))
+	if !stop() {
+		<-stopped
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", address, errors.Join(err, server.Close()))
+}
+
+func listen(ctx context.Context, address string) (net.Listener, error) {
+	if strings.HasPrefix(address, "unix://") {
+		path, err := criproxy.ParseEndpoint(address)
+		if err != nil {
+			return nil, err
+		}
+		return criproxy.Listen(path)
+	}
+	return new(net.ListenConfig).Listen(ctx, "tcp", address)
+}

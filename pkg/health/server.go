@@ -1,0 +1,124 @@
+package health
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Options are what a Server is made of.
+type Options struct {
+	Checks  []Check
+	Metrics http.Handler
+	// Status returns all but Schema, Ready and Checks.
+	Status func() Status
+	Log    *slog.Logger
+}
+
+// Server answers /livez, /readyz, /metrics and /status.
+type Server struct {
+	options  Options
+	checkers []*checker
+	handler  http.Handler
+	probes   sync.WaitGroup
+	end      context.CancelFunc
+	again    time.Duration // as the constant says
+}
+
+// New returns a server that listens nowhere yet. Close ends what it began.
+func New(o Options) *Server {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Server{options: o, end: cancel, again: again}
+	for _, c := range o.Checks {
+		s.checkers = append(s.checkers, &checker{Check: c, ctx: ctx, probes: &s.probes})
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /status", s.status)
+	if o.Metrics != nil {
+		mux.Handle("GET /metrics", o.Metrics)
+	}
+	s.handler = http.MaxBytesHandler(quiet(mux), maxBody)
+	return s
+}
+
+// Close ends the checks that run.
+func (s *Server) Close() {
+	s.end()
+	s.probes.Wait()
+}
+
+// Check runs all checks at once, in their order. ready tells whether those pass
+// that must.
+func (s *Server) Check() (ready bool, results []Result) {
+	results = make([]Result, len(s.checkers))
+	var group sync.WaitGroup
+	for i, c := range s.checkers {
+		group.Go(func() { results[i] = c.result() })
+	}
+	group.Wait()
+	ready = true
+	for _, r := range results {
+		ready = ready && (r.OK || r.Optional)
+	}
+	return ready, results
+}
+
+// readyz names what is not ready; with ?verbose also what is.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	ready, results := s.Check()
+	_, verbose := r.URL.Query()["verbose"]
+	var b strings.Builder
+	for _, c := range results {
+		switch {
+		case c.OK && verbose:
+			fmt.Fprintf(&b, "[+] %s: ok\n", c.Name)
+		case !c.OK && c.Optional && verbose:
+			fmt.Fprintf(&b, "[!] %s: %s\n", c.Name, c.Problem)
+		case !c.OK && !c.Optional:
+			fmt.Fprintf(&b, "[-] %s: %s\n", c.Name, c.Problem)
+		}
+	}
+	if ready {
+		b.WriteString("ready\n")
+		say(w, http.StatusOK, b.String())
+		return
+	}
+	b.WriteString("not ready\n")
+	say(w, http.StatusServiceUnavailable, b.String())
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	status := s.options.Status()
+	status.Schema = Schema
+	status.Ready, status.Checks = s.Check()
+	body, err := json.MarshalIndent(status, "", "  ")
+	if err != nil {
+		s.options.Log.Error("the status cannot be written", "error", err)
+		say(w, http.StatusInternalServerError, "internal error, see the log\n")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(body, '\n')) // the client may be gone
+}
+
+func say(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(text)) // the client may be gone
+}
+
+// quiet keeps answers from being kept or taken for something else.
+func quiet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,43 @@
+package health
+
+import "time"
+
+// Schema is the version of Status. Keys are only ever added to it.
+const Schema = 1
+
+// Status is what /status says: how the daemon does. Every user of the node may
+// read it, so it names no image, no pod and nothing that is secret.
+type Status struct {
+	Schema  int       `json:"schema"`
+	Program string    `json:"program"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Ready   bool      `json:"ready"`
+	Checks  []Result  `json:"checks"`
+	Mode    string    `json:"mode"` // of the policy: enforce or audit
+
+	Config    ConfigStatus      `json:"config"`
+	Facts     FactsStatus       `json:"facts"`
+	Cache     CacheStatus       `json:"cache"`
+	Decisions map[string]uint64 `json:"decisions"` // since the start, by action
+}
+
+// ConfigStatus is how the configuration was taken up.
+type ConfigStatus struct {
+	Loaded time.Time `json:"loaded"` // the one that holds
+	Failed bool      `json:"failed"` // whether a later one was no good
+}
+
+// FactsStatus is how old the facts are.
+type FactsStatus struct {
+	Refreshed   time.Time `json:"refreshed"`
+	Changes     uint64    `json:"changes"`
+	Fingerprint string    `json:"fingerprint"`
+}
+
+// CacheStatus is what the state folder holds.
+type CacheStatus struct {
+	Files int   `json:"files"`
+	Bytes int64 `json:"bytes"`
+	Limit int64 `json:"limit_bytes"`
+}
