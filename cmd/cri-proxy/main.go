@@ -7,13 +7,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/pkg/service"
 	"github.com/imagefit/imagefit/pkg/tracing/otlp"
 )
 
@@ -21,6 +21,7 @@ import (
 var version string
 
 func main() {
+	service.LimitResources()
 	os.Exit(node.Daemon{
 		Name:  "cri-proxy",
 		Short: "Choose the variant of an image that fits this node",
@@ -29,7 +30,7 @@ imageServiceEndpoint at its socket and it chooses, whenever an image index is
 pulled, the variant that fits this node best. All else passes untouched.
 
 It starts before the runtime does, reconnects to it for ever, and on SIGTERM
-lets running pulls finish. SIGHUP makes it look at the node's facts again.`,
+serves on until running pulls are over. SIGHUP makes it look at the node's facts again.`,
 		Version: version, Run: run,
 	}.Execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -40,7 +41,7 @@ func run(ctx context.Context, n *node.Node) error {
 	if err != nil {
 		return fmt.Errorf("key runtime.endpoint: %w", err)
 	}
-	socket, err := criproxy.ParseEndpoint(cfg.Proxy.Listen)
+	path, err := criproxy.ParseEndpoint(cfg.Proxy.Listen)
 	if err != nil {
 		return fmt.Errorf("key proxy.listen: %w", err)
 	}
@@ -58,42 +59,35 @@ func run(ctx context.Context, n *node.Node) error {
 	}
 	defer spans.Close()
 	runtime := n.Runtime(backend)
+	n.Judge.Unpacks = runtime.WillUnpack
 	reg := n.Registry(runtime)
 	defer reg.Close()
 	puller := criproxy.NewPuller(criproxy.PullerOptions{
 		Backend: backend, Namespace: cfg.Runtime.Namespace, Log: log,
 		Decider: &decision.Road{Judge: n.Judge, Registry: reg}, Rules: n.Rules, Record: n.Record,
-		Tracer: spans.Tracer(),
+		Tracer:    spans.Tracer(),
 		Unchanged: node.Unchanged(runtime, log),
 	})
 	server := criproxy.New(criproxy.Options{
 		Backend: backend, Log: log,
 		Intercept: map[string]criproxy.Handler{criproxy.PullImage: puller.Handle},
 	})
-	listener, err := criproxy.Listen(socket)
+	socket, err := listen(path, runtimeSocket, log)
 	if err != nil {
 		return err
 	}
-	log.Info("listening", "socket", socket, "runtime", runtimeSocket)
+	log.Info("listening", "socket", socket.path, "held by the service manager", socket.held, "runtime", runtimeSocket)
 
-	group, ctx := errgroup.WithContext(ctx)
+	n.Metrics.WatchCalls(server.Served)
+	defer n.Observe(cfg.Proxy.HTTPListen, checks(ctx, backend)...)()
+
+	// What calls need goes on until the last one is over, which is later than the signal.
+	term := ctx
+	group, ctx := errgroup.WithContext(context.WithoutCancel(ctx))
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	n.KeepFresh(ctx, group)
 	group.Go(func() error { return runtime.Run(ctx) })
-	group.Go(func() error { return server.Serve(listener) })
-	group.Go(func() error {
-		err := criproxy.FollowOwner(ctx, socket, runtimeSocket)
-		if err != nil && ctx.Err() == nil { // no reason to leave the node without a proxy
-			log.Error("the socket keeps its owner, clients that are not root may be turned away", "socket", socket, "error", err)
-		}
-		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		limit := time.Duration(n.Config().Proxy.DrainTimeout)
-		log.Info("stopping, running pulls may finish", "at most", limit)
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-		defer cancel()
-		return server.Shutdown(drain)
-	})
+	serve(ctx, term, end, group, n, server, socket)
 	return group.Wait()
 }

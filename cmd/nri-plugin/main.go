@@ -5,26 +5,32 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imagefit/imagefit/pkg/admission"
 	"github.com/imagefit/imagefit/pkg/criproxy"
+	"github.com/imagefit/imagefit/pkg/health"
 	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/pkg/service"
 )
 
 // version is set at link time with -ldflags "-X main.version=...".
 var version string
 
 func main() {
+	service.LimitResources()
 	os.Exit(node.Daemon{
 		Name:  "nri-plugin",
 		Short: "Refuse containers whose image does not fit this node",
 		Long: `nri-plugin connects to the NRI socket of the container runtime and refuses to
 create containers whose image does not fit this node, by what cri-proxy found
 out about the image and what the node offers at that moment. It never uses the
-network, and it comes back after every restart of the runtime.
+network while a container waits, and it comes back after every restart of the
+runtime. What images need that did not come through cri-proxy it finds out in the
+background.
 
 With policy.mode = "audit" it only logs what it would refuse. SIGHUP makes it
 look at the node's facts again.`,
@@ -34,20 +40,39 @@ look at the node's facts again.`,
 
 func run(ctx context.Context, n *node.Node) error {
 	cfg := n.Config()
-	runtime, err := criproxy.NewBackend(cfg.Runtime.Endpoint)
+	backend, err := criproxy.NewBackend(cfg.Runtime.Endpoint)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = runtime.Close() }()
+	defer func() { _ = backend.Close() }()
 	plugin := admission.New(admission.Options{
-		Images: &n.Judge, Rules: n.Rules, Resolve: admission.ResolveBy(runtime), Record: n.Record, Log: n.Log,
+		Images: &n.Judge, Rules: n.Rules, Resolve: admission.ResolveBy(backend), Record: n.Record, Log: n.Log,
 	})
+	defer n.Observe(cfg.NRI.HTTPListen, health.Check{Name: "nri", Probe: func(context.Context) error {
+		if plugin.Connected() {
+			return nil
+		}
+		return fmt.Errorf("the runtime has not taken the plugin in at %s", cfg.NRI.Socket)
+	}})()
 	group, ctx := errgroup.WithContext(ctx)
 	n.KeepFresh(ctx, group)
+	if cfg.NRI.LookUp {
+		runtime := n.Runtime(backend)
+		reg := n.Registry(runtime)
+		defer reg.Close()
+		group.Go(func() error { return runtime.Run(ctx) })
+		group.Go(func() error { return n.Inventory(backend, reg).Run(ctx) })
+	}
 	group.Go(func() error {
 		return admission.Run(ctx, plugin, admission.Socket{
 			Path: cfg.NRI.Socket, PluginName: cfg.NRI.PluginName, PluginIndex: cfg.NRI.PluginIndex,
 		}, n.Log)
 	})
+	group.Go(func() error {
+		n.Manager.Watch(ctx, alive(plugin, cfg.NRI.Socket))
+		return nil
+	})
+	n.Manager.Ready("waiting for the runtime at " + cfg.NRI.Socket)
+	context.AfterFunc(ctx, func() { n.Manager.Stopping("stopping") })
 	return group.Wait()
 }

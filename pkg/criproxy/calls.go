@@ -10,9 +10,9 @@ import (
 type callKind int
 
 const (
-	intercepted callKind = iota // waited for: a pull that is cut off has to start again
-	unary                       // given a short grace
-	streaming                   // ended at once: event streams never end by themselves
+	intercepted callKind = iota // waited for before clients are sent away: a pull that is cut off has to start again
+	unary                       // waited for: most take no time
+	streaming                   // ended: event streams never end by themselves
 	callKinds
 )
 
@@ -24,15 +24,16 @@ type calls struct {
 	mu      sync.Mutex
 	closed  bool
 	running [callKinds]int
-	changed chan struct{} // closed and replaced on every leave once closed is set
+	waiter  chan struct{} // closed and forgotten when no intercepted call runs
+	served  tally
 
-	ctx  context.Context
-	stop context.CancelFunc
+	cut  context.Context // ends when running calls are cut off
+	stop context.CancelCauseFunc
 }
 
 func newCalls() *calls {
-	c := &calls{changed: make(chan struct{})}
-	c.ctx, c.stop = context.WithCancel(context.Background())
+	c := &calls{}
+	c.cut, c.stop = context.WithCancelCause(context.Background())
 	return c
 }
 
@@ -52,43 +53,52 @@ func (c *calls) leave(kind callKind) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.running[kind]--
-	if c.closed {
-		close(c.changed)
-		c.changed = make(chan struct{})
+	if c.waiter != nil && c.running[intercepted] == 0 {
+		close(c.waiter)
+		c.waiter = nil
 	}
 }
 
-// bind returns a context that ends with ctx, or with cause errStopped on stop.
-func (c *calls) bind(ctx context.Context) (context.Context, func()) {
+// quiet returns a channel that is closed at the next moment when no intercepted
+// call runs, be it as short as it may.
+func (c *calls) quiet() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiter == nil {
+		c.waiter = make(chan struct{})
+	}
+	waiter := c.waiter
+	if c.running[intercepted] == 0 {
+		close(waiter)
+		c.waiter = nil
+	}
+	return waiter
+}
+
+// count returns how many calls of these kinds run.
+func (c *calls) count(kinds ...callKind) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, kind := range kinds {
+		n += c.running[kind]
+	}
+	return n
+}
+
+// close lets no more calls begin and ends the intercepted ones.
+func (c *calls) close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.stop(errStopped)
+}
+
+// endWith returns a context that ends with ctx, or with cause errStopped when end does.
+func endWith(ctx, end context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	unbind := context.AfterFunc(c.ctx, func() { cancel(errStopped) })
+	unbind := context.AfterFunc(end, func() { cancel(errStopped) })
 	return ctx, func() {
 		unbind()
 		cancel(nil)
-	}
-}
-
-// close lets no more calls begin and returns how many intercepted ones run.
-func (c *calls) close() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	return c.running[intercepted]
-}
-
-// wait returns nil when no call of this kind runs; close comes first.
-func (c *calls) wait(ctx context.Context, kind callKind) error {
-	for {
-		c.mu.Lock()
-		running, changed := c.running[kind], c.changed
-		c.mu.Unlock()
-		if running == 0 {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -13,6 +14,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/journal"
 )
+
+// maxRetries is how often a pull of a choice begins anew.
+const maxRetries = 4
 
 // forwardAndCheck forwards a pull of which the runtime takes the choice
 // unasked, and makes sure that it did.
@@ -52,8 +56,10 @@ func (p *pull) pullChoice(ctx context.Context, d *decision.Decision) (*Answer, e
 	if err != nil {
 		return nil, status.Errorf(codes.Internal, "imagefit: encode the pull of %s: %v", req.Image.Image, err)
 	}
-	answer := p.Backend.Call(ctx, PullImage, NewFrame(body))
+	answer := p.call(ctx, NewFrame(body))
 	switch {
+	case removedMeanwhile(answer.Err) && p.mayRetry():
+		return p.pullChoice(ctx, d)
 	case status.Code(answer.Err) == codes.NotFound && p.defaultMayRun(d):
 		// Not every registry has what its index names, such as a mirror of some
 		// platforms only. Without us the pull would not have needed it.
@@ -64,15 +70,32 @@ func (p *pull) pullChoice(ctx context.Context, d *decision.Decision) (*Answer, e
 	}
 	id, err := imageRef(answer)
 	if err == nil {
-		err = p.records.point(ctx, d.Reference, d.Index, chosen, id)
+		err = p.point(ctx, d, id)
 	}
 	if err != nil {
 		answer.Message.Free()
+		if errors.Is(err, errRemoved) && p.mayRetry() {
+			return p.pullChoice(ctx, d)
+		}
 		return p.withoutRecord(ctx, d, err)
 	}
 	p.remember(id, d, d.Choice)
 	p.rec.Action = journal.Pulled
 	return answer, nil
+}
+
+// removedMeanwhile tells an image that was removed from under a pull from one that
+// the registry does not have: containerd says of the latter alone that it could
+// not pull it.
+func removedMeanwhile(err error) bool {
+	return status.Code(err) == codes.NotFound && !strings.HasPrefix(status.Convert(err).Message(), "failed to pull")
+}
+
+// mayRetry counts the pulls that begin anew because somebody removed the image
+// while they went on.
+func (p *pull) mayRetry() bool {
+	p.retries++
+	return p.retries <= maxRetries
 }
 
 // withoutRecord goes on when the choice was pulled but the reference could not
@@ -117,7 +140,7 @@ func (p *pull) rememberTaken(ctx context.Context, d *decision.Decision, answer *
 		return decision.None, fmt.Errorf("read the runtime's answer: %w", err)
 	}
 	for _, i := range d.ByPreference() {
-		config, err := p.records.configOf(ctx, d.Candidates[i].Digest)
+		config, err := p.records.store.ConfigOf(ctx, d.Candidates[i].Digest)
 		switch {
 		case status.Code(err) == codes.NotFound: // not on the node, so not what was taken
 		case err != nil:
@@ -133,7 +156,7 @@ func (p *pull) rememberTaken(ctx context.Context, d *decision.Decision, answer *
 // remember keeps what is known of candidate i, which is now on the node.
 func (p *pull) remember(id string, d *decision.Decision, i int) {
 	p.rec.Choice, p.rec.Manifest, p.rec.Image = d.Label(i), d.Candidates[i].Digest.String(), id
-	if err := p.Decider.Remember(id, d, i); err != nil {
+	if err := p.Decider.Remember(id, d, i); err != nil && p.unkept.Due() {
 		p.warn("the decision cannot be kept for admission", err)
 	}
 }

@@ -1,8 +1,8 @@
 // Package criproxy is the gRPC server that stands between a CRI client (the
 // kubelet, crictl) and the container runtime.
 //
-// The files frame.go, forward.go, socket.go, server.go and calls.go are the forwarding
-// layer. It knows no CRI message: a call is a method name, metadata and frames,
+// The files frame.go, forward.go, socket.go, gate.go, server.go, calls.go and drain.go are
+// the forwarding layer. It knows no CRI message: a call is a method name, metadata and frames,
 // and a frame is the bytes of one message, which nobody decodes. So RPCs and
 // fields that this build has never heard of pass through. Only the methods named in
 // [Options].Intercept reach a [Handler] instead.

@@ -76,32 +76,6 @@ func refused(err error) bool {
 	return status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "imagefit: the proxy is shutting down")
 }
 
-func TestDrain(t *testing.T) {
-	t.Parallel()
-	d := startDrained(t)
-	time.AfterFunc(600*time.Millisecond, func() { close(d.finish) })
-	refusal := make(chan error, 1)
-	time.AfterFunc(200*time.Millisecond, func() {
-		_, err := runtimeapi.NewRuntimeServiceClient(d.conn).Version(context.Background(), &runtimeapi.VersionRequest{})
-		refusal <- err
-	})
-	took, err := d.shutdown(t, 10*time.Second)
-	if err != nil || took < 500*time.Millisecond || took > 3*time.Second {
-		t.Errorf("shutdown took %v: %v", took, err)
-	}
-	if err := <-refusal; !refused(err) {
-		t.Errorf("new call while draining: %v", err)
-	}
-	if err := <-d.pull; err != nil {
-		t.Errorf("the running pull: %v", err)
-	}
-	for _, stream := range []<-chan error{d.stream, d.chat} {
-		if err := <-stream; !refused(err) {
-			t.Errorf("endless stream: %v", err)
-		}
-	}
-}
-
 func TestDrainRunsOut(t *testing.T) {
 	t.Parallel()
 	d := startDrained(t)
@@ -111,50 +85,6 @@ func TestDrainRunsOut(t *testing.T) {
 	}
 	if err := <-d.pull; !refused(err) {
 		t.Errorf("the pull that was cut off: %v", err)
-	}
-}
-
-// TestDrainUnary: a call that only passes through gets a grace, but not all the time in the world.
-func TestDrainUnary(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		lasts, least, most time.Duration
-		want               codes.Code
-	}{
-		"short":   {300 * time.Millisecond, 200 * time.Millisecond, unaryGrace, codes.OK},
-		"endless": {time.Hour, unaryGrace, unaryGrace + 3*time.Second, codes.Unavailable},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			path := runtimeSocket(t)
-			began := make(chan struct{})
-			startRuntime(t, path, &fakeRuntime{version: func(ctx context.Context, _ *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
-				close(began)
-				select {
-				case <-time.After(c.lasts):
-				case <-ctx.Done():
-				}
-				return &runtimeapi.VersionResponse{}, nil
-			}})
-			server, proxyPath := startProxy(t, path, nil)
-			conn := dial(t, proxyPath)
-			done := make(chan error, 1)
-			go func() {
-				_, err := runtimeapi.NewRuntimeServiceClient(conn).Version(context.Background(), &runtimeapi.VersionRequest{})
-				done <- err
-			}()
-			<-began
-			start := time.Now()
-			if err := server.Shutdown(context.Background()); err != nil {
-				t.Error(err)
-			}
-			if took := time.Since(start); took < c.least || took > c.most {
-				t.Errorf("shutdown took %v", took)
-			}
-			if err := <-done; status.Code(err) != c.want {
-				t.Errorf("the call: %v", err)
-			}
-		})
 	}
 }
 

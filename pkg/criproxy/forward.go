@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/tracing"
 )
 
 const (
@@ -101,9 +103,13 @@ func (b *Backend) shape(method string) grpc.StreamDesc {
 // Close ends the connection; calls that run fail.
 func (b *Backend) Close() error { return b.conn.Close() }
 
-// Invoke makes one unary call of the proxy's own. Metadata of a call being
-// served is passed on only if ctx comes from [Outgoing].
+// Invoke makes one unary call of the proxy's own. Of the metadata of a call being
+// served only the trace context is passed on, unless ctx comes from [Outgoing].
 func (b *Backend) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	return b.invoke(traced(ctx), method, args, reply, opts...)
+}
+
+func (b *Backend) invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
 	var reached peer.Peer
 	// Full slice: the caller's own array must not be written to.
 	err := b.conn.Invoke(ctx, method, args, reply, append(opts[:len(opts):len(opts)], grpc.Peer(&reached))...)
@@ -115,6 +121,10 @@ func (b *Backend) Invoke(ctx context.Context, method string, args, reply any, op
 
 // NewStream opens one stream of the proxy's own; see Invoke.
 func (b *Backend) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	return b.newStream(traced(ctx), desc, method, opts...)
+}
+
+func (b *Backend) newStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	stream, err := b.conn.NewStream(ctx, desc, method, opts...)
 	return stream, b.explain(err)
 }
@@ -138,6 +148,7 @@ func Outgoing(ctx context.Context) context.Context {
 	// This belongs to the hop, like the headers that gRPC itself
 	// leaves out; left in it would be sent twice.
 	delete(md, "grpc-accept-encoding")
+	tracing.Inject(ctx, md)
 	return metadata.NewOutgoingContext(ctx, md)
 }
 
@@ -153,7 +164,7 @@ type Answer struct {
 // of the call being served, whose metadata goes along. The request stays the caller's.
 func (b *Backend) Call(ctx context.Context, method string, request *Frame) *Answer {
 	answer := new(Answer)
-	answer.Err = b.Invoke(Outgoing(ctx), method, request, &answer.Message,
+	answer.Err = b.invoke(Outgoing(ctx), method, request, &answer.Message,
 		grpc.Header(&answer.Header), grpc.Trailer(&answer.Trailer))
 	return answer
 }
@@ -196,7 +207,7 @@ func (b *Backend) Forward(stream grpc.ServerStream, method string, first *Frame)
 	}
 	ctx, cancel := context.WithCancel(Outgoing(stream.Context()))
 	defer cancel()
-	upstream, err := b.NewStream(ctx, &desc, method)
+	upstream, err := b.newStream(ctx, &desc, method)
 	if err != nil {
 		return err
 	}
@@ -211,7 +222,7 @@ func (b *Backend) Forward(stream grpc.ServerStream, method string, first *Frame)
 func (b *Backend) forwardDuplex(stream grpc.ServerStream, method string, first *Frame) error {
 	ctx, cancel := context.WithCancel(Outgoing(stream.Context()))
 	defer cancel()
-	upstream, err := b.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
+	upstream, err := b.newStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
 	if err != nil {
 		if first != nil {
 			first.Free()

@@ -14,11 +14,11 @@ import (
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/journal"
 	"github.com/imagefit/imagefit/pkg/registry"
-	"github.com/imagefit/imagefit/pkg/secret"
 	"github.com/imagefit/imagefit/pkg/tracing"
 )
 
@@ -57,6 +57,7 @@ type PullerOptions struct {
 type Puller struct {
 	PullerOptions
 	records *records
+	unkept  cache.Complaints
 }
 
 // NewPuller returns a Puller for the images of a runtime.
@@ -67,12 +68,13 @@ func NewPuller(o PullerOptions) *Puller {
 // pull is one PullImage call on its way.
 type pull struct {
 	*Puller
-	req    *runtimeapi.PullImageRequest
-	frame  *Frame // the request as it came
-	policy decision.Treatment
-	limit  time.Duration // for the decision; none where it is zero
-	again  bool          // the reference moved under the first decision
-	rec    journal.Record
+	req     *runtimeapi.PullImageRequest
+	frame   *Frame // the request as it came
+	policy  decision.Treatment
+	limit   time.Duration // for the decision; none where it is zero
+	again   bool          // the reference moved under the first decision
+	retries int           // of the choice, that was removed meanwhile
+	rec     journal.Record
 }
 
 // Handle answers one PullImage call.
@@ -126,18 +128,6 @@ func (p *pull) end(err error, took time.Duration) {
 	}
 	p.Record(p.rec)
 }
-
-// describe says in the span of a pull what came of it.
-func (p *pull) describe(span trace.Span) {
-	if span.IsRecording() {
-		span.SetAttributes(
-			tracing.Reference.String(reference(p.rec.Reference)), tracing.Action.String(string(p.rec.Action)),
-			tracing.Choice.String(p.rec.Choice), tracing.Reason.String(secret.Strip(p.rec.Reason)))
-	}
-}
-
-// reference is a reference as it may be shown.
-func reference(ref string) string { return secret.Strip(decision.Line(ref)) }
 
 // answer decides and pulls accordingly.
 func (p *pull) answer(ctx context.Context) (*Answer, error) {
@@ -228,29 +218,6 @@ func (p *pull) decide(ctx context.Context) (*decision.Decision, error) {
 	}
 }
 
-// ask asks for a decision, with the limit on its time.
-func (p *pull) ask(ctx context.Context) (d *decision.Decision, err error) {
-	ctx, span := tracing.Start(ctx, "decide")
-	defer func() { tracing.End(span, err) }()
-	if p.limit > 0 {
-		limited, cancel := context.WithTimeout(ctx, p.limit)
-		defer cancel()
-		ctx = limited
-	}
-	ref := p.req.GetImage().GetImage()
-	d, err = p.Decider.Decide(ctx, decision.Request{Reference: ref, Auth: authOf(p.req.GetAuth())})
-	if span.IsRecording() {
-		span.SetAttributes(tracing.Reference.String(reference(ref)))
-	}
-	if err == nil && span.IsRecording() {
-		span.SetAttributes(tracing.Candidates.Int(len(d.Candidates)))
-	}
-	if err == nil && span.IsRecording() && d.Choice != decision.None {
-		span.SetAttributes(tracing.Choice.String(d.Label(d.Choice)))
-	}
-	return d, err
-}
-
 // runtimeSays tells errors that the runtime is about to meet itself and that
 // it puts into its own words. It never asks for referrers, so what a registry
 // answers to that is not among them.
@@ -263,14 +230,6 @@ func runtimeSays(err error) bool {
 func (p *pull) forward(ctx context.Context) *Answer {
 	p.rec.Action = journal.Forwarded
 	return p.call(ctx, p.frame)
-}
-
-// call pulls at the runtime.
-func (p *pull) call(ctx context.Context, request *Frame) *Answer {
-	ctx, span := tracing.StartCall(ctx, PullImage)
-	answer := p.Backend.Call(ctx, PullImage, request)
-	tracing.EndCall(span, answer.Err)
-	return answer
 }
 
 func authOf(a *runtimeapi.AuthConfig) *registry.Auth {

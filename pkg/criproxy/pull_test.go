@@ -227,7 +227,7 @@ func TestChoiceMissing(t *testing.T) {
 	entries := b.registry.index("1", "", "v3")
 	b.runtime.pullHook = func(_ context.Context, ref string) error {
 		if strings.Contains(ref, entries[1].Digest.String()) {
-			return status.Error(codes.NotFound, "not found")
+			return status.Error(codes.NotFound, "failed to pull and unpack image: not found")
 		}
 		return nil
 	}
@@ -325,7 +325,7 @@ func TestConcurrentPulls(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if got := b.runtime.written(); strings.Count(got, "create ") != 1 || strings.Count(got, "update ") != 7 {
+	if got := b.runtime.written(); strings.Count(got, "create ") != 2 || strings.Count(got, "update ") != 14 {
 		t.Errorf("wrote %s", got)
 	}
 }

@@ -2,15 +2,15 @@ package criproxy
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"time"
 
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
 	"github.com/containerd/containerd/api/types"
+	"github.com/imagefit/imagefit/pkg/imagestore"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc/codes"
@@ -23,23 +23,19 @@ import (
 const (
 	// managed is containerd's label on images that its CRI plugin looks after.
 	managed = "io.cri-containerd.image"
-	// LabelIndex is our label on an image record: the index that its manifest
-	// was chosen from.
-	LabelIndex = "imagefit.io/index"
-	// LabelManifest is our label on an image record: the chosen manifest. The
-	// labels speak the truth only while this is the record's target, for a
-	// later pull behind our back moves the target and leaves the labels.
-	LabelManifest = "imagefit.io/manifest"
 
 	// recordTimeout bounds how long the runtime may take to show a record.
 	recordTimeout = 10 * time.Second
-	// maxManifest bounds what is read of a manifest in the runtime's store.
-	maxManifest = 4 << 20
 )
+
+// errRemoved is what comes of a record that somebody removed while it was made:
+// the image that it was for is gone as well, or about to go.
+var errRemoved = errors.New("it was removed meanwhile")
 
 // records is containerd's own view of images, beside the CRI. All of it is
 // local to the node.
 type records struct {
+	store     *imagestore.Store
 	images    imagesapi.ImagesClient
 	content   contentapi.ContentClient
 	cri       runtimeapi.ImageServiceClient
@@ -49,6 +45,7 @@ type records struct {
 
 func newRecords(b *Backend, namespace string) *records {
 	return &records{
+		store:     imagestore.New(b, namespace),
 		images:    imagesapi.NewImagesClient(b),
 		content:   contentapi.NewContentClient(b),
 		cri:       runtimeapi.NewImageServiceClient(b),
@@ -61,16 +58,25 @@ func (r *records) withNamespace(ctx context.Context) context.Context {
 	return metadata.NewOutgoingContext(ctx, metadata.Pairs("containerd-namespace", r.namespace))
 }
 
-// point makes name an image record on the manifest, and returns when CRI
-// answers for that name with imageID. Until then the kubelet would find no
-// image under the name, and run the container as root.
-func (r *records) point(ctx context.Context, name string, index digest.Digest, manifest ocispec.Descriptor, imageID string) error {
+// point makes name an image record on the manifest and, as after a pull without
+// us, the repository with the digest of the index. It returns when CRI answers for
+// both with imageID. Until then the kubelet would find no image under the name,
+// and run the container as root.
+func (r *records) point(ctx context.Context, repository, name string, index digest.Digest, manifest ocispec.Descriptor, imageID string) error {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	if err := r.put(r.withNamespace(ctx), name, index, manifest); err != nil {
-		return fmt.Errorf("record image %s: %w", name, err)
+	names := slices.Compact([]string{repository + "@" + index.String(), name})
+	for _, name := range names {
+		if err := r.put(r.withNamespace(ctx), name, index, manifest); err != nil {
+			return fmt.Errorf("record image %s: %w", name, err)
+		}
 	}
-	return r.wait(ctx, name, imageID)
+	for _, name := range names { // each: one that was there before is no sign of the other
+		if err := r.wait(ctx, name, manifest.Digest, imageID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *records) put(ctx context.Context, name string, index digest.Digest, manifest ocispec.Descriptor) error {
@@ -80,7 +86,7 @@ func (r *records) put(ctx context.Context, name string, index digest.Digest, man
 			MediaType: manifest.MediaType, Digest: manifest.Digest.String(), Size: manifest.Size,
 		},
 		Labels: map[string]string{
-			managed: "managed", LabelIndex: index.String(), LabelManifest: manifest.Digest.String(),
+			managed: "managed", imagestore.LabelIndex: index.String(), imagestore.LabelManifest: manifest.Digest.String(),
 		},
 	}
 	_, err := r.images.Create(ctx, &imagesapi.CreateImageRequest{Image: image})
@@ -99,48 +105,45 @@ func (r *records) put(ctx context.Context, name string, index digest.Digest, man
 }
 
 // wait polls until the CRI store, which follows image records by events, shows
-// the name with the id.
-func (r *records) wait(ctx context.Context, name, imageID string) error {
+// the name with the id. Where another pull moved the name on, it is enough that
+// CRI shows something under it.
+func (r *records) wait(ctx context.Context, name string, manifest digest.Digest, imageID string) error {
 	req := &runtimeapi.ImageStatusRequest{Image: &runtimeapi.ImageSpec{Image: name}}
+	var moved, gone bool
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		resp, err := r.cri.ImageStatus(ctx, req)
-		if err == nil && resp.GetImage().GetId() == imageID {
+		shown := resp.GetImage().GetId()
+		if err == nil && (shown == imageID || moved && shown != "") {
 			return nil
+		}
+		if pause > 4*time.Millisecond { // it hardly ever takes that long
+			moved, gone = r.changed(ctx, name, manifest)
+		}
+		if gone {
+			return fmt.Errorf("wait until the runtime shows %s as %s: %w", name, imageID, errRemoved)
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait until the runtime shows %s as %s (it shows %q): %w",
-				name, imageID, resp.GetImage().GetId(), errors.Join(err, context.Cause(ctx)))
+				name, imageID, shown, errors.Join(err, context.Cause(ctx)))
 		case <-time.After(pause):
 		}
 	}
 }
 
-// configOf returns the config digest of a manifest that the runtime has, which
-// is the image id that CRI knows it by.
-func (r *records) configOf(ctx context.Context, manifest digest.Digest) (digest.Digest, error) {
-	ctx, cancel := context.WithTimeout(r.withNamespace(ctx), r.timeout)
-	defer cancel()
-	stream, err := r.content.Read(ctx, &contentapi.ReadContentRequest{Digest: manifest.String()})
-	if err != nil {
-		return "", err
+// changed tells what others did to a name that was just made to point at the
+// manifest: moved it, or removed it or the manifest.
+func (r *records) changed(ctx context.Context, name string, manifest digest.Digest) (moved, gone bool) {
+	ctx = r.withNamespace(ctx)
+	record, err := r.images.Get(ctx, &imagesapi.GetImageRequest{Name: name})
+	switch {
+	case status.Code(err) == codes.NotFound:
+		return false, true
+	case err != nil:
+		return false, false
+	case record.GetImage().GetTarget().GetDigest() != manifest.String():
+		return true, false
 	}
-	var body []byte
-	for {
-		part, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return "", err
-		}
-		if body = append(body, part.GetData()...); len(body) > maxManifest {
-			return "", fmt.Errorf("manifest %s is larger than %d bytes", manifest, maxManifest)
-		}
-	}
-	var m ocispec.Manifest
-	if err := json.Unmarshal(body, &m); err != nil {
-		return "", fmt.Errorf("read manifest %s: %w", manifest, err)
-	}
-	return m.Config.Digest, nil
+	_, err = r.content.Info(ctx, &contentapi.InfoRequest{Digest: manifest.String()})
+	return false, status.Code(err) == codes.NotFound
 }

@@ -2,10 +2,12 @@ package criproxy
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	"github.com/imagefit/imagefit/pkg/imagestore"
 	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc/codes"
 )
@@ -14,16 +16,16 @@ import (
 func TestRecordExists(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
-	b.runtime.records[appTag] = &imagesapi.Image{Name: appTag, Labels: map[string]string{"theirs": "stays", LabelManifest: "stale"}}
+	b.runtime.records[appTag] = &imagesapi.Image{Name: appTag, Labels: map[string]string{"theirs": "stays", imagestore.LabelManifest: "stale"}}
 	id, err := b.pull(t.Context())
 	if err != nil || b.status(t, appTag) != id {
 		t.Fatalf("pulled %q, %v", id, err)
 	}
 	record := b.runtime.record(appTag)
-	if got := b.runtime.written(); got != "update "+appTag {
+	if got := b.runtime.written(); !strings.HasPrefix(got, "create "+appRepo+"@sha256:") || !strings.HasSuffix(got, ", update "+appTag) {
 		t.Errorf("wrote %s", got)
 	}
-	if record.Labels["theirs"] != "stays" || record.Labels[LabelManifest] != record.Target.Digest || record.Labels[managed] != "managed" {
+	if record.Labels["theirs"] != "stays" || record.Labels[imagestore.LabelManifest] != record.Target.Digest || record.Labels[managed] != "managed" {
 		t.Errorf("the record is %v", record)
 	}
 }
@@ -40,6 +42,31 @@ func TestWaitsForTheRecord(t *testing.T) {
 	}
 	if took := time.Since(start); took < 300*time.Millisecond {
 		t.Errorf("answered after %s", took)
+	}
+}
+
+// TestWaitsForTheIndex has a tag that CRI shows all the time, so that it is no
+// sign of the record beside it.
+func TestWaitsForTheIndex(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, nil)
+	if _, err := b.pull(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.runtime.mu.Lock()
+	var index string
+	for name := range b.runtime.records {
+		if name != appTag {
+			index = name
+		}
+	}
+	delete(b.runtime.records, index)
+	delete(b.runtime.shown, index)
+	b.runtime.delay = 100 * time.Millisecond
+	b.runtime.mu.Unlock()
+	id, err := b.pull(t.Context())
+	if err != nil || b.status(t, index) != id {
+		t.Errorf("pulled %q, %v, shows %q as %s", id, err, b.status(t, index), index)
 	}
 }
 
@@ -79,7 +106,7 @@ func TestConfigOf(t *testing.T) {
 	d := func(name string) digest.Digest { return digest.FromString(name) }
 	b.runtime.content[image.Digest] = b.registry.manifest(image.Digest)
 	b.runtime.content[d("no JSON")] = []byte("<html>")
-	b.runtime.content[d("huge")] = append(b.registry.manifest(image.Digest), bytes.Repeat([]byte(" "), maxManifest)...)
+	b.runtime.content[d("huge")] = append(b.registry.manifest(image.Digest), bytes.Repeat([]byte(" "), 4<<20)...)
 	for _, test := range []struct {
 		name     string
 		manifest digest.Digest
@@ -91,7 +118,7 @@ func TestConfigOf(t *testing.T) {
 		{"no JSON", d("no JSON"), "", true},
 		{"huge", d("huge"), "", true},
 	} {
-		got, err := b.puller.records.configOf(t.Context(), test.manifest)
+		got, err := b.puller.records.store.ConfigOf(t.Context(), test.manifest)
 		if got.String() != test.want || (err != nil) != test.fails {
 			t.Errorf("%s: %q, %v", test.name, got, err)
 		}

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -16,15 +16,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-const (
-	// unaryGrace is how long Shutdown waits for calls that only pass through.
-	unaryGrace = 2 * time.Second
-	// streamWorkers keep their grown stacks from call to call, which makes a small call
-	// a tenth cheaper. More of them than calls at a time make it dearer again.
-	streamWorkers = 4
-	// flushGrace is how long Shutdown waits for the last answers to be written.
-	flushGrace = 500 * time.Millisecond
-)
+// streamWorkers keep their grown stacks from call to call, which makes a small call
+// a tenth cheaper. More of them than calls at a time make it dearer again.
+const streamWorkers = 4
 
 // Handler answers one call that the proxy does not just forward. It may receive
 // and send a *Frame or a protobuf message.
@@ -40,17 +34,40 @@ type Options struct {
 // Server answers CRI clients: the intercepted methods by their handlers, all
 // others by the runtime.
 type Server struct {
-	backend *Backend
-	log     *slog.Logger
-	grpc    *grpc.Server
-	calls   *calls
+	backend  *Backend
+	log      *slog.Logger
+	handlers map[string]Handler
+	calls    *calls
+
+	mu          sync.Mutex
+	gate        *gate         // of the listener, once there is one
+	generations []*generation // the last one takes the connections
+	ended       bool
+	ending      sync.Once
+}
+
+// generation is one gRPC server. There is a second one only where calls still run in
+// the first when it has sent its clients away; see Shutdown.
+type generation struct {
+	*Server
+	grpc       *grpc.Server
+	streams    context.Context // of its streams, besides their own
+	endStreams context.CancelCauseFunc
+	gone       chan struct{} // closed when no client is left
 }
 
 // New makes a Server. It panics if a key of Intercept is not of the
 // form /service/method.
 func New(opts Options) *Server {
-	s := &Server{backend: opts.Backend, log: opts.Log, calls: newCalls()}
-	s.grpc = grpc.NewServer(
+	s := &Server{backend: opts.Backend, log: opts.Log, handlers: opts.Intercept, calls: newCalls()}
+	s.generations = []*generation{s.newGeneration()}
+	return s
+}
+
+func (s *Server) newGeneration() *generation {
+	g := &generation{Server: s, gone: make(chan struct{})}
+	g.streams, g.endStreams = context.WithCancelCause(context.Background())
+	g.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(newFrameCodec()),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
@@ -60,20 +77,20 @@ func New(opts Options) *Server {
 		// gRPC's default hangs up on clients that ping more than once in five minutes. The
 		// proxy must not be stricter than any runtime, so there is no limit; zero would mean the default.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Nanosecond, PermitWithoutStream: true}),
-		grpc.UnknownServiceHandler(s.passThrough),
+		grpc.UnknownServiceHandler(g.passThrough),
 	)
 	// Methods that are not in the description of a registered service go to the
 	// unknown service handler just like unknown services.
-	for name, desc := range s.interceptors(opts.Intercept) {
+	for name, desc := range g.interceptors(s.handlers) {
 		desc.ServiceName = name
-		s.grpc.RegisterService(desc, nil)
+		g.grpc.RegisterService(desc, nil)
 	}
-	return s
+	return g
 }
 
 // interceptors groups the handlers by service. All are described as streams,
 // since only those see frames and headers as they are; on the wire there is no difference.
-func (s *Server) interceptors(handlers map[string]Handler) map[string]*grpc.ServiceDesc {
+func (g *generation) interceptors(handlers map[string]Handler) map[string]*grpc.ServiceDesc {
 	services := map[string]*grpc.ServiceDesc{}
 	for method, handler := range handlers {
 		service, name, ok := strings.Cut(strings.TrimPrefix(method, "/"), "/")
@@ -83,10 +100,10 @@ func (s *Server) interceptors(handlers map[string]Handler) map[string]*grpc.Serv
 		if services[service] == nil {
 			services[service] = &grpc.ServiceDesc{}
 		}
-		desc := s.backend.shape(method)
+		desc := g.backend.shape(method)
 		desc.StreamName = name
 		desc.Handler = func(_ any, stream grpc.ServerStream) error {
-			return s.serve(intercepted, method, stream, handler)
+			return g.serve(intercepted, method, stream, handler)
 		}
 		services[service].Streams = append(services[service].Streams, desc)
 	}
@@ -94,33 +111,38 @@ func (s *Server) interceptors(handlers map[string]Handler) map[string]*grpc.Serv
 }
 
 // passThrough forwards a call of any method that is not intercepted.
-func (s *Server) passThrough(_ any, stream grpc.ServerStream) error {
+func (g *generation) passThrough(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
 	kind := unary
-	if shape := s.backend.shape(method); shape.ServerStreams || shape.ClientStreams {
+	if shape := g.backend.shape(method); shape.ServerStreams || shape.ClientStreams {
 		kind = streaming
 	}
-	return s.serve(kind, method, stream, func(stream grpc.ServerStream) error {
-		return s.backend.Forward(stream, method, nil)
+	return g.serve(kind, method, stream, func(stream grpc.ServerStream) error {
+		return g.backend.Forward(stream, method, nil)
 	})
 }
 
 // serve runs one call: counted for Shutdown, and with any panic turned into an error.
-func (s *Server) serve(kind callKind, method string, stream grpc.ServerStream, handler Handler) (err error) {
+func (g *generation) serve(kind callKind, method string, stream grpc.ServerStream, handler Handler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("panic while serving a call", "method", method, "panic", p, "stack", string(debug.Stack()))
+			g.log.Error("panic while serving a call", "method", method, "panic", p, "stack", string(debug.Stack()))
 			err = status.Errorf(codes.Internal, "imagefit: internal error in %s, see the log of the proxy", method)
 		}
+		g.calls.served.add(kind, err)
 	}()
-	if !s.calls.enter(kind) {
+	if !g.calls.enter(kind) {
 		return errStopping()
 	}
-	defer s.calls.leave(kind)
-	if kind == unary {
+	defer g.calls.leave(kind)
+	end := g.calls.cut
+	switch kind {
+	case unary:
 		return handler(stream) // The bulk of all calls; short, so nothing need end them early.
+	case streaming:
+		end = g.streams
 	}
-	ctx, release := s.calls.bind(stream.Context())
+	ctx, release := endWith(stream.Context(), end)
 	defer release()
 	err = handler(boundStream{ServerStream: stream, ctx: ctx})
 	if err != nil && context.Cause(ctx) == errStopped {
@@ -143,45 +165,24 @@ type boundStream struct {
 // Context is the context of the call.
 func (b boundStream) Context() context.Context { return b.ctx }
 
-// Serve answers the clients of listener until Shutdown, and then returns nil.
-func (s *Server) Serve(listener net.Listener) error {
-	if err := s.grpc.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+// Serve answers the clients of listener until Shutdown, and then returns nil. It
+// closes the listener.
+func (s *Server) Serve(listener Listener) error {
+	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return listener.Close()
 	}
-	return nil
-}
-
-// Shutdown refuses new calls, waits for the intercepted ones that run until ctx ends, gives
-// the others a short grace and then stops. Streams that may never end
-// are ended, not waited for. It returns ctx's error if calls had to be cut off.
-func (s *Server) Shutdown(ctx context.Context) error {
-	running := s.calls.close()
-	s.log.Info("shutting down", "intercepted_calls", running)
-	err := s.calls.wait(ctx, intercepted)
-	if err != nil {
-		err = fmt.Errorf("wait for running calls: %w", err)
+	s.gate = newGate(listener)
+	first, turn := s.generations[0], s.gate.open()
+	s.mu.Unlock()
+	err := first.grpc.Serve(turn)
+	if err == nil {
+		return nil // Shutdown closes the listener: other clients may still be served.
 	}
-	grace, cancel := context.WithTimeout(ctx, unaryGrace)
-	defer cancel()
-	_ = s.calls.wait(grace, unary) // Past the grace they are cut off; that is no error.
-
-	// Ending the streams by their contexts and stopping gracefully lets clients have a status,
-	// and lets the answers of calls that have just ended reach them.
-	s.calls.stop()
-	stopped := make(chan struct{})
-	go func() {
-		s.grpc.GracefulStop()
-		close(stopped)
-	}()
-	select {
-	case <-stopped:
-		return err
-	case <-time.After(flushGrace):
+	_ = listener.Close()
+	if errors.Is(err, grpc.ErrServerStopped) {
+		return nil
 	}
-	s.grpc.Stop()
-	select {
-	case <-stopped:
-	case <-time.After(flushGrace): // A handler that does not heed its context.
-	}
-	return err
+	return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 }

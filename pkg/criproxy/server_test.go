@@ -129,7 +129,7 @@ func TestInterceptedMethodNames(t *testing.T) {
 					t.Errorf("%q was accepted", method)
 				}
 			}()
-			(&Server{backend: &Backend{}}).interceptors(map[string]Handler{method: nil})
+			(&generation{Server: &Server{backend: &Backend{}}}).interceptors(map[string]Handler{method: nil})
 		}()
 	}
 }

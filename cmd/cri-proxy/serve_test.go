@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/criproxy"
+	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/pkg/service"
+)
+
+// runtime answers Version and nothing else.
+type runtime struct {
+	runtimeapi.UnimplementedRuntimeServiceServer
+}
+
+func (runtime) Version(context.Context, *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
+	return &runtimeapi.VersionResponse{RuntimeName: "some-runtime", RuntimeVersion: "1.2.3"}, nil
+}
+
+func startRuntime(t *testing.T, path string) {
+	t.Helper()
+	server := grpc.NewServer()
+	runtimeapi.RegisterRuntimeServiceServer(server, runtime{})
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+}
+
+// listenNotify makes the test a service manager and returns what it is told.
+func listenNotify(t *testing.T, watchdog time.Duration) (next func() string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify.sock")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", strconv.FormatInt(watchdog.Microseconds(), 10))
+	return func() string {
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		buffer := make([]byte, 4096)
+		size, err := conn.Read(buffer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(buffer[:size])
+	}
+}
+
+// TestTellsTheServiceManager follows a proxy from its start without a runtime to its end.
+func TestTellsTheServiceManager(t *testing.T) {
+	next := listenNotify(t, 300*time.Millisecond)
+	dir := t.TempDir()
+	cfg := config.Default()
+	cfg.StateDir = filepath.Join(dir, "state")
+	cfg.Runtime.Endpoint = filepath.Join(dir, "runtime.sock")
+	cfg.Proxy.Listen, cfg.Proxy.HTTPListen = filepath.Join(dir, "proxy.sock"), ""
+	log := slog.New(slog.DiscardHandler)
+	n, err := node.Open(t.Context(), node.Options{Program: "cri-proxy", Config: cfg, Log: log, Level: new(slog.LevelVar)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Manager = service.Connect(log)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, n) }()
+	var told []string
+	await := func(parts ...string) {
+		t.Helper()
+		for {
+			message := next()
+			told = append(told, message)
+			if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(message, part) }) {
+				return
+			}
+			if len(told) > 300 {
+				t.Fatalf("not told %q but %q", parts, told)
+			}
+		}
+	}
+	await("READY=1", "STATUS=listening on "+cfg.Proxy.Listen)
+	await("WATCHDOG=1", "STATUS=waiting for the runtime at "+cfg.Runtime.Endpoint)
+	startRuntime(t, cfg.Runtime.Endpoint)
+	await("WATCHDOG=1", "STATUS=serving some-runtime 1.2.3 on "+cfg.Proxy.Listen)
+	stop()
+	await("STOPPING=1", "STATUS=stopping")
+	await("EXTEND_TIMEOUT_USEC=")
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWedgedProxyIsNotFed: somebody who takes connections and never answers, in the
+// place of a proxy, is not fed where the runtime answers.
+func TestWedgedProxyIsNotFed(t *testing.T) {
+	next := listenNotify(t, 6*time.Second) // so that the runtime has a second to answer
+	dir := t.TempDir()
+	wedged, runtimeSocket := filepath.Join(dir, "proxy.sock"), filepath.Join(dir, "runtime.sock")
+	listener, err := net.Listen("unix", wedged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	startRuntime(t, runtimeSocket)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		service.Connect(slog.New(slog.DiscardHandler)).Watch(ctx, criproxy.Probe{Socket: wedged, Runtime: runtimeSocket}.Check)
+		close(done)
+	}()
+	for range 2 {
+		if got := next(); strings.Contains(got, "WATCHDOG=1") || !strings.Contains(got, "STATUS=not working: ") {
+			t.Errorf("told %q", got)
+		}
+	}
+	stop()
+	<-done
+}

@@ -1,0 +1,67 @@
+package criproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// Probe looks whether a proxy does its work, as a client sees it.
+type Probe struct {
+	Socket  string // the proxy's
+	Runtime string // the runtime's
+	// Held says that the service manager holds the proxy's socket.
+	Held bool
+}
+
+// Check asks for the runtime's version on a new connection to the proxy's socket, half of the time that ctx
+// leaves. If that fails it asks the runtime itself, past the proxy. Only if the runtime then
+// answers is it the proxy's fault, and an error: otherwise to start the proxy
+// anew would not help anybody. The text says what the proxy is doing or waiting for.
+func (p Probe) Check(ctx context.Context) (string, error) {
+	half, cancel := ctx, context.CancelFunc(func() {})
+	if deadline, ok := ctx.Deadline(); ok {
+		half, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+	}
+	defer cancel()
+	name, err := askVersion(half, p.Socket)
+	if err == nil {
+		return fmt.Sprintf("serving %s on %s", name, p.Socket), nil
+	}
+	if _, missing := os.Lstat(p.Socket); p.Held && errors.Is(missing, fs.ErrNotExist) {
+		return fmt.Sprintf("somebody removed %s, no client can connect: restart the socket unit", p.Socket), nil
+	}
+	switch _, direct := askVersion(ctx, p.Runtime); status.Code(direct) {
+	case codes.OK:
+	case codes.Unavailable: // nobody listens, which needs no long words
+		return "waiting for the runtime at " + p.Runtime, nil
+	default:
+		return fmt.Sprintf("waiting for the runtime at %s: %s", p.Runtime, status.Convert(direct).Message()), nil
+	}
+	return "", fmt.Errorf("ask for the runtime's version through %s, which the runtime at %s tells at once: %w", p.Socket, p.Runtime, err)
+}
+
+// askVersion returns the name and version of the runtime that answers on a socket.
+func askVersion(ctx context.Context, socket string) (string, error) {
+	conn, err := grpc.NewClient((&url.URL{Scheme: "unix", Path: socket}).String(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig())
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	reply, err := runtimeapi.NewRuntimeServiceClient(conn).Version(ctx, &runtimeapi.VersionRequest{})
+	if err != nil {
+		return "", err
+	}
+	return reply.GetRuntimeName() + " " + reply.GetRuntimeVersion(), nil
+}

@@ -1,0 +1,90 @@
+package criproxy
+
+import (
+	"context"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// TestProbe: only a proxy that fails where the runtime does not is to blame.
+func TestProbe(t *testing.T) {
+	t.Parallel()
+	type scene struct {
+		runtime, proxy string
+		held           bool
+	}
+	// silent takes connections and never says a word.
+	silent := func(t *testing.T, path string) string {
+		t.Helper()
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		return path
+	}
+	runtime := func(t *testing.T, r *fakeRuntime) string {
+		t.Helper()
+		path := runtimeSocket(t)
+		startRuntime(t, path, r)
+		return path
+	}
+	proxied := func(t *testing.T, runtime string) scene {
+		t.Helper()
+		_, path := startProxy(t, runtime, nil)
+		return scene{runtime: runtime, proxy: path}
+	}
+	hung := &fakeRuntime{version: func(ctx context.Context, _ *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	young := &fakeRuntime{version: func(context.Context, *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
+		return nil, status.Error(codes.Unknown, "server is not initialized yet")
+	}}
+	for name, c := range map[string]struct {
+		scene  func(t *testing.T) scene
+		status string // else an error
+	}{
+		"all well":                {func(t *testing.T) scene { return proxied(t, runtime(t, &fakeRuntime{})) }, "serving fake 2.4.2 on "},
+		"the runtime is away":     {func(t *testing.T) scene { return proxied(t, runtimeSocket(t)) }, "waiting for the runtime at "},
+		"the runtime hangs":       {func(t *testing.T) scene { return proxied(t, runtime(t, hung)) }, "waiting for the runtime at "},
+		"the runtime is starting": {func(t *testing.T) scene { return proxied(t, runtime(t, young)) }, "server is not initialized yet"},
+		"the proxy is wedged": {func(t *testing.T) scene {
+			return scene{runtime: runtime(t, &fakeRuntime{}), proxy: silent(t, runtimeSocket(t))}
+		}, ""},
+		"both are": {func(t *testing.T) scene {
+			return scene{runtime: silent(t, runtimeSocket(t)), proxy: silent(t, runtimeSocket(t))}
+		}, "waiting for the runtime at "},
+		"the socket is gone": {func(t *testing.T) scene {
+			s := proxied(t, runtime(t, &fakeRuntime{}))
+			if err := os.Remove(s.proxy); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}, ""},
+		"the socket that the manager holds is gone": {func(t *testing.T) scene {
+			return scene{runtime: runtime(t, &fakeRuntime{}), proxy: runtimeSocket(t), held: true}
+		}, "restart the socket unit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := c.scene(t)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			got, err := Probe{Socket: s.proxy, Runtime: s.runtime, Held: s.held}.Check(ctx)
+			if (err == nil) != (c.status != "") || !strings.Contains(got, c.status) {
+				t.Errorf("got %q, %v", got, err)
+			}
+			if err != nil && (!strings.Contains(err.Error(), s.proxy) || !strings.Contains(err.Error(), s.runtime)) {
+				t.Errorf("the error names not both sockets: %v", err)
+			}
+		})
+	}
+}
