@@ -15,7 +15,8 @@ import (
 
 // Every spelling of a reference must resolve to what was pulled the moment
 // PullImage returns, with the user of the image: where it does not, the kubelet
-// runs the container as root. It must still do so without the proxy.
+// runs the container as root. It must still do so without the registry and
+// without the proxy. A tag brings the digest of its index, as without us.
 func TestEverySpellingResolves(t *testing.T) {
 	testEverySpelling(t, startFit(t, flagsV3, stack.Settings{}))
 }
@@ -29,7 +30,7 @@ func testEverySpelling(t *testing.T, f *fit) {
 		name, ref string
 		resolves  []string
 	}{
-		{"by tag", byTag, []string{byTag, byManifest}},
+		{"by tag", byTag, []string{byTag, byIndex, both, byManifest}},
 		{"by index digest", byIndex, []string{byIndex, byManifest}},
 		{"by tag and index digest", both, []string{both, byIndex, byManifest}},
 		{"by manifest digest", byManifest, []string{byManifest}},
@@ -37,8 +38,12 @@ func testEverySpelling(t *testing.T, f *fit) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			id := f.pull(t, tt.ref)
+			defer f.registry.Inject(stack.Fault{Status: 503})()
 			wantID(t, f.cri, id, append(tt.resolves, id)...)
 			f.wantRuns(t, tt.ref, id, "amd64/v3")
+			for _, ref := range tt.resolves {
+				f.wantRuns(t, ref, "", "amd64/v3") // of a pod that finds the image
+			}
 			if err := f.Proxy.Stop(drainTime); err != nil {
 				t.Fatal(err)
 			}
@@ -60,6 +65,54 @@ func testEverySpelling(t *testing.T, f *fit) {
 				t.Errorf("after removal %s is left", names(left))
 			}
 		})
+	}
+}
+
+// What a pod's status shows of a container that runs: the tag, and the digest of
+// the index. With us the digest of the manifest is there as well, and containerd
+// shows that of two which sorts first.
+func TestStatusOfContainer(t *testing.T) {
+	testContainerStatus(t, startFit(t, flagsV3, stack.Settings{}))
+}
+
+func testContainerStatus(t *testing.T, f *fit) {
+	for _, name := range []string{"a", "b", "c", "d"} {
+		t.Run(name, func(t *testing.T) {
+			images := variants("amd64", "amd64/v3")
+			for i := range images {
+				images[i].Variant += "-of-" + name
+			}
+			repo, index, manifests := f.push(t, name, images...)
+			wantStatus(t, f.containerd.CRI, repo.Ref("1"), repo.DigestRef(index))
+			wantStatus(t, f.cri, repo.Ref("1"), min(repo.DigestRef(index), repo.DigestRef(manifests[1])))
+		})
+	}
+}
+
+// wantStatus pulls and runs a tag, and checks what is shown of it.
+func wantStatus(t *testing.T, cri *stack.CRI, tag, digest string) {
+	t.Helper()
+	id, err := cri.Pull(t.Context(), tag, stack.PullOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	container, err := cri.RunContainer(t.Context(), tag, stack.PodOptions{ImageRef: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply, err := cri.Runtime.ContainerStatus(t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: container})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if image, ref := reply.GetStatus().GetImage().GetImage(), reply.GetStatus().GetImageRef(); image != tag || ref != digest {
+		t.Errorf("the status shows %s and %s, want %s and %s", image, ref, tag, digest)
+	}
+	wantID(t, cri, id, digest)
+	if err := cri.CleanupPods(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := cri.Remove(t.Context(), id); err != nil {
+		t.Fatal(err)
 	}
 }
 

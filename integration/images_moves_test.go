@@ -18,6 +18,7 @@ func testImagesNamed(t *testing.T, f *fit) {
 	})
 	t.Run("another choice of the same index", func(t *testing.T) { testOtherChoice(t, f) })
 	for name, script := range map[string]func(*testing.T, *scene){
+		"an index with no tag":         noTag,
 		"two tags on one index":        twoTags,
 		"a variant of two indexes":     twoIndexes,
 		"one config in two manifests":  oneConfig,
@@ -32,8 +33,8 @@ func testImagesNamed(t *testing.T, f *fit) {
 func testPulledBehind(t *testing.T, f *fit) {
 	s := f.newScene(t, f.cri)
 	s.push(t, "1", "INDEX", "plain", "v3")
-	s.pull(t, "app:1", "app@INDEX")
-	s.sees(t, pulledTwice)
+	s.pull(t, "app:1")
+	s.sees(t, pulledByTag)
 	s.pullBehind(t, "app:1")
 	s.sees(t, `
 		app:1 -> INDEX: plain
@@ -44,7 +45,7 @@ func testPulledBehind(t *testing.T, f *fit) {
 	s.pull(t, "app:1")
 	s.sees(t, `
 		app:1 -> v3: v3, chosen from INDEX
-		app@INDEX -> INDEX: plain, labels outdated
+		app@INDEX -> v3: v3, chosen from INDEX
 		app@v3 -> v3: v3
 		id:plain -> INDEX: plain
 		id:v3 -> v3: v3`)
@@ -57,20 +58,19 @@ func testPulledBehind(t *testing.T, f *fit) {
 		id:v3 -> v3: v3`)
 	s.pull(t, "app:1@INDEX")
 	s.remove(t, "id:plain") // no name is left on it; the kubelet collects such images
-	s.sees(t, pulledTwice)
+	s.sees(t, pulledByTag)
 }
 
 func tagMoves(t *testing.T, s *scene) {
 	s.push(t, "1", "INDEX", "plain", "v3")
 	s.pull(t, "app:1")
-	s.sees(t, `
-		app:1 -> v3: v3, chosen from INDEX
-		app@v3 -> v3: v3
-		id:v3 -> v3: v3`)
+	s.sees(t, pulledByTag)
 	s.push(t, "1", "NEWER", "plain:new", "v3:new")
 	s.pull(t, "app:1")
 	s.sees(t, `
 		app:1 -> v3:new: v3:new, chosen from NEWER
+		app@INDEX -> v3: v3, chosen from INDEX
+		app@NEWER -> v3:new: v3:new, chosen from NEWER
 		app@v3 -> v3: v3
 		app@v3:new -> v3:new: v3:new
 		id:v3 -> v3: v3
@@ -79,6 +79,8 @@ func tagMoves(t *testing.T, s *scene) {
 	s.pull(t, "app:1")
 	s.sees(t, `
 		app:1 -> NEWEST: plain:newest
+		app@INDEX -> v3: v3, chosen from INDEX
+		app@NEWER -> v3:new: v3:new, chosen from NEWER
 		app@NEWEST -> NEWEST: plain:newest
 		app@v3 -> v3: v3
 		app@v3:new -> v3:new: v3:new
@@ -95,6 +97,7 @@ func tagMoves(t *testing.T, s *scene) {
 	s.pull(t, "app:1")
 	s.sees(t, `
 		app:1 -> v3: v3, chosen from INDEX
+		app@INDEX -> v3: v3, chosen from INDEX
 		app@NEWEST -> NEWEST: plain:newest
 		app@v3 -> v3: v3
 		id:plain:newest -> NEWEST: plain:newest
@@ -105,8 +108,8 @@ func tagMoves(t *testing.T, s *scene) {
 func testOtherChoice(t *testing.T, f *fit) {
 	s := f.newScene(t, f.cri)
 	s.push(t, "1", "INDEX", "plain", "v3")
-	s.pull(t, "app:1", "app@INDEX")
-	s.sees(t, pulledTwice)
+	s.pull(t, "app:1")
+	s.sees(t, pulledByTag)
 	needs(t, s.repo, s.built["v3"], `"cpu-cpuid.AVX512F": true`)
 	s.pull(t, "app:1")
 	s.sees(t, `
@@ -123,6 +126,19 @@ func testOtherChoice(t *testing.T, f *fit) {
 		id:plain -> INDEX: plain`)
 }
 
+func noTag(t *testing.T, s *scene) {
+	s.push(t, "1", "INDEX", "plain", "v3")
+	s.pull(t, "app:1@INDEX")
+	s.sees(t, `
+		app@INDEX -> v3: v3, chosen from INDEX
+		app@v3 -> v3: v3
+		id:v3 -> v3: v3`)
+	s.pull(t, "app:1")
+	s.sees(t, pulledByTag)
+	s.remove(t, "app:1")
+	s.sees(t, "")
+}
+
 func twoTags(t *testing.T, s *scene) {
 	s.push(t, "1", "INDEX", "plain", "v3")
 	s.push(t, "2", "INDEX", "plain", "v3")
@@ -130,12 +146,14 @@ func twoTags(t *testing.T, s *scene) {
 	both := `
 		app:1 -> v3: v3, chosen from INDEX
 		app:2 -> v3: v3, chosen from INDEX
+		app@INDEX -> v3: v3, chosen from INDEX
 		app@v3 -> v3: v3
 		id:v3 -> v3: v3`
 	s.sees(t, both)
 	s.ctrRemove(t, "app:1")
 	s.soonSees(t, `
 		app:2 -> v3: v3, chosen from INDEX
+		app@INDEX -> v3: v3, chosen from INDEX
 		app@v3 -> v3: v3
 		id:v3 -> v3: v3`)
 	s.pull(t, "app:1")
@@ -147,7 +165,7 @@ func twoTags(t *testing.T, s *scene) {
 func twoIndexes(t *testing.T, s *scene) {
 	s.push(t, "1", "INDEX", "plain", "v3")
 	s.push(t, "2", "OTHER", "v3", "plain")
-	s.pull(t, "app:1", "app@INDEX", "app:2", "app@OTHER")
+	s.pull(t, "app:1", "app:2")
 	both := `
 		app:1 -> v3: v3, chosen from INDEX
 		app:2 -> v3: v3, chosen from OTHER
@@ -183,7 +201,7 @@ func twoIndexes(t *testing.T, s *scene) {
 func oneConfig(t *testing.T, s *scene) {
 	s.push(t, "1", "INDEX", "plain", "v3")
 	s.push(t, "2", "REPACKED", "plain+tar", "v3+tar")
-	s.pull(t, "app:1", "app@INDEX", "app:2", "app@REPACKED")
+	s.pull(t, "app:1", "app:2")
 	both := `
 		app:1 -> v3: v3, chosen from INDEX
 		app:2 -> v3+tar: v3, chosen from REPACKED
@@ -196,9 +214,7 @@ func oneConfig(t *testing.T, s *scene) {
 	for _, record := range []string{"app:2", "app@REPACKED"} {
 		s.ctrRemove(t, record)
 	}
-	if !s.alone {
-		s.ctrRemove(t, "app@v3+tar")
-	}
+	s.ctrRemoveOurs(t, "app@v3+tar")
 	s.soonSees(t, `
 		app:1 -> v3: v3, chosen from INDEX
 		app@INDEX -> v3: v3, chosen from INDEX
@@ -212,7 +228,7 @@ func oneConfig(t *testing.T, s *scene) {
 
 func oneConfigOneIndex(t *testing.T, s *scene) {
 	s.push(t, "1", "INDEX", "plain", "plain+tar", "v3+tar", "v3")
-	s.pull(t, "app:1", "app@INDEX")
+	s.pull(t, "app:1")
 	s.sees(t, `
 		app:1 -> v3+tar: v3, chosen from INDEX
 		app@INDEX -> v3+tar: v3, chosen from INDEX

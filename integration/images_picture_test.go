@@ -55,7 +55,7 @@ func (s *scene) picture(t *testing.T) string {
 		default:
 			line += "no record: " + cmp.Or(shown, "nothing")
 		}
-		if !strings.HasPrefix(ref, "id:") && listed[ref] != shown {
+		if listed[ref] != shown {
 			line += fmt.Sprintf(", listed under %q", listed[ref])
 		}
 		lines = append(lines, line)
@@ -142,7 +142,7 @@ func (s *scene) shown(t *testing.T, short string) string {
 	return strings.Join(slices.Sorted(maps.Keys(seen)), " or ")
 }
 
-// listed are the images that CRI lists, by their tags and digests.
+// listed are the images that CRI lists, by their tags, digests and ids.
 func (s *scene) listed(t *testing.T) map[string]string {
 	t.Helper()
 	var first map[string]string
@@ -160,7 +160,7 @@ func (s *scene) listed(t *testing.T) map[string]string {
 			}
 			listed := map[string]string{}
 			for _, image := range images {
-				for _, ref := range slices.Concat(image.GetRepoTags(), image.GetRepoDigests()) {
+				for _, ref := range slices.Concat(image.GetRepoTags(), image.GetRepoDigests(), []string{image.GetId()}) {
 					if short := s.short(ref); short != "" {
 						listed[short] = s.names[digest.Digest(image.GetId())]
 					}
@@ -177,13 +177,17 @@ func (s *scene) listed(t *testing.T) map[string]string {
 }
 
 // shape is what remains of a picture when it does not matter which variant it
-// shows: what was pulled, with a letter for each image, and how many images are
-// left that have no tag.
+// shows: every name that a pod may give to what was pushed, tags and indexes, with
+// a letter for each image, and how many images are left that have no tag.
 func (s *scene) shape(t *testing.T) string {
 	t.Helper()
 	letters := map[string]string{"": "gone"}
 	var words []string
-	for _, short := range slices.Compact(slices.Sorted(slices.Values(s.pulled))) {
+	for _, short := range slices.Sorted(maps.Keys(s.asked)) {
+		_, name, byDigest := strings.Cut(short, "@")
+		if strings.HasPrefix(short, "id:") || byDigest && s.indexes[name] == nil {
+			continue
+		}
 		image := s.shown(t, short)
 		if letters[image] == "" {
 			letters[image] = string(rune('A' + len(letters) - 1))
@@ -193,7 +197,7 @@ func (s *scene) shape(t *testing.T) string {
 	tagged, images := map[string]bool{}, map[string]bool{}
 	for ref, image := range s.listed(t) {
 		images[image] = true
-		tagged[image] = tagged[image] || !strings.Contains(ref, "@")
+		tagged[image] = tagged[image] || strings.HasPrefix(ref, "app:")
 	}
 	for image := range images {
 		if tagged[image] {

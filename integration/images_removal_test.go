@@ -16,8 +16,8 @@ func TestImagesRemoved(t *testing.T) {
 	testImagesRemoved(t, startFit(t, flagsV3, stack.Settings{}))
 }
 
-// pulledTwice is an image that was pulled by its tag and by its index.
-const pulledTwice = `
+// pulledByTag is an image that was pulled by its tag, and so is there by its index.
+const pulledByTag = `
 	app:1 -> v3: v3, chosen from INDEX
 	app@INDEX -> v3: v3, chosen from INDEX
 	app@v3 -> v3: v3
@@ -29,8 +29,8 @@ func testImagesRemoved(t *testing.T, f *fit) {
 		s.push(t, "1", "INDEX", "plain", "v3")
 		for _, client := range []*stack.CRI{f.cri, f.containerd.CRI} { // also behind the proxy's back
 			for _, by := range []string{"id:v3", "app:1", "app@INDEX", "app:1@INDEX", "app@v3"} {
-				s.pull(t, "app:1", "app:1@INDEX")
-				s.sees(t, pulledTwice)
+				s.pull(t, "app:1")
+				s.sees(t, pulledByTag)
 				s.removeWith(t, client, by)
 				s.sees(t, "")
 			}
@@ -58,38 +58,49 @@ func testImagesRemoved(t *testing.T, f *fit) {
 			id:v3 -> no record: v3`},
 	} {
 		t.Run("ctr "+tt.record, func(t *testing.T) {
-			s.pull(t, "app:1", "app@INDEX")
+			s.pull(t, "app:1")
 			s.ctrRemove(t, tt.record)
 			s.soonSees(t, tt.left)
-			s.pull(t, "app:1", "app@INDEX")
-			s.sees(t, pulledTwice)
+			s.pull(t, "app:1")
+			s.sees(t, pulledByTag)
 		})
 	}
-	t.Run("ctr one after the other", func(t *testing.T) {
-		f.play(t, func(t *testing.T, s *scene) {
-			s.push(t, "1", "INDEX", "plain", "v3")
-			s.pull(t, "app:1")
-			s.sees(t, `
-				app:1 -> v3: v3, chosen from INDEX
-				app@v3 -> v3: v3
-				id:v3 -> v3: v3`)
-			s.ctrRemove(t, "app@"+s.own("v3", "INDEX"))
-			s.soonSees(t, `
-				app:1 -> v3: v3, chosen from INDEX
-				id:v3 -> v3: v3`)
-			s.ctrRemove(t, "id:"+s.own("v3", "plain"))
-			s.soonSees(t, `
-				app:1 -> v3: v3, chosen from INDEX
-				id:v3 -> no record: v3`)
-			s.ctrRemove(t, "app:1")
-			s.soonSees(t, "")
-			s.pull(t, "app:1")
-			s.sees(t, `
-				app:1 -> v3: v3, chosen from INDEX
-				app@v3 -> v3: v3
-				id:v3 -> v3: v3`)
-		})
-	})
+	t.Run("ctr one after the other", func(t *testing.T) { f.play(t, oneByOne) })
+}
+
+func oneByOne(t *testing.T, s *scene) {
+	s.push(t, "1", "INDEX", "plain", "v3")
+	s.pull(t, "app:1")
+	s.sees(t, pulledByTag)
+	s.ctrRemove(t, "app@INDEX")
+	s.soonSees(t, `
+		app:1 -> v3: v3, chosen from INDEX
+		app@v3 -> v3: v3
+		id:v3 -> v3: v3`)
+	s.ctrRemoveOurs(t, "app@v3")
+	s.soonSees(t, `
+		app:1 -> v3: v3, chosen from INDEX
+		id:v3 -> v3: v3`)
+	s.ctrRemove(t, "id:"+s.own("v3", "plain"))
+	s.soonSees(t, `
+		app:1 -> v3: v3, chosen from INDEX
+		id:v3 -> no record: v3`)
+	s.ctrRemove(t, "app:1")
+	s.soonSees(t, "")
+	s.pull(t, "app:1")
+	s.sees(t, pulledByTag)
+	s.ctrRemove(t, "app:1") // and in another order
+	s.soonSees(t, `
+		app@INDEX -> v3: v3, chosen from INDEX
+		app@v3 -> v3: v3
+		id:v3 -> v3: v3`)
+	s.ctrRemove(t, "app@INDEX")
+	s.soonSees(t, `
+		app@v3 -> v3: v3
+		id:v3 -> v3: v3`)
+	s.ctrRemove(t, "id:"+s.own("v3", "plain"))
+	s.ctrRemoveOurs(t, "app@v3")
+	s.soonSees(t, "")
 }
 
 // An image that the runtime's configuration pins by its tag is not the kubelet's

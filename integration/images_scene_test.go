@@ -26,7 +26,6 @@ type scene struct {
 	indexes map[string][]ocispec.Descriptor // by name
 	asked   map[string]bool                 // references that pictures look at
 
-	pulled []string // in order
 	shapes []string // one for each picture so far
 	want   []string // the shapes of the other scene, or nil
 }
@@ -45,8 +44,8 @@ func (f *fit) newScene(t *testing.T, client *stack.CRI) *scene {
 }
 
 // play runs a script through the proxy, then without us on an image of its own,
-// and compares what can be seen of the images: which references that were pulled
-// resolve, which of them to the same image, and what is left without a tag.
+// and compares what can be seen of the images: which tags and indexes resolve,
+// which of them to the same image, and what is left without a tag.
 func (f *fit) play(t *testing.T, script func(*testing.T, *scene)) {
 	t.Helper()
 	ours := f.newScene(t, f.cri)
@@ -142,7 +141,6 @@ func (s *scene) pull(t *testing.T, refs ...string) {
 			t.Fatalf("pull %s: %v", short, err)
 		}
 		wantID(t, s.client, id, s.ref(short))
-		s.pulled = append(s.pulled, short)
 	}
 }
 
@@ -155,11 +153,19 @@ func (s *scene) removeWith(t *testing.T, cri *stack.CRI, short string) {
 	}
 }
 
-// ctrRemove removes one record of containerd's, if the scene has it.
+// ctrRemove removes one record of containerd's.
 func (s *scene) ctrRemove(t *testing.T, short string) {
 	t.Helper()
 	if err := s.containerd.RemoveRecord(ctx(t), s.ref(short)); err != nil {
 		t.Fatalf("ctr images rm %s: %v", short, err)
+	}
+}
+
+// ctrRemoveOurs is the same for a record that there is only with us.
+func (s *scene) ctrRemoveOurs(t *testing.T, short string) {
+	t.Helper()
+	if !s.alone {
+		s.ctrRemove(t, short)
 	}
 }
 

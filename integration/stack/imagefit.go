@@ -25,6 +25,7 @@ type Settings struct {
 type Imagefit struct {
 	Config   string // the file that both read
 	Socket   string // cri-proxy's
+	HTTP     string // cri-proxy's socket for /metrics and the like
 	StateDir string
 	Proxy    *Process
 	Plugin   *Process
@@ -40,6 +41,7 @@ func (c *Containerd) NewImagefit(ctx context.Context, s Settings) (*Imagefit, er
 	f := &Imagefit{
 		Config:   filepath.Join(c.Dir, "imagefit.toml"),
 		Socket:   filepath.Join(c.Dir, "proxy.sock"),
+		HTTP:     filepath.Join(c.Dir, "proxy-http.sock"),
 		StateDir: filepath.Join(c.Dir, "imagefit"),
 	}
 	program := func(name string) *Process {
@@ -65,6 +67,7 @@ log_format = "text"
 endpoint = "unix://%s"
 [proxy]
 listen = "unix://%s"
+http_listen = "unix://%s"
 %s
 [registry]
 config_path = %q
@@ -75,10 +78,12 @@ config_path = %q
 %s
 [nri]
 socket = %q
+http_listen = "unix://%s"
 %s
 [policy]
 %s
-`, f.StateDir, s.Runtime, f.Socket, s.Proxy, c.CertsDir, s.Registry, s.Cache, s.Facts, c.NRISocket, s.NRI, s.Policy)
+`, f.StateDir, s.Runtime, f.Socket, f.HTTP, s.Proxy, c.CertsDir, s.Registry, s.Cache, s.Facts,
+		c.NRISocket, filepath.Join(c.Dir, "plugin-http.sock"), s.NRI, s.Policy)
 	return os.WriteFile(f.Config, []byte(text), 0o600)
 }
 

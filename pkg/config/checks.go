@@ -31,6 +31,7 @@ func checks() map[string]check {
 	span := pattern(`^\+?(0|(` + oneDuration + `)+)$`)
 	return map[string]check{
 		"path":             {on(absolute), pattern("^/")},
+		"path or none":     {on(absoluteOrNone), pattern("^(/|$)")},
 		"folders":          {on(folders), pattern("^(auto$|/|:*$|:+/)")},
 		"socket":           {on(socket), pattern("^(unix://)?/")},
 		"address":          {on(address), pattern("^(unix:///.*|.*:[0-9]+)?$")},
@@ -67,6 +68,13 @@ func absolute(path string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is no absolute path", path)
+}
+
+func absoluteOrNone(path string) error {
+	if path == "" {
+		return nil
+	}
+	return absolute(path)
 }
 
 // folders takes a list as containerd does, which may be empty.

@@ -92,6 +92,8 @@ type NRI struct {
 	HTTPListen  string `toml:"http_listen" check:"address"`
 	PluginName  string `toml:"plugin_name" check:"name"`
 	PluginIndex string `toml:"plugin_index" check:"index"`
+	LookUp      bool   `toml:"look_up"`
+	Credentials string `toml:"credentials" check:"path or none"`
 }
 
 // Policy says what follows when something is missing or does not fit, and whom
@@ -166,7 +168,7 @@ func Default() Config {
 		Facts:  Facts{Root: "/", Refresh: Duration(time.Minute)},
 		NRI: NRI{
 			Socket: "/var/run/nri/nri.sock", HTTPListen: "127.0.0.1:9461",
-			PluginName: "imagefit", PluginIndex: "10",
+			PluginName: "imagefit", PluginIndex: "10", LookUp: true,
 		},
 		Policy: Policy{
 			Answers: Answers{

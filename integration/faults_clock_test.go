@@ -1,0 +1,128 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/imagefit/imagefit/integration/stack"
+)
+
+// TestFaultClock has the clock of the node jump. Machines share theirs, so it is what
+// the proxy has on disk that jumps, the other way.
+func TestFaultClock(t *testing.T) {
+	const years = 10 * 365 * 24 * time.Hour
+	f := startFit(t, flagsV3, stack.Settings{Cache: "referrers_ttl = \"1h\"\nstale_for = \"24h\"\nmax_size_mib = 1"})
+	for _, tt := range []struct {
+		name  string
+		shift time.Duration // of what was written before
+		sick  string        // what a pull gives while the registry lists no referrers
+	}{
+		{"ahead, what is known is old", -years, taken},
+		{"an hour ahead, what is known is stale", -2 * time.Hour, best},
+		{"back, what is known is from the future", years, best},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := f.offer(t, f.fresh())
+			w := watch(f, o)
+			w.wantVariant(t, o, best)
+			w.shift(t, tt.shift)
+			f.registry.Forget()
+			remove := f.registry.Inject(stack.Fault{Path: "/referrers/", Status: 503})
+			t.Cleanup(remove)
+			w.wantVariant(t, o, tt.sick)
+			if f.registry.Count("GET", "/referrers/") == 0 {
+				t.Error("what is known was taken for current")
+			}
+			remove()
+			w.wantVariant(t, o, best)
+			w.shift(t, tt.shift)
+			w.restartProxy(t)
+			w.wantVariant(t, o, best)
+			w.wantSound(t)
+		})
+	}
+	t.Run("back, the folder is full of the future", func(t *testing.T) {
+		folder := filepath.Join(f.StateDir, "blobs", "sha256")
+		for i := range 64 {
+			name := filepath.Join(folder, digest.FromString(fmt.Sprint(i)).Encoded())
+			put(t, name, make([]byte, 64<<10))
+			setTime(t, name, time.Now().Add(years))
+		}
+		w := watch(f, f.offer(t, f.fresh()))
+		w.restartProxy(t)
+		if size := w.stateSize(t); size > 2<<20 { // with the journal
+			t.Errorf("the state folder holds %d bytes, more than it may", size)
+		}
+		w.wantVariant(t, w.offers[0], best)
+		w.wantVariant(t, w.offers[0], best)
+		w.wantSound(t)
+	})
+}
+
+// shift moves the times of all that is kept: those of the files, and those in the
+// lists of referrers.
+func (w *witness) shift(t *testing.T, by time.Duration) {
+	t.Helper()
+	for _, path := range w.stateFiles(t) {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(filepath.Dir(path)) == "referrers" {
+			shiftDocument(t, path, by)
+		}
+		setTime(t, path, info.ModTime().Add(by))
+	}
+}
+
+// shiftDocument writes a document of the cache as if it had been written at another time.
+func shiftDocument(t *testing.T, path string, by time.Duration) {
+	t.Helper()
+	var document struct {
+		Time time.Time       `json:"time"`
+		Sum  digest.Digest   `json:"sum"`
+		Body json.RawMessage `json:"body"`
+	}
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &document)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := func() digest.Digest {
+		return digest.FromString(document.Time.UTC().Format(time.RFC3339Nano) + "\n" + string(document.Body))
+	}
+	if document.Sum != sum() {
+		t.Fatalf("%s is not what this test takes it for", path)
+	}
+	document.Time = document.Time.Add(by)
+	document.Sum = sum()
+	if text, err = json.Marshal(document); err != nil {
+		t.Fatal(err)
+	}
+	put(t, path, text)
+}
+
+func setTime(t *testing.T, path string, to time.Time) {
+	t.Helper()
+	if err := os.Chtimes(path, to, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *witness) stateSize(t *testing.T) (size int64) {
+	t.Helper()
+	for _, path := range w.stateFiles(t) {
+		if info, err := os.Stat(path); err == nil {
+			size += info.Size()
+		}
+	}
+	return size
+}

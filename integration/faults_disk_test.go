@@ -1,0 +1,219 @@
+package integration
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/imagefit/imagefit/integration/stack"
+)
+
+// TestFaultDisk has the state folder full or not writable. Nothing new is kept, but
+// pulls choose as ever, admission goes by what is there, and the log is no longer for
+// every pull that comes by.
+func TestFaultDisk(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, dir string){
+		"full": func(t *testing.T, dir string) {
+			filler, err := os.Create(filepath.Join(dir, "filler"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer filler.Close()
+			for err == nil {
+				_, err = filler.Write(make([]byte, 512))
+			}
+			if !errors.Is(err, unix.ENOSPC) {
+				t.Fatal(err)
+			}
+		},
+		"read-only": func(t *testing.T, dir string) {
+			if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			containerd := startContainerd(t, stack.Options{})
+			dir := filepath.Join(containerd.Dir, "imagefit")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := unix.Unmount(dir, 0); err != nil {
+					t.Error(err)
+				}
+			})
+			f := startFitWith(t, containerd, startRegistry(t), flagsV3, stack.Settings{})
+			repo, _, manifests := f.push(t, "unfit", variants(taken)...)
+			needs(t, repo, manifests[0], `"cpu-cpuid.AMXINT8": true`)
+			unfit, err := f.cri.Pull(t.Context(), repo.Ref("1"), stack.PullOptions{Namespace: "kube-system"}) // which is exempt
+			if err != nil {
+				t.Fatal(err)
+			}
+			known := f.offer(t, "known")
+			w := watch(f, known)
+			w.wantVariant(t, known, best)
+			spoil(t, dir)
+			if name == "read-only" { // also from the start
+				w.restartProxy(t)
+			}
+			const pulls = 10
+			before := len(w.proxyLog(t))
+			for range pulls {
+				fresh := w.offer(t, w.fresh())
+				w.offers = append(w.offers, fresh)
+				w.wantVariant(t, fresh, best)
+				w.wantVariant(t, known, best)
+			}
+			complaints := 0
+			for line := range strings.Lines(w.proxyLog(t)[before:]) {
+				if strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR") {
+					complaints++
+				}
+			}
+			if complaints == 0 || complaints >= pulls {
+				t.Errorf("%d complaints about the state folder in %d pulls:\n%s", complaints, 2*pulls, w.Proxy.Tail(30))
+			}
+			w.startPlugin(t)
+			if _, err := run(t.Context(), f.cri, repo.Ref("1"), stack.PodOptions{ImageRef: unfit}); err == nil || !strings.Contains(err.Error(), "does not fit this node") {
+				t.Errorf("create what does not fit: %v", err)
+			}
+			w.wantRun(t, known, w.pulled[known.ref])
+			w.wantSound(t)
+			if entries, _ := filepath.Glob(filepath.Join(dir, "*", ".tmp-*")); len(entries) > 0 {
+				t.Errorf("left behind: %q", entries)
+			}
+		})
+	}
+}
+
+// corruptions is what may become of a file.
+func corruptions() map[string]func(t *testing.T, path string, text []byte) {
+	return map[string]func(t *testing.T, path string, text []byte){
+		"empty":     func(t *testing.T, path string, _ []byte) { put(t, path, nil) },
+		"truncated": func(t *testing.T, path string, text []byte) { put(t, path, text[:len(text)/2]) },
+		"flipped": func(t *testing.T, path string, text []byte) {
+			for i := range text {
+				text[i] ^= 1
+			}
+			put(t, path, text)
+		},
+		"one bit": func(t *testing.T, path string, text []byte) {
+			text[len(text)/2] ^= 4
+			put(t, path, text)
+		},
+		"huge": func(t *testing.T, path string, _ []byte) {
+			if err := os.Truncate(path, 1<<40); err != nil { // sparse
+				t.Fatal(err)
+			}
+		},
+		"folder": func(t *testing.T, path string, _ []byte) {
+			remove(t, path)
+			if err := os.MkdirAll(filepath.Join(path, "and", "more"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"link to nothing": func(t *testing.T, path string, _ []byte) { link(t, "/nowhere/at/all", path) },
+		"link to itself":  func(t *testing.T, path string, _ []byte) { link(t, filepath.Base(path), path) },
+		"endless link":    func(t *testing.T, path string, _ []byte) { link(t, "/dev/zero", path) },
+		"pipe": func(t *testing.T, path string, _ []byte) {
+			remove(t, path)
+			if err := unix.Mkfifo(path, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"nobody's": func(t *testing.T, path string, _ []byte) {
+			if err := errors.Join(os.Chown(path, 65534, 65534), os.Chmod(path, 0)); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+}
+
+// TestFaultFiles damages every file of the state folder in every way. Pulls choose
+// as ever, and soon all is whole again.
+func TestFaultFiles(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{Cache: `referrers_ttl = "1h"`})
+	f.startPlugin(t)
+	o := f.offer(t, "app")
+	w := watch(f, o)
+	w.wantVariant(t, o, best)
+	w.wantRun(t, o, w.pulled[o.ref])
+	for name, corrupt := range corruptions() {
+		t.Run(name, func(t *testing.T) {
+			files := w.stateFiles(t)
+			if len(files) < 10 {
+				t.Fatalf("only %q to damage", files)
+			}
+			for _, path := range files {
+				text, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				corrupt(t, path, text)
+			}
+			ctx, cancel := timeout(t, drainTime)
+			defer cancel()
+			id, err := w.cri.Pull(ctx, o.ref, stack.PullOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := o.ids[id]; got != best {
+				t.Errorf("pulled %s, want %s", got, best)
+			}
+			w.wantRun(t, o, id)
+			w.restartProxy(t)
+			w.wantVariant(t, o, best)
+			w.wantSound(t)
+			if err := os.RemoveAll(w.StateDir); err != nil {
+				t.Fatal(err)
+			}
+			w.wantVariant(t, o, best)
+		})
+	}
+}
+
+// stateFiles are all files of the state folder.
+func (w *witness) stateFiles(t *testing.T) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(w.StateDir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func put(t *testing.T, path string, text []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func link(t *testing.T, target, path string) {
+	t.Helper()
+	remove(t, path)
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+}
