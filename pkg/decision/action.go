@@ -51,6 +51,7 @@ func (d *Decision) note(h *hearing) {
 		key, answer string
 	}{
 		{!d.attached(), "no_artifact", h.answers.NoArtifact},
+		{h.noAPI, "no_referrers_api", h.answers.NoReferrersAPI},
 		{h.malformed, "malformed_artifact", h.answers.MalformedArtifact},
 		{h.unknown, "unknown_attribute", h.answers.UnknownAttribute},
 		{d.Refused(), "no_fit", h.answers.NoFit},

@@ -67,7 +67,7 @@ func FuzzArtifactManifest(f *testing.F) {
 	body := r.blob(compat.LayerTypeOutline, `{"compatibilities": {"x": {"cpu-cpuid.AVX2": true}}}`)
 	names := strings.NewReplacer("SUBJECT", image.Digest.String(), "BODY", body.Digest.String())
 	road := newTestRoad(f, r, levelFacts(1))
-	road.Rules().ReferrersTTL = 0
+	change(road, func(r *Rules) { r.ReferrersTTL = 0 })
 	f.Fuzz(func(t *testing.T, manifest []byte) {
 		manifest = []byte(names.Replace(string(manifest)))
 		desc := r.manifest(ocispec.MediaTypeImageManifest, manifest)

@@ -54,6 +54,13 @@ func newTestRoad(t testing.TB, r *testRegistry, facts *hostfacts.Facts) *Road {
 	}
 }
 
+// change exchanges the road's rules, as a new configuration does.
+func change(road *Road, how func(r *Rules)) {
+	fresh := *road.Rules()
+	how(&fresh)
+	road.Rules = Fixed(&fresh)
+}
+
 func decide(t testing.TB, road *Road, ref string) *Decision {
 	t.Helper()
 	d, err := road.Decide(t.Context(), Request{Reference: ref})

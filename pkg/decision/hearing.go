@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/selector"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -23,12 +25,30 @@ type hearing struct {
 	answers config.Answers
 	facts   *hostfacts.Facts
 
-	malformed, unknown bool // whether there was such a thing
+	malformed, unknown, noAPI bool // whether there was such a thing
+
+	heard map[heard][]compat.Requirement // what each body asks for
+	odd   []oddity
+}
+
+// heard names a body and the types that it came under.
+type heard struct {
+	artifactType, mediaType string
+	layer                   digest.Digest
+}
+
+// oddity is an artifact that cannot be read.
+type oddity struct {
+	manifest digest.Digest
+	problem  string
 }
 
 func (j *Judge) hear(repository string) *hearing {
 	rules := j.Rules()
-	return &hearing{Judge: j, rules: rules, answers: rules.Policy.For(repository), facts: j.Facts()}
+	return &hearing{
+		Judge: j, rules: rules, answers: rules.Policy.For(repository), facts: j.Facts(),
+		heard: map[heard][]compat.Requirement{},
+	}
 }
 
 // verdict evaluates what a candidate says of itself and the artifacts that count
@@ -62,10 +82,24 @@ func (s Said) platform() (p ocispec.Platform, ok bool) {
 }
 
 // requirements returns what one artifact asks for. One that cannot be read asks
-// for something nobody knows, which the policy answers.
+// for something nobody knows, which the policy answers. A body that holds for
+// several candidates is read once.
 func (h *hearing) requirements(a Artifact) []compat.Requirement {
+	key := heard{a.Type, a.MediaType, a.Layer}
+	reqs, known := h.heard[key]
+	if known && a.Problem == "" {
+		return reqs
+	}
+	reqs = h.read(a)
+	if a.Problem == "" {
+		h.heard[key] = reqs
+	}
+	return reqs
+}
+
+func (h *hearing) read(a Artifact) []compat.Requirement {
 	if a.Problem != "" {
-		return []compat.Requirement{h.unreadable(a.name(), errors.New(a.Problem))}
+		return h.unreadableArtifact(a, errors.New(a.Problem))
 	}
 	body := a.body
 	if body == nil {
@@ -77,9 +111,17 @@ func (h *hearing) requirements(a Artifact) []compat.Requirement {
 	}
 	reqs, err := a.parse(h.rules.Interpreter, body)
 	if err != nil {
-		return []compat.Requirement{h.unreadable(a.name(), err)}
+		return h.unreadableArtifact(a, err)
 	}
 	return h.answered(reqs)
+}
+
+func (h *hearing) unreadableArtifact(a Artifact, err error) []compat.Requirement {
+	found := oddity{a.Manifest, Line(err.Error())}
+	if !slices.Contains(h.odd, found) {
+		h.odd = append(h.odd, found)
+	}
+	return []compat.Requirement{h.unreadable(a.name(), err)}
 }
 
 func (a Artifact) parse(in *compat.Interpreter, body []byte) ([]compat.Requirement, error) {

@@ -52,18 +52,6 @@ func (j *Judge) Check(dialect compat.Dialect, body []byte) (*Checked, error) {
 	return &Checked{Dialect: dialect.Name, Outcome: v.Outcome.String(), Reason: Line(reason), Requirements: held(v)}, nil
 }
 
-// problem says why an artifact that was just fetched cannot be read; it is
-// empty for one that can.
-func (a Artifact) problem(in *compat.Interpreter) string {
-	if a.Problem != "" {
-		return a.Problem
-	}
-	if _, err := a.parse(in, a.body); err != nil {
-		return Line(err.Error())
-	}
-	return ""
-}
-
 func (a Artifact) name() string {
 	d := a.Layer
 	if d == "" {

@@ -105,7 +105,7 @@ func TestRecallOfACopy(t *testing.T) {
 	t.Parallel()
 	const id = "sha256:copy"
 	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
-	road.Rules().Policy.MalformedArtifact = config.Unfit
+	change(road, func(r *Rules) { r.Policy.MalformedArtifact = config.Unfit })
 	attached := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
 	bare := Candidate{Digest: "sha256:a"}
 	for _, step := range []struct {
@@ -135,7 +135,7 @@ func TestRecallByRepository(t *testing.T) {
 	t.Parallel()
 	id := "sha256:" + strings.Repeat("c", 64)
 	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
-	road.Rules().Policy.MalformedArtifact = config.Unfit
+	change(road, func(r *Rules) { r.Policy.MalformedArtifact = config.Unfit })
 	attached := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
 	d := &Decision{Reference: "copy.example/app:1", Repository: "copy.example/app", Candidates: []Candidate{attached}}
 	if err := road.Remember(id, d, 0); err != nil {

@@ -30,6 +30,9 @@ type lookup struct {
 	read    atomic.Int64
 	fetches singleflight.Group // of content that several candidates share
 
+	current horizon     // of all lists that were read
+	noAPI   atomic.Bool // a registry has no referrers API
+
 	first []byte // the index, where resolving the reference brought it
 }
 
@@ -39,6 +42,7 @@ func (r *Road) newLookup(h *hearing, repo *registry.Repository, name string) *lo
 		slots: make(chan struct{}, maxLookups),
 	}
 	l.writes.SetLimit(maxWrites)
+	l.current.at = time.Now().Add(h.rules.ReferrersTTL)
 	return l
 }
 
@@ -126,6 +130,7 @@ func (l *lookup) referrers(ctx context.Context, subject ocispec.Descriptor) ([]o
 	at, cacheErr := l.Cache.Referrers(key, &known)
 	fresh, serves := l.rules.serves(time.Since(at))
 	if cacheErr == nil && fresh {
+		l.current.lower(at.Add(l.rules.ReferrersTTL))
 		return known, nil
 	}
 	if err := l.enter(ctx); err != nil {
@@ -141,7 +146,11 @@ func (l *lookup) referrers(ctx context.Context, subject ocispec.Descriptor) ([]o
 	case cacheErr == nil && serves && !isAnswer(err):
 		l.Log.Warn("the registry does not list referrers, the list of an earlier pull is used",
 			"subject", key, "fetched", at, "error", err)
+		l.current.lower(time.Time{})
 		return known, nil
+	}
+	if listing.NoAPI || errors.Is(err, registry.ErrNoReferrersAPI) {
+		l.noAPI.Store(true)
 	}
 	return listing.Referrers, err
 }

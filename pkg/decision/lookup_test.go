@@ -43,7 +43,7 @@ func TestAgeOfLists(t *testing.T) {
 				r.attach(image, artifact{attributes: avx512})
 				r.index("1", image)
 				road := newTestRoad(t, r, levelFacts(1))
-				road.Rules().ReferrersTTL, road.Rules().StaleFor = tt.ttl, tt.staleFor
+				change(road, func(r *Rules) { r.ReferrersTTL, r.StaleFor = tt.ttl, tt.staleFor })
 				learn := func(t *testing.T) {
 					decide(t, road, app)
 					road.Registry.Close() // what waits for the network keeps the clock from moving
@@ -95,7 +95,7 @@ func TestNoReferrersAPI(t *testing.T) {
 		return hit
 	})
 	road := newTestRoad(t, r, levelFacts(1))
-	road.Rules().ReferrersTTL = 0
+	change(road, func(r *Rules) { r.ReferrersTTL = 0 })
 	// One after the other, with one cache: what one policy learned is not for the
 	// next.
 	for _, tt := range []struct {
@@ -108,7 +108,7 @@ func TestNoReferrersAPI(t *testing.T) {
 		{config.Error, "error", false},
 		{config.None, "fits", false},
 	} {
-		road.Rules().Policy.NoReferrersAPI = tt.policy
+		change(road, func(r *Rules) { r.Policy.NoReferrersAPI = tt.policy })
 		r.requests()
 		d, err := road.Decide(t.Context(), Request{Reference: app})
 		got := "error"

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/distribution/reference"
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
@@ -35,6 +34,7 @@ type Road struct {
 
 	flights singleflight.Group
 	seen    seen
+	recent  recent
 	unkept  cache.Complaints
 }
 
@@ -64,9 +64,13 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 	if err != nil {
 		return nil, err
 	}
+	key, now := named.String()+" "+top.Digest.String(), time.Now()
+	if d := r.recent.get(key, h, now); d != nil {
+		return d, nil
+	}
 	d := &Decision{
 		Reference: named.String(), Repository: named.Name(), Choice: None, Default: None,
-		Facts: h.facts.Fingerprint(), Time: time.Now().UTC(),
+		Facts: h.facts.Fingerprint(), Time: now.UTC(),
 	}
 	switch {
 	case isIndex(top.MediaType):
@@ -91,7 +95,9 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 	}
 	h.warn(d)
 	d.choose()
+	h.noAPI = l.noAPI.Load()
 	d.note(h)
+	r.recent.put(key, d, h, now, l.current.time())
 	return d, nil
 }
 
@@ -179,19 +185,9 @@ func overlay(own, common []Artifact) []Artifact {
 // warn logs each artifact that could not be read, once for all the candidates
 // it holds for.
 func (h *hearing) warn(d *Decision) {
-	seen := map[[2]digest.Digest]bool{}
-	for _, c := range d.Candidates {
-		for _, a := range c.Artifacts {
-			key := [2]digest.Digest{a.Manifest, a.Layer}
-			if seen[key] {
-				continue
-			}
-			seen[key] = true
-			if problem := a.problem(h.rules.Interpreter); problem != "" {
-				h.Log.Warn("a compatibility artifact cannot be read", "reference", d.Reference,
-					"artifact", Line(a.Manifest.String()), "problem", problem, "policy", h.answers.MalformedArtifact)
-			}
-		}
+	for _, a := range h.odd {
+		h.Log.Warn("a compatibility artifact cannot be read", "reference", d.Reference,
+			"artifact", Line(a.manifest.String()), "problem", a.problem, "policy", h.answers.MalformedArtifact)
 	}
 }
 

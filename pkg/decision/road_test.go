@@ -105,7 +105,7 @@ func TestRegistryFails(t *testing.T) {
 					return hit
 				})
 				road := newTestRoad(t, r, levelFacts(1))
-				road.Rules().Timeout = 300 * time.Millisecond
+				change(road, func(r *Rules) { r.Timeout = 300 * time.Millisecond })
 				d, err := road.Decide(t.Context(), Request{Reference: app})
 				if slices.Contains(stage.fine, failure.name) {
 					if err != nil || d.Choice != 0 {
@@ -149,7 +149,7 @@ func TestRequestsOfOneDecision(t *testing.T) {
 
 	// In another order of time and with an index just fetched, the artifacts are
 	// those that are kept.
-	road.Rules().ReferrersTTL = 0
+	change(road, func(r *Rules) { r.ReferrersTTL = 0 })
 	decide(t, road, app)
 	asked = r.requests()
 	slices.Sort(asked)
@@ -176,7 +176,7 @@ func TestReferrersTTL(t *testing.T) {
 	if d := decide(t, road, app); d.Refused() {
 		t.Error("the list was asked for again within its time")
 	}
-	road.Rules().ReferrersTTL = time.Nanosecond
+	change(road, func(r *Rules) { r.ReferrersTTL = time.Nanosecond })
 	if d := decide(t, road, app); !d.Refused() {
 		t.Error("the list was not asked for again after its time")
 	}
@@ -189,7 +189,8 @@ func TestStaleReferrers(t *testing.T) {
 	r.index("1", image)
 	r.attach(image, artifact{attributes: avx512})
 	road, log := newTestRoad(t, r, levelFacts(1)), new(lines)
-	road.Log, road.Rules().ReferrersTTL = log.logger(), 0
+	road.Log = log.logger()
+	change(road, func(r *Rules) { r.ReferrersTTL = 0 })
 	decide(t, road, app)
 	for _, failure := range []http.HandlerFunc{
 		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
@@ -203,7 +204,7 @@ func TestStaleReferrers(t *testing.T) {
 			return hit
 		})
 		before := log.count("the list of an earlier pull is used")
-		road.Rules().Timeout = 200 * time.Millisecond
+		change(road, func(r *Rules) { r.Timeout = 200 * time.Millisecond })
 		d, err := road.Decide(t.Context(), Request{Reference: app})
 		if err != nil || !d.Refused() {
 			t.Errorf("the list of the earlier pull was not used: %+v, %v", d, err)

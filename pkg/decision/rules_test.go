@@ -95,6 +95,7 @@ func TestUnpacks(t *testing.T) {
 		t.Fatalf("chosen %s", got)
 	}
 	road.Unpacks = func(p ocispec.Platform) bool { return p.Variant == "" }
+	change(road, func(*Rules) {})
 	d := decide(t, road, app)
 	if got := chosen(d); got != "linux/amd64" {
 		t.Errorf("chosen %s", got)
@@ -105,6 +106,7 @@ func TestUnpacks(t *testing.T) {
 		}
 	}
 	road.Unpacks = func(ocispec.Platform) bool { return false }
+	change(road, func(*Rules) {})
 	if d := decide(t, road, app); !d.Refused() || len(d.Cases) != 2 {
 		t.Errorf("chosen %s, cases %v", chosen(d), d.Cases)
 	} else {

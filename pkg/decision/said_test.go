@@ -62,7 +62,9 @@ func TestEntriesSpeakForThemselves(t *testing.T) {
 			r := newTestRegistry(t)
 			r.rawIndex(t, tt.entries...)
 			road := newTestRoad(t, r, levelFacts(3, "AVX2"))
-			road.Rules().Prefer = []compat.AnnotationPreference{{Key: "com.example.gpu", Value: "h100", Weight: 10}}
+			change(road, func(r *Rules) {
+				r.Prefer = []compat.AnnotationPreference{{Key: "com.example.gpu", Value: "h100", Weight: 10}}
+			})
 			d := decide(t, road, app)
 			if d.Choice != tt.want {
 				t.Errorf("chose %d, want %d: %s", d.Choice, tt.want, d.Reason)
@@ -133,7 +135,7 @@ func TestNVIDIAVariables(t *testing.T) {
 	if d := decide(t, road, app); d.Refused() || len(d.Candidates[0].Requirements) != 0 {
 		t.Errorf("not asked for: %s", d.Reason)
 	}
-	road.Rules().NVIDIARequire = true
+	change(road, func(r *Rules) { r.NVIDIARequire = true })
 	d := decide(t, road, app)
 	if len(d.Candidates[0].Requirements) == 0 {
 		t.Fatalf("nothing is required: %s", d.Reason)

@@ -96,7 +96,7 @@ func TestHostileText(t *testing.T) {
 				r.attach(image, artifact{attributes: string(quoted) + ": true"})
 			}
 			road := newTestRoad(t, r, levelFacts(1))
-			road.Rules().Policy.UnknownAttribute = config.Unfit
+			change(road, func(r *Rules) { r.Policy.UnknownAttribute = config.Unfit })
 			d := decide(t, road, app)
 			if !d.Refused() {
 				t.Fatalf("not refused: %s", d.Reason)

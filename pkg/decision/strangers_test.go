@@ -98,7 +98,7 @@ func TestDigestIsNoRightToRead(t *testing.T) {
 			r.index("1", image)
 			r.strangers()
 			road := newTestRoad(t, r, levelFacts(3, "AVX2"))
-			road.Rules().NVIDIARequire = true
+			change(road, func(r *Rules) { r.NVIDIARequire = true })
 			if d := decide(t, road, "registry.example/private:1"); !strings.Contains(d.Reason, secretNeed) || len(d.Candidates[0].said.Environment) == 0 {
 				t.Fatalf("of the owner's image: %s, %v", d.Reason, d.Candidates[0].said)
 			}
@@ -205,7 +205,7 @@ func TestDecisionIsForThoseWhomTheRegistryServes(t *testing.T) {
 		}
 	}
 	withoutLists = true
-	road.Rules().ReferrersTTL = 0
+	change(road, func(r *Rules) { r.ReferrersTTL = 0 })
 	if err := ask(app, "bob", "b"); !errors.Is(err, registry.ErrUnauthorized) {
 		t.Errorf("an earlier list stood in for one that is not for bob: %v", err)
 	}

@@ -1,0 +1,31 @@
+package decision
+
+import (
+	"fmt"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// BenchmarkDecideWarm decides about an image that is known, each candidate with
+// an artifact of its own: one request, and everything else from the cache.
+func BenchmarkDecideWarm(b *testing.B) {
+	for _, n := range []int{1, 4, 16, 64} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			r := newTestRegistry(b)
+			var entries []ocispec.Descriptor
+			for i := range n {
+				entry := r.image("linux/amd64/v2", fmt.Sprint(i))
+				r.attach(entry, artifact{attributes: fmt.Sprintf(`"cpu-cpuid.AVX2": true, "kernel-version.major": %d`, i%7)})
+				entries = append(entries, entry)
+			}
+			r.index("1", entries...)
+			road := newTestRoad(b, r, levelFacts(3, "AVX2"))
+			decide(b, road, app)
+			b.ReportAllocs()
+			for b.Loop() {
+				decide(b, road, app)
+			}
+		})
+	}
+}

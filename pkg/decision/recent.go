@@ -1,0 +1,72 @@
+package decision
+
+import (
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+)
+
+// maxRecent is how many decisions are remembered.
+const maxRecent = 1024
+
+// recent remembers decisions for as long as nothing that they rest on can have
+// changed: the reference's target, the lists of referrers, the facts, the rules.
+// A pull of an image that is known then costs the registry's word on the
+// reference and nothing else, however many candidates there are.
+type recent struct {
+	once sync.Once
+	lru  *lru.Cache[string, made]
+}
+
+// made is a decision and what it rests on.
+type made struct {
+	decision *Decision
+	rules    *Rules
+	facts    *hostfacts.Facts
+	from     time.Time
+	until    time.Time
+}
+
+func (m *recent) cache() *lru.Cache[string, made] {
+	m.once.Do(func() { m.lru, _ = lru.New[string, made](maxRecent) }) // fails for sizes below 1 only
+	return m.lru
+}
+
+// get returns the decision about a reference that still holds at a time, or nil.
+func (m *recent) get(key string, h *hearing, now time.Time) *Decision {
+	kept, ok := m.cache().Get(key)
+	if !ok || kept.rules != h.rules || kept.facts != h.facts || now.Before(kept.from) || !now.Before(kept.until) {
+		return nil
+	}
+	return kept.decision
+}
+
+func (m *recent) put(key string, d *Decision, h *hearing, from, until time.Time) {
+	if from.Before(until) {
+		m.cache().Add(key, made{decision: d, rules: h.rules, facts: h.facts, from: from, until: until})
+	}
+}
+
+// horizon is the time up to which all lists that were read are current.
+type horizon struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+// lower brings the horizon nearer.
+func (h *horizon) lower(at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if at.Before(h.at) {
+		h.at = at
+	}
+}
+
+func (h *horizon) time() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.at
+}
