@@ -30,7 +30,8 @@ imageServiceEndpoint at its socket and it chooses, whenever an image index is
 pulled, the variant that fits this node best. All else passes untouched.
 
 It starts before the runtime does, reconnects to it for ever, and on SIGTERM
-serves on until running pulls are over. SIGHUP makes it look at the node's facts again.`,
+serves on until running pulls are over. SIGHUP makes it look at its configuration and
+the node's facts again.`,
 		Version: version, Run: run,
 	}.Execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -82,6 +82,7 @@ Begin with "imagefit facts" to see what this node offers.`,
 	node.ConfigFlags(cmd, cmd.PersistentFlags())
 	cmd.AddCommand(newFactsCommand(), newExplainCommand(), newCheckCommand(),
 		newListCommand(), newAttachCommand(), newSpecCommand(),
-		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(), newManCommand())
+		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(),
+		newStatusCommand(), newDecisionsCommand(), newManCommand())
 	return cmd
 }

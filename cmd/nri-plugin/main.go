@@ -33,7 +33,7 @@ runtime. What images need that did not come through cri-proxy it finds out in th
 background.
 
 With policy.mode = "audit" it only logs what it would refuse. SIGHUP makes it
-look at the node's facts again.`,
+look at its configuration and the node's facts again.`,
 		Version: version, Run: run,
 	}.Execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -63,7 +63,7 @@ func (r Registry) HostsPath(runtime string, known bool) string {
 type Cache struct {
 	ReferrersTTL Duration `toml:"referrers_ttl" check:"duration or none"`
 	StaleFor     Duration `toml:"stale_for" check:"duration or none"`
-	MaxSizeMiB   int      `toml:"max_size_mib" check:"size"`
+	MaxSizeMiB   int      `toml:"max_size_mib" check:"size" restart:"yes"`
 }
 
 // Selection says what counts when a variant is chosen.

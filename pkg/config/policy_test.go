@@ -185,7 +185,7 @@ func TestRestartNeeded(t *testing.T) {
 	}
 	change(func(c *config.Config) reflect.Value { return reflect.ValueOf(c).Elem() })
 	want := []string{
-		"state_dir", "log_format", "runtime.endpoint", "runtime.namespace", "runtime.config", "proxy.listen", "proxy.http_listen", "facts.root", "facts.refresh",
+		"state_dir", "log_format", "runtime.endpoint", "runtime.namespace", "runtime.config", "proxy.listen", "proxy.http_listen", "cache.max_size_mib", "facts.root", "facts.refresh",
 		"nri.socket", "nri.http_listen", "nri.plugin_name", "nri.plugin_index", "nri.look_up", "nri.credentials", "tracing.endpoint", "tracing.sample_ratio",
 	}
 	if !slices.Equal(got, want) {
