@@ -51,10 +51,10 @@ func New(program, version string) *Metrics {
 	build := gauge("build_info", "Which build this is: always 1.", "program", "version")
 	build.WithLabelValues(program, version).Set(1)
 	m.registry.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.decisions, m.reloads, m.reloadWorked, m.configured, m.journalErrors)
+		m.decisions, m.requests, m.requestsTook, m.reloads, m.reloadWorked, m.configured, m.journalErrors)
 	switch program {
 	case journal.Proxy:
-		m.registry.MustRegister(m.cases, m.decided, m.pulls, m.requests, m.requestsTook)
+		m.registry.MustRegister(m.cases, m.decided, m.pulls)
 	case journal.Plugin:
 		m.registry.MustRegister(m.admitted)
 	}

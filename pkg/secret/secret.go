@@ -15,7 +15,7 @@ const Redacted = "[redacted]"
 
 // inURL finds what of a URL may be a credential: the user and password, and the
 // query, where object stores have their signatures.
-var inURL = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)([^/\s"'@]*@)?([^\s"'?#]*)(\?[^\s"'#]*)?`)
+var inURL = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)([^/\s"']*@)?([^\s"'?#]*)(\?[^\s"'#]*)?`)
 
 // Strip takes users, passwords and queries out of the URLs in a text.
 func Strip(text string) string {

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/imagefit/imagefit/pkg/journal"
+)
+
+// history is a node with some decisions.
+func history(t *testing.T) (dir, config string) {
+	t.Helper()
+	dir, config = nodeDir(t)
+	now := time.Now()
+	keep(t, dir,
+		journal.Record{Time: now.Add(-3 * time.Hour), Program: "cri-proxy", Action: journal.Pulled, Reference: "registry.example/old:1",
+			Namespace: "shop", Pod: "web", Reason: "linux/amd64 of registry.example/old:1 is the best of 2 candidates"},
+		journal.Record{Time: now.Add(-30 * time.Minute), Program: "cri-proxy", Action: journal.Forwarded, Would: journal.Refused,
+			Reference: "registry.example/app:1", Namespace: "shop", Reason: "no variant of registry.example/app:1 fits"},
+		journal.Record{Time: now, Program: "nri-plugin", Action: journal.Refused, Reference: "registry.example/app:2",
+			Namespace: "infra", Pod: "db", Container: "db", Reason: "it does not fit", Error: "\x1b[31mred\nline"},
+	)
+	return dir, config
+}
+
+func TestDecisions(t *testing.T) {
+	t.Parallel()
+	_, config := history(t)
+	for name, test := range map[string]struct {
+		args []string
+		want []string // parts of the lines after the head
+	}{
+		"all":       {nil, []string{"old:1", "app:1", "app:2"}},
+		"since":     {[]string{"--since", "1h"}, []string{"app:1", "app:2"}},
+		"action":    {[]string{"--action", "refused"}, []string{"app:1", "app:2"}},
+		"program":   {[]string{"--program", "nri-plugin"}, []string{"infra/db/db"}},
+		"namespace": {[]string{"--namespace", "shop"}, []string{"shop/web", "shop "}},
+		"pod":       {[]string{"--pod", "web"}, []string{"old:1"}},
+		"reference": {[]string{"--reference", "example/app"}, []string{"app:1", "app:2"}},
+		"limit":     {[]string{"--limit", "1"}, []string{"app:2: it does not fit: ?[31mred?line"}},
+		"no limit":  {[]string{"--limit", "0"}, []string{"old:1", "app:1", "app:2"}},
+		"none":      {[]string{"--pod", "nobody"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := tool(t, "", append([]string{"decisions", "--config", config}, test.args...)...)
+			lines := strings.Split(strings.TrimSuffix(got.stdout, "\n"), "\n")
+			if got.err != nil || len(lines) != len(test.want)+1 || !strings.HasPrefix(lines[0], "TIME") {
+				t.Fatalf("%v: %s", got.err, got.stdout)
+			}
+			for i, want := range test.want {
+				if !strings.Contains(lines[i+1], want) {
+					t.Errorf("line %d has no %q: %s", i, want, lines[i+1])
+				}
+			}
+			if name == "limit" != strings.Contains(got.stderr, "latest 1 of 3, --limit 0 shows all") ||
+				name == "none" != strings.Contains(got.stderr, "no decisions of this kind") {
+				t.Errorf("stderr %q", got.stderr)
+			}
+		})
+	}
+}
+
+func TestDecisionsJSON(t *testing.T) {
+	t.Parallel()
+	_, config := history(t)
+	var records []journal.Record
+	got := toolOK(t, "decisions", "--config", config, "-o", "json")
+	if err := json.Unmarshal([]byte(got), &records); err != nil || len(records) != 3 || records[1].Would != journal.Refused {
+		t.Errorf("%v: %s", err, got)
+	}
+	if got := toolOK(t, "decisions", "--config", config, "-o", "json", "--pod", "nobody"); got != "[]\n" {
+		t.Errorf("nothing is %q", got)
+	}
+}
+
+func TestDecisionsMistakes(t *testing.T) {
+	t.Parallel()
+	_, config := history(t)
+	for _, test := range []struct{ args, want []string }{
+		{[]string{"--action", "refuse"}, []string{"--action", "refused"}},
+		{[]string{"--program", "containerd"}, []string{"--program", "nri-plugin"}},
+		{[]string{"--since", "yesterday"}, []string{"--since", "yesterday", "24h"}},
+		{[]string{"--since", "-1h"}, []string{"--since", "-1h"}},
+		{[]string{"--limit", "-1"}, []string{"--limit -1"}},
+		{[]string{"-o", "yaml"}, []string{"-o", "json"}},
+	} {
+		wantError(t, tool(t, "", append([]string{"decisions", "--config", config}, test.args...)...).err, test.want...)
+	}
+	_, bad := nodeDir(t, "log_level = 3")
+	for _, command := range []string{"decisions", "status"} {
+		wantError(t, tool(t, "", command, "--config", bad).err, bad, "log_level")
+	}
+	_, never := nodeDir(t)
+	if got := tool(t, "", "decisions", "--config", never); got.err != nil || !strings.Contains(got.stderr, "no daemon ran") {
+		t.Errorf("%v %q", got.err, got.stderr)
+	}
+	at, err := sinceTime("2026-03-04T12:00:00Z", time.Now())
+	if err != nil || at.Unix() != 1772625600 {
+		t.Errorf("%v %v", at, err)
+	}
+}
+
+// locked is a buffer that is read while somebody writes to it.
+type locked struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func TestDecisionsFollow(t *testing.T) {
+	t.Parallel()
+	for format, want := range map[string]string{"text": "REASON", "json": `{"time":"`} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			dir, config := history(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			out := new(locked)
+			cmd := newTree()
+			cmd.SetArgs([]string{"decisions", "-f", "--limit", "1", "-o", format, "--config", config, "--namespace", "infra"})
+			cmd.SetOut(out)
+			done := make(chan error, 1)
+			go func() { done <- cmd.ExecuteContext(ctx) }()
+			await := func(text string) {
+				t.Helper()
+				for deadline := time.Now().Add(10 * time.Second); !strings.Contains(out.String(), text); time.Sleep(10 * time.Millisecond) {
+					if time.Now().After(deadline) {
+						t.Fatalf("no %q in %s", text, out)
+					}
+				}
+			}
+			await("app:2")
+			for _, namespace := range []string{"shop", "infra"} {
+				keep(t, filepath.Clean(dir), journal.Record{Time: time.Now(), Action: journal.Admitted, Reference: "next-" + namespace + ":1", Namespace: namespace})
+			}
+			await("next-infra:1")
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			if text := out.String(); strings.Contains(text, "next-shop") || strings.Contains(text, "old:1") || !strings.Contains(text, want) || strings.Count(text, "\n") > 3 {
+				t.Errorf("%s", text)
+			}
+		})
+	}
+}
+
+func TestDecisionsCompletion(t *testing.T) {
+	t.Parallel()
+	for flag, want := range map[string]string{"--action": "unfit\n", "--program": "nri-plugin\n", "-o": "json\n"} {
+		if got := toolOK(t, "__complete", "decisions", flag, ""); !strings.Contains(got, want) {
+			t.Errorf("%s: %q", flag, got)
+		}
+	}
+}

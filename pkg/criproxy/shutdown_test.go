@@ -1,0 +1,228 @@
+package criproxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// heldRuntime has calls that end when they are told to.
+type heldRuntime struct {
+	fakeRuntime
+	began, release chan struct{}
+}
+
+func startHeld(t *testing.T) (*heldRuntime, *Server, string) {
+	t.Helper()
+	r := &heldRuntime{began: make(chan struct{}, 10), release: make(chan struct{})}
+	held := func(ctx context.Context) error {
+		r.began <- struct{}{}
+		select {
+		case <-r.release:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	r.list = func(ctx context.Context, _ *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
+		return &runtimeapi.ListContainersResponse{}, held(ctx)
+	}
+	r.pull = func(ctx context.Context, _ *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
+		return &runtimeapi.PullImageResponse{}, held(ctx)
+	}
+	r.events = func(_ *runtimeapi.GetEventsRequest, s grpc.ServerStreamingServer[runtimeapi.ContainerEventResponse]) error {
+		if err := s.Send(&runtimeapi.ContainerEventResponse{}); err != nil {
+			return err
+		}
+		<-s.Context().Done()
+		return s.Context().Err()
+	}
+	path := runtimeSocket(t)
+	startRuntime(t, path, &r.fakeRuntime)
+	server, proxyPath := startProxy(t, path, interceptPull(func(b *Backend, s grpc.ServerStream) error {
+		return b.Forward(s, pullMethod, nil)
+	}))
+	return r, server, proxyPath
+}
+
+// events opens a stream of events that has begun.
+func events(t *testing.T, conn *grpc.ClientConn) grpc.ServerStreamingClient[runtimeapi.ContainerEventResponse] {
+	t.Helper()
+	stream, err := runtimeapi.NewRuntimeServiceClient(conn).GetContainerEvents(t.Context(), &runtimeapi.GetEventsRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	return stream
+}
+
+// TestServesWhilePullsRun: until the last pull is over all calls are served, further
+// pulls too, on old connections and new ones.
+func TestServesWhilePullsRun(t *testing.T) {
+	t.Parallel()
+	r, server, path := startHeld(t)
+	conn := dial(t, path)
+	first := pulls(t, conn)
+	<-r.began
+	stream := events(t, conn)
+	shutdown := make(chan error, 1)
+	go func() { shutdown <- server.Shutdown(soon(t)) }()
+	time.Sleep(100 * time.Millisecond) // It must not do anything yet.
+	second := pulls(t, dial(t, path))
+	<-r.began
+	for name, conn := range map[string]*grpc.ClientConn{"old": conn, "new": dial(t, path)} {
+		if err := version(soon(t), conn); err != nil {
+			t.Errorf("a call on the %s connection: %v", name, err)
+		}
+	}
+	select {
+	case err := <-shutdown:
+		t.Fatalf("did not wait for the pulls: %v", err)
+	default:
+	}
+	close(r.release)
+	for _, pull := range []<-chan error{first, second} {
+		if err := <-pull; err != nil {
+			t.Errorf("a pull: %v", err)
+		}
+	}
+	if _, err := stream.Recv(); !refused(err) {
+		t.Errorf("the endless stream: %v", err)
+	}
+	if err := <-shutdown; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestServesBesideALongCall: a call that is under way when the clients are sent away does not
+// keep the others waiting, and is not cut off.
+func TestServesBesideALongCall(t *testing.T) {
+	t.Parallel()
+	r, server, path := startHeld(t)
+	conn := dial(t, path)
+	long := make(chan error, 1)
+	go func() {
+		_, err := runtimeapi.NewRuntimeServiceClient(conn).ListContainers(t.Context(), &runtimeapi.ListContainersRequest{})
+		long <- err
+	}()
+	<-r.began
+	shutdown := make(chan error, 1)
+	go func() { shutdown <- server.Shutdown(soon(t)) }()
+	for server.current() == 1 {
+		time.Sleep(time.Millisecond)
+	}
+	// The second generation serves, also pulls and streams.
+	for name, conn := range map[string]*grpc.ClientConn{"old": conn, "new": dial(t, path)} {
+		if err := version(soon(t), conn); err != nil {
+			t.Errorf("a call on the %s connection: %v", name, err)
+		}
+	}
+	pull := pulls(t, conn)
+	<-r.began
+	stream := events(t, conn)
+	select {
+	case err := <-long:
+		t.Errorf("the long call was cut off: %v", err)
+	default:
+	}
+	close(r.release)
+	for name, done := range map[string]<-chan error{"the long call": long, "the pull": pull, "shutdown": shutdown} {
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := stream.Recv(); !refused(err) {
+		t.Errorf("the endless stream: %v", err)
+	}
+}
+
+func (s *Server) current() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.generations)
+}
+
+// TestDrainLimit: what runs too long is cut off, whatever it is.
+func TestDrainLimit(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(*grpc.ClientConn) error{
+		"pull": func(conn *grpc.ClientConn) error {
+			_, err := runtimeapi.NewImageServiceClient(conn).PullImage(context.Background(), &runtimeapi.PullImageRequest{})
+			return err
+		},
+		"unary": func(conn *grpc.ClientConn) error {
+			_, err := runtimeapi.NewRuntimeServiceClient(conn).ListContainers(context.Background(), &runtimeapi.ListContainersRequest{})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, limit := range []time.Duration{200 * time.Millisecond, farewell + 300*time.Millisecond} {
+				r, server, path := startHeld(t)
+				done := make(chan error, 1)
+				go func() { done <- call(dial(t, path)) }()
+				<-r.began
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				if err := server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("after %v: %v", limit, err)
+				}
+				if err := <-done; status.Code(err) != codes.Unavailable {
+					t.Errorf("after %v the call: %v", limit, err)
+				}
+			}
+		})
+	}
+}
+
+// TestSilentConnection: somebody who connects and says nothing holds nobody up.
+func TestSilentConnection(t *testing.T) {
+	t.Parallel()
+	_, server, path := startHeld(t)
+	silent, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	framer := http2.NewFramer(conn, conn)
+	if _, err := conn.Write([]byte(http2.ClientPreface)); err != nil {
+		t.Fatal(err)
+	}
+	if err := framer.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := framer.ReadFrame(); err != nil { // so both are past the gate
+		t.Fatal(err)
+	}
+	shutdown := make(chan error, 1)
+	go func() { shutdown <- server.Shutdown(soon(t)) }()
+	for {
+		frame, err := framer.ReadFrame()
+		if err != nil {
+			t.Fatalf("hung up on instead of asked to leave: %v", err)
+		}
+		if _, ok := frame.(*http2.GoAwayFrame); ok {
+			break
+		}
+	}
+	_ = conn.Close()
+	if err := <-shutdown; err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,188 @@
+package health
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// get asks over the network.
+func get(t *testing.T, network, address, path string) (int, string) {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
+	}}
+	resp, err := client.Get("http://some-daemon" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// await waits until somebody listens.
+func await(t *testing.T, network, address string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := net.Dial(network, address)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// free is a TCP address that nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(t.TempDir(), "http.sock")
+	tcp := free(t)
+	for name, test := range map[string]struct{ listen, network, address string }{
+		"unix": {"unix://" + socket, "unix", socket},
+		"tcp":  {tcp, "tcp", tcp},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range 2 { // the second finds the address free again
+				s := newServer(t, discard())
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() { s.Run(ctx, test.listen); close(done) }()
+				await(t, test.network, test.address)
+				if code, body := get(t, test.network, test.address, "/livez"); code != 200 || body != "ok\n" {
+					t.Errorf("%d %q", code, body)
+				}
+				idle, err := net.Dial(test.network, test.address) // says nothing
+				if err != nil {
+					t.Fatal(err)
+				}
+				cancel()
+				<-done
+				_ = idle.Close()
+				if conn, err := net.Dial(test.network, test.address); err == nil {
+					_ = conn.Close()
+					t.Error("somebody still listens")
+				}
+			}
+		})
+	}
+	newServer(t, discard()).Run(t.Context(), "") // returns at once
+}
+
+// log collects what is logged.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *log) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
+
+// TestAddressTaken: it is said once, and served when it is free.
+func TestAddressTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	address := taken.Addr().String()
+	out := new(log)
+	s := newServer(t, slog.New(slog.NewTextHandler(out, nil)))
+	s.again = 10 * time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { s.Run(ctx, address); close(done) }()
+	time.Sleep(10 * s.again)
+	if got := out.count("level=ERROR"); got != 1 || out.count(address) == 0 || out.count("in use") == 0 {
+		t.Errorf("%d errors are logged: %s", got, out.text.String())
+	}
+	if err := taken.Close(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "tcp", address)
+	if code, body := get(t, "tcp", address, "/livez"); code != 200 || body != "ok\n" {
+		t.Errorf("%d %q", code, body)
+	}
+	cancel()
+	<-done
+}
+
+// TestStrangers: who asks nothing, or too much, gets no further.
+func TestStrangers(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, discard())
+	socket := filepath.Join(t.TempDir(), "http.sock")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { s.Run(ctx, "unix://"+socket); close(done) }()
+	await(t, "unix", socket)
+	t.Cleanup(func() { cancel(); <-done })
+	for name, test := range map[string]struct{ request, want string }{
+		"long headers": {"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 4*maxHeader) + "\r\n\r\n", "431"},
+		"no HTTP":      {"\x00\x01\x02\r\n\r\n", "400"},
+		"two hosts":    {"GET /livez HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "400"},
+	} {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = io.WriteString(conn, test.request) }() // it may be cut off
+		answer, _ := io.ReadAll(conn)
+		_ = conn.Close()
+		if !strings.HasPrefix(string(answer), "HTTP/1.1 "+test.want) {
+			t.Errorf("%s: %q", name, answer)
+		}
+	}
+	var idle []net.Conn
+	for range 2 * maxConns {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		idle = append(idle, conn)
+	}
+	for _, conn := range idle {
+		_ = conn.Close()
+	}
+	if code, _ := get(t, "unix", socket, "/livez"); code != 200 {
+		t.Error("nobody is served after strangers came and went")
+	}
+}
