@@ -21,7 +21,7 @@ func TestStrip(t *testing.T) {
 		"no URL? none":                    "no URL? none",
 		"https://registry.example/v2/":    "https://registry.example/v2/",
 		"http://u:hunter2@host:5000/path": "http://host:5000/path",
-		"https://u:p@hunter2@host/x":     "https://host/x",
+		"https://u:p@hunter2@host/x":      "https://host/x",
 		`Get "https://store.example/blob?X-Amz-Signature=hunter2&b=c": EOF`: `Get "https://store.example/blob?[redacted]": EOF`,
 		"HTTPS://hunter2@host/a?b=hunter2#c and s3://k:hunter2@b":           "HTTPS://host/a?[redacted]#c and s3://b",
 		"mail@example.com":            "mail@example.com",
