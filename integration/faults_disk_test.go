@@ -52,12 +52,8 @@ func TestFaultDisk(t *testing.T) {
 				}
 			})
 			f := startFitWith(t, containerd, startRegistry(t), flagsV3, stack.Settings{})
-			repo, _, manifests := f.push(t, "unfit", variants(taken)...)
-			needs(t, repo, manifests[0], `"cpu-cpuid.AMXINT8": true`)
-			unfit, err := f.cri.Pull(t.Context(), repo.Ref("1"), stack.PullOptions{Namespace: "kube-system"}) // which is exempt
-			if err != nil {
-				t.Fatal(err)
-			}
+			unfit := f.offerUnfit(t, "unfit")
+			f.pullExempt(t, unfit)
 			known := f.offer(t, "known")
 			w := watch(f, known)
 			w.wantVariant(t, known, best)
@@ -83,15 +79,38 @@ func TestFaultDisk(t *testing.T) {
 				t.Errorf("%d complaints about the state folder in %d pulls:\n%s", complaints, 2*pulls, w.Proxy.Tail(30))
 			}
 			w.startPlugin(t)
-			if _, err := run(t.Context(), f.cri, repo.Ref("1"), stack.PodOptions{ImageRef: unfit}); err == nil || !strings.Contains(err.Error(), "does not fit this node") {
-				t.Errorf("create what does not fit: %v", err)
-			}
+			w.wantNotCreated(t, unfit)
 			w.wantRun(t, known, w.pulled[known.ref])
 			w.wantSound(t)
 			if entries, _ := filepath.Glob(filepath.Join(dir, "*", ".tmp-*")); len(entries) > 0 {
 				t.Errorf("left behind: %q", entries)
 			}
 		})
+	}
+}
+
+// offerUnfit offers an image that does not fit.
+func (f *fit) offerUnfit(t *testing.T, name string) offer {
+	t.Helper()
+	o := f.offerOf(t, name, taken)
+	needs(t, o.repo, o.manifests[taken], `"cpu-cpuid.AMXINT8": true`)
+	return o
+}
+
+// pullExempt pulls for a pod that is never refused.
+func (f *fit) pullExempt(t *testing.T, o offer) {
+	t.Helper()
+	if _, err := f.cri.Pull(t.Context(), o.ref, stack.PullOptions{Namespace: "kube-system"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantNotCreated has admission refuse an image that is on the node.
+func (f *fit) wantNotCreated(t *testing.T, o offer) {
+	t.Helper()
+	_, err := run(t.Context(), f.cri, o.ref, stack.PodOptions{})
+	if err == nil || !strings.Contains(err.Error(), "does not fit this node") {
+		t.Errorf("create what does not fit: %v", err)
 	}
 }
 
@@ -138,46 +157,56 @@ func corruptions() map[string]func(t *testing.T, path string, text []byte) {
 	}
 }
 
-// TestFaultFiles damages every file of the state folder in every way. Pulls choose
-// as ever, and soon all is whole again.
+// TestFaultFiles damages every file of the state folder in every way. Pulls choose as
+// ever, those of a proxy that remembers and those of one that has to read, and bring
+// back what admission needs.
 func TestFaultFiles(t *testing.T) {
-	f := startFit(t, flagsV3, stack.Settings{Cache: `referrers_ttl = "1h"`})
+	// What the plugin looks up by itself would heal what is looked at here.
+	f := startFit(t, flagsV3, stack.Settings{Cache: `referrers_ttl = "1h"`, NRI: "look_up = false"})
 	f.startPlugin(t)
-	o := f.offer(t, "app")
+	o, unfit := f.offer(t, "app"), f.offerUnfit(t, "unfit")
 	w := watch(f, o)
-	w.wantVariant(t, o, best)
-	w.wantRun(t, o, w.pulled[o.ref])
 	for name, corrupt := range corruptions() {
 		t.Run(name, func(t *testing.T) {
-			files := w.stateFiles(t)
-			if len(files) < 10 {
-				t.Fatalf("only %q to damage", files)
-			}
-			for _, path := range files {
-				text, err := os.ReadFile(path)
+			for _, remembers := range []bool{true, false} {
+				if err := os.RemoveAll(w.StateDir); err != nil {
+					t.Fatal(err)
+				}
+				w.wantVariant(t, o, best)
+				f.pullExempt(t, unfit)
+				w.corrupt(t, corrupt)
+				if !remembers {
+					w.restartProxy(t)
+				}
+				ctx, cancel := timeout(t, drainTime)
+				defer cancel()
+				id, err := w.cri.Pull(ctx, o.ref, stack.PullOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				corrupt(t, path, text)
+				if got := o.ids[id]; got != best {
+					t.Errorf("pulled %s, want %s", got, best)
+				}
 			}
-			ctx, cancel := timeout(t, drainTime)
-			defer cancel()
-			id, err := w.cri.Pull(ctx, o.ref, stack.PullOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := o.ids[id]; got != best {
-				t.Errorf("pulled %s, want %s", got, best)
-			}
-			w.wantRun(t, o, id)
-			w.restartProxy(t)
 			w.wantVariant(t, o, best)
+			f.pullExempt(t, unfit)
+			if name != "folder" { // what is in it may be somebody's, and stays
+				w.wantNotCreated(t, unfit)
+			}
 			w.wantSound(t)
-			if err := os.RemoveAll(w.StateDir); err != nil {
-				t.Fatal(err)
-			}
-			w.wantVariant(t, o, best)
 		})
+	}
+	w.wantRun(t, o, w.pulled[o.ref])
+}
+
+func (w *witness) corrupt(t *testing.T, how func(*testing.T, string, []byte)) {
+	t.Helper()
+	files := w.stateFiles(t)
+	if len(files) < 10 {
+		t.Fatalf("only %q to damage", files)
+	}
+	for _, path := range files {
+		how(t, path, []byte(head(path)))
 	}
 }
 

@@ -179,6 +179,9 @@ func (w *witness) wantQuietLogs(t testing.TB) {
 // wantNoSecrets looks for credentials in all that the daemons write.
 func (w *witness) wantNoSecrets(t testing.TB) {
 	t.Helper()
+	if len(w.secrets) == 0 {
+		return
+	}
 	paths := []string{w.Proxy.Log, w.Plugin.Log}
 	_ = filepath.WalkDir(w.StateDir, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() {

@@ -28,7 +28,6 @@ type Registry struct {
 	backHost  string
 	transport *http.Transport
 	closers   []func() error
-	servers   []*http.Server
 	closed    chan struct{}
 	closeOnce sync.Once
 	closeErr  error
@@ -38,6 +37,7 @@ type Registry struct {
 	faults    []*Fault
 	intercept func(http.ResponseWriter, *http.Request) bool
 	auth      authenticator
+	resting   map[net.Conn]bool
 
 	layerOnce sync.Once
 	layer     layer
@@ -61,7 +61,7 @@ func NewSloppyRegistry() (*Registry, error) {
 }
 
 func newRegistry(backend http.Handler) (*Registry, error) {
-	r := &Registry{backend: backend, transport: &http.Transport{}, closed: make(chan struct{})}
+	r := &Registry{backend: backend, transport: &http.Transport{}, closed: make(chan struct{}), resting: map[net.Conn]bool{}}
 	r.closers = append(r.closers, func() error { r.transport.CloseIdleConnections(); return nil })
 	var err error
 	if r.Host, err = r.serve(http.HandlerFunc(r.front)); err != nil {
@@ -80,8 +80,7 @@ func (r *Registry) serve(handler http.Handler) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("start registry: %w", err)
 	}
-	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
-	r.servers = append(r.servers, server)
+	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0), ConnState: r.connState}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -109,11 +108,23 @@ func (r *Registry) Close() error {
 	return r.closeErr
 }
 
+// connState keeps the connections over which no request runs.
+func (r *Registry) connState(conn net.Conn, state http.ConnState) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if state == http.StateNew || state == http.StateIdle {
+		r.resting[conn] = true
+	} else {
+		delete(r.resting, conn)
+	}
+}
+
 // HangUp ends the connections over which no request runs.
 func (r *Registry) HangUp() {
-	for _, server := range r.servers {
-		server.SetKeepAlivesEnabled(false)
-		server.SetKeepAlivesEnabled(true)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for conn := range r.resting {
+		_ = conn.Close()
 	}
 }
 

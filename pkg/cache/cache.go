@@ -76,6 +76,16 @@ func (c *Cache) Blob(d digest.Digest) (content []byte, err error) {
 	return content, nil
 }
 
+// Has reports whether there is something under this digest. It may be damaged.
+func (c *Cache) Has(d digest.Digest) bool {
+	path, err := c.blobPath(d)
+	if err != nil {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
 // PutBlob keeps content under its digest. Content that does not have that
 // digest is refused. What decisions that are kept refer to must be durable like
 // them; other content need not be.

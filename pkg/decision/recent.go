@@ -9,8 +9,13 @@ import (
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
-// maxRecent is how many decisions are remembered.
-const maxRecent = 1024
+const (
+	// maxRecent is how many decisions are remembered.
+	maxRecent = 1024
+	// maxRecentRead bounds what was read for all of them together, and so the
+	// memory that they take.
+	maxRecentRead = 8 << 20
+)
 
 // recent remembers decisions for as long as nothing that they rest on can have
 // changed: the reference's target, the lists of referrers, the facts, the rules.
@@ -19,6 +24,9 @@ const maxRecent = 1024
 type recent struct {
 	once sync.Once
 	lru  *lru.Cache[string, made]
+
+	mu   sync.Mutex // held while lru is written
+	read int64
 }
 
 // made is a decision and what it rests on.
@@ -28,10 +36,13 @@ type made struct {
 	facts    *hostfacts.Facts
 	from     time.Time
 	until    time.Time
+	read     int64 // bytes
 }
 
 func (m *recent) cache() *lru.Cache[string, made] {
-	m.once.Do(func() { m.lru, _ = lru.New[string, made](maxRecent) }) // fails for sizes below 1 only
+	m.once.Do(func() {
+		m.lru, _ = lru.NewWithEvict(maxRecent, func(_ string, gone made) { m.read -= gone.read }) // fails for sizes below 1 only
+	})
 	return m.lru
 }
 
@@ -44,10 +55,32 @@ func (m *recent) get(key string, h *hearing, now time.Time) *Decision {
 	return kept.decision
 }
 
-func (m *recent) put(key string, d *Decision, h *hearing, from, until time.Time) {
-	if from.Before(until) {
-		m.cache().Add(key, made{decision: d, rules: h.rules, facts: h.facts, from: from, until: until})
+func (m *recent) put(key string, d *Decision, h *hearing, from, until time.Time, read int64) {
+	if !from.Before(until) || read > maxRecentRead {
+		return
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	cache := m.cache()
+	cache.Remove(key) // what is only replaced is not counted as gone
+	cache.Add(key, made{decision: d, rules: h.rules, facts: h.facts, from: from, until: until, read: read})
+	for m.read += read; m.read > maxRecentRead; {
+		cache.RemoveOldest()
+	}
+}
+
+// holds reports whether a decision may be given out again: admission will look for the
+// bodies of its artifacts on disk, where somebody may have removed them, and what could
+// not be read may be whole by now.
+func (r *Road) holds(d *Decision) bool {
+	for _, c := range d.Candidates {
+		for _, a := range c.Artifacts {
+			if a.Problem != "" || !r.Cache.Has(a.Layer) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // horizon is the time up to which all lists that were read are current.

@@ -1,11 +1,16 @@
 package decision
 
 import (
+	"fmt"
+	"net/http"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
@@ -57,7 +62,7 @@ func TestRecentExpires(t *testing.T) {
 		current := horizon{at: start.Add(time.Hour)}
 		current.lower(start.Add(time.Minute))
 		current.lower(start.Add(time.Hour))
-		m.put("x", d, h, start, current.time())
+		m.put("x", d, h, start, current.time(), 1)
 		for _, test := range []struct {
 			after time.Duration
 			want  bool
@@ -66,9 +71,82 @@ func TestRecentExpires(t *testing.T) {
 				t.Errorf("after %s: %t", test.after, got)
 			}
 		}
-		m.put("y", d, h, start, start)
+		m.put("y", d, h, start, start, 1)
 		if m.get("y", h, start) != nil {
 			t.Error("a decision on lists that are out of date was kept")
 		}
 	})
+}
+
+// TestRecentIsBounded: what many large decisions rest on is not all kept.
+func TestRecentIsBounded(t *testing.T) {
+	t.Parallel()
+	var m recent
+	h, d, start := &hearing{rules: &Rules{}, facts: levelFacts(1)}, &Decision{}, time.Now()
+	put := func(key string, read int64) { m.put(key, d, h, start, start.Add(time.Hour), read) }
+	has := func(key string) bool { return m.get(key, h, start) != nil }
+	put("too large", maxRecentRead+1)
+	put("a", maxRecentRead/2)
+	for range 5 {
+		put("b", maxRecentRead/2)
+	}
+	if has("too large") || !has("a") || !has("b") {
+		t.Errorf("kept: too large %t, a %t, b %t", has("too large"), has("a"), has("b"))
+	}
+	put("c", 1)
+	if has("a") || !has("b") || !has("c") || m.read != maxRecentRead/2+1 {
+		t.Errorf("kept: a %t, b %t, c %t, of %d bytes", has("a"), has("b"), has("c"), m.read)
+	}
+	for i := range 3 * maxRecent {
+		put(fmt.Sprint(i), 1)
+	}
+	if n := m.cache().Len(); n != maxRecent || m.read != maxRecent {
+		t.Errorf("kept: %d decisions of %d bytes", n, m.read)
+	}
+}
+
+// TestRecentRestsOnTheCache has the bodies of artifacts go away under a decision, or
+// come damaged: admission needs them, and a pull is what brings them back.
+func TestRecentRestsOnTheCache(t *testing.T) {
+	t.Parallel()
+	const id = "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+	r := newTestRegistry(t)
+	image := r.image("linux/amd64", "a")
+	r.index("1", image)
+	r.attach(image, artifact{attributes: avx512})
+	road := newTestRoad(t, r, levelFacts(1))
+	dir := t.TempDir()
+	var err error
+	if road.Cache, err = cache.Open(dir, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	damage := true
+	r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+		hit := damage && strings.Contains(req.URL.Path, "/blobs/")
+		if hit {
+			_, _ = w.Write([]byte("<html>"))
+		}
+		return hit
+	})
+	remember := func(want string) {
+		t.Helper()
+		d := decide(t, road, app)
+		if got := d.Candidates[0].Outcome; got != want {
+			t.Errorf("decided %s, want %s", got, want)
+		}
+		if err := road.Remember(id, d, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, verdict, err := road.Recall(id, ""); err != nil || verdict.Outcome.String() != want {
+			t.Errorf("recalled %s, %v, want %s", verdict.Outcome, err, want)
+		}
+	}
+	remember("unknown")
+	damage = false
+	remember("does not fit")
+	remember("does not fit")
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	remember("does not fit")
 }

@@ -65,7 +65,7 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 		return nil, err
 	}
 	key, now := named.String()+" "+top.Digest.String(), time.Now()
-	if d := r.recent.get(key, h, now); d != nil {
+	if d := r.recent.get(key, h, now); d != nil && r.holds(d) {
 		return d, nil
 	}
 	d := &Decision{
@@ -97,8 +97,19 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 	d.choose()
 	h.noAPI = l.noAPI.Load()
 	d.note(h)
-	r.recent.put(key, d, h, now, l.current.time())
+	d.dropBodies()
+	r.recent.put(key, d, h, now, l.current.time(), l.read.Load()+int64(len(l.first)))
 	return d, nil
+}
+
+// dropBodies leaves what is said of the candidates to the cache: a decision is
+// remembered for a while, and artifacts may be large.
+func (d *Decision) dropBodies() {
+	for _, c := range d.Candidates {
+		for i := range c.Artifacts {
+			c.Artifacts[i].body = nil
+		}
+	}
 }
 
 // index finds the candidates of an index and what is said of them.
