@@ -142,10 +142,12 @@ func (s *scene) shown(t *testing.T, short string) string {
 	return strings.Join(slices.Sorted(maps.Keys(seen)), " or ")
 }
 
-// listed are the images that CRI lists, by their tags, digests and ids.
+// listed are the images that CRI lists, by their tags, digests and ids. Where two
+// lists differ both are named: that may be so for a moment, not for long.
 func (s *scene) listed(t *testing.T) map[string]string {
 	t.Helper()
-	var first map[string]string
+	var lists []map[string]string
+	all := map[string]string{}
 	for view, cri := range s.views() {
 		for how, list := range map[string]func() ([]*runtimeapi.Image, error){
 			"lists":   func() ([]*runtimeapi.Image, error) { return cri.List(ctx(t)) },
@@ -158,22 +160,30 @@ func (s *scene) listed(t *testing.T) map[string]string {
 			if err != nil {
 				t.Fatalf("%s %s no images: %v", view, how, err)
 			}
-			listed := map[string]string{}
-			for _, image := range images {
-				for _, ref := range slices.Concat(image.GetRepoTags(), image.GetRepoDigests(), []string{image.GetId()}) {
-					if short := s.short(ref); short != "" {
-						listed[short] = s.names[digest.Digest(image.GetId())]
-					}
-				}
-			}
-			if first == nil {
-				first = listed
-			} else if !maps.Equal(first, listed) {
-				t.Errorf("%s %s %v, another said %v", view, how, listed, first)
+			lists = append(lists, s.namesOf(images))
+			maps.Copy(all, lists[len(lists)-1])
+		}
+	}
+	for ref := range all {
+		seen := map[string]bool{}
+		for _, list := range lists {
+			seen[list[ref]] = true
+		}
+		all[ref] = strings.Join(slices.Sorted(maps.Keys(seen)), " or ")
+	}
+	return all
+}
+
+func (s *scene) namesOf(images []*runtimeapi.Image) map[string]string {
+	names := map[string]string{}
+	for _, image := range images {
+		for _, ref := range slices.Concat(image.GetRepoTags(), image.GetRepoDigests(), []string{image.GetId()}) {
+			if short := s.short(ref); short != "" {
+				names[short] = s.names[digest.Digest(image.GetId())]
 			}
 		}
 	}
-	return first
+	return names
 }
 
 // shape is what remains of a picture when it does not matter which variant it

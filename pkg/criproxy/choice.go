@@ -105,7 +105,9 @@ func (p *pull) withoutRecord(ctx context.Context, d *decision.Decision, cause er
 	if ctx.Err() != nil {
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
-	if p.defaultMayRun(d) {
+	// What somebody keeps removing would be removed unchosen as well: the client
+	// tries again.
+	if p.defaultMayRun(d) && !errors.Is(cause, errRemoved) {
 		p.warn("the runtime does not show the choice, the pull is forwarded unchanged", cause)
 		return p.forwardAndRemember(ctx, d), nil
 	}

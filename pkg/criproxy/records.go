@@ -71,8 +71,9 @@ func (r *records) point(ctx context.Context, repository, name string, index dige
 			return fmt.Errorf("record image %s: %w", name, err)
 		}
 	}
-	for _, name := range names { // each: one that was there before is no sign of the other
-		if err := r.wait(ctx, name, manifest.Digest, imageID); err != nil {
+	for _, shown := range slices.Backward(names) { // each: one that was there before is no sign of the other
+		err := r.wait(ctx, shown, manifest.Digest, imageID)
+		if err != nil && (shown == name || !errors.Is(err, errRemoved)) { // the index may go: it is as if it went later
 			return err
 		}
 	}
@@ -89,19 +90,20 @@ func (r *records) put(ctx context.Context, name string, index digest.Digest, man
 			managed: "managed", imagestore.LabelIndex: index.String(), imagestore.LabelManifest: manifest.Digest.String(),
 		},
 	}
-	_, err := r.images.Create(ctx, &imagesapi.CreateImageRequest{Image: image})
-	if status.Code(err) != codes.AlreadyExists {
-		return err
-	}
 	mask := &fieldmaskpb.FieldMask{Paths: []string{"target"}}
 	for label := range image.Labels {
 		mask.Paths = append(mask.Paths, "labels."+label)
 	}
-	_, err = r.images.Update(ctx, &imagesapi.UpdateImageRequest{Image: image, UpdateMask: mask})
-	if status.Code(err) == codes.NotFound { // removed in between
-		_, err = r.images.Create(ctx, &imagesapi.CreateImageRequest{Image: image})
+	for { // others make and remove it meanwhile; the calls themselves end with ctx
+		_, err := r.images.Create(ctx, &imagesapi.CreateImageRequest{Image: image})
+		if status.Code(err) != codes.AlreadyExists {
+			return err
+		}
+		_, err = r.images.Update(ctx, &imagesapi.UpdateImageRequest{Image: image, UpdateMask: mask})
+		if status.Code(err) != codes.NotFound {
+			return err
+		}
 	}
-	return err
 }
 
 // wait polls until the CRI store, which follows image records by events, shows

@@ -3,6 +3,7 @@ package criproxy
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/containerd/containerd/api/types"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -81,6 +83,47 @@ func TestRecordChangedByOthers(t *testing.T) {
 	}
 }
 
+// others is the image service with somebody who makes the record before each
+// create and removes it before each update, for some turns.
+type others struct {
+	imagesapi.ImagesClient
+	f     *fakeContainerd
+	turns int
+}
+
+func (o *others) Create(ctx context.Context, r *imagesapi.CreateImageRequest, opts ...grpc.CallOption) (*imagesapi.CreateImageResponse, error) {
+	if o.turns--; o.turns >= 0 {
+		o.f.mu.Lock()
+		o.f.records[r.Image.Name] = &imagesapi.Image{Name: r.Image.Name}
+		o.f.mu.Unlock()
+	}
+	return o.ImagesClient.Create(ctx, r, opts...)
+}
+
+func (o *others) Update(ctx context.Context, r *imagesapi.UpdateImageRequest, opts ...grpc.CallOption) (*imagesapi.UpdateImageResponse, error) {
+	if o.turns--; o.turns >= 0 {
+		o.f.mu.Lock()
+		delete(o.f.records, r.Image.Name)
+		o.f.mu.Unlock()
+	}
+	return o.ImagesClient.Update(ctx, r, opts...)
+}
+
+// TestRecordWrittenByOthers has pulls and removals beside this one, of other names
+// of the same index: what others do to its record is no reason to give up.
+func TestRecordWrittenByOthers(t *testing.T) {
+	t.Parallel()
+	for turns := range 6 {
+		b := newPullBench(t, 3, nil)
+		r := b.puller.records
+		r.images = &others{ImagesClient: r.images, f: b.runtime, turns: turns}
+		id, err := b.pull(t.Context())
+		if err != nil || id != imageID("1v3") || b.status(t, appTag) != id {
+			t.Errorf("%d turns: pulled %q, %v", turns, id, err)
+		}
+	}
+}
+
 // TestImageRemovedDuringPull has somebody who removes the image as it is pulled:
 // the choice is pulled again, not what the runtime takes unasked.
 func TestImageRemovedDuringPull(t *testing.T) {
@@ -97,4 +140,32 @@ func TestImageRemovedDuringPull(t *testing.T) {
 	if err != nil || id != imageID("1v3") || b.status(t, appTag) != id {
 		t.Errorf("pulled %q, %v", id, err)
 	}
+}
+
+// TestRecordRemovedForEver has somebody who removes every record of the tag as it
+// is made: the pull fails, and brings no other variant.
+func TestRecordRemovedForEver(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, nil)
+	b.puller.records.images = vanishing{b.puller.records.images, b.runtime}
+	id, err := b.pull(t.Context())
+	checkStatus(t, err, codes.Unknown, "")
+	for _, raw := range b.runtime.requests() {
+		if strings.Contains(raw, appTag) {
+			t.Errorf("pulled %q, and the runtime was asked for the tag", id)
+		}
+	}
+}
+
+// vanishing is a store whose records of the tag are gone at once.
+type vanishing struct {
+	imagesapi.ImagesClient
+	f *fakeContainerd
+}
+
+func (v vanishing) Create(ctx context.Context, r *imagesapi.CreateImageRequest, opts ...grpc.CallOption) (*imagesapi.CreateImageResponse, error) {
+	if r.GetImage().GetName() == appTag {
+		return &imagesapi.CreateImageResponse{Image: r.GetImage()}, nil
+	}
+	return v.ImagesClient.Create(ctx, r, opts...)
 }
