@@ -109,7 +109,7 @@ func TestAuditChangesNothing(t *testing.T) {
 	if got := f.records(t)[repo.Ref("1")]; got != index.Digest {
 		t.Errorf("%s points at %s, want the index %s as without us", repo.Ref("1"), got, index.Digest)
 	}
-	if log := f.proxyLog(t); !strings.Contains(log, "audit=true") || !strings.Contains(log, "linux/amd64/v3") {
+	if log := f.proxyLog(t); !strings.Contains(log, "would=pulled") || !strings.Contains(log, "linux/amd64/v3") {
 		t.Error("the log does not say what would have been chosen")
 	}
 }

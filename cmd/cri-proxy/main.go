@@ -77,7 +77,7 @@ func run(ctx context.Context, n *node.Node) error {
 	if err != nil {
 		return err
 	}
-	log.Info("listening", "socket", socket.path, "held by the service manager", socket.held, "runtime", runtimeSocket)
+	log.Info("listening", "socket", socket.path, "activated", socket.held, "runtime", runtimeSocket)
 
 	n.Metrics.WatchCalls(server.Served)
 	defer n.Observe(cfg.Proxy.HTTPListen, checks(ctx, backend)...)()

@@ -76,7 +76,7 @@ func serve(ctx, term context.Context, end func(), group *errgroup.Group, n *node
 		case <-ctx.Done(): // something of the group failed
 		}
 		limit := time.Duration(n.Config().Proxy.DrainTimeout)
-		n.Log.Info("stopping when the calls that run are over", "at most", limit.String())
+		n.Log.Info("stopping when the calls that run are over", "limit", limit.String())
 		manager.Stopping(fmt.Sprintf("stopping when the calls that run are over, after at most %v", limit))
 		group.Go(func() error {
 			manager.AwaitEnd(ctx)
