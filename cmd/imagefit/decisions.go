@@ -47,8 +47,8 @@ nothing to choose from are not in it.
   admitted   the container may be created
   unfit      found running although it does not fit
 
-WOULD is what audit mode or an exemption kept from being done; --action finds
-that as well. JSON is one list, or with -f one object a line.`,
+WOULD is what audit mode, an exemption or the runtime kept from being done;
+--action finds that as well. JSON is one list, or with -f one object a line.`,
 		Example: `  imagefit decisions --since 1h
   imagefit decisions --action refused --namespace shop
   imagefit decisions --reference registry.example/app -o json

@@ -55,7 +55,6 @@ func run(ctx context.Context, n *node.Node) error {
 		return fmt.Errorf("the runtime has not taken the plugin in at %s", cfg.NRI.Socket)
 	}})()
 	group, ctx := errgroup.WithContext(ctx)
-	n.KeepFresh(ctx, group)
 	if cfg.NRI.LookUp {
 		runtime := n.Runtime(backend)
 		reg := n.Registry(runtime)
@@ -63,6 +62,7 @@ func run(ctx context.Context, n *node.Node) error {
 		group.Go(func() error { return runtime.Run(ctx) })
 		group.Go(func() error { return n.Inventory(backend, reg).Run(ctx) })
 	}
+	n.KeepFresh(ctx, group)
 	group.Go(func() error {
 		return admission.Run(ctx, plugin, admission.Socket{
 			Path: cfg.NRI.Socket, PluginName: cfg.NRI.PluginName, PluginIndex: cfg.NRI.PluginIndex,

@@ -127,7 +127,11 @@ func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.
 	if rec.Reference == "" {
 		rec.Reference = image.Reference
 	}
-	policy := p.Rules().For(decision.RepositoryOf(rec.Reference), decision.Pod{
+	named := rec.Reference
+	if decision.IsImageID(named) { // which is in no repository
+		named = image.Reference
+	}
+	policy := p.Rules().For(decision.RepositoryOf(named), decision.Pod{
 		Namespace: pod.GetNamespace(), Annotations: pod.GetAnnotations(),
 	})
 	rec.Mode, rec.Exempt, rec.Image, rec.Manifest = policy.Mode, policy.Exempt, id, image.Manifest.String()

@@ -156,8 +156,8 @@ func TestHostsPath(t *testing.T) {
 	}
 }
 
-// TestRestartNeeded changes every value in turn.
-func TestRestartNeeded(t *testing.T) {
+// TestTakeUp changes every value in turn.
+func TestTakeUp(t *testing.T) {
 	t.Parallel()
 	var got []string
 	var change func(of func(*config.Config) reflect.Value)
@@ -181,7 +181,15 @@ func TestRestartNeeded(t *testing.T) {
 		default:
 			v.SetZero()
 		}
-		got = append(got, config.RestartNeeded(before, after)...)
+		taken, waiting := config.TakeUp(before, after)
+		want := after
+		if len(waiting) > 0 {
+			want = before
+		}
+		if !reflect.DeepEqual(taken, want) {
+			t.Errorf("waiting for %v, taken up %+v", waiting, taken)
+		}
+		got = append(got, waiting...)
 	}
 	change(func(c *config.Config) reflect.Value { return reflect.ValueOf(c).Elem() })
 	want := []string{
@@ -191,7 +199,7 @@ func TestRestartNeeded(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	if got := config.RestartNeeded(config.Default(), config.Default()); got != nil {
+	if _, got := config.TakeUp(config.Default(), config.Default()); got != nil {
 		t.Errorf("nothing changed, got %v", got)
 	}
 }

@@ -2,26 +2,29 @@ package config
 
 import "reflect"
 
-// RestartNeeded returns the keys that differ and that a running daemon cannot
-// take up: those whose field, or the table they are in, is tagged restart.
-func RestartNeeded(before, after Config) []string {
-	return restartNeeded("", reflect.ValueOf(before), reflect.ValueOf(after), false)
+// TakeUp returns what a running daemon takes up of a new configuration: the keys
+// whose field, or the table they are in, is tagged restart stay as they are. Those
+// of them that differ are waiting for a restart.
+func TakeUp(running, fresh Config) (taken Config, waiting []string) {
+	waiting = takeUp("", reflect.ValueOf(running), reflect.ValueOf(&fresh).Elem(), false)
+	return fresh, waiting
 }
 
-func restartNeeded(prefix string, before, after reflect.Value, all bool) []string {
-	var keys []string
-	for field, value := range before.Fields() {
+func takeUp(prefix string, running, fresh reflect.Value, all bool) []string {
+	var waiting []string
+	for field, value := range running.Fields() {
 		key := prefix + field.Tag.Get("toml")
-		other := after.FieldByIndex(field.Index)
+		other := fresh.FieldByIndex(field.Index)
 		marked := all || field.Tag.Get("restart") != ""
 		switch {
 		case field.Anonymous: // its keys are those of the table that it is in
-			keys = append(keys, restartNeeded(prefix, value, other, marked)...)
+			waiting = append(waiting, takeUp(prefix, value, other, marked)...)
 		case value.Kind() == reflect.Struct:
-			keys = append(keys, restartNeeded(key+".", value, other, marked)...)
+			waiting = append(waiting, takeUp(key+".", value, other, marked)...)
 		case marked && !reflect.DeepEqual(value.Interface(), other.Interface()):
-			keys = append(keys, key)
+			waiting = append(waiting, key)
+			other.Set(value)
 		}
 	}
-	return keys
+	return waiting
 }

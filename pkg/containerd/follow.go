@@ -32,6 +32,7 @@ type Runtime struct {
 	path string
 	conn grpc.ClientConnInterface
 	log  *slog.Logger
+	file *Settings // of the file, when it could be read last
 
 	mu       sync.Mutex
 	settings Settings
@@ -75,9 +76,16 @@ func (r *Runtime) Run(ctx context.Context) error {
 	}
 }
 
+// read returns what the file says. One that cannot be read, as while somebody writes
+// it, changes nothing: nor does it for the runtime, which read it when it started.
 func (r *Runtime) read() Settings {
 	settings, err := Read(r.path)
 	r.complain(err)
+	if err == nil {
+		r.file = &settings
+	} else if r.file != nil {
+		settings = *r.file
+	}
 	return settings
 }
 

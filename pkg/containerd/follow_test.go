@@ -121,3 +121,39 @@ func TestRuntimeOfAnotherKind(t *testing.T) {
 		}
 	})
 }
+
+// TestRuntimeFileBroken breaks the file under a runtime that runs on.
+func TestRuntimeFileBroken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	verifiers := func(dir string) string {
+		return "version = 3\n[plugins.'io.containerd.image-verifier.v1.bindir']\nbin_dir = '" + dir + "'\n"
+	}
+	write(verifiers("/first"))
+	synctest.Test(t, func(t *testing.T) {
+		conn := &talker{name: "containerd"}
+		conn.up.Store(true)
+		r := NewRuntime(path, conn, slog.New(slog.DiscardHandler))
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		for _, step := range []struct{ name, text, want string }{
+			{"as it was", verifiers("/first"), "/first"},
+			{"half of it", "version = 3\n[plugins.'io.con", "/first"},
+			{"another", verifiers("/second"), "/second"},
+		} {
+			write(step.text)
+			sleep(askPause)
+			if got := r.Settings().VerifierDir; got != step.want {
+				t.Errorf("%s: verifiers in %s, want %s", step.name, got, step.want)
+			}
+		}
+		stop()
+		<-done
+	})
+}

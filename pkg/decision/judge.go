@@ -189,17 +189,19 @@ func repositoriesOf(references []string) []string {
 	var repositories []string
 	for _, ref := range references {
 		repository := RepositoryOf(ref)
-		if repository != "" && !isImageID(ref) && !slices.Contains(repositories, repository) {
+		if repository != "" && !IsImageID(ref) && !slices.Contains(repositories, repository) {
 			repositories = append(repositories, repository)
 		}
 	}
 	return repositories
 }
 
-// isImageID tells a reference that is an image id, with which a pod may ask for
-// what is on the node under any name.
-func isImageID(ref string) bool {
-	return digest.NewDigestFromEncoded(digest.SHA256, strings.TrimPrefix(ref, "sha256:")).Validate() == nil
+// IsImageID tells a reference that is an image id, with which a pod may ask for
+// what is on the node under any name. The runtime takes the beginning of one, too.
+func IsImageID(ref string) bool {
+	hex, named := strings.CutPrefix(ref, "sha256:")
+	return digest.NewDigestFromEncoded(digest.SHA256, hex).Validate() == nil ||
+		named && hex != "" && strings.Trim(hex, "0123456789abcdef") == ""
 }
 
 // better reports whether a is more certain to run than b.

@@ -13,7 +13,7 @@ func TestTreatment(t *testing.T) {
 	t.Parallel()
 	static := map[string]string{ConfigSource: "file"}
 	fromAPI := map[string]string{ConfigSource: "api"}
-	audit := map[string]string{ModeAnnotation: "audit"}
+	audit := map[string]string{"imagefit.io/mode": "audit"} // as documented
 	some := config.Policy{
 		Answers:          config.Answers{Mode: config.Enforce, NoFit: config.Refuse},
 		ExemptNamespaces: []string{"kube-system", "infra"}, ExemptStaticPods: true,
@@ -111,5 +111,42 @@ func TestUnpacks(t *testing.T) {
 		t.Errorf("chosen %s, cases %v", chosen(d), d.Cases)
 	} else {
 		t.Log(d.Reason)
+	}
+}
+
+// TestRepositoryOf: what [policy.repositories] is held against, however a pod
+// spells its image.
+func TestRepositoryOf(t *testing.T) {
+	t.Parallel()
+	const hex = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	for ref, want := range map[string]string{
+		"busybox":                              "docker.io/library/busybox",
+		"busybox@sha256:" + hex:                "docker.io/library/busybox",
+		"team/app:1":                           "docker.io/team/app",
+		"index.docker.io/team/app":             "docker.io/team/app",
+		"registry.example/team/app:1":          "registry.example/team/app",
+		"registry.example/app:1@sha256:" + hex: "registry.example/app",
+		"localhost:5000/app@sha256:" + hex:     "localhost:5000/app",
+		"no reference":                         "",
+		"registry.example/" + strings.Repeat("a/", maxReference) + "b": "",
+		hex: "",
+	} {
+		if got := RepositoryOf(ref); got != want {
+			t.Errorf("%.80s: %q, want %q", ref, got, want)
+		}
+	}
+}
+
+func TestIsImageID(t *testing.T) {
+	t.Parallel()
+	const hex = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	for ref, want := range map[string]bool{
+		"sha256:" + hex: true, hex: true, "sha256:aaaa": true,
+		"": false, "sha256:": false, "sha256:latest": false, "sha256": false, "aaaa": false,
+		"registry.example/app:1": false, "registry.example/app@sha256:" + hex: false,
+	} {
+		if got := IsImageID(ref); got != want {
+			t.Errorf("%q: %t", ref, got)
+		}
 	}
 }

@@ -47,7 +47,7 @@ type Record struct {
 	Time       time.Time     `json:"time"`
 	Program    string        `json:"program"`
 	Action     Action        `json:"action"`
-	Would      Action        `json:"would,omitempty"` // the action that audit or an exemption kept from being taken
+	Would      Action        `json:"would,omitempty"` // the action that audit, an exemption or the runtime kept from being taken
 	Mode       string        `json:"mode,omitempty"`  // enforce or audit
 	Exempt     bool          `json:"exempt,omitempty"`
 	Reference  string        `json:"reference"`

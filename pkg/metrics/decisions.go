@@ -16,7 +16,7 @@ const nothing = "nothing"
 
 func (m *Metrics) makeDecisions() {
 	m.decisions = counter("decisions_total",
-		"Pulls and containers decided about, by what was done and what would have been, were it not for audit or an exemption.",
+		"Pulls and containers decided about, by what was done and what would have been, were it not for audit, an exemption or the runtime.",
 		"program", "action", "would")
 	for _, o := range outcomes(m.program) {
 		m.decisions.WithLabelValues(m.program, string(o.Action), would(o.Would))

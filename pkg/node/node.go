@@ -40,13 +40,14 @@ type Node struct {
 	Version string
 	Manager *service.Manager // that started the daemon, or nil
 
-	sources  config.Sources
-	level    *slog.LevelVar
-	settings atomic.Pointer[settings]
-	applied  []func(config.Config) // what takes up a new configuration
-	unkept   atomic.Bool           // the journal could not be written
-	started  time.Time
-	rejected atomic.Bool // the configuration that was read last is not the one that holds
+	sources   config.Sources
+	level     *slog.LevelVar
+	settings  atomic.Pointer[settings]
+	applied   []func(config.Config) // what takes up a new configuration
+	keptFresh bool                  // applied is complete
+	unkept    atomic.Bool           // the journal could not be written
+	started   time.Time
+	rejected  atomic.Bool // the configuration that was read last is not the one that holds
 }
 
 // settings is the configuration and what follows from it.
@@ -82,6 +83,18 @@ func (n *Node) Config() config.Config { return n.settings.Load().config }
 
 // Rules returns the rules of this moment.
 func (n *Node) Rules() *decision.Rules { return n.settings.Load().rules }
+
+// renewRules has what was decided by the rules of this moment decided anew.
+func (n *Node) renewRules() {
+	for {
+		old := n.settings.Load()
+		fresh, rules := *old, *old.rules
+		fresh.rules = &rules
+		if n.settings.CompareAndSwap(old, &fresh) {
+			return
+		}
+	}
+}
 
 // Judge returns a judge by the configuration, on any facts.
 func Judge(cfg config.Config, facts func() *hostfacts.Facts, log *slog.Logger) (decision.Judge, error) {

@@ -165,6 +165,14 @@ func TestKeepFresh(t *testing.T) {
 	n := open(t, ctx, cfg, io.Discard)
 	group, ctx := errgroup.WithContext(ctx)
 	n.KeepFresh(ctx, group)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the list of what takes up configurations grows while it may be read")
+			}
+		}()
+		n.OnReload(nil)
+	}()
 	id := func() string { return n.Judge.Facts().Lookup("system.osrelease", "ID").Value }
 	if id() != "first" {
 		t.Fatalf("the facts say %q", id())

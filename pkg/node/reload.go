@@ -14,12 +14,18 @@ import (
 )
 
 // OnReload calls apply with every configuration that is taken up from now on.
-// It is called before KeepFresh.
-func (n *Node) OnReload(apply func(config.Config)) { n.applied = append(n.applied, apply) }
+// It panics after KeepFresh, which may be reading the list.
+func (n *Node) OnReload(apply func(config.Config)) {
+	if n.keptFresh {
+		panic("node: OnReload after KeepFresh")
+	}
+	n.applied = append(n.applied, apply)
+}
 
 // KeepFresh looks at the facts again at every interval, and at the facts and the
 // configuration on SIGHUP, in the group, until ctx ends.
 func (n *Node) KeepFresh(ctx context.Context, group *errgroup.Group) {
+	n.keptFresh = true
 	group.Go(func() error {
 		return n.Facts.Run(ctx, time.Duration(n.Config().Facts.Refresh))
 	})
@@ -57,12 +63,12 @@ func (n *Node) takeUp() error {
 	if err != nil {
 		return err
 	}
-	fresh := loaded.Config
+	fresh, waiting := config.TakeUp(n.Config(), loaded.Config)
 	rules, err := Rules(fresh, n.Log)
 	if err != nil {
 		return err
 	}
-	if waiting := config.RestartNeeded(n.Config(), fresh); len(waiting) > 0 {
+	if len(waiting) > 0 {
 		n.Log.Warn("a restart is needed before these keys count", "keys", strings.Join(waiting, " "))
 	}
 	n.settings.Store(&settings{config: fresh, rules: rules, at: time.Now()})

@@ -48,7 +48,8 @@ func TestReload(t *testing.T) {
 		{"another policy", head + rest + "[policy]\nmode = \"audit\"\n", "audit", "refuse", slog.LevelInfo, "is taken up", true},
 		{"a mistake", head + rest + "[policy]\nmode = \"enforce\"\nno_fitt = \"forward\"\n", "audit", "refuse", slog.LevelInfo, "row 7", false},
 		{"another level", "log_level = \"debug\"\n" + head + rest + "[policy]\nno_fit = \"forward\"\n", "enforce", "forward", slog.LevelDebug, "is taken up", true},
-		{"a key for the next start", head + rest + "[proxy]\nlisten = \"/other.sock\"\n", "enforce", "refuse", slog.LevelInfo, "keys=proxy.listen", true},
+		{"a key for the next start", head + rest + "refresh = \"9m\"\n", "enforce", "refuse", slog.LevelInfo, "keys=facts.refresh", true},
+		{"it is still waiting", head + rest + "refresh = \"9m\"\n", "enforce", "refuse", slog.LevelInfo, "keys=facts.refresh", true},
 	} {
 		log.Reset()
 		before := len(applied)
@@ -62,6 +63,9 @@ func TestReload(t *testing.T) {
 		}
 		if taken := len(applied) > before; taken != step.taken {
 			t.Errorf("%s: applied %v", step.name, applied)
+		}
+		if n.Config().Facts != loaded.Config.Facts {
+			t.Errorf("%s: the daemon goes by %+v, but takes for its own %+v", step.name, loaded.Config.Facts, n.Config().Facts)
 		}
 	}
 }

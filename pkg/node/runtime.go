@@ -25,7 +25,10 @@ func (n *Node) Registry(runtime *containerd.Runtime) *registry.Registry {
 		HostsPath: HostsPath(n.Config(), runtime.Settings()), UserAgent: UserAgent(n.Version), Log: n.Log,
 		Observe: n.Metrics.Request,
 	})
-	runtime.Changed = func(s containerd.Settings) { reg.SetHostsPath(HostsPath(n.Config(), s)) }
+	runtime.Changed = func(s containerd.Settings) {
+		reg.SetHostsPath(HostsPath(n.Config(), s))
+		n.renewRules() // which variants the runtime unpacks may be others now
+	}
 	n.OnReload(func(cfg config.Config) { reg.SetHostsPath(HostsPath(cfg, runtime.Settings())) })
 	return reg
 }

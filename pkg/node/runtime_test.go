@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -80,5 +81,25 @@ func TestUnchanged(t *testing.T) {
 		if !strings.HasPrefix(reason, test.reason) || (reason == "") != (test.reason == "") || by.String() != test.by {
 			t.Errorf("%s: %q by %s", test.name, reason, by)
 		}
+	}
+}
+
+// TestRuntimeChanges: decisions are remembered under the rules by which they were
+// made, so that a runtime that is started anew with other settings must renew these.
+func TestRuntimeChanges(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default()
+	cfg.StateDir, cfg.Facts.Root, cfg.Runtime.Config = t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "none.toml")
+	n, err := Open(t.Context(), Options{Config: cfg, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime := n.Runtime(named("containerd"))
+	reg := n.Registry(runtime)
+	defer reg.Close()
+	before := n.Rules()
+	runtime.Changed(containerd.Settings{CheckPlatform: true})
+	if after := n.Rules(); after == before || !reflect.DeepEqual(after, before) {
+		t.Errorf("the same rules: %t; before %+v, after %+v", after == before, before, after)
 	}
 }
