@@ -65,12 +65,12 @@ log_level = "debug"
 log_format = "text"
 [runtime]
 endpoint = "unix://%s"
+config = %q
 [proxy]
 listen = "unix://%s"
 http_listen = "unix://%s"
 %s
 [registry]
-config_path = %q
 %s
 [cache]
 %s
@@ -82,7 +82,7 @@ http_listen = "unix://%s"
 %s
 [policy]
 %s
-`, f.StateDir, s.Runtime, f.Socket, f.HTTP, s.Proxy, c.CertsDir, s.Registry, s.Cache, s.Facts,
+`, f.StateDir, s.Runtime, filepath.Join(c.Dir, "config.toml"), f.Socket, f.HTTP, s.Proxy, s.Registry, s.Cache, s.Facts,
 		c.NRISocket, filepath.Join(c.Dir, "plugin-http.sock"), s.NRI, s.Policy)
 	return os.WriteFile(f.Config, []byte(text), 0o600)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,6 +128,10 @@ func (v *Inventory) round(ctx context.Context) {
 	if len(v.tried) > maxTried {
 		clear(v.tried)
 	}
+	// What is new must not wait for the registries of what failed before.
+	slices.SortStableFunc(records, func(a, b imagestore.Record) int {
+		return v.tried[key(a)].after.Compare(v.tried[key(b)].after)
+	})
 	for _, r := range records {
 		if ctx.Err() != nil {
 			return
@@ -135,23 +140,24 @@ func (v *Inventory) round(ctx context.Context) {
 	}
 }
 
+func key(r imagestore.Record) string { return r.Name + " " + r.Target.String() }
+
 // look finds out about one image, unless that was done or is not due.
 func (v *Inventory) look(ctx context.Context, r imagestore.Record) {
 	if strings.HasPrefix(r.Name, "sha256:") {
 		return // CRI's own record of an image id
 	}
-	key := r.Name + " " + r.Target.String()
-	last := v.tried[key]
+	last := v.tried[key(r)]
 	if time.Now().Before(last.after) {
 		return
 	}
 	err := v.find(ctx, r)
 	if err == nil { // what is kept may be lost, so look again some time
-		v.tried[key] = attempt{after: time.Now().Add(maxPause)}
+		v.tried[key(r)] = attempt{after: time.Now().Add(maxPause)}
 		return
 	}
 	next := max(minPause, min(last.pause, maxPause))
-	v.tried[key] = attempt{after: time.Now().Add(next), pause: 2 * next}
+	v.tried[key(r)] = attempt{after: time.Now().Add(next), pause: 2 * next}
 	v.Log.Debug("what an image needs is not known yet", "reference", r.Name, "error", err, "next", next)
 }
 

@@ -24,6 +24,25 @@ import (
 
 func of(name string) digest.Digest { return digest.FromString(name) }
 
+// TestNewImagesFirst: what was never looked at goes before what failed, so that a
+// registry that does not answer holds up nothing new.
+func TestNewImagesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{down: true, known: map[string]string{}}
+		v := New(Options{Store: w, Decider: w, Log: slog.New(slog.DiscardHandler)})
+		w.image("registry.example/a:1", "a", "")
+		w.image("registry.example/b:1", "b", "")
+		v.round(t.Context())
+		time.Sleep(2 * minPause)
+		w.image("registry.example/c:1", "c", "")
+		w.asked = nil
+		v.round(t.Context())
+		if len(w.asked) != 3 || !strings.HasPrefix(w.asked[0], "registry.example/c@") {
+			t.Errorf("asked %q", w.asked)
+		}
+	})
+}
+
 // world is a runtime with images and a registry that knows of them. Manifests
 // and configs have the digests of their names.
 type world struct {

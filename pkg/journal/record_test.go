@@ -66,6 +66,7 @@ func TestLevelAndAttrs(t *testing.T) {
 			`action=forwarded reference="" cases="k=v l=w"`},
 		"refused":    {Record{Action: Refused}, slog.LevelWarn, `action=refused reference=""`},
 		"would":      {Record{Action: Admitted, Would: Refused, Exempt: true}, slog.LevelWarn, `action=admitted reference="" would=refused exempt=true`},
+		"audited":    {Record{Action: Forwarded, Would: Pulled, Image: "i"}, slog.LevelInfo, `action=forwarded reference="" would=pulled image=i`},
 		"unfit":      {Record{Action: Unfit}, slog.LevelWarn, `action=unfit reference=""`},
 		"with error": {Record{Action: Pulled, Error: "e"}, slog.LevelWarn, `action=pulled reference="" error=e`},
 	} {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/imagefit/imagefit/pkg/cache"
@@ -45,7 +47,8 @@ type Node struct {
 	settings  atomic.Pointer[settings]
 	applied   []func(config.Config) // what takes up a new configuration
 	keptFresh bool                  // applied is complete
-	unkept    atomic.Bool           // the journal could not be written
+	hangup    chan os.Signal
+	unkept    atomic.Bool // the journal could not be written
 	started   time.Time
 	rejected  atomic.Bool // the configuration that was read last is not the one that holds
 }
@@ -60,7 +63,10 @@ type settings struct {
 // Open collects the facts and opens the state folder. A folder that cannot be
 // written is logged and no error: then everything is fetched anew.
 func Open(ctx context.Context, o Options) (*Node, error) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // first of all: by itself it ends the program
 	n := &Node{
+		hangup:  hangup,
 		Facts:   hostfacts.NewSource(ctx, hostfacts.NewRoot(o.Config.Facts.Root), o.Log),
 		Log:     o.Log,
 		Journal: journal.Open(o.Config.StateDir),

@@ -163,6 +163,9 @@ func TestKeepFresh(t *testing.T) {
 	cfg.Facts.Refresh = config.Duration(time.Hour)
 	ctx, cancel := context.WithCancel(t.Context())
 	n := open(t, ctx, cfg, io.Discard)
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil { // one that comes early ends nothing
+		t.Fatal(err)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	n.KeepFresh(ctx, group)
 	func() {

@@ -2,10 +2,8 @@ package node
 
 import (
 	"context"
-	"os"
 	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,15 +27,13 @@ func (n *Node) KeepFresh(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error {
 		return n.Facts.Run(ctx, time.Duration(n.Config().Facts.Refresh))
 	})
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
 	group.Go(func() error {
-		defer signal.Stop(hangup)
+		defer signal.Stop(n.hangup)
 		for {
 			select {
 			case <-ctx.Done():
 				return nil
-			case <-hangup:
+			case <-n.hangup:
 				n.Manager.Reload(func() {
 					n.reload()
 					n.Facts.Refresh(ctx)

@@ -1,0 +1,46 @@
+package integration
+
+import (
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/imagefit/imagefit/integration/stack"
+)
+
+// SIGHUP takes up a new configuration as a whole, and one that is wrong not at all.
+func TestReload(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{Policy: `mode = "audit"`})
+	repo, _, _ := f.push(t, "app", variants("amd64", "amd64/v3")...)
+	f.wantRuns(t, repo.Ref("1"), f.pull(t, repo.Ref("1")), "amd64")
+
+	text, err := os.ReadFile(f.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reload := func(from, to, said string) {
+		t.Helper()
+		changed := strings.Replace(string(text), from, to, 1)
+		if changed == string(text) {
+			t.Fatalf("the configuration does not have %q", from)
+		}
+		if err := os.WriteFile(f.Config, []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before := strings.Count(f.proxyLog(t), said)
+		if err := syscall.Kill(f.Proxy.Pid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(20 * time.Second); strings.Count(f.proxyLog(t), said) == before; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the log does not say %q", said)
+			}
+		}
+	}
+	reload(`mode = "audit"`, `mode = "enforce"`, "the configuration is taken up")
+	f.wantRuns(t, repo.Ref("1"), f.pull(t, repo.Ref("1")), "amd64/v3")
+	reload(`mode = "audit"`, `mod = "audit"`, "the configuration is not taken up, the old one holds")
+	f.wantRuns(t, repo.Ref("1"), f.pull(t, repo.Ref("1")), "amd64/v3")
+}
