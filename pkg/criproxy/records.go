@@ -66,6 +66,7 @@ func (r *records) point(ctx context.Context, repository, name string, index dige
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	names := slices.Compact([]string{repository + "@" + index.String(), name})
+	names = slices.DeleteFunc(names, func(name string) bool { return r.stands(ctx, name, index, manifest.Digest, imageID) })
 	for _, name := range names {
 		if err := r.put(r.withNamespace(ctx), name, index, manifest); err != nil {
 			return fmt.Errorf("record image %s: %w", name, err)
@@ -78,6 +79,21 @@ func (r *records) point(ctx context.Context, repository, name string, index dige
 		}
 	}
 	return nil
+}
+
+// stands reports whether all is already as it should be, which spares the runtime
+// two writes to disk.
+func (r *records) stands(ctx context.Context, name string, index, manifest digest.Digest, imageID string) bool {
+	record, err := r.images.Get(r.withNamespace(ctx), &imagesapi.GetImageRequest{Name: name})
+	if err != nil || record.GetImage().GetTarget().GetDigest() != manifest.String() {
+		return false
+	}
+	labels := record.GetImage().GetLabels()
+	if labels[managed] != "managed" || labels[imagestore.LabelIndex] != index.String() || labels[imagestore.LabelManifest] != manifest.String() {
+		return false
+	}
+	shown, err := r.cri.ImageStatus(ctx, &runtimeapi.ImageStatusRequest{Image: &runtimeapi.ImageSpec{Image: name}})
+	return err == nil && shown.GetImage().GetId() == imageID
 }
 
 func (r *records) put(ctx context.Context, name string, index digest.Digest, manifest ocispec.Descriptor) error {

@@ -30,6 +30,37 @@ func TestRecordExists(t *testing.T) {
 	}
 }
 
+// TestRecordStands pulls again: what is right already is not written again, and
+// what is only almost right is.
+func TestRecordStands(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 3, nil)
+	pull := func(when string, want int) {
+		t.Helper()
+		before := strings.Count(b.runtime.written(), appRepo)
+		id, err := b.pull(t.Context())
+		if err != nil || b.status(t, appTag) != id {
+			t.Fatalf("%s: pulled %q, %v", when, id, err)
+		}
+		if wrote := strings.Count(b.runtime.written(), appRepo) - before; wrote != want {
+			t.Errorf("%s: %d writes, want %d: %s", when, wrote, want, b.runtime.written())
+		}
+	}
+	pull("the first time", 2)
+	pull("again", 0)
+	for name, change := range map[string]func(*imagesapi.Image){
+		"another target":       func(i *imagesapi.Image) { i.Target.Digest = imageID("else") },
+		"another manifest":     func(i *imagesapi.Image) { i.Labels[imagestore.LabelManifest] = "stale" },
+		"another index":        func(i *imagesapi.Image) { i.Labels[imagestore.LabelIndex] = "stale" },
+		"not managed any more": func(i *imagesapi.Image) { delete(i.Labels, managed) },
+	} {
+		b.runtime.mu.Lock()
+		change(b.runtime.records[appTag])
+		b.runtime.mu.Unlock()
+		pull(name, 1)
+	}
+}
+
 // TestWaitsForTheRecord has a runtime that takes its time to show a record.
 func TestWaitsForTheRecord(t *testing.T) {
 	t.Parallel()

@@ -137,7 +137,7 @@ func (b *tracedBench) wantTrace(t *testing.T, level int, parent func(heard) stri
 			t.Errorf("%s got metadata that is no trace context: %v", c.method, c.md)
 		}
 	}
-	want := map[int][]string{1: {"PullImage", "Read"}, 3: {"PullImage", "Create", "ImageStatus"}}[level]
+	want := map[int][]string{1: {"PullImage", "Read"}, 3: {"PullImage", "Get", "Create", "ImageStatus"}}[level]
 	if !slices.Equal(methods[:min(len(methods), len(want))], want) {
 		t.Errorf("the runtime got %v, want %v first", methods, want)
 	}
