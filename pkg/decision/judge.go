@@ -1,6 +1,8 @@
 package decision
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -71,7 +73,6 @@ func short(d digest.Digest) string {
 // share a config, and so an image id: an image compressed in two ways, say.
 type Image struct {
 	Variants []Variant `json:"variants"` // the latest first
-	Decision *Decision `json:"decision"` // the latest
 }
 
 // Variant is one manifest that an image id stands for, as one repository has it.
@@ -82,13 +83,8 @@ type Variant struct {
 	Artifacts []Artifact    `json:"artifacts,omitempty"`
 }
 
-const (
-	// maxExplained is how many candidates of an image are kept with their
-	// requirements in words.
-	maxExplained = 32
-	// maxVariants is how many manifests of one image id are kept.
-	maxVariants = 8
-)
+// maxVariants is how many manifests of one image id are kept.
+const maxVariants = 8
 
 // Remember keeps what is known of candidate i of the decision under the image
 // id that the runtime gave it.
@@ -97,15 +93,6 @@ func (j *Judge) Remember(imageID string, d *Decision, i int) error {
 		return fmt.Errorf("remember image %s: there is no candidate %d", imageID, i)
 	}
 	c := d.Candidates[i]
-	// The verdicts in words of very many candidates could outgrow what the cache
-	// takes, and an image that is not kept is one that admission knows nothing of.
-	kept := *d
-	kept.Candidates = slices.Clone(d.Candidates)
-	for n, i := range d.ByPreference() {
-		if n >= maxExplained {
-			kept.Candidates[i].Requirements = nil
-		}
-	}
 	var earlier Image
 	if err := j.Cache.Image(imageID, &earlier); err != nil {
 		earlier = Image{} // the first time, or damaged
@@ -119,7 +106,17 @@ func (j *Judge) Remember(imageID string, d *Decision, i int) error {
 			variants = append(variants, v)
 		}
 	}
-	return j.Cache.PutImage(imageID, Image{Variants: variants, Decision: &kept})
+	if same(variants, earlier.Variants) {
+		return nil // a pull of what is known writes nothing
+	}
+	return j.Cache.PutImage(imageID, Image{Variants: variants})
+}
+
+// same compares what would be written.
+func same(a, b []Variant) bool {
+	textA, errA := json.Marshal(a)
+	textB, errB := json.Marshal(b)
+	return errA == nil && errB == nil && bytes.Equal(textA, textB)
 }
 
 // Knows reports whether anything is kept of an image as a repository has it.

@@ -3,6 +3,8 @@ package decision
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -212,5 +214,37 @@ func TestRememberMuch(t *testing.T) {
 	}
 	if _, verdict, err := road.Recall("sha256:x", ""); err != nil || verdict.Outcome != selector.Unfit {
 		t.Errorf("recalled %s, %v", verdict.Outcome, err)
+	}
+}
+
+// TestRememberWritesOnce: what is known already is not written again.
+func TestRememberWritesOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	state, err := cache.Open(dir, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
+	road.Cache = state
+	id := "sha256:" + strings.Repeat("d", 64)
+	remember := func(artifacts ...Artifact) os.FileInfo {
+		t.Helper()
+		d := &Decision{Reference: app, Repository: "registry.example/app", Candidates: []Candidate{{Digest: "sha256:a", Artifacts: artifacts}}}
+		if err := road.Remember(id, d, 0); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(filepath.Join(dir, "images", strings.Repeat("d", 64)+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	first := remember()
+	if again := remember(); !os.SameFile(first, again) {
+		t.Error("written again although nothing is new")
+	}
+	if changed := remember(Artifact{Problem: "broken"}); os.SameFile(first, changed) {
+		t.Error("a new artifact was not kept")
 	}
 }
