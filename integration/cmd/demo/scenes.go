@@ -105,13 +105,15 @@ func (d *demo) pullFit(ctx context.Context) error {
 		return err
 	}
 	d.step("the container says: %s", said)
-	record, err := recordOf(d.fit.StateDir, id)
+	explained, err := d.explain(ctx, ref)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(d.out)
-	d.show(table(record.Decision, variants, manifests))
-	d.show(record.Decision.Reason + "\n")
+	d.step("imagefit explain says why:")
+	fmt.Fprintln(d.out)
+	d.show(table(explained, variants, manifests))
+	d.show(explained.Reason + "\n")
 	if want := "variant=" + expected(ctx) + " uid=1000"; said != want {
 		return fmt.Errorf("the container says %q, this machine should get %q", said, want)
 	}

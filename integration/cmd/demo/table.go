@@ -1,27 +1,36 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/integration/stack"
 	"github.com/imagefit/imagefit/pkg/decision"
 )
 
-// recordOf reads what the proxy kept of an image.
-func recordOf(stateDir, id string) (*decision.Image, error) {
-	state, err := cache.Open(stateDir, 1<<30)
+// explain has the tool say, by the same configuration, how the proxy decides.
+func (d *demo) explain(ctx context.Context, ref string) (*decision.Decision, error) {
+	tool := filepath.Join(filepath.Dir(d.fit.Proxy.Path), "imagefit")
+	cmd := exec.CommandContext(ctx, tool, "explain", ref, "--config", d.fit.Config, "-o", "json")
+	cmd.Env = stack.Environ()
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("imagefit explain %s: %w", ref, err)
 	}
-	var record decision.Image
-	if err := state.Image(id, &record); err != nil {
-		return nil, fmt.Errorf("read what the proxy decided about %s: %w", id, err)
+	var explained decision.Decision
+	if err := json.Unmarshal(out, &explained); err != nil {
+		return nil, fmt.Errorf("read what imagefit explain %s printed: %w", ref, err)
 	}
-	return &record, nil
+	return &explained, nil
 }
 
 // table shows every entry of the index and what became of it.
