@@ -2,7 +2,6 @@ package criproxy
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -264,7 +263,11 @@ func TestClientGivesUp(t *testing.T) {
 			b.decider.before = func(ctx context.Context, _ int) error { reached(); <-ctx.Done(); return ctx.Err() }
 		},
 		"pull": func(b *pullBench, reached func()) {
-			b.runtime.pullHook = func(ctx context.Context, _ string) error { reached(); <-ctx.Done(); return errors.New("gone") }
+			b.runtime.pullHook = func(ctx context.Context, _ string) error {
+				reached()
+				<-ctx.Done()
+				return status.FromContextError(ctx.Err()).Err()
+			}
 		},
 		"record": func(b *pullBench, reached func()) {
 			b.runtime.never = true
