@@ -169,14 +169,7 @@ func dockerAuth(ctx context.Context, image string) (*registry.Auth, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the credentials of docker: %w", err)
 	}
-	found, err := store.Get(ctx, credentials.ServerAddressFromRegistry(reference.Domain(named)))
-	if err != nil {
-		return nil, fmt.Errorf("read the credentials for %s: %w", reference.Domain(named), err)
-	}
-	if found.Username == "" && found.RefreshToken == "" {
-		return nil, nil //nolint:nilnil // anonymous is no error
-	}
-	return &registry.Auth{Username: found.Username, Password: found.Password, IdentityToken: found.RefreshToken}, nil
+	return node.AuthFrom(ctx, store, named)
 }
 
 // outcomeOf turns a decision into the exit code.

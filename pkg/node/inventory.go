@@ -42,9 +42,15 @@ func credentialsOf(path string, repository reference.Named) (*registry.Auth, err
 	if err != nil {
 		return nil, fmt.Errorf("read credentials: %w", err)
 	}
-	found, err := store.Get(context.Background(), credentials.ServerAddressFromRegistry(reference.Domain(repository)))
+	return AuthFrom(context.Background(), store, repository)
+}
+
+// AuthFrom returns the credentials that a store has for a repository's registry,
+// or nil.
+func AuthFrom(ctx context.Context, store credentials.Store, repository reference.Named) (*registry.Auth, error) {
+	found, err := store.Get(ctx, credentials.ServerAddressFromRegistry(reference.Domain(repository)))
 	if err != nil {
-		return nil, fmt.Errorf("read credentials for %s: %w", reference.Domain(repository), err)
+		return nil, fmt.Errorf("read the credentials for %s: %w", reference.Domain(repository), err)
 	}
 	if found.Username == "" && found.RefreshToken == "" {
 		return nil, nil //nolint:nilnil // anonymous is no error
