@@ -10,11 +10,8 @@ import (
 	"time"
 )
 
-// The targets of a full discovery on a machine of two CPUs.
-const (
-	maxDiscovery      = 10 * time.Millisecond
-	maxDiscoveryBytes = 2 << 20
-)
+// maxDiscoveryBytes is the target of a full discovery on a machine of two CPUs.
+const maxDiscoveryBytes = 2 << 20
 
 // BenchmarkDiscovery collects all facts of this machine and prints which
 // families take longest.
@@ -68,28 +65,23 @@ func BenchmarkCurrent(b *testing.B) {
 	}
 }
 
-// TestDiscoveryIsCheap holds the best of some discoveries against the target;
-// all memory counts, also what is freed at once.
+// TestDiscoveryIsCheap holds what a discovery allocates against the target, also
+// what is freed at once. How long it takes is BenchmarkDiscovery's to say.
 func TestDiscoveryIsCheap(t *testing.T) {
 	if runtime.GOOS != "linux" || raceEnabled {
 		t.Skip("needs linux, without the race detector")
 	}
 	const rounds = 10
-	best, bytes := time.Hour, uint64(1<<62)
+	bytes := uint64(1 << 62)
 	for range rounds {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		start := time.Now()
 		Collect(context.Background(), NewRoot("/"))
-		best = min(best, time.Since(start))
 		runtime.ReadMemStats(&after)
 		bytes = min(bytes, after.TotalAlloc-before.TotalAlloc)
 	}
-	t.Logf("%v and %d KiB", best.Round(time.Microsecond), bytes>>10)
+	t.Logf("%d KiB", bytes>>10)
 	if bytes > maxDiscoveryBytes {
 		t.Errorf("a discovery allocates %d bytes, want at most %d", bytes, maxDiscoveryBytes)
-	}
-	if best > 5*maxDiscovery { // a busy machine is slower than the target
-		t.Errorf("a discovery takes %v, want %v on an idle machine", best, maxDiscovery)
 	}
 }
