@@ -26,7 +26,7 @@ func TestUnreadableCPU(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			out := emptyFeatures()
+			out := NewFeatures()
 			if err := collectArchspec(tt.h, &out); err != nil {
 				out.Unknown["cpu.archspec"] = err.Error()
 			}
@@ -41,7 +41,7 @@ func TestUnreadableCPU(t *testing.T) {
 // TestUnnamedCPU: of NFD's export the level is known and no more.
 func TestUnnamedCPU(t *testing.T) {
 	t.Parallel()
-	out := emptyFeatures()
+	out := NewFeatures()
 	addUnnamedCPU("amd64", 3, "no name", &out)
 	facts := New("linux", "amd64", out)
 	checkStates(t, facts, Present, "x86_64 x86_64_v2 x86_64_v3")
@@ -87,7 +87,7 @@ func TestLiveLevels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for l := 2; l <= x86MaxLevel; l++ {
+	for l := 2; l <= X86MaxLevel; l++ {
 		want := Absent
 		if l <= level {
 			want = Present

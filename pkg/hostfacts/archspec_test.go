@@ -235,7 +235,7 @@ func FuzzRecognise(f *testing.F) {
 		if err != nil {
 			return
 		}
-		out := emptyFeatures()
+		out := NewFeatures()
 		if err := collectArchspec(host{arch: c.arch, cpu: c, root: NewRoot("testdata/none")}, &out); err != nil {
 			t.Fatal(err)
 		}

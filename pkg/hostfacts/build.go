@@ -33,6 +33,11 @@ func New(os, arch string, features Features) *Facts {
 	return build(os, arch, features, copyText)
 }
 
+// NewOwned is New without the copy: the features are the caller's no longer.
+func NewOwned(os, arch string, features Features) *Facts {
+	return build(os, arch, features, ownText)
+}
+
 // build builds Facts from what take makes of each map of features.
 func build(os, arch string, features Features, take func(map[string]string) map[string]string) *Facts {
 	f := &Facts{
@@ -108,7 +113,7 @@ func (f *Facts) addUnknown(name, cause string) {
 }
 
 func (f *Facts) features() Features {
-	features := emptyFeatures()
+	features := NewFeatures()
 	for set, elements := range f.flags {
 		features.Flags[set] = slices.Sorted(maps.Keys(elements))
 	}
@@ -157,3 +162,72 @@ func copyText(attributes map[string]string) map[string]string {
 // validText makes s what JSON can hold, so that facts come back from JSON as
 // they went in.
 func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// NewFeatures returns features without any set.
+func NewFeatures() Features {
+	return Features{
+		Flags:      map[string][]string{},
+		Attributes: map[string]map[string]string{},
+		Instances:  map[string][]map[string]string{},
+		Unknown:    map[string]string{},
+		Absent:     map[string][]string{},
+		Origins:    map[string]string{},
+	}
+}
+
+// Add adds what one collector found.
+func (f *Features) Add(found Features) {
+	maps.Copy(f.Flags, found.Flags)
+	maps.Copy(f.Attributes, found.Attributes)
+	maps.Copy(f.Instances, found.Instances)
+	maps.Copy(f.Unknown, found.Unknown)
+	maps.Copy(f.Absent, found.Absent)
+	maps.Copy(f.Origins, found.Origins)
+	f.Problems = append(f.Problems, found.Problems...)
+}
+
+// Sets returns the names of all sets that something is known or unknown of,
+// sorted.
+func (f Features) Sets() []string {
+	sets := map[string]struct{}{}
+	addSets(sets, f.Flags)
+	addSets(sets, f.Attributes)
+	addSets(sets, f.Instances)
+	addSets(sets, f.Unknown)
+	addSets(sets, f.Absent)
+	return slices.Sorted(maps.Keys(sets))
+}
+
+// Only returns the sets that keep wants, without problems.
+func (f Features) Only(keep func(set string) bool) Features {
+	return Features{
+		Flags:      only(f.Flags, keep),
+		Attributes: only(f.Attributes, keep),
+		Instances:  only(f.Instances, keep),
+		Unknown:    only(f.Unknown, keep),
+		Absent:     only(f.Absent, keep),
+		Origins:    only(f.Origins, keep),
+	}
+}
+
+func addSets[V any](sets map[string]struct{}, from map[string]V) {
+	for name := range from {
+		sets[setOf(name)] = struct{}{}
+	}
+}
+
+func only[V any](from map[string]V, keep func(string) bool) map[string]V {
+	kept := map[string]V{}
+	for name, value := range from {
+		if keep(setOf(name)) {
+			kept[name] = value
+		}
+	}
+	return kept
+}
+
+// setOf returns the set of a name that may be "set" or "set/element".
+func setOf(name string) string {
+	set, _, _ := strings.Cut(name, "/")
+	return set
+}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -51,11 +50,11 @@ func Collect(ctx context.Context, root Root) *Facts {
 
 func collectWith(ctx context.Context, root Root, list []collector) *Facts {
 	h := newHost(root)
-	all := emptyFeatures()
+	all := NewFeatures()
 	for _, c := range list {
 		found, err := runCollector(ctx, c, h)
 		if err != nil {
-			found = emptyFeatures()
+			found = NewFeatures()
 			for _, set := range c.sets {
 				found.Unknown[set] = causeOf(err)
 			}
@@ -65,22 +64,11 @@ func collectWith(ctx context.Context, root Root, list []collector) *Facts {
 				all.Origins[set] = c.origin
 			}
 		}
-		all.add(found)
+		all.Add(found)
 	}
 	addOperatorFacts(root, &all)
 	root.taken.apply(&all)
-	return build(h.os(), h.arch, all, ownText)
-}
-
-// add takes over what one collector found.
-func (f *Features) add(found Features) {
-	maps.Copy(f.Flags, found.Flags)
-	maps.Copy(f.Attributes, found.Attributes)
-	maps.Copy(f.Instances, found.Instances)
-	maps.Copy(f.Unknown, found.Unknown)
-	maps.Copy(f.Absent, found.Absent)
-	maps.Copy(f.Origins, found.Origins)
-	f.Problems = append(f.Problems, found.Problems...)
+	return NewOwned(h.os(), h.arch, all)
 }
 
 func runCollector(ctx context.Context, c collector, h host) (found Features, err error) {
@@ -92,7 +80,7 @@ func runCollector(ctx context.Context, c collector, h host) (found Features, err
 	if err := ctx.Err(); err != nil {
 		return Features{}, fmt.Errorf("collection stopped: %w", err)
 	}
-	found = emptyFeatures()
+	found = NewFeatures()
 	if !c.lenient {
 		return found, c.collect(h, &found)
 	}
@@ -105,17 +93,6 @@ func runCollector(ctx context.Context, c collector, h host) (found Features, err
 		}
 	}
 	return found, err
-}
-
-func emptyFeatures() Features {
-	return Features{
-		Flags:      map[string][]string{},
-		Attributes: map[string]map[string]string{},
-		Instances:  map[string][]map[string]string{},
-		Unknown:    map[string]string{},
-		Absent:     map[string][]string{},
-		Origins:    map[string]string{},
-	}
 }
 
 func newHost(root Root) host {

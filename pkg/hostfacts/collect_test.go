@@ -203,7 +203,7 @@ func TestCollectLive(t *testing.T) {
 	}
 	again := Collect(context.Background(), NewRoot("/"))
 	if a, b := facts.Fingerprint(), again.Fingerprint(); a != b {
-		t.Errorf("fingerprints differ between two looks: %s, %s, in %v", a, b, facts.changedSets(again))
+		t.Errorf("fingerprints differ between two looks: %s, %s, in %v", a, b, facts.ChangedSets(again))
 	}
 }
 

@@ -32,7 +32,7 @@ func collectCPUID(h host, out *Features) error {
 		return err
 	}
 	for l := 1; l <= level; l++ {
-		flags = append(flags, x86LevelName(l))
+		flags = append(flags, X86LevelName(l))
 	}
 	out.Flags["cpu.cpuid"] = flags
 	addAVX10Version(h, flags, out)

@@ -68,7 +68,7 @@ func labelText(s string) string {
 	var b strings.Builder
 	replaced := false
 	for _, r := range s {
-		if isLabelRune(r) {
+		if IsLabelRune(r) {
 			b.WriteRune(r)
 			replaced = false
 			continue
@@ -79,10 +79,6 @@ func labelText(s string) string {
 		replaced = true
 	}
 	return b.String()
-}
-
-func isLabelRune(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r)
 }
 
 // collectPState reads the intel_pstate driver. Without it the set is known and

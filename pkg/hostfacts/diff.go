@@ -129,12 +129,12 @@ func (d *differ) element(set, element string) {
 	case was.State == Present && is.State == Absent:
 		d.add("-", set, element, was.Value, "")
 	default:
-		d.add("~", set, element, was.text(), is.text())
+		d.add("~", set, element, was.Text(), is.Text())
 	}
 }
 
 // text returns the value of a fact, or its state where it has none.
-func (f Fact) text() string {
+func (f Fact) Text() string {
 	if f.State == Present && f.Value != "" {
 		return f.Value
 	}

@@ -99,11 +99,11 @@ func TestParseRefuses(t *testing.T) {
 	tests := map[string]struct{ in, want string }{
 		"empty":           {"", "EOF"},
 		"unknown field":   {`{"version":1,"flagz":{}}`, `unknown field "flagz"`},
-		"newer version":   {`{"version":2}`, "version 2 is not known"},
-		"trailing text":   {`{"version":1} {}`, "something follows"},
+		"newer version":   {`{"version":2}`, "version 2 is not supported"},
+		"trailing text":   {`{"version":1} {}`, "trailing data"},
 		"wrong type":      {`{"version":1,"attributes":{"a":{"elements":{"b":1}}}}`, "cannot unmarshal number"},
 		"no architecture": {`{"flags":{}}`, "does not tell the architecture"},
-		"too large":       {`{"version":1}` + strings.Repeat(" ", maxFactsJSON), "larger than"},
+		"too large":       {`{"version":1}` + strings.Repeat(" ", 16<<20), "larger than"},
 	}
 	for name, tt := range tests {
 		_, err := Parse(strings.NewReader(tt.in))
@@ -167,7 +167,7 @@ func TestFingerprint(t *testing.T) {
 		if same := changed.Fingerprint() == base.Fingerprint(); same != tt.same {
 			t.Errorf("%s: same fingerprint %v, want %v", tt.name, same, tt.same)
 		}
-		if sets := changed.changedSets(base); (len(sets) == 0) != tt.same {
+		if sets := changed.ChangedSets(base); (len(sets) == 0) != tt.same {
 			t.Errorf("%s: changed sets %v", tt.name, sets)
 		}
 	}

@@ -20,7 +20,7 @@ type volatileSet struct {
 }
 
 // volatileSets is the one list of what does not count. Everything else does.
-func volatileSets() []volatileSet {
+func volatileTable() []volatileSet {
 	return []volatileSet{
 		{set: "network.device", elements: []string{"operstate", "speed", "sriov_numvfs"}},
 		{set: "network.virtual", whole: true}, // those of pods
@@ -45,9 +45,9 @@ func (f *Facts) Fingerprint() string {
 	return f.sum
 }
 
-// changedSets returns the sets that make the fingerprints of f and other
+// ChangedSets returns the sets that make the fingerprints of f and other
 // differ, sorted.
-func (f *Facts) changedSets(other *Facts) []string {
+func (f *Facts) ChangedSets(other *Facts) []string {
 	f.digestOnce.Do(f.digest)
 	other.digestOnce.Do(other.digest)
 	var changed []string
@@ -67,7 +67,7 @@ func (f *Facts) changedSets(other *Facts) []string {
 
 func (f *Facts) digest() {
 	volatile := map[string]volatileSet{}
-	for _, v := range volatileSets() {
+	for _, v := range volatileTable() {
 		volatile[v.set] = v
 	}
 	content := map[string][]any{}
@@ -135,4 +135,26 @@ func sumJSON(v any) string {
 		data = fmt.Appendf(nil, "%v", err)
 	}
 	return fmt.Sprintf("sha256:%x", sha256.Sum256(data))
+}
+
+// isVirtualBlock reports whether a block device is made by software, which
+// comes and goes with what runs on the node: images mounted in a loop, volumes
+// mapped or attached over the network.
+func isVirtualBlock(device map[string]string) bool {
+	for _, prefix := range []string{"loop", "dm-", "md", "nbd", "rbd", "ram", "zram", "drbd"} {
+		if number, ok := strings.CutPrefix(device["name"], prefix); ok && number != "" && number[0] >= '0' && number[0] <= '9' {
+			return true
+		}
+	}
+	return false
+}
+
+// VolatileSets returns the sets that the fingerprint ignores, in whole or in
+// part.
+func VolatileSets() []string {
+	var sets []string
+	for _, v := range volatileTable() {
+		sets = append(sets, v.set)
+	}
+	return sets
 }

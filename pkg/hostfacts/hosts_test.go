@@ -122,8 +122,8 @@ func TestHostsAreWhatTheyAre(t *testing.T) {
 	} {
 		facts := Collect(context.Background(), hostIn(t, "testdata/hosts/"+name+".txt"))
 		for _, look := range looks {
-			if got := facts.Lookup(look.set, look.element); got.text() != look.want {
-				t.Errorf("%s: %s %s is %q (%s), want %q", name, look.set, look.element, got.text(), got.Cause, look.want)
+			if got := facts.Lookup(look.set, look.element); got.Text() != look.want {
+				t.Errorf("%s: %s %s is %q (%s), want %q", name, look.set, look.element, got.Text(), got.Cause, look.want)
 			}
 		}
 	}

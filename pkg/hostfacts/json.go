@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 )
 
 const (
@@ -83,11 +82,16 @@ func (f *Facts) MarshalJSON() ([]byte, error) {
 	return json.Marshal(doc)
 }
 
-// Parse reads facts of at most 16 MiB, as MarshalJSON or "nfd export features"
-// wrote them. A fingerprint in the file is not believed but computed anew. What
-// NFD does not export, the architecture and the x86-64 level, is told from the
-// CPU flags.
-func Parse(r io.Reader) (*Facts, error) {
+// Document is facts as they were read from JSON, before they become Facts.
+type Document struct {
+	Version  int // 0 for what "nfd export features" prints, which has no version
+	OS, Arch string
+	Features Features
+}
+
+// Decode reads facts of at most 16 MiB, as MarshalJSON or "nfd export features"
+// wrote them. It ignores a fingerprint in the file: Facts compute their own.
+func Decode(r io.Reader) (Document, error) {
 	limited := &io.LimitedReader{R: r, N: maxFactsJSON + 1}
 	decoder := json.NewDecoder(limited)
 	decoder.DisallowUnknownFields()
@@ -99,45 +103,23 @@ func Parse(r io.Reader) (*Facts, error) {
 		case errors.Is(err, io.EOF):
 			err = nil
 		case err == nil:
-			err = errors.New("something follows the facts")
+			err = errors.New("trailing data after the facts")
 		}
 	}
-	if limited.N <= 0 {
-		return nil, fmt.Errorf("parse facts: larger than %d bytes", maxFactsJSON)
+	switch {
+	case limited.N <= 0:
+		err = fmt.Errorf("larger than %d bytes", maxFactsJSON)
+	case err == nil && doc.Version != 0 && doc.Version != jsonVersion:
+		err = fmt.Errorf("version %d is not supported, only %d is", doc.Version, jsonVersion)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("parse facts: %w", err)
+		return Document{}, fmt.Errorf("parse facts: %w", err)
 	}
-	return doc.facts()
-}
-
-func (d document) facts() (*Facts, error) {
-	features := d.features()
-	switch d.Version {
-	case jsonVersion:
-		return New(d.OS, d.Arch, features), nil
-	case 0:
-		return fromNFD(features)
-	default:
-		return nil, fmt.Errorf("parse facts: version %d is not known, only %d is", d.Version, jsonVersion)
-	}
-}
-
-// fromNFD adds what NFD does not export.
-func fromNFD(features Features) (*Facts, error) {
-	flags := features.Flags["cpu.cpuid"]
-	arch, err := archOf(flags)
-	if err != nil {
-		return nil, fmt.Errorf("parse facts: %w", err)
-	}
-	level := levelOf(arch, flags)
-	addX86Level(level, &features)
-	addUnnamedCPU(arch, level, "NFD does not export what tells the micro-architecture", &features)
-	return New("linux", arch, features), nil
+	return Document{Version: doc.Version, OS: doc.OS, Arch: doc.Arch, Features: doc.features()}, nil
 }
 
 func (d document) features() Features {
-	features := emptyFeatures()
+	features := NewFeatures()
 	maps.Copy(features.Unknown, d.Unknown)
 	maps.Copy(features.Origins, d.Origins)
 	features.Problems = d.Problems
@@ -158,31 +140,4 @@ func (d document) features() Features {
 		features.Instances[set] = list
 	}
 	return features
-}
-
-// archOf tells the architecture from flags that only one has.
-func archOf(flags []string) (string, error) {
-	switch {
-	case slices.Contains(flags, "ASIMD"):
-		return "arm64", nil
-	case slices.Contains(flags, "SSE2"), slices.Contains(flags, x86LevelName(1)),
-		slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "X86_64_V") }):
-		return "amd64", nil
-	default:
-		return "", errors.New("no version, and cpu.cpuid does not tell the architecture")
-	}
-}
-
-// levelOf prefers the level that NFD names, and else works it out.
-func levelOf(arch string, flags []string) int {
-	if arch != "amd64" {
-		return 0
-	}
-	has := func(flag string) bool { return slices.Contains(flags, flag) }
-	for level := x86MaxLevel; level > 1; level-- {
-		if has(x86LevelName(level)) {
-			return level
-		}
-	}
-	return X86Level(has)
 }

@@ -65,7 +65,7 @@ func parseKernelVersion(release string) map[string]string {
 // does in kernel.version.
 func labelRunes(s string) string {
 	return strings.Map(func(r rune) rune {
-		if isLabelRune(r) {
+		if IsLabelRune(r) {
 			return r
 		}
 		return '_'

@@ -77,5 +77,19 @@ func isLabelWord(s string) bool {
 	if s == "" || len(s) > 63 || strings.Trim(s[:1]+s[len(s)-1:], "-_.") != s[:1]+s[len(s)-1:] {
 		return false
 	}
-	return !strings.ContainsFunc(s, func(r rune) bool { return !isLabelRune(r) })
+	return !strings.ContainsFunc(s, func(r rune) bool { return !IsLabelRune(r) })
+}
+
+func IsLabelRune(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r)
+}
+
+// LabelPatterns returns the names of the labels that facts can have, where *
+// stands for an element of the set.
+func LabelPatterns() []string {
+	var patterns []string
+	for _, rule := range labelRules() {
+		patterns = append(patterns, rule.label)
+	}
+	return patterns
 }

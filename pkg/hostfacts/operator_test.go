@@ -188,14 +188,14 @@ func FuzzOperatorFile(f *testing.F) {
 			}
 			return
 		}
-		features := emptyFeatures()
+		features := NewFeatures()
 		features.Unknown["cpu.cpuid"] = "no"
 		overlay{&features, "/a"}.lay(file)
 		overlay{&features, "/b"}.lay(file)
 		facts := New("linux", "amd64", features)
 		for set, flags := range file.Flags {
 			for _, flag := range flags {
-				if got := facts.Lookup(set, validText(flag)); got.State != Present {
+				if got := facts.Lookup(set, strings.ToValidUTF8(flag, "\uFFFD")); got.State != Present {
 					t.Errorf("%s %q is %+v", set, flag, got)
 				}
 			}

@@ -145,7 +145,7 @@ func TestPState(t *testing.T) {
 		{"another driver", map[string]string{dir + "cpu0/online": "1\n"}, map[string]string{}},
 	}
 	for _, tt := range tests {
-		out := emptyFeatures()
+		out := NewFeatures()
 		err := collectPState(host{root: tree(t, tt.files)}, &out)
 		if got := out.Attributes["cpu.pstate"]; err != nil || !maps.Equal(got, tt.want) {
 			t.Errorf("%s: got %v, %v; want %v", tt.name, got, err, tt.want)
@@ -174,7 +174,7 @@ func FuzzParseCPUInfo(f *testing.F) {
 		}
 		flags, _ := cpuFlags(c)
 		level := X86Level(func(flag string) bool { return slices.Contains(flags, flag) })
-		if level < 1 || level > x86MaxLevel {
+		if level < 1 || level > X86MaxLevel {
 			t.Errorf("level %d", level)
 		}
 	})

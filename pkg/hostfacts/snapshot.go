@@ -151,7 +151,7 @@ func (t *taken) apply(all *Features) {
 	}
 	problems := all.Problems
 	*all = all.Only(func(set string) bool { return !slices.Contains(t.BeyondSets, set) })
-	all.add(t.beyond)
+	all.Add(t.beyond)
 	all.Problems = problems
 }
 
@@ -246,50 +246,4 @@ func parseIndex(data []byte) (*taken, error) {
 	}
 	index.beyond = beyond.Features()
 	return &index, nil
-}
-
-// Sets returns the names of all sets that something is known or unknown of,
-// sorted.
-func (f Features) Sets() []string {
-	sets := map[string]struct{}{}
-	addSets(sets, f.Flags)
-	addSets(sets, f.Attributes)
-	addSets(sets, f.Instances)
-	addSets(sets, f.Unknown)
-	addSets(sets, f.Absent)
-	return slices.Sorted(maps.Keys(sets))
-}
-
-func addSets[V any](sets map[string]struct{}, from map[string]V) {
-	for name := range from {
-		sets[setOf(name)] = struct{}{}
-	}
-}
-
-// setOf returns the set of a name that may be "set" or "set/element".
-func setOf(name string) string {
-	set, _, _ := strings.Cut(name, "/")
-	return set
-}
-
-// Only returns the sets that keep wants, without problems.
-func (f Features) Only(keep func(set string) bool) Features {
-	return Features{
-		Flags:      only(f.Flags, keep),
-		Attributes: only(f.Attributes, keep),
-		Instances:  only(f.Instances, keep),
-		Unknown:    only(f.Unknown, keep),
-		Absent:     only(f.Absent, keep),
-		Origins:    only(f.Origins, keep),
-	}
-}
-
-func only[V any](from map[string]V, keep func(string) bool) map[string]V {
-	kept := map[string]V{}
-	for name, value := range from {
-		if keep(setOf(name)) {
-			kept[name] = value
-		}
-	}
-	return kept
 }

@@ -97,12 +97,12 @@ func TestSnapshotYieldsTheSameFacts(t *testing.T) {
 				t.Errorf("with identity: %v\n%s\n%s", Diff(want, got), a, b)
 			}
 			if got.Fingerprint() != want.Fingerprint() {
-				t.Errorf("with identity: another fingerprint, in %v", got.changedSets(want))
+				t.Errorf("with identity: another fingerprint, in %v", got.ChangedSets(want))
 			}
 			anonymous, _ := takeSnapshot(t, root, SnapshotOptions{})
 			got = Collect(context.Background(), anonymous)
 			if got.Fingerprint() != want.Fingerprint() {
-				t.Errorf("another fingerprint, in %v: %v", got.changedSets(want), Diff(want, got))
+				t.Errorf("another fingerprint, in %v: %v", got.ChangedSets(want), Diff(want, got))
 			}
 			again, _ := takeSnapshot(t, anonymous, SnapshotOptions{})
 			if changes := Diff(got, Collect(context.Background(), again)); len(changes) > 0 {

@@ -34,7 +34,7 @@ func NewSource(ctx context.Context, root Root, log *slog.Logger) *Source {
 	s.current.Store(facts)
 	s.age.refreshed(false)
 	log.Info("node facts collected",
-		"arch", facts.Arch(), "fingerprint", facts.Fingerprint(), "unknown", names(facts.unknown))
+		"arch", facts.Arch(), "fingerprint", facts.Fingerprint(), "unknown", names(facts.Unknown()))
 	s.warn(nil, facts)
 	return s
 }
@@ -142,8 +142,8 @@ func (s *Source) Refresh(ctx context.Context) *Facts {
 	s.warn(before, facts)
 	if changed {
 		s.log.Info("node facts changed",
-			"changed", strings.Join(facts.changedSets(before), " "),
-			"fingerprint", facts.Fingerprint(), "unknown", names(facts.unknown))
+			"changed", strings.Join(facts.ChangedSets(before), " "),
+			"fingerprint", facts.Fingerprint(), "unknown", names(facts.Unknown()))
 	}
 	return facts
 }

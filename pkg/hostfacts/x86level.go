@@ -42,12 +42,12 @@ func x86LevelFlags() [29]leveledFlag {
 	}
 }
 
-const x86MaxLevel = 4
+const X86MaxLevel = 4
 
 // X86Level returns the x86-64 micro-architecture level, 1 to 4, of an amd64 CPU
 // of which has says whether a flag is there.
 func X86Level(has func(flag string) bool) int {
-	level := x86MaxLevel
+	level := X86MaxLevel
 	for _, f := range x86LevelFlags() {
 		if f.level > 1 && f.level <= level && !has(f.flag) {
 			level = f.level - 1
@@ -61,8 +61,8 @@ func X86Level(has func(flag string) bool) int {
 // and 0 for a flag that belongs to no level. The flags that name a level, such
 // as X86_64_V3, belong to that level.
 func X86LevelOfFlag(flag string) int {
-	for level := 1; level <= x86MaxLevel; level++ {
-		if flag == x86LevelName(level) {
+	for level := 1; level <= X86MaxLevel; level++ {
+		if flag == X86LevelName(level) {
 			return level
 		}
 	}
@@ -74,8 +74,8 @@ func X86LevelOfFlag(flag string) int {
 	return 0
 }
 
-// x86LevelName is the cpu.cpuid flag of a level, as NFD 0.19 and later spell it.
-func x86LevelName(level int) string {
+// X86LevelName is the cpu.cpuid flag of a level, as NFD 0.19 and later spell it.
+func X86LevelName(level int) string {
 	switch level {
 	case 1:
 		return "X86_64_V1"

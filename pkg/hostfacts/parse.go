@@ -1,0 +1,63 @@
+package hostfacts
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Parse reads facts as "imagefit facts -o json" or "nfd export features" wrote
+// them. What NFD does not export, the architecture and the x86-64 level, is
+// derived from the CPU flags.
+func Parse(r io.Reader) (*Facts, error) {
+	doc, err := Decode(r)
+	if err != nil {
+		return nil, err
+	}
+	if doc.Version == 0 {
+		return fromNFD(doc.Features)
+	}
+	return New(doc.OS, doc.Arch, doc.Features), nil
+}
+
+// fromNFD adds what NFD does not export.
+func fromNFD(features Features) (*Facts, error) {
+	flags := features.Flags["cpu.cpuid"]
+	arch, err := archOf(flags)
+	if err != nil {
+		return nil, fmt.Errorf("parse facts: %w", err)
+	}
+	level := levelOf(arch, flags)
+	addX86Level(level, &features)
+	addUnnamedCPU(arch, level, "NFD does not export what tells the micro-architecture", &features)
+	return New("linux", arch, features), nil
+}
+
+// archOf tells the architecture from flags that only one has.
+func archOf(flags []string) (string, error) {
+	switch {
+	case slices.Contains(flags, "ASIMD"):
+		return "arm64", nil
+	case slices.Contains(flags, "SSE2"), slices.Contains(flags, X86LevelName(1)),
+		slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "X86_64_V") }):
+		return "amd64", nil
+	default:
+		return "", errors.New("no version, and cpu.cpuid does not tell the architecture")
+	}
+}
+
+// levelOf prefers the level that NFD names, and else works it out.
+func levelOf(arch string, flags []string) int {
+	if arch != "amd64" {
+		return 0
+	}
+	has := func(flag string) bool { return slices.Contains(flags, flag) }
+	for level := X86MaxLevel; level > 1; level-- {
+		if has(X86LevelName(level)) {
+			return level
+		}
+	}
+	return X86Level(has)
+}
