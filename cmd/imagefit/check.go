@@ -10,7 +10,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/node"
 )
 
@@ -56,11 +56,11 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 		return err
 	}
 	dialect := compat.DialectByShape(body)
-	facts, err := loadFacts(cmd.Context(), c.facts, cmd.InOrStdin())
+	known, err := loadFacts(cmd.Context(), c.facts, cmd.InOrStdin())
 	if err != nil {
 		return fmt.Errorf("read --facts: %w", err)
 	}
-	judge, err := node.Judge(cfg, func() *hostfacts.Facts { return facts },
+	judge, err := node.Judge(cfg, func() *facts.Facts { return known },
 		slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError})))
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/journal"
 	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/registry"
@@ -125,11 +125,11 @@ func toolConfig(cmd *cobra.Command) (config.Config, error) {
 	return cfg, nil
 }
 
-func explain(ctx context.Context, stderr io.Writer, cfg config.Config, facts *hostfacts.Facts, live bool, image string) (*decision.Decision, error) {
+func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *facts.Facts, live bool, image string) (*decision.Decision, error) {
 	// What is wrong with an artifact stands in the table; this is for what is
 	// wrong here, such as a compatibility spec that cannot be used.
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	judge, err := node.Judge(cfg, func() *hostfacts.Facts { return facts }, log)
+	judge, err := node.Judge(cfg, func() *facts.Facts { return known }, log)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
@@ -86,7 +87,7 @@ func (c factsCommand) run(cmd *cobra.Command) error {
 	return c.write(cmd.OutOrStdout(), facts)
 }
 
-func (c factsCommand) write(w io.Writer, facts *hostfacts.Facts) error {
+func (c factsCommand) write(w io.Writer, facts *facts.Facts) error {
 	switch c.output {
 	case "json":
 		return writeJSON(w, facts)
@@ -111,8 +112,8 @@ func oneOf(flag, value string, allowed []string) error {
 
 // familyOf keeps the sets of one family, such as cpu for cpu.cpuid. A family
 // that nobody collects may be the operator's own.
-func familyOf(facts *hostfacts.Facts, family string) (*hostfacts.Facts, error) {
-	features := facts.Features()
+func familyOf(known *facts.Facts, family string) (*facts.Facts, error) {
+	features := known.Features()
 	families := hostfacts.Families()
 	for _, set := range features.Sets() {
 		name, _, _ := strings.Cut(set, ".")
@@ -123,7 +124,7 @@ func familyOf(facts *hostfacts.Facts, family string) (*hostfacts.Facts, error) {
 		return nil, err
 	}
 	kept := features.Only(func(set string) bool { return set == family || strings.HasPrefix(set, family+".") })
-	return hostfacts.New(facts.OS(), facts.Arch(), kept), nil
+	return facts.New(known.OS(), known.Arch(), kept), nil
 }
 
 func writeJSON(w io.Writer, v any) error {
@@ -151,7 +152,7 @@ func writeYAML(w io.Writer, v any) error {
 	return encoder.Close()
 }
 
-func writeLabels(w io.Writer, facts *hostfacts.Facts) error {
+func writeLabels(w io.Writer, facts *facts.Facts) error {
 	labels := facts.Labels()
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(labels)) {

@@ -6,9 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/spf13/cobra"
-
-	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 // exitDiffer is the exit code for facts that differ.
@@ -66,7 +65,7 @@ func (c diffCommand) run(cmd *cobra.Command, a, b string) error {
 	if err != nil {
 		return fmt.Errorf("load B: %w", err)
 	}
-	changes := hostfacts.Diff(before, after)
+	changes := facts.Diff(before, after)
 	if err := c.write(cmd.OutOrStdout(), changes); err != nil {
 		return err
 	}
@@ -76,9 +75,9 @@ func (c diffCommand) run(cmd *cobra.Command, a, b string) error {
 	return nil
 }
 
-func (c diffCommand) write(w io.Writer, changes []hostfacts.Change) error {
+func (c diffCommand) write(w io.Writer, changes []facts.Change) error {
 	if c.output == "json" {
-		return writeJSON(w, append([]hostfacts.Change{}, changes...))
+		return writeJSON(w, append([]facts.Change{}, changes...))
 	}
 	var b strings.Builder
 	for _, change := range changes {

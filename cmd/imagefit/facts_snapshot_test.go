@@ -10,13 +10,14 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 const gravitonRoot = "../../pkg/hostfacts/testdata/arm64-graviton2/root"
 
 // factsOf returns the facts that a command line prints as JSON.
-func factsOf(t *testing.T, args ...string) *hostfacts.Facts {
+func factsOf(t *testing.T, args ...string) *facts.Facts {
 	t.Helper()
 	code, stdout, stderr := imagefit(append([]string{"facts", "-o", "json"}, args...)...)
 	if code != 0 || stderr != "" {
@@ -47,9 +48,9 @@ func TestSnapshotIsTakenBack(t *testing.T) {
 			}
 			want, got := factsOf(t, "--root", root), factsOf(t, "--root", file)
 			if want.Fingerprint() != got.Fingerprint() {
-				t.Errorf("%s: another fingerprint: %v", root, hostfacts.Diff(want, got))
+				t.Errorf("%s: another fingerprint: %v", root, facts.Diff(want, got))
 			}
-			if known := got.Lookup("system.name", "nodename").State == hostfacts.Present; known != all {
+			if known := got.Lookup("system.name", "nodename").State == facts.Present; known != all {
 				t.Errorf("%s: the node's name is there: %v, asked for: %v", root, known, all)
 			}
 			if left, err := filepath.Glob(filepath.Join(filepath.Dir(file), "*")); err != nil || len(left) != 1 {
@@ -90,7 +91,7 @@ func TestFactsYAMLIsTheJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if changes := hostfacts.Diff(want, got); len(changes) > 0 || got.Fingerprint() != want.Fingerprint() {
+	if changes := facts.Diff(want, got); len(changes) > 0 || got.Fingerprint() != want.Fingerprint() {
 		t.Errorf("differs: %v", changes)
 	}
 }
@@ -134,7 +135,7 @@ func TestDiff(t *testing.T) {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 	code, stdout, stderr := imagefit("facts", "diff", "-o", "json", jsonFile, changed)
-	var changes []hostfacts.Change
+	var changes []facts.Change
 	if err := json.Unmarshal([]byte(stdout), &changes); err != nil || len(changes) != 1 || code != exitDiffer || stderr != "" {
 		t.Errorf("exit code %d, stdout %q, stderr %q: %v", code, stdout, stderr, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
@@ -84,21 +85,21 @@ func TestFactsJSONIsReadBack(t *testing.T) {
 func TestFactsFamilyJSON(t *testing.T) {
 	t.Parallel()
 	_, stdout, _ := imagefit("facts", "--root", zenRoot, "-o", "json", "--family", "memory")
-	facts, err := hostfacts.Parse(strings.NewReader(stdout))
+	known, err := hostfacts.Parse(strings.NewReader(stdout))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := facts.Lookup("memory.numa", "is_numa").Value; got != "true" {
+	if got := known.Lookup("memory.numa", "is_numa").Value; got != "true" {
 		t.Errorf("is_numa %q", got)
 	}
-	if got := facts.Lookup("cpu.cpuid", "AVX2").State; got != hostfacts.Unknown {
+	if got := known.Lookup("cpu.cpuid", "AVX2").State; got != facts.Unknown {
 		t.Errorf("cpu.cpuid AVX2 is %v in --family memory", got)
 	}
 }
 
 func TestLargeSetIsCountedUnlessAsked(t *testing.T) {
 	t.Parallel()
-	facts := hostfacts.New("linux", "", hostfacts.Features{
+	facts := facts.New("linux", "", facts.Features{
 		Attributes: map[string]map[string]string{"kernel.config": {"A": "y", "B": "m", "C": "x\x1b[2J"}},
 	})
 	for limit, want := range map[int]string{2: "(list them with --family kernel)", 3: `C  "x\x1b[2J"`} {

@@ -3,13 +3,12 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 // maxListed keeps a set such as kernel.config, with thousands of attributes,
@@ -19,7 +18,7 @@ const maxListed = 100
 // writeFacts prints one section for each set that is known, then what is
 // unknown and what was passed over. Of a set with more than limit attributes it
 // prints the count alone.
-func writeFacts(w io.Writer, facts *hostfacts.Facts, limit int) error {
+func writeFacts(w io.Writer, facts *facts.Facts, limit int) error {
 	features := facts.Features()
 	var b strings.Builder
 	arch := cmp.Or(facts.Arch(), "unknown")
@@ -41,7 +40,7 @@ func writeFacts(w io.Writer, facts *hostfacts.Facts, limit int) error {
 	return err
 }
 
-func knownSets(features hostfacts.Features) []string {
+func knownSets(features facts.Features) []string {
 	names := map[string]struct{}{}
 	for set := range features.Flags {
 		names[set] = struct{}{}
@@ -57,8 +56,8 @@ func knownSets(features hostfacts.Features) []string {
 
 // section is what is printed of one set.
 type section struct {
-	facts    *hostfacts.Facts
-	features hostfacts.Features
+	facts    *facts.Facts
+	features facts.Features
 	set      string
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
@@ -26,7 +27,7 @@ func openRoot(path string) (hostfacts.Root, error) {
 	return root, nil
 }
 
-func collect(ctx context.Context, root hostfacts.Root) (*hostfacts.Facts, error) {
+func collect(ctx context.Context, root hostfacts.Root) (*facts.Facts, error) {
 	facts := hostfacts.Collect(ctx, root)
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("collect facts: %w", err)
@@ -38,7 +39,7 @@ func collect(ctx context.Context, root hostfacts.Root) (*hostfacts.Facts, error)
 // or "nfd export features" printed, or with NodeFeature objects of Kubernetes:
 // FILE#NODE picks the node of a list. Else it collects the facts of a snapshot,
 // of a directory or, for "live", of this node.
-func loadFacts(ctx context.Context, name string, stdin io.Reader) (*hostfacts.Facts, error) {
+func loadFacts(ctx context.Context, name string, stdin io.Reader) (*facts.Facts, error) {
 	if name == "live" {
 		return collect(ctx, hostfacts.NewRoot("/"))
 	}

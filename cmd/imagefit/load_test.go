@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
@@ -108,17 +109,17 @@ func TestLoadFacts(t *testing.T) {
 }
 
 // checkMerged wants what several objects say of one node.
-func checkMerged(t *testing.T, facts *hostfacts.Facts) {
+func checkMerged(t *testing.T, known *facts.Facts) {
 	t.Helper()
 	for set, element := range map[string]string{"cpu.cpuid": "AMXTILE", "vendor.x": "y", "kernel.version": "major"} {
-		if got := facts.Lookup(set, element); got.State != hostfacts.Present {
+		if got := known.Lookup(set, element); got.State != facts.Present {
 			t.Errorf("%s %s is %v", set, element, got.State)
 		}
 	}
-	if got := facts.Lookup("cpu.cpuid", "AVX2"); got.State != hostfacts.Present {
+	if got := known.Lookup("cpu.cpuid", "AVX2"); got.State != facts.Present {
 		t.Errorf("AVX2 is %v", got.State)
 	}
-	if n := len(facts.Features().Instances["pci.device"]); n != 2 {
+	if n := len(known.Features().Instances["pci.device"]); n != 2 {
 		t.Errorf("%d devices", n)
 	}
 }

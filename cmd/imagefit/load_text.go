@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
@@ -23,7 +24,7 @@ const wantFacts = `expected what "imagefit facts -o json" or "nfd export feature
 const nodeLabel = "nfd.node.kubernetes.io/node-name"
 
 // parseFacts reads facts in any of the forms.
-func parseFacts(written []byte, node string) (*hostfacts.Facts, error) {
+func parseFacts(written []byte, node string) (*facts.Facts, error) {
 	text, err := toJSON(written)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func parseFacts(written []byte, node string) (*hostfacts.Facts, error) {
 	}
 }
 
-func plainFacts(written, text []byte, node string) (*hostfacts.Facts, error) {
+func plainFacts(written, text []byte, node string) (*facts.Facts, error) {
 	if node != "" {
 		return nil, fmt.Errorf("no list of nodes to find %q in; %s", node, wantFacts)
 	}
@@ -142,7 +143,7 @@ func (o object) node() string {
 
 // nodeFacts merges the NodeFeature objects of one node. With no name there must
 // be one node only.
-func nodeFacts(objects []object, node string) (*hostfacts.Facts, error) {
+func nodeFacts(objects []object, node string) (*facts.Facts, error) {
 	byNode := map[string][]object{}
 	for i, o := range objects {
 		if o.Kind != "NodeFeature" && o.Kind != "" { // items of a NodeFeatureList may leave it out

@@ -21,7 +21,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/journal"
 )
 
@@ -57,8 +57,8 @@ func newKnownImages(t *testing.T) *knownImages {
 		Rules: decision.Fixed(&decision.Rules{
 			Policy: config.Policy{Answers: config.Default().Policy.Answers}, Interpreter: compat.NewInterpreter(specs),
 		}),
-		Facts: func() *hostfacts.Facts {
-			return hostfacts.New("linux", "amd64", hostfacts.Features{
+		Facts: func() *facts.Facts {
+			return facts.New("linux", "amd64", facts.Features{
 				Attributes: map[string]map[string]string{"cpu.x86_64": {"level": fmt.Sprint(k.level.Load())}},
 			})
 		},

@@ -9,7 +9,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/author"
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -30,7 +30,7 @@ func samples(t *testing.T) []string {
 func TestConvertKeepsTheVerdict(t *testing.T) {
 	t.Parallel()
 	in := compat.NewInterpreter(specs(t))
-	nodes := map[string]*hostfacts.Facts{"gpu": gpuNode()}
+	nodes := map[string]*facts.Facts{"gpu": gpuNode()}
 	for _, name := range hostNames() {
 		nodes[name] = host(t, name)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/selector"
 	"github.com/imagefit/imagefit/pkg/version"
@@ -54,7 +55,7 @@ func canHold(terms []compat.Term) bool {
 		listed = listed || t.Op == compat.In
 	}
 	holds := func(attributes map[string]string) bool {
-		facts := hostfacts.New("linux", "", hostfacts.Features{Attributes: map[string]map[string]string{set: attributes}})
+		facts := facts.New("linux", "", facts.Features{Attributes: map[string]map[string]string{set: attributes}})
 		return selector.Evaluate(facts, []compat.Requirement{tried}).Outcome == selector.Fits
 	}
 	if !listed && slices.ContainsFunc(terms, func(t compat.Term) bool { return t.Op == compat.InRegexp }) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/version"
 )
@@ -23,7 +24,7 @@ func Families() []string { return []string{"cpu", "kernel", "libc", "mpi", "gpu"
 // FromFacts returns the least that makes a node like this one: an image that
 // was built and tried there runs on all such nodes. What tells the node from
 // others of its kind is left out. The notes say what is not known.
-func FromFacts(facts *hostfacts.Facts, families []string) (needs []Need, notes []string) {
+func FromFacts(facts *facts.Facts, families []string) (needs []Need, notes []string) {
 	for _, family := range families {
 		var n Need
 		var note string
@@ -63,8 +64,8 @@ func targetNeed(target, because string) Need {
 	return Need{[]compat.Attribute{attributeTo("io.archspec", "target", target)}, because}
 }
 
-func cpuNeed(facts *hostfacts.Facts) (Need, string) {
-	if level := facts.Lookup("cpu.x86_64", "level"); level.State == hostfacts.Present {
+func cpuNeed(known *facts.Facts) (Need, string) {
+	if level := known.Lookup("cpu.x86_64", "level"); level.State == facts.Present {
 		target := "x86_64"
 		if level.Value != "1" {
 			target += "_v" + level.Value
@@ -73,20 +74,20 @@ func cpuNeed(facts *hostfacts.Facts) (Need, string) {
 			return targetNeed(target, "the CPU of the node has x86-64 level "+level.Value+"; its model is left out"), ""
 		}
 	}
-	family := facts.Lookup("cpu.microarchitecture", "family")
-	if level := facts.Lookup("cpu.arm64", "level"); level.State == hostfacts.Present && hostfacts.KnownArchspec(level.Value+"a") {
+	family := known.Lookup("cpu.microarchitecture", "family")
+	if level := known.Lookup("cpu.arm64", "level"); level.State == facts.Present && hostfacts.KnownArchspec(level.Value+"a") {
 		return targetNeed(level.Value+"a", "the CPU of the node is of "+level.Value+"; its model is left out"), ""
 	}
-	if family.State == hostfacts.Present && hostfacts.KnownArchspec(family.Value) {
+	if family.State == facts.Present && hostfacts.KnownArchspec(family.Value) {
 		return targetNeed(family.Value, "the CPU of the node is of this family; its model is left out"), ""
 	}
 	return Need{}, "cpu: the node's CPU is not known"
 }
 
-func kernelNeed(facts *hostfacts.Facts) (Need, string) {
-	full := facts.Lookup("kernel.version", "full")
+func kernelNeed(known *facts.Facts) (Need, string) {
+	full := known.Lookup("kernel.version", "full")
 	v, ok := version.Parse(full.Value)
-	if full.State != hostfacts.Present || !ok || len(v) < 2 {
+	if full.State != facts.Present || !ok || len(v) < 2 {
 		return Need{}, "kernel: its version is not known"
 	}
 	return Need{
@@ -95,9 +96,9 @@ func kernelNeed(facts *hostfacts.Facts) (Need, string) {
 	}, ""
 }
 
-func libcNeed(facts *hostfacts.Facts) (Need, string) {
-	name, found := facts.Lookup("system.libc", "implementation"), facts.Lookup("system.libc", "version")
-	if name.Value != "glibc" || found.State != hostfacts.Present {
+func libcNeed(known *facts.Facts) (Need, string) {
+	name, found := known.Lookup("system.libc", "implementation"), known.Lookup("system.libc", "version")
+	if name.Value != "glibc" || found.State != facts.Present {
 		return Need{}, "libc: the node's is not glibc, or its version is not known"
 	}
 	return glibcNeed(found.Value, "the node has glibc "+found.Value+"; an image that brings its own C library does not need this"), ""
@@ -107,24 +108,24 @@ func glibcNeed(least, because string) Need {
 	return Need{[]compat.Attribute{attributeTo("oci", "oci.os.glibc", "["+least+",)")}, because}
 }
 
-func mpiNeed(facts *hostfacts.Facts) (Need, string) {
-	name := facts.Lookup("mpi.host", "implementation")
-	if name.State != hostfacts.Present {
+func mpiNeed(known *facts.Facts) (Need, string) {
+	name := known.Lookup("mpi.host", "implementation")
+	if name.State != facts.Present {
 		return Need{}, "mpi: the node has none, or several"
 	}
 	need := Need{
 		[]compat.Attribute{attributeTo("org.supercontainers", "mpi.implementation", name.Value)},
 		"the node has the MPI " + name.Value,
 	}
-	if found := facts.Lookup("mpi.host", "version"); found.State == hostfacts.Present {
+	if found := known.Lookup("mpi.host", "version"); found.State == facts.Present {
 		need.Attributes = append(need.Attributes, attributeTo("org.supercontainers", "mpi.version", minor(found.Value)))
 		need.Because += " " + found.Value
 	}
 	return need, ""
 }
 
-func gpuNeed(facts *hostfacts.Facts) (Need, string) {
-	devices, _ := facts.Instances("gpu.device")
+func gpuNeed(known *facts.Facts) (Need, string) {
+	devices, _ := known.Instances("gpu.device")
 	vendors := map[string]bool{}
 	for _, d := range devices {
 		vendors[d["vendor"]] = true
@@ -134,7 +135,7 @@ func gpuNeed(facts *hostfacts.Facts) (Need, string) {
 		return Need{}, "gpu: the node has none, or GPUs of several vendors"
 	}
 	need := vendorNeed(names[0], "the node has GPUs of "+names[0])
-	if cuda := facts.Lookup("gpu.nvidia", "cuda_version"); cuda.State == hostfacts.Present {
+	if cuda := known.Lookup("gpu.nvidia", "cuda_version"); cuda.State == facts.Present {
 		need.Attributes = append(need.Attributes, cudaAttribute(major(cuda.Value)+".0"))
 		need.Because += ", whose driver supports CUDA " + cuda.Value + "; programs for one major release run with each of its drivers"
 	}

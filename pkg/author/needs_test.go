@@ -9,6 +9,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/author"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -68,7 +69,7 @@ func TestNeedsOfPrograms(t *testing.T) {
 
 // wantGoodDocuments writes needs in every dialect: each passes lint, is read by
 // its dialect, and fits the node that the needs come from.
-func wantGoodDocuments(t *testing.T, needs []author.Need, facts *hostfacts.Facts) {
+func wantGoodDocuments(t *testing.T, needs []author.Need, facts *facts.Facts) {
 	t.Helper()
 	if len(needs) == 0 {
 		return
@@ -106,7 +107,7 @@ func dialect(t *testing.T, name string) compat.Dialect {
 }
 
 // host reads the facts of a captured node.
-func host(t testing.TB, name string) *hostfacts.Facts {
+func host(t testing.TB, name string) *facts.Facts {
 	t.Helper()
 	f, err := os.Open("../hostfacts/testdata/hosts/" + name + ".json")
 	if err != nil {
@@ -125,8 +126,8 @@ func hostNames() []string {
 }
 
 // gpuNode has two GPUs and an MPI.
-func gpuNode() *hostfacts.Facts {
-	return hostfacts.New("linux", "amd64", hostfacts.Features{
+func gpuNode() *facts.Facts {
+	return facts.New("linux", "amd64", facts.Features{
 		Flags: map[string][]string{"cpu.cpuid": {"AVX2", "X86_64_V1", "X86_64_V2", "X86_64_V3"}, "cpu.archspec": {"x86_64", "x86_64_v2", "x86_64_v3", "zen2"}},
 		Attributes: map[string]map[string]string{
 			"cpu.x86_64": {"level": "3"}, "cpu.model": {"vendor_id": "AMD", "family": "23", "id": "49"},
@@ -149,7 +150,7 @@ func TestFromFacts(t *testing.T) {
 		t.Errorf("%s %q\nwant %s", got, notes, want)
 	}
 	wantGoodDocuments(t, needs, gpuNode())
-	needs, notes = author.FromFacts(hostfacts.New("linux", "", hostfacts.Features{}), author.Families())
+	needs, notes = author.FromFacts(facts.New("linux", "", facts.Features{}), author.Families())
 	if len(needs) != 0 || len(notes) != len(author.Families()) {
 		t.Errorf("of an unknown node: %v %q", needs, notes)
 	}

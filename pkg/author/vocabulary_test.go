@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
@@ -62,7 +63,7 @@ func TestElements(t *testing.T) {
 	}
 }
 
-func (v *vocabulary) checkElements(t *testing.T, host string, f hostfacts.Features) {
+func (v *vocabulary) checkElements(t *testing.T, host string, f facts.Features) {
 	t.Helper()
 	known := func(set, element string) {
 		if elements := v.features[set].elements; len(elements) > 0 && !slices.Contains(elements, element) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -47,8 +47,8 @@ func TestGraphConditions(t *testing.T) {
 	}
 }
 
-func modulesHost(modules string) *hostfacts.Facts {
-	return hostfacts.New("linux", "amd64", hostfacts.Features{
+func modulesHost(modules string) *facts.Facts {
+	return facts.New("linux", "amd64", facts.Features{
 		Flags: map[string][]string{"kernel.enabledmodule": strings.Fields(modules)},
 	})
 }

@@ -1,15 +1,13 @@
 package compat_test
 
-import (
-	"github.com/imagefit/imagefit/pkg/hostfacts"
-)
+import "github.com/imagefit/imagefit/pkg/facts"
 
 // The hosts that every sample is held against. On the first two all was looked
 // at; of the third only what NFD tells is known.
 
 // hpcHost is an Intel machine with NVIDIA GPUs, InfiniBand and Open MPI.
-func hpcHost() *hostfacts.Facts {
-	return hostfacts.New("linux", "amd64", hostfacts.Features{
+func hpcHost() *facts.Facts {
+	return facts.New("linux", "amd64", facts.Features{
 		Flags: map[string][]string{
 			"cpu.cpuid":            {"AMXFP16", "AVX", "AVX2", "AVX512F", "AVX512FP16", "BMI2", "SSE42", "VMX"},
 			"cpu.archspec":         {"x86_64", "x86_64_v2", "x86_64_v3", "x86_64_v4", "sapphirerapids"},
@@ -49,8 +47,8 @@ func hpcHost() *hostfacts.Facts {
 }
 
 // cloudHost is an AMD machine that has neither GPUs nor MPI.
-func cloudHost() *hostfacts.Facts {
-	return hostfacts.New("linux", "amd64", hostfacts.Features{
+func cloudHost() *facts.Facts {
+	return facts.New("linux", "amd64", facts.Features{
 		Flags: map[string][]string{
 			"cpu.cpuid":            {"AVX", "AVX2", "BMI2", "SSE42", "SVM"},
 			"cpu.archspec":         {"x86_64", "x86_64_v2", "x86_64_v3", "zen", "zen2", "zen3"},
@@ -80,8 +78,8 @@ func cloudHost() *hostfacts.Facts {
 }
 
 // armHost is a machine of which only features of NFD are known.
-func armHost() *hostfacts.Facts {
-	return hostfacts.New("linux", "arm64", hostfacts.Features{
+func armHost() *facts.Facts {
+	return facts.New("linux", "arm64", facts.Features{
 		Flags: map[string][]string{
 			"cpu.cpuid":           {"ASIMD", "ATOMICS", "FP", "SVE"},
 			"cpu.archspec":        {"aarch64", "armv8.1a", "armv8.2a", "neoverse_n1"},

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -174,8 +174,8 @@ func TestMPI(t *testing.T) {
 	}
 }
 
-func mpiHost(mpi string) *hostfacts.Facts {
-	features := hostfacts.Features{Attributes: map[string]map[string]string{"mpi.host": {}}, Unknown: map[string]string{}}
+func mpiHost(mpi string) *facts.Facts {
+	features := facts.Features{Attributes: map[string]map[string]string{"mpi.host": {}}, Unknown: map[string]string{}}
 	name, version, _ := strings.Cut(mpi, " ")
 	switch {
 	case mpi == "":
@@ -187,7 +187,7 @@ func mpiHost(mpi string) *hostfacts.Facts {
 	default:
 		features.Attributes["mpi.host"] = map[string]string{"implementation": name, "version": version}
 	}
-	return hostfacts.New("linux", "amd64", features)
+	return facts.New("linux", "amd64", features)
 }
 
 // TestPrune: where a node that decides over others does not hold, the others

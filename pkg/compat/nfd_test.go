@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -201,7 +201,7 @@ func FuzzParseNFD(f *testing.F) {
 	}
 	f.Add([]byte(expression(`{op: InRegexp, value: ["^6"]}`)))
 	f.Add([]byte("version: v1\ncompatibilities: [{rules: [{vars: {a: 1}}, {matchFeatures: [{feature: rule.matched, matchName: x}]}]}]"))
-	facts := hostfacts.New("linux", "amd64", hostfacts.Features{
+	facts := facts.New("linux", "amd64", facts.Features{
 		Flags:      map[string][]string{"cpu.cpuid": {"AVX2"}},
 		Attributes: map[string]map[string]string{"kernel.version": {"full": "6.8.0", "major": "6"}},
 		Instances:  map[string][]map[string]string{"pci.device": {{"vendor": "0eee", "class": "0200"}}},

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -58,7 +58,7 @@ func TestSamples(t *testing.T) {
 	t.Parallel()
 	hosts := []struct {
 		name  string
-		facts *hostfacts.Facts
+		facts *facts.Facts
 	}{{"hpc", hpcHost()}, {"cloud", cloudHost()}, {"arm", armHost()}}
 	var told strings.Builder
 	for _, tt := range sampleTests() {

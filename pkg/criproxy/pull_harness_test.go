@@ -27,7 +27,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/journal"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
@@ -237,13 +237,13 @@ func pullRoad(t testing.TB, r *pullRegistry, level int) *decision.Road {
 	}
 	reg := registry.New(registry.Options{HostsPath: filepath.Join(dir, "certs.d")})
 	t.Cleanup(reg.Close)
-	facts := hostfacts.New("linux", "amd64", hostfacts.Features{
+	known := facts.New("linux", "amd64", facts.Features{
 		Attributes: map[string]map[string]string{"cpu.x86_64": {"level": strconv.Itoa(level)}},
 	})
 	return &decision.Road{
 		Judge: decision.Judge{
 			Cache: state, Log: slog.New(slog.DiscardHandler),
-			Facts: func() *hostfacts.Facts { return facts },
+			Facts: func() *facts.Facts { return known },
 			Rules: decision.Fixed(&decision.Rules{
 				Policy:      config.Policy{Answers: config.Default().Policy.Answers},
 				Interpreter: compat.NewInterpreter(specs), ReferrersTTL: time.Minute, Timeout: 5 * time.Second,

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -67,7 +67,7 @@ func TestPanicWhileDeciding(t *testing.T) {
 	r := newTestRegistry(t)
 	r.index("1", r.image("linux/amd64", "a"))
 	road := newTestRoad(t, r, levelFacts(1))
-	road.Facts = func() *hostfacts.Facts { panic("no facts") }
+	road.Facts = func() *facts.Facts { panic("no facts") }
 	if _, err := road.Decide(t.Context(), Request{Reference: app}); err == nil || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("error %v", err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // app is the reference that most tests decide about.
@@ -20,8 +20,8 @@ const app = "registry.example/app:1"
 
 // levelFacts are the facts of an amd64 node of an x86-64 level with these CPU
 // flags and Linux 6.1.0.
-func levelFacts(level int, flags ...string) *hostfacts.Facts {
-	return hostfacts.New("linux", "amd64", hostfacts.Features{
+func levelFacts(level int, flags ...string) *facts.Facts {
+	return facts.New("linux", "amd64", facts.Features{
 		Flags: map[string][]string{"cpu.cpuid": flags},
 		Attributes: map[string]map[string]string{
 			"cpu.x86_64":     {"level": strconv.Itoa(level)},
@@ -31,7 +31,7 @@ func levelFacts(level int, flags ...string) *hostfacts.Facts {
 }
 
 // newTestRoad returns a road with an empty cache of its own.
-func newTestRoad(t testing.TB, r *testRegistry, facts *hostfacts.Facts) *Road {
+func newTestRoad(t testing.TB, r *testRegistry, known *facts.Facts) *Road {
 	t.Helper()
 	state, err := cache.Open(t.TempDir(), 64<<20)
 	if err != nil {
@@ -44,7 +44,7 @@ func newTestRoad(t testing.TB, r *testRegistry, facts *hostfacts.Facts) *Road {
 	return &Road{
 		Judge: Judge{
 			Cache: state, Log: slog.New(slog.DiscardHandler),
-			Facts: func() *hostfacts.Facts { return facts },
+			Facts: func() *facts.Facts { return known },
 			Rules: Fixed(&Rules{
 				Policy: config.Default().Policy, Interpreter: compat.NewInterpreter(specs),
 				ReferrersTTL: time.Hour, StaleFor: time.Hour, Timeout: 10 * time.Second,

@@ -8,7 +8,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -23,7 +23,7 @@ type hearing struct {
 	*Judge
 	rules   *Rules
 	answers config.Answers
-	facts   *hostfacts.Facts
+	facts   *facts.Facts
 
 	malformed, unknown, noAPI bool // whether there was such a thing
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -21,7 +21,7 @@ import (
 // reads the cache and never the network.
 type Judge struct {
 	Cache *cache.Cache
-	Facts func() *hostfacts.Facts
+	Facts func() *facts.Facts
 	Rules func() *Rules
 	// Unpacks, where set, tells whether the runtime makes a container of what it
 	// pulled for a platform; not every configuration of it does.

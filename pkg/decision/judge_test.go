@@ -13,7 +13,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -25,9 +25,9 @@ func TestRecall(t *testing.T) {
 	v3 := r.image("linux/amd64/v3", "a")
 	r.index("1", v3)
 	r.attach(v3, artifact{attributes: avx2})
-	facts := levelFacts(3, "AVX2")
+	known := levelFacts(3, "AVX2")
 	road := newTestRoad(t, r, nil)
-	road.Facts = func() *hostfacts.Facts { return facts }
+	road.Facts = func() *facts.Facts { return known }
 	if _, _, err := road.Recall(id, ""); err == nil {
 		t.Fatal("something is known of an image that nobody pulled")
 	}
@@ -41,16 +41,16 @@ func TestRecall(t *testing.T) {
 	r.Close() // from here on without the network
 	tests := []struct {
 		name  string
-		facts *hostfacts.Facts
+		facts *facts.Facts
 		want  string
 	}{
 		{"as it was", levelFacts(3, "AVX2"), "fits"},
 		{"the flag is gone", levelFacts(3), app + " does not fit this node: linux/amd64/v3 needs cpu.cpuid AVX2 (absent)"},
 		{"the level is gone", levelFacts(2, "AVX2"), app + " does not fit this node: linux/amd64/v3 needs cpu.x86_64 level >= 3 (is 2)"},
-		{"nothing is known", hostfacts.New("linux", "amd64", hostfacts.Features{}), "unknown"},
+		{"nothing is known", facts.New("linux", "amd64", facts.Features{}), "unknown"},
 	}
 	for _, test := range tests {
-		facts = test.facts
+		known = test.facts
 		image, verdict, err := road.Recall(id, "")
 		if err != nil {
 			t.Fatal(err)

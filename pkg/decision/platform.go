@@ -7,7 +7,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -20,7 +20,7 @@ type node struct {
 // newNode takes os and architecture from the facts. On amd64 every level is
 // eligible, for whether the CPU has it is a requirement like any other; on ARM
 // the runtime's own detection of the variant holds for both.
-func newNode(facts *hostfacts.Facts) node {
+func newNode(facts *facts.Facts) node {
 	runtime := ocispec.Platform{OS: facts.OS(), Architecture: facts.Arch()}
 	if own := platforms.DefaultSpec(); own.Architecture == runtime.Architecture {
 		runtime.Variant = own.Variant

@@ -3,9 +3,8 @@ package decision
 import (
 	"testing"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 // pushLevels stores an index with entries for several levels, another
@@ -54,11 +53,11 @@ func TestDecideByLevel(t *testing.T) {
 
 func TestDecideByPlatform(t *testing.T) {
 	t.Parallel()
-	arm := hostfacts.New("linux", "arm64", hostfacts.Features{})
+	arm := facts.New("linux", "arm64", facts.Features{})
 	tests := []struct {
 		name      string
 		platforms []string
-		facts     *hostfacts.Facts
+		facts     *facts.Facts
 		want      string
 		def       int
 	}{
@@ -74,7 +73,7 @@ func TestDecideByPlatform(t *testing.T) {
 		{"another spelling of a level that is there", []string{"linux/amd64", "linux/x86_64/V3"}, levelFacts(3), "linux/x86_64/V3", 0},
 		{"a level that does not exist", []string{"linux/amd64", "linux/amd64/v99"}, levelFacts(4), "linux/amd64", 0},
 		{"arm64", []string{"linux/amd64", "linux/arm64/v8"}, arm, "linux/arm64/v8", 0},
-		{"an unknown architecture", []string{"linux/amd64"}, hostfacts.New("linux", "", hostfacts.Features{}), "none", None},
+		{"an unknown architecture", []string{"linux/amd64"}, facts.New("linux", "", facts.Features{}), "none", None},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -97,7 +96,7 @@ func TestDecideUnknownLevel(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	pushLevels(r)
-	d := decide(t, newTestRoad(t, r, hostfacts.New("linux", "amd64", hostfacts.Features{})), app)
+	d := decide(t, newTestRoad(t, r, facts.New("linux", "amd64", facts.Features{})), app)
 	if chosen(d) != "linux/amd64" || d.Candidates[1].Outcome != "unknown" || d.Candidates[1].Rank == 0 {
 		t.Errorf("chose %s; v3 is %+v", chosen(d), d.Candidates[1])
 	}

@@ -5,8 +5,7 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 const (
@@ -33,7 +32,7 @@ type recent struct {
 type made struct {
 	decision *Decision
 	rules    *Rules
-	facts    *hostfacts.Facts
+	facts    *facts.Facts
 	from     time.Time
 	until    time.Time
 	read     int64 // bytes

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // TestRecentDecision decides again and again while one thing after the other
@@ -20,9 +20,9 @@ func TestRecentDecision(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	index := pushLevels(r)
-	facts := levelFacts(3)
-	road := newTestRoad(t, r, facts)
-	road.Facts = func() *hostfacts.Facts { return facts }
+	known := levelFacts(3)
+	road := newTestRoad(t, r, known)
+	road.Facts = func() *facts.Facts { return known }
 	first := decide(t, road, app)
 	r.requests()
 	if again := decide(t, road, app); again != first {
@@ -36,8 +36,8 @@ func TestRecentDecision(t *testing.T) {
 		change func()
 		want   string
 	}{
-		{"the facts", func() { facts = levelFacts(1) }, "linux/amd64"},
-		{"the rules", func() { facts = levelFacts(3); change(road, func(r *Rules) { r.Policy.NoFit = "forward" }) }, "linux/amd64/v3"},
+		{"the facts", func() { known = levelFacts(1) }, "linux/amd64"},
+		{"the rules", func() { known = levelFacts(3); change(road, func(r *Rules) { r.Policy.NoFit = "forward" }) }, "linux/amd64/v3"},
 		{"the tag", func() { r.index("1", r.image("linux/amd64", "other")) }, "linux/amd64"},
 	}
 	last := first

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -95,7 +96,7 @@ func TestPackedTreeYieldsTheSameFacts(t *testing.T) {
 				t.Fatal(err)
 			}
 			want, got := Collect(context.Background(), root), Collect(context.Background(), packed)
-			if changes := Diff(want, got); len(changes) > 0 || want.Fingerprint() != got.Fingerprint() {
+			if changes := facts.Diff(want, got); len(changes) > 0 || want.Fingerprint() != got.Fingerprint() {
 				t.Errorf("differs: %v", changes)
 			}
 		})
@@ -160,7 +161,7 @@ func TestBadArchives(t *testing.T) {
 		"many entries":      {packed(t, many), "more than"},
 		"bad index":         {packed(t, []tar.Header{{Name: snapshotIndex}}, "{"), "unexpected end of JSON"},
 		"later version":     {packed(t, []tar.Header{{Name: snapshotIndex}}, `{"version":2}`), "version 2 is not known"},
-		"bad facts":         {packed(t, []tar.Header{{Name: snapshotIndex}}, `{"version":1,"beyond_sets":["a.b"],"beyond":{"version":9}}`), "version 9 is not known"},
+		"bad facts":         {packed(t, []tar.Header{{Name: snapshotIndex}}, `{"version":1,"beyond_sets":["a.b"],"beyond":{"version":9}}`), "version 9 is not supported"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

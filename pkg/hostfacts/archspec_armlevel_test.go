@@ -1,6 +1,7 @@
 package hostfacts
 
 import (
+	"github.com/imagefit/imagefit/pkg/facts"
 	"slices"
 	"strings"
 	"testing"
@@ -52,9 +53,9 @@ func TestARMLevelOfRealCPUs(t *testing.T) {
 	}
 	for name, data := range cpuinfoSamples(t) {
 		got := collectCPU(t, string(data), nil).Lookup("cpu.arm64", "level")
-		want := Fact{State: Absent}
+		want := facts.Fact{State: facts.Absent}
 		if level := levels[name]; level != "" {
-			want = Fact{State: Present, Value: level}
+			want = facts.Fact{State: facts.Present, Value: level}
 		}
 		if got != want {
 			t.Errorf("%s: level is %s %q, want %s %q", name, got.State, got.Value, want.State, want.Value)

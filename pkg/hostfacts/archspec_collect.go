@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"slices"
 	"strconv"
 )
@@ -16,7 +17,7 @@ func archspecCollectors() []collector {
 
 // collectArchspec sets cpu.archspec to the name of the CPU and of everything it
 // descends from, so that "built for zen2" is a look-up on any CPU.
-func collectArchspec(h host, out *Features) error {
+func collectArchspec(h host, out *facts.Features) error {
 	if err := describesCPU(h); err != nil {
 		if !h.live {
 			return err
@@ -78,7 +79,7 @@ func instructionSet(arch string) string {
 // the x86-64 level are, 0 if not known: it is of the generic
 // micro-architectures up to that level, and of none beyond it or of another
 // family. Which of the rest it is, nobody knows.
-func addUnnamedCPU(arch string, x86Level int, cause string, out *Features) {
+func addUnnamedCPU(arch string, x86Level int, cause string, out *facts.Features) {
 	const set = "cpu.archspec"
 	root := archspecRoot(arch)
 	known := []string{root}

@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"context"
 	"errors"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"runtime"
 	"strconv"
 	"testing"
@@ -26,14 +27,14 @@ func TestUnreadableCPU(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			out := NewFeatures()
+			out := facts.NewFeatures()
 			if err := collectArchspec(tt.h, &out); err != nil {
 				out.Unknown["cpu.archspec"] = err.Error()
 			}
-			facts := New("linux", tt.h.arch, out)
-			checkStates(t, facts, Present, tt.present)
-			checkStates(t, facts, Absent, tt.missing)
-			checkStates(t, facts, Unknown, tt.unknown)
+			known := facts.New("linux", tt.h.arch, out)
+			checkStates(t, known, facts.Present, tt.present)
+			checkStates(t, known, facts.Absent, tt.missing)
+			checkStates(t, known, facts.Unknown, tt.unknown)
 		})
 	}
 }
@@ -41,16 +42,16 @@ func TestUnreadableCPU(t *testing.T) {
 // TestUnnamedCPU: of NFD's export the level is known and no more.
 func TestUnnamedCPU(t *testing.T) {
 	t.Parallel()
-	out := NewFeatures()
+	out := facts.NewFeatures()
 	addUnnamedCPU("amd64", 3, "no name", &out)
-	facts := New("linux", "amd64", out)
-	checkStates(t, facts, Present, "x86_64 x86_64_v2 x86_64_v3")
-	checkStates(t, facts, Absent, "x86_64_v4 zen4 zen5 skylake_avx512 icelake x86 prescott aarch64 s390x")
-	checkStates(t, facts, Unknown, "haswell alderlake zen zen3 k10 mic_knl")
-	if got := facts.Lookup("cpu.microarchitecture", "name"); got.State != Unknown || got.Cause != "no name" {
+	known := facts.New("linux", "amd64", out)
+	checkStates(t, known, facts.Present, "x86_64 x86_64_v2 x86_64_v3")
+	checkStates(t, known, facts.Absent, "x86_64_v4 zen4 zen5 skylake_avx512 icelake x86 prescott aarch64 s390x")
+	checkStates(t, known, facts.Unknown, "haswell alderlake zen zen3 k10 mic_knl")
+	if got := known.Lookup("cpu.microarchitecture", "name"); got.State != facts.Unknown || got.Cause != "no name" {
 		t.Errorf("the name is %s (%s)", got.State, got.Cause)
 	}
-	if got := facts.Lookup("cpu.arm64", "level"); got.State != Absent {
+	if got := known.Lookup("cpu.arm64", "level"); got.State != facts.Absent {
 		t.Errorf("the ARM level of amd64 is %s", got.State)
 	}
 }
@@ -82,17 +83,17 @@ func TestLiveLevels(t *testing.T) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		t.Skip("needs linux/amd64")
 	}
-	facts := Collect(context.Background(), NewRoot("/"))
-	level, err := strconv.Atoi(facts.Lookup("cpu.x86_64", "level").Value)
+	known := Collect(context.Background(), NewRoot("/"))
+	level, err := strconv.Atoi(known.Lookup("cpu.x86_64", "level").Value)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for l := 2; l <= X86MaxLevel; l++ {
-		want := Absent
+	for l := 2; l <= facts.X86MaxLevel; l++ {
+		want := facts.Absent
 		if l <= level {
-			want = Present
+			want = facts.Present
 		}
-		checkStates(t, facts, want, "x86_64_v"+strconv.Itoa(l))
+		checkStates(t, known, want, "x86_64_v"+strconv.Itoa(l))
 	}
-	t.Log(facts.Lookup("cpu.microarchitecture", "name").Value)
+	t.Log(known.Lookup("cpu.microarchitecture", "name").Value)
 }

@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"context"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,7 @@ func cpuinfoSamples(t testing.TB) map[string][]byte {
 	return samples
 }
 
-func collectCPU(t testing.TB, cpuinfo string, more map[string]string) *Facts {
+func collectCPU(t testing.TB, cpuinfo string, more map[string]string) *facts.Facts {
 	t.Helper()
 	files := map[string]string{"proc/cpuinfo": cpuinfo}
 	for name, content := range more {
@@ -51,18 +52,18 @@ func TestRealCPUs(t *testing.T) {
 			if name == "power9" || name == "power10" {
 				more["sys/kernel/cpu_byteorder"] = "big\n"
 			}
-			facts := collectCPU(t, string(data), more)
-			if got := facts.Lookup("cpu.microarchitecture", "name").Value; got != name {
+			known := collectCPU(t, string(data), more)
+			if got := known.Lookup("cpu.microarchitecture", "name").Value; got != name {
 				t.Fatalf("recognised as %q", got)
 			}
 			want := append(ArchspecAncestors(name), name)
 			for _, m := range loadArchspecs().all {
-				state := Absent
+				state := facts.Absent
 				if slices.Contains(want, m.name) {
-					state = Present
+					state = facts.Present
 				}
 				// The flags may prove a higher level of ARM than the table has.
-				if got := facts.Lookup("cpu.archspec", m.name).State; got != state && !strings.HasPrefix(m.name, "armv") {
+				if got := known.Lookup("cpu.archspec", m.name).State; got != state && !strings.HasPrefix(m.name, "armv") {
 					t.Errorf("%s is %s, want %s", m.name, got, state)
 				}
 			}
@@ -170,24 +171,24 @@ func TestRecognise(t *testing.T) {
 	for _, tt := range append(x86Recognitions(t), otherRecognitions(t)...) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			facts := collectCPU(t, tt.cpuinfo, tt.files)
+			known := collectCPU(t, tt.cpuinfo, tt.files)
 			var got []string
 			for _, element := range []string{"name", "vendor", "family", "generation"} {
-				if fact := facts.Lookup("cpu.microarchitecture", element); fact.State == Present {
+				if fact := known.Lookup("cpu.microarchitecture", element); fact.State == facts.Present {
 					got = append(got, fact.Value)
 				}
 			}
 			if strings.Join(got, " ") != tt.want {
 				t.Errorf("got %v, want %s", got, tt.want)
 			}
-			checkStates(t, facts, Present, tt.present)
-			checkStates(t, facts, Absent, tt.missing)
+			checkStates(t, known, facts.Present, tt.present)
+			checkStates(t, known, facts.Absent, tt.missing)
 		})
 	}
 }
 
 // checkStates looks the names up in cpu.archspec.
-func checkStates(t *testing.T, facts *Facts, want State, names string) {
+func checkStates(t *testing.T, facts *facts.Facts, want facts.State, names string) {
 	t.Helper()
 	for _, name := range strings.Fields(names) {
 		if got := facts.Lookup("cpu.archspec", name); got.State != want {
@@ -235,7 +236,7 @@ func FuzzRecognise(f *testing.F) {
 		if err != nil {
 			return
 		}
-		out := NewFeatures()
+		out := facts.NewFeatures()
 		if err := collectArchspec(host{arch: c.arch, cpu: c, root: NewRoot("testdata/none")}, &out); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"bytes"
 	"context"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
@@ -105,7 +106,7 @@ func TestNothingBecomesAbsentByDenial(t *testing.T) {
 					continue // what the operator says is not laid over then, and that is among the problems
 				}
 				got := Collect(context.Background(), Root{dir: root.dir, files: denied{root.where(), below(path)}})
-				for _, change := range Diff(want, got) {
+				for _, change := range facts.Diff(want, got) {
 					if !isLossOfKnowledge(change) {
 						t.Errorf("%s denied: %v", path, change)
 					}
@@ -116,7 +117,7 @@ func TestNothingBecomesAbsentByDenial(t *testing.T) {
 }
 
 // fromOperator reports whether any fact comes from a file of the operator.
-func fromOperator(f *Facts) bool {
+func fromOperator(f *facts.Facts) bool {
 	for _, origin := range f.Features().Origins {
 		if strings.Contains(origin, operatorDir) {
 			return true
@@ -155,7 +156,7 @@ func lookedAt(root Root) []string {
 	return slices.Sorted(maps.Keys(paths))
 }
 
-func isLossOfKnowledge(c Change) bool {
+func isLossOfKnowledge(c facts.Change) bool {
 	return c.Kind == "~" && (c.After == "unknown" || c.After == "the rest unknown")
 }
 
@@ -193,7 +194,7 @@ func TestNothingBecomesAbsentByBreakage(t *testing.T) {
 				}
 				for _, err := range []error{nil, syscall.EIO} {
 					got := Collect(context.Background(), Root{dir: root.dir, files: broken{root.where(), path, err}})
-					for _, change := range Diff(want, got) {
+					for _, change := range facts.Diff(want, got) {
 						if !isLossOfKnowledge(change) {
 							t.Errorf("%s broken (%v): %v", path, err, change)
 						}
@@ -231,20 +232,20 @@ func FuzzTrees(f *testing.F) {
 
 func checkRubbish(t *testing.T, root Root) {
 	t.Helper()
-	facts := Collect(context.Background(), root)
-	for name, cause := range facts.Unknown() {
+	known := Collect(context.Background(), root)
+	for name, cause := range known.Unknown() {
 		if cause == "" || strings.Contains(cause, "panicked") {
 			t.Errorf("%s: cause %q", name, cause)
 		}
 	}
-	facts.Labels()
-	data, err := facts.MarshalJSON()
+	known.Labels()
+	data, err := known.MarshalJSON()
 	if err != nil {
 		t.Fatal(err)
 	}
 	back, err := Parse(bytes.NewReader(data))
-	if err != nil || back.Fingerprint() != facts.Fingerprint() {
-		t.Errorf("read back: %v, %v", err, Diff(facts, back))
+	if err != nil || back.Fingerprint() != known.Fingerprint() {
+		t.Errorf("read back: %v, %v", err, facts.Diff(known, back))
 	}
 }
 

@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"context"
 	"encoding/json"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -28,7 +29,7 @@ func node(t testing.TB, name string) Root {
 	return hostIn(t, filepath.Join("testdata", "nodes", name+".txt"))
 }
 
-func beyondNFD(root Root) Features {
+func beyondNFD(root Root) facts.Features {
 	features := Collect(context.Background(), root).Features()
 	maps.DeleteFunc(features.Flags, func(set string, _ []string) bool { return !isBeyondNFD(set) })
 	maps.DeleteFunc(features.Attributes, func(set string, _ map[string]string) bool { return !isBeyondNFD(set) })
@@ -69,12 +70,12 @@ func TestEverySetOfACollectorIsKnownOrNot(t *testing.T) {
 	t.Parallel()
 	list := slices.Concat(gpuCollectors(), rdmaCollectors(), libraryCollectors(), sysctlCollectors(), platformCollectors())
 	for name, root := range map[string]Root{"node": node(t, "nvidia-h100"), "empty": tree(t, nil)} {
-		facts := collectWith(context.Background(), root, list)
+		known := collectWith(context.Background(), root, list)
 		for _, c := range list {
 			for _, set := range c.sets {
-				_, list := facts.Instances(set)
-				element := facts.Lookup(set, "no such element")
-				if list.State == Unknown && strings.HasPrefix(list.Cause, "no collector") && strings.HasPrefix(element.Cause, "no collector") {
+				_, list := known.Instances(set)
+				element := known.Lookup(set, "no such element")
+				if list.State == facts.Unknown && strings.HasPrefix(list.Cause, "no collector") && strings.HasPrefix(element.Cause, "no collector") {
 					t.Errorf("%s: nobody collects %s", name, set)
 				}
 			}

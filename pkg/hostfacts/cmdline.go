@@ -1,6 +1,7 @@
 package hostfacts
 
 import (
+	"github.com/imagefit/imagefit/pkg/facts"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ const (
 
 // collectCommandLine reads the kernel's parameters. Of a parameter whose value
 // may tell who the node is, the value is unknown.
-func collectCommandLine(h host, out *Features) error {
+func collectCommandLine(h host, out *facts.Features) error {
 	data, err := h.root.ReadHead("proc/cmdline", maxCommandLine)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ type collector struct {
 	// origin says where the sets are read, such as "/proc/cpuinfo". A collector
 	// that knows better puts it into Features.Origins.
 	origin  string
-	collect func(host, *Features) error
+	collect func(host, *facts.Features) error
 	// lenient is a collector that goes on without what it cannot read. What it
 	// then did not find is unknown.
 	lenient bool
@@ -44,17 +45,17 @@ func collectors() []collector {
 
 // Collect reads what the node at root offers. It never fails as a whole: a set
 // that could not be read is unknown, with the cause.
-func Collect(ctx context.Context, root Root) *Facts {
+func Collect(ctx context.Context, root Root) *facts.Facts {
 	return collectWith(ctx, root, collectors())
 }
 
-func collectWith(ctx context.Context, root Root, list []collector) *Facts {
+func collectWith(ctx context.Context, root Root, list []collector) *facts.Facts {
 	h := newHost(root)
-	all := NewFeatures()
+	all := facts.NewFeatures()
 	for _, c := range list {
 		found, err := runCollector(ctx, c, h)
 		if err != nil {
-			found = NewFeatures()
+			found = facts.NewFeatures()
 			for _, set := range c.sets {
 				found.Unknown[set] = causeOf(err)
 			}
@@ -68,19 +69,19 @@ func collectWith(ctx context.Context, root Root, list []collector) *Facts {
 	}
 	addOperatorFacts(root, &all)
 	root.taken.apply(&all)
-	return NewOwned(h.os(), h.arch, all)
+	return facts.NewOwned(h.os(), h.arch, all)
 }
 
-func runCollector(ctx context.Context, c collector, h host) (found Features, err error) {
+func runCollector(ctx context.Context, c collector, h host) (found facts.Features, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("collector of %s panicked: %v", strings.Join(c.sets, ", "), p)
 		}
 	}()
 	if err := ctx.Err(); err != nil {
-		return Features{}, fmt.Errorf("collection stopped: %w", err)
+		return facts.Features{}, fmt.Errorf("collection stopped: %w", err)
 	}
-	found = NewFeatures()
+	found = facts.NewFeatures()
 	if !c.lenient {
 		return found, c.collect(h, &found)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -120,18 +121,18 @@ func TestCauseOf(t *testing.T) {
 func TestBadCollectorHarmsNoOther(t *testing.T) {
 	t.Parallel()
 	list := []collector{
-		{sets: []string{"a.fails"}, collect: func(_ host, out *Features) error {
+		{sets: []string{"a.fails"}, collect: func(_ host, out *facts.Features) error {
 			out.Flags["a.fails"] = []string{"half"}
 			return errors.New("half way")
 		}},
-		{sets: []string{"b.panics", "c.panics"}, collect: func(host, *Features) error { panic("boom") }},
-		{sets: []string{"d.works"}, collect: func(_ host, out *Features) error {
+		{sets: []string{"b.panics", "c.panics"}, collect: func(host, *facts.Features) error { panic("boom") }},
+		{sets: []string{"d.works"}, collect: func(_ host, out *facts.Features) error {
 			out.Flags["d.works"] = []string{"yes"}
 			return nil
 		}},
 	}
-	facts := collectWith(context.Background(), tree(t, nil), list)
-	if got := facts.Lookup("d.works", "yes"); got.State != Present {
+	known := collectWith(context.Background(), tree(t, nil), list)
+	if got := known.Lookup("d.works", "yes"); got.State != facts.Present {
 		t.Errorf("the good collector's flag is %v", got.State)
 	}
 	for set, want := range map[string]string{
@@ -139,7 +140,7 @@ func TestBadCollectorHarmsNoOther(t *testing.T) {
 		"b.panics": "collector of b.panics, c.panics panicked: boom",
 		"c.panics": "collector of b.panics, c.panics panicked: boom",
 	} {
-		if got := facts.Lookup(set, "half"); got.State != Unknown || got.Cause != want {
+		if got := known.Lookup(set, "half"); got.State != facts.Unknown || got.Cause != want {
 			t.Errorf("%s is %v %q, want unknown %q", set, got.State, got.Cause, want)
 		}
 	}
@@ -150,7 +151,7 @@ func TestCollectCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	got := Collect(ctx, NewRoot("testdata/amd-zen/root")).Lookup("cpu.cpuid", "SSE2")
-	if got.State != Unknown || !strings.Contains(got.Cause, "canceled") {
+	if got.State != facts.Unknown || !strings.Contains(got.Cause, "canceled") {
 		t.Errorf("got %v %q", got.State, got.Cause)
 	}
 }
@@ -182,7 +183,7 @@ func TestFlagTableAgreesWithCPU(t *testing.T) {
 	for _, flag := range live {
 		if !slices.Contains(table, flag) {
 			t.Logf("only by CPUID: %s", flag)
-			if X86LevelOfFlag(flag) > 0 {
+			if facts.X86LevelOfFlag(flag) > 0 {
 				t.Errorf("the table lacks %s, which a level needs", flag)
 			}
 		}
@@ -194,16 +195,16 @@ func TestCollectLive(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("needs linux")
 	}
-	facts := Collect(context.Background(), NewRoot(""))
-	if facts.OS() != "linux" || facts.Arch() != runtime.GOARCH {
-		t.Errorf("platform %s/%s", facts.OS(), facts.Arch())
+	known := Collect(context.Background(), NewRoot(""))
+	if known.OS() != "linux" || known.Arch() != runtime.GOARCH {
+		t.Errorf("platform %s/%s", known.OS(), known.Arch())
 	}
-	if got := facts.Lookup("kernel.version", "major"); got.State != Present || got.Value == "" {
+	if got := known.Lookup("kernel.version", "major"); got.State != facts.Present || got.Value == "" {
 		t.Errorf("kernel.version major is %v %q", got.State, got.Value)
 	}
 	again := Collect(context.Background(), NewRoot("/"))
-	if a, b := facts.Fingerprint(), again.Fingerprint(); a != b {
-		t.Errorf("fingerprints differ between two looks: %s, %s, in %v", a, b, facts.ChangedSets(again))
+	if a, b := known.Fingerprint(), again.Fingerprint(); a != b {
+		t.Errorf("fingerprints differ between two looks: %s, %s, in %v", a, b, known.ChangedSets(again))
 	}
 }
 
@@ -230,11 +231,11 @@ func BenchmarkLookup(b *testing.B) {
 }
 
 func TestLookupDoesNotAllocate(t *testing.T) {
-	facts := Collect(context.Background(), NewRoot("testdata/amd-zen/root"))
-	partly := New("linux", "amd64", Features{Unknown: map[string]string{"kernel.config/KVM": "no"}})
+	known := Collect(context.Background(), NewRoot("testdata/amd-zen/root"))
+	partly := facts.New("linux", "amd64", facts.Features{Unknown: map[string]string{"kernel.config/KVM": "no"}})
 	for name, look := range map[string]func(){
-		"present": func() { facts.Lookup("cpu.cpuid", "AVX2") },
-		"absent":  func() { facts.Lookup("kernel.config", "NOT_THERE_AND_QUITE_A_LONG_NAME_INDEED") },
+		"present": func() { known.Lookup("cpu.cpuid", "AVX2") },
+		"absent":  func() { known.Lookup("kernel.config", "NOT_THERE_AND_QUITE_A_LONG_NAME_INDEED") },
 		"unknown": func() { partly.Lookup("kernel.config", "KVM") },
 	} {
 		if n := testing.AllocsPerRun(100, look); n != 0 {

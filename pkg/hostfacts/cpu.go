@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/klauspost/cpuid/v2"
 )
 
@@ -26,13 +27,13 @@ func cpuCollectors() []collector {
 }
 
 // collectCPUID reads the CPU flags and what follows from them alone.
-func collectCPUID(h host, out *Features) error {
+func collectCPUID(h host, out *facts.Features) error {
 	flags, level, err := readCPUFlags(h)
 	if err != nil {
 		return err
 	}
 	for l := 1; l <= level; l++ {
-		flags = append(flags, X86LevelName(l))
+		flags = append(flags, facts.X86LevelName(l))
 	}
 	out.Flags["cpu.cpuid"] = flags
 	addAVX10Version(h, flags, out)
@@ -48,7 +49,7 @@ func (h host) asksCPU() bool { return h.live && h.arch == "amd64" }
 
 // addAVX10Version sets the one attribute that cpu.cpuid has besides its flags.
 // The kernel does not show it.
-func addAVX10Version(h host, flags []string, out *Features) {
+func addAVX10Version(h host, flags []string, out *facts.Features) {
 	const version = "AVX10_VERSION"
 	switch {
 	case h.asksCPU() && cpuid.CPU.AVX10Level > 0:
@@ -79,18 +80,18 @@ func readCPUFlags(h host) ([]string, int, error) {
 	if h.arch != "amd64" {
 		return flags, 0, nil
 	}
-	return flags, X86Level(func(flag string) bool { return slices.Contains(flags, flag) }), nil
+	return flags, facts.X86Level(func(flag string) bool { return slices.Contains(flags, flag) }), nil
 }
 
 // addX86Level sets cpu.x86_64.
-func addX86Level(level int, out *Features) {
+func addX86Level(level int, out *facts.Features) {
 	out.Attributes["cpu.x86_64"] = map[string]string{}
 	if level > 0 {
 		out.Attributes["cpu.x86_64"]["level"] = strconv.Itoa(level)
 	}
 }
 
-func collectCPUModel(h host, out *Features) error {
+func collectCPUModel(h host, out *facts.Features) error {
 	c := h.cpu
 	var vendor string
 	if h.asksCPU() {
@@ -155,7 +156,7 @@ func vendorName(vendor string) string {
 }
 
 // collectTopology looks at every CPU that is on line.
-func collectTopology(h host, out *Features) error {
+func collectTopology(h host, out *facts.Features) error {
 	const dir = "sys/devices/system/cpu"
 	names, err := h.root.ReadDir(dir)
 	if err != nil {

@@ -2,12 +2,13 @@ package hostfacts
 
 import (
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"strconv"
 )
 
 // collectCState tells whether the intel_idle driver may use C-states. With
 // another driver, or none, the set is known and empty, as in NFD.
-func collectCState(h host, out *Features) error {
+func collectCState(h host, out *facts.Features) error {
 	const dir = "sys/devices/system/cpu"
 	idle, err := existsIn(h.root, dir, dir+"/cpuidle")
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/klauspost/cpuid/v2"
 )
 
@@ -68,7 +69,7 @@ func labelText(s string) string {
 	var b strings.Builder
 	replaced := false
 	for _, r := range s {
-		if IsLabelRune(r) {
+		if facts.IsLabelRune(r) {
 			b.WriteRune(r)
 			replaced = false
 			continue
@@ -83,7 +84,7 @@ func labelText(s string) string {
 
 // collectPState reads the intel_pstate driver. Without it the set is known and
 // empty, as in NFD.
-func collectPState(h host, out *Features) error {
+func collectPState(h host, out *facts.Features) error {
 	const dir = "sys/devices/system/cpu"
 	if err := h.root.stat(dir); err != nil {
 		return err

@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"slices"
 	"strconv"
@@ -24,7 +25,7 @@ func rdtFlags() map[string][]string {
 
 // collectRDT reads Intel's resource director technology, which AMD has too. On
 // other architectures the set is known and empty.
-func collectRDT(h host, out *Features) error {
+func collectRDT(h host, out *facts.Features) error {
 	if h.cpuErr != nil {
 		return h.cpuErr
 	}

@@ -8,19 +8,20 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/klauspost/cpuid/v2"
 )
 
 // security fills cpu.security. As in NFD, what is off is absent and not false.
 type security struct {
 	host
-	out      *Features
+	out      *facts.Features
 	elements map[string]string
 }
 
 // collectSecurity reads the trusted execution environments: Intel SGX and TDX,
 // AMD SEV, IBM Secure Execution.
-func collectSecurity(h host, out *Features) error {
+func collectSecurity(h host, out *facts.Features) error {
 	s := security{host: h, out: out, elements: map[string]string{}}
 	switch h.arch {
 	case "":

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/klauspost/cpuid/v2"
 )
 
 // collectSST tells whether Intel's speed select technology gives some cores a
 // higher base frequency (SST-BF) than the CPU is sold with. Only the intel_pstate
 // driver shows base frequencies; without any, nothing is set, as in NFD.
-func collectSST(h host, out *Features) error {
+func collectSST(h host, out *facts.Features) error {
 	const dir = "sys/devices/system/cpu"
 	policies, err := readDirIn(h.root, dir, dir+"/cpufreq")
 	if err != nil {

@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"context"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"slices"
 	"strings"
 	"testing"
@@ -9,7 +10,7 @@ import (
 
 func TestDiff(t *testing.T) {
 	t.Parallel()
-	before := New("linux", "amd64", Features{
+	before := facts.New("linux", "amd64", facts.Features{
 		Flags: map[string][]string{"cpu.cpuid": {"AVX", "AVX2", "SSE"}, "kernel.loadedmodule": {"xfs"}},
 		Attributes: map[string]map[string]string{
 			"kernel.version": {"major": "6", "full": "6.1.0"}, "kernel.config": {"A": "y", "B": "m"}, "cpu.x86_64": {"level": "3"},
@@ -32,7 +33,7 @@ func TestDiff(t *testing.T) {
 	features.Instances["network.device"] = []map[string]string{{"name": "eth2"}, {"name": "eth0", "mtu": "9000", "speed": "10"}}
 	features.Instances["pci.device"] = []map[string]string{{"class": "0200", "vendor": "15b3"}, {"class": "0300", "vendor": "1002"}}
 	delete(features.Attributes["cpu.x86_64"], "level")
-	after := New("linux", "arm64", features)
+	after := facts.New("linux", "arm64", features)
 	want := []string{
 		"- cpu.cpuid AVX2", "+ cpu.cpuid AVX512F",
 		"~ cpu.x86_64 level: 3 -> unknown",
@@ -46,13 +47,13 @@ func TestDiff(t *testing.T) {
 		"~ platform arch: amd64 -> arm64",
 	}
 	var got []string
-	for _, change := range Diff(before, after) {
+	for _, change := range facts.Diff(before, after) {
 		got = append(got, change.String())
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if back := Diff(after, before); len(back) != len(want) {
+	if back := facts.Diff(after, before); len(back) != len(want) {
 		t.Errorf("%d changes one way and %d the other", len(want), len(back))
 	}
 }
@@ -60,13 +61,13 @@ func TestDiff(t *testing.T) {
 // TestEveryTreeEqualsItself and differs from every other.
 func TestEveryTreeEqualsItself(t *testing.T) {
 	t.Parallel()
-	collected := map[string]*Facts{}
+	collected := map[string]*facts.Facts{}
 	for name, root := range everyTree(t) {
 		collected[name] = Collect(context.Background(), root)
 	}
-	for a, facts := range collected {
+	for a, known := range collected {
 		for b, others := range collected {
-			changes := Diff(facts, others)
+			changes := facts.Diff(known, others)
 			if a == b && len(changes) > 0 {
 				t.Errorf("%s differs from itself: %v", a, changes)
 			}

@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"errors"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 )
 
@@ -19,7 +20,7 @@ func dmiFiles() []string {
 
 // collectDMI reads what the firmware says of the machine. Machines without DMI,
 // such as many of arm64, have an empty set.
-func collectDMI(h host, out *Features) error {
+func collectDMI(h host, out *facts.Features) error {
 	const dir = "sys/class/dmi/id"
 	exists, err := existsIn(h.root, "sys/class", dir)
 	if err != nil {

@@ -13,11 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"go.uber.org/goleak"
 )
 
-func sample() Features {
-	return Features{
+func sample() facts.Features {
+	return facts.Features{
 		Flags:      map[string][]string{"cpu.cpuid": {"AVX2", "SSE2"}, "kernel.loadedmodule": {}},
 		Attributes: map[string]map[string]string{"kernel.version": {"major": "6"}, "cpu.pstate": {}},
 		Instances: map[string][]map[string]string{
@@ -31,7 +32,7 @@ func sample() Features {
 
 func TestJSONRoundTrip(t *testing.T) {
 	t.Parallel()
-	want := New("linux", "amd64", sample())
+	want := facts.New("linux", "amd64", sample())
 	data, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +47,7 @@ func TestJSONRoundTrip(t *testing.T) {
 	if !reflect.DeepEqual(got.Features(), want.Features()) {
 		t.Errorf("got %v, want %v", got.Features(), want.Features())
 	}
-	if got := got.Lookup("cpu.pstate", "turbo"); got.State != Absent {
+	if got := got.Lookup("cpu.pstate", "turbo"); got.State != facts.Absent {
 		t.Errorf("an empty set became %v", got.State)
 	}
 }
@@ -79,17 +80,17 @@ func TestParseNFDExport(t *testing.T) {
  "attributes": {"cpu.model": {"elements": {"vendor_id": "AMD"}}, "cpu.pstate": {"elements": null}},
  "instances": {"usb.device": {"elements": []}}
 }`
-	facts, err := Parse(strings.NewReader(export))
+	known, err := Parse(strings.NewReader(export))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if facts.OS() != "linux" || facts.Arch() != "amd64" {
-		t.Errorf("platform %s/%s", facts.OS(), facts.Arch())
+	if known.OS() != "linux" || known.Arch() != "amd64" {
+		t.Errorf("platform %s/%s", known.OS(), known.Arch())
 	}
-	if got := facts.Lookup("cpu.x86_64", "level"); got.Value != "3" {
+	if got := known.Lookup("cpu.x86_64", "level"); got.Value != "3" {
 		t.Errorf("level %q", got.Value)
 	}
-	if got := facts.Lookup("cpu.archspec", "x86_64_v2"); got.State != Present {
+	if got := known.Lookup("cpu.archspec", "x86_64_v2"); got.State != facts.Present {
 		t.Errorf("x86_64_v2 is %v", got.State)
 	}
 }
@@ -114,7 +115,7 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	data, err := json.Marshal(New("linux", "amd64", sample()))
+	data, err := json.Marshal(facts.New("linux", "amd64", sample()))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -143,27 +144,27 @@ func FuzzParse(f *testing.F) {
 
 func TestFingerprint(t *testing.T) {
 	t.Parallel()
-	base := New("linux", "amd64", sample())
+	base := facts.New("linux", "amd64", sample())
 	tests := []struct {
 		name   string
-		change func(*Features)
+		change func(*facts.Features)
 		same   bool
 	}{
-		{"nothing", func(*Features) {}, true},
-		{"operstate", func(f *Features) { f.Instances["network.device"][0]["operstate"] = "down" }, true},
-		{"virtual interfaces", func(f *Features) { f.Instances["network.virtual"] = nil }, true},
-		{"wording of a cause", func(f *Features) { f.Unknown["kernel.config"] = "other" }, true},
-		{"mtu", func(f *Features) { f.Instances["network.device"][0]["mtu"] = "9000" }, false},
-		{"flag", func(f *Features) { f.Flags["cpu.cpuid"] = []string{"SSE2"} }, false},
-		{"attribute", func(f *Features) { f.Attributes["kernel.version"]["major"] = "5" }, false},
-		{"empty set to no set", func(f *Features) { delete(f.Attributes, "cpu.pstate") }, false},
-		{"unknown set", func(f *Features) { f.Unknown["cpu.topology"] = "no" }, false},
-		{"known element", func(f *Features) { delete(f.Unknown, "cpu.model/hypervisor") }, false},
+		{"nothing", func(*facts.Features) {}, true},
+		{"operstate", func(f *facts.Features) { f.Instances["network.device"][0]["operstate"] = "down" }, true},
+		{"virtual interfaces", func(f *facts.Features) { f.Instances["network.virtual"] = nil }, true},
+		{"wording of a cause", func(f *facts.Features) { f.Unknown["kernel.config"] = "other" }, true},
+		{"mtu", func(f *facts.Features) { f.Instances["network.device"][0]["mtu"] = "9000" }, false},
+		{"flag", func(f *facts.Features) { f.Flags["cpu.cpuid"] = []string{"SSE2"} }, false},
+		{"attribute", func(f *facts.Features) { f.Attributes["kernel.version"]["major"] = "5" }, false},
+		{"empty set to no set", func(f *facts.Features) { delete(f.Attributes, "cpu.pstate") }, false},
+		{"unknown set", func(f *facts.Features) { f.Unknown["cpu.topology"] = "no" }, false},
+		{"known element", func(f *facts.Features) { delete(f.Unknown, "cpu.model/hypervisor") }, false},
 	}
 	for _, tt := range tests {
 		features := sample()
 		tt.change(&features)
-		changed := New("linux", "amd64", features)
+		changed := facts.New("linux", "amd64", features)
 		if same := changed.Fingerprint() == base.Fingerprint(); same != tt.same {
 			t.Errorf("%s: same fingerprint %v, want %v", tt.name, same, tt.same)
 		}
@@ -171,7 +172,7 @@ func TestFingerprint(t *testing.T) {
 			t.Errorf("%s: changed sets %v", tt.name, sets)
 		}
 	}
-	if New("linux", "arm64", sample()).Fingerprint() == base.Fingerprint() {
+	if facts.New("linux", "arm64", sample()).Fingerprint() == base.Fingerprint() {
 		t.Error("the architecture does not count")
 	}
 	// A known value: it must not change between processes and releases.
@@ -184,14 +185,14 @@ func TestFingerprint(t *testing.T) {
 func TestFactsAreCopied(t *testing.T) {
 	t.Parallel()
 	features := sample()
-	facts := New("linux", "amd64", features)
+	known := facts.New("linux", "amd64", features)
 	features.Attributes["kernel.version"]["major"] = "1"
-	maps.Copy(facts.Unknown(), map[string]string{"cpu.cpuid": "no"})
-	facts.Features().Attributes["kernel.version"]["major"] = "2"
-	if got := facts.Lookup("kernel.version", "major").Value; got != "6" {
+	maps.Copy(known.Unknown(), map[string]string{"cpu.cpuid": "no"})
+	known.Features().Attributes["kernel.version"]["major"] = "2"
+	if got := known.Lookup("kernel.version", "major").Value; got != "6" {
 		t.Errorf("major %s", got)
 	}
-	if got := facts.Lookup("cpu.cpuid", "X").State; got != Absent {
+	if got := known.Lookup("cpu.cpuid", "X").State; got != facts.Absent {
 		t.Errorf("cpu.cpuid X is %v", got)
 	}
 }
@@ -200,13 +201,13 @@ func TestInstances(t *testing.T) {
 	t.Parallel()
 	features := sample()
 	features.Unknown["network.virtual"] = "cause"
-	facts := New("linux", "amd64", features)
+	known := facts.New("linux", "amd64", features)
 	for set, want := range map[string]struct {
 		n     int
-		state State
-	}{"network.device": {1, Present}, "memory.nv": {0, Present}, "network.virtual": {0, Unknown}, "site.fabric": {0, Unknown}} {
-		list, fact := facts.Instances(set)
-		if len(list) != want.n || fact.State != want.state || (fact.Cause != "") != (want.state == Unknown) {
+		state facts.State
+	}{"network.device": {1, facts.Present}, "memory.nv": {0, facts.Present}, "network.virtual": {0, facts.Unknown}, "site.fabric": {0, facts.Unknown}} {
+		list, fact := known.Instances(set)
+		if len(list) != want.n || fact.State != want.state || (fact.Cause != "") != (want.state == facts.Unknown) {
 			t.Errorf("%s: %v, %+v", set, list, fact)
 		}
 	}
@@ -218,7 +219,7 @@ func TestSource(t *testing.T) {
 	var log bytes.Buffer
 	s := NewSource(context.Background(), root, slog.New(slog.NewTextHandler(&log, nil)))
 	first := s.Current()
-	if first.Lookup("kernel.loadedmodule", "xfs").State != Present {
+	if first.Lookup("kernel.loadedmodule", "xfs").State != facts.Present {
 		t.Fatal("xfs is not there")
 	}
 
@@ -234,14 +235,14 @@ func TestSource(t *testing.T) {
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
 	s.Refresh(cancelled)
-	if s.Current().Lookup("kernel.loadedmodule", "xfs").State != Present {
+	if s.Current().Lookup("kernel.loadedmodule", "xfs").State != facts.Present {
 		t.Error("a cancelled refresh took the facts away")
 	}
 
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx, time.Millisecond) }()
-	for s.Current().Lookup("kernel.loadedmodule", "xfs").State != Absent {
+	for s.Current().Lookup("kernel.loadedmodule", "xfs").State != facts.Absent {
 		time.Sleep(time.Millisecond)
 	}
 	time.Sleep(5 * time.Millisecond)
@@ -271,22 +272,22 @@ func TestX86Level(t *testing.T) {
 	t.Parallel()
 	upTo := func(level int, without string) func(string) bool {
 		return func(flag string) bool {
-			l := X86LevelOfFlag(flag)
+			l := facts.X86LevelOfFlag(flag)
 			return flag != without && l > 0 && l <= level
 		}
 	}
 	for level := 1; level <= 4; level++ {
-		if got := X86Level(upTo(level, "")); got != level {
+		if got := facts.X86Level(upTo(level, "")); got != level {
 			t.Errorf("all flags of level %d give %d", level, got)
 		}
 	}
 	for flag, want := range map[string]int{"AVX512VL": 3, "AVX2": 2, "OSXSAVE": 2, "SSE42": 1, "SSE2": 4} {
-		if got := X86Level(upTo(4, flag)); got != want {
+		if got := facts.X86Level(upTo(4, flag)); got != want {
 			t.Errorf("without %s: level %d, want %d", flag, got, want)
 		}
 	}
 	for flag, want := range map[string]int{"AVX2": 3, "AVX512BW": 4, "SSE2": 1, "CX16": 2, "X86_64_V3": 3, "AESNI": 0, "X86_64_V9": 0, "": 0, "avx2": 0} {
-		if got := X86LevelOfFlag(flag); got != want {
+		if got := facts.X86LevelOfFlag(flag); got != want {
 			t.Errorf("X86LevelOfFlag(%q) = %d, want %d", flag, got, want)
 		}
 	}

@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"context"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"reflect"
 	"slices"
@@ -30,25 +31,25 @@ func cpuStateLookups() []lookupCase {
 		"sys/devices/vio/ibm,compression-v1/nx_gzip_caps": "",
 	}
 	return []lookupCase{
-		{name: "C-states allowed", files: idle, set: "cpu.cstate", element: "enabled", want: Present, value: "true"},
+		{name: "C-states allowed", files: idle, set: "cpu.cstate", element: "enabled", want: facts.Present, value: "true"},
 		{name: "C-states forbidden", files: plus(idle, map[string]string{"sys/module/intel_idle/parameters/max_cstate": "0\n"}),
-			set: "cpu.cstate", element: "enabled", want: Present, value: "false"},
+			set: "cpu.cstate", element: "enabled", want: facts.Present, value: "false"},
 		{name: "another idle driver", files: plus(idle, map[string]string{cpu + "cpuidle/current_driver": "acpi_idle\n"}),
-			set: "cpu.cstate", element: "enabled", want: Absent},
-		{name: "no idle driver", files: map[string]string{cpu + "online": "0-1\n"}, set: "cpu.cstate", element: "enabled", want: Absent},
+			set: "cpu.cstate", element: "enabled", want: facts.Absent},
+		{name: "no idle driver", files: map[string]string{cpu + "online": "0-1\n"}, set: "cpu.cstate", element: "enabled", want: facts.Absent},
 		{name: "C-states without sys", files: map[string]string{"proc/cpuinfo": gravitonInfo},
-			set: "cpu.cstate", element: "enabled", want: Unknown, cause: "sys/devices/system/cpu"},
+			set: "cpu.cstate", element: "enabled", want: facts.Unknown, cause: "sys/devices/system/cpu"},
 		{name: "a limit that is no number", files: plus(idle, map[string]string{"sys/module/intel_idle/parameters/max_cstate": "x\n"}),
-			set: "cpu.cstate", element: "enabled", want: Unknown, cause: `"x", not a number`},
+			set: "cpu.cstate", element: "enabled", want: facts.Unknown, cause: `"x", not a number`},
 		{name: "no base frequencies", files: map[string]string{cpu + "cpufreq/policy0/scaling_governor": "performance\n"},
-			set: "cpu.sst", element: "bf.enabled", want: Absent},
+			set: "cpu.sst", element: "bf.enabled", want: facts.Absent},
 		{name: "a base frequency of another machine", files: idle,
-			set: "cpu.sst", element: "bf.enabled", want: Unknown, cause: "nominal base frequency"},
+			set: "cpu.sst", element: "bf.enabled", want: facts.Unknown, cause: "nominal base frequency"},
 		{name: "base frequencies without sys", files: map[string]string{"proc/cpuinfo": gravitonInfo},
-			set: "cpu.sst", element: "bf.enabled", want: Unknown, cause: "sys/devices/system/cpu"},
-		{name: "gzip accelerator", files: idle, set: "cpu.coprocessor", element: "nx_gzip", want: Present, value: "true"},
-		{name: "no gzip accelerator", files: map[string]string{cpu + "online": "0\n"}, set: "cpu.coprocessor", element: "nx_gzip", want: Absent},
-		{name: "gzip accelerator without sys", files: map[string]string{}, set: "cpu.coprocessor", element: "nx_gzip", want: Unknown, cause: "sys/devices"},
+			set: "cpu.sst", element: "bf.enabled", want: facts.Unknown, cause: "sys/devices/system/cpu"},
+		{name: "gzip accelerator", files: idle, set: "cpu.coprocessor", element: "nx_gzip", want: facts.Present, value: "true"},
+		{name: "no gzip accelerator", files: map[string]string{cpu + "online": "0\n"}, set: "cpu.coprocessor", element: "nx_gzip", want: facts.Absent},
+		{name: "gzip accelerator without sys", files: map[string]string{}, set: "cpu.coprocessor", element: "nx_gzip", want: facts.Unknown, cause: "sys/devices"},
 	}
 }
 
@@ -56,23 +57,23 @@ func rdtLookups() []lookupCase {
 	cpu := map[string]string{"proc/cpuinfo": xeonInfo + "cqm_llc cqm_occup_llc cqm_mbm_total rdt_a cat_l3 mba\n"}
 	mounted := plus(cpu, map[string]string{"sys/fs/resctrl/info/L3/num_closids": "16\n"})
 	return []lookupCase{
-		{name: "monitoring", files: cpu, set: "cpu.rdt", element: "RDTMON", want: Present, value: "true"},
-		{name: "occupancy", files: cpu, set: "cpu.rdt", element: "RDTCMT", want: Present, value: "true"},
-		{name: "bandwidth needs both counters", files: cpu, set: "cpu.rdt", element: "RDTMBM", want: Absent},
-		{name: "cache allocation", files: cpu, set: "cpu.rdt", element: "RDTL3CA", want: Present, value: "true"},
-		{name: "no level 2", files: cpu, set: "cpu.rdt", element: "RDTL2CA", want: Absent},
-		{name: "bandwidth allocation", files: cpu, set: "cpu.rdt", element: "RDTMBA", want: Present, value: "true"},
-		{name: "classes beside the default", files: mounted, set: "cpu.rdt", element: "RDTL3CA_NUM_CLOSID", want: Present, value: "15"},
-		{name: "classes without resctrl", files: cpu, set: "cpu.rdt", element: "RDTL3CA_NUM_CLOSID", want: Unknown, cause: "resctrl is not mounted"},
+		{name: "monitoring", files: cpu, set: "cpu.rdt", element: "RDTMON", want: facts.Present, value: "true"},
+		{name: "occupancy", files: cpu, set: "cpu.rdt", element: "RDTCMT", want: facts.Present, value: "true"},
+		{name: "bandwidth needs both counters", files: cpu, set: "cpu.rdt", element: "RDTMBM", want: facts.Absent},
+		{name: "cache allocation", files: cpu, set: "cpu.rdt", element: "RDTL3CA", want: facts.Present, value: "true"},
+		{name: "no level 2", files: cpu, set: "cpu.rdt", element: "RDTL2CA", want: facts.Absent},
+		{name: "bandwidth allocation", files: cpu, set: "cpu.rdt", element: "RDTMBA", want: facts.Present, value: "true"},
+		{name: "classes beside the default", files: mounted, set: "cpu.rdt", element: "RDTL3CA_NUM_CLOSID", want: facts.Present, value: "15"},
+		{name: "classes without resctrl", files: cpu, set: "cpu.rdt", element: "RDTL3CA_NUM_CLOSID", want: facts.Unknown, cause: "resctrl is not mounted"},
 		{name: "no classes of nothing", files: map[string]string{"proc/cpuinfo": xeonInfo + "sse\n"},
-			set: "cpu.rdt", element: "RDTL3CA_NUM_CLOSID", want: Absent},
+			set: "cpu.rdt", element: "RDTL3CA_NUM_CLOSID", want: facts.Absent},
 		{name: "zero classes are none", files: plus(cpu, map[string]string{"sys/fs/resctrl/info/L3/num_closids": "0\n"}),
-			set: "cpu.rdt", element: "RDTL3CA_NUM_CLOSID", want: Unknown, cause: "not a count"},
-		{name: "not on arm64", files: map[string]string{"proc/cpuinfo": gravitonInfo}, set: "cpu.rdt", element: "RDTMON", want: Absent},
-		{name: "no cpuinfo", files: map[string]string{}, set: "cpu.rdt", element: "RDTMON", want: Unknown, cause: "proc/cpuinfo"},
+			set: "cpu.rdt", element: "RDTL3CA_NUM_CLOSID", want: facts.Unknown, cause: "not a count"},
+		{name: "not on arm64", files: map[string]string{"proc/cpuinfo": gravitonInfo}, set: "cpu.rdt", element: "RDTMON", want: facts.Absent},
+		{name: "no cpuinfo", files: map[string]string{}, set: "cpu.rdt", element: "RDTMON", want: facts.Unknown, cause: "proc/cpuinfo"},
 		{name: "version of AVX10 in a tree", files: map[string]string{"proc/cpuinfo": xeonInfo + "avx10\n"},
-			set: "cpu.cpuid", element: "AVX10_VERSION", want: Unknown, cause: "version of AVX10"},
-		{name: "no AVX10, no version", files: cpu, set: "cpu.cpuid", element: "AVX10_VERSION", want: Absent},
+			set: "cpu.cpuid", element: "AVX10_VERSION", want: facts.Unknown, cause: "version of AVX10"},
+		{name: "no AVX10, no version", files: cpu, set: "cpu.cpuid", element: "AVX10_VERSION", want: facts.Absent},
 	}
 }
 
@@ -94,28 +95,28 @@ func securityLookups() []lookupCase {
 	z := map[string]string{"proc/cpuinfo": "vendor_id       : IBM/S390\n", "sys/firmware/uv/prot_virt_host": "1\n"}
 	const set = "cpu.security"
 	return []lookupCase{
-		{name: "SGX of two nodes", files: intel, set: set, element: "sgx.epc", want: Present, value: "12288"},
-		{name: "SGX on", files: intel, set: set, element: "sgx.enabled", want: Present, value: "true"},
+		{name: "SGX of two nodes", files: intel, set: set, element: "sgx.epc", want: facts.Present, value: "12288"},
+		{name: "SGX on", files: intel, set: set, element: "sgx.enabled", want: facts.Present, value: "true"},
 		{name: "SGX on, size not told", files: map[string]string{"proc/cpuinfo": xeonInfo + "sgx\n"},
-			set: set, element: "sgx.enabled", want: Unknown, cause: "sys/devices/system/node"},
-		{name: "SGX off", files: amd, set: set, element: "sgx.enabled", want: Absent},
-		{name: "TDX host", files: intel, set: set, element: "tdx.enabled", want: Present, value: "true"},
-		{name: "TDX keys", files: intel, set: set, element: "tdx.total_keys", want: Present, value: "31"},
-		{name: "TDX guest", files: intel, set: set, element: "tdx.protected", want: Present, value: "true"},
-		{name: "no TDX guest", files: amd, set: set, element: "tdx.protected", want: Absent},
-		{name: "SEV", files: amd, set: set, element: "sev.enabled", want: Present, value: "true"},
-		{name: "SEV identifiers are not those of SEV-ES", files: amd, set: set, element: "sev.asids", want: Present, value: "410"},
-		{name: "SEV-ES identifiers", files: amd, set: set, element: "sev.encrypted_state_ids", want: Present, value: "99"},
-		{name: "SEV-SNP off", files: amd, set: set, element: "sev.snp.enabled", want: Absent},
-		{name: "no SEV on Intel", files: intel, set: set, element: "sev.enabled", want: Absent},
+			set: set, element: "sgx.enabled", want: facts.Unknown, cause: "sys/devices/system/node"},
+		{name: "SGX off", files: amd, set: set, element: "sgx.enabled", want: facts.Absent},
+		{name: "TDX host", files: intel, set: set, element: "tdx.enabled", want: facts.Present, value: "true"},
+		{name: "TDX keys", files: intel, set: set, element: "tdx.total_keys", want: facts.Present, value: "31"},
+		{name: "TDX guest", files: intel, set: set, element: "tdx.protected", want: facts.Present, value: "true"},
+		{name: "no TDX guest", files: amd, set: set, element: "tdx.protected", want: facts.Absent},
+		{name: "SEV", files: amd, set: set, element: "sev.enabled", want: facts.Present, value: "true"},
+		{name: "SEV identifiers are not those of SEV-ES", files: amd, set: set, element: "sev.asids", want: facts.Present, value: "410"},
+		{name: "SEV-ES identifiers", files: amd, set: set, element: "sev.encrypted_state_ids", want: facts.Present, value: "99"},
+		{name: "SEV-SNP off", files: amd, set: set, element: "sev.snp.enabled", want: facts.Absent},
+		{name: "no SEV on Intel", files: intel, set: set, element: "sev.enabled", want: facts.Absent},
 		{name: "SEV without sys", files: map[string]string{"proc/cpuinfo": xeonInfo + "sse\n"},
-			set: set, element: "sev.enabled", want: Unknown, cause: "sys/module"},
+			set: set, element: "sev.enabled", want: facts.Unknown, cause: "sys/module"},
 		{name: "SEV capacity not told", files: map[string]string{"proc/cpuinfo": xeonInfo + "\n", "sys/module/kvm_amd/parameters/sev": "1\n"},
-			set: set, element: "sev.asids", want: Unknown, cause: "misc.capacity"},
-		{name: "secure execution", files: z, set: set, element: "se.enabled", want: Present, value: "true"},
+			set: set, element: "sev.asids", want: facts.Unknown, cause: "misc.capacity"},
+		{name: "secure execution", files: z, set: set, element: "se.enabled", want: facts.Present, value: "true"},
 		{name: "no secure execution", files: map[string]string{"proc/cpuinfo": z["proc/cpuinfo"], "sys/firmware/x": ""},
-			set: set, element: "se.enabled", want: Absent},
-		{name: "no CPU", files: map[string]string{}, set: set, element: "se.enabled", want: Unknown, cause: "proc/cpuinfo"},
+			set: set, element: "se.enabled", want: facts.Absent},
+		{name: "no CPU", files: map[string]string{}, set: set, element: "se.enabled", want: facts.Unknown, cause: "proc/cpuinfo"},
 	}
 }
 
@@ -131,23 +132,23 @@ func systemLookups() []lookupCase {
 		"sys/devices/virtual/dmi/id/product_serial": "SECRET\n",
 	}
 	return []lookupCase{
-		{name: "huge pages set aside", files: pages, set: "memory.hugepages", element: "hugepages-2Mi", want: Present, value: "512"},
-		{name: "huge pages of 1 GiB", files: pages, set: "memory.hugepages", element: "hugepages-1Gi", want: Present, value: "0"},
-		{name: "huge pages of 64 KiB", files: pages, set: "memory.hugepages", element: "hugepages-64Ki", want: Present, value: "0"},
-		{name: "huge pages enabled", files: pages, set: "memory.hugepages", element: "enabled", want: Present, value: "true"},
-		{name: "no size of 16 GiB", files: pages, set: "memory.hugepages", element: "hugepages-16Gi", want: Absent},
+		{name: "huge pages set aside", files: pages, set: "memory.hugepages", element: "hugepages-2Mi", want: facts.Present, value: "512"},
+		{name: "huge pages of 1 GiB", files: pages, set: "memory.hugepages", element: "hugepages-1Gi", want: facts.Present, value: "0"},
+		{name: "huge pages of 64 KiB", files: pages, set: "memory.hugepages", element: "hugepages-64Ki", want: facts.Present, value: "0"},
+		{name: "huge pages enabled", files: pages, set: "memory.hugepages", element: "enabled", want: facts.Present, value: "true"},
+		{name: "no size of 16 GiB", files: pages, set: "memory.hugepages", element: "hugepages-16Gi", want: facts.Absent},
 		{name: "a kernel without huge pages", files: map[string]string{"sys/kernel/uevent_seqnum": "1\n"},
-			set: "memory.hugepages", element: "enabled", want: Present, value: "false"},
-		{name: "huge pages without sys", files: map[string]string{}, set: "memory.hugepages", element: "enabled", want: Unknown, cause: "sys/kernel"},
+			set: "memory.hugepages", element: "enabled", want: facts.Present, value: "false"},
+		{name: "huge pages without sys", files: map[string]string{}, set: "memory.hugepages", element: "enabled", want: facts.Unknown, cause: "sys/kernel"},
 		{name: "a count that is none", files: map[string]string{huge + "hugepages-2048kB/nr_hugepages": "many\n"},
-			set: "memory.hugepages", element: "enabled", want: Unknown, cause: "could be counted"},
-		{name: "KVM", files: map[string]string{"sys/devices/virtual/misc/kvm/uevent": ""}, set: "kernel.kvm", element: "enabled", want: Present, value: "true"},
-		{name: "no KVM", files: map[string]string{"sys/devices/virtual/misc/x": ""}, set: "kernel.kvm", element: "enabled", want: Present, value: "false"},
-		{name: "KVM without sys", files: map[string]string{}, set: "kernel.kvm", element: "enabled", want: Unknown, cause: "sys/devices/virtual"},
-		{name: "vendor of the machine", files: dmi, set: "system.dmiid", element: "sys_vendor", want: Present, value: "Dell Inc."},
-		{name: "serial numbers are not read", files: dmi, set: "system.dmiid", element: "product_serial", want: Absent},
-		{name: "a machine without DMI", files: map[string]string{"sys/class/net/lo/mtu": "1\n"}, set: "system.dmiid", element: "sys_vendor", want: Absent},
-		{name: "DMI without sys", files: map[string]string{}, set: "system.dmiid", element: "sys_vendor", want: Unknown, cause: "sys/class"},
+			set: "memory.hugepages", element: "enabled", want: facts.Unknown, cause: "could be counted"},
+		{name: "KVM", files: map[string]string{"sys/devices/virtual/misc/kvm/uevent": ""}, set: "kernel.kvm", element: "enabled", want: facts.Present, value: "true"},
+		{name: "no KVM", files: map[string]string{"sys/devices/virtual/misc/x": ""}, set: "kernel.kvm", element: "enabled", want: facts.Present, value: "false"},
+		{name: "KVM without sys", files: map[string]string{}, set: "kernel.kvm", element: "enabled", want: facts.Unknown, cause: "sys/devices/virtual"},
+		{name: "vendor of the machine", files: dmi, set: "system.dmiid", element: "sys_vendor", want: facts.Present, value: "Dell Inc."},
+		{name: "serial numbers are not read", files: dmi, set: "system.dmiid", element: "product_serial", want: facts.Absent},
+		{name: "a machine without DMI", files: map[string]string{"sys/class/net/lo/mtu": "1\n"}, set: "system.dmiid", element: "sys_vendor", want: facts.Absent},
+		{name: "DMI without sys", files: map[string]string{}, set: "system.dmiid", element: "sys_vendor", want: facts.Unknown, cause: "sys/class"},
 	}
 }
 
@@ -161,7 +162,7 @@ func TestFamilyStates(t *testing.T) {
 				t.Errorf("Lookup(%s, %s) = %v %q %q, want %v %q and a cause with %q",
 					tt.set, tt.element, got.State, got.Value, got.Cause, tt.want, tt.value, tt.cause)
 			}
-			if (got.State == Unknown) != (got.Cause != "") {
+			if (got.State == facts.Unknown) != (got.Cause != "") {
 				t.Errorf("state %v with cause %q", got.State, got.Cause)
 			}
 		})
@@ -196,9 +197,9 @@ func TestDevices(t *testing.T) {
 		},
 		"storage.block": {{"name": "loop0", "rotational": "1"}, {"name": "nvme0n1", "rotational": "0", "zoned": "none"}},
 	}
-	facts := Collect(context.Background(), tree(t, files))
+	known := Collect(context.Background(), tree(t, files))
 	for set, list := range want {
-		if got, fact := facts.Instances(set); fact.State != Present || !reflect.DeepEqual(got, list) {
+		if got, fact := known.Instances(set); fact.State != facts.Present || !reflect.DeepEqual(got, list) {
 			t.Errorf("%s is %v (%+v), want %v", set, got, fact, list)
 		}
 	}
@@ -209,10 +210,10 @@ func TestDeviceSetsWithoutDevices(t *testing.T) {
 	none := Collect(context.Background(), tree(t, map[string]string{"sys/bus/cpu/x": "", "sys/class/net/lo/mtu": "1\n"}))
 	blind := Collect(context.Background(), tree(t, map[string]string{"sys/x": "", "proc/x": ""}))
 	for _, set := range []string{"pci.device", "usb.device", "storage.block", "network.device", "network.virtual", "memory.nv"} {
-		if _, fact := none.Instances(set); fact.State != Present {
+		if _, fact := none.Instances(set); fact.State != facts.Present {
 			t.Errorf("%s of a kernel without them: %+v", set, fact)
 		}
-		if _, fact := blind.Instances(set); fact.State != Unknown || !strings.Contains(fact.Cause, "no such file") {
+		if _, fact := blind.Instances(set); fact.State != facts.Unknown || !strings.Contains(fact.Cause, "no such file") {
 			t.Errorf("%s of a tree without sys: %+v", set, fact)
 		}
 	}

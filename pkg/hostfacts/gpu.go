@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"errors"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ type gpu struct {
 	facts  map[string]string
 }
 
-func collectGPUs(h host, out *Features) error {
+func collectGPUs(h host, out *facts.Features) error {
 	functions, err := displayFunctions(h.root)
 	if err != nil {
 		return err
@@ -31,7 +32,7 @@ func collectGPUs(h host, out *Features) error {
 	if err := gpuBesidePCI(h.root, functions); err != nil {
 		return err
 	}
-	describe := map[string]func(Root, []gpu, *Features){
+	describe := map[string]func(Root, []gpu, *facts.Features){
 		"nvidia": describeNVIDIA, "amd": describeAMD, "intel": describeIntel,
 	}
 	out.Instances["gpu.device"] = []map[string]string{}
@@ -101,7 +102,7 @@ func (f pciFunction) gpuVendor() string {
 
 // shareElement gives the set the element that all its GPUs have in common.
 // Where they differ, or one lacks it, the set lacks it too.
-func shareElement(out *Features, set, element string, gpus []gpu) {
+func shareElement(out *facts.Features, set, element string, gpus []gpu) {
 	values := map[string]bool{}
 	for _, g := range gpus {
 		values[g.facts[element]] = true
@@ -113,7 +114,7 @@ func shareElement(out *Features, set, element string, gpus []gpu) {
 
 // leastMemory gives the set the memory of its smallest GPU. It is unknown when
 // one of them does not tell.
-func leastMemory(out *Features, set, cause string, gpus []gpu) {
+func leastMemory(out *facts.Features, set, cause string, gpus []gpu) {
 	least := uint64(0)
 	for _, g := range gpus {
 		size, err := strconv.ParseUint(g.facts["memory_mib"], 10, 64)
@@ -133,7 +134,7 @@ func leastMemory(out *Features, set, cause string, gpus []gpu) {
 // setDriverVersion gives the set and its GPUs the version of a kernel module.
 // A module that is not loaded, or that has no version of its own, as those of
 // the kernel's own source have none, leaves it absent.
-func setDriverVersion(root Root, out *Features, set, module string, gpus []gpu) {
+func setDriverVersion(root Root, out *facts.Features, set, module string, gpus []gpu) {
 	version, err := moduleVersion(root, module)
 	if err != nil {
 		out.Unknown[set+"/driver_version"] = causeOf(err)

@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"maps"
 	"slices"
@@ -12,7 +13,7 @@ import (
 
 const amdSet = "gpu.amd"
 
-func describeAMD(root Root, gpus []gpu, out *Features) {
+func describeAMD(root Root, gpus []gpu, out *facts.Features) {
 	set := out.Attributes[amdSet]
 	setDriverVersion(root, out, amdSet, "amdgpu", gpus)
 	targets, err := kfdTargets(root)

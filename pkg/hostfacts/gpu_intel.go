@@ -1,10 +1,13 @@
 package hostfacts
 
-import "strconv"
+import (
+	"github.com/imagefit/imagefit/pkg/facts"
+	"strconv"
+)
 
 const intelSet = "gpu.intel"
 
-func describeIntel(root Root, gpus []gpu, out *Features) {
+func describeIntel(root Root, gpus []gpu, out *facts.Features) {
 	var discrete []gpu
 	for _, g := range gpus {
 		integrated := g.address == "0000:00:02.0" // always there, and only there

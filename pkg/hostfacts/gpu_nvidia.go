@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -16,7 +17,7 @@ const (
 	maxDriverText = 64 << 10
 )
 
-func describeNVIDIA(root Root, gpus []gpu, out *Features) {
+func describeNVIDIA(root Root, gpus []gpu, out *facts.Features) {
 	set := out.Attributes[nvidiaSet]
 	driver, err := nvidiaDriver(root)
 	if err != nil {
@@ -43,7 +44,7 @@ func describeNVIDIA(root Root, gpus []gpu, out *Features) {
 	leastMemory(out, nvidiaSet, "NVIDIA's driver tells the memory size only through its library NVML", gpus)
 }
 
-func describeNVIDIADevice(root Root, g gpu, driver nvidiaModule, cuda string, out *Features) {
+func describeNVIDIADevice(root Root, g gpu, driver nvidiaModule, cuda string, out *facts.Features) {
 	if chip, ok := nvidiaChipOf(g.device); ok {
 		g.facts["architecture"], g.facts["compute_capability"] = chip.architecture, chip.capability
 	}
@@ -69,7 +70,7 @@ func describeNVIDIADevice(root Root, g gpu, driver nvidiaModule, cuda string, ou
 
 // leastCapability gives the set the lowest compute capability, which is what
 // all GPUs can do.
-func leastCapability(gpus []gpu, out *Features) {
+func leastCapability(gpus []gpu, out *facts.Features) {
 	least := ""
 	for _, g := range gpus {
 		capability := g.facts["compute_capability"]

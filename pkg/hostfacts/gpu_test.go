@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -156,26 +157,26 @@ func TestGPUStates(t *testing.T) {
 	t.Parallel()
 	const nvrm = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat\n"
 	tests := []lookupCase{
-		{name: "no sys is no answer", files: map[string]string{"proc/version": ""}, set: "gpu.nvidia", element: "count", want: Unknown, cause: "sys/bus"},
-		{name: "no PCI bus is no GPU", files: map[string]string{"sys/bus/usb/x": "", "sys/module/x/y": "", "sys/class/x": ""}, set: "gpu.amd", element: "count", want: Present, value: "0"},
-		{name: "without a GPU nothing has a driver", files: gpuFiles("0x020000", "0x15b3", "0x1017", nil), set: "gpu.nvidia", element: "driver_version", want: Absent},
-		{name: "no driver", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "driver_version", want: Absent},
-		{name: "no driver but a chip", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "compute_capability", want: Present, value: "8.0"},
-		{name: "the driver without its version file", files: gpuFiles("0x030200", "0x10de", "0x20b0", map[string]string{"sys/module/nvidia/version": "470.82.01\n"}), set: "gpu.nvidia", element: "cuda_version", want: Present, value: "11.4"},
-		{name: "the version file counts", files: gpuFiles("0x030200", "0x10de", "0x20b0", map[string]string{"proc/driver/nvidia/version": nvrm}), set: "gpu.nvidia", element: "driver_version", want: Present, value: "535.104.05"},
-		{name: "a chip of tomorrow", files: gpuFiles("0x030200", "0x10de", "0x9999", nil), set: "gpu.nvidia", element: "compute_capability", want: Unknown, cause: "device 9999 is not known"},
-		{name: "a driver of yesterday", files: gpuFiles("0x030200", "0x10de", "0x1024", map[string]string{"sys/module/nvidia/version": "304.137\n"}), set: "gpu.nvidia", element: "cuda_version", want: Unknown, cause: "304.137"},
-		{name: "the memory of NVIDIA's is not told", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "memory_mib", want: Unknown, cause: "NVML"},
-		{name: "a virtual function is no second GPU", files: gpuFiles("0x030200", "0x10de", "0x20b0", map[string]string{"GPU/physfn": "-> ../0000:00:00.0", "sys/bus/pci/devices/0000:00:00.0/class": "0x060000"}), set: "gpu.nvidia", element: "count", want: Present, value: "0"},
-		{name: "in a virtual machine it is the GPU", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "count", want: Present, value: "1"},
-		{name: "paravirtual", files: gpuFiles("0x030200", "0x1414", "0x008e", nil), set: "gpu.nvidia", element: "count", want: Unknown, cause: "paravirtual"},
-		{name: "Tegra", files: gpuFiles("0x020000", "0x15b3", "0x1017", map[string]string{"sys/module/nvgpu/x": ""}), set: "gpu.nvidia", element: "count", want: Unknown, cause: "Tegra"},
-		{name: "Intel's NPU is no GPU", files: gpuFiles("0x120000", "0x8086", "0x7d1d", nil), set: "gpu.intel", element: "count", want: Present, value: "0"},
-		{name: "a graphics chip for the console is no GPU", files: gpuFiles("0x030000", "0x1a03", "0x2000", nil), set: "gpu.amd", element: "count", want: Present, value: "0"},
-		{name: "KFD that cannot be read", files: gpuFiles("0x120000", "0x1002", "0x74a1", map[string]string{"sys/class/kfd/kfd/topology/nodes/1/properties/x": ""}), set: "gpu.amd", element: "gfx_target", want: Unknown, cause: "not a regular file"},
-		{name: "no KFD", files: gpuFiles("0x120000", "0x1002", "0x74a1", nil), set: "gpu.amd", element: "gfx_target", want: Absent},
-		{name: "xe tells the memory of each tile", files: gpuFiles("0x030000", "0x8086", "0xe20b", map[string]string{"GPU/tile0/physical_vram_size_bytes": "8589934592", "GPU/tile1/physical_vram_size_bytes": "4294967296"}), set: "gpu.intel", element: "memory_mib", want: Present, value: "12288"},
-		{name: "memory that is no number", files: gpuFiles("0x030000", "0x1002", "0x744c", map[string]string{"GPU/mem_info_vram_total": "much"}), set: "gpu.amd", element: "memory_mib", want: Unknown, cause: "does not tell"},
+		{name: "no sys is no answer", files: map[string]string{"proc/version": ""}, set: "gpu.nvidia", element: "count", want: facts.Unknown, cause: "sys/bus"},
+		{name: "no PCI bus is no GPU", files: map[string]string{"sys/bus/usb/x": "", "sys/module/x/y": "", "sys/class/x": ""}, set: "gpu.amd", element: "count", want: facts.Present, value: "0"},
+		{name: "without a GPU nothing has a driver", files: gpuFiles("0x020000", "0x15b3", "0x1017", nil), set: "gpu.nvidia", element: "driver_version", want: facts.Absent},
+		{name: "no driver", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "driver_version", want: facts.Absent},
+		{name: "no driver but a chip", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "compute_capability", want: facts.Present, value: "8.0"},
+		{name: "the driver without its version file", files: gpuFiles("0x030200", "0x10de", "0x20b0", map[string]string{"sys/module/nvidia/version": "470.82.01\n"}), set: "gpu.nvidia", element: "cuda_version", want: facts.Present, value: "11.4"},
+		{name: "the version file counts", files: gpuFiles("0x030200", "0x10de", "0x20b0", map[string]string{"proc/driver/nvidia/version": nvrm}), set: "gpu.nvidia", element: "driver_version", want: facts.Present, value: "535.104.05"},
+		{name: "a chip of tomorrow", files: gpuFiles("0x030200", "0x10de", "0x9999", nil), set: "gpu.nvidia", element: "compute_capability", want: facts.Unknown, cause: "device 9999 is not known"},
+		{name: "a driver of yesterday", files: gpuFiles("0x030200", "0x10de", "0x1024", map[string]string{"sys/module/nvidia/version": "304.137\n"}), set: "gpu.nvidia", element: "cuda_version", want: facts.Unknown, cause: "304.137"},
+		{name: "the memory of NVIDIA's is not told", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "memory_mib", want: facts.Unknown, cause: "NVML"},
+		{name: "a virtual function is no second GPU", files: gpuFiles("0x030200", "0x10de", "0x20b0", map[string]string{"GPU/physfn": "-> ../0000:00:00.0", "sys/bus/pci/devices/0000:00:00.0/class": "0x060000"}), set: "gpu.nvidia", element: "count", want: facts.Present, value: "0"},
+		{name: "in a virtual machine it is the GPU", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "count", want: facts.Present, value: "1"},
+		{name: "paravirtual", files: gpuFiles("0x030200", "0x1414", "0x008e", nil), set: "gpu.nvidia", element: "count", want: facts.Unknown, cause: "paravirtual"},
+		{name: "Tegra", files: gpuFiles("0x020000", "0x15b3", "0x1017", map[string]string{"sys/module/nvgpu/x": ""}), set: "gpu.nvidia", element: "count", want: facts.Unknown, cause: "Tegra"},
+		{name: "Intel's NPU is no GPU", files: gpuFiles("0x120000", "0x8086", "0x7d1d", nil), set: "gpu.intel", element: "count", want: facts.Present, value: "0"},
+		{name: "a graphics chip for the console is no GPU", files: gpuFiles("0x030000", "0x1a03", "0x2000", nil), set: "gpu.amd", element: "count", want: facts.Present, value: "0"},
+		{name: "KFD that cannot be read", files: gpuFiles("0x120000", "0x1002", "0x74a1", map[string]string{"sys/class/kfd/kfd/topology/nodes/1/properties/x": ""}), set: "gpu.amd", element: "gfx_target", want: facts.Unknown, cause: "not a regular file"},
+		{name: "no KFD", files: gpuFiles("0x120000", "0x1002", "0x74a1", nil), set: "gpu.amd", element: "gfx_target", want: facts.Absent},
+		{name: "xe tells the memory of each tile", files: gpuFiles("0x030000", "0x8086", "0xe20b", map[string]string{"GPU/tile0/physical_vram_size_bytes": "8589934592", "GPU/tile1/physical_vram_size_bytes": "4294967296"}), set: "gpu.intel", element: "memory_mib", want: facts.Present, value: "12288"},
+		{name: "memory that is no number", files: gpuFiles("0x030000", "0x1002", "0x744c", map[string]string{"GPU/mem_info_vram_total": "much"}), set: "gpu.amd", element: "memory_mib", want: facts.Unknown, cause: "does not tell"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -193,7 +194,7 @@ func (tt lookupCase) check(t *testing.T, list []collector) {
 		t.Errorf("Lookup(%s, %s) = %v %q %q, want %v %q and a cause with %q",
 			tt.set, tt.element, got.State, got.Value, got.Cause, tt.want, tt.value, tt.cause)
 	}
-	if (got.State == Unknown) != (got.Cause != "") {
+	if (got.State == facts.Unknown) != (got.Cause != "") {
 		t.Errorf("state %v with cause %q", got.State, got.Cause)
 	}
 }
@@ -208,11 +209,11 @@ func TestGPUWithoutPermission(t *testing.T) {
 	if err := os.Chmod(filepath.Join(root.Dir(), "proc/driver/nvidia/version"), 0); err != nil {
 		t.Fatal(err)
 	}
-	facts := collectWith(context.Background(), root, gpuCollectors())
-	if got := facts.Lookup("gpu.nvidia", "driver_version"); got.State != Unknown || !strings.Contains(got.Cause, "permission denied") {
+	known := collectWith(context.Background(), root, gpuCollectors())
+	if got := known.Lookup("gpu.nvidia", "driver_version"); got.State != facts.Unknown || !strings.Contains(got.Cause, "permission denied") {
 		t.Errorf("driver_version is %v %q", got.State, got.Cause)
 	}
-	if got := facts.Lookup("gpu.nvidia", "compute_capability"); got.Value != "9.0" {
+	if got := known.Lookup("gpu.nvidia", "compute_capability"); got.Value != "9.0" {
 		t.Errorf("compute_capability is %v %q", got.State, got.Cause)
 	}
 }
@@ -244,12 +245,12 @@ func TestGPULentToAVirtualMachine(t *testing.T) {
 		"proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat\n",
 		"GPU/driver":                 "-> ../../../bus/pci/drivers/vfio-pci",
 	})
-	facts := collectWith(context.Background(), tree(t, files), gpuCollectors())
-	gpus, _ := facts.Instances("gpu.device")
+	known := collectWith(context.Background(), tree(t, files), gpuCollectors())
+	gpus, _ := known.Instances("gpu.device")
 	if len(gpus) != 1 || gpus[0]["driver"] != "vfio-pci" || gpus[0]["driver_version"] != "" {
 		t.Errorf("got %v", gpus)
 	}
-	if got := facts.Lookup("gpu.nvidia", "model"); got.State != Absent {
+	if got := known.Lookup("gpu.nvidia", "model"); got.State != facts.Absent {
 		t.Errorf("model is %v %q", got.State, got.Cause)
 	}
 }

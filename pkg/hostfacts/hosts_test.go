@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"context"
 	"encoding/json"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"os"
 	"path/filepath"
@@ -68,19 +69,19 @@ func TestHostsGolden(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			root := hostIn(t, file)
-			facts := Collect(context.Background(), root)
+			known := Collect(context.Background(), root)
 			base := strings.TrimSuffix(file, ".txt")
-			checkGolden(t, base+".json", []byte(factsText(t, facts, root.Dir())+"\n"))
-			checkGolden(t, base+".labels", []byte(labelLines(facts)))
-			back, err := Parse(strings.NewReader(factsText(t, facts, root.Dir())))
-			if err != nil || back.Fingerprint() != facts.Fingerprint() || !maps.Equal(back.Labels(), facts.Labels()) {
-				t.Errorf("read back: %v, %v", err, Diff(facts, back))
+			checkGolden(t, base+".json", []byte(factsText(t, known, root.Dir())+"\n"))
+			checkGolden(t, base+".labels", []byte(labelLines(known)))
+			back, err := Parse(strings.NewReader(factsText(t, known, root.Dir())))
+			if err != nil || back.Fingerprint() != known.Fingerprint() || !maps.Equal(back.Labels(), known.Labels()) {
+				t.Errorf("read back: %v, %v", err, facts.Diff(known, back))
 			}
 		})
 	}
 }
 
-func labelLines(facts *Facts) string {
+func labelLines(facts *facts.Facts) string {
 	var b strings.Builder
 	labels := facts.Labels()
 	for _, name := range slices.Sorted(maps.Keys(labels)) {

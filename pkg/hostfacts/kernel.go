@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"path"
 	"strconv"
@@ -33,7 +34,7 @@ func kernelRelease(root Root) (string, error) {
 	return release, nil
 }
 
-func collectKernelVersion(h host, out *Features) error {
+func collectKernelVersion(h host, out *facts.Features) error {
 	release, err := kernelRelease(h.root)
 	if err != nil {
 		return err
@@ -65,7 +66,7 @@ func parseKernelVersion(release string) map[string]string {
 // does in kernel.version.
 func labelRunes(s string) string {
 	return strings.Map(func(r rune) rune {
-		if IsLabelRune(r) {
+		if facts.IsLabelRune(r) {
 			return r
 		}
 		return '_'
@@ -76,7 +77,7 @@ func leadingDigits(s string) string {
 	return s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
 }
 
-func collectSELinux(h host, out *Features) error {
+func collectSELinux(h host, out *facts.Features) error {
 	if err := h.root.stat("sys/fs"); err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func collectSELinux(h host, out *Features) error {
 	return nil
 }
 
-func collectLoadedModules(h host, out *Features) error {
+func collectLoadedModules(h host, out *facts.Features) error {
 	modules, err := loadedModules(h.root)
 	if err != nil {
 		return err
@@ -125,7 +126,7 @@ func parseModules(data []byte) []string {
 // collectEnabledModules joins the loaded and the built-in modules. When the
 // list of built-in modules is missing, those loaded are known and all others
 // unknown.
-func collectEnabledModules(h host, out *Features) error {
+func collectEnabledModules(h host, out *facts.Features) error {
 	modules, err := loadedModules(h.root)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"io/fs"
 	"path"
@@ -14,7 +15,7 @@ import (
 // collectKernelConfig reads the configuration the running kernel was built
 // with. An option missing there is absent; without any configuration all
 // options are unknown.
-func collectKernelConfig(h host, out *Features) error {
+func collectKernelConfig(h host, out *facts.Features) error {
 	places, err := kernelConfigPlaces(h.root)
 	if err != nil {
 		return err

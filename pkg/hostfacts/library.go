@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"io/fs"
 	"strings"
@@ -29,7 +30,7 @@ const (
 
 // collectLibC tells which C library the node's own programs run on. The
 // library is not run; it names its version in its data.
-func collectLibC(h host, out *Features) error {
+func collectLibC(h host, out *facts.Features) error {
 	for _, name := range glibcPaths(h.arch) {
 		exists, err := h.root.Exists(name)
 		if err != nil {

@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"bytes"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ func localCollectors() []collector {
 // collectLocal reads NFD's feature files in the order of their names; what a
 // later one says counts. When one cannot be read, what the others say is known
 // and the rest unknown.
-func collectLocal(h host, out *Features) error {
+func collectLocal(h host, out *facts.Features) error {
 	names, err := readDirIn(h.root, "etc", featuresDir)
 	if err != nil {
 		return err

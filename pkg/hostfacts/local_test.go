@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"context"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"strings"
 	"testing"
@@ -75,23 +76,23 @@ func TestCollectLocal(t *testing.T) {
 		featuresDir + "/50-link":                             "-> ../60-elsewhere",
 		"etc/kubernetes/node-feature-discovery/60-elsewhere": "linked\n",
 	})
-	facts := Collect(context.Background(), root)
+	known := Collect(context.Background(), root)
 	for element, want := range map[string]string{"vendor.io/fabric": "ib", "vendor.io/rack": "2", "linked": "true"} {
 		for _, set := range []string{"local.label", "local.feature"} {
-			if got := facts.Lookup(set, element); got.State != Present || got.Value != want {
+			if got := known.Lookup(set, element); got.State != facts.Present || got.Value != want {
 				t.Errorf("%s %s is %+v, want %s", set, element, got, want)
 			}
 		}
 	}
 	for _, element := range []string{"other", "hidden"} {
-		if got := facts.Lookup("local.label", element); got.State != Absent {
+		if got := known.Lookup("local.label", element); got.State != facts.Absent {
 			t.Errorf("%s is %+v", element, got)
 		}
 	}
-	if got, want := facts.Origin("local.label", "vendor.io/rack"), "/"+featuresDir+"/20-site"; got != want {
+	if got, want := known.Origin("local.label", "vendor.io/rack"), "/"+featuresDir+"/20-site"; got != want {
 		t.Errorf("origin %q, want %q", got, want)
 	}
-	if problems := facts.Problems(); len(problems) > 0 {
+	if problems := known.Problems(); len(problems) > 0 {
 		t.Errorf("problems %q", problems)
 	}
 }
@@ -103,14 +104,14 @@ func TestCollectLocalInPart(t *testing.T) {
 		featuresDir + "/20-big":  "b=1\n" + strings.Repeat("# filler\n", maxFeaturesFile/8),
 		featuresDir + "/30-gone": "-> nowhere",
 	})
-	facts := Collect(context.Background(), root)
-	if got := facts.Lookup("local.label", "a"); got.State != Present {
+	known := Collect(context.Background(), root)
+	if got := known.Lookup("local.label", "a"); got.State != facts.Present {
 		t.Errorf("a is %+v", got)
 	}
-	if got := facts.Lookup("local.label", "b"); got.State != Unknown || got.Cause == "" {
+	if got := known.Lookup("local.label", "b"); got.State != facts.Unknown || got.Cause == "" {
 		t.Errorf("b is %+v", got)
 	}
-	problems := strings.Join(facts.Problems(), "\n")
+	problems := strings.Join(known.Problems(), "\n")
 	for _, want := range []string{
 		root.display(featuresDir+"/10-site") + `: row 2: directive "what" is not known`,
 		fmt.Sprintf("larger than %d bytes reading %s", maxFeaturesFile, root.display(featuresDir+"/20-big")),
@@ -121,11 +122,11 @@ func TestCollectLocalInPart(t *testing.T) {
 		}
 	}
 	none := Collect(context.Background(), tree(t, map[string]string{"etc/hostname": "a\n"}))
-	if got := none.Lookup("local.label", "a"); got.State != Absent {
+	if got := none.Lookup("local.label", "a"); got.State != facts.Absent {
 		t.Errorf("without feature files, a is %+v", got)
 	}
 	blind := Collect(context.Background(), tree(t, nil))
-	if got := blind.Lookup("local.label", "a"); got.State != Unknown {
+	if got := blind.Lookup("local.label", "a"); got.State != facts.Unknown {
 		t.Errorf("without etc, a is %+v", got)
 	}
 }

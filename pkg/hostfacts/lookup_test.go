@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"context"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,7 @@ type lookupCase struct {
 	name         string
 	files        map[string]string
 	set, element string
-	want         State
+	want         facts.State
 	value        string
 	cause        string // a part of it
 }
@@ -22,62 +23,62 @@ func kernelLookups(t *testing.T) []lookupCase {
 		{
 			name:  "option set in proc/config.gz",
 			files: map[string]string{release: "6.1.0\n", "proc/config.gz": gzipped(t, "CONFIG_BPF=y\nCONFIG_X=\"a b\"\n")},
-			set:   "kernel.config", element: "X", want: Present, value: "a b",
+			set:   "kernel.config", element: "X", want: facts.Present, value: "a b",
 		},
 		{
 			name:  "option not set in proc/config.gz",
 			files: map[string]string{release: "6.1.0\n", "proc/config.gz": gzipped(t, "CONFIG_BPF=y\n")},
-			set:   "kernel.config", element: "KVM", want: Absent,
+			set:   "kernel.config", element: "KVM", want: facts.Absent,
 		},
 		{
 			name:  "boot/config is read when proc/config.gz is no gzip file",
 			files: map[string]string{release: "6.1.0\n", "proc/config.gz": "this is not gzip", "boot/config-6.1.0": "CONFIG_KVM=m\n"},
-			set:   "kernel.config", element: "KVM", want: Present, value: "m",
+			set:   "kernel.config", element: "KVM", want: facts.Present, value: "m",
 		},
 		{
 			name:  "no configuration is unknown",
 			files: map[string]string{release: "6.1.0\n"},
-			set:   "kernel.config", element: "KVM", want: Unknown, cause: "no kernel configuration at ",
+			set:   "kernel.config", element: "KVM", want: facts.Unknown, cause: "no kernel configuration at ",
 		},
 		{
 			name:  "the cause of a broken configuration is told",
 			files: map[string]string{release: "6.1.0\n", "proc/config.gz": "this is not gzip"},
-			set:   "kernel.config", element: "KVM", want: Unknown, cause: "gzip: invalid header reading ",
+			set:   "kernel.config", element: "KVM", want: facts.Unknown, cause: "gzip: invalid header reading ",
 		},
 		{
 			name:  "an empty release is not a path",
 			files: map[string]string{release: "\n", "boot/config-": "CONFIG_KVM=y\n"},
-			set:   "kernel.config", element: "KVM", want: Unknown, cause: "is not a name",
+			set:   "kernel.config", element: "KVM", want: facts.Unknown, cause: "is not a name",
 		},
 		{
 			name:  "a release that leads elsewhere is not a path",
 			files: map[string]string{release: "../../etc\n"},
-			set:   "kernel.config", element: "KVM", want: Unknown, cause: "is not a name",
+			set:   "kernel.config", element: "KVM", want: facts.Unknown, cause: "is not a name",
 		},
 		{
 			name:  "a kernel without modules has none loaded",
 			files: map[string]string{release: "6.1.0\n"},
-			set:   "kernel.loadedmodule", element: "xfs", want: Absent,
+			set:   "kernel.loadedmodule", element: "xfs", want: facts.Absent,
 		},
 		{
 			name:  "without proc, modules are unknown",
 			files: map[string]string{"etc/hostname": "a\n"},
-			set:   "kernel.loadedmodule", element: "xfs", want: Unknown, cause: "no such file or directory reading ",
+			set:   "kernel.loadedmodule", element: "xfs", want: facts.Unknown, cause: "no such file or directory reading ",
 		},
 		{
 			name:  "a loaded module is enabled also when the built-in ones are unknown",
 			files: map[string]string{release: "6.1.0\n", "proc/modules": "xfs 1 0 - Live 0x0\n"},
-			set:   "kernel.enabledmodule", element: "xfs", want: Present,
+			set:   "kernel.enabledmodule", element: "xfs", want: facts.Present,
 		},
 		{
 			name:  "another module may be built in when that list is missing",
 			files: map[string]string{release: "6.1.0\n", "proc/modules": "xfs 1 0 - Live 0x0\n"},
-			set:   "kernel.enabledmodule", element: "ext4", want: Unknown, cause: "modules.builtin",
+			set:   "kernel.enabledmodule", element: "ext4", want: facts.Unknown, cause: "modules.builtin",
 		},
 		{
 			name:  "without sys, selinux is unknown",
 			files: map[string]string{release: "6.1.0\n"},
-			set:   "kernel.selinux", element: "enabled", want: Unknown, cause: "sys/fs",
+			set:   "kernel.selinux", element: "enabled", want: facts.Unknown, cause: "sys/fs",
 		},
 	}
 }
@@ -87,22 +88,22 @@ func otherLookups() []lookupCase {
 		{
 			name:  "os-release through an absolute link",
 			files: map[string]string{"etc/os-release": "-> /usr/lib/os-release", "usr/lib/os-release": "ID=nixos\n"},
-			set:   "system.osrelease", element: "ID", want: Present, value: "nixos",
+			set:   "system.osrelease", element: "ID", want: facts.Present, value: "nixos",
 		},
 		{
 			name:  "a set nobody collects",
 			files: map[string]string{},
-			set:   "site.licences", element: "matlab", want: Unknown, cause: "no collector for site.licences",
+			set:   "site.licences", element: "matlab", want: facts.Unknown, cause: "no collector for site.licences",
 		},
 		{
 			name:  "an instance set has no elements",
 			files: map[string]string{"sys/class/net/lo/mtu": "1\n"},
-			set:   "network.device", element: "mtu", want: Unknown, cause: "list of instances",
+			set:   "network.device", element: "mtu", want: facts.Unknown, cause: "list of instances",
 		},
 		{
 			name:  "an architecture without a table of flags",
 			files: map[string]string{"proc/cpuinfo": "processor\t: 0\nisa\t\t: rv64imafdc\n"},
-			set:   "cpu.cpuid", element: "AVX2", want: Unknown, cause: "CPU flags of riscv64 are not collected",
+			set:   "cpu.cpuid", element: "AVX2", want: facts.Unknown, cause: "CPU flags of riscv64 are not collected",
 		},
 	}
 }
@@ -117,7 +118,7 @@ func TestLookupStates(t *testing.T) {
 				t.Errorf("Lookup(%s, %s) = %v %q %q, want %v %q and a cause with %q",
 					tt.set, tt.element, got.State, got.Value, got.Cause, tt.want, tt.value, tt.cause)
 			}
-			if (got.State == Unknown) != (got.Cause != "") {
+			if (got.State == facts.Unknown) != (got.Cause != "") {
 				t.Errorf("state %v with cause %q", got.State, got.Cause)
 			}
 		})

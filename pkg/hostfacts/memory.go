@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"errors"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"strconv"
 	"strings"
@@ -18,7 +19,7 @@ func memoryCollectors() []collector {
 
 // collectNUMA counts the memory nodes. A kernel built without NUMA shows none;
 // the machine is then one node.
-func collectNUMA(h host, out *Features) error {
+func collectNUMA(h host, out *facts.Features) error {
 	const dir = "sys/devices/system"
 	if err := h.root.stat(dir); err != nil {
 		return err
@@ -41,7 +42,7 @@ func collectNUMA(h host, out *Features) error {
 	return nil
 }
 
-func collectNVDIMM(h host, out *Features) error {
+func collectNVDIMM(h host, out *facts.Features) error {
 	const dir = "sys/bus/nd/devices"
 	if err := h.root.stat("sys/bus"); err != nil {
 		return err
@@ -64,7 +65,7 @@ func collectNVDIMM(h host, out *Features) error {
 
 // collectSwap looks for a line after the header. A kernel built without swap
 // has no such file.
-func collectSwap(h host, out *Features) error {
+func collectSwap(h host, out *facts.Features) error {
 	data, err := h.root.ReadFile("proc/swaps")
 	if errors.Is(err, fs.ErrNotExist) && h.root.stat("proc/sys/kernel/osrelease") == nil {
 		err = nil

@@ -2,13 +2,14 @@ package hostfacts
 
 import (
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"strconv"
 	"strings"
 )
 
 // collectHugePages counts the huge pages of each size that the operator set
 // aside, used or not. A kernel without huge pages has none enabled.
-func collectHugePages(h host, out *Features) error {
+func collectHugePages(h host, out *facts.Features) error {
 	const dir = "sys/kernel/mm/hugepages"
 	names, err := readDirIn(h.root, "sys/kernel", dir)
 	if err != nil {

@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"path"
 	"slices"
@@ -10,7 +11,7 @@ import (
 
 // collectMPI finds the MPI libraries in the usual places. One elsewhere, as
 // sites have on a shared file system, the operator has to name.
-func collectMPI(h host, out *Features) error {
+func collectMPI(h host, out *facts.Features) error {
 	dirs, err := findLibraries(h.root)
 	if err == nil && len(dirs) == 0 {
 		err = h.root.stat("usr") // without it, nobody could look
@@ -60,7 +61,7 @@ func (m mpiInstallation) element(name string) string {
 
 // setMPIHost says what all installations have in common. Of what they differ
 // in, or do not tell, nobody but the operator knows which one counts.
-func setMPIHost(found []mpiInstallation, out *Features) {
+func setMPIHost(found []mpiInstallation, out *facts.Features) {
 	if len(found) == 0 {
 		return
 	}

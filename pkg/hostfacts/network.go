@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"errors"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"path"
 	"syscall"
@@ -15,7 +16,7 @@ func networkCollectors() []collector {
 
 // collectNetwork tells interfaces of hardware, which have a device, from
 // virtual ones. A kernel built without networking shows no class at all.
-func collectNetwork(h host, out *Features) error {
+func collectNetwork(h host, out *facts.Features) error {
 	const dir = "sys/class/net"
 	if err := h.root.stat("sys/class"); err != nil {
 		return err

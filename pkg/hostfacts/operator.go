@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"maps"
 	"slices"
@@ -19,7 +20,7 @@ const (
 // addOperatorFacts lays what the operator says over what was found, file by
 // file in the order of their names. A bad file is named among the problems and
 // passed over as a whole.
-func addOperatorFacts(root Root, all *Features) {
+func addOperatorFacts(root Root, all *facts.Features) {
 	names, err := root.ReadDir(operatorDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
@@ -65,7 +66,7 @@ func readOperatorFile(root Root, name string) (operatorFile, error) {
 
 // overlay lays one file over the features found so far.
 type overlay struct {
-	*Features
+	*facts.Features
 	origin string
 }
 

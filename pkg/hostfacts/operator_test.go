@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"reflect"
 	"strings"
 	"testing"
@@ -30,7 +31,7 @@ speed = "200000"
 
 func TestOperatorFacts(t *testing.T) {
 	t.Parallel()
-	facts := Collect(context.Background(), tree(t, map[string]string{
+	known := Collect(context.Background(), tree(t, map[string]string{
 		"proc/sys/kernel/osrelease":   "6.1.5\n",
 		"proc/cpuinfo":                xeonInfo + "hypervisor sse2 avx512f avx512bw\n",
 		operatorDir + "/10-site.toml": siteFile,
@@ -41,39 +42,39 @@ func TestOperatorFacts(t *testing.T) {
 	const first, second = "/" + operatorDir + "/10-site.toml", "/" + operatorDir + "/20-over.toml"
 	for _, tt := range []struct {
 		set, element string
-		want         State
+		want         facts.State
 		value        string
 		origin       string
 	}{
-		{"site.licences", "matlab", Present, "", first},
-		{"site.licences", "fluent", Absent, "", first},
-		{"cpu.cpuid", "MAGIC", Present, "", first},
-		{"cpu.cpuid", "AVX512F", Absent, "", first},
-		{"cpu.cpuid", "AVX512BW", Present, "", "/proc/cpuinfo"},
-		{"mpi.host", "implementation", Present, "openmpi", first},
-		{"mpi.host", "version", Present, "5.0.1", second},
-		{"mpi.host", "ranks", Present, "64", first},
-		{"mpi.host", "gpu_aware", Present, "true", first},
-		{"kernel.version", "minor", Present, "2", first},
-		{"kernel.version", "revision", Absent, "", first},
-		{"cpu.model", "hypervisor", Present, "kvm", first},
-		{"kernel.version", "major", Present, "6", "/proc/sys/kernel/osrelease"},
+		{"site.licences", "matlab", facts.Present, "", first},
+		{"site.licences", "fluent", facts.Absent, "", first},
+		{"cpu.cpuid", "MAGIC", facts.Present, "", first},
+		{"cpu.cpuid", "AVX512F", facts.Absent, "", first},
+		{"cpu.cpuid", "AVX512BW", facts.Present, "", "/proc/cpuinfo"},
+		{"mpi.host", "implementation", facts.Present, "openmpi", first},
+		{"mpi.host", "version", facts.Present, "5.0.1", second},
+		{"mpi.host", "ranks", facts.Present, "64", first},
+		{"mpi.host", "gpu_aware", facts.Present, "true", first},
+		{"kernel.version", "minor", facts.Present, "2", first},
+		{"kernel.version", "revision", facts.Absent, "", first},
+		{"cpu.model", "hypervisor", facts.Present, "kvm", first},
+		{"kernel.version", "major", facts.Present, "6", "/proc/sys/kernel/osrelease"},
 	} {
-		got := facts.Lookup(tt.set, tt.element)
+		got := known.Lookup(tt.set, tt.element)
 		if got.State != tt.want || got.Value != tt.value {
 			t.Errorf("%s %s is %+v, want %v %q", tt.set, tt.element, got, tt.want, tt.value)
 		}
-		if origin := facts.Origin(tt.set, tt.element); origin != tt.origin {
+		if origin := known.Origin(tt.set, tt.element); origin != tt.origin {
 			t.Errorf("%s %s is from %q, want %q", tt.set, tt.element, origin, tt.origin)
 		}
 	}
-	if cause, unknown := facts.Unknown()["cpu.model/hypervisor"]; unknown {
+	if cause, unknown := known.Unknown()["cpu.model/hypervisor"]; unknown {
 		t.Errorf("the hypervisor is still unknown: %s", cause)
 	}
-	if list, _ := facts.Instances("site.fabric"); !reflect.DeepEqual(list, []map[string]string{{"name": "hsn0", "speed": "200000"}}) {
+	if list, _ := known.Instances("site.fabric"); !reflect.DeepEqual(list, []map[string]string{{"name": "hsn0", "speed": "200000"}}) {
 		t.Errorf("site.fabric is %v", list)
 	}
-	if problems := facts.Problems(); len(problems) != 0 {
+	if problems := known.Problems(); len(problems) != 0 {
 		t.Errorf("problems %q", problems)
 	}
 }
@@ -81,7 +82,7 @@ func TestOperatorFacts(t *testing.T) {
 // TestOperatorOverUnknown says things of sets that nobody could read.
 func TestOperatorOverUnknown(t *testing.T) {
 	t.Parallel()
-	facts := Collect(context.Background(), tree(t, map[string]string{
+	known := Collect(context.Background(), tree(t, map[string]string{
 		operatorDir + "/10.toml": `version = 1
 absent = ["cpu.cpuid/AVX512F", "usb.device", "site.nothing"]
 [flags]
@@ -94,21 +95,21 @@ vendor = "10de"
 `}))
 	for _, tt := range []struct {
 		set, element string
-		want         State
+		want         facts.State
 	}{
-		{"cpu.cpuid", "AVX2", Present}, {"cpu.cpuid", "AVX512F", Absent}, {"cpu.cpuid", "SSE3", Unknown},
-		{"memory.numa", "is_numa", Present}, {"memory.numa", "node_count", Unknown}, {"site.nothing", "x", Absent},
+		{"cpu.cpuid", "AVX2", facts.Present}, {"cpu.cpuid", "AVX512F", facts.Absent}, {"cpu.cpuid", "SSE3", facts.Unknown},
+		{"memory.numa", "is_numa", facts.Present}, {"memory.numa", "node_count", facts.Unknown}, {"site.nothing", "x", facts.Absent},
 	} {
-		if got := facts.Lookup(tt.set, tt.element); got.State != tt.want {
+		if got := known.Lookup(tt.set, tt.element); got.State != tt.want {
 			t.Errorf("%s %s is %+v, want %v", tt.set, tt.element, got, tt.want)
 		}
 	}
 	for set, want := range map[string]int{"pci.device": 1, "usb.device": 0} {
-		if list, fact := facts.Instances(set); fact.State != Present || len(list) != want {
+		if list, fact := known.Instances(set); fact.State != facts.Present || len(list) != want {
 			t.Errorf("%s is %v, %+v; want %d instances", set, list, fact, want)
 		}
 	}
-	data, err := json.Marshal(facts)
+	data, err := json.Marshal(known)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,8 +117,8 @@ vendor = "10de"
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(again.Features(), facts.Features()) || again.Fingerprint() != facts.Fingerprint() {
-		t.Errorf("came back different: %v, was %v", again.Features(), facts.Features())
+	if !reflect.DeepEqual(again.Features(), known.Features()) || again.Fingerprint() != known.Fingerprint() {
+		t.Errorf("came back different: %v, was %v", again.Features(), known.Features())
 	}
 }
 
@@ -165,12 +166,12 @@ func TestBadOperatorFiles(t *testing.T) {
 				operatorDir + "/10-bad.toml":  tt.in,
 				operatorDir + "/20-good.toml": "version = 1\n[flags]\n\"site.licences\" = [\"matlab\"]\n",
 			})
-			facts := Collect(context.Background(), root)
-			problems := facts.Problems()
+			known := Collect(context.Background(), root)
+			problems := known.Problems()
 			if len(problems) != 1 || !strings.Contains(problems[0], tt.want) || !strings.Contains(problems[0], root.display(operatorDir+"/10-bad.toml")) {
 				t.Errorf("problems %q, want one that names the file, with %q", problems, tt.want)
 			}
-			if got := facts.Lookup("site.licences", "matlab"); got.State != Present {
+			if got := known.Lookup("site.licences", "matlab"); got.State != facts.Present {
 				t.Errorf("the good file's fact is %+v", got)
 			}
 		})
@@ -188,18 +189,18 @@ func FuzzOperatorFile(f *testing.F) {
 			}
 			return
 		}
-		features := NewFeatures()
+		features := facts.NewFeatures()
 		features.Unknown["cpu.cpuid"] = "no"
 		overlay{&features, "/a"}.lay(file)
 		overlay{&features, "/b"}.lay(file)
-		facts := New("linux", "amd64", features)
+		known := facts.New("linux", "amd64", features)
 		for set, flags := range file.Flags {
 			for _, flag := range flags {
-				if got := facts.Lookup(set, strings.ToValidUTF8(flag, "\uFFFD")); got.State != Present {
+				if got := known.Lookup(set, strings.ToValidUTF8(flag, "\uFFFD")); got.State != facts.Present {
 					t.Errorf("%s %q is %+v", set, flag, got)
 				}
 			}
 		}
-		facts.Labels()
+		known.Labels()
 	})
 }

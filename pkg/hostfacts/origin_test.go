@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"context"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"os"
 	"runtime"
 	"strings"
@@ -52,13 +53,13 @@ func TestDocumented(t *testing.T) {
 			}
 		}
 	}
-	for _, label := range LabelPatterns() {
+	for _, label := range facts.LabelPatterns() {
 		if family, _, _ := strings.Cut(label, "*"); !strings.Contains(string(text), "`"+family) {
 			t.Errorf("docs/facts.md does not name the label %s", label)
 		}
 	}
 	_, last, _ := strings.Cut(string(text), "## The fingerprint")
-	for _, set := range VolatileSets() {
+	for _, set := range facts.VolatileSets() {
 		if !strings.Contains(last, "| `"+set+"` |") {
 			t.Errorf("docs/facts.md does not say what of %s does not count", set)
 		}

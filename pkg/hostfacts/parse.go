@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"slices"
 	"strings"
@@ -11,19 +12,19 @@ import (
 // Parse reads facts as "imagefit facts -o json" or "nfd export features" wrote
 // them. What NFD does not export, the architecture and the x86-64 level, is
 // derived from the CPU flags.
-func Parse(r io.Reader) (*Facts, error) {
-	doc, err := Decode(r)
+func Parse(r io.Reader) (*facts.Facts, error) {
+	doc, err := facts.Decode(r)
 	if err != nil {
 		return nil, err
 	}
 	if doc.Version == 0 {
 		return fromNFD(doc.Features)
 	}
-	return New(doc.OS, doc.Arch, doc.Features), nil
+	return facts.New(doc.OS, doc.Arch, doc.Features), nil
 }
 
 // fromNFD adds what NFD does not export.
-func fromNFD(features Features) (*Facts, error) {
+func fromNFD(features facts.Features) (*facts.Facts, error) {
 	flags := features.Flags["cpu.cpuid"]
 	arch, err := archOf(flags)
 	if err != nil {
@@ -32,7 +33,7 @@ func fromNFD(features Features) (*Facts, error) {
 	level := levelOf(arch, flags)
 	addX86Level(level, &features)
 	addUnnamedCPU(arch, level, "NFD does not export what tells the micro-architecture", &features)
-	return New("linux", arch, features), nil
+	return facts.New("linux", arch, features), nil
 }
 
 // archOf tells the architecture from flags that only one has.
@@ -40,7 +41,7 @@ func archOf(flags []string) (string, error) {
 	switch {
 	case slices.Contains(flags, "ASIMD"):
 		return "arm64", nil
-	case slices.Contains(flags, "SSE2"), slices.Contains(flags, X86LevelName(1)),
+	case slices.Contains(flags, "SSE2"), slices.Contains(flags, facts.X86LevelName(1)),
 		slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "X86_64_V") }):
 		return "amd64", nil
 	default:
@@ -54,10 +55,10 @@ func levelOf(arch string, flags []string) int {
 		return 0
 	}
 	has := func(flag string) bool { return slices.Contains(flags, flag) }
-	for level := X86MaxLevel; level > 1; level-- {
-		if has(X86LevelName(level)) {
+	for level := facts.X86MaxLevel; level > 1; level-- {
+		if has(facts.X86LevelName(level)) {
 			return level
 		}
 	}
-	return X86Level(has)
+	return facts.X86Level(has)
 }

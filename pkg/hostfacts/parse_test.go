@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/klauspost/cpuid/v2"
 )
 
@@ -145,7 +146,7 @@ func TestPState(t *testing.T) {
 		{"another driver", map[string]string{dir + "cpu0/online": "1\n"}, map[string]string{}},
 	}
 	for _, tt := range tests {
-		out := NewFeatures()
+		out := facts.NewFeatures()
 		err := collectPState(host{root: tree(t, tt.files)}, &out)
 		if got := out.Attributes["cpu.pstate"]; err != nil || !maps.Equal(got, tt.want) {
 			t.Errorf("%s: got %v, %v; want %v", tt.name, got, err, tt.want)
@@ -173,8 +174,8 @@ func FuzzParseCPUInfo(f *testing.F) {
 			t.Errorf("arch %q with error %v", c.arch, err)
 		}
 		flags, _ := cpuFlags(c)
-		level := X86Level(func(flag string) bool { return slices.Contains(flags, flag) })
-		if level < 1 || level > X86MaxLevel {
+		level := facts.X86Level(func(flag string) bool { return slices.Contains(flags, flag) })
+		if level < 1 || level > facts.X86MaxLevel {
 			t.Errorf("level %d", level)
 		}
 	})

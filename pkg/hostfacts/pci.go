@@ -1,6 +1,9 @@
 package hostfacts
 
-import "strings"
+import (
+	"github.com/imagefit/imagefit/pkg/facts"
+	"strings"
+)
 
 // deviceCollectors are those of the buses and of storage.
 func deviceCollectors() []collector {
@@ -13,7 +16,7 @@ func deviceCollectors() []collector {
 
 // collectPCI reads every PCI device and function. Those without a subsystem,
 // such as bridges, do not have its two attributes.
-func collectPCI(h host, out *Features) error {
+func collectPCI(h host, out *facts.Features) error {
 	const dir = "sys/bus/pci/devices"
 	names, err := readDirIn(h.root, "sys/bus", dir)
 	if err != nil {

@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ const cgroupDir = "sys/fs/cgroup"
 
 // collectCgroup tells which version of control groups is mounted, and which
 // controllers it offers. Where none is mounted the set is empty.
-func collectCgroup(h host, out *Features) error {
+func collectCgroup(h host, out *facts.Features) error {
 	names, err := h.root.ReadDir(cgroupDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = h.root.stat("sys/fs")
@@ -87,7 +88,7 @@ func legacyCgroups(root Root, names []string) (version string, controllers []str
 // collectVirtualization tells what kind of hypervisor is below the node. It
 // cannot tell whether this process runs in a container, nor does it try: the
 // facts are those of the node.
-func collectVirtualization(h host, out *Features) error {
+func collectVirtualization(h host, out *facts.Features) error {
 	kind, err := virtualization(h)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"context"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"strings"
 	"testing"
@@ -12,25 +13,25 @@ func TestCommandLine(t *testing.T) {
 	const set = "kernel.cmdline"
 	line := func(s string) map[string]string { return map[string]string{"proc/cmdline": s} }
 	tests := []lookupCase{
-		{name: "a value", files: line("isolcpus=2-5 quiet\n"), element: "isolcpus", want: Present, value: "2-5"},
-		{name: "a bare word is true", files: line("isolcpus=2-5 quiet\n"), element: "quiet", want: Present, value: "true"},
-		{name: "not there", files: line("quiet\n"), element: "nosmt", want: Absent},
-		{name: "an empty value", files: line("crashkernel=\n"), element: "crashkernel", want: Present},
-		{name: "the last one counts", files: line("iommu=off iommu=pt\n"), element: "iommu", want: Present, value: "pt"},
-		{name: "in quotes", files: line(`dyndbg="file a.c +p" quiet`), element: "dyndbg", want: Present, value: "file a.c +p"},
-		{name: "quotes around all", files: line(`"a.b=c d" quiet`), element: "a.b", want: Present, value: "c d"},
-		{name: "what is for init is not the kernel's", files: line("quiet -- single=1\n"), element: "single", want: Absent},
-		{name: "the root disk", files: line("root=UUID=0f-1 quiet\n"), element: "root", want: Unknown, cause: "identify"},
-		{name: "a group of keys", files: line("rd.luks.uuid=x\n"), element: "rd.luks.uuid", want: Unknown, cause: "identify"},
-		{name: "an address", files: line("gw=10.1.2.3\n"), element: "gw", want: Unknown, cause: "identify"},
-		{name: "an address with a port", files: line("log=10.1.2.3:514,x\n"), element: "log", want: Unknown, cause: "identify"},
-		{name: "an IPv6 address", files: line("gw=[2001:db8::1]\n"), element: "gw", want: Unknown, cause: "identify"},
-		{name: "a UUID", files: line("x=PARTUUID=01234567-89ab-cdef-0123-456789abcdef\n"), element: "x", want: Unknown, cause: "identify"},
-		{name: "a hardware address", files: line("nic=01-00:11:22:aa:bb:cc\n"), element: "nic", want: Unknown, cause: "identify"},
-		{name: "a URL", files: line("conf=https://example.com/x\n"), element: "conf", want: Unknown, cause: "identify"},
-		{name: "a version is no address", files: line("ver=6.1.0\n"), element: "ver", want: Present, value: "6.1.0"},
-		{name: "passing through is no password", files: line("iommu.passthrough=1\n"), element: "iommu.passthrough", want: Present, value: "1"},
-		{name: "no proc", files: map[string]string{}, element: "quiet", want: Unknown, cause: "proc/cmdline"},
+		{name: "a value", files: line("isolcpus=2-5 quiet\n"), element: "isolcpus", want: facts.Present, value: "2-5"},
+		{name: "a bare word is true", files: line("isolcpus=2-5 quiet\n"), element: "quiet", want: facts.Present, value: "true"},
+		{name: "not there", files: line("quiet\n"), element: "nosmt", want: facts.Absent},
+		{name: "an empty value", files: line("crashkernel=\n"), element: "crashkernel", want: facts.Present},
+		{name: "the last one counts", files: line("iommu=off iommu=pt\n"), element: "iommu", want: facts.Present, value: "pt"},
+		{name: "in quotes", files: line(`dyndbg="file a.c +p" quiet`), element: "dyndbg", want: facts.Present, value: "file a.c +p"},
+		{name: "quotes around all", files: line(`"a.b=c d" quiet`), element: "a.b", want: facts.Present, value: "c d"},
+		{name: "what is for init is not the kernel's", files: line("quiet -- single=1\n"), element: "single", want: facts.Absent},
+		{name: "the root disk", files: line("root=UUID=0f-1 quiet\n"), element: "root", want: facts.Unknown, cause: "identify"},
+		{name: "a group of keys", files: line("rd.luks.uuid=x\n"), element: "rd.luks.uuid", want: facts.Unknown, cause: "identify"},
+		{name: "an address", files: line("gw=10.1.2.3\n"), element: "gw", want: facts.Unknown, cause: "identify"},
+		{name: "an address with a port", files: line("log=10.1.2.3:514,x\n"), element: "log", want: facts.Unknown, cause: "identify"},
+		{name: "an IPv6 address", files: line("gw=[2001:db8::1]\n"), element: "gw", want: facts.Unknown, cause: "identify"},
+		{name: "a UUID", files: line("x=PARTUUID=01234567-89ab-cdef-0123-456789abcdef\n"), element: "x", want: facts.Unknown, cause: "identify"},
+		{name: "a hardware address", files: line("nic=01-00:11:22:aa:bb:cc\n"), element: "nic", want: facts.Unknown, cause: "identify"},
+		{name: "a URL", files: line("conf=https://example.com/x\n"), element: "conf", want: facts.Unknown, cause: "identify"},
+		{name: "a version is no address", files: line("ver=6.1.0\n"), element: "ver", want: facts.Present, value: "6.1.0"},
+		{name: "passing through is no password", files: line("iommu.passthrough=1\n"), element: "iommu.passthrough", want: facts.Present, value: "1"},
+		{name: "no proc", files: map[string]string{}, element: "quiet", want: facts.Unknown, cause: "proc/cmdline"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -79,13 +80,13 @@ func TestSysctl(t *testing.T) {
 		"proc/sys/kernel/yama/ptrace_scope": "1\n", "proc/sys/vm/max_map_count/x": "",
 	}
 	tests := []lookupCase{
-		{name: "a value", files: files, element: "kernel.numa_balancing", want: Present, value: "1"},
-		{name: "one more level", files: files, element: "kernel.yama.ptrace_scope", want: Present, value: "1"},
-		{name: "several numbers", files: files, element: "net.ipv4.tcp_rmem", want: Present, value: "4096 131072 6291456"},
-		{name: "not in this kernel", files: files, element: "kernel.unprivileged_userns_clone", want: Absent},
-		{name: "hidden by the network namespace", files: files, element: "net.core.rmem_max", want: Unknown, cause: "network namespace"},
-		{name: "not readable", files: files, element: "vm.max_map_count", want: Unknown, cause: "not a regular file"},
-		{name: "no proc", files: nil, element: "vm.swappiness", want: Unknown, cause: "proc/sys"},
+		{name: "a value", files: files, element: "kernel.numa_balancing", want: facts.Present, value: "1"},
+		{name: "one more level", files: files, element: "kernel.yama.ptrace_scope", want: facts.Present, value: "1"},
+		{name: "several numbers", files: files, element: "net.ipv4.tcp_rmem", want: facts.Present, value: "4096 131072 6291456"},
+		{name: "not in this kernel", files: files, element: "kernel.unprivileged_userns_clone", want: facts.Absent},
+		{name: "hidden by the network namespace", files: files, element: "net.core.rmem_max", want: facts.Unknown, cause: "network namespace"},
+		{name: "not readable", files: files, element: "vm.max_map_count", want: facts.Unknown, cause: "not a regular file"},
+		{name: "no proc", files: nil, element: "vm.swappiness", want: facts.Unknown, cause: "proc/sys"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,14 +105,14 @@ func TestCgroup(t *testing.T) {
 	hybrid["sys/fs/cgroup/unified/cgroup.controllers"] = "hugetlb\n"
 	empty := map[string]string{"sys/fs/selinux/enforce": "0"}
 	tests := []lookupCase{
-		{name: "v2", files: v2, element: "version", want: Present, value: "v2"},
-		{name: "v2's controllers", files: v2, element: "controllers", want: Present, value: "cpu,cpuset,io,memory,pids"},
-		{name: "v1", files: v1, element: "version", want: Present, value: "v1"},
-		{name: "v1's controllers", files: v1, element: "controllers", want: Present, value: "cpu,cpuacct,memory"},
-		{name: "hybrid", files: hybrid, element: "version", want: Present, value: "hybrid"},
-		{name: "hybrid's controllers", files: hybrid, element: "controllers", want: Present, value: "cpu,cpuacct,hugetlb,memory"},
-		{name: "not mounted", files: empty, element: "version", want: Absent},
-		{name: "no sys", files: nil, element: "version", want: Unknown, cause: "sys/fs"},
+		{name: "v2", files: v2, element: "version", want: facts.Present, value: "v2"},
+		{name: "v2's controllers", files: v2, element: "controllers", want: facts.Present, value: "cpu,cpuset,io,memory,pids"},
+		{name: "v1", files: v1, element: "version", want: facts.Present, value: "v1"},
+		{name: "v1's controllers", files: v1, element: "controllers", want: facts.Present, value: "cpu,cpuacct,memory"},
+		{name: "hybrid", files: hybrid, element: "version", want: facts.Present, value: "hybrid"},
+		{name: "hybrid's controllers", files: hybrid, element: "controllers", want: facts.Present, value: "cpu,cpuacct,hugetlb,memory"},
+		{name: "not mounted", files: empty, element: "version", want: facts.Absent},
+		{name: "no sys", files: nil, element: "version", want: facts.Unknown, cause: "sys/fs"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -166,9 +167,9 @@ func TestVirtualization(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			want := Present
+			want := facts.Present
 			if tt.want == "" {
-				want = Unknown
+				want = facts.Unknown
 			}
 			lookupCase{files: tt.files, set: "system.virtualization", element: "type", want: want, value: tt.want, cause: tt.cause}.check(t, platformCollectors())
 		})
@@ -212,12 +213,12 @@ func TestRDMA(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			facts := collectWith(context.Background(), tree(t, tt.files), rdmaCollectors())
-			got, state := facts.Instances("rdma.device")
-			if state.State != Present || len(got) != 1 || !maps.Equal(got[0], tt.want) {
+			known := collectWith(context.Background(), tree(t, tt.files), rdmaCollectors())
+			got, state := known.Instances("rdma.device")
+			if state.State != facts.Present || len(got) != 1 || !maps.Equal(got[0], tt.want) {
 				t.Errorf("got %v %q %v, want %v", state.State, state.Cause, got, tt.want)
 			}
-			if tt.fabric != "" && facts.Lookup("rdma.fabric", tt.fabric).State != Present {
+			if tt.fabric != "" && known.Lookup("rdma.fabric", tt.fabric).State != facts.Present {
 				t.Errorf("no fabric %s", tt.fabric)
 			}
 		})
@@ -231,12 +232,12 @@ func TestRDMAStates(t *testing.T) {
 		"sys/bus/pci/devices/0000:01:00.0/device": "0x1021", "sys/class/net/lo/mtu": "1", "proc/modules": "ib_uverbs 1\n",
 	}
 	for _, tt := range []lookupCase{
-		{name: "capable", files: mellanox, set: "rdma.host", element: "capable", want: Present, value: "true"},
-		{name: "half of the modules", files: mellanox, set: "rdma.host", element: "available", want: Present, value: "false"},
-		{name: "no fabric", files: mellanox, set: "rdma.fabric", element: "infiniband", want: Absent},
-		{name: "no sys", files: nil, set: "rdma.fabric", element: "infiniband", want: Unknown, cause: "sys/class"},
-		{name: "no PCI", files: nil, set: "rdma.host", element: "capable", want: Unknown, cause: "sys/bus"},
-		{name: "no modules", files: nil, set: "rdma.host", element: "available", want: Unknown, cause: "proc/modules"},
+		{name: "capable", files: mellanox, set: "rdma.host", element: "capable", want: facts.Present, value: "true"},
+		{name: "half of the modules", files: mellanox, set: "rdma.host", element: "available", want: facts.Present, value: "false"},
+		{name: "no fabric", files: mellanox, set: "rdma.fabric", element: "infiniband", want: facts.Absent},
+		{name: "no sys", files: nil, set: "rdma.fabric", element: "infiniband", want: facts.Unknown, cause: "sys/class"},
+		{name: "no PCI", files: nil, set: "rdma.host", element: "capable", want: facts.Unknown, cause: "sys/bus"},
+		{name: "no modules", files: nil, set: "rdma.host", element: "available", want: facts.Unknown, cause: "proc/modules"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

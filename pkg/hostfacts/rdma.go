@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"errors"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"path"
 	"slices"
@@ -20,7 +21,7 @@ const rdmaDir = "sys/class/infiniband"
 
 // collectRDMADevices lists each port of each RDMA device, and the kinds of
 // fabric they and other HPC adapters reach. GUIDs are not read.
-func collectRDMADevices(h host, out *Features) error {
+func collectRDMADevices(h host, out *facts.Features) error {
 	names, err := h.root.ReadDir(rdmaDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = h.root.stat("sys/class")
@@ -140,7 +141,7 @@ func fabrics(root Root, ports []map[string]string) []string {
 // collectRDMAHost says what NFD's labels custom-rdma.capable and
 // custom-rdma.available say, by the same rules: a device of Mellanox, and the
 // two modules that programs need.
-func collectRDMAHost(h host, out *Features) error {
+func collectRDMAHost(h host, out *facts.Features) error {
 	set := map[string]string{}
 	out.Attributes["rdma.host"] = set
 	functions, err := functionsOfClass(h.root, "02")

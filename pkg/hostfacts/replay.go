@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"encoding/json"
 	"errors"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"path"
 	"slices"
@@ -33,7 +34,7 @@ type taken struct {
 	BeyondSets []string `json:"beyond_sets,omitempty"`
 	// Beyond is the JSON of those sets as facts.
 	Beyond json.RawMessage `json:"beyond,omitempty"`
-	beyond Features
+	beyond facts.Features
 }
 
 // replay answers as the node did when the snapshot was taken. What nobody asked

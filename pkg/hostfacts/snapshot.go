@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"io/fs"
 	"maps"
@@ -140,12 +141,12 @@ func (t *taken) addBeyond(ctx context.Context, root Root, content map[string][]b
 	slices.Sort(t.BeyondSets)
 	isBeyond := func(name string) bool { return slices.Contains(t.BeyondSets, name) }
 	var err error
-	t.Beyond, err = json.Marshal(New(known.OS(), known.Arch(), have.Only(isBeyond)))
+	t.Beyond, err = json.Marshal(facts.New(known.OS(), known.Arch(), have.Only(isBeyond)))
 	return err
 }
 
 // apply puts what no file says in the place of what the files say.
-func (t *taken) apply(all *Features) {
+func (t *taken) apply(all *facts.Features) {
 	if t == nil || len(t.BeyondSets) == 0 {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"os"
 	"path/filepath"
@@ -66,7 +67,7 @@ func everyTree(t testing.TB) map[string]Root {
 	return roots
 }
 
-func factsText(t testing.TB, f *Facts, dir string) string {
+func factsText(t testing.TB, f *facts.Facts, dir string) string {
 	t.Helper()
 	data, err := json.MarshalIndent(f, "", " ")
 	if err != nil {
@@ -88,13 +89,13 @@ func TestSnapshotYieldsTheSameFacts(t *testing.T) {
 				dir = "no directory"
 			}
 			if name == "live" { // what differs there from one moment to the next is no fact
-				for _, change := range Diff(want, got) {
+				for _, change := range facts.Diff(want, got) {
 					if change.Set != "network.virtual" && change.Set != "storage.block" {
 						t.Errorf("with identity: %v", change)
 					}
 				}
 			} else if a, b := factsText(t, want, dir), factsText(t, got, dir); a != b {
-				t.Errorf("with identity: %v\n%s\n%s", Diff(want, got), a, b)
+				t.Errorf("with identity: %v\n%s\n%s", facts.Diff(want, got), a, b)
 			}
 			if got.Fingerprint() != want.Fingerprint() {
 				t.Errorf("with identity: another fingerprint, in %v", got.ChangedSets(want))
@@ -102,10 +103,10 @@ func TestSnapshotYieldsTheSameFacts(t *testing.T) {
 			anonymous, _ := takeSnapshot(t, root, SnapshotOptions{})
 			got = Collect(context.Background(), anonymous)
 			if got.Fingerprint() != want.Fingerprint() {
-				t.Errorf("another fingerprint, in %v: %v", got.ChangedSets(want), Diff(want, got))
+				t.Errorf("another fingerprint, in %v: %v", got.ChangedSets(want), facts.Diff(want, got))
 			}
 			again, _ := takeSnapshot(t, anonymous, SnapshotOptions{})
-			if changes := Diff(got, Collect(context.Background(), again)); len(changes) > 0 {
+			if changes := facts.Diff(got, Collect(context.Background(), again)); len(changes) > 0 {
 				t.Errorf("a snapshot of the snapshot: %v", changes)
 			}
 		})
@@ -121,7 +122,7 @@ func TestUnpackedSnapshotIsTakenBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	want, got := Collect(context.Background(), root), Collect(context.Background(), unpacked)
-	if changes := Diff(want, got); len(changes) > 0 || got.Fingerprint() != want.Fingerprint() {
+	if changes := facts.Diff(want, got); len(changes) > 0 || got.Fingerprint() != want.Fingerprint() {
 		t.Errorf("differs: %v", changes)
 	}
 }
@@ -139,10 +140,10 @@ func TestSnapshotKeepsCPUIDFlags(t *testing.T) {
 	got := Collect(context.Background(), root)
 	lost := 0
 	for _, flag := range live.Features().Flags["cpu.cpuid"] {
-		if bare.Lookup("cpu.cpuid", flag).State != Present {
+		if bare.Lookup("cpu.cpuid", flag).State != facts.Present {
 			lost++
 		}
-		if got.Lookup("cpu.cpuid", flag).State != Present {
+		if got.Lookup("cpu.cpuid", flag).State != facts.Present {
 			t.Errorf("flag %s is lost", flag)
 		}
 	}
@@ -189,12 +190,12 @@ func TestSnapshotNamesNobody(t *testing.T) {
 			}
 		}
 	}
-	facts := Collect(context.Background(), snapshot)
-	name := facts.Lookup("system.name", "nodename")
-	if name.State != Unknown || !strings.Contains(name.Cause, "left out of the snapshot") {
+	known := Collect(context.Background(), snapshot)
+	name := known.Lookup("system.name", "nodename")
+	if name.State != facts.Unknown || !strings.Contains(name.Cause, "left out of the snapshot") {
 		t.Errorf("the node's name is %v %q", name.State, name.Cause)
 	}
-	if usb, known := facts.Instances("usb.device"); known.State != Present || len(usb) == 0 || usb[0]["vendor"] != "1d6b" {
+	if usb, known := known.Instances("usb.device"); known.State != facts.Present || len(usb) == 0 || usb[0]["vendor"] != "1d6b" {
 		t.Errorf("usb devices %v %v", usb, known)
 	}
 	_, whole := takeSnapshot(t, root, SnapshotOptions{Identity: true})
@@ -245,7 +246,7 @@ func TestSnapshotKeepsErrors(t *testing.T) {
 	}
 	again, _ := takeSnapshot(t, root, SnapshotOptions{})
 	got := Collect(context.Background(), again).Lookup("kernel.loadedmodule", "xfs")
-	if got.State != Unknown || got.Cause != "permission denied reading /proc/modules" {
+	if got.State != facts.Unknown || got.Cause != "permission denied reading /proc/modules" {
 		t.Errorf("got %v %q", got.State, got.Cause)
 	}
 }

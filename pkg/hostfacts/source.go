@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"context"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"log/slog"
 	"maps"
 	"slices"
@@ -17,7 +18,7 @@ type Source struct {
 	root    Root
 	log     *slog.Logger
 	refresh sync.Mutex // one collection at a time
-	current atomic.Pointer[Facts]
+	current atomic.Pointer[facts.Facts]
 	age     freshness
 
 	settle, gap time.Duration // as the constants of these names say
@@ -41,7 +42,7 @@ func NewSource(ctx context.Context, root Root, log *slog.Logger) *Source {
 
 // warn logs the sources of facts that had to be passed over, each once for as
 // long as it stays wrong in the same way.
-func (s *Source) warn(before, facts *Facts) {
+func (s *Source) warn(before, facts *facts.Facts) {
 	var known []string
 	if before != nil {
 		known = before.Problems()
@@ -55,7 +56,7 @@ func (s *Source) warn(before, facts *Facts) {
 }
 
 // Current returns the facts collected last. It takes no lock.
-func (s *Source) Current() *Facts { return s.current.Load() }
+func (s *Source) Current() *facts.Facts { return s.current.Load() }
 
 // Run collects the facts anew at every interval, and soon after the kernel says
 // that a module, a device or a file with facts came or went. It returns nil when
@@ -129,7 +130,7 @@ func (s *Source) follow(ctx context.Context, interval time.Duration, hints <-cha
 
 // Refresh collects the facts now and returns them. When ctx ends meanwhile, the
 // facts stay as they were.
-func (s *Source) Refresh(ctx context.Context) *Facts {
+func (s *Source) Refresh(ctx context.Context) *facts.Facts {
 	s.refresh.Lock()
 	defer s.refresh.Unlock()
 	before, facts := s.Current(), Collect(ctx, s.root)

@@ -1,8 +1,10 @@
 package hostfacts
 
+import "github.com/imagefit/imagefit/pkg/facts"
+
 // collectBlock reads how each block device takes its requests. Names are those
 // of whole devices; partitions are not listed.
-func collectBlock(h host, out *Features) error {
+func collectBlock(h host, out *facts.Features) error {
 	const dir = "sys/block"
 	names, err := readDirIn(h.root, "sys/class", dir)
 	if err != nil {

@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"strings"
 )
@@ -71,7 +72,7 @@ func sysctls() []string {
 // collectSysctl reads the settings. One that this kernel does not have is
 // absent; but what is missing below net may only be hidden, because a network
 // namespace shows a part of it.
-func collectSysctl(h host, out *Features) error {
+func collectSysctl(h host, out *facts.Features) error {
 	if err := h.root.stat("proc/sys/kernel"); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"errors"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"strings"
 )
@@ -14,7 +15,7 @@ func systemCollectors() []collector {
 	}
 }
 
-func collectOSRelease(h host, out *Features) error {
+func collectOSRelease(h host, out *facts.Features) error {
 	data, err := h.root.ReadFile("etc/os-release")
 	if errors.Is(err, fs.ErrNotExist) {
 		data, err = h.root.ReadFile("usr/lib/os-release")
@@ -69,7 +70,7 @@ func unquoteShell(s string) string {
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`, `\$`, `$`, "\\`", "`").Replace(inner)
 }
 
-func collectNodeName(h host, out *Features) error {
+func collectNodeName(h host, out *facts.Features) error {
 	name, err := readTrimmed(h.root, "proc/sys/kernel/hostname")
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package hostfacts
 
 import (
+	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"path"
 	"strings"
@@ -8,7 +9,7 @@ import (
 
 // collectUSB reads every USB device. A device whose class is told by its
 // interfaces stands there once for each interface, as in NFD.
-func collectUSB(h host, out *Features) error {
+func collectUSB(h host, out *facts.Features) error {
 	const dir = "sys/bus/usb/devices"
 	names, err := readDirIn(h.root, "sys/bus", dir)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/journal"
 	"github.com/imagefit/imagefit/pkg/metrics"
@@ -103,7 +104,7 @@ func (n *Node) renewRules() {
 }
 
 // Judge returns a judge by the configuration, on any facts.
-func Judge(cfg config.Config, facts func() *hostfacts.Facts, log *slog.Logger) (decision.Judge, error) {
+func Judge(cfg config.Config, facts func() *facts.Facts, log *slog.Logger) (decision.Judge, error) {
 	rules, err := Rules(cfg, log)
 	if err != nil {
 		return decision.Judge{}, err

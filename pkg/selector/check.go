@@ -2,7 +2,7 @@ package selector
 
 import (
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // Check is one requirement held against the facts.
@@ -11,8 +11,8 @@ type Check struct {
 	// given, so it must not be changed.
 	Requirement *compat.Requirement
 	Outcome     Outcome
-	Fact        hostfacts.Fact // what decided: of several terms the one that failed
-	Parts       []Check        // of a requirement made of others, in their order
+	Fact        facts.Fact // what decided: of several terms the one that failed
+	Parts       []Check    // of a requirement made of others, in their order
 
 	// Small, since there is a Check for every requirement of every candidate.
 	list    int32 // length of a list of instances, or -1
@@ -29,7 +29,7 @@ const maxCount = 1 << 20
 
 // evaluation is one walk over requirements.
 type evaluation struct {
-	facts *hostfacts.Facts
+	facts *facts.Facts
 	// free is room for the checks of parts, made once: where all holds, nothing
 	// more is allocated. In a walk that only weighs there is none.
 	free []Check
@@ -171,7 +171,7 @@ func (e *evaluation) terms(c *Check) {
 	for i := range req.Terms {
 		term := &req.Terms[i]
 		fact := e.lookup(req.Set, term.Element)
-		if fact.State == hostfacts.Unknown {
+		if fact.State == facts.Unknown {
 			unknown++
 		}
 		outcome := and(c.Outcome, holds(term, fact))
@@ -190,7 +190,7 @@ func (e *evaluation) terms(c *Check) {
 func (e *evaluation) instances(c *Check) {
 	var list []map[string]string
 	list, c.Fact = e.facts.Instances(c.Requirement.Set)
-	if c.Fact.State != hostfacts.Present {
+	if c.Fact.State != facts.Present {
 		return
 	}
 	c.list, c.Outcome = int32(min(len(list), maxCount)), Unfit
@@ -208,9 +208,9 @@ func (e *evaluation) instances(c *Check) {
 func onDevice(device map[string]string, terms []compat.Term) Outcome {
 	outcome := Fits
 	for i := range terms {
-		fact := hostfacts.Fact{State: hostfacts.Absent}
+		fact := facts.Fact{State: facts.Absent}
 		if v, ok := device[terms[i].Element]; ok {
-			fact = hostfacts.Fact{State: hostfacts.Present, Value: v}
+			fact = facts.Fact{State: facts.Present, Value: v}
 		}
 		if outcome = and(outcome, holds(&terms[i], fact)); outcome == Unfit {
 			return Unfit

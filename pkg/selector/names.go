@@ -2,7 +2,7 @@ package selector
 
 import (
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // ruleMatched is the set of what earlier requirements define. Only those of the
@@ -15,11 +15,11 @@ type definition struct {
 	outcome Outcome
 }
 
-func (d definition) fact(value string) hostfacts.Fact {
+func (d definition) fact(value string) facts.Fact {
 	if d.outcome == Fits {
-		return hostfacts.Fact{State: hostfacts.Present, Value: value}
+		return facts.Fact{State: facts.Present, Value: value}
 	}
-	return hostfacts.Fact{Cause: "whether " + d.name() + " holds is unknown"}
+	return facts.Fact{Cause: "whether " + d.name() + " holds is unknown"}
 }
 
 func (d definition) name() string {
@@ -29,7 +29,7 @@ func (d definition) name() string {
 	return d.by.Key
 }
 
-func (e *evaluation) lookup(set, element string) hostfacts.Fact {
+func (e *evaluation) lookup(set, element string) facts.Fact {
 	if set != ruleMatched {
 		return e.facts.Lookup(set, element)
 	}
@@ -39,14 +39,14 @@ func (e *evaluation) lookup(set, element string) hostfacts.Fact {
 			return d.fact(value)
 		}
 	}
-	return hostfacts.Fact{State: hostfacts.Absent}
+	return facts.Fact{State: facts.Absent}
 }
 
 // name looks for an element whose name is as asked, after the terms. A name
 // that only may be there, or that cannot be compared, leaves it unknown.
 func (e *evaluation) name(c *Check) {
 	found := nameSearch{term: c.Requirement.Name, outcome: Unfit}
-	whole := hostfacts.Fact{State: hostfacts.Present}
+	whole := facts.Fact{State: facts.Present}
 	if c.Requirement.Set == ruleMatched {
 		e.definedNames(&found)
 	} else {
@@ -58,14 +58,14 @@ func (e *evaluation) name(c *Check) {
 			}
 		}
 	}
-	if found.outcome == Unfit && whole.State == hostfacts.Unknown {
+	if found.outcome == Unfit && whole.State == facts.Unknown {
 		found.outcome, found.cause = Unknown, whole.Cause
 	}
 	if outcome := and(c.Outcome, found.outcome); outcome != c.Outcome || len(c.Requirement.Terms) == 0 {
 		c.Outcome, c.term = outcome, -1
-		c.Fact = hostfacts.Fact{State: hostfacts.Present}
+		c.Fact = facts.Fact{State: facts.Present}
 		if c.list = 0; found.outcome == Unknown {
-			c.Fact = hostfacts.Fact{Cause: found.cause}
+			c.Fact = facts.Fact{Cause: found.cause}
 		}
 	}
 }
@@ -92,10 +92,10 @@ type nameSearch struct {
 }
 
 // look returns false once a name is found.
-func (s *nameSearch) look(name string, fact hostfacts.Fact) bool {
-	outcome := holds(s.term, hostfacts.Fact{State: hostfacts.Present, Value: name})
+func (s *nameSearch) look(name string, fact facts.Fact) bool {
+	outcome := holds(s.term, facts.Fact{State: facts.Present, Value: name})
 	cause := "a name cannot be compared"
-	if outcome == Fits && fact.State == hostfacts.Unknown {
+	if outcome == Fits && fact.State == facts.Unknown {
 		outcome, cause = Unknown, fact.Cause
 	}
 	switch {

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -12,7 +12,7 @@ import (
 // of a set: known, known in part, unknown, and of a list of devices.
 func TestMatchName(t *testing.T) {
 	t.Parallel()
-	facts := hostfacts.New("linux", "amd64", hostfacts.Features{
+	facts := facts.New("linux", "amd64", facts.Features{
 		Flags:      map[string][]string{"cpu.cpuid": {"AVX", "AVX2", "SSE42"}, "none.none": {}},
 		Attributes: map[string]map[string]string{"cpu.model": {"vendor_id": "AMD"}, "hz.hz": {"100": "", "250": ""}},
 		Instances:  map[string][]map[string]string{"pci.device": {pci("10de", "0300"), {"sriov_totalvfs": "8"}}, "usb.device": {}},

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -14,8 +14,8 @@ func pci(vendor, class string) map[string]string {
 	return map[string]string{"vendor": vendor, "class": class}
 }
 
-func host(arch, vendor, kernel, major string, flags, modules []string, devices ...map[string]string) *hostfacts.Facts {
-	return hostfacts.New("linux", arch, hostfacts.Features{
+func host(arch, vendor, kernel, major string, flags, modules []string, devices ...map[string]string) *facts.Facts {
+	return facts.New("linux", arch, facts.Features{
 		Flags: map[string][]string{"cpu.cpuid": flags, "kernel.loadedmodule": modules},
 		Attributes: map[string]map[string]string{
 			"cpu.model":      {"vendor_id": vendor},
@@ -26,8 +26,8 @@ func host(arch, vendor, kernel, major string, flags, modules []string, devices .
 }
 
 // hosts are the nodes that the samples are held against.
-func hosts() map[string]*hostfacts.Facts {
-	return map[string]*hostfacts.Facts{
+func hosts() map[string]*facts.Facts {
+	return map[string]*facts.Facts{
 		"intel with vfio": host("amd64", "Intel", "5.14.0-427.13.1.el9_4.x86_64", "5",
 			[]string{"AVX", "AVX2", "SSE42"}, []string{"vfio-pci", "ip_tables"}, pci("0eee", "0200"), pci("8086", "0600")),
 		"intel, split over two devices": host("amd64", "Intel", "5.14.0", "5",
@@ -35,7 +35,7 @@ func hosts() map[string]*hostfacts.Facts {
 		"amd cloud vm": host("amd64", "AMD", "6.1.0-13-amd64", "6",
 			[]string{"AVX", "AVX2", "SSE42"}, []string{"ip_tables", "virtio_net"}, pci("1b36", "0600"), pci("1af4", "0200")),
 		"arm": host("arm64", "ARM", "6.8.0-1009-aws", "6", []string{"ASIMD"}, []string{"ip_tables"}, pci("1d0f", "0200")),
-		"intel, in the dark": hostfacts.New("linux", "amd64", hostfacts.Features{
+		"intel, in the dark": facts.New("linux", "amd64", facts.Features{
 			Attributes: map[string]map[string]string{"cpu.model": {"vendor_id": "Intel"}},
 			Unknown:    map[string]string{"kernel.loadedmodule": "permission denied", "pci.device": "no /sys"},
 		}),
@@ -154,7 +154,7 @@ func feature(name, conditions string) string {
 // what NFD says.
 func TestNFDOperatorTable(t *testing.T) {
 	t.Parallel()
-	facts := hostfacts.New("linux", "amd64", hostfacts.Features{
+	facts := facts.New("linux", "amd64", facts.Features{
 		Attributes: map[string]map[string]string{"s.a": {"n": "5", "v": "5.14.0-427.el9", "t": "true", "f": "false"}},
 		Unknown:    map[string]string{"s.a/u": "why", "s.u": "why"},
 	})

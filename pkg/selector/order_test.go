@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -130,8 +130,8 @@ func checkOrder(t *testing.T, candidates []selector.Candidate, order []int) {
 }
 
 // requirements returns n requirements of every kind that the node satisfies.
-func requirements(n int) (*hostfacts.Facts, []compat.Requirement) {
-	facts := hostfacts.New("linux", "amd64", hostfacts.Features{
+func requirements(n int) (*facts.Facts, []compat.Requirement) {
+	facts := facts.New("linux", "amd64", facts.Features{
 		Flags:      map[string][]string{"cpu.cpuid": {"AVX2"}},
 		Attributes: map[string]map[string]string{"kernel.version": {"full": "6.8.0-31-generic"}, "kernel.selinux": {"enabled": "true"}},
 		Instances:  map[string][]map[string]string{"network.device": {{"sriov_totalvfs": "0"}, {"sriov_totalvfs": "64"}}},
@@ -175,7 +175,7 @@ func TestSatisfiedRequirementsAllocateNothing(t *testing.T) {
 // which hold: with every check for people to read, and as the choice alone needs
 // it.
 func BenchmarkChoose(b *testing.B) {
-	judges := map[string]func(*hostfacts.Facts, []compat.Requirement) selector.Verdict{
+	judges := map[string]func(*facts.Facts, []compat.Requirement) selector.Verdict{
 		"evaluate": selector.Evaluate, "weigh": selector.Weigh,
 	}
 	facts, reqs := requirements(50)

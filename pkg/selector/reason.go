@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // maxReasons is how many requirements a reason names, and how many ways of each
@@ -100,7 +100,7 @@ func (c *Check) Have() string {
 		return "unknown: " + c.Requirement.Unclear
 	case c.Requirement.Combine != compat.Leaf:
 		return c.haveParts()
-	case c.Fact.State == hostfacts.Unknown && c.Outcome == Unknown:
+	case c.Fact.State == facts.Unknown && c.Outcome == Unknown:
 		return "unknown: " + c.Fact.Cause
 	case c.list >= 0 && c.Outcome == Unknown:
 		return "unknown: a value of a device cannot be compared"
@@ -110,7 +110,7 @@ func (c *Check) Have() string {
 		return "none found"
 	case c.Outcome == Unknown:
 		return "unknown: it cannot be compared with " + strconv.Quote(c.Fact.Value)
-	case c.Fact.State == hostfacts.Present && c.Fact.Value != "":
+	case c.Fact.State == facts.Present && c.Fact.Value != "":
 		return "is " + c.Fact.Value
 	default:
 		return c.Fact.State.String()

@@ -8,17 +8,17 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
 // holds decides one term on one fact. What is absent has no value, so only
 // DoesNotExist, NotIn, IsFalse and the operator that asks nothing hold of it.
-func holds(t *compat.Term, fact hostfacts.Fact) Outcome {
-	if fact.State == hostfacts.Unknown {
+func holds(t *compat.Term, fact facts.Fact) Outcome {
+	if fact.State == facts.Unknown {
 		return Unknown
 	}
-	present := fact.State == hostfacts.Present
+	present := fact.State == facts.Present
 	switch t.Op {
 	case compat.Any:
 		return Fits
@@ -134,7 +134,7 @@ func termsLevel(req *compat.Requirement) int {
 	case "cpu.cpuid":
 		for i := range req.Terms {
 			if t := &req.Terms[i]; t.Op == compat.Exists {
-				n = max(n, hostfacts.X86LevelOfFlag(t.Element))
+				n = max(n, facts.X86LevelOfFlag(t.Element))
 			}
 		}
 	case "cpu.archspec":

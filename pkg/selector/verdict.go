@@ -2,7 +2,7 @@ package selector
 
 import (
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // Outcome is the answer to "does it fit?".
@@ -32,7 +32,7 @@ type Verdict struct {
 // Evaluate holds the requirements against the facts. It looks at every part of
 // every requirement, since people want to see them all; to choose, Weigh
 // suffices.
-func Evaluate(facts *hostfacts.Facts, reqs []compat.Requirement) Verdict {
+func Evaluate(facts *facts.Facts, reqs []compat.Requirement) Verdict {
 	e := evaluation{facts: facts, free: make([]Check, count(reqs))}
 	return e.verdict(reqs)
 }
@@ -41,7 +41,7 @@ func Evaluate(facts *hostfacts.Facts, reqs []compat.Requirement) Verdict {
 // outcome is known not to fit: what would come after, such as the devices of a
 // set whose kernel is too old, is never looked at. Of what does not fit, only
 // the outcome means something.
-func Weigh(facts *hostfacts.Facts, reqs []compat.Requirement) Verdict {
+func Weigh(facts *facts.Facts, reqs []compat.Requirement) Verdict {
 	e := evaluation{facts: facts, prune: true}
 	return e.verdict(reqs)
 }

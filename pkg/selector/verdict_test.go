@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -16,8 +16,8 @@ const (
 )
 
 // testNode is a node with something in each of the three states.
-func testNode() *hostfacts.Facts {
-	return hostfacts.New("linux", "amd64", hostfacts.Features{
+func testNode() *facts.Facts {
+	return facts.New("linux", "amd64", facts.Features{
 		Flags: map[string][]string{"cpu.cpuid": {"AVX", "SSE42"}, "kernel.loadedmodule": {}},
 		Attributes: map[string]map[string]string{
 			"kernel.version": {"full": "6.1.0-13-amd64", "major": "6", "odd": "garbage", "negative": "-1"},

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/imagefit/imagefit/integration/stack"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
@@ -41,11 +42,11 @@ func variantsFor(arch string) []variant {
 // expected is the variant that this machine should get, found out apart from
 // the daemons.
 func expected(ctx context.Context) string {
-	facts := hostfacts.Collect(ctx, hostfacts.NewRoot("/"))
+	known := hostfacts.Collect(ctx, hostfacts.NewRoot("/"))
 	switch {
-	case facts.Arch() == "arm64" && facts.Lookup("cpu.cpuid", "ASIMD").State == hostfacts.Present:
+	case known.Arch() == "arm64" && known.Lookup("cpu.cpuid", "ASIMD").State == facts.Present:
 		return "simd"
-	case facts.Arch() == "amd64" && facts.Lookup("cpu.x86_64", "level").Value >= "3":
+	case known.Arch() == "amd64" && known.Lookup("cpu.x86_64", "level").Value >= "3":
 		return "v3"
 	default:
 		return "plain"

@@ -1,4 +1,4 @@
-package hostfacts
+package facts
 
 // leveledFlag is a CPU flag and the x86-64 level that first brings it.
 type leveledFlag struct {

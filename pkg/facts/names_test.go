@@ -1,15 +1,14 @@
-package hostfacts_test
+package facts_test
 
 import (
+	"github.com/imagefit/imagefit/pkg/facts"
 	"slices"
 	"testing"
-
-	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 func TestNames(t *testing.T) {
 	t.Parallel()
-	facts := hostfacts.New("linux", "amd64", hostfacts.Features{
+	known := facts.New("linux", "amd64", facts.Features{
 		Flags:      map[string][]string{"cpu.cpuid": {"AVX", "AVX2"}, "kernel.loadedmodule": {}},
 		Attributes: map[string]map[string]string{"cpu.cpuid": {"AVX10_VERSION": "2"}, "cpu.model": {"id": "1"}, "half": {"seen": "1"}},
 		Instances:  map[string][]map[string]string{"pci.device": {{"vendor": "10de", "class": "0300"}, {"vendor": "8086"}}},
@@ -18,20 +17,20 @@ func TestNames(t *testing.T) {
 	tests := []struct {
 		set   string
 		want  []string
-		state hostfacts.State
+		state facts.State
 	}{
-		{"cpu.cpuid", []string{"AVX present", "AVX10_VERSION present", "AVX2 present"}, hostfacts.Present},
-		{"cpu.model", []string{"hypervisor unknown", "id present"}, hostfacts.Present},
-		{"pci.device", []string{"class present", "vendor present", "vendor present"}, hostfacts.Present},
-		{"kernel.loadedmodule", nil, hostfacts.Present},
-		{"dark", nil, hostfacts.Unknown},
-		{"half", []string{"seen present"}, hostfacts.Unknown},
-		{"gpu", nil, hostfacts.Unknown},
+		{"cpu.cpuid", []string{"AVX present", "AVX10_VERSION present", "AVX2 present"}, facts.Present},
+		{"cpu.model", []string{"hypervisor unknown", "id present"}, facts.Present},
+		{"pci.device", []string{"class present", "vendor present", "vendor present"}, facts.Present},
+		{"kernel.loadedmodule", nil, facts.Present},
+		{"dark", nil, facts.Unknown},
+		{"half", []string{"seen present"}, facts.Unknown},
+		{"gpu", nil, facts.Unknown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.set, func(t *testing.T) {
 			t.Parallel()
-			names, whole := facts.Names(tt.set)
+			names, whole := known.Names(tt.set)
 			var got []string
 			for name, fact := range names {
 				got = append(got, name+" "+fact.State.String())
@@ -39,7 +38,7 @@ func TestNames(t *testing.T) {
 			if slices.Sort(got); !slices.Equal(got, tt.want) || whole.State != tt.state {
 				t.Errorf("got %v, %s; want %v, %s", got, whole.State, tt.want, tt.state)
 			}
-			if (whole.Cause == "") != (tt.state == hostfacts.Present) {
+			if (whole.Cause == "") != (tt.state == facts.Present) {
 				t.Errorf("cause is %q", whole.Cause)
 			}
 			for range names { // whoever stops early may
