@@ -13,7 +13,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/node"
-	"github.com/imagefit/imagefit/pkg/service"
+	"github.com/imagefit/imagefit/pkg/systemd"
 	"github.com/imagefit/imagefit/pkg/tracing/otlp"
 )
 
@@ -21,7 +21,7 @@ import (
 var version string
 
 func main() {
-	service.LimitResources()
+	systemd.LimitResources()
 	os.Exit(node.Daemon{
 		Name:  "cri-proxy",
 		Short: "Choose the variant of an image that fits this node",

@@ -12,7 +12,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/node"
-	"github.com/imagefit/imagefit/pkg/service"
+	"github.com/imagefit/imagefit/pkg/systemd"
 )
 
 // socket is what clients connect to.
@@ -24,7 +24,7 @@ type socket struct {
 
 // listen takes the socket that the service manager holds, else it makes one.
 func listen(path, runtime string, log *slog.Logger) (*socket, error) {
-	held, err := service.Socket(log)
+	held, err := systemd.Socket(log)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/node"
-	"github.com/imagefit/imagefit/pkg/service"
+	"github.com/imagefit/imagefit/pkg/systemd"
 )
 
 // runtime answers Version and nothing else.
@@ -76,7 +76,7 @@ func TestTellsTheServiceManager(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.Manager = service.Connect(log)
+	n.Manager = systemd.Connect(log)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, n) }()
@@ -121,7 +121,7 @@ func TestWedgedProxyIsNotFed(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
-		service.Connect(slog.New(slog.DiscardHandler)).Watch(ctx, criproxy.Probe{Socket: wedged, Runtime: runtimeSocket}.Check)
+		systemd.Connect(slog.New(slog.DiscardHandler)).Watch(ctx, criproxy.Probe{Socket: wedged, Runtime: runtimeSocket}.Check)
 		close(done)
 	}()
 	for range 2 {

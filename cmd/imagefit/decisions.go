@@ -15,7 +15,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/node"
 )
 
@@ -26,8 +26,8 @@ type decisionsCommand struct {
 	limit                     int
 	follow                    bool
 	output                    string
-	journal                   *journal.Journal
-	filter                    journal.Filter
+	journal                   *decisionlog.Journal
+	filter                    decisionlog.Filter
 }
 
 func newDecisionsCommand() *cobra.Command {
@@ -59,14 +59,14 @@ WOULD is what audit mode, an exemption or the runtime kept from being done;
 	flags := cmd.Flags()
 	flags.StringVar(&c.since, "since", "", "only what is younger than this, such as 1h, or later than a time, such as 2026-03-04T12:00:00Z")
 	flags.StringVar(&c.action, "action", "", "only what was done so, or would have been: "+strings.Join(actions(), ", "))
-	flags.StringVar(&c.program, "program", "", "only of this daemon: "+strings.Join(journal.Programs(), ", "))
+	flags.StringVar(&c.program, "program", "", "only of this daemon: "+strings.Join(decisionlog.Programs(), ", "))
 	flags.StringVar(&c.namespace, "namespace", "", "only for pods of this namespace")
 	flags.StringVar(&c.pod, "pod", "", "only for pods of this name")
 	flags.StringVar(&c.reference, "reference", "", "only images with this in their reference")
 	flags.IntVar(&c.limit, "limit", 100, "at most the latest so many; 0 is all")
 	flags.BoolVarP(&c.follow, "follow", "f", false, "go on with what is decided from now on")
 	complete(cmd, "action", actions())
-	complete(cmd, "program", journal.Programs())
+	complete(cmd, "program", decisionlog.Programs())
 	for _, flag := range []string{"since", "namespace", "pod", "reference", "limit"} {
 		complete(cmd, flag, nil)
 	}
@@ -76,7 +76,7 @@ WOULD is what audit mode, an exemption or the runtime kept from being done;
 
 func actions() []string {
 	var words []string
-	for _, a := range journal.Actions() {
+	for _, a := range decisionlog.Actions() {
 		words = append(words, string(a))
 	}
 	return words
@@ -90,7 +90,7 @@ func (c decisionsCommand) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	c.journal = journal.Open(cfg.StateDir)
+	c.journal = decisionlog.Open(cfg.StateDir)
 	if c.follow {
 		return denied(c.print(cmd), cfg.StateDir)
 	}
@@ -106,7 +106,7 @@ func (c decisionsCommand) run(cmd *cobra.Command) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "imagefit: %s\n", noDecisions(cfg.StateDir))
 	}
 	if c.output == "json" {
-		return printJSON(cmd.OutOrStdout(), append([]journal.Record{}, shown...))
+		return printJSON(cmd.OutOrStdout(), append([]decisionlog.Record{}, shown...))
 	}
 	return printRecords(cmd.OutOrStdout(), shown)
 }
@@ -114,11 +114,11 @@ func (c decisionsCommand) run(cmd *cobra.Command) error {
 // print prints the latest records and follows.
 func (c decisionsCommand) print(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
-	each := func(r journal.Record) error { return printRecord(out, r) }
+	each := func(r decisionlog.Record) error { return printRecord(out, r) }
 	if c.output == "json" {
 		lines := json.NewEncoder(out)
 		lines.SetEscapeHTML(false)
-		each = func(r journal.Record) error { return lines.Encode(r) }
+		each = func(r decisionlog.Record) error { return lines.Encode(r) }
 	} else if err := printRecords(out, nil); err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (c *decisionsCommand) parse() error {
 		}
 	}
 	if c.program != "" {
-		if err := oneOf("--program", c.program, journal.Programs()); err != nil {
+		if err := oneOf("--program", c.program, decisionlog.Programs()); err != nil {
 			return err
 		}
 	}
@@ -150,8 +150,8 @@ func (c *decisionsCommand) parse() error {
 	if err != nil {
 		return err
 	}
-	c.filter = journal.Filter{
-		Since: since, Action: journal.Action(c.action), Program: c.program,
+	c.filter = decisionlog.Filter{
+		Since: since, Action: decisionlog.Action(c.action), Program: c.program,
 		Namespace: c.namespace, Pod: c.pod, Reference: c.reference,
 	}
 	return nil
@@ -204,7 +204,7 @@ func noDecisions(stateDir string) string {
 const recordFormat = "%-19s  %-10s  %-9s  %-9s  %-32s  %s\n"
 
 // printRecords prints one line for each record.
-func printRecords(w io.Writer, records []journal.Record) error {
+func printRecords(w io.Writer, records []decisionlog.Record) error {
 	if _, err := fmt.Fprintf(w, recordFormat, "TIME", "PROGRAM", "ACTION", "WOULD", "POD", "IMAGE AND REASON"); err != nil {
 		return err
 	}
@@ -216,7 +216,7 @@ func printRecords(w io.Writer, records []journal.Record) error {
 	return nil
 }
 
-func printRecord(w io.Writer, r journal.Record) error {
+func printRecord(w io.Writer, r decisionlog.Record) error {
 	_, err := fmt.Fprintf(w, recordFormat, r.Time.Local().Format(time.DateTime), decision.Line(r.Program),
 		decision.Line(string(r.Action)), orDash(string(r.Would)), podOf(r), decision.Line(why(r)))
 	return err
@@ -230,7 +230,7 @@ func orDash(text string) string {
 }
 
 // podOf is namespace/pod/container as far as it is known.
-func podOf(r journal.Record) string {
+func podOf(r decisionlog.Record) string {
 	var parts []string
 	for _, part := range []string{r.Namespace, r.Pod, r.Container} {
 		if part != "" {
@@ -242,7 +242,7 @@ func podOf(r journal.Record) string {
 
 // why is the image, unless the reason names it, what was chosen, the reason and
 // the error.
-func why(r journal.Record) string {
+func why(r decisionlog.Record) string {
 	text := r.Reason
 	if !strings.Contains(text, r.Reference) || text == "" {
 		text = strings.TrimSuffix(r.Reference+": "+text, ": ")

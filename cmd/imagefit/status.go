@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/health"
-	"github.com/imagefit/imagefit/pkg/journal"
 )
 
 const (
@@ -58,10 +58,10 @@ Exit code 0: ready; 3: one is not ready or does not answer; 1: error.`,
 
 // nodeStatus is how the daemons of a node do.
 type nodeStatus struct {
-	Ready            bool             `json:"ready"`
-	Daemons          []daemonStatus   `json:"daemons"`
-	Decisions        []journal.Record `json:"decisions"` // the oldest first
-	DecisionsProblem string           `json:"decisions_problem,omitempty"`
+	Ready            bool                 `json:"ready"`
+	Daemons          []daemonStatus       `json:"daemons"`
+	Decisions        []decisionlog.Record `json:"decisions"` // the oldest first
+	DecisionsProblem string               `json:"decisions_problem,omitempty"`
 }
 
 // daemonStatus is what one daemon said, or why it did not.
@@ -101,10 +101,10 @@ func (c statusCommand) run(cmd *cobra.Command) error {
 }
 
 func (c statusCommand) collect(ctx context.Context, cfg config.Config) nodeStatus {
-	s := nodeStatus{Ready: true, Decisions: []journal.Record{}}
+	s := nodeStatus{Ready: true, Decisions: []decisionlog.Record{}}
 	for _, d := range []daemonStatus{
-		{Program: journal.Proxy, Address: cfg.Proxy.HTTPListen},
-		{Program: journal.Plugin, Address: cfg.NRI.HTTPListen},
+		{Program: decisionlog.Proxy, Address: cfg.Proxy.HTTPListen},
+		{Program: decisionlog.Plugin, Address: cfg.NRI.HTTPListen},
 	} {
 		if d.Address != "" {
 			d.ask(ctx)
@@ -116,7 +116,7 @@ func (c statusCommand) collect(ctx context.Context, cfg config.Config) nodeStatu
 	if c.last == 0 {
 		return s
 	}
-	found, err := journal.Open(cfg.StateDir).Read(journal.Filter{})
+	found, err := decisionlog.Open(cfg.StateDir).Read(decisionlog.Filter{})
 	if err != nil {
 		s.DecisionsProblem = denied(err, cfg.StateDir).Error()
 	}

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/health"
-	"github.com/imagefit/imagefit/pkg/journal"
 )
 
 // nodeDir is a node's folder with a configuration whose addresses are sockets
@@ -90,9 +90,9 @@ func daemon(t *testing.T, socket, program string, problem error) {
 	}
 }
 
-func keep(t *testing.T, dir string, records ...journal.Record) {
+func keep(t *testing.T, dir string, records ...decisionlog.Record) {
 	t.Helper()
-	j := journal.Open(filepath.Join(dir, "state"))
+	j := decisionlog.Open(filepath.Join(dir, "state"))
 	for _, r := range records {
 		if err := j.Append(r); err != nil {
 			t.Fatal(err)
@@ -149,7 +149,7 @@ func TestStatus(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir, config := nodeDir(t, test.settings...)
-			keep(t, dir, journal.Record{Time: time.Now(), Action: journal.Refused, Reference: "app:1", Namespace: "shop", Pod: "web"})
+			keep(t, dir, decisionlog.Record{Time: time.Now(), Action: decisionlog.Refused, Reference: "app:1", Namespace: "shop", Pod: "web"})
 			test.start(t, filepath.Join(dir, "proxy"), filepath.Join(dir, "plugin"))
 			got := tool(t, "", "status", "--config", config)
 			code := 0
@@ -178,7 +178,7 @@ func TestStatusJSON(t *testing.T) {
 	dir, config := nodeDir(t)
 	daemon(t, filepath.Join(dir, "proxy"), "cri-proxy", nil)
 	for i := range 9 {
-		keep(t, dir, journal.Record{Time: time.Now(), Action: journal.Pulled, Candidates: i})
+		keep(t, dir, decisionlog.Record{Time: time.Now(), Action: decisionlog.Pulled, Candidates: i})
 	}
 	got := tool(t, "", "status", "-o", "json", "--last", "2", "--config", config)
 	var s nodeStatus

@@ -7,7 +7,7 @@ import (
 	"github.com/containerd/nri/pkg/api"
 
 	"github.com/imagefit/imagefit/pkg/admission"
-	"github.com/imagefit/imagefit/pkg/service"
+	"github.com/imagefit/imagefit/pkg/systemd"
 )
 
 // nobody is the id of an image that no node has.
@@ -16,7 +16,7 @@ const nobody = "sha256:000000000000000000000000000000000000000000000000000000000
 // alive asks the plugin about a made-up container, as the runtime does about real
 // ones: it must answer in time. Whether the runtime is there does not count, since the
 // plugin comes back to it by itself.
-func alive(plugin *admission.Plugin, socket string) service.Check {
+func alive(plugin *admission.Plugin, socket string) systemd.Check {
 	return func(ctx context.Context) (string, error) {
 		answered := make(chan struct{})
 		go func() {

@@ -11,7 +11,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/admission"
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -42,7 +42,7 @@ func TestAlive(t *testing.T) {
 			plugin := admission.New(admission.Options{
 				Images: c.images, Log: slog.New(slog.DiscardHandler),
 				Rules:  func() *decision.Rules { return &decision.Rules{} },
-				Record: func(r journal.Record) { t.Errorf("recorded %v", r) },
+				Record: func(r decisionlog.Record) { t.Errorf("recorded %v", r) },
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()

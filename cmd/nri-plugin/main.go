@@ -14,14 +14,14 @@ import (
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/health"
 	"github.com/imagefit/imagefit/pkg/node"
-	"github.com/imagefit/imagefit/pkg/service"
+	"github.com/imagefit/imagefit/pkg/systemd"
 )
 
 // version is set at link time with -ldflags "-X main.version=...".
 var version string
 
 func main() {
-	service.LimitResources()
+	systemd.LimitResources()
 	os.Exit(node.Daemon{
 		Name:  "nri-plugin",
 		Short: "Refuse containers whose image does not fit this node",

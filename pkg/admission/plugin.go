@@ -12,7 +12,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -38,7 +38,7 @@ type Options struct {
 	// gives no identity of.
 	Resolve Resolve
 	// Record takes one record for each container.
-	Record func(journal.Record)
+	Record func(decisionlog.Record)
 	Log    *slog.Logger
 }
 
@@ -69,14 +69,14 @@ func (p *Plugin) CreateContainer(
 // answer. What CreateContainer let pass was recorded there.
 func (p *Plugin) ValidateContainerAdjustment(ctx context.Context, req *api.ValidateContainerAdjustmentRequest) error {
 	rec := p.judge(ctx, req.GetPod(), req.GetContainer())
-	if rec.Action == journal.Refused {
+	if rec.Action == decisionlog.Refused {
 		p.Record(rec)
 	}
 	return refusal(rec)
 }
 
-func refusal(r journal.Record) error {
-	if r.Action != journal.Refused {
+func refusal(r decisionlog.Record) error {
+	if r.Action != decisionlog.Refused {
 		return nil
 	}
 	return fmt.Errorf("imagefit: %s", r.Reason)
@@ -93,8 +93,8 @@ func (p *Plugin) Synchronize(ctx context.Context, pods []*api.PodSandbox, contai
 	defer cancel()
 	for _, c := range containers {
 		rec := p.judge(ctx, byID[c.GetPodSandboxId()], c)
-		if rec.Action == journal.Refused || rec.Would == journal.Refused {
-			rec.Action, rec.Would = journal.Unfit, ""
+		if rec.Action == decisionlog.Refused || rec.Would == decisionlog.Refused {
+			rec.Action, rec.Would = decisionlog.Unfit, ""
 			p.Record(rec)
 		}
 	}
@@ -104,10 +104,10 @@ func (p *Plugin) Synchronize(ctx context.Context, pods []*api.PodSandbox, contai
 
 // judge decides about a container. An image that nobody decided about, or that
 // cannot be judged, is no reason to refuse.
-func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.Container) (rec journal.Record) {
+func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.Container) (rec decisionlog.Record) {
 	start := time.Now()
-	rec = journal.Record{
-		Time: start.UTC(), Action: journal.Admitted, Reference: container.GetAnnotations()[imageName],
+	rec = decisionlog.Record{
+		Time: start.UTC(), Action: decisionlog.Admitted, Reference: container.GetAnnotations()[imageName],
 		Namespace: pod.GetNamespace(), Pod: pod.GetName(), Container: container.GetName(),
 	}
 	defer func() { rec.Took = time.Since(start) }()
@@ -139,9 +139,9 @@ func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.
 	case verdict.Outcome != selector.Unfit:
 		return rec
 	case policy.Enforced():
-		rec.Action = journal.Refused
+		rec.Action = decisionlog.Refused
 	default:
-		rec.Would = journal.Refused
+		rec.Would = decisionlog.Refused
 	}
 	rec.Reason = image.Refusal(rec.Reference, verdict)
 	return rec

@@ -21,8 +21,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/facts"
-	"github.com/imagefit/imagefit/pkg/journal"
 )
 
 const (
@@ -119,7 +119,7 @@ func (l *lines) logger() *slog.Logger {
 
 // newTestPlugin returns a plugin under the rules, which logs its records too.
 func newTestPlugin(images Recaller, rules func() *decision.Rules, log *slog.Logger) *Plugin {
-	return New(Options{Images: images, Rules: rules, Log: log, Record: func(r journal.Record) {
+	return New(Options{Images: images, Rules: rules, Log: log, Record: func(r decisionlog.Record) {
 		log.LogAttrs(context.Background(), r.Level(), "container", r.Attrs()...)
 	}})
 }

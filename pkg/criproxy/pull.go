@@ -17,7 +17,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/tracing"
 )
@@ -45,9 +45,9 @@ type PullerOptions struct {
 	Rules     func() *decision.Rules
 	// Unchanged, where set, says why pulls must reach the runtime as they came,
 	// and which policy says so; "" where they need not.
-	Unchanged func(policy config.Answers) (reason string, by journal.Case)
+	Unchanged func(policy config.Answers) (reason string, by decisionlog.Case)
 	// Record takes one record for each pull.
-	Record func(journal.Record)
+	Record func(decisionlog.Record)
 	// Tracer, where set, makes the span of each pull.
 	Tracer trace.Tracer
 	Log    *slog.Logger
@@ -74,7 +74,7 @@ type pull struct {
 	limit   time.Duration // for the decision; none where it is zero
 	again   bool          // the reference moved under the first decision
 	retries int           // of the choice, that was removed meanwhile
-	rec     journal.Record
+	rec     decisionlog.Record
 }
 
 // Handle answers one PullImage call.
@@ -113,8 +113,8 @@ func (p *pull) begin() {
 	if rules.Timeout > 0 {
 		p.limit = rules.Timeout + patience
 	}
-	p.rec = journal.Record{
-		Time: time.Now().UTC(), Action: journal.Failed, Reference: ref,
+	p.rec = decisionlog.Record{
+		Time: time.Now().UTC(), Action: decisionlog.Failed, Reference: ref,
 		Namespace: pod.Namespace, Pod: sandbox.GetMetadata().GetName(),
 		Mode: p.policy.Mode, Exempt: p.policy.Exempt,
 	}
@@ -123,7 +123,7 @@ func (p *pull) begin() {
 // end records what came of a pull.
 func (p *pull) end(err error, took time.Duration) {
 	p.rec.Took = took
-	if err != nil && p.rec.Action != journal.Refused {
+	if err != nil && p.rec.Action != decisionlog.Refused {
 		p.rec.Error = err.Error()
 	}
 	p.Record(p.rec)
@@ -140,21 +140,21 @@ func (p *pull) answer(ctx context.Context) (*Answer, error) {
 	}
 	action, reason := d.Action(p.policy.Answers)
 	p.rec.Cases, p.rec.Candidates, p.rec.Reason = d.Cases, len(d.Candidates), reason
-	if action == journal.Refused && p.policy.Enforced() {
-		p.rec.Action = journal.Refused
+	if action == decisionlog.Refused && p.policy.Enforced() {
+		p.rec.Action = decisionlog.Refused
 		return nil, status.Error(codes.Unknown, "imagefit: "+reason)
 	}
 	unchanged := p.policy.Mode == config.Audit
-	if action == journal.Pulled && !unchanged {
+	if action == decisionlog.Pulled && !unchanged {
 		unchanged = p.heldBack(d)
 	}
-	if action == journal.Refused || action == journal.Pulled && unchanged && !d.AsRuntime() {
+	if action == decisionlog.Refused || action == decisionlog.Pulled && unchanged && !d.AsRuntime() {
 		p.rec.Would = action
 	}
 	switch {
 	case d.NothingToChoose():
 		return p.forward(ctx), nil
-	case action != journal.Pulled || unchanged:
+	case action != decisionlog.Pulled || unchanged:
 		return p.forwardAndRemember(ctx, d), nil
 	case d.AsRuntime():
 		return p.forwardAndCheck(ctx, d)
@@ -181,11 +181,11 @@ func (p *pull) heldBack(d *decision.Decision) bool {
 }
 
 // cases lists the case, if it is one.
-func cases(c journal.Case) []journal.Case {
-	if c == (journal.Case{}) {
+func cases(c decisionlog.Case) []decisionlog.Case {
+	if c == (decisionlog.Case{}) {
 		return nil
 	}
-	return []journal.Case{c}
+	return []decisionlog.Case{c}
 }
 
 // decide returns no decision where the pull is to go on as without us.
@@ -205,15 +205,15 @@ func (p *pull) decide(ctx context.Context) (*decision.Decision, error) {
 	if runtimeSays(err) {
 		return nil, nil //nolint:nilnil // no decision
 	}
-	p.rec.Cases = cases(journal.Case{Key: "registry_error", Answer: p.policy.RegistryError})
+	p.rec.Cases = cases(decisionlog.Case{Key: "registry_error", Answer: p.policy.RegistryError})
 	switch {
 	case p.policy.RegistryError != config.Refuse:
 		return nil, nil //nolint:nilnil // no decision
 	case p.policy.Enforced():
-		p.rec.Action = journal.Refused
+		p.rec.Action = decisionlog.Refused
 		return nil, status.Error(codes.Unknown, "imagefit: "+p.rec.Reason)
 	default:
-		p.rec.Would = journal.Refused
+		p.rec.Would = decisionlog.Refused
 		return nil, nil //nolint:nilnil // no decision
 	}
 }
@@ -228,7 +228,7 @@ func runtimeSays(err error) bool {
 
 // forward passes the request on byte for byte.
 func (p *pull) forward(ctx context.Context) *Answer {
-	p.rec.Action = journal.Forwarded
+	p.rec.Action = decisionlog.Forwarded
 	return p.call(ctx, p.frame)
 }
 

@@ -27,8 +27,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/facts"
-	"github.com/imagefit/imagefit/pkg/journal"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -171,21 +171,21 @@ type pullBench struct {
 	client   runtimeapi.ImageServiceClient
 
 	mu      sync.Mutex
-	records []journal.Record
+	records []decisionlog.Record
 }
 
-func (b *pullBench) record(r journal.Record) {
+func (b *pullBench) record(r decisionlog.Record) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.records = append(b.records, r)
 }
 
 // last is the last record without its times.
-func (b *pullBench) last() journal.Record {
+func (b *pullBench) last() decisionlog.Record {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.records) == 0 {
-		return journal.Record{}
+		return decisionlog.Record{}
 	}
 	r := b.records[len(b.records)-1]
 	r.Time, r.Decided, r.Took = time.Time{}, 0, 0

@@ -9,7 +9,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -18,13 +18,13 @@ import (
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	const best = "linux/amd64/v3 of registry.example/app:1 is the best of 2 candidates: it fits"
-	bare := []journal.Case{{Key: "no_artifact", Answer: config.Select}}
+	bare := []decisionlog.Case{{Key: "no_artifact", Answer: config.Select}}
 	set := func(change func(*config.Policy)) func(*decision.Rules) {
 		return func(r *decision.Rules) { change(&r.Policy) }
 	}
 	verified := func(b *pullBench) {
-		b.puller.Unchanged = func(a config.Answers) (string, journal.Case) {
-			return "images are verified", journal.Case{Key: "image_verifier", Answer: a.ImageVerifier}
+		b.puller.Unchanged = func(a config.Answers) (string, decisionlog.Case) {
+			return "images are verified", decisionlog.Case{Key: "image_verifier", Answer: a.ImageVerifier}
 		}
 	}
 	tests := []struct {
@@ -32,62 +32,62 @@ func TestRecord(t *testing.T) {
 		level  int
 		change func(*decision.Rules)
 		setUp  func(b *pullBench)
-		want   journal.Record // beside what all have
+		want   decisionlog.Record // beside what all have
 		reason string
 	}{
-		{"the choice", 3, nil, nil, journal.Record{
-			Action: journal.Pulled, Choice: "linux/amd64/v3", Image: imageID("1v3"), Candidates: 2, Cases: bare,
+		{"the choice", 3, nil, nil, decisionlog.Record{
+			Action: decisionlog.Pulled, Choice: "linux/amd64/v3", Image: imageID("1v3"), Candidates: 2, Cases: bare,
 		}, best},
-		{"as the runtime", 1, nil, nil, journal.Record{
-			Action: journal.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
+		{"as the runtime", 1, nil, nil, decisionlog.Record{
+			Action: decisionlog.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, "linux/amd64 of registry.example/app:1 is the best"},
-		{"audit", 3, audit, nil, journal.Record{
-			Action: journal.Forwarded, Would: journal.Pulled, Mode: config.Audit,
+		{"audit", 3, audit, nil, decisionlog.Record{
+			Action: decisionlog.Forwarded, Would: decisionlog.Pulled, Mode: config.Audit,
 			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, best},
 		{"audit of the repository", 3, set(func(p *config.Policy) {
 			p.Repositories = map[string]config.Answers{appRepo: {Mode: config.Audit}}
-		}), nil, journal.Record{
-			Action: journal.Forwarded, Would: journal.Pulled, Mode: config.Audit,
+		}), nil, decisionlog.Record{
+			Action: decisionlog.Forwarded, Would: decisionlog.Pulled, Mode: config.Audit,
 			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, best},
-		{"audit, as the runtime", 1, audit, nil, journal.Record{
-			Action: journal.Forwarded, Mode: config.Audit,
+		{"audit, as the runtime", 1, audit, nil, decisionlog.Record{
+			Action: decisionlog.Forwarded, Mode: config.Audit,
 			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, "linux/amd64 of registry.example/app:1 is the best"},
-		{"no artifact, forward", 3, set(func(p *config.Policy) { p.NoArtifact = config.Forward }), nil, journal.Record{
-			Action: journal.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
-			Cases: []journal.Case{{Key: "no_artifact", Answer: config.Forward}},
+		{"no artifact, forward", 3, set(func(p *config.Policy) { p.NoArtifact = config.Forward }), nil, decisionlog.Record{
+			Action: decisionlog.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
+			Cases: []decisionlog.Case{{Key: "no_artifact", Answer: config.Forward}},
 		}, appTag + " has no compatibility artifact and is left to the runtime (policy.no_artifact)"},
-		{"no artifact, refuse", 3, set(func(p *config.Policy) { p.NoArtifact = config.Refuse }), nil, journal.Record{
-			Action: journal.Refused, Candidates: 2, Cases: []journal.Case{{Key: "no_artifact", Answer: config.Refuse}},
+		{"no artifact, refuse", 3, set(func(p *config.Policy) { p.NoArtifact = config.Refuse }), nil, decisionlog.Record{
+			Action: decisionlog.Refused, Candidates: 2, Cases: []decisionlog.Case{{Key: "no_artifact", Answer: config.Refuse}},
 			Error: "",
 		}, appTag + " has no compatibility artifact and is refused (policy.no_artifact)"},
-		{"the registry is down", 3, nil, func(b *pullBench) { b.registry.Close() }, journal.Record{
-			Action: journal.Forwarded, Cases: []journal.Case{{Key: "registry_error", Answer: config.Forward}},
+		{"the registry is down", 3, nil, func(b *pullBench) { b.registry.Close() }, decisionlog.Record{
+			Action: decisionlog.Forwarded, Cases: []decisionlog.Case{{Key: "registry_error", Answer: config.Forward}},
 		}, "what " + appTag + " needs cannot be found out: "},
-		{"the registry is down, refuse", 3, refuseErrors, func(b *pullBench) { b.registry.Close() }, journal.Record{
-			Action: journal.Refused, Cases: []journal.Case{{Key: "registry_error", Answer: config.Refuse}},
+		{"the registry is down, refuse", 3, refuseErrors, func(b *pullBench) { b.registry.Close() }, decisionlog.Record{
+			Action: decisionlog.Refused, Cases: []decisionlog.Case{{Key: "registry_error", Answer: config.Refuse}},
 		}, "what " + appTag + " needs cannot be found out: "},
-		{"the registry is down, refuse, audit", 3, func(r *decision.Rules) { refuseErrors(r); audit(r) }, func(b *pullBench) { b.registry.Close() }, journal.Record{
-			Action: journal.Forwarded, Would: journal.Refused, Mode: config.Audit,
-			Cases: []journal.Case{{Key: "registry_error", Answer: config.Refuse}},
+		{"the registry is down, refuse, audit", 3, func(r *decision.Rules) { refuseErrors(r); audit(r) }, func(b *pullBench) { b.registry.Close() }, decisionlog.Record{
+			Action: decisionlog.Forwarded, Would: decisionlog.Refused, Mode: config.Audit,
+			Cases: []decisionlog.Case{{Key: "registry_error", Answer: config.Refuse}},
 		}, "what " + appTag + " needs cannot be found out: "},
 		{"the runtime finds nothing either", 3, nil, func(b *pullBench) {
 			b.registry.failing(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusNotFound); return true })
-		}, journal.Record{Action: journal.Forwarded}, "what " + appTag + " needs cannot be found out: "},
-		{"verified", 3, nil, verified, journal.Record{
-			Action: journal.Forwarded, Would: journal.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
-			Cases: append(bare[:1:1], journal.Case{Key: "image_verifier", Answer: config.Forward}),
+		}, decisionlog.Record{Action: decisionlog.Forwarded}, "what " + appTag + " needs cannot be found out: "},
+		{"verified", 3, nil, verified, decisionlog.Record{
+			Action: decisionlog.Forwarded, Would: decisionlog.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
+			Cases: append(bare[:1:1], decisionlog.Case{Key: "image_verifier", Answer: config.Forward}),
 		}, "images are verified"},
-		{"verified, as the runtime", 1, nil, verified, journal.Record{
-			Action: journal.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
+		{"verified, as the runtime", 1, nil, verified, decisionlog.Record{
+			Action: decisionlog.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, "linux/amd64 of registry.example/app:1 is the best"},
 		{"verified, and none fits", 1, nil, func(b *pullBench) {
 			verified(b)
 			b.registry.index("1", "v3", "v4")
-		}, journal.Record{
-			Action: journal.Refused, Candidates: 2, Cases: append(bare[:1:1], journal.Case{Key: "no_fit", Answer: config.Refuse}),
+		}, decisionlog.Record{
+			Action: decisionlog.Refused, Candidates: 2, Cases: append(bare[:1:1], decisionlog.Case{Key: "no_fit", Answer: config.Refuse}),
 		}, "no variant of registry.example/app:1 fits this node"},
 	}
 	for _, test := range tests {
@@ -98,7 +98,7 @@ func TestRecord(t *testing.T) {
 				test.setUp(b)
 			}
 			_, err := b.pull(t.Context())
-			if refused := test.want.Action == journal.Refused; (err != nil) != refused {
+			if refused := test.want.Action == decisionlog.Refused; (err != nil) != refused {
 				t.Errorf("error %v", err)
 			}
 			got := b.last()
@@ -134,7 +134,7 @@ func TestRecordOfAFailure(t *testing.T) {
 	if _, err := b.pull(t.Context()); err == nil {
 		t.Fatal("no error")
 	}
-	if r := b.last(); r.Action != journal.Failed || !strings.Contains(r.Error, "no space left") || r.Choice != "linux/amd64/v3" {
+	if r := b.last(); r.Action != decisionlog.Failed || !strings.Contains(r.Error, "no space left") || r.Choice != "linux/amd64/v3" {
 		t.Errorf("record %+v", r)
 	}
 }

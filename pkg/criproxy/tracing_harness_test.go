@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/tracing"
 )
 
@@ -77,7 +77,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 	_, proxyPath := startProxy(t, between, func(backend *Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
 			Backend: backend, Namespace: "k8s.io", Decider: b.decider, Rules: b.decider.Rules, Tracer: tracer,
-			Record: func(journal.Record) {}, Log: slog.New(slog.DiscardHandler),
+			Record: func(decisionlog.Record) {}, Log: slog.New(slog.DiscardHandler),
 		})
 		return map[string]Handler{PullImage: b.puller.Handle}
 	})

@@ -4,26 +4,26 @@ import (
 	"fmt"
 
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 )
 
 // Action returns what the policy makes of the decision, and why in a sentence:
 // the pull is to be journal.Pulled as chosen, journal.Forwarded or
 // journal.Refused.
-func (d *Decision) Action(policy config.Answers) (journal.Action, string) {
+func (d *Decision) Action(policy config.Answers) (decisionlog.Action, string) {
 	switch {
 	case d.NothingToChoose():
-		return journal.Forwarded, d.Reason
+		return decisionlog.Forwarded, d.Reason
 	case !d.attached() && policy.NoArtifact == config.Forward:
-		return journal.Forwarded, d.silent("is left to the runtime")
+		return decisionlog.Forwarded, d.silent("is left to the runtime")
 	case !d.attached() && policy.NoArtifact == config.Refuse:
-		return journal.Refused, d.silent("is refused")
+		return decisionlog.Refused, d.silent("is refused")
 	case d.Refused() && policy.NoFit == config.Forward:
-		return journal.Forwarded, d.Reason
+		return decisionlog.Forwarded, d.Reason
 	case d.Refused():
-		return journal.Refused, d.Reason
+		return decisionlog.Refused, d.Reason
 	default:
-		return journal.Pulled, d.Reason
+		return decisionlog.Pulled, d.Reason
 	}
 }
 
@@ -57,7 +57,7 @@ func (d *Decision) note(h *hearing) {
 		{d.Refused(), "no_fit", h.answers.NoFit},
 	} {
 		if c.arose {
-			d.Cases = append(d.Cases, journal.Case{Key: c.key, Answer: c.answer})
+			d.Cases = append(d.Cases, decisionlog.Case{Key: c.key, Answer: c.answer})
 		}
 	}
 }

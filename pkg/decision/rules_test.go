@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -68,16 +68,16 @@ func TestAction(t *testing.T) {
 		name   string
 		d      *Decision
 		policy config.Answers
-		action journal.Action
+		action decisionlog.Action
 		reason string
 	}{
-		{"nothing to choose", &Decision{Choice: None, Reason: "empty"}, with(config.Refuse, config.Refuse), journal.Forwarded, "empty"},
-		{"bare", bare, with(config.Select, config.Refuse), journal.Pulled, "best"},
-		{"bare, forwarded", bare, with(config.Forward, config.Refuse), journal.Forwarded, "r has no compatibility artifact and is left to the runtime (policy.no_artifact)"},
-		{"bare, refused", bare, with(config.Refuse, config.Forward), journal.Refused, "r has no compatibility artifact and is refused (policy.no_artifact)"},
-		{"attached", attached, with(config.Refuse, config.Refuse), journal.Pulled, "best"},
-		{"none fits", none, with(config.Refuse, config.Refuse), journal.Refused, "none"},
-		{"none fits, forwarded", none, with(config.Refuse, config.Forward), journal.Forwarded, "none"},
+		{"nothing to choose", &Decision{Choice: None, Reason: "empty"}, with(config.Refuse, config.Refuse), decisionlog.Forwarded, "empty"},
+		{"bare", bare, with(config.Select, config.Refuse), decisionlog.Pulled, "best"},
+		{"bare, forwarded", bare, with(config.Forward, config.Refuse), decisionlog.Forwarded, "r has no compatibility artifact and is left to the runtime (policy.no_artifact)"},
+		{"bare, refused", bare, with(config.Refuse, config.Forward), decisionlog.Refused, "r has no compatibility artifact and is refused (policy.no_artifact)"},
+		{"attached", attached, with(config.Refuse, config.Refuse), decisionlog.Pulled, "best"},
+		{"none fits", none, with(config.Refuse, config.Refuse), decisionlog.Refused, "none"},
+		{"none fits, forwarded", none, with(config.Refuse, config.Forward), decisionlog.Forwarded, "none"},
 	} {
 		if action, reason := test.d.Action(test.policy); action != test.action || reason != test.reason {
 			t.Errorf("%s: %s, %q", test.name, action, reason)

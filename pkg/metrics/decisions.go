@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 )
 
 // nothing is the label would of what was done as decided.
@@ -29,7 +29,7 @@ func (m *Metrics) makeDecisions() {
 		[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}))
 	m.pulls = prometheus.NewHistogramVec(histogram("pull_duration_seconds", "How long a pull took, with its decision, by what was done.",
 		[]float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}), []string{"action"})
-	for _, o := range outcomes(journal.Proxy) {
+	for _, o := range outcomes(decisionlog.Proxy) {
 		m.pulls.WithLabelValues(string(o.Action))
 	}
 	m.admitted = prometheus.NewHistogram(histogram("admission_duration_seconds", "How long the decision about a container took.",
@@ -37,18 +37,18 @@ func (m *Metrics) makeDecisions() {
 }
 
 // outcome is what a decision may come to.
-type outcome struct{ Action, Would journal.Action }
+type outcome struct{ Action, Would decisionlog.Action }
 
 func outcomes(program string) []outcome {
 	switch program {
-	case journal.Proxy:
+	case decisionlog.Proxy:
 		return []outcome{
-			{journal.Pulled, ""}, {journal.Forwarded, ""}, {journal.Forwarded, journal.Pulled},
-			{journal.Forwarded, journal.Refused}, {journal.Refused, ""}, {journal.Failed, ""},
+			{decisionlog.Pulled, ""}, {decisionlog.Forwarded, ""}, {decisionlog.Forwarded, decisionlog.Pulled},
+			{decisionlog.Forwarded, decisionlog.Refused}, {decisionlog.Refused, ""}, {decisionlog.Failed, ""},
 		}
-	case journal.Plugin:
+	case decisionlog.Plugin:
 		return []outcome{
-			{journal.Admitted, ""}, {journal.Admitted, journal.Refused}, {journal.Refused, ""}, {journal.Unfit, ""},
+			{decisionlog.Admitted, ""}, {decisionlog.Admitted, decisionlog.Refused}, {decisionlog.Refused, ""}, {decisionlog.Unfit, ""},
 		}
 	}
 	return nil
@@ -56,31 +56,31 @@ func outcomes(program string) []outcome {
 
 // Cases returns all cases in which a policy has an answer, with every answer
 // that the configuration allows.
-func Cases() []journal.Case {
-	var cases []journal.Case
+func Cases() []decisionlog.Case {
+	var cases []decisionlog.Case
 	for field := range reflect.TypeFor[config.Answers]().Fields() {
 		key := field.Tag.Get("toml")
 		if key == "mode" { // says what is done with the answers
 			continue
 		}
 		for answer := range strings.SplitSeq(field.Tag.Get("words"), ",") {
-			cases = append(cases, journal.Case{Key: key, Answer: answer})
+			cases = append(cases, decisionlog.Case{Key: key, Answer: answer})
 		}
 	}
 	return cases
 }
 
 // Record counts a decision.
-func (m *Metrics) Record(r journal.Record) {
+func (m *Metrics) Record(r decisionlog.Record) {
 	action := known(r.Action)
 	m.decisions.WithLabelValues(m.program, action, would(r.Would)).Inc()
 	for _, c := range r.Cases {
 		if !slices.Contains(Cases(), c) {
-			c = journal.Case{Key: other, Answer: other}
+			c = decisionlog.Case{Key: other, Answer: other}
 		}
 		m.cases.WithLabelValues(c.Key, c.Answer).Inc()
 	}
-	if m.program == journal.Plugin {
+	if m.program == decisionlog.Plugin {
 		m.admitted.Observe(r.Took.Seconds())
 		return
 	}
@@ -90,14 +90,14 @@ func (m *Metrics) Record(r journal.Record) {
 	}
 }
 
-func known(a journal.Action) string {
-	if !slices.Contains(journal.Actions(), a) {
+func known(a decisionlog.Action) string {
+	if !slices.Contains(decisionlog.Actions(), a) {
 		return other
 	}
 	return string(a)
 }
 
-func would(a journal.Action) string {
+func would(a decisionlog.Action) string {
 	if a == "" {
 		return nothing
 	}

@@ -5,11 +5,10 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/imagefit/imagefit/pkg/journal"
 )
 
 const (
@@ -53,9 +52,9 @@ func New(program, version string) *Metrics {
 	m.registry.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.decisions, m.requests, m.requestsTook, m.reloads, m.reloadWorked, m.configured, m.journalErrors)
 	switch program {
-	case journal.Proxy:
+	case decisionlog.Proxy:
 		m.registry.MustRegister(m.cases, m.decided, m.pulls)
-	case journal.Plugin:
+	case decisionlog.Plugin:
 		m.registry.MustRegister(m.admitted)
 	}
 	return m

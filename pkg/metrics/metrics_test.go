@@ -21,8 +21,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
-	"github.com/imagefit/imagefit/pkg/journal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,7 +41,7 @@ func whole(t *testing.T, program string) *Metrics {
 	m.WatchChecks(func() (bool, map[string]bool) {
 		return false, map[string]bool{"listening": true, "runtime": false, "nri": true, "facts": true, "state": true}
 	})
-	if program == journal.Proxy {
+	if program == decisionlog.Proxy {
 		m.WatchCalls(func(each func(kind, code string, count uint64)) { each("unary", "OK", 7) })
 	}
 	return m
@@ -82,7 +82,7 @@ func ours(text string) string {
 
 func TestLint(t *testing.T) {
 	t.Parallel()
-	for _, program := range journal.Programs() {
+	for _, program := range decisionlog.Programs() {
 		problems, err := testutil.GatherAndLint(whole(t, program).registry)
 		if err != nil {
 			t.Error(err)
@@ -103,7 +103,7 @@ const le = "le"
 func series(t *testing.T) map[string]map[string][]string {
 	t.Helper()
 	all := map[string]map[string][]string{}
-	for _, program := range journal.Programs() {
+	for _, program := range decisionlog.Programs() {
 		families, err := whole(t, program).registry.Gather()
 		if err != nil {
 			t.Fatal(err)
@@ -165,7 +165,7 @@ func TestDocumented(t *testing.T) {
 
 func TestThereFromTheStart(t *testing.T) {
 	t.Parallel()
-	wantLines(t, whole(t, journal.Proxy),
+	wantLines(t, whole(t, decisionlog.Proxy),
 		`imagefit_build_info{program="cri-proxy",version="v1.2.3"} 1`,
 		`imagefit_decisions_total{action="pulled",program="cri-proxy",would="nothing"} 0`,
 		`imagefit_decisions_total{action="forwarded",program="cri-proxy",would="refused"} 0`,
@@ -185,7 +185,7 @@ func TestThereFromTheStart(t *testing.T) {
 		`imagefit_cache_limit_bytes 1.048576e+06`,
 		`imagefit_cache_lookups_total{kind="images",result="miss"} 0`,
 	)
-	plugin := scrape(t, whole(t, journal.Plugin))
+	plugin := scrape(t, whole(t, decisionlog.Plugin))
 	for _, foreign := range []string{"imagefit_pull_", "imagefit_policy_", "imagefit_cri_", `action="pulled"`} {
 		if strings.Contains(plugin, foreign) {
 			t.Errorf("the plugin has %s", foreign)
@@ -195,13 +195,13 @@ func TestThereFromTheStart(t *testing.T) {
 
 func TestRecord(t *testing.T) {
 	t.Parallel()
-	m := New(journal.Proxy, "")
-	m.Record(journal.Record{
-		Action: journal.Pulled, Took: 2 * time.Second, Decided: 20 * time.Millisecond,
-		Cases: []journal.Case{{Key: "no_artifact", Answer: "select"}, {Key: "unknown_attribute", Answer: "ignore"}},
+	m := New(decisionlog.Proxy, "")
+	m.Record(decisionlog.Record{
+		Action: decisionlog.Pulled, Took: 2 * time.Second, Decided: 20 * time.Millisecond,
+		Cases: []decisionlog.Case{{Key: "no_artifact", Answer: "select"}, {Key: "unknown_attribute", Answer: "ignore"}},
 	})
-	m.Record(journal.Record{Action: journal.Forwarded, Would: journal.Refused, Took: time.Second, Cases: []journal.Case{{Key: "no_fit", Answer: "refuse"}}})
-	m.Record(journal.Record{Action: "app:1", Would: "sha256:00", Cases: []journal.Case{{Key: "pod-0", Answer: "x"}, {Key: "mode", Answer: "audit"}}})
+	m.Record(decisionlog.Record{Action: decisionlog.Forwarded, Would: decisionlog.Refused, Took: time.Second, Cases: []decisionlog.Case{{Key: "no_fit", Answer: "refuse"}}})
+	m.Record(decisionlog.Record{Action: "app:1", Would: "sha256:00", Cases: []decisionlog.Case{{Key: "pod-0", Answer: "x"}, {Key: "mode", Answer: "audit"}}})
 	wantLines(t, m,
 		`imagefit_decisions_total{action="pulled",program="cri-proxy",would="nothing"} 1`,
 		`imagefit_decisions_total{action="forwarded",program="cri-proxy",would="refused"} 1`,
@@ -217,15 +217,15 @@ func TestRecord(t *testing.T) {
 	if got := m.Decisions(); got["pulled"] != 1 || got["forwarded"] != 1 || got["refused"] != 0 || got["other"] != 1 {
 		t.Errorf("decisions %v", got)
 	}
-	plugin := New(journal.Plugin, "")
-	plugin.Record(journal.Record{Action: journal.Admitted, Would: journal.Refused, Took: 3 * time.Second})
+	plugin := New(decisionlog.Plugin, "")
+	plugin.Record(decisionlog.Record{Action: decisionlog.Admitted, Would: decisionlog.Refused, Took: 3 * time.Second})
 	wantLines(t, plugin, `imagefit_decisions_total{action="admitted",program="nri-plugin",would="refused"} 1`,
 		`imagefit_admission_duration_seconds_sum 3`)
 }
 
 func TestReloaded(t *testing.T) {
 	t.Parallel()
-	m := New(journal.Plugin, "")
+	m := New(decisionlog.Plugin, "")
 	before := testutil.ToFloat64(m.configured)
 	m.Reloaded(errors.New("x"))
 	m.JournalFailed()
@@ -244,14 +244,14 @@ func TestReloaded(t *testing.T) {
 // in the code.
 func TestBounded(t *testing.T) {
 	t.Parallel()
-	m := New(journal.Proxy, "")
+	m := New(decisionlog.Proxy, "")
 	count := func() int { return strings.Count(ours(scrape(t, m)), "\n") }
 	stray := func(from, to int) {
 		for i := range to - from {
 			name := fmt.Sprint("registry.example/app:", from+i)
-			m.Record(journal.Record{
-				Action: journal.Action(name), Would: journal.Action(name), Reference: name, Namespace: name, Pod: name,
-				Cases: []journal.Case{{Key: name, Answer: name}},
+			m.Record(decisionlog.Record{
+				Action: decisionlog.Action(name), Would: decisionlog.Action(name), Reference: name, Namespace: name, Pod: name,
+				Cases: []decisionlog.Case{{Key: name, Answer: name}},
 			})
 			m.Request(name, errors.New(name), 0)
 		}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -38,7 +38,7 @@ func TestRequest(t *testing.T) {
 		"a slow network": {&registry.Error{Cause: stillOpen{errors.New("x")}}, "timeout"},
 		"no route":       {&registry.Error{Cause: errors.New("app:1 has no route")}, "unreachable"},
 	} {
-		m := New(journal.Proxy, "")
+		m := New(decisionlog.Proxy, "")
 		m.Request("fetch manifest", test.err, time.Second)
 		m.Request("host.example", test.err, 0)
 		text := scrape(t, m)

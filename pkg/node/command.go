@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/service"
+	"github.com/imagefit/imagefit/pkg/systemd"
 )
 
 // Daemon is one of the two programs that run on every node.
@@ -67,7 +67,7 @@ func (d Daemon) command(stderr io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n.Manager = service.Connect(log)
+			n.Manager = systemd.Connect(log)
 			return d.Run(cmd.Context(), n)
 		},
 	}

@@ -7,18 +7,18 @@ import (
 	"github.com/distribution/reference"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
+	"github.com/imagefit/imagefit/pkg/backfill"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/imagestore"
-	"github.com/imagefit/imagefit/pkg/inventory"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"google.golang.org/grpc"
 )
 
 // Inventory returns what looks up the images of the runtime behind conn that did
 // not come through cri-proxy.
-func (n *Node) Inventory(conn grpc.ClientConnInterface, reg *registry.Registry) *inventory.Inventory {
+func (n *Node) Inventory(conn grpc.ClientConnInterface, reg *registry.Registry) *backfill.Inventory {
 	cfg := n.Config()
-	return inventory.New(inventory.Options{
+	return backfill.New(backfill.Options{
 		Store:   imagestore.New(conn, cfg.Runtime.Namespace),
 		Decider: &decision.Road{Judge: n.Judge, Registry: reg},
 		Auth: func(repository reference.Named) *registry.Auth {

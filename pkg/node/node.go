@@ -14,11 +14,11 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
-	"github.com/imagefit/imagefit/pkg/journal"
 	"github.com/imagefit/imagefit/pkg/metrics"
-	"github.com/imagefit/imagefit/pkg/service"
+	"github.com/imagefit/imagefit/pkg/systemd"
 )
 
 // Options are what a Node is made of.
@@ -37,11 +37,11 @@ type Node struct {
 	Facts   *hostfacts.Source
 	Judge   decision.Judge
 	Log     *slog.Logger
-	Journal *journal.Journal
+	Journal *decisionlog.Journal
 	Metrics *metrics.Metrics
 	Program string
 	Version string
-	Manager *service.Manager // that started the daemon, or nil
+	Manager *systemd.Manager // that started the daemon, or nil
 
 	sources   config.Sources
 	level     *slog.LevelVar
@@ -70,7 +70,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 		hangup:  hangup,
 		Facts:   hostfacts.NewSource(ctx, hostfacts.NewRoot(o.Config.Facts.Root), o.Log),
 		Log:     o.Log,
-		Journal: journal.Open(o.Config.StateDir),
+		Journal: decisionlog.Open(o.Config.StateDir),
 		Metrics: metrics.New(o.Program, o.Version),
 		started: time.Now(),
 		Program: o.Program, Version: o.Version, sources: o.Sources, level: o.Level,

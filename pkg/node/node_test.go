@@ -19,7 +19,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -109,10 +109,10 @@ func TestRecord(t *testing.T) {
 	cfg := configuration(t)
 	var buf bytes.Buffer
 	n := open(t, t.Context(), cfg, &buf)
-	refused := journal.Record{Time: time.Now(), Action: journal.Refused, Reference: "app:1", Reason: strings.Repeat("x", 9000)}
+	refused := decisionlog.Record{Time: time.Now(), Action: decisionlog.Refused, Reference: "app:1", Reason: strings.Repeat("x", 9000)}
 	n.Record(refused)
-	n.Record(journal.Record{Time: time.Now(), Action: journal.Forwarded, Reference: "nothing-to-choose:1"})
-	kept, err := n.Journal.Read(journal.Filter{})
+	n.Record(decisionlog.Record{Time: time.Now(), Action: decisionlog.Forwarded, Reference: "nothing-to-choose:1"})
+	kept, err := n.Journal.Read(decisionlog.Filter{})
 	if err != nil || len(kept) != 1 || kept[0].Reference != "app:1" || kept[0].Program != "some-daemon" {
 		t.Errorf("kept %+v, %v", kept, err)
 	}
@@ -142,7 +142,7 @@ func TestOpenUnusableState(t *testing.T) {
 		t.Error("something was recalled")
 	}
 	for range 3 {
-		n.Record(journal.Record{Action: journal.Refused})
+		n.Record(decisionlog.Record{Action: decisionlog.Refused})
 	}
 	if got := strings.Count(buf.String(), "decisions are not kept"); got != 1 {
 		t.Errorf("%d complaints about the journal: %s", got, buf.String())

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/health"
-	"github.com/imagefit/imagefit/pkg/journal"
 )
 
 // asker asks a daemon over its socket.
@@ -78,8 +78,8 @@ func observed(t *testing.T, program string, checks ...health.Check) (*Node, *ask
 func TestObserve(t *testing.T) {
 	t.Parallel()
 	down := health.Check{Name: "runtime", Probe: func(context.Context) error { return errors.New("nobody answers") }}
-	n, a := observed(t, journal.Proxy, down)
-	n.Record(journal.Record{Time: time.Now(), Action: journal.Refused, Reference: "registry.example/secret-app:1", Namespace: "shop"})
+	n, a := observed(t, decisionlog.Proxy, down)
+	n.Record(decisionlog.Record{Time: time.Now(), Action: decisionlog.Refused, Reference: "registry.example/secret-app:1", Namespace: "shop"})
 	n.Metrics.Request("resolve", errors.New("x"), time.Second)
 
 	if code, body := a.get("/readyz"); code != 503 || body != "[-] runtime: nobody answers\nnot ready\n" {
@@ -128,7 +128,7 @@ func TestObserve(t *testing.T) {
 // TestStateNotKept: what cannot be kept is a warning.
 func TestStateNotKept(t *testing.T) {
 	t.Parallel()
-	n, a := observed(t, journal.Plugin)
+	n, a := observed(t, decisionlog.Plugin)
 	dir := n.Config().StateDir
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestStateNotKept(t *testing.T) {
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.Record(journal.Record{Time: time.Now(), Action: journal.Refused})
+	n.Record(decisionlog.Record{Time: time.Now(), Action: decisionlog.Refused})
 	if err := n.stateCheck().Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "not kept") {
 		t.Errorf("a file in the folder's place: %v", err)
 	}
@@ -153,7 +153,7 @@ func TestStateNotKept(t *testing.T) {
 
 func TestFactsCheck(t *testing.T) {
 	t.Parallel()
-	n, _ := observed(t, journal.Plugin)
+	n, _ := observed(t, decisionlog.Plugin)
 	if err := n.factsCheck().Probe(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -2,13 +2,12 @@ package node
 
 import (
 	"context"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"log/slog"
-
-	"github.com/imagefit/imagefit/pkg/journal"
 )
 
 // Record makes a decision known: one line in the log and one in the journal.
-func (n *Node) Record(r journal.Record) {
+func (n *Node) Record(r decisionlog.Record) {
 	r.Program = n.Program
 	r = r.Bounded()
 	n.Metrics.Record(r)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
-	"github.com/imagefit/imagefit/pkg/journal"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -40,24 +40,24 @@ func HostsPath(cfg config.Config, runtime containerd.Settings) string {
 
 // Unchanged returns why pulls must reach the runtime as they came, and which
 // policy says so. A variant is not what was signed, where its index was.
-func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(config.Answers) (string, journal.Case) {
-	return func(policy config.Answers) (string, journal.Case) {
+func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(config.Answers) (string, decisionlog.Case) {
+	return func(policy config.Answers) (string, decisionlog.Case) {
 		settings := runtime.Settings()
 		if reason := settings.MustForward(); reason != "" {
-			return reason, journal.Case{}
+			return reason, decisionlog.Case{}
 		}
 		if policy.ImageVerifier != config.Forward {
-			return "", journal.Case{}
+			return "", decisionlog.Case{}
 		}
 		verifiers, err := settings.Verifiers()
 		if err != nil {
 			log.Warn("image verifiers cannot be looked for", "error", err)
 		}
 		if len(verifiers) == 0 {
-			return "", journal.Case{}
+			return "", decisionlog.Case{}
 		}
 		return fmt.Sprintf("the runtime verifies images (%s) and a variant may not be what was signed: "+
 				"the pull is forwarded unchanged (policy.image_verifier)", strings.Join(verifiers, ", ")),
-			journal.Case{Key: "image_verifier", Answer: policy.ImageVerifier}
+			decisionlog.Case{Key: "image_verifier", Answer: policy.ImageVerifier}
 	}
 }

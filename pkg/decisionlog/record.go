@@ -1,4 +1,4 @@
-package journal
+package decisionlog
 
 import (
 	"log/slog"

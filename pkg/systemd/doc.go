@@ -5,4 +5,4 @@
 // the process small beside what else runs on a node.
 //
 // Without a service manager all of this does nothing.
-package service
+package systemd
