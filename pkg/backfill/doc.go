@@ -1,3 +1,3 @@
-// Package inventory finds out, in the background, what those images of a node
-// need that did not come through cri-proxy, so that admission knows of them too.
+// Package backfill resolves, in the background, what those images on the node
+// need that did not come through cri-proxy, so that admission knows them too.
 package backfill

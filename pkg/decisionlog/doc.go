@@ -1,3 +1,3 @@
-// Package journal is what was decided on this node: a bounded file of JSON
-// lines in the state folder, written by both daemons and read by the tool.
+// Package decisionlog keeps what was decided in a bounded file of JSON lines in
+// the state folder, written by both daemons and read by imagefit decisions.
 package decisionlog

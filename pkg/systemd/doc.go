@@ -1,8 +1,8 @@
-// Package service is how a daemon gets along with the service manager that
-// started it, systemd or another one that speaks the same protocols: it takes
-// the socket that the manager holds, says when it is ready, reloading or
-// stopping, and feeds the watchdog as long as it does its work. It also keeps
-// the process small beside what else runs on a node.
+// Package systemd connects a daemon to the service manager that started it:
+// systemd, or another one that speaks sd_notify and socket activation. It takes
+// over the activated socket, reports readiness, reloading and stopping, feeds the
+// watchdog while the daemon makes progress, and keeps the process small beside
+// the workloads of the node.
 //
 // Without a service manager all of this does nothing.
 package systemd
