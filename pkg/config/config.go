@@ -96,51 +96,17 @@ type NRI struct {
 	Credentials string `toml:"credentials" check:"path or none"`
 }
 
-// Policy says what follows when something is missing or does not fit, and whom
-// it concerns.
-type Policy struct {
-	Answers
-	ExemptNamespaces         []string           `toml:"exempt_namespaces" check:"names"`
-	ExemptStaticPods         bool               `toml:"exempt_static_pods"`
-	ModeAnnotationNamespaces []string           `toml:"mode_annotation_namespaces" check:"names"`
-	Repositories             map[string]Answers `toml:"repositories"`
-}
-
-// Answers is the part of the policy that may differ between repositories. In
-// Policy.Repositories "" stands for what is left out.
-type Answers struct {
-	Mode              string `toml:"mode" words:"enforce,audit"`
-	NoFit             string `toml:"no_fit" words:"refuse,forward"`
-	NoArtifact        string `toml:"no_artifact" words:"select,forward,refuse"`
-	RegistryError     string `toml:"registry_error" words:"refuse,forward"`
-	NoReferrersAPI    string `toml:"no_referrers_api" words:"tag,none,error"`
-	MalformedArtifact string `toml:"malformed_artifact" words:"unknown,ignore,unfit"`
-	UnknownAttribute  string `toml:"unknown_attribute" words:"unknown,ignore,unfit"`
-	ImageVerifier     string `toml:"image_verifier" words:"forward,select"`
-}
-
 // Tracing says where spans go.
 type Tracing struct {
 	Endpoint    string  `toml:"endpoint" check:"url"`
 	SampleRatio float64 `toml:"sample_ratio" check:"ratio"`
 }
 
-// The values that keys take.
+// The values of keys that are words.
 const (
-	Enforce = "enforce" // mode: decide and act
-	Audit   = "audit"   // mode: decide, log, change nothing
-	Refuse  = "refuse"  // no_fit, no_artifact, registry_error: answer with an error
-	Forward = "forward" // no_fit, no_artifact, registry_error, image_verifier: go on as without imagefit
-	Select  = "select"  // no_artifact, image_verifier: take the best all the same
-	Tag     = "tag"     // no_referrers_api: read the fallback tag
-	None    = "none"    // no_referrers_api: as if nothing were attached
-	Error   = "error"   // no_referrers_api: as registry_error says
-	Unknown = "unknown" // malformed_artifact, unknown_attribute: rank behind what is known
-	Ignore  = "ignore"  // malformed_artifact, unknown_attribute: as if it were not there
-	Unfit   = "unfit"   // malformed_artifact, unknown_attribute: the candidate does not fit
-	Auto    = "auto"    // log_format: by what stderr is; registry.config_path: as the runtime has it
-	JSON    = "json"    // log_format
-	Text    = "text"    // log_format
+	Auto = "auto" // log_format: by what stderr is; registry.config_path: as the runtime has it
+	JSON = "json" // log_format
+	Text = "text" // log_format
 )
 
 // Default returns the configuration that holds where nothing else is said.
@@ -170,16 +136,7 @@ func Default() Config {
 			Socket: "/var/run/nri/nri.sock", HTTPListen: "127.0.0.1:9461",
 			PluginName: "imagefit", PluginIndex: "10", LookUp: true,
 		},
-		Policy: Policy{
-			Answers: Answers{
-				Mode: Enforce, NoFit: Refuse, NoArtifact: Select, RegistryError: Forward, NoReferrersAPI: Tag,
-				MalformedArtifact: Unknown, UnknownAttribute: Unknown, ImageVerifier: Forward,
-			},
-			ExemptNamespaces:         []string{"kube-system"},
-			ExemptStaticPods:         true,
-			ModeAnnotationNamespaces: []string{},
-			Repositories:             map[string]Answers{},
-		},
+		Policy:  defaultPolicy(),
 		Tracing: Tracing{SampleRatio: 1},
 	}
 }

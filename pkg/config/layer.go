@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"reflect"
 
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
@@ -114,7 +113,7 @@ func (l *Loaded) lay(from layer) error {
 	}
 	c.Version = version
 	for prefix, answers := range c.Policy.Repositories {
-		below[prefix] = below[prefix].under(answers)
+		below[prefix] = below[prefix].Under(answers)
 	}
 	c.Policy.Repositories = below
 	for key, row := range tomlerr.Rows(from.text) {
@@ -124,17 +123,6 @@ func (l *Loaded) lay(from layer) error {
 		l.origins[key] = origin{from.source, row}
 	}
 	return from.problems(err)
-}
-
-// under returns the answers that hold where others are said over these.
-func (a Answers) under(over Answers) Answers {
-	from, into := reflect.ValueOf(over), reflect.ValueOf(&a).Elem()
-	for i := range from.NumField() {
-		if said := from.Field(i).String(); said != "" {
-			into.Field(i).SetString(said)
-		}
-	}
-	return a
 }
 
 // problems says of each mistake in which source it was made.

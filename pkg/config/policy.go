@@ -1,11 +1,73 @@
 package config
 
 import (
-	"fmt"
+	"reflect"
 	"strings"
-
-	"github.com/distribution/reference"
 )
+
+// Policy says what follows when something is missing or does not fit, and whom
+// it concerns.
+type Policy struct {
+	Answers
+	ExemptNamespaces         []string           `toml:"exempt_namespaces" check:"names"`
+	ExemptStaticPods         bool               `toml:"exempt_static_pods"`
+	ModeAnnotationNamespaces []string           `toml:"mode_annotation_namespaces" check:"names"`
+	Repositories             map[string]Answers `toml:"repositories"`
+}
+
+// Answers is the part of the policy that may differ between repositories. In
+// Policy.Repositories "" stands for what is left out.
+type Answers struct {
+	Mode              string `toml:"mode" words:"enforce,audit"`
+	NoFit             string `toml:"no_fit" words:"refuse,forward"`
+	NoArtifact        string `toml:"no_artifact" words:"select,forward,refuse"`
+	RegistryError     string `toml:"registry_error" words:"refuse,forward"`
+	NoReferrersAPI    string `toml:"no_referrers_api" words:"tag,none,error"`
+	MalformedArtifact string `toml:"malformed_artifact" words:"unknown,ignore,unfit"`
+	UnknownAttribute  string `toml:"unknown_attribute" words:"unknown,ignore,unfit"`
+	ImageVerifier     string `toml:"image_verifier" words:"forward,select"`
+}
+
+// The values that keys take.
+const (
+	Enforce = "enforce" // mode: decide and act
+	Audit   = "audit"   // mode: decide, log, change nothing
+	Refuse  = "refuse"  // no_fit, no_artifact, registry_error: answer with an error
+	Forward = "forward" // no_fit, no_artifact, registry_error, image_verifier: pass the request on unchanged
+	Select  = "select"  // no_artifact, image_verifier: choose the best candidate regardless
+	Tag     = "tag"     // no_referrers_api: read the fallback tag
+	None    = "none"    // no_referrers_api: treat the image as having no artifacts
+	Error   = "error"   // no_referrers_api: apply registry_error
+	Unknown = "unknown" // malformed_artifact, unknown_attribute: rank behind what is known
+	Ignore  = "ignore"  // malformed_artifact, unknown_attribute: treat it as absent
+	Unfit   = "unfit"   // malformed_artifact, unknown_attribute: the candidate does not fit
+)
+
+// defaultPolicy returns the policy that applies where the configuration is
+// silent.
+func defaultPolicy() Policy {
+	return Policy{
+		Answers: Answers{
+			Mode: Enforce, NoFit: Refuse, NoArtifact: Select, RegistryError: Forward, NoReferrersAPI: Tag,
+			MalformedArtifact: Unknown, UnknownAttribute: Unknown, ImageVerifier: Forward,
+		},
+		ExemptNamespaces:         []string{"kube-system"},
+		ExemptStaticPods:         true,
+		ModeAnnotationNamespaces: []string{},
+		Repositories:             map[string]Answers{},
+	}
+}
+
+// Under returns the answers that hold where others are said over these.
+func (a Answers) Under(over Answers) Answers {
+	from, into := reflect.ValueOf(over), reflect.ValueOf(&a).Elem()
+	for i := range from.NumField() {
+		if said := from.Field(i).String(); said != "" {
+			into.Field(i).SetString(said)
+		}
+	}
+	return a
+}
 
 // For returns the answers for a repository, named in full as
 // docker.io/library/busybox is: those of the longest prefix among Repositories,
@@ -17,7 +79,7 @@ func (p Policy) For(repository string) Answers {
 			longest = prefix
 		}
 	}
-	return p.Answers.under(p.Repositories[longest])
+	return p.Answers.Under(p.Repositories[longest])
 }
 
 // within tells whether the prefix ends where a part of the repository's name
@@ -26,26 +88,4 @@ func (p Policy) For(repository string) Answers {
 func within(repository, prefix string) bool {
 	rest, ok := strings.CutPrefix(repository, prefix)
 	return ok && (rest == "" || rest[0] == '/')
-}
-
-// checkPrefix refuses what no repository's full name begins with.
-func checkPrefix(prefix string) error {
-	host, path, deeper := strings.Cut(prefix, "/")
-	switch {
-	case host == "index.docker.io":
-		return fmt.Errorf("%q never counts, that registry is named docker.io", prefix)
-	case !strings.ContainsAny(host, ".:") && host != "localhost":
-		return fmt.Errorf("%q does not begin with the host of a registry, such as docker.io", prefix)
-	case !deeper && !full(host, "any"):
-		return fmt.Errorf("%q is no registry host such as docker.io or registry.example:5000", prefix)
-	case deeper && !full(host, path):
-		return fmt.Errorf("%q is no repository such as docker.io/library/busybox, without scheme, tag and closing slash", prefix)
-	}
-	return nil
-}
-
-// full tells whether the two are the full name of a repository.
-func full(host, path string) bool {
-	named, err := reference.WithName(host + "/" + path)
-	return err == nil && reference.Domain(named) == host && reference.Path(named) == path
 }
