@@ -22,6 +22,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -210,7 +211,7 @@ func (e explained) print(w io.Writer, all bool) error {
 			return err
 		}
 	}
-	if e.Mode != config.Audit || e.Action == decisionlog.Forwarded {
+	if e.Mode != policy.Audit || e.Action == decisionlog.Forwarded {
 		return nil
 	}
 	_, err := fmt.Fprintf(w, "The mode here is audit: the pull would be forwarded unchanged, not %s.\n", e.Action)

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // TestExplainedPolicy: what the policy makes of a decision is said where it is
@@ -18,16 +18,16 @@ func TestExplainedPolicy(t *testing.T) {
 		explained explained
 		want      string // after the table
 	}{
-		"the choice": {explained{Action: decisionlog.Pulled, Because: "best", Mode: config.Enforce}, "\nbest\n"},
+		"the choice": {explained{Action: decisionlog.Pulled, Because: "best", Mode: policy.Enforce}, "\nbest\n"},
 		"left to the runtime": {
-			explained{Action: decisionlog.Forwarded, Because: "no artifact, left to the runtime", Mode: config.Enforce},
+			explained{Action: decisionlog.Forwarded, Because: "no artifact, left to the runtime", Mode: policy.Enforce},
 			"\nbest\nno artifact, left to the runtime\n",
 		},
 		"audit": {
-			explained{Action: decisionlog.Refused, Because: "best", Mode: config.Audit},
+			explained{Action: decisionlog.Refused, Because: "best", Mode: policy.Audit},
 			"\nbest\nThe mode here is audit: the pull would be forwarded unchanged, not refused.\n",
 		},
-		"audit of what is forwarded anyway": {explained{Action: decisionlog.Forwarded, Because: "best", Mode: config.Audit}, "\nbest\n"},
+		"audit of what is forwarded anyway": {explained{Action: decisionlog.Forwarded, Because: "best", Mode: policy.Audit}, "\nbest\n"},
 	} {
 		test.explained.Decision = &decision.Decision{Reason: "best"}
 		var out bytes.Buffer

@@ -131,7 +131,7 @@ func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.
 	if decision.IsImageID(named) { // which is in no repository
 		named = image.Reference
 	}
-	policy := p.Rules().For(decision.RepositoryOf(named), decision.Pod{
+	policy := decision.EffectiveFor(p.Rules().Policy, decision.RepositoryOf(named), decision.Pod{
 		Namespace: pod.GetNamespace(), Annotations: pod.GetAnnotations(),
 	})
 	rec.Mode, rec.Exempt, rec.Image, rec.Manifest = policy.Mode, policy.Exempt, id, image.Manifest.String()

@@ -23,6 +23,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 const (
@@ -55,7 +56,7 @@ func newKnownImages(t *testing.T) *knownImages {
 	k.Judge = decision.Judge{
 		Cache: state, Log: slog.New(slog.DiscardHandler),
 		Rules: decision.Fixed(&decision.Rules{
-			Policy: config.Policy{Answers: config.Default().Policy.Answers}, Interpreter: compat.NewInterpreter(specs),
+			Policy: policy.Policy{Answers: config.Default().Policy.Answers}, Interpreter: compat.NewInterpreter(specs),
 		}),
 		Facts: func() *facts.Facts {
 			return facts.New("linux", "amd64", facts.Features{
@@ -124,9 +125,9 @@ func newTestPlugin(images Recaller, rules func() *decision.Rules, log *slog.Logg
 	}})
 }
 
-// policy returns rules of a policy that refuses what does not fit.
-func policy(change func(*config.Policy)) func() *decision.Rules {
-	p := config.Policy{Answers: config.Default().Policy.Answers}
+// rulesOf returns rules of a policy that refuses what does not fit.
+func rulesOf(change func(*policy.Policy)) func() *decision.Rules {
+	p := policy.Policy{Answers: config.Default().Policy.Answers}
 	if change != nil {
 		change(&p)
 	}
@@ -135,15 +136,15 @@ func policy(change func(*config.Policy)) func() *decision.Rules {
 
 func TestHooks(t *testing.T) {
 	t.Parallel()
-	exempt := func(p *config.Policy) { p.ExemptNamespaces, p.ExemptStaticPods = []string{"kube-system"}, true }
-	audit := func(p *config.Policy) { p.Mode = config.Audit }
-	auditTeam := func(p *config.Policy) {
-		p.Repositories = map[string]config.Answers{"registry.example/app": {Mode: config.Audit}}
+	exempt := func(p *policy.Policy) { p.ExemptNamespaces, p.ExemptStaticPods = []string{"kube-system"}, true }
+	audit := func(p *policy.Policy) { p.Mode = policy.Audit }
+	auditTeam := func(p *policy.Policy) {
+		p.Repositories = map[string]policy.Answers{"registry.example/app": {Mode: policy.Audit}}
 	}
 	user, static := pod("default", "api"), pod("default", "file")
 	tests := []struct {
 		name      string
-		policy    func(*config.Policy)
+		policy    func(*policy.Policy)
 		pod       *api.PodSandbox
 		container *api.Container
 		want      string // the refusal
@@ -216,7 +217,7 @@ func text(err error) string {
 func TestFactsOfNow(t *testing.T) {
 	t.Parallel()
 	images := newKnownImages(t)
-	p := newTestPlugin(images, policy(nil), slog.New(slog.DiscardHandler))
+	p := newTestPlugin(images, rulesOf(nil), slog.New(slog.DiscardHandler))
 	for _, test := range []struct {
 		level int32
 		want  string
@@ -233,7 +234,7 @@ func TestFactsOfNow(t *testing.T) {
 func TestCacheDamaged(t *testing.T) {
 	t.Parallel()
 	images, log := newKnownImages(t), new(lines)
-	p := newTestPlugin(images, policy(nil), log.logger())
+	p := newTestPlugin(images, rulesOf(nil), log.logger())
 	path := filepath.Join(images.dir, "images", strings.TrimPrefix(imageIDOf("unfit"), "sha256:")+".json")
 	if err := errors.Join(os.Remove(path), os.Symlink(path, path)); err != nil {
 		t.Fatal(err)
@@ -249,7 +250,7 @@ func TestCacheDamaged(t *testing.T) {
 func TestSynchronize(t *testing.T) {
 	t.Parallel()
 	log := new(lines)
-	p := newTestPlugin(newKnownImages(t), policy(nil), log.logger())
+	p := newTestPlugin(newKnownImages(t), rulesOf(nil), log.logger())
 	lost := container("unfit")
 	lost.PodSandboxId = "nobody knows"
 	updates, err := p.Synchronize(t.Context(), []*api.PodSandbox{pod("default", "api")},

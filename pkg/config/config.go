@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"github.com/imagefit/imagefit/pkg/policy"
+	"time"
+)
 
 // version is the version of the file's shape that this imagefit reads.
 const version = 1
@@ -11,19 +14,19 @@ const version = 1
 // words are what its values must be (see checks.go), and restart marks what a
 // daemon takes up only when it starts.
 type Config struct {
-	Version   int       `toml:"version"`
-	StateDir  string    `toml:"state_dir" check:"path" restart:"yes"`
-	LogLevel  string    `toml:"log_level" words:"debug,info,warn,error"`
-	LogFormat string    `toml:"log_format" words:"auto,json,text" restart:"yes"`
-	Runtime   Runtime   `toml:"runtime" restart:"yes"`
-	Proxy     Proxy     `toml:"proxy"`
-	Registry  Registry  `toml:"registry"`
-	Cache     Cache     `toml:"cache"`
-	Select    Selection `toml:"select"`
-	Facts     Facts     `toml:"facts" restart:"yes"`
-	NRI       NRI       `toml:"nri" restart:"yes"`
-	Policy    Policy    `toml:"policy"`
-	Tracing   Tracing   `toml:"tracing" restart:"yes"`
+	Version   int           `toml:"version"`
+	StateDir  string        `toml:"state_dir" check:"path" restart:"yes"`
+	LogLevel  string        `toml:"log_level" words:"debug,info,warn,error"`
+	LogFormat string        `toml:"log_format" words:"auto,json,text" restart:"yes"`
+	Runtime   Runtime       `toml:"runtime" restart:"yes"`
+	Proxy     Proxy         `toml:"proxy"`
+	Registry  Registry      `toml:"registry"`
+	Cache     Cache         `toml:"cache"`
+	Select    Selection     `toml:"select"`
+	Facts     Facts         `toml:"facts" restart:"yes"`
+	NRI       NRI           `toml:"nri" restart:"yes"`
+	Policy    policy.Policy `toml:"policy"`
+	Tracing   Tracing       `toml:"tracing" restart:"yes"`
 }
 
 // Runtime is the container runtime behind the proxy.
@@ -136,7 +139,7 @@ func Default() Config {
 			Socket: "/var/run/nri/nri.sock", HTTPListen: "127.0.0.1:9461",
 			PluginName: "imagefit", PluginIndex: "10", LookUp: true,
 		},
-		Policy:  defaultPolicy(),
+		Policy:  policy.Default(),
 		Tracing: Tracing{SampleRatio: 1},
 	}
 }

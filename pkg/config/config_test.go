@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 func TestParse(t *testing.T) {
@@ -28,7 +29,7 @@ func TestParse(t *testing.T) {
 		{"a socket as a path", "[proxy]\nlisten = \"/run/x.sock\"", func(c *config.Config) { c.Proxy.Listen = "/run/x.sock" }},
 		{"several registry folders", "[registry]\nconfig_path = \"/a:/b\"", func(c *config.Config) { c.Registry.ConfigPath = "/a:/b" }},
 		{"no registry folder", "[registry]\nconfig_path = \"\"", func(c *config.Config) { c.Registry.ConfigPath = "" }},
-		{"dotted key", `policy.mode = "audit"`, func(c *config.Config) { c.Policy.Mode = config.Audit }},
+		{"dotted key", `policy.mode = "audit"`, func(c *config.Config) { c.Policy.Mode = policy.Audit }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

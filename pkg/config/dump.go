@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
@@ -32,7 +33,7 @@ func (l *Loaded) values(table string, v reflect.Value, optional bool) []Value {
 	for field, value := range v.Fields() {
 		one := Value{Table: table, Name: field.Tag.Get("toml"), Value: value.Interface()}
 		one.Origin = l.Origin(one.Key())
-		overrides, isMap := one.Value.(map[string]Answers)
+		overrides, isMap := one.Value.(map[string]policy.Answers)
 		switch {
 		case field.Anonymous:
 			all = append(all, l.values(table, value, optional)...)

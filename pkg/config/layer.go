@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
@@ -102,7 +103,7 @@ func load(layers []layer, problems []error) (*Loaded, error) {
 func (l *Loaded) lay(from layer) error {
 	c := &l.Config
 	below := c.Policy.Repositories
-	c.Policy.Repositories = map[string]Answers{}
+	c.Policy.Repositories = map[string]policy.Answers{}
 	if from.versioned {
 		c.Version = 0
 	}

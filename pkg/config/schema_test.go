@@ -11,6 +11,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
@@ -133,7 +134,7 @@ func TestSchemaExplains(t *testing.T) {
 		}
 	}
 	mode := config.Schema()["properties"].(map[string]any)["policy"].(map[string]any)["properties"].(map[string]any)["mode"].(map[string]any)
-	if mode["default"] != config.Enforce || !strings.HasPrefix(mode["description"].(string), `"enforce" decides and acts. "audit"`) {
+	if mode["default"] != policy.Enforce || !strings.HasPrefix(mode["description"].(string), `"enforce" decides and acts. "audit"`) {
 		t.Errorf("policy.mode is %v", mode)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // TestLayers: each layer counts more than the one before it, and every value
@@ -40,7 +41,7 @@ func TestLayers(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := config.Default()
-	want.LogLevel, want.LogFormat, want.Policy.Mode = "warn", config.Text, config.Audit
+	want.LogLevel, want.LogFormat, want.Policy.Mode = "warn", config.Text, policy.Audit
 	want.Proxy.SelectTimeout = config.Duration(7 * time.Second)
 	want.Cache = config.Cache{ReferrersTTL: config.Duration(2 * time.Minute), StaleFor: config.Duration(time.Hour), MaxSizeMiB: 5}
 	want.Policy.ExemptNamespaces = []string{"a"}
@@ -85,10 +86,10 @@ repositories = { "r.example/team" = { mode = "enforce" }, "s.example" = { mode =
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]config.Answers{
-		"r.example/team": {Mode: config.Enforce, NoFit: config.Forward, NoArtifact: config.Refuse},
-		"r.example":      {NoFit: config.Refuse},
-		"s.example":      {Mode: config.Audit},
+	want := map[string]policy.Answers{
+		"r.example/team": {Mode: policy.Enforce, NoFit: policy.Forward, NoArtifact: policy.Refuse},
+		"r.example":      {NoFit: policy.Refuse},
+		"s.example":      {Mode: policy.Audit},
 	}
 	if !reflect.DeepEqual(got.Config.Policy.Repositories, want) {
 		t.Errorf("got  %+v\nwant %+v", got.Config.Policy.Repositories, want)

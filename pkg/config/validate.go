@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
@@ -41,7 +42,7 @@ func (v *validation) table(prefix string, table reflect.Value, optional bool) {
 			v.note(key, v.checks[check].value(value.Interface()))
 		}
 		switch several := value.Interface().(type) {
-		case map[string]Answers:
+		case map[string]policy.Answers:
 			v.repositories(key, several)
 		case []Preference:
 			v.preferences(key, several)
@@ -49,7 +50,7 @@ func (v *validation) table(prefix string, table reflect.Value, optional bool) {
 	}
 }
 
-func (v *validation) repositories(key string, overrides map[string]Answers) {
+func (v *validation) repositories(key string, overrides map[string]policy.Answers) {
 	for _, prefix := range slices.Sorted(maps.Keys(overrides)) {
 		table := key + "." + tomlerr.Key([]string{prefix})
 		v.note(table, checkPrefix(prefix))

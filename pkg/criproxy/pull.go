@@ -15,9 +15,9 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/tracing"
 )
@@ -45,7 +45,7 @@ type PullerOptions struct {
 	Rules     func() *decision.Rules
 	// Unchanged, where set, says why pulls must reach the runtime as they came,
 	// and which policy says so; "" where they need not.
-	Unchanged func(policy config.Answers) (reason string, by decisionlog.Case)
+	Unchanged func(policy policy.Answers) (reason string, by decisionlog.Case)
 	// Record takes one record for each pull.
 	Record func(decisionlog.Record)
 	// Tracer, where set, makes the span of each pull.
@@ -70,7 +70,7 @@ type pull struct {
 	*Puller
 	req     *runtimeapi.PullImageRequest
 	frame   *Frame // the request as it came
-	policy  decision.Treatment
+	policy  decision.Effective
 	limit   time.Duration // for the decision; none where it is zero
 	again   bool          // the reference moved under the first decision
 	retries int           // of the choice, that was removed meanwhile
@@ -109,7 +109,7 @@ func (p *pull) begin() {
 	rules := p.Rules()
 	sandbox, ref := p.req.GetSandboxConfig(), p.req.GetImage().GetImage()
 	pod := decision.Pod{Namespace: sandbox.GetMetadata().GetNamespace(), Annotations: sandbox.GetAnnotations()}
-	p.policy = rules.For(decision.RepositoryOf(ref), pod)
+	p.policy = decision.EffectiveFor(rules.Policy, decision.RepositoryOf(ref), pod)
 	if rules.Timeout > 0 {
 		p.limit = rules.Timeout + patience
 	}
@@ -144,7 +144,7 @@ func (p *pull) answer(ctx context.Context) (*Answer, error) {
 		p.rec.Action = decisionlog.Refused
 		return nil, status.Error(codes.Unknown, "imagefit: "+reason)
 	}
-	unchanged := p.policy.Mode == config.Audit
+	unchanged := p.policy.Mode == policy.Audit
 	if action == decisionlog.Pulled && !unchanged {
 		unchanged = p.heldBack(d)
 	}
@@ -207,7 +207,7 @@ func (p *pull) decide(ctx context.Context) (*decision.Decision, error) {
 	}
 	p.rec.Cases = cases(decisionlog.Case{Key: "registry_error", Answer: p.policy.RegistryError})
 	switch {
-	case p.policy.RegistryError != config.Refuse:
+	case p.policy.RegistryError != policy.Refuse:
 		return nil, nil //nolint:nilnil // no decision
 	case p.policy.Enforced():
 		p.rec.Action = decisionlog.Refused

@@ -29,6 +29,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -245,7 +246,7 @@ func pullRoad(t testing.TB, r *pullRegistry, level int) *decision.Road {
 			Cache: state, Log: slog.New(slog.DiscardHandler),
 			Facts: func() *facts.Facts { return known },
 			Rules: decision.Fixed(&decision.Rules{
-				Policy:      config.Policy{Answers: config.Default().Policy.Answers},
+				Policy:      policy.Policy{Answers: config.Default().Policy.Answers},
 				Interpreter: compat.NewInterpreter(specs), ReferrersTTL: time.Minute, Timeout: 5 * time.Second,
 			}),
 		},

@@ -10,14 +10,14 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // Changes of the rules that the tests are about.
-func audit(r *decision.Rules)           { r.Policy.Mode = config.Audit }
-func forwardUnfit(r *decision.Rules)    { r.Policy.NoFit = config.Forward }
-func refuseErrors(r *decision.Rules)    { r.Policy.RegistryError = config.Refuse }
+func audit(r *decision.Rules)           { r.Policy.Mode = policy.Audit }
+func forwardUnfit(r *decision.Rules)    { r.Policy.NoFit = policy.Forward }
+func refuseErrors(r *decision.Rules)    { r.Policy.RegistryError = policy.Refuse }
 func exemptStatic(r *decision.Rules)    { r.Policy.ExemptStaticPods = true }
 func exemptNamespace(r *decision.Rules) { r.Policy.ExemptNamespaces = []string{"kube-system"} }
 

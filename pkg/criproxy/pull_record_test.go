@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -18,12 +18,12 @@ import (
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	const best = "linux/amd64/v3 of registry.example/app:1 is the best of 2 candidates: it fits"
-	bare := []decisionlog.Case{{Key: "no_artifact", Answer: config.Select}}
-	set := func(change func(*config.Policy)) func(*decision.Rules) {
+	bare := []decisionlog.Case{{Key: "no_artifact", Answer: policy.Select}}
+	set := func(change func(*policy.Policy)) func(*decision.Rules) {
 		return func(r *decision.Rules) { change(&r.Policy) }
 	}
 	verified := func(b *pullBench) {
-		b.puller.Unchanged = func(a config.Answers) (string, decisionlog.Case) {
+		b.puller.Unchanged = func(a policy.Answers) (string, decisionlog.Case) {
 			return "images are verified", decisionlog.Case{Key: "image_verifier", Answer: a.ImageVerifier}
 		}
 	}
@@ -42,43 +42,43 @@ func TestRecord(t *testing.T) {
 			Action: decisionlog.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, "linux/amd64 of registry.example/app:1 is the best"},
 		{"audit", 3, audit, nil, decisionlog.Record{
-			Action: decisionlog.Forwarded, Would: decisionlog.Pulled, Mode: config.Audit,
+			Action: decisionlog.Forwarded, Would: decisionlog.Pulled, Mode: policy.Audit,
 			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, best},
-		{"audit of the repository", 3, set(func(p *config.Policy) {
-			p.Repositories = map[string]config.Answers{appRepo: {Mode: config.Audit}}
+		{"audit of the repository", 3, set(func(p *policy.Policy) {
+			p.Repositories = map[string]policy.Answers{appRepo: {Mode: policy.Audit}}
 		}), nil, decisionlog.Record{
-			Action: decisionlog.Forwarded, Would: decisionlog.Pulled, Mode: config.Audit,
+			Action: decisionlog.Forwarded, Would: decisionlog.Pulled, Mode: policy.Audit,
 			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, best},
 		{"audit, as the runtime", 1, audit, nil, decisionlog.Record{
-			Action: decisionlog.Forwarded, Mode: config.Audit,
+			Action: decisionlog.Forwarded, Mode: policy.Audit,
 			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, "linux/amd64 of registry.example/app:1 is the best"},
-		{"no artifact, forward", 3, set(func(p *config.Policy) { p.NoArtifact = config.Forward }), nil, decisionlog.Record{
+		{"no artifact, forward", 3, set(func(p *policy.Policy) { p.NoArtifact = policy.Forward }), nil, decisionlog.Record{
 			Action: decisionlog.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
-			Cases: []decisionlog.Case{{Key: "no_artifact", Answer: config.Forward}},
+			Cases: []decisionlog.Case{{Key: "no_artifact", Answer: policy.Forward}},
 		}, appTag + " has no compatibility artifact and is left to the runtime (policy.no_artifact)"},
-		{"no artifact, refuse", 3, set(func(p *config.Policy) { p.NoArtifact = config.Refuse }), nil, decisionlog.Record{
-			Action: decisionlog.Refused, Candidates: 2, Cases: []decisionlog.Case{{Key: "no_artifact", Answer: config.Refuse}},
+		{"no artifact, refuse", 3, set(func(p *policy.Policy) { p.NoArtifact = policy.Refuse }), nil, decisionlog.Record{
+			Action: decisionlog.Refused, Candidates: 2, Cases: []decisionlog.Case{{Key: "no_artifact", Answer: policy.Refuse}},
 			Error: "",
 		}, appTag + " has no compatibility artifact and is refused (policy.no_artifact)"},
 		{"the registry is down", 3, nil, func(b *pullBench) { b.registry.Close() }, decisionlog.Record{
-			Action: decisionlog.Forwarded, Cases: []decisionlog.Case{{Key: "registry_error", Answer: config.Forward}},
+			Action: decisionlog.Forwarded, Cases: []decisionlog.Case{{Key: "registry_error", Answer: policy.Forward}},
 		}, "what " + appTag + " needs cannot be found out: "},
 		{"the registry is down, refuse", 3, refuseErrors, func(b *pullBench) { b.registry.Close() }, decisionlog.Record{
-			Action: decisionlog.Refused, Cases: []decisionlog.Case{{Key: "registry_error", Answer: config.Refuse}},
+			Action: decisionlog.Refused, Cases: []decisionlog.Case{{Key: "registry_error", Answer: policy.Refuse}},
 		}, "what " + appTag + " needs cannot be found out: "},
 		{"the registry is down, refuse, audit", 3, func(r *decision.Rules) { refuseErrors(r); audit(r) }, func(b *pullBench) { b.registry.Close() }, decisionlog.Record{
-			Action: decisionlog.Forwarded, Would: decisionlog.Refused, Mode: config.Audit,
-			Cases: []decisionlog.Case{{Key: "registry_error", Answer: config.Refuse}},
+			Action: decisionlog.Forwarded, Would: decisionlog.Refused, Mode: policy.Audit,
+			Cases: []decisionlog.Case{{Key: "registry_error", Answer: policy.Refuse}},
 		}, "what " + appTag + " needs cannot be found out: "},
 		{"the runtime finds nothing either", 3, nil, func(b *pullBench) {
 			b.registry.failing(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusNotFound); return true })
 		}, decisionlog.Record{Action: decisionlog.Forwarded}, "what " + appTag + " needs cannot be found out: "},
 		{"verified", 3, nil, verified, decisionlog.Record{
 			Action: decisionlog.Forwarded, Would: decisionlog.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
-			Cases: append(bare[:1:1], decisionlog.Case{Key: "image_verifier", Answer: config.Forward}),
+			Cases: append(bare[:1:1], decisionlog.Case{Key: "image_verifier", Answer: policy.Forward}),
 		}, "images are verified"},
 		{"verified, as the runtime", 1, nil, verified, decisionlog.Record{
 			Action: decisionlog.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
@@ -87,7 +87,7 @@ func TestRecord(t *testing.T) {
 			verified(b)
 			b.registry.index("1", "v3", "v4")
 		}, decisionlog.Record{
-			Action: decisionlog.Refused, Candidates: 2, Cases: append(bare[:1:1], decisionlog.Case{Key: "no_fit", Answer: config.Refuse}),
+			Action: decisionlog.Refused, Candidates: 2, Cases: append(bare[:1:1], decisionlog.Case{Key: "no_fit", Answer: policy.Refuse}),
 		}, "no variant of registry.example/app:1 fits this node"},
 	}
 	for _, test := range tests {
@@ -112,7 +112,7 @@ func TestRecord(t *testing.T) {
 			want := test.want
 			want.Reference, want.Namespace, want.Pod = appTag, "default", "pod"
 			if want.Mode == "" {
-				want.Mode = config.Enforce
+				want.Mode = policy.Enforce
 			}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("record\ngot  %+v\nwant %+v", got, want)

@@ -3,22 +3,22 @@ package decision
 import (
 	"fmt"
 
-	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // Action returns what the policy makes of the decision, and why in a sentence:
 // the pull is to be journal.Pulled as chosen, journal.Forwarded or
 // journal.Refused.
-func (d *Decision) Action(policy config.Answers) (decisionlog.Action, string) {
+func (d *Decision) Action(answers policy.Answers) (decisionlog.Action, string) {
 	switch {
 	case d.NothingToChoose():
 		return decisionlog.Forwarded, d.Reason
-	case !d.attached() && policy.NoArtifact == config.Forward:
+	case !d.attached() && answers.NoArtifact == policy.Forward:
 		return decisionlog.Forwarded, d.silent("is left to the runtime")
-	case !d.attached() && policy.NoArtifact == config.Refuse:
+	case !d.attached() && answers.NoArtifact == policy.Refuse:
 		return decisionlog.Refused, d.silent("is refused")
-	case d.Refused() && policy.NoFit == config.Forward:
+	case d.Refused() && answers.NoFit == policy.Forward:
 		return decisionlog.Forwarded, d.Reason
 	case d.Refused():
 		return decisionlog.Refused, d.Reason

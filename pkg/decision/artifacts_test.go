@@ -9,7 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 const (
@@ -233,10 +233,10 @@ func TestBrokenArtifact(t *testing.T) {
 		answer  string
 		outcome string
 		choice  int
-	}{{config.Unknown, "unknown", 1}, {config.Ignore, "fits", 0}, {config.Unfit, "does not fit", 1}}
+	}{{policy.Unknown, "unknown", 1}, {policy.Ignore, "fits", 0}, {policy.Unfit, "does not fit", 1}}
 	for _, test := range tests {
-		for _, policy := range policies {
-			t.Run(test.name+"/"+string(policy.answer), func(t *testing.T) {
+		for _, answers := range policies {
+			t.Run(test.name+"/"+string(answers.answer), func(t *testing.T) {
 				t.Parallel()
 				r := newTestRegistry(t)
 				a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
@@ -244,13 +244,13 @@ func TestBrokenArtifact(t *testing.T) {
 				test.attach(r, a)
 				road, log := newTestRoad(t, r, levelFacts(3, "AVX2")), new(lines)
 				road.Log = log.logger()
-				change(road, func(r *Rules) { r.Policy.MalformedArtifact = policy.answer })
+				change(road, func(r *Rules) { r.Policy.MalformedArtifact = answers.answer })
 				d := decide(t, road, app)
 				c := d.Candidates[0]
-				if c.Outcome != policy.outcome || d.Choice != policy.choice {
-					t.Errorf("outcome %q, choice %d, want %q and %d: %s", c.Outcome, d.Choice, policy.outcome, policy.choice, d.Reason)
+				if c.Outcome != answers.outcome || d.Choice != answers.choice {
+					t.Errorf("outcome %q, choice %d, want %q and %d: %s", c.Outcome, d.Choice, answers.outcome, answers.choice, d.Reason)
 				}
-				if policy.answer != config.Ignore && !strings.Contains(c.Reason, test.reason) {
+				if answers.answer != policy.Ignore && !strings.Contains(c.Reason, test.reason) {
 					t.Errorf("reason %q lacks %q", c.Reason, test.reason)
 				}
 				if n := log.count("cannot be read"); n != 1 {
@@ -267,7 +267,7 @@ func TestUnknownAttributePolicy(t *testing.T) {
 	a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
 	r.index("1", a, b)
 	r.attach(a, artifact{attributes: strange})
-	for answer, want := range map[string]string{config.Unknown: "unknown", config.Ignore: "fits", config.Unfit: "does not fit"} {
+	for answer, want := range map[string]string{policy.Unknown: "unknown", policy.Ignore: "fits", policy.Unfit: "does not fit"} {
 		road := newTestRoad(t, r, levelFacts(1))
 		change(road, func(r *Rules) { r.Policy.UnknownAttribute = answer })
 		if d := decide(t, road, app); d.Candidates[0].Outcome != want {

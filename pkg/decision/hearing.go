@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/facts"
-	"github.com/imagefit/imagefit/pkg/selector"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 // unpackless is why a variant that the runtime pulls would never run.
@@ -22,7 +23,7 @@ const unpackless = "this one is configured not to"
 type hearing struct {
 	*Judge
 	rules   *Rules
-	answers config.Answers
+	answers policy.Answers
 	facts   *facts.Facts
 
 	malformed, unknown, noAPI bool // whether there was such a thing
@@ -152,11 +153,11 @@ func (h *hearing) unreadable(key string, err error) compat.Requirement {
 }
 
 // answer makes of something unclear what the policy says.
-func answer(policy string, req *compat.Requirement) {
-	switch policy {
-	case config.Ignore:
+func answer(answers string, req *compat.Requirement) {
+	switch answers {
+	case policy.Ignore:
 		req.Importance = compat.Informative
-	case config.Unfit:
+	case policy.Unfit:
 		req.Strict = true
 	}
 }

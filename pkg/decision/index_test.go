@@ -5,9 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 func TestParseIndex(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -107,7 +107,7 @@ func TestRecallOfACopy(t *testing.T) {
 	t.Parallel()
 	const id = "sha256:copy"
 	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
-	change(road, func(r *Rules) { r.Policy.MalformedArtifact = config.Unfit })
+	change(road, func(r *Rules) { r.Policy.MalformedArtifact = policy.Unfit })
 	attached := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
 	bare := Candidate{Digest: "sha256:a"}
 	for _, step := range []struct {
@@ -137,7 +137,7 @@ func TestRecallByRepository(t *testing.T) {
 	t.Parallel()
 	id := "sha256:" + strings.Repeat("c", 64)
 	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
-	change(road, func(r *Rules) { r.Policy.MalformedArtifact = config.Unfit })
+	change(road, func(r *Rules) { r.Policy.MalformedArtifact = policy.Unfit })
 	attached := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
 	d := &Decision{Reference: "copy.example/app:1", Repository: "copy.example/app", Candidates: []Candidate{attached}}
 	if err := road.Remember(id, d, 0); err != nil {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
-	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -24,7 +24,7 @@ type lookup struct {
 	repo    *registry.Repository
 	name    string // of the repository, with its registry
 	rules   *Rules
-	answers config.Answers
+	answers policy.Answers
 	slots   chan struct{}  // one for each request that may run
 	writes  errgroup.Group // to the cache, while other requests run
 	read    atomic.Int64

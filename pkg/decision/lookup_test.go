@@ -11,7 +11,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -103,10 +103,10 @@ func TestNoReferrersAPI(t *testing.T) {
 		want   string
 		tags   bool
 	}{
-		{config.None, "fits", false},
-		{config.Tag, "does not fit", true},
-		{config.Error, "error", false},
-		{config.None, "fits", false},
+		{policy.None, "fits", false},
+		{policy.Tag, "does not fit", true},
+		{policy.Error, "error", false},
+		{policy.None, "fits", false},
 	} {
 		change(road, func(r *Rules) { r.Policy.NoReferrersAPI = tt.policy })
 		r.requests()

@@ -3,8 +3,9 @@ package decision
 import (
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/facts"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // pushLevels stores an index with entries for several levels, another

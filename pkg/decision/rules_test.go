@@ -4,80 +4,34 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/decisionlog"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-)
 
-func TestTreatment(t *testing.T) {
-	t.Parallel()
-	static := map[string]string{ConfigSource: "file"}
-	fromAPI := map[string]string{ConfigSource: "api"}
-	audit := map[string]string{"imagefit.io/mode": "audit"} // as documented
-	some := config.Policy{
-		Answers:          config.Answers{Mode: config.Enforce, NoFit: config.Refuse},
-		ExemptNamespaces: []string{"kube-system", "infra"}, ExemptStaticPods: true,
-		ModeAnnotationNamespaces: []string{"trial"},
-		Repositories:             map[string]config.Answers{"registry.example/team": {Mode: config.Audit}},
-	}
-	everywhere := config.Policy{Answers: config.Answers{Mode: config.Audit}, ModeAnnotationNamespaces: []string{"*"}}
-	for _, test := range []struct {
-		name       string
-		policy     config.Policy
-		repository string
-		pod        Pod
-		mode       string
-		exempt     bool
-	}{
-		{"a namespace", some, "", Pod{"infra", fromAPI}, config.Enforce, true},
-		{"another namespace", some, "", Pod{"default", fromAPI}, config.Enforce, false},
-		{"part of a name", some, "", Pod{"kube", nil}, config.Enforce, false},
-		{"a static pod", some, "", Pod{"default", static}, config.Enforce, true},
-		{"a pod of a URL", some, "", Pod{"default", map[string]string{ConfigSource: "http"}}, config.Enforce, true},
-		{"static pods count", config.Policy{}, "", Pod{"default", static}, "", false},
-		{"nothing", config.Policy{}, "", Pod{}, "", false},
-		{"no namespace", some, "", Pod{}, config.Enforce, false},
-		{"the repository's own mode", some, "registry.example/team/app", Pod{}, config.Audit, false},
-		{"the repository's neighbour", some, "registry.example/teams", Pod{}, config.Enforce, false},
-		{"the pod may choose", some, "", Pod{"trial", audit}, config.Audit, false},
-		{"the pod may not choose", some, "", Pod{"default", audit}, config.Enforce, false},
-		{"any pod may choose", everywhere, "", Pod{"default", map[string]string{ModeAnnotation: "enforce"}}, config.Enforce, false},
-		{"the pod goes before the repository", some, "registry.example/team", Pod{"trial", map[string]string{ModeAnnotation: "enforce"}}, config.Enforce, false},
-		{"no mode", everywhere, "", Pod{"default", map[string]string{ModeAnnotation: "off"}}, config.Audit, false},
-	} {
-		rules := Rules{Policy: test.policy}
-		got := rules.For(test.repository, test.pod)
-		if got.Mode != test.mode || got.Exempt != test.exempt {
-			t.Errorf("%s: mode %q, exempt %t", test.name, got.Mode, got.Exempt)
-		}
-		if got.Enforced() != (test.mode != config.Audit && !test.exempt) {
-			t.Errorf("%s: enforced %t", test.name, got.Enforced())
-		}
-	}
-}
+	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
+)
 
 func TestAction(t *testing.T) {
 	t.Parallel()
 	bare := &Decision{Reference: "r", Candidates: make([]Candidate, 1), Reason: "best"}
 	attached := &Decision{Candidates: []Candidate{{Artifacts: make([]Artifact, 1)}}, Reason: "best"}
 	none := &Decision{Candidates: []Candidate{{Artifacts: make([]Artifact, 1)}}, Choice: None, Reason: "none"}
-	with := func(noArtifact, noFit string) config.Answers {
-		return config.Answers{NoArtifact: noArtifact, NoFit: noFit}
+	with := func(noArtifact, noFit string) policy.Answers {
+		return policy.Answers{NoArtifact: noArtifact, NoFit: noFit}
 	}
 	for _, test := range []struct {
 		name   string
 		d      *Decision
-		policy config.Answers
+		policy policy.Answers
 		action decisionlog.Action
 		reason string
 	}{
-		{"nothing to choose", &Decision{Choice: None, Reason: "empty"}, with(config.Refuse, config.Refuse), decisionlog.Forwarded, "empty"},
-		{"bare", bare, with(config.Select, config.Refuse), decisionlog.Pulled, "best"},
-		{"bare, forwarded", bare, with(config.Forward, config.Refuse), decisionlog.Forwarded, "r has no compatibility artifact and is left to the runtime (policy.no_artifact)"},
-		{"bare, refused", bare, with(config.Refuse, config.Forward), decisionlog.Refused, "r has no compatibility artifact and is refused (policy.no_artifact)"},
-		{"attached", attached, with(config.Refuse, config.Refuse), decisionlog.Pulled, "best"},
-		{"none fits", none, with(config.Refuse, config.Refuse), decisionlog.Refused, "none"},
-		{"none fits, forwarded", none, with(config.Refuse, config.Forward), decisionlog.Forwarded, "none"},
+		{"nothing to choose", &Decision{Choice: None, Reason: "empty"}, with(policy.Refuse, policy.Refuse), decisionlog.Forwarded, "empty"},
+		{"bare", bare, with(policy.Select, policy.Refuse), decisionlog.Pulled, "best"},
+		{"bare, forwarded", bare, with(policy.Forward, policy.Refuse), decisionlog.Forwarded, "r has no compatibility artifact and is left to the runtime (policy.no_artifact)"},
+		{"bare, refused", bare, with(policy.Refuse, policy.Forward), decisionlog.Refused, "r has no compatibility artifact and is refused (policy.no_artifact)"},
+		{"attached", attached, with(policy.Refuse, policy.Refuse), decisionlog.Pulled, "best"},
+		{"none fits", none, with(policy.Refuse, policy.Refuse), decisionlog.Refused, "none"},
+		{"none fits, forwarded", none, with(policy.Refuse, policy.Forward), decisionlog.Forwarded, "none"},
 	} {
 		if action, reason := test.d.Action(test.policy); action != test.action || reason != test.reason {
 			t.Errorf("%s: %s, %q", test.name, action, reason)

@@ -8,8 +8,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/imagefit/imagefit/pkg/config"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // TestSentences holds what users read to the letter. Whatever changes here
@@ -96,7 +97,7 @@ func TestHostileText(t *testing.T) {
 				r.attach(image, artifact{attributes: string(quoted) + ": true"})
 			}
 			road := newTestRoad(t, r, levelFacts(1))
-			change(road, func(r *Rules) { r.Policy.UnknownAttribute = config.Unfit })
+			change(road, func(r *Rules) { r.Policy.UnknownAttribute = policy.Unfit })
 			d := decide(t, road, app)
 			if !d.Refused() {
 				t.Fatalf("not refused: %s", d.Reason)

@@ -118,7 +118,7 @@ func (r Record) Bounded() Record {
 		r.Cases = r.Cases[:maxCases]
 	}
 	for i, c := range r.Cases {
-		if c.tooLong() {
+		if tooLong(c) {
 			r.Cases = slices.Clone(r.Cases) // they are the caller's
 			r.Cases[i] = Case{Key: bounded(c.Key), Answer: bounded(c.Answer)}
 		}
@@ -126,7 +126,7 @@ func (r Record) Bounded() Record {
 	return r
 }
 
-func (c Case) tooLong() bool { return len(c.Key) > maxText || len(c.Answer) > maxText }
+func tooLong(c Case) bool { return len(c.Key) > maxText || len(c.Answer) > maxText }
 
 func bounded(text string) string {
 	// A URL must not be cut in two before its user or query is gone, so what could

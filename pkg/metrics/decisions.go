@@ -7,8 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // nothing is the label would of what was done as decided.
@@ -58,7 +58,7 @@ func outcomes(program string) []outcome {
 // that the configuration allows.
 func Cases() []decisionlog.Case {
 	var cases []decisionlog.Case
-	for field := range reflect.TypeFor[config.Answers]().Fields() {
+	for field := range reflect.TypeFor[policy.Answers]().Fields() {
 		key := field.Tag.Get("toml")
 		if key == "mode" { // says what is done with the answers
 			continue

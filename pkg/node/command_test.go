@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/spf13/pflag"
 )
 
@@ -56,7 +56,7 @@ func TestDaemon(t *testing.T) {
 				Name: "some-daemon", Short: "Short", Long: "Long", Version: "v1.2.3",
 				Run: func(_ context.Context, n *Node) error {
 					ran = true
-					if mode := n.Config().Policy.Mode; mode != config.Audit {
+					if mode := n.Config().Policy.Mode; mode != policy.Audit {
 						t.Errorf("mode %q", mode)
 					}
 					return test.run

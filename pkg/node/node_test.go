@@ -96,7 +96,7 @@ func TestOpen(t *testing.T) {
 	if want := (compat.AnnotationPreference{Key: "k", Value: "v", Weight: 3}); len(rules.Prefer) != 1 || rules.Prefer[0] != want {
 		t.Errorf("preferences %+v", rules.Prefer)
 	}
-	if !rules.For("", decision.Pod{Namespace: "infra"}).Exempt || rules.For("", decision.Pod{Namespace: "default"}).Exempt {
+	if !decision.EffectiveFor(rules.Policy, "", decision.Pod{Namespace: "infra"}).Exempt || decision.EffectiveFor(rules.Policy, "", decision.Pod{Namespace: "default"}).Exempt {
 		t.Errorf("policy %+v", rules.Policy)
 	}
 	if _, err := os.Stat(filepath.Join(cfg.StateDir, "images")); err != nil {

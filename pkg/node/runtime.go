@@ -10,6 +10,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -40,13 +41,13 @@ func HostsPath(cfg config.Config, runtime containerd.Settings) string {
 
 // Unchanged returns why pulls must reach the runtime as they came, and which
 // policy says so. A variant is not what was signed, where its index was.
-func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(config.Answers) (string, decisionlog.Case) {
-	return func(policy config.Answers) (string, decisionlog.Case) {
+func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(policy.Answers) (string, decisionlog.Case) {
+	return func(answers policy.Answers) (string, decisionlog.Case) {
 		settings := runtime.Settings()
 		if reason := settings.MustForward(); reason != "" {
 			return reason, decisionlog.Case{}
 		}
-		if policy.ImageVerifier != config.Forward {
+		if answers.ImageVerifier != policy.Forward {
 			return "", decisionlog.Case{}
 		}
 		verifiers, err := settings.Verifiers()
@@ -58,6 +59,6 @@ func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(config.Answer
 		}
 		return fmt.Sprintf("the runtime verifies images (%s) and a variant may not be what was signed: "+
 				"the pull is forwarded unchanged (policy.image_verifier)", strings.Join(verifiers, ", ")),
-			decisionlog.Case{Key: "image_verifier", Answer: policy.ImageVerifier}
+			decisionlog.Case{Key: "image_verifier", Answer: answers.ImageVerifier}
 	}
 }

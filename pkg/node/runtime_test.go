@@ -16,6 +16,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // named is a runtime that says little more than its name.
@@ -64,11 +65,11 @@ func learned(t *testing.T, name named, verifiers ...string) *containerd.Runtime 
 
 func TestUnchanged(t *testing.T) {
 	t.Parallel()
-	forward, choose := config.Answers{ImageVerifier: config.Forward}, config.Answers{ImageVerifier: config.Select}
+	forward, choose := policy.Answers{ImageVerifier: policy.Forward}, policy.Answers{ImageVerifier: policy.Select}
 	for _, test := range []struct {
 		name    string
 		runtime *containerd.Runtime
-		policy  config.Answers
+		policy  policy.Answers
 		reason  string
 		by      string
 	}{

@@ -1,4 +1,4 @@
-package config
+package policy
 
 import (
 	"reflect"
@@ -45,7 +45,7 @@ const (
 
 // defaultPolicy returns the policy that applies where the configuration is
 // silent.
-func defaultPolicy() Policy {
+func Default() Policy {
 	return Policy{
 		Answers: Answers{
 			Mode: Enforce, NoFit: Refuse, NoArtifact: Select, RegistryError: Forward, NoReferrersAPI: Tag,

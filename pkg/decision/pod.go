@@ -1,0 +1,49 @@
+package decision
+
+import (
+	"slices"
+
+	"github.com/imagefit/imagefit/pkg/policy"
+)
+
+// Pod is the pod that a pull or a container is for.
+type Pod struct {
+	Namespace   string
+	Annotations map[string]string
+}
+
+const (
+	// ConfigSource is the kubelet's annotation on every pod: "api" for those of
+	// the API server, "file" or "http" for static ones.
+	ConfigSource = "kubernetes.io/config.source"
+	// ModeAnnotation is the annotation with which a pod may choose its mode,
+	// where the operator allows it.
+	ModeAnnotation = "imagefit.io/mode"
+)
+
+// Effective is the policy for one repository and one pod.
+type Effective struct {
+	policy.Answers
+	Exempt bool // the pod is never refused
+}
+
+// EffectiveFor returns the policy for a pod's pull or container of a repository. The
+// repository may be empty where it is unknown.
+func EffectiveFor(p policy.Policy, repository string, pod Pod) Effective {
+	e := Effective{Answers: p.For(repository)}
+	source := pod.Annotations[ConfigSource]
+	e.Exempt = slices.Contains(p.ExemptNamespaces, pod.Namespace) ||
+		p.ExemptStaticPods && source != "" && source != "api"
+	mode := pod.Annotations[ModeAnnotation]
+	if (mode == policy.Enforce || mode == policy.Audit) && mayChooseMode(p.ModeAnnotationNamespaces, pod.Namespace) {
+		e.Mode = mode
+	}
+	return e
+}
+
+func mayChooseMode(namespaces []string, namespace string) bool {
+	return slices.Contains(namespaces, namespace) || slices.Contains(namespaces, "*")
+}
+
+// Enforced reports whether anything may be refused.
+func (e Effective) Enforced() bool { return e.Mode != policy.Audit && !e.Exempt }
