@@ -94,7 +94,7 @@ func (p *Plugin) Synchronize(ctx context.Context, pods []*api.PodSandbox, contai
 	for _, c := range containers {
 		rec := p.judge(ctx, byID[c.GetPodSandboxId()], c)
 		if rec.Action == decisionlog.Refused || rec.Would == decisionlog.Refused {
-			rec.Action, rec.Would = decisionlog.Unfit, ""
+			rec.Action, rec.Would = decisionlog.FoundUnfit, ""
 			p.Record(rec)
 		}
 	}
@@ -131,14 +131,14 @@ func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.
 	if decision.IsImageID(named) { // which is in no repository
 		named = image.Reference
 	}
-	policy := decision.EffectiveFor(p.Rules().Policy, decision.RepositoryOf(named), decision.Pod{
+	effective := decision.EffectiveFor(p.Rules().Policy, decision.RepositoryOf(named), decision.Pod{
 		Namespace: pod.GetNamespace(), Annotations: pod.GetAnnotations(),
 	})
-	rec.Mode, rec.Exempt, rec.Image, rec.Manifest = policy.Mode, policy.Exempt, id, image.Manifest.String()
+	rec.Mode, rec.Exempt, rec.Image, rec.Manifest = effective.Mode, effective.Exempt, id, image.Manifest.String()
 	switch {
 	case verdict.Outcome != selector.Unfit:
 		return rec
-	case policy.Enforced():
+	case effective.Enforced():
 		rec.Action = decisionlog.Refused
 	default:
 		rec.Would = decisionlog.Refused

@@ -182,7 +182,7 @@ func TestHooks(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			log := new(lines)
-			p := newTestPlugin(images, policy(test.policy), log.logger())
+			p := newTestPlugin(images, rulesOf(test.policy), log.logger())
 			adjust, updates, err := p.CreateContainer(t.Context(), test.pod, test.container)
 			if got := text(err); got != test.want || adjust != nil || updates != nil {
 				t.Errorf("CreateContainer\ngot  %s\nwant %s", got, test.want)

@@ -41,7 +41,7 @@ type Record struct {
 // Level is how loud the record is in a log.
 func (r Record) Level() slog.Level {
 	switch {
-	case r.Action == Refused, r.Action == Failed, r.Action == Unfit, r.Would == Refused, r.Error != "":
+	case r.Action == Refused, r.Action == Failed, r.Action == FoundUnfit, r.Would == Refused, r.Error != "":
 		return slog.LevelWarn
 	case r.Image == "" && len(r.Cases) == 0:
 		return slog.LevelDebug // there was nothing to decide about

@@ -48,7 +48,7 @@ func outcomes(program string) []outcome {
 		}
 	case decisionlog.Plugin:
 		return []outcome{
-			{decisionlog.Admitted, ""}, {decisionlog.Admitted, decisionlog.Refused}, {decisionlog.Refused, ""}, {decisionlog.Unfit, ""},
+			{decisionlog.Admitted, ""}, {decisionlog.Admitted, decisionlog.Refused}, {decisionlog.Refused, ""}, {decisionlog.FoundUnfit, ""},
 		}
 	}
 	return nil
