@@ -17,6 +17,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // decisionsCommand lists what was decided on this node.
@@ -76,7 +77,7 @@ WOULD is what audit mode, an exemption or the runtime kept from being done;
 
 func actions() []string {
 	var words []string
-	for _, a := range decisionlog.Actions() {
+	for _, a := range policy.Actions() {
 		words = append(words, string(a))
 	}
 	return words
@@ -151,7 +152,7 @@ func (c *decisionsCommand) parse() error {
 		return err
 	}
 	c.filter = decisionlog.Filter{
-		Since: since, Action: decisionlog.Action(c.action), Program: c.program,
+		Since: since, Action: policy.Action(c.action), Program: c.program,
 		Namespace: c.namespace, Pod: c.pod, Reference: c.reference,
 	}
 	return nil

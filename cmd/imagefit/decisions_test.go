@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // history is a node with some decisions.
@@ -18,11 +20,11 @@ func history(t *testing.T) (dir, config string) {
 	dir, config = nodeDir(t)
 	now := time.Now()
 	keep(t, dir,
-		decisionlog.Record{Time: now.Add(-3 * time.Hour), Program: "cri-proxy", Action: decisionlog.Pulled, Reference: "registry.example/old:1",
+		decisionlog.Record{Time: now.Add(-3 * time.Hour), Program: "cri-proxy", Action: policy.Pulled, Reference: "registry.example/old:1",
 			Namespace: "shop", Pod: "web", Reason: "linux/amd64 of registry.example/old:1 is the best of 2 candidates"},
-		decisionlog.Record{Time: now.Add(-30 * time.Minute), Program: "cri-proxy", Action: decisionlog.Forwarded, Would: decisionlog.Refused,
+		decisionlog.Record{Time: now.Add(-30 * time.Minute), Program: "cri-proxy", Action: policy.Forwarded, Would: policy.Refused,
 			Reference: "registry.example/app:1", Namespace: "shop", Reason: "no variant of registry.example/app:1 fits"},
-		decisionlog.Record{Time: now, Program: "nri-plugin", Action: decisionlog.Refused, Reference: "registry.example/app:2",
+		decisionlog.Record{Time: now, Program: "nri-plugin", Action: policy.Refused, Reference: "registry.example/app:2",
 			Namespace: "infra", Pod: "db", Container: "db", Reason: "it does not fit", Error: "\x1b[31mred\nline"},
 	)
 	return dir, config
@@ -71,7 +73,7 @@ func TestDecisionsJSON(t *testing.T) {
 	_, config := history(t)
 	var records []decisionlog.Record
 	got := toolOK(t, "decisions", "--config", config, "-o", "json")
-	if err := json.Unmarshal([]byte(got), &records); err != nil || len(records) != 3 || records[1].Would != decisionlog.Refused {
+	if err := json.Unmarshal([]byte(got), &records); err != nil || len(records) != 3 || records[1].Would != policy.Refused {
 		t.Errorf("%v: %s", err, got)
 	}
 	if got := toolOK(t, "decisions", "--config", config, "-o", "json", "--pod", "nobody"); got != "[]\n" {
@@ -147,7 +149,7 @@ func TestDecisionsFollow(t *testing.T) {
 			}
 			await("app:2")
 			for _, namespace := range []string{"shop", "infra"} {
-				keep(t, filepath.Clean(dir), decisionlog.Record{Time: time.Now(), Action: decisionlog.Admitted, Reference: "next-" + namespace + ":1", Namespace: namespace})
+				keep(t, filepath.Clean(dir), decisionlog.Record{Time: time.Now(), Action: policy.Admitted, Reference: "next-" + namespace + ":1", Namespace: namespace})
 			}
 			await("next-infra:1")
 			cancel()

@@ -19,7 +19,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/policy"
@@ -197,9 +196,9 @@ func printJSON(w io.Writer, v any) error {
 // explained is a decision and what the node's policy makes of it.
 type explained struct {
 	*decision.Decision
-	Action  decisionlog.Action `json:"action"`
-	Because string             `json:"because"`
-	Mode    string             `json:"mode"`
+	Action  policy.Action `json:"action"`
+	Because string        `json:"because"`
+	Mode    string        `json:"mode"`
 }
 
 func (e explained) print(w io.Writer, all bool) error {
@@ -211,7 +210,7 @@ func (e explained) print(w io.Writer, all bool) error {
 			return err
 		}
 	}
-	if e.Mode != policy.Audit || e.Action == decisionlog.Forwarded {
+	if e.Mode != policy.Audit || e.Action == policy.Forwarded {
 		return nil
 	}
 	_, err := fmt.Fprintf(w, "The mode here is audit: the pull would be forwarded unchanged, not %s.\n", e.Action)

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
@@ -18,16 +17,16 @@ func TestExplainedPolicy(t *testing.T) {
 		explained explained
 		want      string // after the table
 	}{
-		"the choice": {explained{Action: decisionlog.Pulled, Because: "best", Mode: policy.Enforce}, "\nbest\n"},
+		"the choice": {explained{Action: policy.Pulled, Because: "best", Mode: policy.Enforce}, "\nbest\n"},
 		"left to the runtime": {
-			explained{Action: decisionlog.Forwarded, Because: "no artifact, left to the runtime", Mode: policy.Enforce},
+			explained{Action: policy.Forwarded, Because: "no artifact, left to the runtime", Mode: policy.Enforce},
 			"\nbest\nno artifact, left to the runtime\n",
 		},
 		"audit": {
-			explained{Action: decisionlog.Refused, Because: "best", Mode: policy.Audit},
+			explained{Action: policy.Refused, Because: "best", Mode: policy.Audit},
 			"\nbest\nThe mode here is audit: the pull would be forwarded unchanged, not refused.\n",
 		},
-		"audit of what is forwarded anyway": {explained{Action: decisionlog.Forwarded, Because: "best", Mode: policy.Audit}, "\nbest\n"},
+		"audit of what is forwarded anyway": {explained{Action: policy.Forwarded, Because: "best", Mode: policy.Audit}, "\nbest\n"},
 	} {
 		test.explained.Decision = &decision.Decision{Reason: "best"}
 		var out bytes.Buffer

@@ -16,6 +16,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/health"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // nodeDir is a node's folder with a configuration whose addresses are sockets
@@ -149,7 +150,7 @@ func TestStatus(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir, config := nodeDir(t, test.settings...)
-			keep(t, dir, decisionlog.Record{Time: time.Now(), Action: decisionlog.Refused, Reference: "app:1", Namespace: "shop", Pod: "web"})
+			keep(t, dir, decisionlog.Record{Time: time.Now(), Action: policy.Refused, Reference: "app:1", Namespace: "shop", Pod: "web"})
 			test.start(t, filepath.Join(dir, "proxy"), filepath.Join(dir, "plugin"))
 			got := tool(t, "", "status", "--config", config)
 			code := 0
@@ -178,7 +179,7 @@ func TestStatusJSON(t *testing.T) {
 	dir, config := nodeDir(t)
 	daemon(t, filepath.Join(dir, "proxy"), "cri-proxy", nil)
 	for i := range 9 {
-		keep(t, dir, decisionlog.Record{Time: time.Now(), Action: decisionlog.Pulled, Candidates: i})
+		keep(t, dir, decisionlog.Record{Time: time.Now(), Action: policy.Pulled, Candidates: i})
 	}
 	got := tool(t, "", "status", "-o", "json", "--last", "2", "--config", config)
 	var s nodeStatus

@@ -13,6 +13,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -69,14 +70,14 @@ func (p *Plugin) CreateContainer(
 // answer. What CreateContainer let pass was recorded there.
 func (p *Plugin) ValidateContainerAdjustment(ctx context.Context, req *api.ValidateContainerAdjustmentRequest) error {
 	rec := p.judge(ctx, req.GetPod(), req.GetContainer())
-	if rec.Action == decisionlog.Refused {
+	if rec.Action == policy.Refused {
 		p.Record(rec)
 	}
 	return refusal(rec)
 }
 
 func refusal(r decisionlog.Record) error {
-	if r.Action != decisionlog.Refused {
+	if r.Action != policy.Refused {
 		return nil
 	}
 	return fmt.Errorf("imagefit: %s", r.Reason)
@@ -93,8 +94,8 @@ func (p *Plugin) Synchronize(ctx context.Context, pods []*api.PodSandbox, contai
 	defer cancel()
 	for _, c := range containers {
 		rec := p.judge(ctx, byID[c.GetPodSandboxId()], c)
-		if rec.Action == decisionlog.Refused || rec.Would == decisionlog.Refused {
-			rec.Action, rec.Would = decisionlog.FoundUnfit, ""
+		if rec.Action == policy.Refused || rec.Would == policy.Refused {
+			rec.Action, rec.Would = policy.FoundUnfit, ""
 			p.Record(rec)
 		}
 	}
@@ -107,7 +108,7 @@ func (p *Plugin) Synchronize(ctx context.Context, pods []*api.PodSandbox, contai
 func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.Container) (rec decisionlog.Record) {
 	start := time.Now()
 	rec = decisionlog.Record{
-		Time: start.UTC(), Action: decisionlog.Admitted, Reference: container.GetAnnotations()[imageName],
+		Time: start.UTC(), Action: policy.Admitted, Reference: container.GetAnnotations()[imageName],
 		Namespace: pod.GetNamespace(), Pod: pod.GetName(), Container: container.GetName(),
 	}
 	defer func() { rec.Took = time.Since(start) }()
@@ -131,7 +132,7 @@ func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.
 	if decision.IsImageID(named) { // which is in no repository
 		named = image.Reference
 	}
-	effective := decision.EffectiveFor(p.Rules().Policy, decision.RepositoryOf(named), decision.Pod{
+	effective := policy.EffectiveFor(p.Rules().Policy, decision.RepositoryOf(named), policy.Pod{
 		Namespace: pod.GetNamespace(), Annotations: pod.GetAnnotations(),
 	})
 	rec.Mode, rec.Exempt, rec.Image, rec.Manifest = effective.Mode, effective.Exempt, id, image.Manifest.String()
@@ -139,9 +140,9 @@ func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.
 	case verdict.Outcome != selector.Unfit:
 		return rec
 	case effective.Enforced():
-		rec.Action = decisionlog.Refused
+		rec.Action = policy.Refused
 	default:
-		rec.Would = decisionlog.Refused
+		rec.Would = policy.Refused
 	}
 	rec.Reason = image.Refusal(rec.Reference, verdict)
 	return rec

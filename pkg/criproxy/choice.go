@@ -12,7 +12,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // maxRetries is how often a pull of a choice begins anew.
@@ -27,7 +27,7 @@ func (p *pull) forwardAndCheck(ctx context.Context, d *decision.Decision) (*Answ
 	case answer.Err != nil:
 		return answer, nil
 	case taken == d.Choice:
-		p.rec.Action = decisionlog.Pulled
+		p.rec.Action = policy.Pulled
 		return answer, nil
 	case err != nil:
 		p.warn("what the runtime took cannot be checked", err)
@@ -49,7 +49,7 @@ func (p *pull) forwardAndCheck(ctx context.Context, d *decision.Decision) (*Answ
 // that was asked for point at it.
 func (p *pull) pullChoice(ctx context.Context, d *decision.Decision) (*Answer, error) {
 	chosen := d.Descriptor(d.Choice)
-	p.rec.Action, p.rec.Choice = decisionlog.Failed, d.Label(d.Choice)
+	p.rec.Action, p.rec.Choice = policy.Failed, d.Label(d.Choice)
 	req := proto.CloneOf(p.req)
 	req.Image.Image = d.Repository + "@" + chosen.Digest.String()
 	body, err := proto.Marshal(req)
@@ -80,7 +80,7 @@ func (p *pull) pullChoice(ctx context.Context, d *decision.Decision) (*Answer, e
 		return p.withoutRecord(ctx, d, err)
 	}
 	p.remember(id, d, d.Choice)
-	p.rec.Action = decisionlog.Pulled
+	p.rec.Action = policy.Pulled
 	return answer, nil
 }
 

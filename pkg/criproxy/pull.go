@@ -45,7 +45,7 @@ type PullerOptions struct {
 	Rules     func() *decision.Rules
 	// Unchanged, where set, says why pulls must reach the runtime as they came,
 	// and which policy says so; "" where they need not.
-	Unchanged func(policy policy.Answers) (reason string, by decisionlog.Case)
+	Unchanged func(policy policy.Answers) (reason string, by policy.Case)
 	// Record takes one record for each pull.
 	Record func(decisionlog.Record)
 	// Tracer, where set, makes the span of each pull.
@@ -70,7 +70,7 @@ type pull struct {
 	*Puller
 	req     *runtimeapi.PullImageRequest
 	frame   *Frame // the request as it came
-	policy  decision.Effective
+	policy  policy.Effective
 	limit   time.Duration // for the decision; none where it is zero
 	again   bool          // the reference moved under the first decision
 	retries int           // of the choice, that was removed meanwhile
@@ -108,13 +108,13 @@ func (p *Puller) Handle(stream grpc.ServerStream) (err error) {
 func (p *pull) begin() {
 	rules := p.Rules()
 	sandbox, ref := p.req.GetSandboxConfig(), p.req.GetImage().GetImage()
-	pod := decision.Pod{Namespace: sandbox.GetMetadata().GetNamespace(), Annotations: sandbox.GetAnnotations()}
-	p.policy = decision.EffectiveFor(rules.Policy, decision.RepositoryOf(ref), pod)
+	pod := policy.Pod{Namespace: sandbox.GetMetadata().GetNamespace(), Annotations: sandbox.GetAnnotations()}
+	p.policy = policy.EffectiveFor(rules.Policy, decision.RepositoryOf(ref), pod)
 	if rules.Timeout > 0 {
 		p.limit = rules.Timeout + patience
 	}
 	p.rec = decisionlog.Record{
-		Time: time.Now().UTC(), Action: decisionlog.Failed, Reference: ref,
+		Time: time.Now().UTC(), Action: policy.Failed, Reference: ref,
 		Namespace: pod.Namespace, Pod: sandbox.GetMetadata().GetName(),
 		Mode: p.policy.Mode, Exempt: p.policy.Exempt,
 	}
@@ -123,7 +123,7 @@ func (p *pull) begin() {
 // end records what came of a pull.
 func (p *pull) end(err error, took time.Duration) {
 	p.rec.Took = took
-	if err != nil && p.rec.Action != decisionlog.Refused {
+	if err != nil && p.rec.Action != policy.Refused {
 		p.rec.Error = err.Error()
 	}
 	p.Record(p.rec)
@@ -140,21 +140,21 @@ func (p *pull) answer(ctx context.Context) (*Answer, error) {
 	}
 	action, reason := d.Action(p.policy.Answers)
 	p.rec.Cases, p.rec.Candidates, p.rec.Reason = d.Cases, len(d.Candidates), reason
-	if action == decisionlog.Refused && p.policy.Enforced() {
-		p.rec.Action = decisionlog.Refused
+	if action == policy.Refused && p.policy.Enforced() {
+		p.rec.Action = policy.Refused
 		return nil, status.Error(codes.Unknown, "imagefit: "+reason)
 	}
 	unchanged := p.policy.Mode == policy.Audit
-	if action == decisionlog.Pulled && !unchanged {
+	if action == policy.Pulled && !unchanged {
 		unchanged = p.heldBack(d)
 	}
-	if action == decisionlog.Refused || action == decisionlog.Pulled && unchanged && !d.AsRuntime() {
+	if action == policy.Refused || action == policy.Pulled && unchanged && !d.AsRuntime() {
 		p.rec.Would = action
 	}
 	switch {
 	case d.NothingToChoose():
 		return p.forward(ctx), nil
-	case action != decisionlog.Pulled || unchanged:
+	case action != policy.Pulled || unchanged:
 		return p.forwardAndRemember(ctx, d), nil
 	case d.AsRuntime():
 		return p.forwardAndCheck(ctx, d)
@@ -181,11 +181,11 @@ func (p *pull) heldBack(d *decision.Decision) bool {
 }
 
 // cases lists the case, if it is one.
-func cases(c decisionlog.Case) []decisionlog.Case {
-	if c == (decisionlog.Case{}) {
+func cases(c policy.Case) []policy.Case {
+	if c == (policy.Case{}) {
 		return nil
 	}
-	return []decisionlog.Case{c}
+	return []policy.Case{c}
 }
 
 // decide returns no decision where the pull is to go on as without us.
@@ -205,15 +205,15 @@ func (p *pull) decide(ctx context.Context) (*decision.Decision, error) {
 	if runtimeSays(err) {
 		return nil, nil //nolint:nilnil // no decision
 	}
-	p.rec.Cases = cases(decisionlog.Case{Key: "registry_error", Answer: p.policy.RegistryError})
+	p.rec.Cases = p.policy.Cases(policy.Arose{RegistryError: true})
 	switch {
 	case p.policy.RegistryError != policy.Refuse:
 		return nil, nil //nolint:nilnil // no decision
 	case p.policy.Enforced():
-		p.rec.Action = decisionlog.Refused
+		p.rec.Action = policy.Refused
 		return nil, status.Error(codes.Unknown, "imagefit: "+p.rec.Reason)
 	default:
-		p.rec.Would = decisionlog.Refused
+		p.rec.Would = policy.Refused
 		return nil, nil //nolint:nilnil // no decision
 	}
 }
@@ -228,7 +228,7 @@ func runtimeSays(err error) bool {
 
 // forward passes the request on byte for byte.
 func (p *pull) forward(ctx context.Context) *Answer {
-	p.rec.Action = decisionlog.Forwarded
+	p.rec.Action = policy.Forwarded
 	return p.call(ctx, p.frame)
 }
 

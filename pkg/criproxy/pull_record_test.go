@@ -7,24 +7,25 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/policy"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // TestRecord pulls an index in many ways and looks at the one record of each.
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	const best = "linux/amd64/v3 of registry.example/app:1 is the best of 2 candidates: it fits"
-	bare := []decisionlog.Case{{Key: "no_artifact", Answer: policy.Select}}
+	bare := []policy.Case{{Key: "no_artifact", Answer: policy.Select}}
 	set := func(change func(*policy.Policy)) func(*decision.Rules) {
 		return func(r *decision.Rules) { change(&r.Policy) }
 	}
 	verified := func(b *pullBench) {
-		b.puller.Unchanged = func(a policy.Answers) (string, decisionlog.Case) {
-			return "images are verified", decisionlog.Case{Key: "image_verifier", Answer: a.ImageVerifier}
+		b.puller.Unchanged = func(a policy.Answers) (string, policy.Case) {
+			return "images are verified", policy.Case{Key: "image_verifier", Answer: a.ImageVerifier}
 		}
 	}
 	tests := []struct {
@@ -36,58 +37,58 @@ func TestRecord(t *testing.T) {
 		reason string
 	}{
 		{"the choice", 3, nil, nil, decisionlog.Record{
-			Action: decisionlog.Pulled, Choice: "linux/amd64/v3", Image: imageID("1v3"), Candidates: 2, Cases: bare,
+			Action: policy.Pulled, Choice: "linux/amd64/v3", Image: imageID("1v3"), Candidates: 2, Cases: bare,
 		}, best},
 		{"as the runtime", 1, nil, nil, decisionlog.Record{
-			Action: decisionlog.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
+			Action: policy.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, "linux/amd64 of registry.example/app:1 is the best"},
 		{"audit", 3, audit, nil, decisionlog.Record{
-			Action: decisionlog.Forwarded, Would: decisionlog.Pulled, Mode: policy.Audit,
+			Action: policy.Forwarded, Would: policy.Pulled, Mode: policy.Audit,
 			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, best},
 		{"audit of the repository", 3, set(func(p *policy.Policy) {
 			p.Repositories = map[string]policy.Answers{appRepo: {Mode: policy.Audit}}
 		}), nil, decisionlog.Record{
-			Action: decisionlog.Forwarded, Would: decisionlog.Pulled, Mode: policy.Audit,
+			Action: policy.Forwarded, Would: policy.Pulled, Mode: policy.Audit,
 			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, best},
 		{"audit, as the runtime", 1, audit, nil, decisionlog.Record{
-			Action: decisionlog.Forwarded, Mode: policy.Audit,
+			Action: policy.Forwarded, Mode: policy.Audit,
 			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, "linux/amd64 of registry.example/app:1 is the best"},
 		{"no artifact, forward", 3, set(func(p *policy.Policy) { p.NoArtifact = policy.Forward }), nil, decisionlog.Record{
-			Action: decisionlog.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
-			Cases: []decisionlog.Case{{Key: "no_artifact", Answer: policy.Forward}},
+			Action: policy.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
+			Cases: []policy.Case{{Key: "no_artifact", Answer: policy.Forward}},
 		}, appTag + " has no compatibility artifact and is left to the runtime (policy.no_artifact)"},
 		{"no artifact, refuse", 3, set(func(p *policy.Policy) { p.NoArtifact = policy.Refuse }), nil, decisionlog.Record{
-			Action: decisionlog.Refused, Candidates: 2, Cases: []decisionlog.Case{{Key: "no_artifact", Answer: policy.Refuse}},
+			Action: policy.Refused, Candidates: 2, Cases: []policy.Case{{Key: "no_artifact", Answer: policy.Refuse}},
 			Error: "",
 		}, appTag + " has no compatibility artifact and is refused (policy.no_artifact)"},
 		{"the registry is down", 3, nil, func(b *pullBench) { b.registry.Close() }, decisionlog.Record{
-			Action: decisionlog.Forwarded, Cases: []decisionlog.Case{{Key: "registry_error", Answer: policy.Forward}},
+			Action: policy.Forwarded, Cases: []policy.Case{{Key: "registry_error", Answer: policy.Forward}},
 		}, "what " + appTag + " needs cannot be found out: "},
 		{"the registry is down, refuse", 3, refuseErrors, func(b *pullBench) { b.registry.Close() }, decisionlog.Record{
-			Action: decisionlog.Refused, Cases: []decisionlog.Case{{Key: "registry_error", Answer: policy.Refuse}},
+			Action: policy.Refused, Cases: []policy.Case{{Key: "registry_error", Answer: policy.Refuse}},
 		}, "what " + appTag + " needs cannot be found out: "},
 		{"the registry is down, refuse, audit", 3, func(r *decision.Rules) { refuseErrors(r); audit(r) }, func(b *pullBench) { b.registry.Close() }, decisionlog.Record{
-			Action: decisionlog.Forwarded, Would: decisionlog.Refused, Mode: policy.Audit,
-			Cases: []decisionlog.Case{{Key: "registry_error", Answer: policy.Refuse}},
+			Action: policy.Forwarded, Would: policy.Refused, Mode: policy.Audit,
+			Cases: []policy.Case{{Key: "registry_error", Answer: policy.Refuse}},
 		}, "what " + appTag + " needs cannot be found out: "},
 		{"the runtime finds nothing either", 3, nil, func(b *pullBench) {
 			b.registry.failing(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusNotFound); return true })
-		}, decisionlog.Record{Action: decisionlog.Forwarded}, "what " + appTag + " needs cannot be found out: "},
+		}, decisionlog.Record{Action: policy.Forwarded}, "what " + appTag + " needs cannot be found out: "},
 		{"verified", 3, nil, verified, decisionlog.Record{
-			Action: decisionlog.Forwarded, Would: decisionlog.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
-			Cases: append(bare[:1:1], decisionlog.Case{Key: "image_verifier", Answer: policy.Forward}),
+			Action: policy.Forwarded, Would: policy.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
+			Cases: append(bare[:1:1], policy.Case{Key: "image_verifier", Answer: policy.Forward}),
 		}, "images are verified"},
 		{"verified, as the runtime", 1, nil, verified, decisionlog.Record{
-			Action: decisionlog.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
+			Action: policy.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, "linux/amd64 of registry.example/app:1 is the best"},
 		{"verified, and none fits", 1, nil, func(b *pullBench) {
 			verified(b)
 			b.registry.index("1", "v3", "v4")
 		}, decisionlog.Record{
-			Action: decisionlog.Refused, Candidates: 2, Cases: append(bare[:1:1], decisionlog.Case{Key: "no_fit", Answer: policy.Refuse}),
+			Action: policy.Refused, Candidates: 2, Cases: append(bare[:1:1], policy.Case{Key: "no_fit", Answer: policy.Refuse}),
 		}, "no variant of registry.example/app:1 fits this node"},
 	}
 	for _, test := range tests {
@@ -98,7 +99,7 @@ func TestRecord(t *testing.T) {
 				test.setUp(b)
 			}
 			_, err := b.pull(t.Context())
-			if refused := test.want.Action == decisionlog.Refused; (err != nil) != refused {
+			if refused := test.want.Action == policy.Refused; (err != nil) != refused {
 				t.Errorf("error %v", err)
 			}
 			got := b.last()
@@ -134,7 +135,7 @@ func TestRecordOfAFailure(t *testing.T) {
 	if _, err := b.pull(t.Context()); err == nil {
 		t.Fatal("no error")
 	}
-	if r := b.last(); r.Action != decisionlog.Failed || !strings.Contains(r.Error, "no space left") || r.Choice != "linux/amd64/v3" {
+	if r := b.last(); r.Action != policy.Failed || !strings.Contains(r.Error, "no space left") || r.Choice != "linux/amd64/v3" {
 		t.Errorf("record %+v", r)
 	}
 }

@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/decision"
 )
 
 // TestForwardedUnchanged has pulls that are none of our business. Their bytes

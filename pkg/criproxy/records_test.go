@@ -7,9 +7,10 @@ import (
 	"time"
 
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
-	"github.com/imagefit/imagefit/pkg/imagestore"
 	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc/codes"
+
+	"github.com/imagefit/imagefit/pkg/imagestore"
 )
 
 // TestRecordExists has a record of an earlier pull, with labels of others.

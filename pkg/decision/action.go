@@ -3,27 +3,26 @@ package decision
 import (
 	"fmt"
 
-	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // Action returns what the policy makes of the decision, and why in a sentence:
 // the pull is to be journal.Pulled as chosen, journal.Forwarded or
 // journal.Refused.
-func (d *Decision) Action(answers policy.Answers) (decisionlog.Action, string) {
+func (d *Decision) Action(answers policy.Answers) (policy.Action, string) {
 	switch {
 	case d.NothingToChoose():
-		return decisionlog.Forwarded, d.Reason
+		return policy.Forwarded, d.Reason
 	case !d.attached() && answers.NoArtifact == policy.Forward:
-		return decisionlog.Forwarded, d.silent("is left to the runtime")
+		return policy.Forwarded, d.silent("is left to the runtime")
 	case !d.attached() && answers.NoArtifact == policy.Refuse:
-		return decisionlog.Refused, d.silent("is refused")
+		return policy.Refused, d.silent("is refused")
 	case d.Refused() && answers.NoFit == policy.Forward:
-		return decisionlog.Forwarded, d.Reason
+		return policy.Forwarded, d.Reason
 	case d.Refused():
-		return decisionlog.Refused, d.Reason
+		return policy.Refused, d.Reason
 	default:
-		return decisionlog.Pulled, d.Reason
+		return policy.Pulled, d.Reason
 	}
 }
 
@@ -41,23 +40,13 @@ func (d *Decision) attached() bool {
 	return false
 }
 
-// note keeps the cases in which a policy had to answer, in a fixed order.
+// note keeps the cases in which the policy had to answer.
 func (d *Decision) note(h *hearing) {
 	if d.NothingToChoose() {
 		return
 	}
-	for _, c := range []struct {
-		arose       bool
-		key, answer string
-	}{
-		{!d.attached(), "no_artifact", h.answers.NoArtifact},
-		{h.noAPI, "no_referrers_api", h.answers.NoReferrersAPI},
-		{h.malformed, "malformed_artifact", h.answers.MalformedArtifact},
-		{h.unknown, "unknown_attribute", h.answers.UnknownAttribute},
-		{d.Refused(), "no_fit", h.answers.NoFit},
-	} {
-		if c.arose {
-			d.Cases = append(d.Cases, decisionlog.Case{Key: c.key, Answer: c.answer})
-		}
-	}
+	d.Cases = h.answers.Cases(policy.Arose{
+		NoArtifact: !d.attached(), NoReferrersAPI: h.noAPI, MalformedArtifact: h.malformed,
+		UnknownAttribute: h.unknown, NoFit: d.Refused(),
+	})
 }

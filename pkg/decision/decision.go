@@ -8,7 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -17,17 +17,17 @@ const None = -1
 
 // Decision is what was found out about one reference on one node.
 type Decision struct {
-	Reference  string             `json:"reference"`            // as the runtime normalises it
-	Repository string             `json:"repository"`           // the reference without tag and digest
-	Index      digest.Digest      `json:"index,omitempty"`      // empty where the reference is no index
-	Candidates []Candidate        `json:"candidates,omitempty"` // in the order of the index
-	Others     []string           `json:"others,omitempty"`     // platforms of entries that are no candidates
-	Choice     int                `json:"choice"`               // into Candidates; None where nothing fits
-	Default    int                `json:"default"`              // what the runtime takes unasked, or None
-	Reason     string             `json:"reason"`               // one sentence
-	Cases      []decisionlog.Case `json:"cases,omitempty"`      // in which a policy had to answer
-	Facts      string             `json:"facts"`                // fingerprint of the facts it was held against
-	Time       time.Time          `json:"time"`
+	Reference  string        `json:"reference"`            // as the runtime normalises it
+	Repository string        `json:"repository"`           // the reference without tag and digest
+	Index      digest.Digest `json:"index,omitempty"`      // empty where the reference is no index
+	Candidates []Candidate   `json:"candidates,omitempty"` // in the order of the index
+	Others     []string      `json:"others,omitempty"`     // platforms of entries that are no candidates
+	Choice     int           `json:"choice"`               // into Candidates; None where nothing fits
+	Default    int           `json:"default"`              // what the runtime takes unasked, or None
+	Reason     string        `json:"reason"`               // one sentence
+	Cases      []policy.Case `json:"cases,omitempty"`      // in which a policy had to answer
+	Facts      string        `json:"facts"`                // fingerprint of the facts it was held against
+	Time       time.Time     `json:"time"`
 }
 
 // Candidate is one manifest that this node's os and architecture could run.

@@ -6,7 +6,6 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
@@ -22,16 +21,16 @@ func TestAction(t *testing.T) {
 		name   string
 		d      *Decision
 		policy policy.Answers
-		action decisionlog.Action
+		action policy.Action
 		reason string
 	}{
-		{"nothing to choose", &Decision{Choice: None, Reason: "empty"}, with(policy.Refuse, policy.Refuse), decisionlog.Forwarded, "empty"},
-		{"bare", bare, with(policy.Select, policy.Refuse), decisionlog.Pulled, "best"},
-		{"bare, forwarded", bare, with(policy.Forward, policy.Refuse), decisionlog.Forwarded, "r has no compatibility artifact and is left to the runtime (policy.no_artifact)"},
-		{"bare, refused", bare, with(policy.Refuse, policy.Forward), decisionlog.Refused, "r has no compatibility artifact and is refused (policy.no_artifact)"},
-		{"attached", attached, with(policy.Refuse, policy.Refuse), decisionlog.Pulled, "best"},
-		{"none fits", none, with(policy.Refuse, policy.Refuse), decisionlog.Refused, "none"},
-		{"none fits, forwarded", none, with(policy.Refuse, policy.Forward), decisionlog.Forwarded, "none"},
+		{"nothing to choose", &Decision{Choice: None, Reason: "empty"}, with(policy.Refuse, policy.Refuse), policy.Forwarded, "empty"},
+		{"bare", bare, with(policy.Select, policy.Refuse), policy.Pulled, "best"},
+		{"bare, forwarded", bare, with(policy.Forward, policy.Refuse), policy.Forwarded, "r has no compatibility artifact and is left to the runtime (policy.no_artifact)"},
+		{"bare, refused", bare, with(policy.Refuse, policy.Forward), policy.Refused, "r has no compatibility artifact and is refused (policy.no_artifact)"},
+		{"attached", attached, with(policy.Refuse, policy.Refuse), policy.Pulled, "best"},
+		{"none fits", none, with(policy.Refuse, policy.Refuse), policy.Refused, "none"},
+		{"none fits, forwarded", none, with(policy.Refuse, policy.Forward), policy.Forwarded, "none"},
 	} {
 		if action, reason := test.d.Action(test.policy); action != test.action || reason != test.reason {
 			t.Errorf("%s: %s, %q", test.name, action, reason)

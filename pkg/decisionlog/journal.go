@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/secret"
 )
 
@@ -120,13 +121,13 @@ func (r Record) Bounded() Record {
 	for i, c := range r.Cases {
 		if tooLong(c) {
 			r.Cases = slices.Clone(r.Cases) // they are the caller's
-			r.Cases[i] = Case{Key: bounded(c.Key), Answer: bounded(c.Answer)}
+			r.Cases[i] = policy.Case{Key: bounded(c.Key), Answer: bounded(c.Answer)}
 		}
 	}
 	return r
 }
 
-func tooLong(c Case) bool { return len(c.Key) > maxText || len(c.Answer) > maxText }
+func tooLong(c policy.Case) bool { return len(c.Key) > maxText || len(c.Answer) > maxText }
 
 func bounded(text string) string {
 	// A URL must not be cut in two before its user or query is gone, so what could

@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 func at(second int) time.Time { return time.Date(2026, 3, 4, 12, 0, second, 0, time.UTC) }
 
 func record(second int, reference string) Record {
-	return Record{Time: at(second), Action: Pulled, Reference: reference}
+	return Record{Time: at(second), Action: policy.Pulled, Reference: reference}
 }
 
 func appendAll(t *testing.T, j *Journal, records ...Record) {
@@ -54,9 +56,9 @@ func TestAppendAndRead(t *testing.T) {
 		t.Errorf("before anything was kept: %v", got)
 	}
 	full := Record{
-		Time: at(1), Program: "cri-proxy", Action: Refused, Would: Pulled, Mode: "audit", Exempt: true,
+		Time: at(1), Program: "cri-proxy", Action: policy.Refused, Would: policy.Pulled, Mode: "audit", Exempt: true,
 		Reference: "app:1", Namespace: "shop", Pod: "web-0", Container: "web", Choice: "linux/amd64/v3",
-		Manifest: "sha256:1", Image: "sha256:2", Candidates: 2, Cases: []Case{{"no_fit", "refuse"}},
+		Manifest: "sha256:1", Image: "sha256:2", Candidates: 2, Cases: []policy.Case{{Key: "no_fit", Answer: "refuse"}},
 		Reason: "because", Error: "none", Decided: time.Second, Took: time.Minute,
 	}
 	appendAll(t, j, full, record(2, "app:2"))
@@ -78,9 +80,9 @@ func TestFilter(t *testing.T) {
 	t.Parallel()
 	j := Open(t.TempDir())
 	appendAll(t, j,
-		Record{Time: at(1), Reference: "a/app:1", Action: Pulled, Program: "cri-proxy", Namespace: "x"},
-		Record{Time: at(2), Reference: "b/app:2", Action: Forwarded, Would: Refused, Program: "cri-proxy", Namespace: "y"},
-		Record{Time: at(3), Reference: "c/web:3", Action: Refused, Program: "nri-plugin", Namespace: "y", Pod: "p"},
+		Record{Time: at(1), Reference: "a/app:1", Action: policy.Pulled, Program: "cri-proxy", Namespace: "x"},
+		Record{Time: at(2), Reference: "b/app:2", Action: policy.Forwarded, Would: policy.Refused, Program: "cri-proxy", Namespace: "y"},
+		Record{Time: at(3), Reference: "c/web:3", Action: policy.Refused, Program: "nri-plugin", Namespace: "y", Pod: "p"},
 	)
 	for name, test := range map[string]struct {
 		filter Filter
@@ -88,8 +90,8 @@ func TestFilter(t *testing.T) {
 	}{
 		"all":        {Filter{}, "a/app:1 b/app:2 c/web:3"},
 		"since":      {Filter{Since: at(2)}, "b/app:2 c/web:3"},
-		"action":     {Filter{Action: Pulled}, "a/app:1"},
-		"would have": {Filter{Action: Refused}, "b/app:2 c/web:3"},
+		"action":     {Filter{Action: policy.Pulled}, "a/app:1"},
+		"would have": {Filter{Action: policy.Refused}, "b/app:2 c/web:3"},
 		"program":    {Filter{Program: "nri-plugin"}, "c/web:3"},
 		"namespace":  {Filter{Namespace: "y"}, "b/app:2 c/web:3"},
 		"pod":        {Filter{Pod: "p"}, "c/web:3"},

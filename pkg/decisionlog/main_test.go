@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // appendEnv makes this program append to the journal in the folder it names,
@@ -33,7 +35,7 @@ const smallFile = 80 << 10
 // appendMany appends numbered records.
 func appendMany(j *Journal, who string, count int) error {
 	for i := range count {
-		if err := j.Append(Record{Time: time.Now(), Program: who, Action: Pulled, Candidates: i + 1}); err != nil {
+		if err := j.Append(Record{Time: time.Now(), Program: who, Action: policy.Pulled, Candidates: i + 1}); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // maxRead bounds what is read of one file: another process may write on, but not
@@ -23,7 +25,7 @@ const maxRead = 4 * maxFile
 // Filter picks records. What it leaves empty matches all.
 type Filter struct {
 	Since     time.Time
-	Action    Action // what was done, or would have been
+	Action    policy.Action // what was done, or would have been
 	Program   string
 	Namespace string
 	Pod       string

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // The programs that keep records.
@@ -19,8 +21,8 @@ func Programs() []string { return []string{Proxy, Plugin} }
 type Record struct {
 	Time       time.Time     `json:"time"`
 	Program    string        `json:"program"`
-	Action     Action        `json:"action"`
-	Would      Action        `json:"would,omitempty"` // the action that audit, an exemption or the runtime kept from being taken
+	Action     policy.Action `json:"action"`
+	Would      policy.Action `json:"would,omitempty"` // the action that audit, an exemption or the runtime kept from being taken
 	Mode       string        `json:"mode,omitempty"`  // enforce or audit
 	Exempt     bool          `json:"exempt,omitempty"`
 	Reference  string        `json:"reference"`
@@ -31,7 +33,7 @@ type Record struct {
 	Manifest   string        `json:"manifest,omitempty"`  // its digest
 	Image      string        `json:"image,omitempty"`     // the image id
 	Candidates int           `json:"candidates,omitempty"`
-	Cases      []Case        `json:"cases,omitempty"`
+	Cases      []policy.Case `json:"cases,omitempty"`
 	Reason     string        `json:"reason,omitempty"` // one sentence
 	Error      string        `json:"error,omitempty"`
 	Decided    time.Duration `json:"decided_ns,omitempty"` // how long the decision took
@@ -41,7 +43,7 @@ type Record struct {
 // Level is how loud the record is in a log.
 func (r Record) Level() slog.Level {
 	switch {
-	case r.Action == Refused, r.Action == Failed, r.Action == FoundUnfit, r.Would == Refused, r.Error != "":
+	case r.Action == policy.Refused, r.Action == policy.Failed, r.Action == policy.FoundUnfit, r.Would == policy.Refused, r.Error != "":
 		return slog.LevelWarn
 	case r.Image == "" && len(r.Cases) == 0:
 		return slog.LevelDebug // there was nothing to decide about

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 func TestBounded(t *testing.T) {
@@ -22,7 +24,7 @@ func TestBounded(t *testing.T) {
 	} {
 		for field, r := range map[string]Record{
 			"error": {Error: text}, "reason": {Reason: text}, "reference": {Reference: text},
-			"case": {Cases: []Case{{Key: "registry_error", Answer: strings.Repeat("y", maxText) + " " + text}}},
+			"case": {Cases: []policy.Case{{Key: "registry_error", Answer: strings.Repeat("y", maxText) + " " + text}}},
 		} {
 			bounded := r.Bounded()
 			all := bounded.Error + bounded.Reason + bounded.Reference + bounded.CasesText()
@@ -36,12 +38,12 @@ func TestBounded(t *testing.T) {
 	}
 	kept := Record{
 		Error: `Get "https://registry.example/v2/app/manifests/sha256:00": EOF`, Reason: "why? who knows",
-		Reference: "registry.example/app:1@sha256:00", Cases: []Case{{"a", "b"}},
+		Reference: "registry.example/app:1@sha256:00", Cases: []policy.Case{{Key: "a", Answer: "b"}},
 	}
 	if got := kept.Bounded(); got.Error != kept.Error || got.Reason != kept.Reason || got.Reference != kept.Reference || got.CasesText() != "a=b" {
 		t.Errorf("harmless texts changed: %+v", got)
 	}
-	cases := []Case{{Key: strings.Repeat("ä", maxText)}}
+	cases := []policy.Case{{Key: strings.Repeat("ä", maxText)}}
 	r := Record{Reason: strings.Repeat("ä", maxText), Cases: append(cases, slices.Repeat(cases, 100)...)}
 	got := r.Bounded()
 	if !utf8.ValidString(got.Reason) || len(got.Cases) != maxCases || len(got.Cases[0].Key) > maxText+4 {
@@ -59,16 +61,16 @@ func TestLevelAndAttrs(t *testing.T) {
 		level  slog.Level
 		attrs  string
 	}{
-		"nothing to decide": {Record{Action: Forwarded, Reference: "a"}, slog.LevelDebug, "action=forwarded reference=a"},
-		"pulled": {Record{Action: Pulled, Reference: "a", Image: "i", Candidates: 2}, slog.LevelInfo,
+		"nothing to decide": {Record{Action: policy.Forwarded, Reference: "a"}, slog.LevelDebug, "action=forwarded reference=a"},
+		"pulled": {Record{Action: policy.Pulled, Reference: "a", Image: "i", Candidates: 2}, slog.LevelInfo,
 			"action=pulled reference=a image=i candidates=2"},
-		"a policy answered": {Record{Action: Forwarded, Cases: []Case{{"k", "v"}, {"l", "w"}}}, slog.LevelInfo,
+		"a policy answered": {Record{Action: policy.Forwarded, Cases: []policy.Case{{Key: "k", Answer: "v"}, {Key: "l", Answer: "w"}}}, slog.LevelInfo,
 			`action=forwarded reference="" cases="k=v l=w"`},
-		"refused":    {Record{Action: Refused}, slog.LevelWarn, `action=refused reference=""`},
-		"would":      {Record{Action: Admitted, Would: Refused, Exempt: true}, slog.LevelWarn, `action=admitted reference="" would=refused exempt=true`},
-		"audited":    {Record{Action: Forwarded, Would: Pulled, Image: "i"}, slog.LevelInfo, `action=forwarded reference="" would=pulled image=i`},
-		"unfit":      {Record{Action: Unfit}, slog.LevelWarn, `action=unfit reference=""`},
-		"with error": {Record{Action: Pulled, Error: "e"}, slog.LevelWarn, `action=pulled reference="" error=e`},
+		"refused":    {Record{Action: policy.Refused}, slog.LevelWarn, `action=refused reference=""`},
+		"would":      {Record{Action: policy.Admitted, Would: policy.Refused, Exempt: true}, slog.LevelWarn, `action=admitted reference="" would=refused exempt=true`},
+		"audited":    {Record{Action: policy.Forwarded, Would: policy.Pulled, Image: "i"}, slog.LevelInfo, `action=forwarded reference="" would=pulled image=i`},
+		"unfit":      {Record{Action: policy.FoundUnfit}, slog.LevelWarn, `action=unfit reference=""`},
+		"with error": {Record{Action: policy.Pulled, Error: "e"}, slog.LevelWarn, `action=pulled reference="" error=e`},
 	} {
 		var out bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -78,7 +80,7 @@ func TestLevelAndAttrs(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, line, want)
 		}
 	}
-	if len(Actions()) != 6 || slices.Contains(Actions(), "") {
-		t.Errorf("actions %v", Actions())
+	if len(policy.Actions()) != 6 || slices.Contains(policy.Actions(), "") {
+		t.Errorf("actions %v", policy.Actions())
 	}
 }

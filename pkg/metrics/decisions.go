@@ -1,9 +1,7 @@
 package metrics
 
 import (
-	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -37,18 +35,18 @@ func (m *Metrics) makeDecisions() {
 }
 
 // outcome is what a decision may come to.
-type outcome struct{ Action, Would decisionlog.Action }
+type outcome struct{ Action, Would policy.Action }
 
 func outcomes(program string) []outcome {
 	switch program {
 	case decisionlog.Proxy:
 		return []outcome{
-			{decisionlog.Pulled, ""}, {decisionlog.Forwarded, ""}, {decisionlog.Forwarded, decisionlog.Pulled},
-			{decisionlog.Forwarded, decisionlog.Refused}, {decisionlog.Refused, ""}, {decisionlog.Failed, ""},
+			{policy.Pulled, ""}, {policy.Forwarded, ""}, {policy.Forwarded, policy.Pulled},
+			{policy.Forwarded, policy.Refused}, {policy.Refused, ""}, {policy.Failed, ""},
 		}
 	case decisionlog.Plugin:
 		return []outcome{
-			{decisionlog.Admitted, ""}, {decisionlog.Admitted, decisionlog.Refused}, {decisionlog.Refused, ""}, {decisionlog.FoundUnfit, ""},
+			{policy.Admitted, ""}, {policy.Admitted, policy.Refused}, {policy.Refused, ""}, {policy.FoundUnfit, ""},
 		}
 	}
 	return nil
@@ -56,15 +54,11 @@ func outcomes(program string) []outcome {
 
 // Cases returns all cases in which a policy has an answer, with every answer
 // that the configuration allows.
-func Cases() []decisionlog.Case {
-	var cases []decisionlog.Case
-	for field := range reflect.TypeFor[policy.Answers]().Fields() {
-		key := field.Tag.Get("toml")
-		if key == "mode" { // says what is done with the answers
-			continue
-		}
-		for answer := range strings.SplitSeq(field.Tag.Get("words"), ",") {
-			cases = append(cases, decisionlog.Case{Key: key, Answer: answer})
+func Cases() []policy.Case {
+	var cases []policy.Case
+	for _, key := range policy.Keys() {
+		for _, answer := range key.Answers {
+			cases = append(cases, policy.Case{Key: key.Name, Answer: answer})
 		}
 	}
 	return cases
@@ -76,7 +70,7 @@ func (m *Metrics) Record(r decisionlog.Record) {
 	m.decisions.WithLabelValues(m.program, action, would(r.Would)).Inc()
 	for _, c := range r.Cases {
 		if !slices.Contains(Cases(), c) {
-			c = decisionlog.Case{Key: other, Answer: other}
+			c = policy.Case{Key: other, Answer: other}
 		}
 		m.cases.WithLabelValues(c.Key, c.Answer).Inc()
 	}
@@ -90,14 +84,14 @@ func (m *Metrics) Record(r decisionlog.Record) {
 	}
 }
 
-func known(a decisionlog.Action) string {
-	if !slices.Contains(decisionlog.Actions(), a) {
+func known(a policy.Action) string {
+	if !slices.Contains(policy.Actions(), a) {
 		return other
 	}
 	return string(a)
 }
 
-func would(a decisionlog.Action) string {
+func would(a policy.Action) string {
 	if a == "" {
 		return nothing
 	}

@@ -5,10 +5,11 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 )
 
 const (

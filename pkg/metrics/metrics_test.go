@@ -23,6 +23,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -197,11 +198,11 @@ func TestRecord(t *testing.T) {
 	t.Parallel()
 	m := New(decisionlog.Proxy, "")
 	m.Record(decisionlog.Record{
-		Action: decisionlog.Pulled, Took: 2 * time.Second, Decided: 20 * time.Millisecond,
-		Cases: []decisionlog.Case{{Key: "no_artifact", Answer: "select"}, {Key: "unknown_attribute", Answer: "ignore"}},
+		Action: policy.Pulled, Took: 2 * time.Second, Decided: 20 * time.Millisecond,
+		Cases: []policy.Case{{Key: "no_artifact", Answer: "select"}, {Key: "unknown_attribute", Answer: "ignore"}},
 	})
-	m.Record(decisionlog.Record{Action: decisionlog.Forwarded, Would: decisionlog.Refused, Took: time.Second, Cases: []decisionlog.Case{{Key: "no_fit", Answer: "refuse"}}})
-	m.Record(decisionlog.Record{Action: "app:1", Would: "sha256:00", Cases: []decisionlog.Case{{Key: "pod-0", Answer: "x"}, {Key: "mode", Answer: "audit"}}})
+	m.Record(decisionlog.Record{Action: policy.Forwarded, Would: policy.Refused, Took: time.Second, Cases: []policy.Case{{Key: "no_fit", Answer: "refuse"}}})
+	m.Record(decisionlog.Record{Action: "app:1", Would: "sha256:00", Cases: []policy.Case{{Key: "pod-0", Answer: "x"}, {Key: "mode", Answer: "audit"}}})
 	wantLines(t, m,
 		`imagefit_decisions_total{action="pulled",program="cri-proxy",would="nothing"} 1`,
 		`imagefit_decisions_total{action="forwarded",program="cri-proxy",would="refused"} 1`,
@@ -218,7 +219,7 @@ func TestRecord(t *testing.T) {
 		t.Errorf("decisions %v", got)
 	}
 	plugin := New(decisionlog.Plugin, "")
-	plugin.Record(decisionlog.Record{Action: decisionlog.Admitted, Would: decisionlog.Refused, Took: 3 * time.Second})
+	plugin.Record(decisionlog.Record{Action: policy.Admitted, Would: policy.Refused, Took: 3 * time.Second})
 	wantLines(t, plugin, `imagefit_decisions_total{action="admitted",program="nri-plugin",would="refused"} 1`,
 		`imagefit_admission_duration_seconds_sum 3`)
 }
@@ -250,8 +251,8 @@ func TestBounded(t *testing.T) {
 		for i := range to - from {
 			name := fmt.Sprint("registry.example/app:", from+i)
 			m.Record(decisionlog.Record{
-				Action: decisionlog.Action(name), Would: decisionlog.Action(name), Reference: name, Namespace: name, Pod: name,
-				Cases: []decisionlog.Case{{Key: name, Answer: name}},
+				Action: policy.Action(name), Would: policy.Action(name), Reference: name, Namespace: name, Pod: name,
+				Cases: []policy.Case{{Key: name, Answer: name}},
 			})
 			m.Request(name, errors.New(name), 0)
 		}

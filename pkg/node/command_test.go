@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/spf13/pflag"
+
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 func TestDaemon(t *testing.T) {

@@ -7,11 +7,12 @@ import (
 	"github.com/distribution/reference"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
+	"google.golang.org/grpc"
+
 	"github.com/imagefit/imagefit/pkg/backfill"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/imagestore"
 	"github.com/imagefit/imagefit/pkg/registry"
-	"google.golang.org/grpc"
 )
 
 // Inventory returns what looks up the images of the runtime behind conn that did

@@ -20,6 +20,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -96,7 +97,7 @@ func TestOpen(t *testing.T) {
 	if want := (compat.AnnotationPreference{Key: "k", Value: "v", Weight: 3}); len(rules.Prefer) != 1 || rules.Prefer[0] != want {
 		t.Errorf("preferences %+v", rules.Prefer)
 	}
-	if !decision.EffectiveFor(rules.Policy, "", decision.Pod{Namespace: "infra"}).Exempt || decision.EffectiveFor(rules.Policy, "", decision.Pod{Namespace: "default"}).Exempt {
+	if !policy.EffectiveFor(rules.Policy, "", policy.Pod{Namespace: "infra"}).Exempt || policy.EffectiveFor(rules.Policy, "", policy.Pod{Namespace: "default"}).Exempt {
 		t.Errorf("policy %+v", rules.Policy)
 	}
 	if _, err := os.Stat(filepath.Join(cfg.StateDir, "images")); err != nil {
@@ -109,9 +110,9 @@ func TestRecord(t *testing.T) {
 	cfg := configuration(t)
 	var buf bytes.Buffer
 	n := open(t, t.Context(), cfg, &buf)
-	refused := decisionlog.Record{Time: time.Now(), Action: decisionlog.Refused, Reference: "app:1", Reason: strings.Repeat("x", 9000)}
+	refused := decisionlog.Record{Time: time.Now(), Action: policy.Refused, Reference: "app:1", Reason: strings.Repeat("x", 9000)}
 	n.Record(refused)
-	n.Record(decisionlog.Record{Time: time.Now(), Action: decisionlog.Forwarded, Reference: "nothing-to-choose:1"})
+	n.Record(decisionlog.Record{Time: time.Now(), Action: policy.Forwarded, Reference: "nothing-to-choose:1"})
 	kept, err := n.Journal.Read(decisionlog.Filter{})
 	if err != nil || len(kept) != 1 || kept[0].Reference != "app:1" || kept[0].Program != "some-daemon" {
 		t.Errorf("kept %+v, %v", kept, err)
@@ -142,7 +143,7 @@ func TestOpenUnusableState(t *testing.T) {
 		t.Error("something was recalled")
 	}
 	for range 3 {
-		n.Record(decisionlog.Record{Action: decisionlog.Refused})
+		n.Record(decisionlog.Record{Action: policy.Refused})
 	}
 	if got := strings.Count(buf.String(), "decisions are not kept"); got != 1 {
 		t.Errorf("%d complaints about the journal: %s", got, buf.String())

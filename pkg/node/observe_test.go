@@ -17,6 +17,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/health"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // asker asks a daemon over its socket.
@@ -79,7 +80,7 @@ func TestObserve(t *testing.T) {
 	t.Parallel()
 	down := health.Check{Name: "runtime", Probe: func(context.Context) error { return errors.New("nobody answers") }}
 	n, a := observed(t, decisionlog.Proxy, down)
-	n.Record(decisionlog.Record{Time: time.Now(), Action: decisionlog.Refused, Reference: "registry.example/secret-app:1", Namespace: "shop"})
+	n.Record(decisionlog.Record{Time: time.Now(), Action: policy.Refused, Reference: "registry.example/secret-app:1", Namespace: "shop"})
 	n.Metrics.Request("resolve", errors.New("x"), time.Second)
 
 	if code, body := a.get("/readyz"); code != 503 || body != "[-] runtime: nobody answers\nnot ready\n" {
@@ -139,7 +140,7 @@ func TestStateNotKept(t *testing.T) {
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.Record(decisionlog.Record{Time: time.Now(), Action: decisionlog.Refused})
+	n.Record(decisionlog.Record{Time: time.Now(), Action: policy.Refused})
 	if err := n.stateCheck().Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "not kept") {
 		t.Errorf("a file in the folder's place: %v", err)
 	}

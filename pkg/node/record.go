@@ -2,8 +2,9 @@ package node
 
 import (
 	"context"
-	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"log/slog"
+
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 )
 
 // Record makes a decision known: one line in the log and one in the journal.

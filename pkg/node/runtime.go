@@ -9,7 +9,6 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
-	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
@@ -41,24 +40,24 @@ func HostsPath(cfg config.Config, runtime containerd.Settings) string {
 
 // Unchanged returns why pulls must reach the runtime as they came, and which
 // policy says so. A variant is not what was signed, where its index was.
-func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(policy.Answers) (string, decisionlog.Case) {
-	return func(answers policy.Answers) (string, decisionlog.Case) {
+func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(policy.Answers) (string, policy.Case) {
+	return func(answers policy.Answers) (string, policy.Case) {
 		settings := runtime.Settings()
 		if reason := settings.MustForward(); reason != "" {
-			return reason, decisionlog.Case{}
+			return reason, policy.Case{}
 		}
 		if answers.ImageVerifier != policy.Forward {
-			return "", decisionlog.Case{}
+			return "", policy.Case{}
 		}
 		verifiers, err := settings.Verifiers()
 		if err != nil {
 			log.Warn("image verifiers cannot be looked for", "error", err)
 		}
 		if len(verifiers) == 0 {
-			return "", decisionlog.Case{}
+			return "", policy.Case{}
 		}
 		return fmt.Sprintf("the runtime verifies images (%s) and a variant may not be what was signed: "+
 				"the pull is forwarded unchanged (policy.image_verifier)", strings.Join(verifiers, ", ")),
-			decisionlog.Case{Key: "image_verifier", Answer: answers.ImageVerifier}
+			answers.Cases(policy.Arose{ImageVerifier: true})[0]
 	}
 }

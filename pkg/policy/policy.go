@@ -19,13 +19,13 @@ type Policy struct {
 // Policy.Repositories "" stands for what is left out.
 type Answers struct {
 	Mode              string `toml:"mode" words:"enforce,audit"`
-	NoFit             string `toml:"no_fit" words:"refuse,forward"`
-	NoArtifact        string `toml:"no_artifact" words:"select,forward,refuse"`
-	RegistryError     string `toml:"registry_error" words:"refuse,forward"`
-	NoReferrersAPI    string `toml:"no_referrers_api" words:"tag,none,error"`
-	MalformedArtifact string `toml:"malformed_artifact" words:"unknown,ignore,unfit"`
-	UnknownAttribute  string `toml:"unknown_attribute" words:"unknown,ignore,unfit"`
-	ImageVerifier     string `toml:"image_verifier" words:"forward,select"`
+	NoFit             string `toml:"no_fit" words:"refuse,forward" case:"no candidate fits the node"`
+	NoArtifact        string `toml:"no_artifact" words:"select,forward,refuse" case:"no candidate has a compatibility artifact"`
+	RegistryError     string `toml:"registry_error" words:"refuse,forward" case:"the registry fails or times out"`
+	NoReferrersAPI    string `toml:"no_referrers_api" words:"tag,none,error" case:"the registry has no referrers API"`
+	MalformedArtifact string `toml:"malformed_artifact" words:"unknown,ignore,unfit" case:"an artifact is malformed"`
+	UnknownAttribute  string `toml:"unknown_attribute" words:"unknown,ignore,unfit" case:"no compatibility spec defines an attribute"`
+	ImageVerifier     string `toml:"image_verifier" words:"forward,select" case:"the runtime verifies images"`
 }
 
 // The values that keys take.

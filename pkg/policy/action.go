@@ -1,4 +1,4 @@
-package decisionlog
+package policy
 
 // Action is what came of a pull or of a container.
 type Action string
@@ -16,13 +16,3 @@ const (
 
 // Actions lists the actions in the order in which people should read them.
 func Actions() []Action { return []Action{Pulled, Forwarded, Refused, Failed, Admitted, FoundUnfit} }
-
-// Case is one of the cases in which a policy has an answer: the key under
-// [policy] and the answer that was given.
-type Case struct {
-	Key    string `json:"key"`
-	Answer string `json:"answer"`
-}
-
-// String returns key=answer.
-func (c Case) String() string { return c.Key + "=" + c.Answer }

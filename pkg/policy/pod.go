@@ -1,9 +1,7 @@
-package decision
+package policy
 
 import (
 	"slices"
-
-	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // Pod is the pod that a pull or a container is for.
@@ -23,19 +21,19 @@ const (
 
 // Effective is the policy for one repository and one pod.
 type Effective struct {
-	policy.Answers
+	Answers
 	Exempt bool // the pod is never refused
 }
 
 // EffectiveFor returns the policy for a pod's pull or container of a repository. The
 // repository may be empty where it is unknown.
-func EffectiveFor(p policy.Policy, repository string, pod Pod) Effective {
+func EffectiveFor(p Policy, repository string, pod Pod) Effective {
 	e := Effective{Answers: p.For(repository)}
 	source := pod.Annotations[ConfigSource]
 	e.Exempt = slices.Contains(p.ExemptNamespaces, pod.Namespace) ||
 		p.ExemptStaticPods && source != "" && source != "api"
 	mode := pod.Annotations[ModeAnnotation]
-	if (mode == policy.Enforce || mode == policy.Audit) && mayChooseMode(p.ModeAnnotationNamespaces, pod.Namespace) {
+	if (mode == Enforce || mode == Audit) && mayChooseMode(p.ModeAnnotationNamespaces, pod.Namespace) {
 		e.Mode = mode
 	}
 	return e
@@ -46,4 +44,4 @@ func mayChooseMode(namespaces []string, namespace string) bool {
 }
 
 // Enforced reports whether anything may be refused.
-func (e Effective) Enforced() bool { return e.Mode != policy.Audit && !e.Exempt }
+func (e Effective) Enforced() bool { return e.Mode != Audit && !e.Exempt }
