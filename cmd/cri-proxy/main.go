@@ -65,7 +65,7 @@ func run(ctx context.Context, n *node.Node) error {
 	defer reg.Close()
 	puller := criproxy.NewPuller(criproxy.PullerOptions{
 		Backend: backend, Namespace: cfg.Runtime.Namespace, Log: log,
-		Decider: &decision.Road{Judge: n.Judge, Registry: reg}, Rules: n.Rules, Record: n.Record,
+		Decider: &decision.Road{Judge: n.Judge, Registry: reg}, Record: n.Record,
 		Tracer:    spans.Tracer(),
 		Unchanged: node.Unchanged(runtime, log),
 	})

@@ -146,7 +146,7 @@ func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *fa
 	})
 	defer reg.Close()
 	road := decision.Road{Judge: judge, Registry: reg}
-	return road.Decide(ctx, decision.Request{Reference: image, Auth: auth})
+	return road.Decide(ctx, decision.Request{Reference: image, Auth: auth, Snapshot: road.Snapshot()})
 }
 
 // runtimeSettings are those of the file: the tool asks no runtime.

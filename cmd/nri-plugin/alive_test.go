@@ -18,7 +18,11 @@ import (
 // recall is what the plugin knows of images.
 type recall func(string) error
 
-func (r recall) Recall(id string, _ ...string) (decision.Variant, selector.Verdict, error) {
+func (r recall) Snapshot() decision.Snapshot {
+	return decision.Snapshot{Rules: &decision.Rules{}}
+}
+
+func (r recall) Recall(_ decision.Snapshot, id string, _ ...string) (decision.Variant, selector.Verdict, error) {
 	return decision.Variant{}, selector.Verdict{}, r(id)
 }
 
@@ -41,7 +45,6 @@ func TestAlive(t *testing.T) {
 			t.Parallel()
 			plugin := admission.New(admission.Options{
 				Images: c.images, Log: slog.New(slog.DiscardHandler),
-				Rules:  func() *decision.Rules { return &decision.Rules{} },
 				Record: func(r decisionlog.Record) { t.Errorf("recorded %v", r) },
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)

@@ -133,7 +133,7 @@ func (r *nriRuntime) create(image string) error {
 func startRun(t *testing.T, socket string) (log *lines, stop func()) {
 	t.Helper()
 	log = new(lines)
-	p := newTestPlugin(newKnownImages(t), rulesOf(nil), log.logger())
+	p := newTestPlugin(newKnownImages(t), policyWith(nil), log.logger())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {

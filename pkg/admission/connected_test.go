@@ -12,7 +12,7 @@ func TestConnected(t *testing.T) {
 	runtime := startNRI(t, "v2.4.2")
 	socket := filepath.Join(t.TempDir(), "nri.sock")
 	log := new(lines)
-	p := newTestPlugin(newKnownImages(t), rulesOf(nil), log.logger())
+	p := newTestPlugin(newKnownImages(t), policyWith(nil), log.logger())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {

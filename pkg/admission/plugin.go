@@ -26,15 +26,16 @@ const (
 )
 
 // Recaller returns what is known of an image id, as the repositories of the
-// references have it, and how it fits the node now.
+// references have it, and how it fits the node.
 type Recaller interface {
-	Recall(imageID string, references ...string) (decision.Variant, selector.Verdict, error)
+	// Snapshot returns the rules and facts of this moment.
+	Snapshot() decision.Snapshot
+	Recall(s decision.Snapshot, imageID string, references ...string) (decision.Variant, selector.Verdict, error)
 }
 
 // Options are what a Plugin is made of.
 type Options struct {
 	Images Recaller
-	Rules  func() *decision.Rules
 	// Resolve, where set, finds the image of a container that the runtime
 	// gives no identity of.
 	Resolve Resolve
@@ -117,7 +118,8 @@ func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.
 	if id == "" {
 		return rec
 	}
-	image, verdict, err := p.Images.Recall(id, asked.names...)
+	snapshot := p.Images.Snapshot()
+	image, verdict, err := p.Images.Recall(snapshot, id, asked.names...)
 	switch {
 	case errors.Is(err, cache.ErrMiss):
 		return rec
@@ -132,7 +134,7 @@ func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.
 	if decision.IsImageID(named) { // which is in no repository
 		named = image.Reference
 	}
-	effective := policy.EffectiveFor(p.Rules().Policy, decision.RepositoryOf(named), policy.Pod{
+	effective := policy.EffectiveFor(snapshot.Rules.Policy, decision.RepositoryOf(named), policy.Pod{
 		Namespace: pod.GetNamespace(), Annotations: pod.GetAnnotations(),
 	})
 	rec.Mode, rec.Exempt, rec.Image, rec.Manifest = effective.Mode, effective.Exempt, id, image.Manifest.String()

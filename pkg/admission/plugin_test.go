@@ -118,20 +118,34 @@ func (l *lines) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// newTestPlugin returns a plugin under the rules, which logs its records too.
-func newTestPlugin(images Recaller, rules func() *decision.Rules, log *slog.Logger) *Plugin {
-	return New(Options{Images: images, Rules: rules, Log: log, Record: func(r decisionlog.Record) {
+// ruled is a Recaller under another policy.
+type ruled struct {
+	Recaller
+	policy policy.Policy
+}
+
+func (r ruled) Snapshot() decision.Snapshot {
+	s := r.Recaller.Snapshot()
+	rules := *s.Rules
+	rules.Policy = r.policy
+	s.Rules = &rules
+	return s
+}
+
+// newTestPlugin returns a plugin under the policy, which logs its records too.
+func newTestPlugin(images Recaller, p policy.Policy, log *slog.Logger) *Plugin {
+	return New(Options{Images: ruled{images, p}, Log: log, Record: func(r decisionlog.Record) {
 		log.LogAttrs(context.Background(), r.Level(), "container", r.Attrs()...)
 	}})
 }
 
-// rulesOf returns rules of a policy that refuses what does not fit.
-func rulesOf(change func(*policy.Policy)) func() *decision.Rules {
+// policyWith returns a policy that refuses what does not fit, changed.
+func policyWith(change func(*policy.Policy)) policy.Policy {
 	p := policy.Policy{Answers: config.Default().Policy.Answers}
 	if change != nil {
 		change(&p)
 	}
-	return decision.Fixed(&decision.Rules{Policy: p})
+	return p
 }
 
 func TestHooks(t *testing.T) {
@@ -182,7 +196,7 @@ func TestHooks(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			log := new(lines)
-			p := newTestPlugin(images, rulesOf(test.policy), log.logger())
+			p := newTestPlugin(images, policyWith(test.policy), log.logger())
 			adjust, updates, err := p.CreateContainer(t.Context(), test.pod, test.container)
 			if got := text(err); got != test.want || adjust != nil || updates != nil {
 				t.Errorf("CreateContainer\ngot  %s\nwant %s", got, test.want)
@@ -217,7 +231,7 @@ func text(err error) string {
 func TestFactsOfNow(t *testing.T) {
 	t.Parallel()
 	images := newKnownImages(t)
-	p := newTestPlugin(images, rulesOf(nil), slog.New(slog.DiscardHandler))
+	p := newTestPlugin(images, policyWith(nil), slog.New(slog.DiscardHandler))
 	for _, test := range []struct {
 		level int32
 		want  string
@@ -234,7 +248,7 @@ func TestFactsOfNow(t *testing.T) {
 func TestCacheDamaged(t *testing.T) {
 	t.Parallel()
 	images, log := newKnownImages(t), new(lines)
-	p := newTestPlugin(images, rulesOf(nil), log.logger())
+	p := newTestPlugin(images, policyWith(nil), log.logger())
 	path := filepath.Join(images.dir, "images", strings.TrimPrefix(imageIDOf("unfit"), "sha256:")+".json")
 	if err := errors.Join(os.Remove(path), os.Symlink(path, path)); err != nil {
 		t.Fatal(err)
@@ -250,7 +264,7 @@ func TestCacheDamaged(t *testing.T) {
 func TestSynchronize(t *testing.T) {
 	t.Parallel()
 	log := new(lines)
-	p := newTestPlugin(newKnownImages(t), rulesOf(nil), log.logger())
+	p := newTestPlugin(newKnownImages(t), policyWith(nil), log.logger())
 	lost := container("unfit")
 	lost.PodSandboxId = "nobody knows"
 	updates, err := p.Synchronize(t.Context(), []*api.PodSandbox{pod("default", "api")},

@@ -54,7 +54,7 @@ func TestResolve(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			log := new(lines)
-			p := newTestPlugin(images, rulesOf(nil), log.logger())
+			p := newTestPlugin(images, policyWith(nil), log.logger())
 			p.Resolve = test.resolve
 			start := time.Now()
 			_, _, err := p.CreateContainer(t.Context(), pod("default", "api"), test.container)
@@ -75,7 +75,7 @@ func TestResolve(t *testing.T) {
 // the runtime creates none until it is over.
 func TestSynchronizeHangs(t *testing.T) {
 	t.Parallel()
-	p := newTestPlugin(newKnownImages(t), rulesOf(nil), new(lines).logger())
+	p := newTestPlugin(newKnownImages(t), policyWith(nil), new(lines).logger())
 	p.Resolve = func(ctx context.Context, _ string) (*runtimeapi.Image, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()

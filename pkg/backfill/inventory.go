@@ -40,6 +40,7 @@ type Store interface {
 
 // Decider takes the road from a reference to what is known of its candidates.
 type Decider interface {
+	Snapshot() decision.Snapshot
 	Decide(ctx context.Context, req decision.Request) (*decision.Decision, error)
 	Remember(imageID string, d *decision.Decision, candidate int) error
 	Knows(imageID, repository string) bool
@@ -178,7 +179,7 @@ func (v *Inventory) find(ctx context.Context, r imagestore.Record) error {
 	if err != nil {
 		return nil //nolint:nilerr // as above
 	}
-	req := decision.Request{Reference: at.String()}
+	req := decision.Request{Reference: at.String(), Snapshot: v.Decider.Snapshot()}
 	if v.Auth != nil {
 		req.Auth = v.Auth(named)
 	}

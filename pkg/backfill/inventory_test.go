@@ -87,6 +87,8 @@ func (w *world) Follow(ctx context.Context, changed func()) error {
 	return ctx.Err()
 }
 
+func (w *world) Snapshot() decision.Snapshot { return decision.Snapshot{} }
+
 func (w *world) Decide(_ context.Context, req decision.Request) (*decision.Decision, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

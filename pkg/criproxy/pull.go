@@ -31,6 +31,8 @@ const patience = 500 * time.Millisecond
 
 // Decider takes the road from a reference to a choice.
 type Decider interface {
+	// Snapshot returns the rules and facts of this moment.
+	Snapshot() decision.Snapshot
 	// Decide chooses among the candidates of a reference.
 	Decide(ctx context.Context, req decision.Request) (*decision.Decision, error)
 	// Remember keeps what is known of a candidate under its image id.
@@ -42,7 +44,6 @@ type PullerOptions struct {
 	Backend   *Backend
 	Namespace string // of the runtime's images, in containerd's sense
 	Decider   Decider
-	Rules     func() *decision.Rules
 	// Unchanged, where set, says why pulls must reach the runtime as they came,
 	// and which policy says so; "" where they need not.
 	Unchanged func(policy policy.Answers) (reason string, by policy.Case)
@@ -68,13 +69,14 @@ func NewPuller(o PullerOptions) *Puller {
 // pull is one PullImage call on its way.
 type pull struct {
 	*Puller
-	req     *runtimeapi.PullImageRequest
-	frame   *Frame // the request as it came
-	policy  policy.Effective
-	limit   time.Duration // for the decision; none where it is zero
-	again   bool          // the reference moved under the first decision
-	retries int           // of the choice, that was removed meanwhile
-	rec     decisionlog.Record
+	req      *runtimeapi.PullImageRequest
+	frame    *Frame // the request as it came
+	snapshot decision.Snapshot
+	policy   policy.Effective
+	limit    time.Duration // for the decision; none where it is zero
+	again    bool          // the reference moved under the first decision
+	retries  int           // of the choice, that was removed meanwhile
+	rec      decisionlog.Record
 }
 
 // Handle answers one PullImage call.
@@ -106,7 +108,8 @@ func (p *Puller) Handle(stream grpc.ServerStream) (err error) {
 
 // begin fills in what is known of a pull before anything is decided.
 func (p *pull) begin() {
-	rules := p.Rules()
+	p.snapshot = p.Decider.Snapshot()
+	rules := p.snapshot.Rules
 	sandbox, ref := p.req.GetSandboxConfig(), p.req.GetImage().GetImage()
 	pod := policy.Pod{Namespace: sandbox.GetMetadata().GetNamespace(), Annotations: sandbox.GetAnnotations()}
 	p.policy = policy.EffectiveFor(rules.Policy, decision.RepositoryOf(ref), pod)

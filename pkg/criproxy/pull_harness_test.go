@@ -206,7 +206,7 @@ func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBe
 	}
 	_, proxyPath := startProxy(t, path, func(backend *Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
-			Backend: backend, Namespace: "k8s.io", Decider: b.decider, Rules: b.decider.Rules,
+			Backend: backend, Namespace: "k8s.io", Decider: b.decider,
 			Record: b.record, Log: slog.New(slog.DiscardHandler),
 		})
 		return map[string]Handler{PullImage: b.puller.Handle}

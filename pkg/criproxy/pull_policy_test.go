@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -154,5 +155,25 @@ func TestRegistryErrorPolicy(t *testing.T) {
 				t.Errorf("%d pulls", pulled)
 			}
 		})
+	}
+}
+
+// A reload while a pull is being decided: what is done with the decision follows
+// the policy that it was made by.
+func TestReloadDuringAPullDoesNotMixPolicies(t *testing.T) {
+	t.Parallel()
+	b := newPullBench(t, 1, nil)
+	b.registry.index("1", "v3")
+	before, after := *b.decider.Rules(), *b.decider.Rules()
+	after.Policy.Mode, after.Policy.NoFit = policy.Audit, policy.Forward
+	b.decider.before = func(context.Context, int) error {
+		b.decider.Rules = decision.Fixed(&after)
+		return nil
+	}
+	_, err := b.pull(t.Context())
+	checkStatus(t, err, codes.Unknown, "imagefit: no variant of "+appTag+" fits this node: linux/amd64/v3 needs cpu.x86_64 level >= 3 (is 1)")
+	rec := b.last()
+	if rec.Mode != before.Policy.Mode || rec.Action != policy.Refused || !slices.Contains(rec.Cases, policy.Case{Key: "no_fit", Answer: policy.Refuse}) {
+		t.Errorf("recorded %+v", rec)
 	}
 }

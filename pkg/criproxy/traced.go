@@ -21,7 +21,7 @@ func (p *pull) ask(ctx context.Context) (d *decision.Decision, err error) {
 		ctx = limited
 	}
 	ref := p.req.GetImage().GetImage()
-	d, err = p.Decider.Decide(ctx, decision.Request{Reference: ref, Auth: authOf(p.req.GetAuth())})
+	d, err = p.Decider.Decide(ctx, decision.Request{Reference: ref, Auth: authOf(p.req.GetAuth()), Snapshot: p.snapshot})
 	if !span.IsRecording() {
 		return d, err
 	}

@@ -76,7 +76,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 	b.decider = &decider{Road: pullRoad(t, b.registry, level), remembered: map[string]string{}}
 	_, proxyPath := startProxy(t, between, func(backend *Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
-			Backend: backend, Namespace: "k8s.io", Decider: b.decider, Rules: b.decider.Rules, Tracer: tracer,
+			Backend: backend, Namespace: "k8s.io", Decider: b.decider, Tracer: tracer,
 			Record: func(decisionlog.Record) {}, Log: slog.New(slog.DiscardHandler),
 		})
 		return map[string]Handler{PullImage: b.puller.Handle}

@@ -18,8 +18,8 @@ import (
 // means that nothing was decided: the reference or the registry could not be
 // read.
 //
-// Callers that ask for the same reference with the same credentials at the same
-// time share one look-up. It does not end with the caller that began it, but at
+// Callers that ask for the same reference with the same credentials and snapshot
+// at the same time share one look-up. It does not end with the caller that began it, but at
 // the latest after Timeout. The decision is shared: it must not be changed.
 func (r *Road) Decide(ctx context.Context, req Request) (*Decision, error) {
 	flight := r.flights.DoChan(req.key(), func() (_ any, err error) {
@@ -31,7 +31,7 @@ func (r *Road) Decide(ctx context.Context, req Request) (*Decision, error) {
 			}
 		}()
 		ctx := context.WithoutCancel(ctx)
-		if limit := r.Rules().Timeout; limit > 0 {
+		if limit := req.Snapshot.Rules.Timeout; limit > 0 {
 			limited, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
 			ctx = limited
@@ -56,14 +56,15 @@ type landing struct {
 	span     trace.SpanContext
 }
 
-// key tells requests apart by reference and credentials. The latter stay within
-// the hash.
+// key tells requests apart by reference, credentials and snapshot. Credentials
+// stay within the hash.
 func (req Request) key() string {
 	auth := req.Auth
 	if auth == nil {
 		auth = &registry.Auth{}
 	}
-	return string(fmt.Appendf(nil, "%x", sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q %q %q %q", req.Reference,
+	return string(fmt.Appendf(nil, "%x", sha256.Sum256(fmt.Appendf(nil, "%p %p %q %q %q %q %q %q %q",
+		req.Snapshot.Rules, req.Snapshot.Facts, req.Reference,
 		auth.Username, auth.Password, auth.Auth, auth.IdentityToken, auth.RegistryToken, auth.ServerAddress))))
 }
 

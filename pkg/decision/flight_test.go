@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -31,7 +32,7 @@ func TestSharedLookup(t *testing.T) {
 	first, giveUp := context.WithCancel(t.Context())
 	gaveUp := make(chan error, 1)
 	go func() {
-		_, err := road.Decide(first, Request{Reference: app})
+		_, err := road.Decide(first, Request{Snapshot: road.Snapshot(), Reference: app})
 		gaveUp <- err
 	}()
 	<-asked
@@ -42,14 +43,14 @@ func TestSharedLookup(t *testing.T) {
 	var group sync.WaitGroup
 	for range 5 {
 		group.Go(func() {
-			if d, err := road.Decide(t.Context(), Request{Reference: app}); err != nil || chosen(d) != "linux/amd64/v3" {
+			if d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: app}); err != nil || chosen(d) != "linux/amd64/v3" {
 				t.Errorf("decided %+v, %v", d, err)
 			}
 		})
 	}
 	for _, user := range []string{"alice", "bob"} {
 		group.Go(func() {
-			_, _ = road.Decide(t.Context(), Request{Reference: app, Auth: &registry.Auth{Username: user, Password: "x"}})
+			_, _ = road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: app, Auth: &registry.Auth{Username: user, Password: "x"}})
 		})
 		<-asked
 	}
@@ -61,14 +62,45 @@ func TestSharedLookup(t *testing.T) {
 	}
 }
 
+// A caller whose snapshot is newer than that of a look-up in flight gets a decision
+// of its own: none that was made by the rules of before.
+func TestCallersWithOtherRulesDoNotShareALookup(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	r.index("1", r.image("linux/amd64/v3", "a"))
+	road := newTestRoad(t, r, levelFacts(1))
+	asked, release := make(chan struct{}, 2), make(chan struct{})
+	r.answer(func(_ http.ResponseWriter, req *http.Request) bool {
+		if strings.HasSuffix(req.URL.Path, "/manifests/1") {
+			asked <- struct{}{}
+			<-release
+		}
+		return false
+	})
+	var group sync.WaitGroup
+	for _, answer := range []string{policy.Refuse, policy.Forward} {
+		change(road, func(r *Rules) { r.Policy.NoFit = answer })
+		req := Request{Reference: app, Snapshot: road.Snapshot()}
+		group.Go(func() {
+			d, err := road.Decide(t.Context(), req)
+			if err != nil || !slices.Contains(d.Cases, policy.Case{Key: "no_fit", Answer: answer}) {
+				t.Errorf("no_fit = %s: decided %+v, %v", answer, d, err)
+			}
+		})
+		<-asked
+	}
+	close(release)
+	group.Wait()
+}
+
 // A panic while deciding is one failed decision.
 func TestPanicWhileDeciding(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	r.index("1", r.image("linux/amd64", "a"))
 	road := newTestRoad(t, r, levelFacts(1))
-	road.Facts = func() *facts.Facts { panic("no facts") }
-	if _, err := road.Decide(t.Context(), Request{Reference: app}); err == nil || !strings.Contains(err.Error(), "internal error") {
+	noFacts := Snapshot{Rules: road.Rules()}
+	if _, err := road.Decide(t.Context(), Request{Reference: app, Snapshot: noFacts}); err == nil || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -97,7 +97,7 @@ func FuzzDecide(f *testing.F) {
 func decideAnything(t *testing.T, road *Road) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	d, err := road.Decide(ctx, Request{Reference: app})
+	d, err := road.Decide(ctx, Request{Snapshot: road.Snapshot(), Reference: app})
 	if err != nil {
 		if len(err.Error()) > 4*maxSentence {
 			t.Fatalf("an error of %d bytes", len(err.Error()))
@@ -114,7 +114,7 @@ func decideAnything(t *testing.T, road *Road) {
 	if err := road.Remember("sha256:x", d, d.ByPreference()[0]); err != nil {
 		t.Fatal(err)
 	}
-	image, verdict, err := road.Recall("sha256:x", "")
+	image, verdict, err := road.Recall(road.Snapshot(), "sha256:x", "")
 	if err != nil {
 		t.Fatal(err)
 	}

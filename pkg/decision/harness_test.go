@@ -2,6 +2,7 @@ package decision
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -63,11 +64,15 @@ func change(road *Road, how func(r *Rules)) {
 
 func decide(t testing.TB, road *Road, ref string) *Decision {
 	t.Helper()
-	d, err := road.Decide(t.Context(), Request{Reference: ref})
+	d, err := decideAs(t.Context(), road, ref)
 	if err != nil {
 		t.Fatalf("Decide(%s): %v", ref, err)
 	}
 	return d
+}
+
+func decideAs(ctx context.Context, road *Road, ref string) (*Decision, error) {
+	return road.Decide(ctx, Request{Reference: ref, Snapshot: road.Snapshot()})
 }
 
 // chosen is the platform of the choice, or "none".

@@ -44,10 +44,9 @@ type oddity struct {
 	problem  string
 }
 
-func (j *Judge) hear(repository string) *hearing {
-	rules := j.Rules()
+func (j *Judge) hear(s Snapshot, repository string) *hearing {
 	return &hearing{
-		Judge: j, rules: rules, answers: rules.Policy.For(repository), facts: j.Facts(),
+		Judge: j, rules: s.Rules, answers: s.Rules.Policy.For(repository), facts: s.Facts,
 		heard: map[heard][]compat.Requirement{},
 	}
 }

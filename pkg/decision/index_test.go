@@ -124,7 +124,7 @@ func TestDecideIndex(t *testing.T) {
 			t.Parallel()
 			r := newTestRegistry(t)
 			test.push(r)
-			d, err := newTestRoad(t, r, levelFacts(3)).Decide(t.Context(), Request{Reference: app})
+			d, err := decideAs(t.Context(), newTestRoad(t, r, levelFacts(3)), app)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -29,6 +29,9 @@ type Judge struct {
 	Log     *slog.Logger
 }
 
+// Snapshot returns the rules and facts of this moment.
+func (j *Judge) Snapshot() Snapshot { return Snapshot{Rules: j.Rules(), Facts: j.Facts()} }
+
 // Checked is what a node makes of a body that is not attached to any image.
 type Checked struct {
 	Dialect      string `json:"dialect"`
@@ -39,7 +42,7 @@ type Checked struct {
 
 // Check holds a body of a dialect against the facts.
 func (j *Judge) Check(dialect compat.Dialect, body []byte) (*Checked, error) {
-	h := j.hear("")
+	h := j.hear(j.Snapshot(), "")
 	reqs, err := dialect.Parse(h.rules.Interpreter, body)
 	if err != nil {
 		return nil, err
@@ -144,14 +147,14 @@ func of(variants []Variant, repository string) []Variant {
 	return kept
 }
 
-// Recall returns what is kept under an image id, and how the image fits the node
-// now. Where it is known by which references a container may have come, only what
+// Recall returns what is kept under an image id, and how the image fits by
+// the snapshot. Where it is known by which references a container may have come, only what
 // is attached in their repositories counts, and each of them must be known: what
 // somebody attaches to a copy of their own must not keep others from running the
 // image. Nobody can tell which of several manifests a container came from, so the
 // one that fits best counts. The error is cache.ErrMiss for an image that nobody
 // decided about.
-func (j *Judge) Recall(imageID string, references ...string) (Variant, selector.Verdict, error) {
+func (j *Judge) Recall(s Snapshot, imageID string, references ...string) (Variant, selector.Verdict, error) {
 	all, err := j.variants(imageID)
 	if err != nil {
 		return Variant{}, selector.Verdict{}, err
@@ -173,7 +176,7 @@ func (j *Judge) Recall(imageID string, references ...string) (Variant, selector.
 	best := None
 	verdicts := make([]selector.Verdict, len(variants))
 	for i, v := range variants {
-		verdicts[i] = j.hear(RepositoryOf(v.Reference)).verdict(v.Said, v.Artifacts)
+		verdicts[i] = j.hear(s, RepositoryOf(v.Reference)).verdict(v.Said, v.Artifacts)
 		if best == None || better(verdicts[i].Outcome, verdicts[best].Outcome) {
 			best = i
 		}

@@ -28,7 +28,7 @@ func TestRecall(t *testing.T) {
 	known := levelFacts(3, "AVX2")
 	road := newTestRoad(t, r, nil)
 	road.Facts = func() *facts.Facts { return known }
-	if _, _, err := road.Recall(id, ""); err == nil {
+	if _, _, err := road.Recall(road.Snapshot(), id, ""); err == nil {
 		t.Fatal("something is known of an image that nobody pulled")
 	}
 	d := decide(t, road, app)
@@ -51,7 +51,7 @@ func TestRecall(t *testing.T) {
 	}
 	for _, test := range tests {
 		known = test.facts
-		image, verdict, err := road.Recall(id, "")
+		image, verdict, err := road.Recall(road.Snapshot(), id, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +86,7 @@ func TestRecallOfSharedConfig(t *testing.T) {
 		want selector.Outcome
 	}{{"unfit", selector.Unfit}, {"fit", selector.Fits}, {"unfit", selector.Fits}} {
 		remember(step.tag)
-		if _, verdict, err := road.Recall(id, ""); err != nil || verdict.Outcome != step.want {
+		if _, verdict, err := road.Recall(road.Snapshot(), id, ""); err != nil || verdict.Outcome != step.want {
 			t.Errorf("after %s: %s, %v, want %s", step.tag, verdict.Outcome, err, step.want)
 		}
 	}
@@ -125,7 +125,7 @@ func TestRecallOfACopy(t *testing.T) {
 		if err := road.Remember(id, d, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, verdict, err := road.Recall(id, ""); err != nil || verdict.Outcome != step.want {
+		if _, verdict, err := road.Recall(road.Snapshot(), id, ""); err != nil || verdict.Outcome != step.want {
 			t.Errorf("after %s with %d artifacts: %s, %v, want %s", step.repository, len(step.candidate.Artifacts), verdict.Outcome, err, step.want)
 		}
 	}
@@ -148,13 +148,13 @@ func TestRecallByRepository(t *testing.T) {
 		"registry.example/app:1": false, "app": false,
 		"": true, "no reference!": true, id: true, strings.TrimPrefix(id, "sha256:"): true,
 	} {
-		_, verdict, err := road.Recall(id, reference)
+		_, verdict, err := road.Recall(road.Snapshot(), id, reference)
 		if known && (err != nil || verdict.Outcome != selector.Unfit) || !known && !errors.Is(err, cache.ErrMiss) {
 			t.Errorf("%q: %s, %v", reference, verdict.Outcome, err)
 		}
 	}
 	// With several references, the best of all counts, and all must be known.
-	if _, _, err := road.Recall(id, "copy.example/app:1", "registry.example/app:1"); !errors.Is(err, cache.ErrMiss) {
+	if _, _, err := road.Recall(road.Snapshot(), id, "copy.example/app:1", "registry.example/app:1"); !errors.Is(err, cache.ErrMiss) {
 		t.Errorf("a copy of which nothing is known: %v", err)
 	}
 	bare := &Decision{Reference: "registry.example/app:1", Repository: "registry.example/app", Candidates: []Candidate{{Digest: "sha256:a"}}}
@@ -162,7 +162,7 @@ func TestRecallByRepository(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, references := range [][]string{{"copy.example/app:1", "registry.example/app:1"}, {"registry.example/app:1", "copy.example/app:1"}} {
-		if _, verdict, err := road.Recall(id, references...); err != nil || verdict.Outcome != selector.Fits {
+		if _, verdict, err := road.Recall(road.Snapshot(), id, references...); err != nil || verdict.Outcome != selector.Fits {
 			t.Errorf("%s: %s, %v", references, verdict.Outcome, err)
 		}
 	}
@@ -212,7 +212,7 @@ func TestRememberMuch(t *testing.T) {
 	if err := road.Remember("sha256:x", d, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, verdict, err := road.Recall("sha256:x", ""); err != nil || verdict.Outcome != selector.Unfit {
+	if _, verdict, err := road.Recall(road.Snapshot(), "sha256:x", ""); err != nil || verdict.Outcome != selector.Unfit {
 		t.Errorf("recalled %s, %v", verdict.Outcome, err)
 	}
 }

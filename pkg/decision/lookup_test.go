@@ -64,7 +64,7 @@ func TestAgeOfLists(t *testing.T) {
 						}
 						return hit
 					})
-					d, err := road.Decide(t.Context(), Request{Reference: app})
+					d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: app})
 					if good := err == nil && d.Refused(); good != (tt.serves || !sick) {
 						t.Errorf("decided %+v, %v", d, err)
 					}
@@ -110,7 +110,7 @@ func TestNoReferrersAPI(t *testing.T) {
 	} {
 		change(road, func(r *Rules) { r.Policy.NoReferrersAPI = tt.policy })
 		r.requests()
-		d, err := road.Decide(t.Context(), Request{Reference: app})
+		d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: app})
 		got := "error"
 		if err == nil {
 			got = d.Candidates[0].Outcome

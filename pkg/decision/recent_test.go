@@ -137,7 +137,7 @@ func TestRecentRestsOnTheCache(t *testing.T) {
 		if err := road.Remember(id, d, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, verdict, err := road.Recall(id, ""); err != nil || verdict.Outcome.String() != want {
+		if _, verdict, err := road.Recall(road.Snapshot(), id, ""); err != nil || verdict.Outcome.String() != want {
 			t.Errorf("recalled %s, %v, want %s", verdict.Outcome, err, want)
 		}
 	}

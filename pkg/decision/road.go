@@ -42,6 +42,7 @@ type Road struct {
 type Request struct {
 	Reference string
 	Auth      *registry.Auth
+	Snapshot  Snapshot
 }
 
 // decide resolves the reference, looks at every candidate and chooses.
@@ -57,7 +58,7 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := r.hear(named.Name())
+	h := r.hear(req.Snapshot, named.Name())
 	l := r.newLookup(h, repo, named.Name())
 	defer func() { _ = l.writes.Wait() }()
 	top, err := l.resolve(ctx, named)

@@ -51,7 +51,7 @@ func TestBadReference(t *testing.T) {
 	t.Parallel()
 	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
 	for _, ref := range []string{"", "UPPER", "a b", "x@sha256:1", "a\nb", strings.Repeat("x", 1<<20)} {
-		_, err := road.Decide(t.Context(), Request{Reference: ref})
+		_, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: ref})
 		if err == nil || len(err.Error()) > 2*maxSentence || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.20q: error %.200v", ref, err)
 		}
@@ -106,7 +106,7 @@ func TestRegistryFails(t *testing.T) {
 				})
 				road := newTestRoad(t, r, levelFacts(1))
 				change(road, func(r *Rules) { r.Timeout = 300 * time.Millisecond })
-				d, err := road.Decide(t.Context(), Request{Reference: app})
+				d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: app})
 				if slices.Contains(stage.fine, failure.name) {
 					if err != nil || d.Choice != 0 {
 						t.Errorf("decision %+v, error %v, want the choice without the artifact", d, err)
@@ -205,7 +205,7 @@ func TestStaleReferrers(t *testing.T) {
 		})
 		before := log.count("the list of an earlier pull is used")
 		change(road, func(r *Rules) { r.Timeout = 200 * time.Millisecond })
-		d, err := road.Decide(t.Context(), Request{Reference: app})
+		d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: app})
 		if err != nil || !d.Refused() {
 			t.Errorf("the list of the earlier pull was not used: %+v, %v", d, err)
 		}
@@ -278,7 +278,7 @@ func TestCancelled(t *testing.T) {
 		<-req.Context().Done()
 		return true
 	})
-	if _, err := newTestRoad(t, r, levelFacts(1)).Decide(ctx, Request{Reference: app}); !errors.Is(err, context.Canceled) {
+	if _, err := decideAs(ctx, newTestRoad(t, r, levelFacts(1)), app); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v is not context.Canceled", err)
 	}
 }

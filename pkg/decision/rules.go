@@ -6,6 +6,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
@@ -22,6 +23,13 @@ type Rules struct {
 	ReferrersTTL time.Duration // how long a list of referrers is taken for current
 	StaleFor     time.Duration // and how much longer where the registry does not answer
 	Timeout      time.Duration // for one decision; none where it is zero
+}
+
+// Snapshot is what one pull or one admission is decided by. It is taken once, so
+// that neither a reload nor a change of the node mixes two states in one decision.
+type Snapshot struct {
+	Rules *Rules
+	Facts *facts.Facts
 }
 
 // Fixed returns rules that are never exchanged.

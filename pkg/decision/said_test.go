@@ -80,7 +80,7 @@ func TestEntriesSpeakForThemselves(t *testing.T) {
 			if err := road.Remember("sha256:x", d, d.Choice); err != nil {
 				t.Fatal(err)
 			}
-			if _, verdict, err := road.Recall("sha256:x", ""); err != nil || verdict.Outcome == selector.Unfit {
+			if _, verdict, err := road.Recall(road.Snapshot(), "sha256:x", ""); err != nil || verdict.Outcome == selector.Unfit {
 				t.Errorf("recalled %s, %v", verdict.Outcome, err)
 			}
 		})
@@ -115,7 +115,7 @@ func TestEntryPointsAtABlob(t *testing.T) {
 			}
 			r.Close()
 			wanted := map[string]selector.Outcome{"holds": selector.Fits, "does not hold": selector.Unfit, "cannot be read": selector.Unknown}[name]
-			if _, verdict, err := road.Recall("sha256:x", ""); err != nil || verdict.Outcome != wanted {
+			if _, verdict, err := road.Recall(road.Snapshot(), "sha256:x", ""); err != nil || verdict.Outcome != wanted {
 				t.Errorf("recalled %s, %v, want %s", verdict.Outcome, err, wanted)
 			}
 		})
@@ -143,7 +143,7 @@ func TestNVIDIAVariables(t *testing.T) {
 	if err := road.Remember("sha256:x", d, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, verdict, err := road.Recall("sha256:x", ""); err != nil || len(verdict.Checks) == 0 {
+	if _, verdict, err := road.Recall(road.Snapshot(), "sha256:x", ""); err != nil || len(verdict.Checks) == 0 {
 		t.Errorf("recalled %+v, %v", verdict, err)
 	}
 }

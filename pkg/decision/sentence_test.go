@@ -112,7 +112,7 @@ func TestHostileText(t *testing.T) {
 			if err := road.Remember("sha256:x", d, 0); err != nil {
 				t.Error(err)
 			}
-			image, verdict, err := road.Recall("sha256:x", "")
+			image, verdict, err := road.Recall(road.Snapshot(), "sha256:x", "")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -106,7 +106,7 @@ func TestDigestIsNoRightToRead(t *testing.T) {
 				road.seen.add("registry.example/stranger:2") // so that a HEAD is asked
 			}
 			tt.stranger(r, attached, layer, image)
-			d, err := road.Decide(t.Context(), Request{Reference: "registry.example/stranger:2"})
+			d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: "registry.example/stranger:2"})
 			if tt.is != nil {
 				if !errors.Is(err, tt.is) {
 					t.Errorf("decided %+v, %v", d, err)
@@ -179,7 +179,7 @@ func TestDecisionIsForThoseWhomTheRegistryServes(t *testing.T) {
 	})
 	road := newTestRoad(t, r, levelFacts(1))
 	ask := func(ref, user, password string) error {
-		d, err := road.Decide(t.Context(), Request{Reference: ref, Auth: &registry.Auth{Username: user, Password: password}})
+		d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: ref, Auth: &registry.Auth{Username: user, Password: password}})
 		if err == nil && !d.Refused() {
 			t.Errorf("%s as %s: %s", ref, user, d.Reason)
 		}

@@ -139,7 +139,7 @@ func TestOpenUnusableState(t *testing.T) {
 	if err := n.Judge.Remember("sha256:x", d, 0); err == nil {
 		t.Error("something was kept")
 	}
-	if _, _, err := n.Judge.Recall("sha256:x", ""); err == nil {
+	if _, _, err := n.Judge.Recall(n.Judge.Snapshot(), "sha256:x", ""); err == nil {
 		t.Error("something was recalled")
 	}
 	for range 3 {
