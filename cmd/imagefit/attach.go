@@ -120,7 +120,7 @@ func (c attachCommand) run(cmd *cobra.Command, image, file string) error {
 	if err != nil {
 		return err
 	}
-	reg := registry.New(registry.Options{UserAgent: node.UserAgent(node.BuildVersion(version))})
+	reg := registry.New(registry.Options{UserAgent: registry.UserAgent(node.BuildVersion(version))})
 	defer reg.Close()
 	// Reading goes to the registry itself as pushing does: a mirror may not know
 	// yet what is there.
@@ -239,7 +239,7 @@ func (w *work) describe(subject attach.Subject, body attach.Body, packed attach.
 }
 
 func (w *work) push(ctx context.Context, subject attach.Subject, packed attach.Packed, there attach.Holder) error {
-	target := attach.NewTarget(w.named, w.auth, node.UserAgent(node.BuildVersion(version)))
+	target := attach.NewTarget(w.named, w.auth, registry.UserAgent(node.BuildVersion(version)))
 	defer target.Close()
 	if err := target.Push(ctx, packed, w.step); err != nil {
 		return err

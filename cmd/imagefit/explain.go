@@ -142,7 +142,7 @@ func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *fa
 		judge.Unpacks = runtime.WillUnpack
 	}
 	reg := registry.New(registry.Options{
-		HostsPath: node.HostsPath(cfg, runtime), UserAgent: node.UserAgent(node.BuildVersion(version)), Log: log,
+		HostsPath: cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown), UserAgent: registry.UserAgent(node.BuildVersion(version)), Log: log,
 	})
 	defer reg.Close()
 	road := decision.Road{Judge: judge, Registry: reg}
@@ -169,7 +169,7 @@ func dockerAuth(ctx context.Context, image string) (*registry.Auth, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the credentials of docker: %w", err)
 	}
-	return node.AuthFrom(ctx, store, named)
+	return registry.AuthFrom(ctx, store, named)
 }
 
 // outcomeOf turns a decision into the exit code.

@@ -67,8 +67,9 @@ func (c listCommand) list(cmd *cobra.Command, cfg config.Config, image string) (
 		return nil, err
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
+	runtime := runtimeSettings(cfg, log)
 	reg := registry.New(registry.Options{
-		HostsPath: node.HostsPath(cfg, runtimeSettings(cfg, log)), UserAgent: node.UserAgent(node.BuildVersion(version)),
+		HostsPath: cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown), UserAgent: registry.UserAgent(node.BuildVersion(version)),
 	})
 	defer reg.Close()
 	at, err := find(cmd.Context(), reg, image)

@@ -84,9 +84,6 @@ func TestBuildVersion(t *testing.T) {
 	if got := BuildVersion(""); got == "" {
 		t.Error("empty")
 	}
-	if got := UserAgent("v1"); got != "node.test/v1 (imagefit)" {
-		t.Errorf("got %q", got)
-	}
 }
 
 // TestFlagsAreDocumented: the flags of the daemons stand in the README.

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -140,9 +139,4 @@ func preferences(configured []config.Preference) []compat.AnnotationPreference {
 		list = append(list, compat.AnnotationPreference{Key: p.Key, Value: p.Value, Weight: p.Weight})
 	}
 	return list
-}
-
-// UserAgent is what registries read in their logs.
-func UserAgent(version string) string {
-	return filepath.Base(os.Args[0]) + "/" + version + " (imagefit)"
 }

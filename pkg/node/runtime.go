@@ -21,21 +21,19 @@ func (n *Node) Runtime(conn grpc.ClientConnInterface) *containerd.Runtime {
 // Registry returns the registries as this node reaches them: by the same
 // hosts.toml files as the runtime, unless the configuration names others.
 func (n *Node) Registry(runtime *containerd.Runtime) *registry.Registry {
+	hosts := func(cfg config.Config, s containerd.Settings) string {
+		return cfg.Registry.HostsPath(s.HostsPath, s.HostsKnown)
+	}
 	reg := registry.New(registry.Options{
-		HostsPath: HostsPath(n.Config(), runtime.Settings()), UserAgent: UserAgent(n.Version), Log: n.Log,
+		HostsPath: hosts(n.Config(), runtime.Settings()), UserAgent: registry.UserAgent(n.Version), Log: n.Log,
 		Observe: n.Metrics.Request,
 	})
 	runtime.Changed = func(s containerd.Settings) {
-		reg.SetHostsPath(HostsPath(n.Config(), s))
+		reg.SetHostsPath(hosts(n.Config(), s))
 		n.renewRules() // which variants the runtime unpacks may be others now
 	}
-	n.OnReload(func(cfg config.Config) { reg.SetHostsPath(HostsPath(cfg, runtime.Settings())) })
+	n.OnReload(func(cfg config.Config) { reg.SetHostsPath(hosts(cfg, runtime.Settings())) })
 	return reg
-}
-
-// HostsPath returns the folders of hosts.toml files.
-func HostsPath(cfg config.Config, runtime containerd.Settings) string {
-	return cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown)
 }
 
 // Unchanged returns why pulls must reach the runtime as they came, and which

@@ -148,6 +148,13 @@ func TestObserve(t *testing.T) {
 	}
 }
 
+func TestUserAgentNamesTheProgramAndItsVersion(t *testing.T) {
+	t.Parallel()
+	if got := UserAgent("v1"); got != "registry.test/v1 (imagefit)" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestSetHostsPath(t *testing.T) {
 	t.Parallel()
 	one, other := newStub(t), newStub(t)

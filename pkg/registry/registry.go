@@ -2,6 +2,7 @@ package registry
 
 import (
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -69,6 +70,11 @@ func newRegistry(o Options, now func() time.Time) *Registry {
 func (r *Registry) SetHostsPath(path string) {
 	dirs := filepath.SplitList(path)
 	r.hostDirs.Store(&dirs)
+}
+
+// UserAgent is how a program names itself to registries, for their logs.
+func UserAgent(version string) string {
+	return filepath.Base(os.Args[0]) + "/" + version + " (imagefit)"
 }
 
 // Close ends idle connections. The Registry can still be used afterwards.

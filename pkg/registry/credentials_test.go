@@ -1,4 +1,4 @@
-package node
+package registry
 
 import (
 	"encoding/base64"
@@ -8,12 +8,9 @@ import (
 	"testing"
 
 	"github.com/distribution/reference"
-
-	"github.com/imagefit/imagefit/pkg/registry"
 )
 
-// TestCredentials reads nri.credentials as the look-up does.
-func TestCredentials(t *testing.T) {
+func TestCredentialsAreReadFromADockerConfigFile(t *testing.T) {
 	t.Parallel()
 	const password = "hunter2"
 	file := func(text string) string {
@@ -25,29 +22,29 @@ func TestCredentials(t *testing.T) {
 	}
 	auth := base64.StdEncoding.EncodeToString([]byte("user:" + password))
 	good := file(`{"auths": {"registry.example": {"auth": "` + auth + `"}, "https://index.docker.io/v1/": {"identitytoken": "token"}}}`)
-	user := registry.Auth{Username: "user", Password: password}
+	user := Auth{Username: "user", Password: password}
 	for _, test := range []struct {
 		name, path, image string
-		want              registry.Auth
+		want              Auth
 		fails             bool
 	}{
-		{"none configured", "", "registry.example/app", registry.Auth{}, false},
+		{"none configured", "", "registry.example/app", Auth{}, false},
 		{"the registry's", good, "registry.example/app:1", user, false},
-		{"another registry", good, "other.example/app", registry.Auth{}, false},
-		{"docker.io by its old name", good, "busybox", registry.Auth{IdentityToken: "token"}, false},
-		{"a file that is not there yet", filepath.Join(t.TempDir(), "none.json"), "registry.example/app", registry.Auth{}, false},
-		{"broken", file(`{"auths": {"registry.example": {"auth": "` + password), "registry.example/app", registry.Auth{}, true},
+		{"another registry", good, "other.example/app", Auth{}, false},
+		{"docker.io by its old name", good, "busybox", Auth{IdentityToken: "token"}, false},
+		{"a file that is not there yet", filepath.Join(t.TempDir(), "none.json"), "registry.example/app", Auth{}, false},
+		{"broken", file(`{"auths": {"registry.example": {"auth": "` + password), "registry.example/app", Auth{}, true},
 	} {
 		named, err := reference.ParseDockerRef(test.image)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := credentialsOf(test.path, named)
+		got, err := AuthFromFile(test.path, named)
 		if (err != nil) != test.fails || err != nil && strings.Contains(err.Error(), password) {
 			t.Errorf("%s: error %v", test.name, err)
 		}
 		if got == nil {
-			got = &registry.Auth{}
+			got = &Auth{}
 		}
 		if *got != test.want {
 			t.Errorf("%s: user %q, password of %d bytes, token of %d", test.name, got.Username, len(got.Password), len(got.IdentityToken))
