@@ -72,6 +72,24 @@ func TestConvertKeepsTheVerdict(t *testing.T) {
 	}
 }
 
+// TestConvertNotesWhatNFDLacks: NFD 0.19 exports kernel.kvm, and nothing of GPUs.
+func TestConvertNotesWhatNFDLacks(t *testing.T) {
+	t.Parallel()
+	for feature, want := range map[string]bool{"kernel.kvm": false, "memory.hugepages": false, "gpu.nvidia": true, "system.libc": true} {
+		body := `{"version": "v1alpha1", "compatibilities": [{"rules": [{"name": "x", "matchFeatures": [` +
+			`{"feature": "` + feature + `", "matchExpressions": {"enabled": {"op": "IsTrue"}}}]}]}]}`
+		w, err := author.Convert(specs(t), []byte(body), "nfd-v1alpha1")
+		if err != nil {
+			t.Fatalf("%s: %v", feature, err)
+		}
+		note := "NFD itself has no feature " + feature
+		got := slices.ContainsFunc(w.Notes, func(n string) bool { return strings.HasPrefix(n, note) })
+		if got != want {
+			t.Errorf("%s: notes %q, want one that NFD lacks it: %v", feature, w.Notes, want)
+		}
+	}
+}
+
 func TestConvert(t *testing.T) {
 	t.Parallel()
 	const kernel = `    matchAny:

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -187,18 +188,8 @@ func fromKernel(set string, terms []compat.Term) (major, minor string, ok bool) 
 	return strconv.FormatUint(v[0], 10), strconv.FormatUint(v[1], 10), true
 }
 
-// beyondNFD tells the features that NFD does not have.
-func beyondNFD(set string) bool {
-	family, _, _ := strings.Cut(set, ".")
-	switch family {
-	case "gpu", "rdma", "mpi", "libfabric":
-		return true
-	}
-	switch set {
-	case "cpu.x86_64", "cpu.archspec", "cpu.microarchitecture", "cpu.arm64", "kernel.cmdline", "kernel.sysctl",
-		"kernel.kvm", "system.libc", "system.cgroup", "system.virtualization":
-		return true
-	default:
-		return false
-	}
+// beyondNFD reports whether imagefit collects a feature that NFD does not have.
+func beyondNFD(name string) bool {
+	set, ok := hostfacts.FindSet(name)
+	return ok && !set.NFD
 }

@@ -1,9 +1,10 @@
 package facts_test
 
 import (
-	"github.com/imagefit/imagefit/pkg/facts"
 	"slices"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 func TestNames(t *testing.T) {

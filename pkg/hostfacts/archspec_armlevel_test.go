@@ -1,10 +1,11 @@
 package hostfacts
 
 import (
-	"github.com/imagefit/imagefit/pkg/facts"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // armUpTo returns the flags of all that Armv8.minor made mandatory.

@@ -3,10 +3,11 @@ package hostfacts
 import (
 	"context"
 	"errors"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"runtime"
 	"strconv"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 func TestUnreadableCPU(t *testing.T) {

@@ -3,12 +3,13 @@ package hostfacts
 import (
 	"context"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // cpuinfoSamples returns the real CPUs of testdata/archspec, by archspec's name
@@ -36,7 +37,7 @@ func collectCPU(t testing.TB, cpuinfo string, more map[string]string) *facts.Fac
 	for name, content := range more {
 		files[name] = content
 	}
-	return collectWith(context.Background(), tree(t, files), archspecCollectors())
+	return Collect(context.Background(), tree(t, files))
 }
 
 func TestRealCPUs(t *testing.T) {

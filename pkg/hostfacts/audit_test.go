@@ -3,7 +3,6 @@ package hostfacts
 import (
 	"bytes"
 	"context"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // denied answers "permission denied" for names that deny wants, and passes on
@@ -60,7 +61,8 @@ func TestNothingReadableMeansNothingKnown(t *testing.T) {
 	root := Root{dir: "/node", files: denied{hostFiles(t, "amd-genoa"), everything}}
 	facts := Collect(context.Background(), root)
 	have := facts.Features()
-	for _, set := range collectedSets() {
+	for _, declared := range Sets() {
+		set := declared.Name
 		known := len(have.Flags[set]) + len(have.Attributes[set]) + len(have.Instances[set])
 		cause := have.Unknown[set]
 		for name, why := range have.Unknown { // some sets have these elements and no other
@@ -75,15 +77,6 @@ func TestNothingReadableMeansNothingKnown(t *testing.T) {
 			t.Errorf("%s: the cause names no path: %q", set, cause)
 		}
 	}
-}
-
-func collectedSets() []string {
-	var sets []string
-	for _, c := range collectors() {
-		sets = append(sets, c.sets...)
-	}
-	slices.Sort(sets)
-	return sets
 }
 
 func hostFiles(t testing.TB, name string) files {

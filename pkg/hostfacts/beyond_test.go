@@ -3,23 +3,13 @@ package hostfacts
 import (
 	"context"
 	"encoding/json"
-	"github.com/imagefit/imagefit/pkg/facts"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-)
 
-// isBeyondNFD tells the sets that NFD does not have.
-func isBeyondNFD(set string) bool {
-	set, _, _ = strings.Cut(set, "/")
-	return strings.HasPrefix(set, "gpu.") || strings.HasPrefix(set, "rdma.") || strings.HasPrefix(set, "mpi.") ||
-		slices.Contains([]string{
-			"libfabric.installation", "kernel.cmdline", "kernel.sysctl",
-			"system.libc", "system.cgroup", "system.virtualization",
-		}, set)
-}
+	"github.com/imagefit/imagefit/pkg/facts"
+)
 
 // node returns a root with the files of testdata/nodes/NAME.txt, where each
 // begins with "-- PATH --". They are no directories, because the addresses of
@@ -29,13 +19,13 @@ func node(t testing.TB, name string) Root {
 	return hostIn(t, filepath.Join("testdata", "nodes", name+".txt"))
 }
 
+// beyondNFD returns the facts that NFD does not have, but for those of the CPU.
 func beyondNFD(root Root) facts.Features {
-	features := Collect(context.Background(), root).Features()
-	maps.DeleteFunc(features.Flags, func(set string, _ []string) bool { return !isBeyondNFD(set) })
-	maps.DeleteFunc(features.Attributes, func(set string, _ map[string]string) bool { return !isBeyondNFD(set) })
-	maps.DeleteFunc(features.Instances, func(set string, _ []map[string]string) bool { return !isBeyondNFD(set) })
-	maps.DeleteFunc(features.Unknown, func(set, _ string) bool { return !isBeyondNFD(set) })
-	return features
+	return Collect(context.Background(), root).Features().Only(func(name string) bool {
+		return slices.ContainsFunc(Sets(), func(set facts.Set) bool {
+			return set.Name == name && !set.NFD && set.Family() != "cpu"
+		})
+	})
 }
 
 func TestNodesGolden(t *testing.T) {
@@ -65,19 +55,15 @@ func TestNodesGolden(t *testing.T) {
 	}
 }
 
-// TestEverySetOfACollectorIsKnownOrNot: no collector forgets a set it names.
-func TestEverySetOfACollectorIsKnownOrNot(t *testing.T) {
+func TestEveryDeclaredSetIsKnownOrUnknownWithACause(t *testing.T) {
 	t.Parallel()
-	list := slices.Concat(gpuCollectors(), rdmaCollectors(), libraryCollectors(), sysctlCollectors(), platformCollectors())
 	for name, root := range map[string]Root{"node": node(t, "nvidia-h100"), "empty": tree(t, nil)} {
-		known := collectWith(context.Background(), root, list)
-		for _, c := range list {
-			for _, set := range c.sets {
-				_, list := known.Instances(set)
-				element := known.Lookup(set, "no such element")
-				if list.State == facts.Unknown && strings.HasPrefix(list.Cause, "no collector") && strings.HasPrefix(element.Cause, "no collector") {
-					t.Errorf("%s: nobody collects %s", name, set)
-				}
+		known := Collect(context.Background(), root)
+		for _, set := range Sets() {
+			_, list := known.Instances(set.Name)
+			element := known.Lookup(set.Name, "no such element")
+			if list.State == facts.Unknown && strings.HasPrefix(list.Cause, "no collector") && strings.HasPrefix(element.Cause, "no collector") {
+				t.Errorf("%s: %s is declared, and not collected", name, set.Name)
 			}
 		}
 	}

@@ -1,10 +1,11 @@
 package hostfacts
 
 import (
-	"github.com/imagefit/imagefit/pkg/facts"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 const (
@@ -13,6 +14,14 @@ const (
 	// leftOut takes the place of a value that may tell who the node is.
 	leftOut = "redacted"
 )
+
+func commandLineCollector() collector {
+	return collector{collect: collectCommandLine, sets: []facts.Set{{
+		Name: "kernel.cmdline", Origin: "/proc/cmdline",
+		Elements: "* (every parameter and its value, `true` for one without; values that may identify the node are " +
+			"unknown)",
+	}}}
+}
 
 // collectCommandLine reads the kernel's parameters. Of a parameter whose value
 // may tell who the node is, the value is unknown.

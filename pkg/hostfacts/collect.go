@@ -4,24 +4,33 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // collector reads one family of facts. Every set it answers for is named, so
 // that the sets become unknown, and not absent, when it fails.
 type collector struct {
-	sets []string
-	// origin says where the sets are read, such as "/proc/cpuinfo". A collector
-	// that knows better puts it into Features.Origins.
-	origin  string
+	// sets declares what is collected. A collector that knows an origin better
+	// than the declaration puts it into Features.Origins.
+	sets    []facts.Set
 	collect func(host, *facts.Features) error
 	// lenient is a collector that goes on without what it cannot read. What it
 	// then did not find is unknown.
 	lenient bool
+}
+
+func (c collector) names() string {
+	names := make([]string, len(c.sets))
+	for i, set := range c.sets {
+		names[i] = set.Name
+	}
+	return strings.Join(names, ", ")
 }
 
 // host is what the collectors work on.
@@ -35,12 +44,52 @@ type host struct {
 	now    time.Time // what is past its expiry time is held against
 }
 
-func collectors() []collector {
-	return slices.Concat(
-		cpuCollectors(), kernelCollectors(), memoryCollectors(), networkCollectors(), systemCollectors(),
-		deviceCollectors(), localCollectors(), archspecCollectors(),
-		gpuCollectors(), rdmaCollectors(), libraryCollectors(), sysctlCollectors(), platformCollectors(),
-	)
+// collectors are all collectors, in the order of the documentation. What it
+// returns is never changed.
+var collectors = sync.OnceValue(func() []collector {
+	return []collector{
+		cpuidCollector(), cpuModelCollector(), topologyCollector(), pstateCollector(),
+		cstateCollector(), rdtCollector(), securityCollector(), sstCollector(), coprocessorCollector(),
+		kernelVersionCollector(), selinuxCollector(), kvmCollector(), loadedModulesCollector(),
+		enabledModulesCollector(), kernelConfigCollector(), numaCollector(), swapCollector(),
+		hugePagesCollector(), nvdimmCollector(), networkCollector(), pciCollector(), usbCollector(),
+		blockCollector(), osReleaseCollector(), dmiCollector(), nodeNameCollector(), localCollector(),
+		archspecCollector(), gpuCollector(), sysctlCollector(), commandLineCollector(), libcCollector(),
+		cgroupCollector(), virtualizationCollector(), rdmaCollector(), rdmaHostCollector(),
+		mpiCollector(),
+	}
+})
+
+// Sets returns the declarations of all sets that are collected.
+func Sets() []facts.Set {
+	var sets []facts.Set
+	for _, c := range collectors() {
+		sets = append(sets, c.sets...)
+	}
+	return sets
+}
+
+// FindSet returns the declaration of a set that is collected.
+func FindSet(name string) (facts.Set, bool) {
+	for _, c := range collectors() {
+		for _, set := range c.sets {
+			if set.Name == name {
+				return set, true
+			}
+		}
+	}
+	return facts.Set{}, false
+}
+
+// Families returns the first words of all sets that are collected, such as cpu
+// for cpu.cpuid, sorted.
+func Families() []string {
+	var families []string
+	for _, set := range Sets() {
+		families = append(families, set.Family())
+	}
+	slices.Sort(families)
+	return slices.Compact(families)
 }
 
 // Collect reads what the node at root offers. It never fails as a whole: a set
@@ -57,12 +106,12 @@ func collectWith(ctx context.Context, root Root, list []collector) *facts.Facts 
 		if err != nil {
 			found = facts.NewFeatures()
 			for _, set := range c.sets {
-				found.Unknown[set] = causeOf(err)
+				found.Unknown[set.Name] = causeOf(err)
 			}
 		}
 		for _, set := range c.sets {
-			if c.origin != "" {
-				all.Origins[set] = c.origin
+			if set.Origin != "" {
+				all.Origins[set.Name] = set.Origin
 			}
 		}
 		all.Add(found)
@@ -75,7 +124,7 @@ func collectWith(ctx context.Context, root Root, list []collector) *facts.Facts 
 func runCollector(ctx context.Context, c collector, h host) (found facts.Features, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("collector of %s panicked: %v", strings.Join(c.sets, ", "), p)
+			err = fmt.Errorf("collector of %s panicked: %v", c.names(), p)
 		}
 	}()
 	if err := ctx.Err(); err != nil {
@@ -90,7 +139,7 @@ func runCollector(ctx context.Context, c collector, h host) (found facts.Feature
 	if err = c.collect(h, &found); err == nil && unread.err != nil {
 		cause := causeOf(root.pathError("read", unread.name, unread.err))
 		for _, set := range c.sets {
-			found.Unknown[set] = cmp.Or(found.Unknown[set], cause)
+			found.Unknown[set.Name] = cmp.Or(found.Unknown[set.Name], cause)
 		}
 	}
 	return found, err

@@ -7,13 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 func updateGoldens() bool {
@@ -121,12 +122,12 @@ func TestCauseOf(t *testing.T) {
 func TestBadCollectorHarmsNoOther(t *testing.T) {
 	t.Parallel()
 	list := []collector{
-		{sets: []string{"a.fails"}, collect: func(_ host, out *facts.Features) error {
+		{sets: []facts.Set{{Name: "a.fails"}}, collect: func(_ host, out *facts.Features) error {
 			out.Flags["a.fails"] = []string{"half"}
 			return errors.New("half way")
 		}},
-		{sets: []string{"b.panics", "c.panics"}, collect: func(host, *facts.Features) error { panic("boom") }},
-		{sets: []string{"d.works"}, collect: func(_ host, out *facts.Features) error {
+		{sets: []facts.Set{{Name: "b.panics"}, {Name: "c.panics"}}, collect: func(host, *facts.Features) error { panic("boom") }},
+		{sets: []facts.Set{{Name: "d.works"}}, collect: func(_ host, out *facts.Features) error {
 			out.Flags["d.works"] = []string{"yes"}
 			return nil
 		}},

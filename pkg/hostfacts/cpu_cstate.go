@@ -2,9 +2,18 @@ package hostfacts
 
 import (
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"strconv"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
+
+func cstateCollector() collector {
+	return collector{collect: collectCState, sets: []facts.Set{{
+		Name: "cpu.cstate", NFD: true, Origin: "/sys/module/intel_idle/parameters/max_cstate",
+		Elements: "enabled (true, false)",
+		Note:     "empty without the intel_idle driver",
+	}}}
+}
 
 // collectCState tells whether the intel_idle driver may use C-states. With
 // another driver, or none, the set is known and empty, as in NFD.

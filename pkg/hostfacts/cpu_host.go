@@ -8,8 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/klauspost/cpuid/v2"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // readHypervisor returns NFD's word for the hypervisor below, and "none" on
@@ -80,6 +81,14 @@ func labelText(s string) string {
 		replaced = true
 	}
 	return b.String()
+}
+
+func pstateCollector() collector {
+	return collector{collect: collectPState, sets: []facts.Set{{
+		Name: "cpu.pstate", NFD: true, Origin: "/sys/devices/system/cpu/intel_pstate",
+		Elements: "status (active, passive), turbo (true, false), scaling_governor, scaling (the same)",
+		Note:     "empty without the intel_pstate driver",
+	}}}
 }
 
 // collectPState reads the intel_pstate driver. Without it the set is known and

@@ -3,10 +3,11 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"slices"
 	"strconv"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // rdtFlags lists the elements of cpu.rdt and the kernel's CPU flags that all
@@ -21,6 +22,15 @@ func rdtFlags() map[string][]string {
 		"RDTL2CA": {"rdt_a", "cat_l2"},
 		"RDTMBA":  {"rdt_a", "mba"},
 	}
+}
+
+func rdtCollector() collector {
+	return collector{collect: collectRDT, sets: []facts.Set{{
+		Name: "cpu.rdt", NFD: true, Origin: "/proc/cpuinfo", From: "`/proc/cpuinfo`, `/sys/fs/resctrl`",
+		Elements: "RDTMON (true, or absent), RDTCMT (true, or absent), RDTMBM (true, or absent), RDTL3CA (true, or " +
+			"absent), RDTL2CA (true, or absent), RDTMBA (true, or absent), RDTL3CA_NUM_CLOSID (classes beside " +
+			"the default one; needs resctrl mounted)",
+	}}}
 }
 
 // collectRDT reads Intel's resource director technology, which AMD has too. On

@@ -8,8 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/klauspost/cpuid/v2"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // security fills cpu.security. As in NFD, what is off is absent and not false.
@@ -17,6 +18,17 @@ type security struct {
 	host
 	out      *facts.Features
 	elements map[string]string
+}
+
+func securityCollector() collector {
+	return collector{collect: collectSecurity, sets: []facts.Set{{
+		Name: "cpu.security", NFD: true, Origin: "/sys/module",
+		From: "`/sys/module`, CPUID, `/sys/fs/cgroup/misc.capacity`, `/sys/firmware/uv`",
+		Elements: "sgx.enabled (true, or absent), sgx.epc (bytes), tdx.enabled (true, or absent), tdx.protected " +
+			"(true, or absent), tdx.total_keys (a count), sev.enabled (true, or absent), sev.es.enabled " +
+			"(true, or absent), sev.snp.enabled (true, or absent), sev.asids (a count), " +
+			"sev.encrypted_state_ids (a count), se.enabled (true, or absent)",
+	}}}
 }
 
 // collectSecurity reads the trusted execution environments: Intel SGX and TDX,

@@ -5,9 +5,18 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/klauspost/cpuid/v2"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
+
+func sstCollector() collector {
+	return collector{collect: collectSST, sets: []facts.Set{{
+		Name: "cpu.sst", NFD: true, Origin: "/sys/devices/system/cpu/cpufreq",
+		From:     "`/sys/devices/system/cpu/cpufreq`, CPUID",
+		Elements: "bf.enabled (true, or absent)",
+	}}}
+}
 
 // collectSST tells whether Intel's speed select technology gives some cores a
 // higher base frequency (SST-BF) than the CPU is sold with. Only the intel_pstate

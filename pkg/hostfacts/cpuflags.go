@@ -1,6 +1,11 @@
 package hostfacts
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"github.com/klauspost/cpuid/v2"
+)
 
 // cpuFlags turns the kernel's flag names of an architecture into the names that
 // cpu.cpuid has in NFD. It reports false for an architecture without a table.
@@ -42,6 +47,36 @@ func x86FlagNames() map[string][]string {
 		names[words[0]] = words[1:]
 	}
 	return names
+}
+
+// otherFlags are the flags of other architectures than x86, in the kernel's
+// spelling but upper case.
+const otherFlags = `FP ASIMD EVTSTRM AES PMULL SHA1 SHA2 CRC32 ATOMICS FPHP ASIMDHP CPUID ASIMDRDM JSCVT FCMA LRCPC DCPOP SHA3 SM3 SM4
+ASIMDDP SHA512 SVE ASIMDFHM DIT USCAT ILRCPC FLAGM SSBS SB PACA PACG DCPODP SVE2 SVEAES SVEPMULL SVEBITPERM SVESHA3
+SVESM4 FLAGM2 FRINT SVEI8MM SVEF32MM SVEF64MM SVEBF16 I8MM BF16 DGH RNG BTI MTE ECV AFP RPRES MTE3 SME SMEI16I64
+SMEF64F64 SMEI8I32 SMEF16F32 SMEB16F32 SMEF32F32 SMEFA64 WFXT EBF16 SVEEBF16 CSSC RPRFM SVE2P1 SME2 SME2P1 MOPS HBC
+GCS LRCPC3 LSE128 LUT FAMINMAX
+SWP HALF THUMB FASTMULT VFP EDSP NEON VFPV3 VFPV3D16 TLS VFPV4 IDIVA IDIVT VFPD32 LPAE
+ALTIVEC VSX ARCH_2_06 ARCH_2_07 ARCH_3_00 ARCH_3_1 MMA DFP HTM DARN SCV IEEE128 VCRYPTO TAR ISEL EBB
+ESAN3 ZARCH STFLE MSA LDISP EIMM EDAT ETF3EH HIGHGPRS TE VX VXD VXE VXE2 VXP VXP2 SORT DFLT GS NNPA SIE`
+
+// CPUFlags returns the names that the elements of cpu.cpuid can have, on x86 and
+// on other architectures.
+func CPUFlags() (x86, others []string) {
+	x86 = []string{"AVX10_VERSION", "X86_64_V1", "X86_64_V2", "X86_64_V3", "X86_64_V4"}
+	others = strings.Fields(otherFlags)
+	for id := cpuid.FeatureID(1); id < 4096; id++ {
+		name := id.String()
+		switch {
+		case name == "lastID" || strings.HasPrefix(name, "FeatureID("):
+			return x86, others
+		case strings.HasPrefix(name, "RV_") || strings.HasPrefix(name, "ARM"):
+			others = append(others, name)
+		case !slices.Contains(others, name):
+			x86 = append(x86, name)
+		}
+	}
+	return x86, others
 }
 
 // x86FlagTable has the kernel's name of a flag, and then those of

@@ -2,10 +2,11 @@ package hostfacts
 
 import (
 	"context"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 func TestDiff(t *testing.T) {

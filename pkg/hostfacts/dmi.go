@@ -2,8 +2,9 @@ package hostfacts
 
 import (
 	"errors"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // dmiFiles are the files that NFD reads. The serial numbers are for root only
@@ -16,6 +17,14 @@ func dmiFiles() []string {
 		"product_family", "product_name", "product_sku", "product_version",
 		"sys_vendor",
 	}
+}
+
+func dmiCollector() collector {
+	return collector{collect: collectDMI, sets: []facts.Set{{
+		Name: "system.dmiid", NFD: true, Origin: "/sys/class/dmi/id",
+		Elements: "* (`sys_vendor`, `product_name`, `bios_version` ...; no serial numbers)",
+		Note:     "empty without DMI",
+	}}}
 }
 
 // collectDMI reads what the firmware says of the machine. Machines without DMI,

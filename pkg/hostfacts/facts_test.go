@@ -13,8 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/pkg/facts"
 	"go.uber.org/goleak"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 func sample() facts.Features {

@@ -2,12 +2,13 @@ package hostfacts
 
 import (
 	"context"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 const (

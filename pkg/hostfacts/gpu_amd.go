@@ -3,12 +3,13 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 const amdSet = "gpu.amd"

@@ -1,8 +1,9 @@
 package hostfacts
 
 import (
-	"github.com/imagefit/imagefit/pkg/facts"
 	"strconv"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 const intelSet = "gpu.intel"

@@ -181,15 +181,15 @@ func TestGPUStates(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			tt.check(t, gpuCollectors())
+			tt.check(t)
 		})
 	}
 }
 
 // check looks the element up in what the collectors find.
-func (tt lookupCase) check(t *testing.T, list []collector) {
+func (tt lookupCase) check(t *testing.T) {
 	t.Helper()
-	got := collectWith(context.Background(), tree(t, tt.files), list).Lookup(tt.set, tt.element)
+	got := Collect(context.Background(), tree(t, tt.files)).Lookup(tt.set, tt.element)
 	if got.State != tt.want || got.Value != tt.value || !strings.Contains(got.Cause, tt.cause) {
 		t.Errorf("Lookup(%s, %s) = %v %q %q, want %v %q and a cause with %q",
 			tt.set, tt.element, got.State, got.Value, got.Cause, tt.want, tt.value, tt.cause)
@@ -209,7 +209,7 @@ func TestGPUWithoutPermission(t *testing.T) {
 	if err := os.Chmod(filepath.Join(root.Dir(), "proc/driver/nvidia/version"), 0); err != nil {
 		t.Fatal(err)
 	}
-	known := collectWith(context.Background(), root, gpuCollectors())
+	known := Collect(context.Background(), root)
 	if got := known.Lookup("gpu.nvidia", "driver_version"); got.State != facts.Unknown || !strings.Contains(got.Cause, "permission denied") {
 		t.Errorf("driver_version is %v %q", got.State, got.Cause)
 	}
@@ -245,7 +245,7 @@ func TestGPULentToAVirtualMachine(t *testing.T) {
 		"proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat\n",
 		"GPU/driver":                 "-> ../../../bus/pci/drivers/vfio-pci",
 	})
-	known := collectWith(context.Background(), tree(t, files), gpuCollectors())
+	known := Collect(context.Background(), tree(t, files))
 	gpus, _ := known.Instances("gpu.device")
 	if len(gpus) != 1 || gpus[0]["driver"] != "vfio-pci" || gpus[0]["driver_version"] != "" {
 		t.Errorf("got %v", gpus)

@@ -3,13 +3,14 @@ package hostfacts
 import (
 	"context"
 	"encoding/json"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // capturedHosts returns the roots of all captured hosts: the directories

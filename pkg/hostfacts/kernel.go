@@ -3,23 +3,13 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"path"
 	"strconv"
 	"strings"
-)
 
-func kernelCollectors() []collector {
-	return []collector{
-		{sets: []string{"kernel.version"}, origin: "/proc/sys/kernel/osrelease", collect: collectKernelVersion},
-		{sets: []string{"kernel.selinux"}, origin: "/sys/fs/selinux/enforce", collect: collectSELinux},
-		{sets: []string{"kernel.kvm"}, origin: "/sys/devices/virtual/misc/kvm", collect: collectKVM},
-		{sets: []string{"kernel.loadedmodule"}, origin: "/proc/modules", collect: collectLoadedModules},
-		{sets: []string{"kernel.enabledmodule"}, origin: "/proc/modules", collect: collectEnabledModules},
-		{sets: []string{"kernel.config"}, origin: "/proc/config.gz", collect: collectKernelConfig},
-	}
-}
+	"github.com/imagefit/imagefit/pkg/facts"
+)
 
 // kernelRelease returns the running kernel's release, such as 6.8.0-45-generic.
 // It becomes part of paths, so it must be one plain name.
@@ -32,6 +22,13 @@ func kernelRelease(root Root) (string, error) {
 		return "", fmt.Errorf("the kernel release %.64q is not a name", release)
 	}
 	return release, nil
+}
+
+func kernelVersionCollector() collector {
+	return collector{collect: collectKernelVersion, sets: []facts.Set{{
+		Name: "kernel.version", NFD: true, Origin: "/proc/sys/kernel/osrelease",
+		Elements: "full, major, minor, revision",
+	}}}
 }
 
 func collectKernelVersion(h host, out *facts.Features) error {
@@ -77,6 +74,13 @@ func leadingDigits(s string) string {
 	return s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
 }
 
+func selinuxCollector() collector {
+	return collector{collect: collectSELinux, sets: []facts.Set{{
+		Name: "kernel.selinux", NFD: true, Origin: "/sys/fs/selinux/enforce",
+		Elements: "enabled (true when enforcing, else false)",
+	}}}
+}
+
 func collectSELinux(h host, out *facts.Features) error {
 	if err := h.root.stat("sys/fs"); err != nil {
 		return err
@@ -88,6 +92,13 @@ func collectSELinux(h host, out *facts.Features) error {
 	enabled := strconv.FormatBool(enforce == "1")
 	out.Attributes["kernel.selinux"] = map[string]string{"enabled": enabled}
 	return nil
+}
+
+func loadedModulesCollector() collector {
+	return collector{collect: collectLoadedModules, sets: []facts.Set{{
+		Name: "kernel.loadedmodule", Kind: facts.Flags, NFD: true, Origin: "/proc/modules",
+		Elements: "* (modules that are loaded)",
+	}}}
 }
 
 func collectLoadedModules(h host, out *facts.Features) error {
@@ -121,6 +132,14 @@ func parseModules(data []byte) []string {
 		}
 	}
 	return modules
+}
+
+func enabledModulesCollector() collector {
+	return collector{collect: collectEnabledModules, sets: []facts.Set{{
+		Name: "kernel.enabledmodule", Kind: facts.Flags, NFD: true, Origin: "/proc/modules",
+		From:     "`/proc/modules`, `modules.builtin`",
+		Elements: "* (modules that are loaded or built in)",
+	}}}
 }
 
 // collectEnabledModules joins the loaded and the built-in modules. When the

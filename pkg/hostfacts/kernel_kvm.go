@@ -1,9 +1,17 @@
 package hostfacts
 
 import (
-	"github.com/imagefit/imagefit/pkg/facts"
 	"strconv"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
+
+func kvmCollector() collector {
+	return collector{collect: collectKVM, sets: []facts.Set{{
+		Name: "kernel.kvm", NFD: true, Origin: "/sys/devices/virtual/misc/kvm",
+		Elements: "enabled (true, false)",
+	}}}
+}
 
 // collectKVM looks for the device of the kernel's hypervisor.
 func collectKVM(h host, out *facts.Features) error {

@@ -4,18 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"io/fs"
 	"strings"
-)
 
-func libraryCollectors() []collector {
-	return []collector{
-		{sets: []string{"system.libc"}, origin: "/usr/lib", collect: collectLibC},
-		{sets: []string{"mpi.installation", "mpi.host", "libfabric.installation"}, origin: "/usr/lib, /usr/local, /opt", collect: collectMPI},
-	}
-}
+	"github.com/imagefit/imagefit/pkg/facts"
+)
 
 const (
 	// maxLibraryScan bounds how much of a library is searched; the C library
@@ -27,6 +21,13 @@ const (
 	libcBanner    = "GNU C Library "
 	maxLibCBanner = 256
 )
+
+func libcCollector() collector {
+	return collector{collect: collectLibC, sets: []facts.Set{{
+		Name: "system.libc", Origin: "/usr/lib", From: "the library's own data",
+		Elements: "implementation (glibc, musl), version",
+	}}}
+}
 
 // collectLibC tells which C library the node's own programs run on. The
 // library is not run; it names its version in its data.

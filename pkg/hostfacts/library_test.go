@@ -5,11 +5,12 @@ import (
 	"context"
 	"debug/elf"
 	"encoding/binary"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 const debianBanner = "GNU C Library (Debian GLIBC 2.36-9+deb12u10) stable release version 2.36.\nCopyright (C) 2022\n"
@@ -67,7 +68,7 @@ func TestLibC(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.set = "system.libc"
-			tt.check(t, libraryCollectors())
+			tt.check(t)
 		})
 	}
 }
@@ -104,7 +105,7 @@ func TestMPIHost(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.set = "mpi.host"
-			tt.check(t, libraryCollectors())
+			tt.check(t)
 		})
 	}
 }
@@ -116,7 +117,7 @@ func TestMPIOfTwoVersionsSharesTheRest(t *testing.T) {
 		{files: files, set: "mpi.host", element: "abi", want: facts.Present, value: "openmpi-40"},
 		{files: files, set: "mpi.host", element: "version", want: facts.Unknown, cause: "from /opt/openmpi-4.1.5 to /opt/openmpi-5.0.1"},
 	} {
-		tt.check(t, libraryCollectors())
+		tt.check(t)
 	}
 }
 
@@ -126,7 +127,7 @@ func TestLibrarySearchIsBounded(t *testing.T) {
 	for i := range maxLibraryDirs {
 		files["opt/openmpi-"+strings.Repeat("a", i%100+1)+strings.Repeat("b", i/100+1)+"/lib/libz.so.1"] = ""
 	}
-	lookupCase{files: files, set: "mpi.host", element: "abi", want: facts.Unknown, cause: "more than 512 directories"}.check(t, libraryCollectors())
+	lookupCase{files: files, set: "mpi.host", element: "abi", want: facts.Unknown, cause: "more than 512 directories"}.check(t)
 }
 
 func FuzzLibC(f *testing.F) {
@@ -180,7 +181,7 @@ func TestMPIIsListedOnce(t *testing.T) {
 	root := tree(t, map[string]string{
 		"usr/lib/libmpi.so.40": "", "usr/lib/libmpi.so.40.30.4": "", "usr/lib/libfabric.so.1": "", "usr/lib64": "-> lib",
 	})
-	facts := collectWith(context.Background(), root, libraryCollectors())
+	facts := Collect(context.Background(), root)
 	for _, set := range []string{"mpi.installation", "libfabric.installation"} {
 		if list, _ := facts.Instances(set); len(list) != 1 {
 			t.Errorf("%s is %v", set, list)

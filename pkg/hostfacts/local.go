@@ -3,10 +3,11 @@ package hostfacts
 import (
 	"bytes"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"strings"
 	"time"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 const (
@@ -15,10 +16,19 @@ const (
 	maxFeaturesFile = 64 << 10
 )
 
-func localCollectors() []collector {
-	return []collector{
-		{sets: []string{"local.label", "local.feature"}, origin: "/" + featuresDir, collect: collectLocal},
-	}
+func localCollector() collector {
+	return collector{collect: collectLocal, sets: []facts.Set{
+		{
+			Name: "local.label", NFD: true, Origin: "/etc/kubernetes/node-feature-discovery/features.d",
+			From:     "NFD's `features.d`",
+			Elements: "* (the labels of feature files, see below)",
+		},
+		{
+			Name: "local.feature", NFD: true, Origin: "/etc/kubernetes/node-feature-discovery/features.d",
+			From:     "NFD's `features.d`",
+			Elements: "* (the features of feature files, see below)",
+		},
+	}}
 }
 
 // collectLocal reads NFD's feature files in the order of their names; what a

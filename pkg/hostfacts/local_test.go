@@ -3,11 +3,12 @@ package hostfacts
 import (
 	"context"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 func TestParseFeatures(t *testing.T) {

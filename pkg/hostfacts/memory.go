@@ -2,19 +2,18 @@ package hostfacts
 
 import (
 	"errors"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"strconv"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func memoryCollectors() []collector {
-	return []collector{
-		{sets: []string{"memory.numa"}, origin: "/sys/devices/system/node", collect: collectNUMA},
-		{sets: []string{"memory.nv"}, origin: "/sys/bus/nd/devices", collect: collectNVDIMM},
-		{sets: []string{"memory.swap"}, origin: "/proc/swaps", collect: collectSwap},
-		{sets: []string{"memory.hugepages"}, origin: "/sys/kernel/mm/hugepages", collect: collectHugePages},
-	}
+func numaCollector() collector {
+	return collector{collect: collectNUMA, sets: []facts.Set{{
+		Name: "memory.numa", NFD: true, Origin: "/sys/devices/system/node",
+		Elements: "is_numa (true, false), node_count",
+	}}}
 }
 
 // collectNUMA counts the memory nodes. A kernel built without NUMA shows none;
@@ -42,6 +41,13 @@ func collectNUMA(h host, out *facts.Features) error {
 	return nil
 }
 
+func nvdimmCollector() collector {
+	return collector{collect: collectNVDIMM, sets: []facts.Set{{
+		Name: "memory.nv", Kind: facts.Instances, NFD: true, Origin: "/sys/bus/nd/devices",
+		Elements: "name, devtype, mode",
+	}}}
+}
+
 func collectNVDIMM(h host, out *facts.Features) error {
 	const dir = "sys/bus/nd/devices"
 	if err := h.root.stat("sys/bus"); err != nil {
@@ -61,6 +67,13 @@ func collectNVDIMM(h host, out *facts.Features) error {
 	}
 	out.Instances["memory.nv"] = devices
 	return nil
+}
+
+func swapCollector() collector {
+	return collector{collect: collectSwap, sets: []facts.Set{{
+		Name: "memory.swap", NFD: true, Origin: "/proc/swaps",
+		Elements: "enabled (true, false)",
+	}}}
 }
 
 // collectSwap looks for a line after the header. A kernel built without swap

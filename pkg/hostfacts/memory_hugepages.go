@@ -2,10 +2,19 @@ package hostfacts
 
 import (
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"strconv"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
+
+func hugePagesCollector() collector {
+	return collector{collect: collectHugePages, sets: []facts.Set{{
+		Name: "memory.hugepages", NFD: true, Origin: "/sys/kernel/mm/hugepages",
+		Elements: "enabled (true when any are set aside, else false), hugepages-* (how many of a size: " +
+			"`hugepages-2Mi`, `hugepages-1Gi`)",
+	}}}
+}
 
 // collectHugePages counts the huge pages of each size that the operator set
 // aside, used or not. A kernel without huge pages has none enabled.

@@ -2,16 +2,26 @@ package hostfacts
 
 import (
 	"errors"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"path"
 	"syscall"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func networkCollectors() []collector {
-	return []collector{
-		{sets: []string{"network.device", "network.virtual"}, origin: "/sys/class/net", collect: collectNetwork},
-	}
+func networkCollector() collector {
+	return collector{collect: collectNetwork, sets: []facts.Set{
+		{
+			Name: "network.device", Kind: facts.Instances, NFD: true, Origin: "/sys/class/net",
+			Elements: "name, operstate, speed (Mbit/s), mtu (bytes), sriov_numvfs, sriov_totalvfs",
+			Note:     "interfaces of hardware",
+		},
+		{
+			Name: "network.virtual", Kind: facts.Instances, NFD: true, Origin: "/sys/class/net",
+			Elements: "name, operstate, speed (Mbit/s), mtu (bytes)",
+			Note:     "all other interfaces",
+		},
+	}}
 }
 
 // collectNetwork tells interfaces of hardware, which have a device, from

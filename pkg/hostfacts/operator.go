@@ -3,11 +3,12 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 const (

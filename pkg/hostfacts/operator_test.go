@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 const siteFile = `version = 1

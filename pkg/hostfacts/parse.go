@@ -3,10 +3,11 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // Parse reads facts as "imagefit facts -o json" or "nfd export features" wrote

@@ -7,8 +7,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/klauspost/cpuid/v2"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 func TestParseKernelVersion(t *testing.T) {

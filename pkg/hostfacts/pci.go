@@ -1,17 +1,17 @@
 package hostfacts
 
 import (
-	"github.com/imagefit/imagefit/pkg/facts"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-// deviceCollectors are those of the buses and of storage.
-func deviceCollectors() []collector {
-	return []collector{
-		{sets: []string{"pci.device"}, origin: "/sys/bus/pci/devices", collect: collectPCI},
-		{sets: []string{"usb.device"}, origin: "/sys/bus/usb/devices", collect: collectUSB},
-		{sets: []string{"storage.block"}, origin: "/sys/block", collect: collectBlock},
-	}
+func pciCollector() collector {
+	return collector{collect: collectPCI, sets: []facts.Set{{
+		Name: "pci.device", Kind: facts.Instances, NFD: true, Origin: "/sys/bus/pci/devices",
+		Elements: "class (4 hexadecimal digits), vendor, device, subsystem_vendor, subsystem_device, " +
+			"sriov_totalvfs, iommu_group/type, iommu/intel-iommu/version",
+	}}}
 }
 
 // collectPCI reads every PCI device and function. Those without a subsystem,

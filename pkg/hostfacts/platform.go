@@ -3,20 +3,21 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"slices"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func platformCollectors() []collector {
-	return []collector{
-		{sets: []string{"system.cgroup"}, origin: "/sys/fs/cgroup", collect: collectCgroup},
-		{sets: []string{"system.virtualization"}, origin: "/proc/cpuinfo", collect: collectVirtualization},
-	}
-}
-
 const cgroupDir = "sys/fs/cgroup"
+
+func cgroupCollector() collector {
+	return collector{collect: collectCgroup, sets: []facts.Set{{
+		Name: "system.cgroup", Origin: "/sys/fs/cgroup",
+		Elements: "version (v1, v2, hybrid), controllers (with commas)",
+	}}}
+}
 
 // collectCgroup tells which version of control groups is mounted, and which
 // controllers it offers. Where none is mounted the set is empty.
@@ -83,6 +84,14 @@ func legacyCgroups(root Root, names []string) (version string, controllers []str
 		return "v1", controllers, nil
 	}
 	return "hybrid", append(controllers, unified...), err
+}
+
+func virtualizationCollector() collector {
+	return collector{collect: collectVirtualization, sets: []facts.Set{{
+		Name: "system.virtualization", Origin: "/proc/cpuinfo",
+		From:     "CPUID, `/sys/class/dmi/id`, `/sys/hypervisor`",
+		Elements: "type (`none`, `kvm`, `vmware`, `xen`, `microsoft` ...)",
+	}}}
 }
 
 // collectVirtualization tells what kind of hypervisor is below the node. It

@@ -2,10 +2,11 @@ package hostfacts
 
 import (
 	"context"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 func TestCommandLine(t *testing.T) {
@@ -37,7 +38,7 @@ func TestCommandLine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.set = set
-			tt.check(t, sysctlCollectors())
+			tt.check(t)
 		})
 	}
 }
@@ -92,7 +93,7 @@ func TestSysctl(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.set = "kernel.sysctl"
-			tt.check(t, sysctlCollectors())
+			tt.check(t)
 		})
 	}
 }
@@ -118,7 +119,7 @@ func TestCgroup(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.set = "system.cgroup"
-			tt.check(t, platformCollectors())
+			tt.check(t)
 		})
 	}
 }
@@ -171,7 +172,7 @@ func TestVirtualization(t *testing.T) {
 			if tt.want == "" {
 				want = facts.Unknown
 			}
-			lookupCase{files: tt.files, set: "system.virtualization", element: "type", want: want, value: tt.want, cause: tt.cause}.check(t, platformCollectors())
+			lookupCase{files: tt.files, set: "system.virtualization", element: "type", want: want, value: tt.want, cause: tt.cause}.check(t)
 		})
 	}
 }
@@ -213,7 +214,7 @@ func TestRDMA(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			known := collectWith(context.Background(), tree(t, tt.files), rdmaCollectors())
+			known := Collect(context.Background(), tree(t, tt.files))
 			got, state := known.Instances("rdma.device")
 			if state.State != facts.Present || len(got) != 1 || !maps.Equal(got[0], tt.want) {
 				t.Errorf("got %v %q %v, want %v", state.State, state.Cause, got, tt.want)
@@ -241,7 +242,7 @@ func TestRDMAStates(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			tt.check(t, rdmaCollectors())
+			tt.check(t)
 		})
 	}
 }

@@ -3,12 +3,13 @@ package hostfacts
 import (
 	"encoding/json"
 	"errors"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"path"
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // taken is the index of a snapshot: what was asked of the node's files and

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"io/fs"
 	"maps"
@@ -18,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 const (

@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // taken returns a root over a snapshot of root, and the snapshot's files.

@@ -2,7 +2,6 @@ package hostfacts
 
 import (
 	"context"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"log/slog"
 	"maps"
 	"slices"
@@ -10,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // Source keeps the facts of one node fresh. Its methods may be called from any

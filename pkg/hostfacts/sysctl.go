@@ -3,17 +3,11 @@ package hostfacts
 import (
 	"errors"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"strings"
-)
 
-func sysctlCollectors() []collector {
-	return []collector{
-		{sets: []string{"kernel.sysctl"}, origin: "/proc/sys", collect: collectSysctl},
-		{sets: []string{"kernel.cmdline"}, origin: "/proc/cmdline", collect: collectCommandLine},
-	}
-}
+	"github.com/imagefit/imagefit/pkg/facts"
+)
 
 // sysctls are the settings an image may depend on. None of them tells who the
 // node is, and none changes by itself.
@@ -67,6 +61,13 @@ func sysctls() []string {
 		"vm.unprivileged_userfaultfd",
 		"vm.zone_reclaim_mode",
 	}
+}
+
+func sysctlCollector() collector {
+	return collector{collect: collectSysctl, sets: []facts.Set{{
+		Name: "kernel.sysctl", Origin: "/proc/sys",
+		Elements: "* (chosen settings, such as `vm.max_map_count`)",
+	}}}
 }
 
 // collectSysctl reads the settings. One that this kernel does not have is

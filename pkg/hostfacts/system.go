@@ -2,17 +2,18 @@ package hostfacts
 
 import (
 	"errors"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io/fs"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func systemCollectors() []collector {
-	return []collector{
-		{sets: []string{"system.osrelease"}, origin: "/etc/os-release", collect: collectOSRelease},
-		{sets: []string{"system.name"}, origin: "/proc/sys/kernel/hostname", collect: collectNodeName},
-		{sets: []string{"system.dmiid"}, origin: "/sys/class/dmi/id", collect: collectDMI},
-	}
+func osReleaseCollector() collector {
+	return collector{collect: collectOSRelease, sets: []facts.Set{{
+		Name: "system.osrelease", NFD: true, Origin: "/etc/os-release",
+		From:     "`/etc/os-release`, `/usr/lib/os-release`",
+		Elements: "* (every key of the file; `VERSION_ID.major`, `VERSION_ID.minor`)",
+	}}}
 }
 
 func collectOSRelease(h host, out *facts.Features) error {
@@ -68,6 +69,13 @@ func unquoteShell(s string) string {
 		return inner
 	}
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`, `\$`, `$`, "\\`", "`").Replace(inner)
+}
+
+func nodeNameCollector() collector {
+	return collector{collect: collectNodeName, sets: []facts.Set{{
+		Name: "system.name", NFD: true, Origin: "/proc/sys/kernel/hostname",
+		Elements: "nodename (the host name)",
+	}}}
 }
 
 func collectNodeName(h host, out *facts.Features) error {

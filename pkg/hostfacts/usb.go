@@ -1,11 +1,20 @@
 package hostfacts
 
 import (
-	"github.com/imagefit/imagefit/pkg/facts"
 	"maps"
 	"path"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
+
+func usbCollector() collector {
+	return collector{collect: collectUSB, sets: []facts.Set{{
+		Name: "usb.device", Kind: facts.Instances, NFD: true, Origin: "/sys/bus/usb/devices",
+		Elements: "class, vendor, device, serial",
+		Note:     "one for each interface where the device has no class of its own",
+	}}}
+}
 
 // collectUSB reads every USB device. A device whose class is told by its
 // interfaces stands there once for each interface, as in NFD.
