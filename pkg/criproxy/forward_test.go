@@ -225,6 +225,17 @@ func TestCRIServices(t *testing.T) {
 	}
 }
 
+// TestEndpointMayHaveAnyCharacterInItsPath: whatever a path may have reaches the right socket.
+func TestEndpointMayHaveAnyCharacterInItsPath(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a b%20?#.sock")
+	startRuntime(t, path, &fakeRuntime{})
+	_, proxied := pair(t, path)
+	if got := observe(t, proxied, versionMethod, nil, unknownFields()); got.Status != "" {
+		t.Error(got.Status)
+	}
+}
+
 // TestClientCancels checks that the runtime learns of it, whatever the shape of the call.
 func TestClientCancels(t *testing.T) {
 	t.Parallel()

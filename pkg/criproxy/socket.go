@@ -47,7 +47,7 @@ func ParseEndpoint(endpoint string) (string, error) {
 // The socket is made under another name and then renamed, so that nobody finds it before it is
 // ready. All of that happens under a lock on the directory: of two processes
 // that start at once the second finds the first one listening. There is no lock file to go stale.
-func Listen(path string) (Listener, error) {
+func Listen(path string) (*socket, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("listen on %s: the path has %d bytes, a socket's path can have at most %d", path, len(path), maxSocketPath)
 	}
@@ -122,7 +122,7 @@ func checkFree(path string) error {
 }
 
 // bind makes the socket and moves it to path, over a stale one.
-func bind(path string) (_ Listener, err error) {
+func bind(path string) (_ *socket, err error) {
 	temp := path + newSuffix
 	if info, err := os.Lstat(temp); err == nil && info.Mode().Type() == fs.ModeSocket {
 		_ = os.Remove(temp) // Left by a process that died in this function: the lock is ours.
