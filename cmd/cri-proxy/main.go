@@ -15,6 +15,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/systemd"
 	"github.com/imagefit/imagefit/pkg/tracing/otlp"
+	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
 
 // version is set at link time with -ldflags "-X main.version=...".
@@ -38,11 +39,11 @@ the node's facts again.`,
 
 func run(ctx context.Context, n *node.Node) error {
 	cfg, log := n.Config(), n.Log
-	runtimeSocket, err := criproxy.ParseEndpoint(cfg.Runtime.Endpoint)
+	runtimeSocket, err := unixsocket.ParseEndpoint(cfg.Runtime.Endpoint)
 	if err != nil {
 		return fmt.Errorf("key runtime.endpoint: %w", err)
 	}
-	path, err := criproxy.ParseEndpoint(cfg.Proxy.Listen)
+	path, err := unixsocket.ParseEndpoint(cfg.Proxy.Listen)
 	if err != nil {
 		return fmt.Errorf("key proxy.listen: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/systemd"
+	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
 
 // socket is what clients connect to.
@@ -29,7 +30,7 @@ func listen(path, runtime string, log *slog.Logger) (*socket, error) {
 		return nil, err
 	}
 	if held == nil {
-		listener, err := criproxy.Listen(path)
+		listener, err := unixsocket.Listen(path)
 		if err != nil {
 			return nil, err
 		}
@@ -94,7 +95,7 @@ func (s *socket) followOwner(ctx context.Context, log *slog.Logger) {
 	if s.held {
 		return
 	}
-	err := criproxy.FollowOwner(ctx, s.path, s.runtime)
+	err := unixsocket.FollowOwner(ctx, s.path, s.runtime)
 	if err != nil && ctx.Err() == nil { // no reason to leave the node without a proxy
 		log.Error("the socket keeps its owner, clients that are not root may be turned away", "socket", s.path, "error", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/pkg/unixsocket"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -106,7 +107,7 @@ func TestAnswerOfLastCallArrives(t *testing.T) {
 				return s.SendMsg(&runtimeapi.PullImageResponse{ImageRef: "done"})
 			}}})
 		proxyPath := path + ".proxy"
-		listener, err := Listen(proxyPath)
+		listener, err := unixsocket.Listen(proxyPath)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +142,7 @@ func TestShutdownBeforeServe(t *testing.T) {
 	if err := server.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := Listen(runtimeSocket(t))
+	listener, err := unixsocket.Listen(runtimeSocket(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/tracing"
+	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
 
 const (
@@ -48,7 +49,7 @@ var _ grpc.ClientConnInterface = (*Backend)(nil)
 // NewBackend prepares a connection to the runtime's socket, as [ParseEndpoint]
 // understands it. The runtime need not be there yet.
 func NewBackend(endpoint string) (*Backend, error) {
-	path, err := ParseEndpoint(endpoint)
+	path, err := unixsocket.ParseEndpoint(endpoint)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/pkg/unixsocket"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -86,7 +87,7 @@ func startProxy(t testing.TB, runtimePath string, intercept func(*Backend) map[s
 	}
 	server := New(opts)
 	path := filepath.Join(filepath.Dir(runtimePath), "proxy.sock")
-	listener, err := Listen(path)
+	listener, err := unixsocket.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}

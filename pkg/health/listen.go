@@ -10,9 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/imagefit/imagefit/pkg/unixsocket"
 	"golang.org/x/net/netutil"
-
-	"github.com/imagefit/imagefit/pkg/criproxy"
 )
 
 const (
@@ -86,11 +85,11 @@ func (s *Server) serve(ctx context.Context, address string) error {
 
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	if strings.HasPrefix(address, "unix://") {
-		path, err := criproxy.ParseEndpoint(address)
+		path, err := unixsocket.ParseEndpoint(address)
 		if err != nil {
 			return nil, err
 		}
-		return criproxy.Listen(path)
+		return unixsocket.Listen(path)
 	}
 	return new(net.ListenConfig).Listen(ctx, "tcp", address)
 }

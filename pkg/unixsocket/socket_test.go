@@ -1,4 +1,4 @@
-package criproxy
+package unixsocket
 
 import (
 	"context"
@@ -12,10 +12,11 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-func TestParseEndpoint(t *testing.T) {
+func TestParseEndpointTakesAbsolutePathsAndUnixURLs(t *testing.T) {
 	t.Parallel()
 	for endpoint, want := range map[string]string{
 		"unix:///run/containerd/containerd.sock": "/run/containerd/containerd.sock",
@@ -43,7 +44,7 @@ func TestParseEndpoint(t *testing.T) {
 	}
 }
 
-func TestListen(t *testing.T) {
+func TestListenReplacesOnlyStaleSockets(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name    string
@@ -52,21 +53,21 @@ func TestListen(t *testing.T) {
 	}{
 		{"nothing there", func(*testing.T, string) {}, ""},
 		{"stale socket", staleSocket, ""},
-		{"stale socket of a start that was cut off", func(t *testing.T, path string) { staleSocket(t, path+newSuffix) }, ""},
-		{"somebody listens", func(t *testing.T, path string) {
+		{"stale socket of a start that was cut off", func(t *testing.T, path string) { staleSocket(t, path+tempSuffix) }, ""},
+		{"another process listens", func(t *testing.T, path string) {
 			l, err := Listen(path)
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = l.Close() })
 		}, "another process is listening on "},
-		{"somebody listens with another protocol", func(t *testing.T, path string) {
+		{"another process listens with another protocol", func(t *testing.T, path string) {
 			l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = l.Close() })
-		}, "check whether somebody listens on "},
+		}, "check whether a process listens on "},
 		{"a file", func(t *testing.T, path string) {
 			if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 				t.Fatal(err)
@@ -142,7 +143,7 @@ func staleSocket(t *testing.T, path string) {
 	_ = l.Close()
 }
 
-func TestListenMakesParent(t *testing.T) {
+func TestListenMakesTheParentDirectory(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a", "b", "p.sock")
 	l, err := Listen(path)
@@ -156,14 +157,14 @@ func TestListenMakesParent(t *testing.T) {
 	}
 }
 
-func TestListenPathTooLong(t *testing.T) {
+func TestListenRejectsAPathLongerThanASocketsNameCanBe(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("/tmp", "s") // short, to leave room
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	longest := filepath.Join(dir, strings.Repeat("x", maxSocketPath-len(dir)-1))
+	longest := filepath.Join(dir, strings.Repeat("x", maxPath-len(dir)-1))
 	l, err := Listen(longest)
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +176,7 @@ func TestListenPathTooLong(t *testing.T) {
 	}
 }
 
-func TestOnlyOneWins(t *testing.T) {
+func TestOneOfManyConcurrentListenersWins(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		path := filepath.Join(t.TempDir(), "p.sock")
@@ -200,7 +201,7 @@ func TestOnlyOneWins(t *testing.T) {
 	}
 }
 
-func TestCloseLeavesSuccessorAlone(t *testing.T) {
+func TestCloseLeavesTheSocketOfASuccessor(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "p.sock")
 	first, err := Listen(path)
@@ -220,43 +221,45 @@ func TestCloseLeavesSuccessorAlone(t *testing.T) {
 	checkListening(t, second, path)
 }
 
-func TestMatchOwner(t *testing.T) {
+func TestFollowOwnerWaitsForTheOtherSocketAndTakesItsOwner(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root to change owners")
 	}
-	path, runtimePath := filepath.Join(t.TempDir(), "p.sock"), filepath.Join(t.TempDir(), "runtime.sock")
+	path, model := filepath.Join(t.TempDir(), "p.sock"), filepath.Join(t.TempDir(), "runtime.sock")
 	l, err := Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if err := MatchOwner(path, runtimePath); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("without a runtime: %v", err)
+	if err := MatchOwner(path, model); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without the other socket: %v", err)
 	}
-	done := make(chan error, 1)
-	go func() { done <- FollowOwner(t.Context(), path, runtimePath) }()
-	time.Sleep(50 * time.Millisecond)
-	staleSocket(t, runtimePath+".new")
-	if err := os.Chown(runtimePath+".new", 4711, 4712); err != nil {
+	staleSocket(t, model+".new")
+	if err := os.Chown(model+".new", 4711, 4712); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(runtimePath+".new", runtimePath); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		done := make(chan error, 1)
+		go func() { done <- FollowOwner(t.Context(), path, model) }()
+		synctest.Wait()
+		if err := os.Rename(model+".new", model); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
 	var st syscall.Stat_t
 	if err := syscall.Lstat(path, &st); err != nil || st.Uid != 4711 || st.Gid != 4712 || st.Mode&0o777 != 0o660 {
 		t.Errorf("owner %d:%d, mode %o, %v", st.Uid, st.Gid, st.Mode, err)
 	}
-	if err := MatchOwner(path, runtimePath); err != nil {
+	if err := MatchOwner(path, model); err != nil {
 		t.Errorf("again: %v", err)
 	}
 }
 
-func TestFollowOwnerEnds(t *testing.T) {
+func TestFollowOwnerEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
