@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -53,7 +54,7 @@ func startContainerd(t testing.TB, path string, registry *pullRegistry) *fakeCon
 		registry: registry, delay: 20 * time.Millisecond, content: map[digest.Digest][]byte{},
 		records: map[string]*imagesapi.Image{}, shown: map[string][]view{},
 	}
-	server := grpc.NewServer(grpc.ForceServerCodecV2(recordingCodec{newFrameCodec(), f}))
+	server := grpc.NewServer(grpc.ForceServerCodecV2(recordingCodec{Codec(), f}))
 	runtimeapi.RegisterImageServiceServer(server, f)
 	contentapi.RegisterContentServer(server, f)
 	imagesapi.RegisterImagesServer(server, fakeImages{f: f})
@@ -63,7 +64,7 @@ func startContainerd(t testing.TB, path string, registry *pullRegistry) *fakeCon
 
 // recordingCodec keeps PullImage requests as they came from the wire.
 type recordingCodec struct {
-	frameCodec
+	encoding.CodecV2
 	f *fakeContainerd
 }
 
@@ -73,7 +74,7 @@ func (c recordingCodec) Unmarshal(data mem.BufferSlice, v any) error {
 		c.f.pulled = append(c.f.pulled, string(data.Materialize()))
 		c.f.mu.Unlock()
 	}
-	return c.frameCodec.Unmarshal(data, v)
+	return c.CodecV2.Unmarshal(data, v)
 }
 
 // requests returns the raw PullImage requests so far.

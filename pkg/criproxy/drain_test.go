@@ -8,11 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/pkg/unixsocket"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
 
 // drained is a proxy with a pull, an event stream and a chat under way.
@@ -50,7 +51,7 @@ func startDrained(t *testing.T) *drained {
 	<-began
 	endless := func(method string) <-chan error {
 		done := make(chan error, 1)
-		stream, err := d.conn.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(newFrameCodec()))
+		stream, err := d.conn.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(Codec()))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -68,7 +68,7 @@ func NewBackend(endpoint string) (*Backend, error) {
 		grpc.WithStaticStreamWindowSize(streamWindow),
 		grpc.WithStaticConnWindowSize(connWindow),
 		grpc.WithDefaultCallOptions(
-			grpc.ForceCodecV2(newFrameCodec()),
+			grpc.ForceCodecV2(Codec()),
 			grpc.MaxCallRecvMsgSize(maxMessage),
 			grpc.MaxCallSendMsgSize(maxMessage),
 		),
@@ -77,6 +77,17 @@ func NewBackend(endpoint string) (*Backend, error) {
 		return nil, fmt.Errorf("prepare connection to %s: %w", endpoint, err)
 	}
 	return &Backend{endpoint: "unix://" + path, conn: conn, shapes: knownShapes()}, nil
+}
+
+// ServerOptions are what a gRPC server needs to pass frames on, as large as they come.
+func ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(Codec()),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxSendMsgSize(maxMessage),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
+	}
 }
 
 // knownShapes says for every method of this cri-api which sides stream.
@@ -289,4 +300,16 @@ func copyAnswers(stream grpc.ServerStream, upstream grpc.ClientStream) error {
 			return err
 		}
 	}
+}
+
+// traced returns ctx for a call of the proxy's own, as part of the trace of the call
+// being served.
+func traced(ctx context.Context) context.Context {
+	md, ok := metadata.FromOutgoingContext(ctx)
+	if !ok {
+		md = metadata.MD{}
+	}
+	tracing.Copy(ctx, md)
+	tracing.Inject(ctx, md)
+	return metadata.NewOutgoingContext(ctx, md)
 }

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -41,7 +42,7 @@ func observe(t *testing.T, conn *grpc.ClientConn, method string, md metadata.MD,
 	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(t.Context(), md), 20*time.Second)
 	defer cancel()
 	desc := &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}
-	stream, err := conn.NewStream(ctx, desc, method, grpc.ForceCodecV2(newFrameCodec()))
+	stream, err := conn.NewStream(ctx, desc, method, grpc.ForceCodecV2(Codec()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func observe(t *testing.T, conn *grpc.ClientConn, method string, md metadata.MD,
 // rawRuntime is a runtime that knows no service and leaves every call to handler.
 func rawRuntime(t testing.TB, path string, handler grpc.StreamHandler) {
 	t.Helper()
-	serveOn(t, path, grpc.NewServer(grpc.ForceServerCodecV2(newFrameCodec()),
+	serveOn(t, path, grpc.NewServer(grpc.ForceServerCodecV2(Codec()),
 		grpc.MaxRecvMsgSize(64<<20), grpc.UnknownServiceHandler(handler)))
 }
 
@@ -252,7 +253,7 @@ func TestClientCancels(t *testing.T) {
 			})
 			_, proxied := pair(t, path)
 			ctx, cancel := context.WithCancel(t.Context())
-			stream, err := proxied.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(newFrameCodec()))
+			stream, err := proxied.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(Codec()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -272,4 +273,14 @@ func TestClientCancels(t *testing.T) {
 			noCopier(t)
 		})
 	}
+}
+
+// unknownFields is a VersionRequest with fields no cri-api has.
+func unknownFields() []byte {
+	b := protowire.AppendTag(nil, 1, protowire.BytesType)
+	b = protowire.AppendString(b, "v1")
+	b = protowire.AppendTag(b, 4711, protowire.BytesType)
+	b = protowire.AppendString(b, "from the future")
+	b = protowire.AppendTag(b, 4712, protowire.VarintType)
+	return protowire.AppendVarint(b, 1<<40)
 }

@@ -44,6 +44,10 @@ type frameCodec struct {
 	encoding.CodecV2
 }
 
+// Codec returns the codec with which a client or a server sends and receives frames
+// beside protobuf messages.
+func Codec() encoding.CodecV2 { return newFrameCodec() }
+
 func newFrameCodec() frameCodec {
 	return frameCodec{encoding.GetCodecV2(proto.Name)}
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/mem"
-	"google.golang.org/protobuf/encoding/protowire"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -106,14 +105,4 @@ func TestFrameDecode(t *testing.T) {
 	if _, err := codec.Marshal("neither frame nor message"); err == nil {
 		t.Error("a string was marshalled")
 	}
-}
-
-// unknownFields is a VersionRequest with fields no cri-api has.
-func unknownFields() []byte {
-	b := protowire.AppendTag(nil, 1, protowire.BytesType)
-	b = protowire.AppendString(b, "v1")
-	b = protowire.AppendTag(b, 4711, protowire.BytesType)
-	b = protowire.AppendString(b, "from the future")
-	b = protowire.AppendTag(b, 4712, protowire.VarintType)
-	return protowire.AppendVarint(b, 1<<40)
 }

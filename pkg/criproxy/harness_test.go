@@ -9,10 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/pkg/unixsocket"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
 
 // fakeRuntime is a real gRPC server that speaks CRI; tests replace what they need.

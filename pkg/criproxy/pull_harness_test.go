@@ -288,7 +288,7 @@ func unknownField() []byte {
 // send sends raw bytes as a PullImage request and returns the image id.
 func (b *pullBench) send(ctx context.Context, raw []byte) (string, error) {
 	var answer Frame
-	err := b.conn.Invoke(ctx, PullImage, NewFrame(raw), &answer, grpc.ForceCodecV2(newFrameCodec()))
+	err := b.conn.Invoke(ctx, PullImage, NewFrame(raw), &answer, grpc.ForceCodecV2(Codec()))
 	if err != nil {
 		return "", err
 	}

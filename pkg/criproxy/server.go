@@ -67,18 +67,13 @@ func New(opts Options) *Server {
 func (s *Server) newGeneration() *generation {
 	g := &generation{Server: s, gone: make(chan struct{})}
 	g.streams, g.endStreams = context.WithCancelCause(context.Background())
-	g.grpc = grpc.NewServer(
-		grpc.ForceServerCodecV2(newFrameCodec()),
-		grpc.MaxRecvMsgSize(maxMessage),
-		grpc.MaxSendMsgSize(maxMessage),
-		grpc.StaticStreamWindowSize(streamWindow),
-		grpc.StaticConnWindowSize(connWindow),
+	g.grpc = grpc.NewServer(append(ServerOptions(),
 		grpc.NumStreamWorkers(streamWorkers),
 		// gRPC's default hangs up on clients that ping more than once in five minutes. The
 		// proxy must not be stricter than any runtime, so there is no limit; zero would mean the default.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Nanosecond, PermitWithoutStream: true}),
 		grpc.UnknownServiceHandler(g.passThrough),
-	)
+	)...)
 	// Methods that are not in the description of a registered service go to the
 	// unknown service handler just like unknown services.
 	for name, desc := range g.interceptors(s.handlers) {

@@ -35,7 +35,7 @@ func noCopier(t *testing.T) {
 func chat(t *testing.T, ctx context.Context, conn *grpc.ClientConn) grpc.ClientStream {
 	t.Helper()
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true},
-		"/future.v2.Service/Chat", grpc.ForceCodecV2(newFrameCodec()))
+		"/future.v2.Service/Chat", grpc.ForceCodecV2(Codec()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestHeaderComesAtOnce(t *testing.T) {
 		})
 		_, proxied := pair(t, path)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		stream, err := proxied.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(newFrameCodec()))
+		stream, err := proxied.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(Codec()))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/secret"
@@ -69,15 +68,3 @@ func (p *pull) describe(span trace.Span) {
 
 // reference is a reference as it may be shown.
 func reference(ref string) string { return secret.Strip(decision.Line(ref)) }
-
-// traced returns ctx for a call of the proxy's own, as part of the trace of the call
-// being served.
-func traced(ctx context.Context) context.Context {
-	md, ok := metadata.FromOutgoingContext(ctx)
-	if !ok {
-		md = metadata.MD{}
-	}
-	tracing.Copy(ctx, md)
-	tracing.Inject(ctx, md)
-	return metadata.NewOutgoingContext(ctx, md)
-}

@@ -64,7 +64,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 	}
 	t.Cleanup(func() { _ = backend.Close() })
 	between := filepath.Join(filepath.Dir(path), "between.sock")
-	serveOn(t, between, grpc.NewServer(grpc.ForceServerCodecV2(newFrameCodec()),
+	serveOn(t, between, grpc.NewServer(grpc.ForceServerCodecV2(Codec()),
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 			method, _ := grpc.MethodFromServerStream(stream)
 			md, _ := metadata.FromIncomingContext(stream.Context())
