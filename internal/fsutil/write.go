@@ -1,0 +1,66 @@
+package fsutil
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// WriteOptions are how WriteAtomic writes.
+type WriteOptions struct {
+	Mode fs.FileMode // of the file; 0 is 0600
+	Sync bool        // the content survives a power cut
+	New  bool        // a file that exists is an error, fs.ErrExist
+	Temp string      // how names of temporary files begin; "" is "." and the file's own name
+}
+
+// WriteAtomic writes a file in one step: whoever reads it sees the old content or
+// the new one, never a part. The folder must exist.
+func WriteAtomic(path string, o WriteOptions, write func(io.Writer) error) error {
+	if o.Temp == "" {
+		o.Temp = "." + filepath.Base(path) + "."
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), o.Temp)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(o.fill(temp, write), temp.Close()); err != nil {
+		_ = os.Remove(temp.Name())
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if !o.New {
+		err = os.Rename(temp.Name(), path)
+	} else if err = os.Link(temp.Name(), path); errors.Is(err, fs.ErrExist) {
+		err = &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist} // without the temporary name
+	}
+	if err != nil || o.New {
+		_ = os.Remove(temp.Name())
+	}
+	return err
+}
+
+func (o WriteOptions) fill(temp *os.File, write func(io.Writer) error) error {
+	if err := write(temp); err != nil {
+		return err
+	}
+	if o.Mode != 0 {
+		if err := temp.Chmod(o.Mode); err != nil {
+			return err
+		}
+	}
+	if o.Sync {
+		return temp.Sync()
+	}
+	return nil
+}
+
+// Bytes is content that WriteAtomic writes.
+func Bytes(content []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	}
+}
