@@ -23,7 +23,19 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(exit))
+}
+
+// exit ends the run, as failed where a test has left something running.
+func exit(code int) {
+	left := append(stack.Abandoned(), stack.Children()...)
+	for _, what := range left {
+		fmt.Fprintln(os.Stderr, "left behind by a test:", what)
+	}
+	if code == 0 && len(left) > 0 {
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // findPeers builds the peers once, before any test's clock runs; with -short

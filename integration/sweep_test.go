@@ -20,12 +20,7 @@ func TestKilledRunIsSweptUp(t *testing.T) {
 		abandon(t)
 		return
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	victim := exec.Command(self, "-test.run", "^TestKilledRunIsSweptUp$", "-test.v")
-	victim.Env = append(os.Environ(), abandonEnv+"=1")
+	victim := victimOf(t)
 	out, err := victim.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -47,6 +42,46 @@ func TestKilledRunIsSweptUp(t *testing.T) {
 	wantLeftovers(t, dir, "containerd --config", "containerd-shim-runc-v2", "/workload hold", "mount ", "cgroup ")
 
 	startContainerd(t, stack.Options{})
+	if left := stack.Leftovers(dir); len(left) > 0 {
+		t.Errorf("not swept up: %v", left)
+	}
+}
+
+// victimOf is this test once more, in a process of its own that is to come to harm.
+func victimOf(t *testing.T) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	victim := exec.Command(self, "-test.run", "^"+t.Name()+"$", "-test.v")
+	victim.Env = append(os.Environ(), abandonEnv+"=1")
+	return victim
+}
+
+// A test that forgets to stop what it started fails the run, by name.
+func TestRunThatLeavesSomethingFails(t *testing.T) {
+	requireStack(t)
+	if os.Getenv(abandonEnv) != "" {
+		containerd, err := stack.StartContainerd(t.Context(), stack.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = os.Stdout.WriteString("abandoned in " + containerd.Dir + "\n")
+		return
+	}
+	out, err := victimOf(t).CombinedOutput()
+	_, rest, _ := strings.Cut(string(out), "abandoned in ")
+	dir, _, _ := strings.Cut(rest, "\n")
+	if err == nil {
+		t.Errorf("the run passed")
+	}
+	for _, want := range []string{"left behind by a test: folder " + dir, "/containerd --config " + dir} {
+		if !strings.Contains(rest, want) {
+			t.Errorf("the run does not name %q:\n%s", want, out)
+		}
+	}
+	startContainerd(t, stack.Options{}) // sweeps up
 	if left := stack.Leftovers(dir); len(left) > 0 {
 		t.Errorf("not swept up: %v", left)
 	}

@@ -47,8 +47,8 @@ func lookAtMachine() machine {
 	return m
 }
 
-// restore sets the settings back and removes the folders, as far as nobody else
-// has put anything there.
+// restore sets the settings back and removes the folders. What is in them that the
+// kubelet is not known to make is an error: it is ours, and left over.
 func (m machine) restore() error {
 	var errs []error
 	for path, before := range m.tunables {
@@ -60,7 +60,9 @@ func (m machine) restore() error {
 	}
 	for _, folder := range m.folders {
 		_ = os.Remove(filepath.Join(folder, "kubelet.sock"))
-		_ = os.Remove(folder)
+		if err := os.Remove(folder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove what the kubelet made: %w", err))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -23,3 +23,9 @@ func mountsUnder(string) []string          { return nil }
 func unmountUnder(string) error            { return nil }
 func cgroupsNamed(string) []string         { return nil }
 func removeCgroups(string) error           { return nil }
+
+// Outside lists nothing: there are no daemons.
+func Outside(string) []string { return nil }
+
+// Children lists nothing.
+func Children() []string { return nil }

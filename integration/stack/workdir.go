@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -14,7 +15,8 @@ import (
 const workPrefix = "imagefit-stack-"
 
 // lockName is a file in the folder, locked as long as its owner lives: so a
-// later run finds what a killed one left behind, and nothing else.
+// later run finds what a killed one left behind, and nothing else. It holds the
+// owner's process id.
 const lockName = "owner.lock"
 
 // workDir is a temporary folder together with everything that lives by it:
@@ -37,6 +39,9 @@ func newWorkDir() (*workDir, error) {
 	// Locked before it gets the name that sweep looks for.
 	temp := filepath.Join(path, lockName+".new")
 	lock, err := tryLock(temp, os.O_CREATE)
+	if err == nil {
+		_, err = lock.WriteString(strconv.Itoa(os.Getpid()))
+	}
 	if err == nil {
 		err = os.Rename(temp, filepath.Join(path, lockName))
 	}
@@ -74,6 +79,7 @@ func sweep() error {
 
 // clearAway ends what lives by a work folder, removes it and looks again.
 func clearAway(dir string) error {
+	ids := idsOf(dir)
 	if err := killOwned(dir); err != nil {
 		return err
 	}
@@ -89,8 +95,12 @@ func clearAway(dir string) error {
 	if err := removeLockLast(dir); err != nil {
 		return fmt.Errorf("remove work folder: %w", err)
 	}
-	if left := Leftovers(dir); len(left) > 0 {
-		return fmt.Errorf("left behind after clearing %s: %s", dir, strings.Join(left, "; "))
+	left := Leftovers(dir)
+	for _, path := range outside(dir, ids) {
+		left = append(left, "outside "+path)
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("left behind after clearing %s:\n  %s", dir, strings.Join(left, "\n  "))
 	}
 	return nil
 }
@@ -147,6 +157,21 @@ func removeLockLast(dir string) error {
 		}
 	}
 	return os.RemoveAll(dir)
+}
+
+// Abandoned lists what this process has left behind of the stack: what lives by
+// work folders of its own that were never removed. Nothing at the end of a run in
+// which everything that was started was stopped.
+func Abandoned() []string {
+	var left []string
+	found, _ := filepath.Glob(filepath.Join(os.TempDir(), workPrefix+"*", lockName)) // errors only on a bad pattern
+	for _, name := range found {
+		owner, _ := os.ReadFile(name) // empty for what another run has removed
+		if string(owner) == strconv.Itoa(os.Getpid()) {
+			left = append(left, Leftovers(filepath.Dir(name))...)
+		}
+	}
+	return left
 }
 
 // Leftovers lists what still lives by a work folder ([Containerd.Dir]): its
