@@ -268,7 +268,7 @@ func (f *fit) follow(t *testing.T) func(t *testing.T, actions ...string) {
 	}()
 	t.Cleanup(func() {
 		cancel()
-		for range lines { //nolint:revive // until the program ended
+		for range lines { // until the program has ended
 		}
 		_ = cmd.Wait() // it was killed
 	})

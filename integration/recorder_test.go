@@ -56,7 +56,9 @@ func startRecorder(t *testing.T, containerd *stack.Containerd, name, upstream st
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
 		server.Stop()
-		<-served
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
 		_ = conn.Close()
 	})
 	return r

@@ -48,7 +48,9 @@ func startCollector(t *testing.T) *collector {
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() {
 		server.Stop()
-		<-served
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
 	})
 	return c
 }

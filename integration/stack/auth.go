@@ -112,9 +112,9 @@ func (t *Tokens) admit(w http.ResponseWriter, req *http.Request) (string, bool) 
 		return t.issue(w, req), false
 	}
 	repo := repoOf(req)
-	challenge := fmt.Sprintf(`Bearer realm="http://%s/token",service="%s"`, t.host, t.host)
+	challenge := fmt.Sprintf(`Bearer realm=%q,service=%q`, "http://"+t.host+"/token", t.host)
 	if repo != "" {
-		challenge += fmt.Sprintf(`,scope="repository:%s:pull"`, repo)
+		challenge += fmt.Sprintf(`,scope=%q`, "repository:"+repo+":pull")
 	}
 	token, expired := t.shown(req)
 	if expired {

@@ -152,7 +152,8 @@ func dockerConfig(logins map[string]Login) map[string]any {
 
 // freePort is a port that nobody listens on at the moment.
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	listener, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}

@@ -86,7 +86,7 @@ func (c *CRI) RunContainer(ctx context.Context, ref string, opts PodOptions) (st
 
 func (c *CRI) startContainer(ctx context.Context, ref string, opts PodOptions, pod string, sandbox *runtimeapi.PodSandboxConfig) (string, error) {
 	image, err := c.Status(ctx, ref)
-	if err != nil && !(errors.Is(err, ErrNoImage) && opts.ImageRef != "") {
+	if err != nil && (!errors.Is(err, ErrNoImage) || opts.ImageRef == "") {
 		return "", err
 	}
 	if opts.ImageRef == "" {

@@ -43,8 +43,8 @@ func (p *Process) Start() error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.Path, err)
 	}
-	defer log.Close() // the child has its own copy
-	cmd := exec.Command(p.Path, p.Args...)
+	defer log.Close()                      // the child has its own copy
+	cmd := exec.Command(p.Path, p.Args...) //nolint:noctx // it lives until Stop, longer than the context of a test
 	cmd.Env = append(Environ(), p.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

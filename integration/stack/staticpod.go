@@ -93,7 +93,7 @@ func (k *Kubelet) RemovePod(ctx context.Context, name string) error {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("remove pod %s: %w; its containers: %v, %v", name, ctx.Err(), reply.GetContainers(), err)
+			return fmt.Errorf("remove pod %s: %w; its containers: %v, %w", name, ctx.Err(), reply.GetContainers(), err)
 		}
 	}
 }
@@ -109,7 +109,7 @@ func (k *Kubelet) AwaitPod(ctx context.Context, name string, wanted func(PodStat
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
-			return found, fmt.Errorf("wait for pod %s: %w; it is %s, %v", name, ctx.Err(), found, err)
+			return found, fmt.Errorf("wait for pod %s: %w; it is %s, %w", name, ctx.Err(), found, err)
 		}
 	}
 }

@@ -21,22 +21,26 @@ import (
 func main() {
 	bin := flag.String("bin", "", "folder of cri-proxy and nri-plugin; they are built where it is empty")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
-	if *bin != "" {
-		if err := os.Setenv("IMAGEFIT_BIN", *bin); err != nil {
-			fmt.Fprintln(os.Stderr, "demo:", err)
-			os.Exit(1)
-		}
-	}
-	if err := run(ctx, os.Stdout); err != nil {
-		if ctx.Err() != nil {
-			err = errors.New("interrupted; everything was cleaned up")
-		}
+	if err := start(*bin); err != nil {
 		fmt.Fprintln(os.Stderr, "\ndemo:", err)
 		os.Exit(1)
 	}
+}
+
+func start(bin string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends at once
+	if bin != "" {
+		if err := os.Setenv("IMAGEFIT_BIN", bin); err != nil {
+			return err
+		}
+	}
+	err := run(ctx, os.Stdout)
+	if err != nil && ctx.Err() != nil {
+		return errors.New("interrupted; everything was cleaned up")
+	}
+	return err
 }
 
 // demo is the running parts.
