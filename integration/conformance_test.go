@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/imagefit/imagefit/integration/stack"
+	"github.com/imagefit/imagefit/internal/testkit/registrytest"
 	"github.com/imagefit/imagefit/internal/testkit/runtimetest"
 )
 
@@ -57,4 +58,68 @@ func (r realRuntime) Push(t testing.TB, repository string, images int) runtimete
 	}
 	pushed.IDs, pushed.SingleID = pushed.IDs[:images], pushed.IDs[images]
 	return pushed
+}
+
+func TestRegistriesDoWhatTheFakeRegistryDoes(t *testing.T) {
+	t.Run("in memory", func(t *testing.T) {
+		registrytest.Conformance(t, registrytest.Options{}, func(t *testing.T) registrytest.Registry {
+			return realRegistry{startRegistry(t)}
+		})
+	})
+	t.Run("distribution", func(t *testing.T) {
+		requireStack(t)
+		registrytest.Conformance(t, registrytest.Options{NoReferrersAPI: true}, func(t *testing.T) registrytest.Registry {
+			return realRegistry{started(t)(stack.StartDistribution(t.Context()))}
+		})
+	})
+}
+
+func TestRegistriesAskForCredentialsAsTheFakeRegistryDoes(t *testing.T) {
+	login := registrytest.Login{User: "author", Password: "secret"}
+	users := map[string]stack.User{login.User: {Password: login.Password}}
+	for name, start := range map[string]func(t *testing.T) *stack.Registry{
+		"basic": func(t *testing.T) *stack.Registry {
+			registry := startRegistry(t)
+			registry.RequireBasic(users)
+			return registry
+		},
+		"token": func(t *testing.T) *stack.Registry {
+			registry := startRegistry(t)
+			registry.RequireToken(users)
+			return registry
+		},
+		"distribution": func(t *testing.T) *stack.Registry {
+			requireStack(t)
+			registry, has, err := stack.StartPrivateDistribution(t.Context())
+			if registrytest.Login(has) != login {
+				t.Fatalf("the login is %v", has)
+			}
+			return started(t)(registry, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			registrytest.AuthConformance(t, login, func(t *testing.T) registrytest.Registry { return realRegistry{start(t)} })
+		})
+	}
+}
+
+// realRegistry is a registry of the stack.
+type realRegistry struct{ registry *stack.Registry }
+
+func (r realRegistry) URL() string { return "http://" + r.registry.Host }
+
+func (r realRegistry) Repository() string { return "team/app" }
+
+func (r realRegistry) PutBlob(t testing.TB, body []byte) {
+	t.Helper()
+	if _, err := r.registry.Repo(r.Repository()).PushBlob(t.Context(), "application/octet-stream", body); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r realRegistry) PutManifest(t testing.TB, tag, mediaType string, body []byte) {
+	t.Helper()
+	if _, err := r.registry.Repo(r.Repository()).PushManifest(t.Context(), tag, mediaType, body); err != nil {
+		t.Fatal(err)
+	}
 }

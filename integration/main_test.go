@@ -88,14 +88,21 @@ func startContainerd(t testing.TB, opts stack.Options) *stack.Containerd {
 // startRegistry starts a registry that ends with the test.
 func startRegistry(t testing.TB) *stack.Registry {
 	t.Helper()
-	registry, err := stack.NewRegistry()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := registry.Close(); err != nil {
-			t.Error(err)
+	return started(t)(stack.NewRegistry())
+}
+
+// started takes what starting a registry returned; it ends with the test.
+func started(t testing.TB) func(*stack.Registry, error) *stack.Registry {
+	return func(registry *stack.Registry, err error) *stack.Registry {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
-	return registry
+		t.Cleanup(func() {
+			if err := registry.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return registry
+	}
 }

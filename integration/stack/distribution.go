@@ -23,10 +23,29 @@ storage: {inmemory: {}, delete: {enabled: true}}
 http: {net: unix, addr: %s, secret: test}
 `
 
+// The one account of [StartPrivateDistribution]; htpasswd is what distribution has of it, as htpasswd -nbBC 4 prints it.
+const (
+	distributionUser     = "author"
+	distributionPassword = "secret"
+	htpasswd             = "author:$2a$04$uPI1FJPPZo3GIgWu/j7wZOZcyryDeEtYRmtZwprJSStKMkkksjkqG\n"
+)
+
 // StartDistribution starts the real CNCF distribution, which has no referrers
 // API: artifacts are found by the tag schema alone. It stands behind the same
 // front as the others.
 func StartDistribution(ctx context.Context) (*Registry, error) {
+	return startDistribution(ctx, Login{})
+}
+
+// StartPrivateDistribution is the same for those alone who have the login, which
+// distribution itself asks for.
+func StartPrivateDistribution(ctx context.Context) (*Registry, Login, error) {
+	login := Login{distributionUser, distributionPassword}
+	registry, err := startDistribution(ctx, login)
+	return registry, login, err
+}
+
+func startDistribution(ctx context.Context, login Login) (*Registry, error) {
 	bin, err := Peers(ctx, "registry")
 	if err != nil {
 		return nil, err
@@ -43,7 +62,15 @@ func StartDistribution(ctx context.Context) (*Registry, error) {
 		Log:  filepath.Join(work.path, "registry.log"),
 	}
 	stop := func() error { return errors.Join(process.Stop(5*time.Second), work.remove()) }
-	err = os.WriteFile(config, fmt.Appendf(nil, distributionConfig, socket), 0o600)
+	text := fmt.Appendf(nil, distributionConfig, socket)
+	if login != (Login{}) {
+		accounts := filepath.Join(work.path, "htpasswd")
+		text = fmt.Appendf(text, "auth: {htpasswd: {realm: test, path: %s}}\n", accounts)
+		err = os.WriteFile(accounts, []byte(htpasswd), 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(config, text, 0o600)
+	}
 	if err == nil {
 		err = process.Start()
 	}
@@ -58,6 +85,7 @@ func StartDistribution(ctx context.Context) (*Registry, error) {
 	if err != nil {
 		return nil, errors.Join(err, stop())
 	}
+	registry.login = login
 	registry.closers = append([]func() error{stop, idle}, registry.closers...)
 	return registry, nil
 }

@@ -27,6 +27,7 @@ type Registry struct {
 	backend   http.Handler
 	backHost  string
 	transport *http.Transport
+	login     Login // that the backend itself asks for, of those who push
 	closers   []func() error
 	closed    chan struct{}
 	closeOnce sync.Once

@@ -31,10 +31,21 @@ type Repo struct {
 // Repo names a repository; it exists from the first push on.
 func (r *Registry) Repo(name string) *Repo {
 	return &Repo{registry: r, name: name, remote: &remote.Repository{
-		Client:    &http.Client{Transport: r.transport},
+		Client:    &http.Client{Transport: pusher{r}},
 		Reference: orasregistry.Reference{Registry: r.backHost, Repository: name},
 		PlainHTTP: true,
 	}}
+}
+
+// pusher asks the backend, with the login that it wants.
+type pusher struct{ registry *Registry }
+
+func (p pusher) RoundTrip(req *http.Request) (*http.Response, error) {
+	if login := p.registry.login; login != (Login{}) {
+		req = req.Clone(req.Context())
+		req.SetBasicAuth(login.User, login.Password)
+	}
+	return p.registry.transport.RoundTrip(req)
 }
 
 // Ref is the reference of a tag, as a pod would say it: HOST/NAME:TAG.
