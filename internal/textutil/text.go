@@ -14,32 +14,58 @@ const Ellipsis = "..."
 // Cut returns s where it has at most limit bytes, else as many whole characters
 // of it as fit, and the Ellipsis. The result is valid UTF-8.
 func Cut(s string, limit int) string {
-	if len(s) <= limit {
-		return strings.ToValidUTF8(s, "?")
+	head := head(s, limit)
+	if len(head) < len(s) {
+		return strings.ToValidUTF8(head, "?") + Ellipsis
 	}
-	end := max(limit, 0)
-	for range utf8.UTFMax - 1 {
-		if end == 0 || utf8.RuneStart(s[end]) {
-			break
-		}
-		end--
-	}
-	return strings.ToValidUTF8(s[:end], "?") + Ellipsis
+	return strings.ToValidUTF8(s, "?")
 }
 
-// Line is Cut for a text that must stay one line of a log, a table or an event:
-// white space becomes single spaces, what cannot be printed (control and
+// Line is Cut for a text that must stay one line of a log, a table or an event.
+// Lines, of which joined errors have several, are set off by "; ", other white
+// space becomes single spaces, and what cannot be printed (control and
 // bidirectional characters, for instance) becomes question marks.
 func Line(s string, limit int) string {
-	s = Cut(s, limit)
-	spaces := strings.Map(func(r rune) rune {
+	bounded := head(s, limit)
+	var b strings.Builder
+	for line := range strings.Lines(bounded) {
+		words := strings.Join(strings.Fields(strings.Map(printable, line)), " ")
 		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case r == utf8.RuneError, !unicode.IsPrint(r):
-			return '?'
+		case words == "" || b.Len() == 0:
+		case strings.HasSuffix(b.String(), ":"):
+			b.WriteByte(' ')
+		default:
+			b.WriteString("; ")
 		}
-		return r
-	}, s)
-	return strings.Join(strings.Fields(spaces), " ")
+		b.WriteString(words)
+	}
+	line := head(b.String(), limit)
+	if len(line) < b.Len() || len(bounded) < len(s) {
+		return strings.TrimRight(line, " ") + Ellipsis
+	}
+	return line
+}
+
+// head returns as many whole characters of s as fit into limit bytes.
+func head(s string, limit int) string {
+	end := max(limit, 0)
+	if len(s) <= end {
+		return s
+	}
+	for range utf8.UTFMax - 1 {
+		if end > 0 && !utf8.RuneStart(s[end]) {
+			end--
+		}
+	}
+	return s[:end]
+}
+
+func printable(r rune) rune {
+	switch {
+	case unicode.IsSpace(r):
+		return ' '
+	case r == utf8.RuneError, !unicode.IsPrint(r):
+		return '?'
+	}
+	return r
 }

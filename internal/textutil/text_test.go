@@ -36,11 +36,14 @@ func TestLineIsOnePrintableLine(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"plain text, é and 語":            "plain text, é and 語",
-		"two\nlines\r\n":                 "two lines",
+		"two\nlines\r\n":                 "two; lines",
+		"\n\none:\n\tand\n\n two\n":      "one: and; two",
+		strings.Repeat("\n", 99):         "",
+		strings.Repeat("\nx", 49):        strings.Repeat("; x", 34)[2:] + "...",
 		" tab\tand  no-break\u00a0space": "tab and no-break space",
 		"bell\a, escape\x1b[31m":         "bell?, escape?[31m",
 		"right to left \u202eevil":       "right to left ?evil",
-		"half a character \xe2\x82":      "half a character ?",
+		"half a character \xe2\x82":      "half a character ??",
 		"replacement \ufffd":             "replacement ?",
 		strings.Repeat("x", 101):         strings.Repeat("x", 100) + "...",
 	} {
