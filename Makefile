@@ -40,7 +40,7 @@ install: ## install what was built below DESTDIR, with units, manual pages and a
 	bin/imagefit man $(DESTDIR)$(PREFIX)/share/man/man1
 
 .PHONY: demo
-demo: build ## run the whole road once: registry, containerd, runc, proxy, plugin
+demo: build ## run everything once: registry, containerd, runc, proxy, plugin
 	@peers=$$(bash integration/peers/build.sh | tail -n 1) && cd integration && \
 	  IMAGEFIT_PEERS=$$peers go run ./cmd/demo --bin ../bin
 
