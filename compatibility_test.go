@@ -1,0 +1,107 @@
+package imagefit_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write generated parts of the documentation")
+
+// pinned is a version that a go.mod fixes.
+type pinned struct {
+	name, file, module, role string
+}
+
+func allPinned() []pinned {
+	const peers = "integration/peers/"
+	return []pinned{
+		{"containerd", peers + "containerd/go.mod", "github.com/containerd/containerd/v2", "runtime, all tests and the demo"},
+		{"NRI in it", peers + "containerd/go.mod", "github.com/containerd/nri", ""},
+		{"containerd", peers + "containerd17/go.mod", "github.com/containerd/containerd", "older runtime, core tests"},
+		{"NRI in it", peers + "containerd17/go.mod", "github.com/containerd/nri", ""},
+		{"runc", peers + "runc/go.mod", "github.com/opencontainers/runc", "under both"},
+		{"kubelet", peers + "kubelet/go.mod", "k8s.io/kubernetes", "standalone, both ways to point it at the proxy"},
+		{"distribution", peers + "registry/go.mod", "github.com/distribution/distribution/v3", "registry without the referrers API"},
+		{"ociregistry", "integration/go.mod", "cuelabs.dev/go/oci/ociregistry", "registry with the referrers API"},
+		{"go-containerregistry", "integration/go.mod", "github.com/google/go-containerregistry", "registry that ignores the artifact type filter"},
+		{"CRI API", "go.mod", "k8s.io/cri-api", "library of cri-proxy"},
+		{"NRI", "go.mod", "github.com/containerd/nri", "library of nri-plugin"},
+		{"containerd", "go.mod", "github.com/containerd/containerd/v2", "library: hosts.toml, registry authentication"},
+		{"oras-go", "go.mod", "oras.land/oras-go/v2", "library: registries"},
+	}
+}
+
+// version returns what the file requires of the module.
+func (p pinned) version() (string, error) {
+	content, err := os.ReadFile(p.file)
+	if err != nil {
+		return "", err
+	}
+	found := regexp.MustCompile(`(?m)^\s*(?:require )?` + regexp.QuoteMeta(p.module) + ` (v\S+)`).FindSubmatch(content)
+	if found == nil {
+		return "", fmt.Errorf("%s does not require %s", p.file, p.module)
+	}
+	return strings.TrimPrefix(string(found[1]), "v"), nil
+}
+
+func compatibilityTable(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("| program or library | version | pinned in | |\n|---|---|---|---|\n")
+	for _, p := range allPinned() {
+		version, err := p.version()
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "| %s | %s | [%s](../%s) | %s |\n", p.name, version, filepath.ToSlash(p.file), p.file, p.role)
+	}
+	return b.String()
+}
+
+func TestCompatibilityTableIsUpToDate(t *testing.T) {
+	t.Parallel()
+	const path, begin, end = "docs/compatibility.md", "<!-- begin generated -->\n", "<!-- end generated -->\n"
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(content), begin)
+	have, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("%s lacks %q or %q", path, begin, end)
+	}
+	want := compatibilityTable(t)
+	if have == want {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s is stale, run: go test . -run Compatibility -update\nhave:\n%s\nwant:\n%s", path, have, want)
+	}
+	if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestEveryPeerIsInTheCompatibilityTable fails where a program is tested and the
+// table lacks it.
+func TestEveryPeerIsInTheCompatibilityTable(t *testing.T) {
+	t.Parallel()
+	peers, err := filepath.Glob("integration/peers/*/go.mod")
+	if err != nil || len(peers) == 0 {
+		t.Fatalf("no peers: %v", err)
+	}
+	listed := map[string]bool{}
+	for _, p := range allPinned() {
+		listed[p.file] = true
+	}
+	for _, peer := range peers {
+		if !listed[filepath.ToSlash(peer)] {
+			t.Errorf("%s is not in the table of compatibility_test.go", peer)
+		}
+	}
+}
