@@ -14,8 +14,8 @@ import (
 func uncleaned() []string {
 	return []string{
 		"cmd/cri-proxy", "cmd/imagefit", "pkg/attach", "pkg/author", "pkg/cache", "pkg/compat", "pkg/config",
-		"pkg/criproxy", "pkg/decision", "pkg/hostfacts", "pkg/metrics", "pkg/node", "pkg/registry", "pkg/selector",
-		"pkg/service",
+		"pkg/criproxy", "pkg/decision", "pkg/facts", "pkg/hostfacts", "pkg/metrics", "pkg/node", "pkg/registry",
+		"pkg/selector", "pkg/systemd",
 	}
 }
 
