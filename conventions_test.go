@@ -46,8 +46,7 @@ func parseTree(t *testing.T, folders ...string) map[string][]*ast.File {
 	return packages
 }
 
-// TestPackageComments: every package says in one comment what it is for.
-func TestPackageComments(t *testing.T) {
+func TestEveryPackageHasOneDocComment(t *testing.T) {
 	t.Parallel()
 	for folder, files := range parseTree(t, "pkg", "cmd") {
 		var comments []string
@@ -67,8 +66,8 @@ func TestPackageComments(t *testing.T) {
 	}
 }
 
-// TestNoCommands: what runs on every node starts no other program.
-func TestNoCommands(t *testing.T) {
+// What runs on every node starts no other program.
+func TestProductCodeDoesNotImportOSExec(t *testing.T) {
 	t.Parallel()
 	for folder, files := range parseTree(t, "pkg", "cmd") {
 		for _, file := range files {
