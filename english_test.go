@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -83,7 +84,7 @@ func TestDocumentationIsPlainEnglish(t *testing.T) {
 	for _, path := range []string{"config.toml.example", "Makefile"} {
 		files = append(files, verbatim(readPage(t, path)))
 	}
-	for _, path := range filesUnder(t, "deploy") {
+	for _, path := range slices.Concat(filesUnder(t, "deploy"), embeddedSpecs(t)) {
 		files = append(files, verbatim(readPage(t, path)))
 	}
 	for _, p := range files {
@@ -101,6 +102,18 @@ func verbatim(p page) page {
 		p.lines[i].prose = p.lines[i].text
 	}
 	return p
+}
+
+// embeddedSpecs are data files whose descriptions the CLI prints.
+func embeddedSpecs(t *testing.T) []string {
+	t.Helper()
+	specs := slices.DeleteFunc(filesUnder(t, "pkg"), func(path string) bool {
+		return filepath.Ext(path) != ".toml" || strings.Contains(filepath.ToSlash(path), "/testdata/")
+	})
+	if len(specs) == 0 {
+		t.Fatal("no embedded compatibility spec found under pkg")
+	}
+	return specs
 }
 
 func filesUnder(t *testing.T, folder string) []string {

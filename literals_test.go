@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,14 +20,15 @@ type literal struct {
 // gap is what a program puts into a text when it runs.
 const gap = "\x00"
 
-// literals returns the string literals of pkg and cmd, without those of tests,
+// literals returns the string literals of the product, without those of tests,
 // import paths and struct tags.
 func literals(t *testing.T) []literal {
 	t.Helper()
 	var all []literal
 	set := token.NewFileSet()
-	for _, path := range append(filesUnder(t, "pkg"), filesUnder(t, "cmd")...) {
-		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+	for _, path := range slices.Concat(filesUnder(t, "pkg"), filesUnder(t, "cmd"), filesUnder(t, "internal")) {
+		forTests := strings.HasSuffix(path, "_test.go") || strings.HasPrefix(filepath.ToSlash(path), "internal/testkit/")
+		if !strings.HasSuffix(path, ".go") || forTests {
 			continue
 		}
 		file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
