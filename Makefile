@@ -50,6 +50,7 @@ test: unit integration ## run all tests, also against the real stack (needs Linu
 .PHONY: unit
 unit: ## run the unit tests
 	go test $(RACE) ./...
+	cd integration && go test ./deploy
 	$(if $(RACE),go test -run '^TestDiscoveryIsCheap$$' ./pkg/hostfacts)
 
 .PHONY: integration

@@ -1,4 +1,4 @@
-package metrics
+package deploy
 
 import (
 	"encoding/json"
@@ -92,8 +92,7 @@ func panels(t *testing.T) map[string][]string {
 	return queries
 }
 
-// TestDeployed: alerts and dashboard ask only for what there is.
-func TestDeployed(t *testing.T) {
+func TestAlertsAndDashboardAskOnlyForMetricsThatExist(t *testing.T) {
 	t.Parallel()
 	known := series(t)
 	for alert, expr := range alerts(t) {
@@ -110,8 +109,7 @@ func TestDeployed(t *testing.T) {
 	}
 }
 
-// TestAlertsDocumented: docs/operations.md says what to do about each alert.
-func TestAlertsDocumented(t *testing.T) {
+func TestOperationsSaysWhatToDoAboutEachAlert(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
@@ -226,7 +224,7 @@ func selectorProblems(m *metricsql.MetricExpr, known map[string]map[string][]str
 	return all
 }
 
-func TestProblemsAreFound(t *testing.T) {
+func TestMistakesInQueriesAreFound(t *testing.T) {
 	t.Parallel()
 	known := series(t)
 	for expr, want := range map[string]string{
