@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -57,7 +57,7 @@ func (r *run) elementOf(a *ask) {
 	case a.set == "cpu.cpuid":
 		r.flag(a)
 	case a.set == "cpu.archspec":
-		if !hostfacts.KnownArchspec(element) {
+		if !archspec.Known(element) {
 			r.at(a.name, codeUnknownTarget).say(element, "archspec has no CPU target "+quoted(element), nearTarget(element))
 		}
 	case a.set == "kernel.config" && strings.HasPrefix(element, "CONFIG_"):
@@ -124,7 +124,7 @@ func nearTarget(name string) string {
 			tries = append(tries, name[:i]+name[i+1:])
 		}
 	}
-	if i := slices.IndexFunc(tries, hostfacts.KnownArchspec); i >= 0 {
+	if i := slices.IndexFunc(tries, archspec.Known); i >= 0 {
 		return tries[i]
 	}
 	return ""

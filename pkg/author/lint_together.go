@@ -7,7 +7,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 	"github.com/imagefit/imagefit/pkg/selector"
 	"github.com/imagefit/imagefit/pkg/version"
 )
@@ -114,7 +114,7 @@ func (r *run) archOf(a *ask) string {
 			return "x86"
 		}
 	case "cpu.archspec":
-		names := append(hostfacts.ArchspecAncestors(a.term.Element), a.term.Element)
+		names := append(archspec.Ancestors(a.term.Element), a.term.Element)
 		for _, family := range []string{"x86", "x86_64", "aarch64", "arm", "ppc64le", "ppc64", "riscv64", "s390x"} {
 			if slices.Contains(names, family) {
 				return strings.TrimSuffix(family, "_64")

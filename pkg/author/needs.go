@@ -8,7 +8,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -70,15 +70,15 @@ func cpuNeed(known *facts.Facts) (Need, string) {
 		if level.Value != "1" {
 			target += "_v" + level.Value
 		}
-		if hostfacts.KnownArchspec(target) {
+		if archspec.Known(target) {
 			return targetNeed(target, "the CPU of the node has x86-64 level "+level.Value+"; its model is left out"), ""
 		}
 	}
 	family := known.Lookup("cpu.microarchitecture", "family")
-	if level := known.Lookup("cpu.arm64", "level"); level.State == facts.Present && hostfacts.KnownArchspec(level.Value+"a") {
+	if level := known.Lookup("cpu.arm64", "level"); level.State == facts.Present && archspec.Known(level.Value+"a") {
 		return targetNeed(level.Value+"a", "the CPU of the node is of "+level.Value+"; its model is left out"), ""
 	}
-	if family.State == facts.Present && hostfacts.KnownArchspec(family.Value) {
+	if family.State == facts.Present && archspec.Known(family.Value) {
 		return targetNeed(family.Value, "the CPU of the node is of this family; its model is left out"), ""
 	}
 	return Need{}, "cpu: the node's CPU is not known"

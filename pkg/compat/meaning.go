@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -155,7 +155,7 @@ func (s said) without() bool {
 // targetRequirement asks for a CPU of a micro-architecture or one that descends
 // from it: the set holds the CPU's own name and those of all its ancestors.
 func targetRequirement(req Requirement, name string) Requirement {
-	if !hostfacts.KnownArchspec(name) {
+	if !archspec.Known(name) {
 		return req.unclear("the CPU target %s is not known to this version", quoted(name))
 	}
 	req.Terms = []Term{{Element: name, Op: Exists}}

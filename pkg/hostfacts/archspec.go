@@ -1,110 +1,93 @@
 package hostfacts
 
 import (
-	"slices"
-	"strings"
-	"sync"
+	"fmt"
+
+	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 )
 
-// genericVendor is the vendor of a micro-architecture that is nobody's product.
-const genericVendor = "generic"
-
-// microarch is one micro-architecture of archspec's.
-type microarch struct {
-	name      string
-	parents   []string
-	vendor    string
-	id        string   // as archspecTable explains
-	features  []string // with those of the ancestors
-	ancestors []string // the parents first
+func archspecCollector() collector {
+	return collector{collect: collectArchspec, sets: []facts.Set{
+		{
+			Name: "cpu.archspec", Kind: facts.Flags, Origin: "/proc/cpuinfo",
+			Elements: "* (archspec's name of the CPU and of everything it descends from: `zen3`, `zen2`, `zen`, " +
+				"`x86_64_v3` ...)",
+		},
+		{
+			Name: "cpu.microarchitecture", Origin: "/proc/cpuinfo",
+			Elements: "name (archspec's), vendor, family (`x86_64`, `aarch64` ...), generation (on POWER)",
+		},
+		{
+			Name: "cpu.arm64", Origin: "/proc/cpuinfo",
+			Elements: "level (`8.2` ...)",
+			Note:     "empty on other architectures",
+		},
+	}}
 }
 
-// archspecs are all micro-architectures, ancestors first.
-type archspecs struct {
-	all    []microarch
-	byName map[string]int // index into all
-}
-
-// loadArchspecs reads archspecTable once; what it returns is never changed.
-var loadArchspecs = sync.OnceValue(func() archspecs { return parseArchspecs(archspecTable) })
-
-// KnownArchspec reports whether name is the archspec name of a
-// micro-architecture, so that its absence from the set cpu.archspec means that
-// the CPU neither is one nor descends from it.
-func KnownArchspec(name string) bool {
-	_, ok := loadArchspecs().byName[name]
-	return ok
-}
-
-// ArchspecAncestors returns the archspec names of all micro-architectures that
-// the named one descends from: what is built for one of them runs on it. It is
-// empty for a family, such as x86_64, and for an unknown name.
-func ArchspecAncestors(name string) []string {
-	m, _ := loadArchspecs().find(name)
-	return slices.Clone(m.ancestors)
-}
-
-func (a archspecs) find(name string) (microarch, bool) {
-	i, ok := a.byName[name]
-	if !ok {
-		return microarch{}, false
+// collectArchspec sets cpu.archspec to the name of the CPU and of everything it
+// descends from, so that "built for zen2" is a look-up on any CPU.
+func collectArchspec(h host, out *facts.Features) error {
+	if err := describesCPU(h); err != nil {
+		if !h.live {
+			return err
+		}
+		_, level, _ := readCPUFlags(h) // may know what proc/cpuinfo does not tell
+		addUnnamedCPU(h.arch, level, causeOf(err), out)
+		return nil
 	}
-	return a.all[i], true
-}
-
-// parseArchspecs reads a table in the form of archspecTable.
-func parseArchspecs(table string) archspecs {
-	a := archspecs{byName: map[string]int{}}
-	for line := range strings.Lines(table) {
-		var columns [5]string
-		for i, text := range strings.SplitN(line, "|", len(columns)) {
-			columns[i] = strings.TrimSpace(text)
-		}
-		if columns[0] == "" {
-			continue
-		}
-		m := microarch{
-			name: columns[0], parents: strings.Fields(columns[1]), vendor: columns[2], id: columns[3],
-			features: strings.Fields(columns[4]),
-		}
-		m.ancestors = slices.Clone(m.parents)
-		for _, name := range m.parents {
-			parent, _ := a.find(name)
-			m.ancestors = addMissing(m.ancestors, parent.ancestors)
-			m.features = addMissing(m.features, parent.features)
-		}
-		a.byName[m.name] = len(a.all)
-		a.all = append(a.all, m)
+	cpu := h.cpu.CPU
+	cpu.Arch = h.arch
+	cpu.AnyByteOrder = !h.live && isPower(h.arch) && powerArch(h.root) == ""
+	id := archspec.Identify(cpu)
+	out.Flags["cpu.archspec"] = id.Lineage
+	out.Attributes["cpu.microarchitecture"] = map[string]string{"name": id.Name, "vendor": id.Vendor, "family": id.Family}
+	if id.Generation != "" {
+		out.Attributes["cpu.microarchitecture"]["generation"] = id.Generation
 	}
-	return a
-}
-
-func addMissing(list, more []string) []string {
-	list = slices.Grow(list, len(more))
-	for _, s := range more {
-		if !slices.Contains(list, s) {
-			list = append(list, s)
-		}
+	out.Attributes["cpu.arm64"] = map[string]string{}
+	if id.ARMLevel != "" {
+		out.Attributes["cpu.arm64"]["level"] = id.ARMLevel
 	}
-	return list
+	return nil
 }
 
-// lineage returns the name and those of the ancestors.
-func (m microarch) lineage() []string { return append([]string{m.name}, m.ancestors...) }
-
-// is reports whether m is the named micro-architecture or descends from it.
-func (m microarch) is(name string) bool {
-	return m.name == name || slices.Contains(m.ancestors, name)
-}
-
-func (m microarch) isGeneric() bool { return m.vendor == genericVendor }
-
-// family returns the oldest ancestor.
-func (m microarch) family() string {
-	for _, name := range m.ancestors {
-		if ancestor, ok := loadArchspecs().find(name); ok && len(ancestor.ancestors) == 0 {
-			return name
-		}
+// describesCPU says why proc/cpuinfo cannot tell the micro-architecture. An
+// emulator shows programs of one architecture the file of another.
+func describesCPU(h host) error {
+	if h.cpuErr != nil {
+		return h.cpuErr
 	}
-	return m.name
+	if instructionSet(h.cpu.Arch) != instructionSet(h.arch) {
+		return fmt.Errorf("proc/cpuinfo describes a CPU of %s, not of %s", h.cpu.Arch, h.arch)
+	}
+	return nil
+}
+
+// instructionSet is the same for architectures that one CPU can have.
+func instructionSet(arch string) string {
+	switch arch {
+	case "amd64":
+		return "386"
+	case "arm64":
+		return "arm"
+	case "ppc64le":
+		return "ppc64"
+	default:
+		return arch
+	}
+}
+
+// addUnnamedCPU sets what is known of a CPU of which only the architecture and
+// the x86-64 level are, 0 if not known.
+func addUnnamedCPU(arch string, x86Level int, cause string, out *facts.Features) {
+	out.Flags["cpu.archspec"], out.Absent["cpu.archspec"] = archspec.Unnamed(arch, x86Level)
+	out.Unknown["cpu.archspec"] = cause
+	out.Unknown["cpu.microarchitecture"] = cause
+	if arch == "arm64" {
+		out.Unknown["cpu.arm64"] = cause
+	} else {
+		out.Attributes["cpu.arm64"] = map[string]string{}
+	}
 }

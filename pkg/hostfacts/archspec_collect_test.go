@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 )
 
 func TestUnreadableCPU(t *testing.T) {
@@ -20,7 +21,7 @@ func TestUnreadableCPU(t *testing.T) {
 		"amd64": {host{arch: "amd64", live: true, cpuErr: cause}, "x86_64", "aarch64 neoverse_n1 x86 power8", "nehalem k10"},
 		"arm64": {host{arch: "arm64", live: true, cpuErr: cause}, "aarch64", "x86_64 zen", "armv8.1a m1"},
 		"emulated": {
-			host{arch: "arm64", live: true, cpu: cpuInfo{arch: "amd64", vendor: "AuthenticAMD"}},
+			host{arch: "arm64", live: true, cpu: cpuInfo{CPU: archspec.CPU{Arch: "amd64", Vendor: "AuthenticAMD"}}},
 			"aarch64", "x86_64 zen", "armv8.1a neoverse_n1",
 		},
 		"a tree": {host{cpuErr: cause}, "", "", "x86_64 aarch64 zen"},

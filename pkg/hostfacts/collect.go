@@ -151,7 +151,7 @@ func newHost(root Root) host {
 	if data, h.cpuErr = root.ReadHead("proc/cpuinfo", maxCPUInfo); h.cpuErr == nil {
 		h.cpu, h.cpuErr = parseCPUInfo(data)
 	}
-	h.arch = h.cpu.arch
+	h.arch = h.cpu.Arch
 	if isPower(h.arch) {
 		h.arch = cmp.Or(powerArch(root), h.arch)
 	}

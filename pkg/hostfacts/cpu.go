@@ -108,14 +108,14 @@ func collectCPUModel(h host, out *facts.Features) error {
 	var vendor string
 	if h.asksCPU() {
 		out.Origins["cpu.model"] = "CPUID"
-		c.vendor = cpuid.CPU.VendorString
+		c.Vendor = cpuid.CPU.VendorString
 		c.family, c.has.family = cpuid.CPU.Family, true
 		c.model, c.has.model = cpuid.CPU.Model, true
 		vendor = knownVendor(cpuid.CPU.VendorID)
 	} else if h.cpuErr != nil {
 		return h.cpuErr
 	} else {
-		vendor = vendorName(c.vendor)
+		vendor = vendorName(c.Vendor)
 	}
 	model := map[string]string{}
 	out.Attributes["cpu.model"] = model
@@ -124,7 +124,7 @@ func collectCPUModel(h host, out *facts.Features) error {
 			model[element] = value
 			return
 		}
-		out.Unknown["cpu.model/"+element] = fmt.Sprintf("the CPU (vendor %q) does not say", c.vendor)
+		out.Unknown["cpu.model/"+element] = fmt.Sprintf("the CPU (vendor %q) does not say", c.Vendor)
 	}
 	setKnown("vendor_id", vendor, vendor != "")
 	setKnown("family", strconv.Itoa(c.family), c.has.family)

@@ -23,7 +23,7 @@ func readHypervisor(h host) (string, error) {
 		return liveHypervisor(cpuid.CPU.VM(), cpuid.CPU.HypervisorVendorID, cpuid.CPU.HypervisorVendorString), nil
 	case h.cpuErr != nil:
 		return "", h.cpuErr
-	case !slices.Contains(h.cpu.flags, "hypervisor"):
+	case !slices.Contains(h.cpu.Flags, "hypervisor"):
 		return "none", nil
 	}
 	return treeHypervisor(h.root)

@@ -45,7 +45,7 @@ func collectRDT(h host, out *facts.Features) error {
 		return nil
 	}
 	for element, flags := range rdtFlags() {
-		if !slices.ContainsFunc(flags, func(flag string) bool { return !slices.Contains(h.cpu.flags, flag) }) {
+		if !slices.ContainsFunc(flags, func(flag string) bool { return !slices.Contains(h.cpu.Flags, flag) }) {
 			rdt[element] = "true"
 		}
 	}

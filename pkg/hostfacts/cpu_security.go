@@ -101,7 +101,7 @@ func (s security) epcSize() (uint64, string, error) {
 	if s.cpuErr != nil {
 		return 0, "", s.cpuErr
 	}
-	if !slices.Contains(s.cpu.flags, "sgx") {
+	if !slices.Contains(s.cpu.Flags, "sgx") {
 		return 0, "/proc/cpuinfo", nil
 	}
 	const dir = "sys/devices/system/node"
@@ -137,7 +137,7 @@ func (s security) addTDX() {
 	if s.addSwitch("tdx.enabled", "sys/module", "sys/module/kvm_intel/parameters/tdx", "tdx.total_keys") {
 		s.addCapacity("tdx.total_keys", "tdx")
 	}
-	guest, origin := slices.Contains(s.cpu.flags, "tdx_guest"), "/proc/cpuinfo"
+	guest, origin := slices.Contains(s.cpu.Flags, "tdx_guest"), "/proc/cpuinfo"
 	switch {
 	case s.asksCPU():
 		guest, origin = cpuid.CPU.Has(cpuid.TDX_GUEST), "CPUID"

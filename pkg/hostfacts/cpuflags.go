@@ -13,12 +13,12 @@ import (
 // Only flags the kernel shows can be found this way; some of those that CPUID
 // alone tells, such as AVXSLOW or the speculation controls, are missing.
 func cpuFlags(c cpuInfo) ([]string, bool) {
-	switch c.arch {
+	switch c.Arch {
 	case "amd64", "386":
 		return x86Flags(c), true
 	case "arm64", "arm":
-		flags := make([]string, 0, len(c.flags))
-		for _, flag := range c.flags {
+		flags := make([]string, 0, len(c.Flags))
+		for _, flag := range c.Flags {
 			flags = append(flags, strings.ToUpper(flag))
 		}
 		return flags, true
@@ -30,7 +30,7 @@ func cpuFlags(c cpuInfo) ([]string, bool) {
 func x86Flags(c cpuInfo) []string {
 	names := x86FlagNames()
 	var flags []string
-	for _, flag := range c.flags {
+	for _, flag := range c.Flags {
 		flags = append(flags, names[flag]...)
 	}
 	if c.smt {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 )
 
 // maxCPUInfo bounds what is read of proc/cpuinfo: the first processors say
@@ -13,19 +15,10 @@ const maxCPUInfo = 64 << 10
 
 // cpuInfo is what the first processor of proc/cpuinfo says of itself.
 type cpuInfo struct {
-	arch   string // GOARCH spelling
-	vendor string // as written: GenuineIntel, 0x41
-	family int
-	model  int
-	flags  []string // in the kernel's spelling
-	smt    bool     // several threads per core
-
-	// core is what the kernel calls the core where that says more than family
-	// and model, as written: "0xd0c" on ARM, "POWER9, altivec supported",
-	// "sifive,u74-mc" on RISC-V. There modelName can say it too.
-	core, modelName string
-
-	has struct{ family, model bool }
+	archspec.CPU
+	family, model int
+	has           struct{ family, model bool }
+	smt           bool // several threads per core
 }
 
 // parseCPUInfo reads the first processor of a proc/cpuinfo file.
@@ -37,11 +30,11 @@ func parseCPUInfo(data []byte) (cpuInfo, error) {
 	case fields["CPU implementer"] != "":
 		return parseARM(fields), nil
 	case strings.HasPrefix(fields["isa"], "rv64"):
-		return cpuInfo{arch: "riscv64", core: fields["uarch"], modelName: fields["model name"]}, nil
+		return cpuInfo{CPU: archspec.CPU{Arch: "riscv64", Core: fields["uarch"], ModelName: fields["model name"]}}, nil
 	case fields["vendor_id"] == "IBM/S390":
-		return cpuInfo{arch: "s390x", vendor: fields["vendor_id"]}, nil
+		return cpuInfo{CPU: archspec.CPU{Arch: "s390x", Vendor: fields["vendor_id"]}}, nil
 	case strings.HasPrefix(fields["cpu"], "POWER"):
-		return cpuInfo{arch: "ppc64le", vendor: "IBM", core: fields["cpu"]}, nil
+		return cpuInfo{CPU: archspec.CPU{Arch: "ppc64le", Vendor: "IBM", Core: fields["cpu"]}}, nil
 	default:
 		return cpuInfo{}, errors.New("proc/cpuinfo describes no CPU of a known kind")
 	}
@@ -69,13 +62,9 @@ func firstProcessor(data []byte) map[string]string {
 }
 
 func parseX86(fields map[string]string) cpuInfo {
-	c := cpuInfo{
-		arch:   "386",
-		vendor: fields["vendor_id"],
-		flags:  strings.Fields(fields["flags"]),
-	}
-	if slices.Contains(c.flags, "lm") {
-		c.arch = "amd64"
+	c := cpuInfo{CPU: archspec.CPU{Arch: "386", Vendor: fields["vendor_id"], Flags: strings.Fields(fields["flags"])}}
+	if slices.Contains(c.Flags, "lm") {
+		c.Arch = "amd64"
 	}
 	c.family, c.has.family = parseInt(fields["cpu family"])
 	c.model, c.has.model = parseInt(fields["model"])
@@ -88,14 +77,11 @@ func parseX86(fields map[string]string) cpuInfo {
 // parseARM puts family and model together as the CPU's main id register has
 // them, which is how NFD prints them.
 func parseARM(fields map[string]string) cpuInfo {
-	c := cpuInfo{
-		arch:   "arm",
-		vendor: fields["CPU implementer"],
-		core:   fields["CPU part"],
-		flags:  strings.Fields(fields["Features"]),
-	}
-	if slices.Contains(c.flags, "asimd") {
-		c.arch = "arm64"
+	c := cpuInfo{CPU: archspec.CPU{
+		Arch: "arm", Vendor: fields["CPU implementer"], Core: fields["CPU part"], Flags: strings.Fields(fields["Features"]),
+	}}
+	if slices.Contains(c.Flags, "asimd") {
+		c.Arch = "arm64"
 	}
 	variant, hasVariant := parseInt(fields["CPU variant"])
 	part, hasPart := parseInt(fields["CPU part"])

@@ -62,7 +62,7 @@ func TestParseModules(t *testing.T) {
 	}
 }
 
-func TestParseCPUInfo(t *testing.T) {
+func TestCPUInfoTellsTheArchitecture(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, in, arch string
@@ -73,18 +73,19 @@ func TestParseCPUInfo(t *testing.T) {
 		{"arm64", "processor : 0\nFeatures : fp asimd\nCPU implementer : 0x41\n", "arm64", false},
 		{"arm", "processor : 0\nFeatures : half thumb\nCPU implementer : 0x41\n", "arm", false},
 		{"s390x", "vendor_id : IBM/S390\n", "s390x", false},
+		{"riscv64", "isa : rv64imafdc\nuarch : sifive,u74-mc\n", "riscv64", false},
 		{"ppc64le", "processor : 0\ncpu : POWER9, altivec supported\n", "ppc64le", false},
 		{"empty", "", "", true},
 	}
 	for _, tt := range tests {
 		got, err := parseCPUInfo([]byte(tt.in))
-		if got.arch != tt.arch || (err != nil) != tt.wantErr {
-			t.Errorf("%s: arch %q, error %v", tt.name, got.arch, err)
+		if got.Arch != tt.arch || (err != nil) != tt.wantErr {
+			t.Errorf("%s: arch %q, error %v", tt.name, got.Arch, err)
 		}
 	}
 }
 
-func TestFirstProcessorOnly(t *testing.T) {
+func TestOnlyTheFirstProcessorIsRead(t *testing.T) {
 	t.Parallel()
 	c, err := parseCPUInfo([]byte("processor : 0\nflags : lm\nprocessor : 1\nmodel : 7\n"))
 	if err != nil || c.has.model {
@@ -171,8 +172,8 @@ func FuzzParseCPUInfo(f *testing.F) {
 	f.Add([]byte("Features : fp asimd\nCPU implementer : 0x41\nCPU part : 0xd0c\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := parseCPUInfo(data)
-		if (err == nil) != (c.arch != "") {
-			t.Errorf("arch %q with error %v", c.arch, err)
+		if (err == nil) != (c.Arch != "") {
+			t.Errorf("arch %q with error %v", c.Arch, err)
 		}
 		flags, _ := cpuFlags(c)
 		level := facts.X86Level(func(flag string) bool { return slices.Contains(flags, flag) })

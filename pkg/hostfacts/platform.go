@@ -119,7 +119,7 @@ func virtualization(h host) (string, error) {
 		return "", h.cpuErr
 	}
 	isX86 := h.arch == "amd64" || h.arch == "386"
-	if isX86 && !slices.Contains(h.cpu.flags, "hypervisor") && h.cpuErr == nil {
+	if isX86 && !slices.Contains(h.cpu.Flags, "hypervisor") && h.cpuErr == nil {
 		return "none", nil
 	}
 	if kind, err := firmwareHypervisor(h.root); err == nil || !isX86 {

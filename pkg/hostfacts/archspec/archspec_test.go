@@ -1,4 +1,4 @@
-package hostfacts
+package archspec
 
 import (
 	"slices"
@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-func TestArchspecTable(t *testing.T) {
+func TestTableIsSound(t *testing.T) {
 	t.Parallel()
-	table := loadArchspecs()
+	table := load()
 	if len(table.all) != 80 || len(table.byName) != 80 {
 		t.Errorf("%d micro-architectures of %d names, want archspec's 78 and 2 of our own", len(table.all), len(table.byName))
 	}
@@ -32,7 +32,7 @@ func TestArchspecTable(t *testing.T) {
 		}
 		families := 0
 		for _, name := range m.lineage() {
-			if len(ArchspecAncestors(name)) == 0 {
+			if len(Ancestors(name)) == 0 {
 				families++
 			}
 		}
@@ -42,13 +42,13 @@ func TestArchspecTable(t *testing.T) {
 	}
 }
 
-// TestFeaturesOfAncestors: what descends from a micro-architecture runs what
+// TestDescendantsHaveTheFeaturesOfAncestors: what descends from a micro-architecture runs what
 // was built for it.
-func TestFeaturesOfAncestors(t *testing.T) {
+func TestDescendantsHaveTheFeaturesOfAncestors(t *testing.T) {
 	t.Parallel()
-	for _, m := range loadArchspecs().all {
+	for _, m := range load().all {
 		for _, name := range m.ancestors {
-			ancestor, ok := loadArchspecs().find(name)
+			ancestor, ok := load().find(name)
 			if !ok {
 				t.Fatalf("%s: no ancestor %s", m.name, name)
 			}
@@ -66,7 +66,7 @@ func TestFeaturesOfAncestors(t *testing.T) {
 	}
 }
 
-func TestArchspecAncestors(t *testing.T) {
+func TestAncestorsAreCompleteAndCopied(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
 		"x86_64":      "",
@@ -81,7 +81,7 @@ func TestArchspecAncestors(t *testing.T) {
 		"":            "",
 	}
 	for name, want := range tests {
-		got := ArchspecAncestors(name)
+		got := Ancestors(name)
 		wanted := strings.Fields(want)
 		slices.Sort(wanted)
 		sorted := slices.Sorted(slices.Values(got))
@@ -89,20 +89,27 @@ func TestArchspecAncestors(t *testing.T) {
 			t.Errorf("ancestors of %q are %v, want %s", name, got, want)
 		}
 	}
-	ArchspecAncestors("zen2")[0] = "changed"
-	if got := ArchspecAncestors("zen2")[0]; got != "zen" {
+	Ancestors("zen2")[0] = "changed"
+	if got := Ancestors("zen2")[0]; got != "zen" {
 		t.Errorf("a caller can change the table: %s", got)
 	}
 }
 
-func TestKnownArchspec(t *testing.T) {
+func TestOnlyNamesOfTheTableAreKnown(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{
 		"x86_64": true, "zen5": true, "arrowlake_s": true, "power10le": true, "x60": true, "s390x": true, "armv9.2a": true,
 		"": false, "amd64": false, "zen99": false, "ZEN": false, "x86_64_v5": false, "|": false,
 	} {
-		if got := KnownArchspec(name); got != want {
-			t.Errorf("KnownArchspec(%q) = %v", name, got)
+		if got := Known(name); got != want {
+			t.Errorf("Known(%q) = %v", name, got)
 		}
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		parse(table)
 	}
 }

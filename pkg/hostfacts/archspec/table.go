@@ -1,6 +1,6 @@
-package hostfacts
+package archspec
 
-// archspecTable has the public facts of archspec's micro-architectures, from
+// table has the public facts of archspec's micro-architectures, from
 // https://github.com/archspec/archspec-json as of 2026-08-19, copyright of the
 // Archspec project's contributors, Apache-2.0 or MIT. One a line:
 //
@@ -8,9 +8,9 @@ package hostfacts
 //
 // Parents come before their children. The id tells cores of one vendor apart:
 // the part number on ARM, the generation on POWER, and on RISC-V any of the
-// names the kernel has for the core, apart by semicolons. The last group is
+// names the kernel has for the core, separated by semicolons. The last group is
 // not in archspec's data; there it takes the machine's name for the target.
-const archspecTable = `
+const table = `
 x86 | | generic
 i686 | x86 | GenuineIntel
 pentium2 | i686 | GenuineIntel | | mmx
@@ -100,8 +100,8 @@ sparc64 | | generic
 loongarch64 | | generic
 s390x | | generic`
 
-// archspecRoot is archspec's name of the family of a GOARCH.
-func archspecRoot(arch string) string {
+// familyOf is archspec's name of the family of a GOARCH.
+func familyOf(arch string) string {
 	switch arch {
 	case "386":
 		return "x86"

@@ -1,4 +1,4 @@
-package hostfacts
+package archspec
 
 import (
 	"fmt"
@@ -76,7 +76,7 @@ func (l armLevel) String() string {
 func (l armLevel) names() []string {
 	var names []string
 	add := func(major, minor int) {
-		if name := fmt.Sprintf("armv%d.%da", major, minor); KnownArchspec(name) {
+		if name := fmt.Sprintf("armv%d.%da", major, minor); Known(name) {
 			names = append(names, name)
 		}
 	}

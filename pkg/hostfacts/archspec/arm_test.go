@@ -1,11 +1,9 @@
-package hostfacts
+package archspec
 
 import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // armUpTo returns the flags of all that Armv8.minor made mandatory.
@@ -13,7 +11,7 @@ func armUpTo(minor int, more ...string) string {
 	return strings.Join(append(armLevelFlags()[:minor:minor], append(more, "fp asimd")...), " ")
 }
 
-func TestARMLevel(t *testing.T) {
+func TestARMLevelIsProvedByFlagsOrName(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, flags, of, level, names string }{
 		{"base", "fp asimd crc32", "aarch64", "8.0", ""},
@@ -35,7 +33,7 @@ func TestARMLevel(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m, ok := loadArchspecs().find(tt.of)
+			m, ok := load().find(tt.of)
 			if !ok {
 				t.Fatalf("no %s", tt.of)
 			}
@@ -47,28 +45,11 @@ func TestARMLevel(t *testing.T) {
 	}
 }
 
-func TestARMLevelOfRealCPUs(t *testing.T) {
-	t.Parallel()
-	levels := map[string]string{
-		"ampere1": "8.6", "m1": "8.4", "neoverse_n1": "8.2", "neoverse_n2": "9.0", "neoverse_v2": "9.0", "thunderx2": "8.1",
-	}
-	for name, data := range cpuinfoSamples(t) {
-		got := collectCPU(t, string(data), nil).Lookup("cpu.arm64", "level")
-		want := facts.Fact{State: facts.Absent}
-		if level := levels[name]; level != "" {
-			want = facts.Fact{State: facts.Present, Value: level}
-		}
-		if got != want {
-			t.Errorf("%s: level is %s %q, want %s %q", name, got.State, got.Value, want.State, want.Value)
-		}
-	}
-}
-
-// TestARMLevelAgrees: a CPU's level says the same as the generic names that its
+// TestARMLevelAgreesWithTheLineage: a CPU's level says the same as the generic names that its
 // own name descends from.
-func TestARMLevelAgrees(t *testing.T) {
+func TestARMLevelAgreesWithTheLineage(t *testing.T) {
 	t.Parallel()
-	for _, m := range loadArchspecs().all {
+	for _, m := range load().all {
 		if !m.is("aarch64") {
 			continue
 		}

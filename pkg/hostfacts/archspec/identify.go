@@ -1,0 +1,187 @@
+package archspec
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// CPU is what the kernel says of a processor in proc/cpuinfo.
+type CPU struct {
+	Arch   string   // GOARCH
+	Vendor string   // as written: GenuineIntel, 0x41
+	Flags  []string // in the kernel's spelling
+	// Core is what the kernel calls the core where family and model do not tell,
+	// as written: "0xd0c" on ARM, "POWER9, altivec supported", "sifive,u74-mc" on
+	// RISC-V. There ModelName can tell it too.
+	Core, ModelName string
+	// AnyByteOrder says that it is not known which byte order the kernel of a
+	// POWER CPU has. The CPU can do both, and an image of the other one is not
+	// for its platform.
+	AnyByteOrder bool
+}
+
+// Identity is what archspec calls a CPU.
+type Identity struct {
+	Name, Vendor, Family string
+	Generation           string // of POWER
+	ARMLevel             string // such as "8.2"
+	// Lineage is the name and everything the CPU descends from: what is built for
+	// one of these runs on it.
+	Lineage []string
+}
+
+// Identify returns the identity of a CPU. One that is not in the table is of a
+// generic level or at least of its family.
+func Identify(cpu CPU) Identity {
+	m := recognise(cpu)
+	id := Identity{Name: m.name, Vendor: m.vendor, Family: m.family(), Lineage: m.lineage()}
+	if cpu.Arch == "arm64" {
+		level := armLevelOf(cpu.Flags, m)
+		id.ARMLevel, id.Lineage = level.String(), addMissing(id.Lineage, level.names())
+	}
+	if cpu.Arch != "ppc64" && cpu.Arch != "ppc64le" {
+		return id
+	}
+	id.Generation = m.id
+	if cpu.AnyByteOrder {
+		cpu.Arch = "ppc64le"
+		little := recognise(cpu).lineage()
+		cpu.Arch, cpu.AnyByteOrder = "ppc64", false
+		id = Identify(cpu) // archspec's name of the CPU itself
+		id.Lineage = addMissing(id.Lineage, little)
+	}
+	return id
+}
+
+// Unnamed returns what is known of a CPU of which only the architecture and the
+// x86-64 level are known, 0 if not even that: it is of the generic
+// micro-architectures up to that level, and neither of those beyond it nor of
+// another family. Of the rest, nothing is known.
+func Unnamed(arch string, x86Level int) (present, absent []string) {
+	family := familyOf(arch)
+	present = []string{family}
+	for level := 2; level <= x86Level; level++ {
+		present = append(present, family+"_v"+strconv.Itoa(level))
+	}
+	all := load()
+	beyond := func(name string) bool {
+		m, _ := all.find(name)
+		return x86Level > 0 && m.isGeneric() && !slices.Contains(present, name)
+	}
+	for _, m := range all.all {
+		if !m.is(family) || beyond(m.name) || slices.ContainsFunc(m.ancestors, beyond) {
+			absent = append(absent, m.name)
+		}
+	}
+	return present, absent
+}
+
+// recognise returns the micro-architecture of a CPU as archspec finds it: of
+// those it has all features of, the one furthest from the family that descends
+// from the best generic level. Going by the level first keeps a CPU whose
+// firmware hides some small feature from being taken for one much older.
+func recognise(cpu CPU) microarch {
+	root := familyOf(cpu.Arch)
+	fits := fitTest(cpu)
+	var candidates []microarch
+	for _, m := range load().all {
+		if m.name == root || m.is(root) && fits(m) {
+			candidates = append(candidates, m)
+		}
+	}
+	best := furthest(candidates, microarch.isGeneric)
+	if best.name == "" {
+		return microarch{name: root, vendor: genericVendor} // a family without a table
+	}
+	samePart := func(m microarch) bool {
+		return cpu.Arch == "arm64" && m.id != "" && strings.EqualFold(m.id, cpu.Core)
+	}
+	byPart := slices.ContainsFunc(candidates, samePart)
+	named := furthest(candidates, func(m microarch) bool {
+		return m.name != best.name && m.is(best.name) && (!byPart || samePart(m))
+	})
+	if named.name == "" {
+		return best
+	}
+	return named
+}
+
+// furthest returns the one with the most ancestors, and then features, of those
+// wanted.
+func furthest(list []microarch, wanted func(microarch) bool) microarch {
+	var best microarch
+	for _, m := range list {
+		if !wanted(m) {
+			continue
+		}
+		further := cmp.Or(
+			cmp.Compare(len(m.ancestors), len(best.ancestors)), cmp.Compare(len(m.features), len(best.features)))
+		if best.name == "" || further > 0 {
+			best = m
+		}
+	}
+	return best
+}
+
+// fitTest returns what tells whether a CPU is of a micro-architecture of its
+// own family.
+func fitTest(cpu CPU) func(microarch) bool {
+	switch cpu.Arch {
+	case "amd64", "386":
+		has := featureTest(cpu.Flags)
+		return func(m microarch) bool { return (m.isGeneric() || m.vendor == cpu.Vendor) && has(m) }
+	case "arm64":
+		has, vendor := featureTest(cpu.Flags), armVendor(cpu.Vendor)
+		// The generic levels have no features in the table; armLevelOf has.
+		return func(m microarch) bool { return m.vendor == vendor && has(m) }
+	case "ppc64", "ppc64le":
+		generation := powerGeneration(cpu.Core)
+		return func(m microarch) bool {
+			least, err := strconv.Atoi(m.id)
+			return err == nil && least <= generation
+		}
+	default: // riscv64 has names in the table
+		return func(m microarch) bool {
+			return slices.ContainsFunc(strings.Split(m.id, ";"), func(id string) bool {
+				return id != "" && (id == cpu.Core || id == cpu.ModelName)
+			})
+		}
+	}
+}
+
+// featureTest returns whether a CPU with these flags has all features of a
+// micro-architecture. The kernel calls SSE3 pni; archspec takes sse3 for given
+// where there is ssse3, and only there.
+func featureTest(flags []string) func(microarch) bool {
+	set := make(map[string]struct{}, len(flags)+1)
+	for _, flag := range flags {
+		set[flag] = struct{}{}
+		if flag == "ssse3" {
+			set["sse3"] = struct{}{}
+		}
+	}
+	return func(m microarch) bool {
+		for _, feature := range m.features {
+			if _, ok := set[feature]; !ok {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// powerGeneration reads the 9 of "POWER9, altivec supported".
+func powerGeneration(cpu string) int {
+	_, rest, _ := strings.Cut(cpu, "POWER")
+	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(rest)
+	}
+	generation, err := strconv.Atoi(rest[:end])
+	if err != nil {
+		return 0
+	}
+	return generation
+}
