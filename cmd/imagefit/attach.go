@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,26 +57,15 @@ The digest of the artifact is printed.`,
 	flags := cmd.Flags()
 	flags.StringVar(&c.platform, "platform", "", "pick the entry of the index for this platform, such as linux/amd64/v3")
 	flags.IntVar(&c.entry, "entry", attach.None, `pick the entry of the index at this position, as "imagefit list" numbers them`)
-	flags.StringVar(&c.dialect, "dialect", "", "read the file as: "+strings.Join(attachable(), ", ")+" (default: by its shape)")
+	flags.StringVar(&c.dialect, "dialect", "", "read the file as: "+strings.Join(dialectNames(), ", ")+" (default: by its shape)")
 	flags.StringVar(&c.layerType, "layer-type", "", "media type of the layer, where the dialect has several (default: its first)")
 	flags.BoolVar(&c.dryRun, "dry-run", false, "print the manifest and push nothing")
 	flags.BoolVar(&c.replace, "replace", false, "delete what is attached of the same type")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "do not say what is being done")
 	specsFlag(cmd, &c.specs)
 	outputFlag(cmd, &c.output, []string{"text", "json"})
-	complete(cmd, "dialect", attachable())
+	complete(cmd, "dialect", dialectNames())
 	return cmd
-}
-
-// attachable are the names of the dialects that are artifacts.
-func attachable() []string {
-	var names []string
-	for _, d := range compat.Dialects() {
-		if len(d.ArtifactTypes) > 0 {
-			names = append(names, d.Name)
-		}
-	}
-	return names
 }
 
 // attached is what was done, as -o json prints it.
@@ -168,13 +156,14 @@ func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
 // dialectFor returns the dialect of a name, or of the shape of a text.
 func dialectFor(name string, text []byte) (compat.Dialect, error) {
 	if name == "" {
-		return compat.DialectByShape(text), nil
+		d, _ := compat.Detect("", "", text) // its parser says what is wrong
+		return d, nil
 	}
-	if err := oneOf("--dialect", name, attachable()); err != nil {
+	if err := oneOf("--dialect", name, dialectNames()); err != nil {
 		return compat.Dialect{}, err
 	}
-	dialects := compat.Dialects()
-	return dialects[slices.IndexFunc(dialects, func(d compat.Dialect) bool { return d.Name == name })], nil
+	d, _ := compat.Named(name)
+	return d, nil
 }
 
 // attach does the work and returns the manifest.

@@ -55,7 +55,7 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	dialect := compat.DialectByShape(body)
+	dialect, _ := compat.Detect("", "", body) // its parser says what is wrong
 	known, err := loadFacts(cmd.Context(), c.facts, cmd.InOrStdin())
 	if err != nil {
 		return fmt.Errorf("read --facts: %w", err)

@@ -61,13 +61,13 @@ Exit code 0: nothing, or warnings only; 3: errors, with --strict also warnings;
 	cmd.Flags().BoolVar(&c.diff, "diff", false, "show what --fix would change, and change nothing")
 	cmd.Flags().BoolVar(&c.strict, "strict", false, "let warnings count as errors")
 	cmd.Flags().StringVar(&c.dialect, "dialect", "", "read the files as this dialect, not as their shape says")
-	complete(cmd, "dialect", readableDialects())
+	complete(cmd, "dialect", dialectNames())
 	specsFlag(cmd, &c.specs)
 	return cmd
 }
 
-// readableDialects are those that lint can be told to read.
-func readableDialects() []string {
+// dialectNames are the names of all dialects.
+func dialectNames() []string {
 	var names []string
 	for _, d := range compat.Dialects() {
 		names = append(names, d.Name)
@@ -80,7 +80,7 @@ func (c lintCommand) validate(files []string) error {
 		return err
 	}
 	if c.dialect != "" {
-		if err := oneOf("--dialect", c.dialect, readableDialects()); err != nil {
+		if err := oneOf("--dialect", c.dialect, dialectNames()); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,7 @@
 package attach
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,54 +31,24 @@ func NewBody(title string, text []byte, dialect compat.Dialect, layerType string
 	if err != nil {
 		return Body{}, fmt.Errorf("read as %s: %w", dialect.Name, err)
 	}
-	artifactType, usual, err := typesOf(dialect)
-	if err != nil {
-		return Body{}, err
-	}
+	artifactType, usual := dialect.ArtifactTypes[0], dialect.LayerTypes
 	switch {
 	case layerType == "":
-		layerType = usual
-	case layerType == usual || slices.Contains(dialect.LayerTypes, layerType):
-	case len(dialect.LayerTypes) == 0:
-		return Body{}, fmt.Errorf("layer type %q is not %s, which %s has", layerType, usual, dialect.Name)
+		layerType = usual[0]
+	case slices.Contains(usual, layerType):
+	case len(usual) == 1:
+		return Body{}, fmt.Errorf("layer type %q is not %s, which %s has", layerType, usual[0], dialect.Name)
 	default:
-		return Body{}, fmt.Errorf("layer type %q is none of %s, which %s has",
-			layerType, strings.Join(dialect.LayerTypes, ", "), dialect.Name)
+		return Body{}, fmt.Errorf("layer type %q is none of %s, which %s has", layerType, strings.Join(usual, ", "), dialect.Name)
 	}
-	if read, ok := compat.DialectOf(artifactType, layerType, text); !ok || read.Name != dialect.Name {
+	if read, ok := compat.Detect(artifactType, layerType, text); !ok || read.Name != dialect.Name {
 		return Body{}, fmt.Errorf("pushed as %s in a layer of %s it would be read as %s, not as %s",
-			artifactType, layerType, orNothing(read.Name), dialect.Name)
+			artifactType, layerType, cmp.Or(read.Name, "nothing"), dialect.Name)
 	}
 	return Body{
 		Dialect: dialect, ArtifactType: artifactType, LayerType: layerType,
 		Title: title[:min(len(title), maxTitle)], Bytes: text, Requirements: requirements,
 	}, nil
-}
-
-func orNothing(name string) string {
-	if name == "" {
-		return "nothing"
-	}
-	return name
-}
-
-// typesOf returns the types that a dialect is usually pushed under: the first of
-// each. Where readers take any layer, NFD's is the one that its own client
-// writes, and compspec's is the type of the artifact.
-func typesOf(d compat.Dialect) (artifactType, layerType string, err error) {
-	if len(d.ArtifactTypes) == 0 {
-		return "", "", errors.New(d.Name + " is no artifact that can be attached")
-	}
-	artifactType = d.ArtifactTypes[0]
-	switch {
-	case len(d.LayerTypes) > 0:
-		layerType = d.LayerTypes[0]
-	case artifactType == compat.ArtifactTypeNFD:
-		layerType = compat.LayerTypeNFD
-	default:
-		layerType = artifactType
-	}
-	return artifactType, layerType, nil
 }
 
 // Type is what tells it apart from artifacts that count besides it.
@@ -88,15 +58,10 @@ func (b Body) Type() Type { return Type{b.ArtifactType, b.LayerType} }
 // reason.
 func (b Body) Unclear() []string {
 	var unclear []string
-	var walk func(reqs []compat.Requirement)
-	walk = func(reqs []compat.Requirement) {
-		for _, r := range reqs {
-			if r.Unclear != "" {
-				unclear = append(unclear, clean(r.Key+": "+r.Unclear))
-			}
-			walk(r.Parts)
+	compat.Walk(b.Requirements, func(r *compat.Requirement) {
+		if r.Unclear != "" {
+			unclear = append(unclear, clean(r.Key+": "+r.Unclear))
 		}
-	}
-	walk(b.Requirements)
+	})
 	return unclear
 }

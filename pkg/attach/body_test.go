@@ -7,17 +7,16 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/attach"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 func dialect(t *testing.T, name string) compat.Dialect {
 	t.Helper()
-	for _, d := range compat.Dialects() {
-		if d.Name == name {
-			return d
-		}
+	d, ok := compat.Named(name)
+	if !ok {
+		t.Fatalf("no dialect %s", name)
 	}
-	t.Fatalf("no dialect %s", name)
-	return compat.Dialect{}
+	return d
 }
 
 func TestBodyTypes(t *testing.T) {
@@ -55,20 +54,22 @@ func TestBodyTypes(t *testing.T) {
 	}
 }
 
-// What is pushed must be read again as what it was pushed for.
-func TestEveryDialectHasTypes(t *testing.T) {
+// TestPushedBodyIsReadAsItsDialect: what would be read as another dialect under
+// the types that it is pushed with is refused.
+func TestPushedBodyIsReadAsItsDialect(t *testing.T) {
 	t.Parallel()
+	root, err := document.Parse([]byte(outline))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, d := range compat.Dialects() {
-		if len(d.ArtifactTypes) == 0 {
-			continue
-		}
-		claims := d.Claims == nil || d.Claims([]byte(outline))
-		d.Parse = func(*compat.Interpreter, []byte) ([]compat.Requirement, error) { return nil, nil }
+		d.YAML = false
+		d.Requirements = func(*compat.Interpreter, *document.Node) ([]compat.Requirement, error) { return nil, nil }
 		got, err := attach.NewBody("f", []byte(outline), d, "", nil)
-		if claims && (err != nil || got.ArtifactType == "" || got.LayerType == "") {
+		if d.Matches(root) && (err != nil || got.ArtifactType == "" || got.LayerType == "") {
 			t.Errorf("%s: %q in %q, %v", d.Name, got.ArtifactType, got.LayerType, err)
 		}
-		if !claims && slices.Contains(d.LayerTypes, compat.LayerTypeOutline) && d.ArtifactTypes[0] == compat.ArtifactType &&
+		if !d.Matches(root) && slices.Contains(d.LayerTypes, compat.LayerTypeOutline) && d.ArtifactTypes[0] == compat.ArtifactType &&
 			(err == nil || !strings.Contains(err.Error(), "it would be read as proposal-f, not as "+d.Name)) {
 			t.Errorf("%s: %v", d.Name, err)
 		}

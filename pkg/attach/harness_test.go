@@ -72,7 +72,8 @@ func (c *client) subject(platform string, entry int) attach.Subject {
 
 func (c *client) body(text string) attach.Body {
 	c.t.Helper()
-	b, err := attach.NewBody("needs", []byte(text), compat.DialectByShape([]byte(text)), "", c.in)
+	dialect, _ := compat.Detect("", "", []byte(text))
+	b, err := attach.NewBody("needs", []byte(text), dialect, "", c.in)
 	if err != nil {
 		c.t.Fatal(err)
 	}

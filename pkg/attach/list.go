@@ -169,7 +169,7 @@ func (l *lister) bodies(ctx context.Context, known Artifact, m ocispec.Manifest)
 	}
 	var artifacts []Artifact
 	for _, layer := range m.Layers {
-		if _, ok := compat.DialectOf(m.ArtifactType, layer.MediaType, nil); !ok {
+		if _, ok := compat.Detect(m.ArtifactType, layer.MediaType, nil); !ok {
 			continue
 		}
 		a := known
@@ -194,7 +194,7 @@ func (l *lister) bodies(ctx context.Context, known Artifact, m ocispec.Manifest)
 }
 
 func (l *lister) dialect(artifactType, layerType string, body []byte) (string, error) {
-	d, _ := compat.DialectOf(artifactType, layerType, body)
+	d, _ := compat.Detect(artifactType, layerType, body)
 	_, err := d.Parse(l.interpreter, body)
 	return d.Name, err
 }

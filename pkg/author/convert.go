@@ -1,15 +1,15 @@
 package author
 
 import (
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 // Targets returns the dialects that can be written.
-func Targets() []string { return []string{dialectOutline, dialectNFD, dialectCompspec} }
+func Targets() []string { return []string{compat.ProposalF, compat.NFD, compat.Compspec} }
 
 // Written is a document in another dialect.
 type Written struct {
@@ -24,35 +24,30 @@ type Written struct {
 // Convert writes the body of an artifact in another dialect, as far as the
 // meaning survives.
 func Convert(specs []compat.Spec, body []byte, to string) (*Written, error) {
-	root, err := parseDocument(body)
-	if err != nil {
+	from, ok := compat.Detect("", "", body)
+	root, err := from.Read(body)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	from := dialectOf(root)
-	all := compat.Dialects()
-	i := slices.IndexFunc(all, func(d compat.Dialect) bool { return d.Name == from })
-	if i < 0 {
-		return nil, fmt.Errorf("none of the forms that imagefit reads")
+	case !ok:
+		return nil, errors.New("none of the forms that imagefit reads")
 	}
 	in := compat.NewInterpreter(specs)
-	reqs, err := all[i].Parse(in, body)
+	reqs, err := from.Requirements(in, root)
 	if err != nil {
-		return nil, fmt.Errorf("read as %s: %w", from, err)
+		return nil, fmt.Errorf("read as %s: %w", from.Name, err)
 	}
-	if to == dialectNFD {
+	if to == compat.NFD {
 		return writeNFD(reqs)
 	}
-	var attributes []compat.Attribute
 	w := &Written{}
-	scopes := attributesIn(from, root, func(*node, string) {})
-	if from != dialectNFD && from != dialectOcifit && len(scopes) == 1 && root.field("spec").field("relations") == nil {
-		for _, a := range scopes[0] {
-			attributes = append(attributes, a.Attribute)
+	if from.Attributes != nil {
+		if scopes := from.Attributes(root); len(scopes) == 1 && !scopes[0].Conditional {
+			w.scores(reqs)
+			return w.attributes(scopes[0].Plain(), to)
 		}
-		w.scores(reqs)
-	} else {
-		attributes = (&reverser{specs: specs, in: in, lost: &w.Lost}).all(reqs)
 	}
+	attributes := (&reverser{specs: specs, in: in, lost: &w.Lost}).all(reqs)
 	return w.attributes(attributes, to)
 }
 
@@ -62,7 +57,7 @@ func WriteNeeds(specs []compat.Spec, needs []Need, to string) (*Written, error) 
 	for _, n := range needs {
 		attributes = append(attributes, n.Attributes...)
 	}
-	if to == dialectNFD {
+	if to == compat.NFD {
 		return writeNFD(compat.NewInterpreter(specs).Requirements(attributes))
 	}
 	return (&Written{}).attributes(attributes, to)
@@ -87,19 +82,22 @@ func (w *Written) attributes(attributes []compat.Attribute, to string) (*Written
 			w.Lost = append(w.Lost, fmt.Sprintf("%s/%s = %s: the attribute is there already", cut(a.Group), cut(a.Key), cut(a.Value)))
 		}
 	}
-	var err error
 	switch to {
-	case dialectOutline:
+	case compat.ProposalF:
 		w.Body = groups.outline()
-		_, err = compat.ParseOutline(w.Body)
-	case dialectCompspec:
+	case compat.Compspec:
 		w.Body = groups.compspec()
-		_, err = compat.ParseCompspec(w.Body)
 	default:
 		return nil, fmt.Errorf("write %q: use one of %s", to, strings.Join(Targets(), ", "))
 	}
-	if err != nil {
-		return nil, fmt.Errorf("write as %s: %w", to, err)
+	return w, verifyWritten(w.Body, to)
+}
+
+// verifyWritten reads what was written as others will.
+func verifyWritten(body []byte, to string) error {
+	d, _ := compat.Named(to)
+	if _, err := d.Parse(compat.NewInterpreter(nil), body); err != nil {
+		return fmt.Errorf("write as %s: %w", to, err)
 	}
-	return w, nil
+	return nil
 }

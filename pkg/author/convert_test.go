@@ -40,8 +40,9 @@ func TestConvertKeepsTheVerdict(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		before, err := compat.DialectByShape(body).Parse(in, body)
-		if err != nil {
+		from, ok := compat.Detect("", "", body)
+		before, err := from.Parse(in, body)
+		if err != nil || !ok {
 			t.Fatalf("%s: %v", file, err)
 		}
 		for _, to := range author.Targets() {

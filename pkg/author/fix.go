@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 // Edit replaces the text of one scalar.
@@ -14,16 +16,16 @@ type Edit struct {
 	Text           string
 }
 
-// edit replaces a scalar, if its text is known byte for byte and can hold the
-// new one as it stands.
-func (n *node) edit(text string) *Edit {
-	if n == nil || n.length <= 0 || !isPlain(text) {
+// editOf replaces a scalar, if its text is known byte for byte and can hold the
+// new one in its place.
+func editOf(n *document.Node, text string) *Edit {
+	if n.Length <= 0 || !isPlain(text) {
 		return nil
 	}
-	if n.at == n.start && !staysText(text) {
+	if n.At == n.Start && !staysText(text) {
 		text = `"` + text + `"`
 	}
-	return &Edit{Offset: n.at, Length: n.length, Text: text}
+	return &Edit{Offset: n.At, Length: n.Length, Text: text}
 }
 
 // staysText reports whether YAML takes a text without quotes for a text.
@@ -81,18 +83,18 @@ func editsOf(findings []Finding) []Edit {
 
 // verify reads both texts: a change must never become another structure.
 func verify(body, fixed []byte, edits []Edit) error {
-	before, err := parseDocument(body)
+	before, err := document.Parse(body)
 	if err != nil {
 		return fmt.Errorf("read before mending: %w", err)
 	}
-	after, err := parseDocument(fixed)
+	after, err := document.Parse(fixed)
 	if err != nil {
 		return fmt.Errorf("read after mending: %w", err)
 	}
-	meant := func(a, b *node) bool {
-		return slices.ContainsFunc(edits, func(e Edit) bool { return a.at == e.Offset && b.value == strings.Trim(e.Text, `"`) })
+	meant := func(a, b *document.Node) bool {
+		return slices.ContainsFunc(edits, func(e Edit) bool { return a.At == e.Offset && b.Value == strings.Trim(e.Text, `"`) })
 	}
-	if !same(before, after, meant) {
+	if !document.Same(before, after, meant) {
 		return errors.New("read after mending: more has changed than was meant to")
 	}
 	return nil

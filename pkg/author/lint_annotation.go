@@ -3,6 +3,8 @@ package author
 import (
 	"strings"
 	"time"
+
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 // createdKey tells when an artifact was made: the newest of several counts.
@@ -10,34 +12,31 @@ const createdKey = "org.opencontainers.image.created"
 
 // annotations looks for the key that is misspelt in many documents, in the
 // annotations anywhere in a manifest. In a body annotations are only notes.
-func (r *run) annotations(n *node, manifest bool) {
-	for i, key := range n.keys {
-		if key.value == "annotations" {
-			r.annotated(n.values[i], manifest)
-		}
+func (r *run) annotations(n *document.Node, manifest bool) {
+	if annotations := n.Lookup("annotations"); annotations != nil {
+		r.annotated(annotations, manifest)
 	}
-	for _, value := range n.values {
+	for _, value := range n.Values {
 		r.annotations(value, manifest)
 	}
 }
 
-func (r *run) annotated(annotations *node, manifest bool) {
-	for i, key := range annotations.keys {
-		value := annotations.values[i]
+func (r *run) annotated(annotations *document.Node, manifest bool) {
+	for key, value := range annotations.Pairs {
 		switch {
-		case key.value == createdKey:
-			if _, err := time.Parse(time.RFC3339, value.text()); err != nil && manifest {
-				r.at(value, codeBadValue).say(key.value, quoted(value.text())+" is no time", "one such as 2026-01-31T12:00:00Z (RFC 3339)")
+		case key.Value == createdKey:
+			if _, err := time.Parse(time.RFC3339, value.Text()); err != nil && manifest {
+				r.at(value, codeBadValue).say(key.Value, quoted(value.Text())+" is no time", "one such as 2026-01-31T12:00:00Z (RFC 3339)")
 			}
-		case isMisspeltCreated(key.value):
+		case isMisspeltCreated(key.Value):
 			report := r.at(key, codeAnnotation)
 			if !manifest {
 				report.as(Warning)
 			}
-			if annotations.key(createdKey) == nil {
+			if annotations.Key(createdKey) == nil {
 				report.fixed(createdKey)
 			}
-			report.say(key.value, "the annotation "+quoted(key.value)+" is misspelt", createdKey)
+			report.say(key.Value, "the annotation "+quoted(key.Value)+" is misspelt", createdKey)
 		}
 	}
 }

@@ -5,27 +5,39 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 // labelPrefix is that of NFD's labels on a node.
 const labelPrefix = "feature.node.kubernetes.io/"
 
+// scopes looks at the attributes of a document, and for places that ask for
+// nothing.
+func (r *run) scopes(scopes []compat.Scope, root *document.Node) {
+	if all := root.Field("compatibilities"); all.IsEmpty() && all.Kind == document.Mapping {
+		r.empty(all, "compatibilities")
+	}
+	for _, s := range scopes {
+		for _, g := range s.Groups {
+			if g.Node.IsEmpty() && g.Node.Kind == document.Mapping {
+				r.empty(g.Node, "the group "+quoted(g.Name))
+			}
+		}
+		r.attributes(s.All(), r.in.Requirements(s.Plain()))
+	}
+}
+
 // attributes looks at attributes that must all hold, by what the compatibility
 // specs make of them.
-func (r *run) attributes(scope []attribute) {
-	plain := make([]compat.Attribute, len(scope))
-	for i, a := range scope {
-		plain[i] = a.Attribute
-	}
+func (r *run) attributes(scope []compat.Located, reqs []compat.Requirement) {
 	unclear := map[string]string{} // by the name of the attribute
-	reqs := r.in.Requirements(plain)
 	compat.Walk(reqs, func(req *compat.Requirement) {
 		if req.Unclear == "" || req.Importance == compat.Informative {
 			return
 		}
 		for _, a := range scope {
-			if req.Key == a.name() || slices.Contains(strings.Fields(req.Key), a.name()) {
-				unclear[a.name()] = req.Unclear
+			if req.Key == a.Name() || slices.Contains(strings.Fields(req.Key), a.Name()) {
+				unclear[a.Name()] = req.Unclear
 			}
 		}
 	})
@@ -34,7 +46,7 @@ func (r *run) attributes(scope []attribute) {
 		a := &scope[i]
 		r.prefix(a, scope)
 		r.hostname(a)
-		if why := unclear[a.name()]; why != "" {
+		if why := unclear[a.Name()]; why != "" {
 			r.unclear(a, why)
 			continue
 		}
@@ -46,42 +58,42 @@ func (r *run) attributes(scope []attribute) {
 	r.together(slices.DeleteFunc(asks, func(a *ask) bool { return a.preference || isDeviceList(a.set) }), 0)
 }
 
-func (r *run) prefix(a *attribute, scope []attribute) {
+func (r *run) prefix(a *compat.Located, scope []compat.Located) {
 	bare, ok := strings.CutPrefix(a.Key, labelPrefix)
 	if !ok {
 		return
 	}
-	taken := slices.ContainsFunc(scope, func(b attribute) bool { return b.Group == a.Group && b.Key == bare })
-	r.at(a.key, codeLabelPrefix).fixedIf(!taken, bare).say(a.Key, "the key is that of a node's label", bare)
+	taken := slices.ContainsFunc(scope, func(b compat.Located) bool { return b.Group == a.Group && b.Key == bare })
+	r.at(a.KeyAt, codeLabelPrefix).fixedIf(!taken, bare).say(a.Key, "the key is that of a node's label", bare)
 }
 
 // hostname looks for keys that tell one machine from its twin, and for models
 // of CPUs that tools note down and people then take for requirements.
-func (r *run) hostname(a *attribute) {
+func (r *run) hostname(a *compat.Located) {
 	name := a.Key[strings.LastIndexAny(a.Key, "./")+1:]
 	switch strings.ToLower(name) {
 	case "hostname", "nodename", "host-name", "machine-id":
-		r.at(a.key, codeBuildHost).say(a.Key, "this is true of one machine only", "what the image needs of any machine")
+		r.at(a.KeyAt, codeBuildHost).say(a.Key, "this is true of one machine only", "what the image needs of any machine")
 	case "model", "family":
 		if strings.Contains(a.Key, "cpu") || a.Group == "cpu" || a.Group == "io.archspec" {
-			r.at(a.key, codeBuildHost).say(a.Key, "the model of a CPU is that of a build host", "a CPU target or flags that the image needs")
+			r.at(a.KeyAt, codeBuildHost).say(a.Key, "the model of a CPU is that of a build host", "a CPU target or flags that the image needs")
 		}
 	}
 }
 
-func (r *run) unclear(a *attribute, why string) {
+func (r *run) unclear(a *compat.Located, why string) {
 	key := strings.TrimPrefix(a.Key, labelPrefix)
 	switch {
 	case strings.HasPrefix(why, "no compatibility spec knows"):
-		r.at(a.key, codeUnknownAttribute).say(a.Key, "no compatibility spec knows "+quoted(a.name()), r.nearestAttribute(a.Group, key))
+		r.at(a.KeyAt, codeUnknownAttribute).say(a.Key, "no compatibility spec knows "+quoted(a.Name()), r.nearestAttribute(a.Group, key))
 	case strings.Contains(why, "CPU target"):
-		r.at(a.value, codeUnknownTarget).say(a.Key, "archspec has no CPU target "+quoted(a.Value), nearTarget(a.Value))
+		r.at(a.ValueAt, codeUnknownTarget).say(a.Key, "archspec has no CPU target "+quoted(a.Value), nearTarget(a.Value))
 	default:
 		if right, ok := rightSwitch(a.Value); ok && strings.Contains(why, "true nor false") {
-			r.at(a.value, codeValueSpelling).fixed(right).say(a.Key, why, right)
+			r.at(a.ValueAt, codeValueSpelling).fixed(right).say(a.Key, why, right)
 			return
 		}
-		r.at(a.value, codeBadValue).say(a.Key, why, "")
+		r.at(a.ValueAt, codeBadValue).say(a.Key, why, "")
 	}
 }
 
@@ -128,7 +140,7 @@ func keysOfNode(n *compat.Node) []string {
 }
 
 // asksOf are the conditions that one attribute makes by itself.
-func (r *run) asksOf(a *attribute) []*ask {
+func (r *run) asksOf(a *compat.Located) []*ask {
 	var asks []*ask
 	single := r.in.Requirements([]compat.Attribute{a.Attribute})
 	alternatives := false
@@ -142,12 +154,12 @@ func (r *run) asksOf(a *attribute) []*ask {
 			if req.Not && op == compat.Exists {
 				term.Op = compat.DoesNotExist
 			}
-			name := a.key
+			name := a.KeyAt
 			if req.Set == "cpu.archspec" {
-				name = a.value
+				name = a.ValueAt
 			}
 			asks = append(asks, &ask{
-				set: req.Set, term: term, name: name, op: a.value, values: []*node{a.value},
+				set: req.Set, term: term, name: name, op: a.ValueAt, values: []*document.Node{a.ValueAt},
 				preference: req.Importance != compat.Required || req.Not && op != compat.Exists,
 			})
 		}

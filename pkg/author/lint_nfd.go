@@ -4,17 +4,18 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 // nfd looks at a spec of NFD's.
-func (r *run) nfd(root *node) {
-	sets := root.field("compatibilities")
-	if sets != nil && len(sets.members()) == 0 {
+func (r *run) nfd(root *document.Node) {
+	sets := root.Field("compatibilities")
+	if sets != nil && len(sets.Members()) == 0 {
 		r.empty(sets, "compatibilities")
 	}
-	all := make([][]*ask, len(sets.members()))
+	all := make([][]*ask, len(sets.Members()))
 	ways := make([][][]*ask, len(all))
-	for i, set := range sets.members() {
+	for i, set := range sets.Members() {
 		all[i], ways[i] = r.nfdSet(set)
 	}
 	for i, base := range all {
@@ -35,38 +36,42 @@ func (r *run) nfd(root *node) {
 	}
 }
 
+// manyDevices is more than one way can name, so that the devices of each have
+// numbers of their own.
+const manyDevices = 100_000
+
 // nfdSet returns what all rules of a set ask for, and each of the ways that a
 // rule leaves.
-func (r *run) nfdSet(set *node) (base []*ask, ways [][]*ask) {
-	rules := set.field("rules")
-	if rules != nil && len(rules.members()) == 0 {
+func (r *run) nfdSet(set *document.Node) (base []*ask, ways [][]*ask) {
+	rules := set.Field("rules")
+	if rules != nil && len(rules.Members()) == 0 {
 		r.empty(rules, "a set without rules")
 	}
-	for _, rule := range rules.members() {
-		features, any := rule.field("matchFeatures"), rule.field("matchAny")
-		if len(features.members())+len(any.members()) == 0 && rule.key("vars") == nil {
+	for _, rule := range rules.Members() {
+		features, any := rule.Field("matchFeatures"), rule.Field("matchAny")
+		if len(features.Members())+len(any.Members()) == 0 && rule.Key("vars") == nil {
 			r.empty(rule, "a rule without matchFeatures and matchAny")
 		}
 		base = append(base, r.nfdFeatures(features, len(base)+1)...)
-		for _, way := range any.members() {
-			if len(way.field("matchFeatures").members()) == 0 {
+		for _, way := range any.Members() {
+			if len(way.Field("matchFeatures").Members()) == 0 {
 				r.empty(way, "a member of matchAny without matchFeatures")
 			}
-			ways = append(ways, r.nfdFeatures(way.field("matchFeatures"), 1+len(base)+len(ways)*maxNodes))
+			ways = append(ways, r.nfdFeatures(way.Field("matchFeatures"), 1+len(base)+len(ways)*manyDevices))
 		}
 	}
 	return base, ways
 }
 
 // nfdFeatures reads matchFeatures. Devices are numbered from instance on.
-func (r *run) nfdFeatures(features *node, instance int) []*ask {
+func (r *run) nfdFeatures(features *document.Node, instance int) []*ask {
 	var all []*ask
-	for i, f := range features.members() {
-		name := f.field("feature")
-		if name == nil || name.kind != scalar {
+	for i, f := range features.Members() {
+		name := f.Field("feature")
+		if name == nil || name.Kind != document.Scalar {
 			continue // the parser says it
 		}
-		feature := ask{set: strings.ToLower(name.value), name: name, op: name}
+		feature := ask{set: strings.ToLower(name.Value), name: name, op: name}
 		if !r.feature(&feature) {
 			r.nfdExpressions(f, feature) // operators can be wrong, too
 			continue
@@ -93,72 +98,65 @@ func isDeviceList(set string) bool {
 	}
 }
 
-func (r *run) nfdExpressions(f *node, feature ask) []*ask {
+func (r *run) nfdExpressions(f *document.Node, feature ask) []*ask {
 	var asks []*ask
-	expressions := f.field("matchExpressions")
-	for i, name := range expressions.keysOf() {
+	expressions := f.Field("matchExpressions")
+	for name, expression := range expressions.Pairs {
 		a := feature
 		a.name, a.op = name, name
-		a.term.Element = name.value
-		if r.expression(&a, expressions.values[i]) {
+		a.term.Element = name.Value
+		if r.expression(&a, expression) {
 			asks = append(asks, &a)
 		}
 	}
-	for _, member := range expressions.members() { // the short form
+	for _, member := range expressions.Members() { // the short form
 		a := feature
 		a.name, a.op = member, member
-		element, value, hasValue := strings.Cut(member.text(), "=")
+		element, value, hasValue := strings.Cut(member.Text(), "=")
 		a.term = compat.Term{Element: element, Op: compat.Exists}
 		if hasValue {
 			a.term.Op, a.term.Values = compat.In, []string{value}
 		}
 		asks = append(asks, &a)
 	}
-	if name := f.field("matchName"); name != nil {
+	if name := f.Field("matchName"); name != nil {
 		a := feature
-		a.name, a.op = f.key("matchName"), f.key("matchName")
+		a.name, a.op = f.Key("matchName"), f.Key("matchName")
 		r.expression(&a, name)
 	}
 	return asks
 }
 
-func (n *node) keysOf() []*node {
-	if n == nil || n.kind != mapping {
-		return nil
-	}
-	return n.keys
-}
-
 // expression reads one match expression, and reports whether its operator is
 // one.
-func (r *run) expression(a *ask, n *node) bool {
+func (r *run) expression(a *ask, n *document.Node) bool {
 	values := n
 	switch {
-	case n.isNull():
+	case n.IsNull():
 		a.term.Op = compat.Exists
 		return true
-	case n.kind == mapping:
-		values = n.field("value")
-		op := n.field("op")
-		a.term.Version = n.field("type").text() == "version"
-		if !op.isNull() {
+	case n.Kind == document.Mapping:
+		values = n.Field("value")
+		op := n.Field("op")
+		a.term.Version = n.Field("type").Text() == "version"
+		if !op.IsNull() {
 			a.op = op
 		}
-		if !r.operator(a, op.text()) {
+		if !r.operator(a, op.Text()) {
 			return false
 		}
 	default:
 		a.term.Op = compat.In
 	}
-	for _, value := range values.texts() {
-		if value.kind != scalar {
+	for _, value := range values.Texts() {
+		if value.Kind != document.Scalar {
 			return false // the parser says it
 		}
-		if value.tag != "str" && value.tag != "null" {
-			r.at(value, codeNotAString).say(a.name.value, "NFD wants strings, and this is "+value.value, `"`+value.value+`"`)
+		if value.Tag != "str" && value.Tag != "null" {
+			r.at(value, codeNotAString).say(a.name.Value, "NFD wants strings, and this is "+value.Value, `"`+value.Value+`"`)
 		}
 		a.values = append(a.values, value)
-		a.term.Values = append(a.term.Values, value.value)
+		a.term.Values = append(a.term.Values, value.Value)
 	}
 	return r.operands(a)
 }
@@ -188,11 +186,11 @@ func (r *run) operator(a *ask, op string) bool {
 		names = append(names, string(known))
 		for _, other := range append(others, strings.ToLower(string(known))) {
 			if other == strings.ToLower(op) {
-				r.at(a.op, codeUnknownOperator).fixed(string(known)).say(a.name.value, "the operator "+quoted(op)+" is not known", string(known))
+				r.at(a.op, codeUnknownOperator).fixed(string(known)).say(a.name.Value, "the operator "+quoted(op)+" is not known", string(known))
 				return false
 			}
 		}
 	}
-	r.at(a.op, codeUnknownOperator).say(a.name.value, "the operator "+quoted(op)+" is not known", nearestSorted(op, names))
+	r.at(a.op, codeUnknownOperator).say(a.name.Value, "the operator "+quoted(op)+" is not known", nearestSorted(op, names))
 	return false
 }

@@ -4,20 +4,21 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 // ocifit looks at a spec of ocifit-k8s: all expressions of a set hold, and
 // their keys are labels.
-func (r *run) ocifit(root *node) {
-	for _, set := range root.field("compatibilities").members() {
+func (r *run) ocifit(root *document.Node) {
+	for _, set := range root.Field("compatibilities").Members() {
 		var all []*ask
-		rules := set.field("rules")
-		if rules != nil && len(rules.members()) == 0 {
+		rules := set.Field("rules")
+		if rules != nil && len(rules.Members()) == 0 {
 			r.empty(rules, "a set without rules")
 		}
-		for _, rule := range rules.members() {
-			for _, feature := range rule.field("matchFeatures").members() {
-				for _, expression := range feature.field("matchExpressions").members() {
+		for _, rule := range rules.Members() {
+			for _, feature := range rule.Field("matchFeatures").Members() {
+				for _, expression := range feature.Field("matchExpressions").Members() {
 					if a := r.labelAsk(expression); a != nil {
 						r.check(a)
 						all = append(all, a)
@@ -31,36 +32,36 @@ func (r *run) ocifit(root *node) {
 }
 
 // labelAsk reads {key, op, value}; what the parser refuses is nil.
-func (r *run) labelAsk(n *node) *ask {
-	key, op, values := n.field("key"), n.field("op"), n.field("value")
+func (r *run) labelAsk(n *document.Node) *ask {
+	key, op, values := n.Field("key"), n.Field("op"), n.Field("value")
 	if values == nil {
-		values = n.field("values")
+		values = n.Field("values")
 	}
-	if key.text() == "" || op.text() == "" {
+	if key.Text() == "" || op.Text() == "" {
 		return nil
 	}
 	a := &ask{name: key, op: op}
-	switch op.value {
+	switch op.Value {
 	case "Gte":
 		a.term.Op = compat.Ge
 	case "Lte":
 		a.term.Op = compat.Le
 	default:
-		if !r.operator(a, op.value) {
+		if !r.operator(a, op.Value) {
 			return nil
 		}
 	}
-	for _, value := range values.texts() {
-		if value.kind != scalar {
+	for _, value := range values.Texts() {
+		if value.Kind != document.Scalar {
 			return nil
 		}
 		a.values = append(a.values, value)
-		a.term.Values = append(a.term.Values, value.value)
+		a.term.Values = append(a.term.Values, value.Value)
 	}
 	if !r.operands(a) {
 		return nil
 	}
-	return r.ofLabel(a, strings.TrimPrefix(key.value, labelPrefix))
+	return r.ofLabel(a, strings.TrimPrefix(key.Value, labelPrefix))
 }
 
 // ofLabel finds the fact that a label is made of. A label that is true or

@@ -38,7 +38,7 @@ func (r *run) operands(a *ask) bool {
 		}
 	}
 	if want != "" {
-		r.at(a.op, codeOperatorValues).say(a.name.value, text, want)
+		r.at(a.op, codeOperatorValues).say(a.name.Value, text, want)
 	}
 	return want == ""
 }

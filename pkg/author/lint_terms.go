@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/document"
 	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 	"github.com/imagefit/imagefit/pkg/version"
 )
@@ -16,9 +17,9 @@ type ask struct {
 	set        string
 	instance   int // conditions on one device have the same number, others 0
 	term       compat.Term
-	name       *node // of the element or attribute
-	op         *node
-	values     []*node // in the order of the term's values, if it has them
+	name       *document.Node // of the element or attribute
+	op         *document.Node
+	values     []*document.Node // in the order of the term's values, if it has them
 	preference bool
 }
 
@@ -62,7 +63,7 @@ func (r *run) elementOf(a *ask) {
 		}
 	case a.set == "kernel.config" && strings.HasPrefix(element, "CONFIG_"):
 		report := r.at(a.name, codeUnknownElement)
-		if a.name.value == element {
+		if a.name.Value == element {
 			report.fixed(strings.TrimPrefix(element, "CONFIG_"))
 		}
 		report.say(element, "the elements of kernel.config have no CONFIG_ in front", strings.TrimPrefix(element, "CONFIG_"))
@@ -141,7 +142,7 @@ func (r *run) valuesOf(a *ask) {
 			at = a.values[i]
 		}
 		if right, wrong := rightValue(a.set, a.term.Element, value); wrong {
-			r.at(at, codeValueSpelling).fixedIf(at.value == value, right).say(a.term.Element,
+			r.at(at, codeValueSpelling).fixedIf(at.Value == value, right).say(a.term.Element,
 				fmt.Sprintf("no node has %s %s=%s", a.set, a.term.Element, quoted(value)), right)
 		}
 	}

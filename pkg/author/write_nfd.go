@@ -63,8 +63,8 @@ func writeNFD(reqs []compat.Requirement) (*Written, error) {
 		return nil, fmt.Errorf("write YAML: %w", err)
 	}
 	w.Body = b.Bytes()
-	if _, err := compat.ParseNFD(w.Body); err != nil {
-		return nil, fmt.Errorf("write as %s: %w", dialectNFD, err)
+	if err := verifyWritten(w.Body, compat.NFD); err != nil {
+		return nil, err
 	}
 	slices.Sort(w.beyond)
 	for _, set := range slices.Compact(w.beyond) {

@@ -1,10 +1,13 @@
 package compat
 
 import (
-	"fmt"
+	"cmp"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
+
+// Compspec is the name of the dialect of compspec and of Proposal D.
+const Compspec = "compspec"
 
 // Types of compspec's artifacts: its documents say the first, its code the
 // second. The layer has the same type as the artifact.
@@ -13,146 +16,119 @@ const (
 	ArtifactTypeCompspecOrg = "application/org.compspec"
 )
 
-// compspecDialect is the CompatibilitySpec of compspec and of Proposal D, and
-// the flat list of attributes that compat-lib writes.
-func compspecDialect() Dialect {
-	return Dialect{
-		Name:          "compspec",
-		ArtifactTypes: []string{ArtifactTypeCompspec, ArtifactTypeCompspecOrg},
-		Parse: func(in *Interpreter, body []byte) ([]Requirement, error) {
-			attributes, err := ParseCompspec(body)
-			if err != nil {
-				return nil, err
-			}
-			return in.Requirements(attributes), nil
-		},
-	}
-}
-
-// ParseCompspec reads a CompatibilitySpec:
+// compspec is a CompatibilitySpec:
 //
 //	{version, kind: "CompatibilitySpec", metadata, compatibilities: [{name, version, schema, attributes}]}
 //
 // Proposal D calls the attributes annotations. The name of each entry is the
 // group of its attributes. compat-lib has {version, attributes} alone, whose
 // keys begin with their group. A schema that is named is never fetched.
-func ParseCompspec(body []byte) ([]Attribute, error) {
-	root, err := parseJSON(body)
-	if err != nil {
-		return nil, err
-	}
-	if list := field(root, "attributes"); list != nil && field(root, "compatibilities") == nil {
-		return compatLib(root)
-	}
-	p := &compspecParser{}
-	if err := eachField(root, "the document", p.document); err != nil {
-		return nil, err
-	}
-	switch {
-	case !p.kind:
-		return nil, nodeError(root, `key "kind" is missing`)
-	case !p.list:
-		return nil, nodeError(root, `key "compatibilities" is missing`)
-	}
-	return p.attributes, nil
-}
-
-type compspecParser struct {
-	kind, list bool
-	attributes []Attribute
-}
-
-func (p *compspecParser) document(key, value *yaml.Node) error {
-	switch key.Value {
-	case "kind":
-		p.kind = true
-		if value.Value != "CompatibilitySpec" {
-			return nodeError(value, `kind is %s, not "CompatibilitySpec"`, describeNode(value))
-		}
-	case "version":
-		_, err := scalarOf(value, "version")
-		return err
-	case "metadata":
-		return eachField(value, "metadata", func(_, _ *yaml.Node) error { return nil })
-	case "annotations": // notes of the author
-		return eachField(value, "annotations", func(_, _ *yaml.Node) error { return nil })
-	case "compatibilities":
-		p.list = true
-		entries, err := listOf(value, "compatibilities")
-		if err != nil {
-			return err
-		}
-		for _, entry := range entries {
-			if err := p.entry(entry); err != nil {
-				return err
+func compspec() Dialect {
+	return Dialect{
+		Name:          Compspec,
+		ArtifactTypes: []string{ArtifactTypeCompspec, ArtifactTypeCompspecOrg},
+		LayerTypes:    []string{ArtifactTypeCompspec, ArtifactTypeCompspecOrg},
+		AnyLayer:      true,
+		Matches:       isCompspec,
+		Requirements: func(in *Interpreter, root *document.Node) ([]Requirement, error) {
+			if err := checkCompspec(root); err != nil {
+				return nil, err
 			}
-		}
-	default:
-		return unknownKey(key, "the document", "version", "kind", "metadata", "compatibilities", "annotations")
+			return requirementsOf(in, compspecAttributes(root)[0])
+		},
+		Attributes: compspecAttributes,
 	}
-	return nil
 }
 
-// entry reads the attributes of one compatibility interest group.
-func (p *compspecParser) entry(entry *yaml.Node) error {
-	const what = "a compatibility"
-	name, values := "", []*yaml.Node{}
-	err := eachField(entry, what, func(key, value *yaml.Node) error {
-		switch key.Value {
-		case "name":
-			var err error
-			name, err = scalarOf(value, "name")
-			return err
-		case "version", "schema":
-			_, err := scalarOf(value, key.Value)
-			return err
-		case "attributes", "annotations":
-			values = append(values, value)
-			return nil
-		default:
-			return unknownKey(key, what, "name", "version", "schema", "attributes", "annotations")
+// isCompspec goes by the kind, by compat-lib's attributes, or by entries that
+// have a name and attributes.
+func isCompspec(root *document.Node) bool {
+	list := root.Field("compatibilities")
+	switch {
+	case list == nil:
+		return root.Field("kind") != nil || root.Field("attributes") != nil
+	case list.Kind != document.List:
+		return root.Field("kind").Text() == "CompatibilitySpec"
+	case root.Field("kind") != nil:
+		return true
+	}
+	for _, entry := range list.Values {
+		if entry.Key("name") != nil && (entry.Key("attributes") != nil || entry.Key("annotations") != nil) {
+			return true
 		}
-	})
+	}
+	return false
+}
+
+// isCompatLib tells what compat-lib writes.
+func isCompatLib(root *document.Node) bool {
+	return root.Field("attributes") != nil && root.Field("compatibilities") == nil
+}
+
+func compspecAttributes(root *document.Node) []Scope {
+	if isCompatLib(root) {
+		return []Scope{{Groups: []Group{groupOf("llnl.compatlib", root.Field("attributes"))}}}
+	}
+	var s Scope
+	for _, entry := range root.Field("compatibilities").Members() {
+		s.Groups = append(s.Groups, compspecGroups(entry)...)
+	}
+	return []Scope{s}
+}
+
+func compspecGroups(entry *document.Node) []Group {
+	var groups []Group
+	for key, value := range entry.Pairs {
+		if (key.Value == "attributes" || key.Value == "annotations") && !value.IsNull() {
+			groups = append(groups, groupOf(entry.Field("name").Text(), value))
+		}
+	}
+	return groups
+}
+
+func checkCompspec(root *document.Node) error {
+	if isCompatLib(root) {
+		if err := cmp.Or(root.OnlyKeys("the document", "version", "attributes"), root.TextKeys("version")); err != nil {
+			return err
+		}
+		return compspecAttributes(root)[0].Groups[0].check()
+	}
+	if err := root.OnlyKeys("the document", "version", "kind", "metadata", "compatibilities", "annotations"); err != nil {
+		return err
+	}
+	if kind := root.Field("kind"); kind != nil && kind.Value != "CompatibilitySpec" {
+		return kind.Errorf(`kind is %s, not "CompatibilitySpec"`, kind.Describe())
+	}
+	err := cmp.Or(
+		root.NeedKeys("kind", "compatibilities"), root.TextKeys("version"),
+		root.Field("metadata").AsMapping("metadata"), root.Field("annotations").AsMapping("annotations"),
+	)
 	if err != nil {
 		return err
 	}
-	if name == "" || len(values) == 0 {
-		return nodeError(entry, "a compatibility needs a name and attributes")
-	}
-	for _, value := range values {
-		attributes, err := attributesOf(name, value, "the attributes of "+quoted(name))
-		if err != nil {
-			return err
+	entries, err := root.Field("compatibilities").AsList("compatibilities")
+	for _, entry := range entries {
+		if err == nil {
+			err = checkCompspecEntry(entry)
 		}
-		p.attributes = append(p.attributes, attributes...)
-		if len(p.attributes) > maxOutlineAttributes {
-			return nodeError(value, "more than %d attributes", maxOutlineAttributes)
+	}
+	return err
+}
+
+// checkCompspecEntry looks at one compatibility interest group.
+func checkCompspecEntry(entry *document.Node) error {
+	err := entry.OnlyKeys("a compatibility", "name", "version", "schema", "attributes", "annotations")
+	if err := cmp.Or(err, entry.TextKeys("name", "version", "schema")); err != nil {
+		return err
+	}
+	groups := compspecGroups(entry)
+	if entry.Field("name").Text() == "" || len(groups) == 0 {
+		return entry.Errorf("a compatibility needs a name and attributes")
+	}
+	for _, g := range groups {
+		if err := g.check(); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// compatLib reads what compat-lib writes.
-func compatLib(root *yaml.Node) ([]Attribute, error) {
-	var attributes []Attribute
-	err := eachField(root, "the document", func(key, value *yaml.Node) error {
-		switch key.Value {
-		case "version":
-			_, err := scalarOf(value, "version")
-			return err
-		case "attributes":
-			var err error
-			attributes, err = attributesOf("llnl.compatlib", value, "attributes")
-			return err
-		default:
-			return unknownKey(key, "the document", "version", "attributes")
-		}
-	})
-	if err == nil && len(attributes) > maxOutlineAttributes {
-		err = fmt.Errorf("more than %d attributes", maxOutlineAttributes)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return attributes, nil
 }

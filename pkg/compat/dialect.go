@@ -3,83 +3,102 @@ package compat
 import (
 	"bytes"
 	"slices"
+
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 // Dialect is one form in which an image can say what it needs.
 type Dialect struct {
 	// Name is what users call it, such as "proposal-f".
 	Name string
-	// ArtifactTypes are the types of the artifact's manifest.
+	// ArtifactTypes are the types of the artifact's manifest; new artifacts get
+	// the first.
 	ArtifactTypes []string
-	// LayerTypes are the media types of the layer that holds the body; with
-	// none, any layer of such an artifact will do.
+	// LayerTypes are the media types of the layer that holds the body; new
+	// artifacts get the first.
 	LayerTypes []string
-	// Claims, if not nil, tells by its shape whether a body is of this dialect,
-	// where another dialect has the same types. It need not be valid.
-	Claims func(body []byte) bool
-	// Parse returns what the body asks for. A body that is not of the dialect
-	// is an error with row and column; nothing is half read.
-	Parse func(in *Interpreter, body []byte) ([]Requirement, error)
+	// AnyLayer says that readers take layers of any type.
+	AnyLayer bool
+	// YAML says that a body may be YAML as well as JSON.
+	YAML bool
+	// Matches tells by its shape whether a document is of this dialect. It need
+	// not be valid.
+	Matches func(root *document.Node) bool
+	// Requirements returns what a document asks for. One that is not of the
+	// dialect is an error with row and column; nothing is half read.
+	Requirements func(in *Interpreter, root *document.Node) ([]Requirement, error)
+	// Attributes returns what a document says in attributes, also where it is
+	// not valid. It is nil for dialects that speak of features themselves.
+	Attributes func(root *document.Node) []Scope
 }
 
-// Dialects returns all dialects, always in the same order: of those that share
-// their types, the one that claims only what it knows stands before the one
-// that takes the rest.
+// Dialects returns all dialects, always in the same order: of those that match
+// the same document, the first is meant.
 func Dialects() []Dialect {
 	return []Dialect{
-		ocifitDialect(),
-		nfdDialect(),
-		compspecDialect(),
-		graphDialect(),
-		flatDialect(),
-		bodyDialect(),
-		outlineDialect(),
+		ocifit(),
+		compspec(),
+		proposalB(),
+		nfd(),
+		proposalJ(),
+		proposalH(),
+		proposalF(),
 	}
 }
 
-// DialectOf returns the dialect of a body under the types it was pushed with.
-// Where no dialect of those types claims the body, it is the last of them:
-// its error says what is wrong.
-func DialectOf(artifactType, layerType string, body []byte) (Dialect, bool) {
+// Named returns the dialect of a name.
+func Named(name string) (Dialect, bool) {
+	all := Dialects()
+	i := slices.IndexFunc(all, func(d Dialect) bool { return d.Name == name })
+	if i < 0 {
+		return Dialect{}, false
+	}
+	return all[i], true
+}
+
+// Read parses a body into a document of this dialect's syntax.
+func (d Dialect) Read(body []byte) (*document.Node, error) {
+	if d.YAML {
+		return document.Parse(body)
+	}
+	return document.ParseJSON(body)
+}
+
+// Parse returns what a body asks for.
+func (d Dialect) Parse(in *Interpreter, body []byte) ([]Requirement, error) {
+	root, err := d.Read(body)
+	if err != nil {
+		return nil, err
+	}
+	return d.Requirements(in, root)
+}
+
+// Detect returns the dialect of a body under the types that it was pushed with;
+// both are empty for a body without types, such as a file. It reports false
+// where no dialect has these types, or a body without types is of no dialect.
+//
+// Where the body is of none of the dialects of its types, the result is the last
+// of them, whose error says what is wrong; so it is without types.
+func Detect(artifactType, layerType string, body []byte) (Dialect, bool) {
+	root, err := document.Parse(body)
+	hasTypes := artifactType != "" || layerType != ""
 	var last Dialect
 	found := false
 	for _, d := range Dialects() {
-		if !d.hasTypes(artifactType, layerType) {
+		if hasTypes && !d.hasTypes(artifactType, layerType) {
 			continue
 		}
-		if d.Claims == nil || d.Claims(body) {
+		if err == nil && d.Matches(root) {
 			return d, true
 		}
-		last, found = d, true
+		last, found = d, hasTypes
+	}
+	start := bytes.TrimLeft(body, " \t\r\n")
+	isJSON := len(start) > 0 && (start[0] == '{' || start[0] == '[')
+	if !hasTypes && (!isJSON || bytes.Contains(body, []byte("rules"))) {
+		return nfd(), false
 	}
 	return last, found
-}
-
-// DialectByShape returns the dialect of a body of which nobody says the types,
-// such as a file that is not pushed yet. For a body that is of none it is the
-// one whose error helps most.
-func DialectByShape(body []byte) Dialect {
-	if bytes.Contains(body, []byte(`"CompatibilitySpec"`)) {
-		return compspecDialect() // says its kind itself
-	}
-	var readers []Dialect
-	for _, d := range Dialects() {
-		if d.Claims == nil {
-			readers = append(readers, d)
-		} else if d.Claims(body) {
-			return d
-		}
-	}
-	in := NewInterpreter(nil)
-	for _, d := range readers {
-		if _, err := d.Parse(in, body); err == nil {
-			return d
-		}
-	}
-	if bytes.Contains(body, []byte("rules")) {
-		return nfdDialect()
-	}
-	return outlineDialect()
 }
 
 // IsArtifactType reports whether an artifact of this type says what an image
@@ -92,21 +111,5 @@ func IsArtifactType(artifactType string) bool {
 
 func (d Dialect) hasTypes(artifactType, layerType string) bool {
 	return slices.Contains(d.ArtifactTypes, artifactType) &&
-		(len(d.LayerTypes) == 0 || slices.Contains(d.LayerTypes, layerType))
-}
-
-// outlineDialect is Proposal F, both revisions.
-func outlineDialect() Dialect {
-	return Dialect{
-		Name:          "proposal-f",
-		ArtifactTypes: []string{ArtifactType},
-		LayerTypes:    []string{LayerTypeOutline, LayerTypeOutlineNFD},
-		Parse: func(in *Interpreter, body []byte) ([]Requirement, error) {
-			attributes, err := ParseOutline(body)
-			if err != nil {
-				return nil, err
-			}
-			return in.Requirements(attributes), nil
-		},
-	}
+		(d.AnyLayer || slices.Contains(d.LayerTypes, layerType))
 }

@@ -24,7 +24,7 @@ func TestDialectOf(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			d, ok := compat.DialectOf(tt.artifactType, tt.layerType, []byte(tt.body))
+			d, ok := compat.Detect(tt.artifactType, tt.layerType, []byte(tt.body))
 			if d.Name != tt.want || ok != (tt.want != "") {
 				t.Errorf("got %q, %v, want %q", d.Name, ok, tt.want)
 			}
@@ -38,7 +38,7 @@ func TestDialects(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, d := range compat.Dialects() {
-		if d.Name == "" || seen[d.Name] || len(d.ArtifactTypes) == 0 || d.Parse == nil {
+		if d.Name == "" || seen[d.Name] || len(d.ArtifactTypes) == 0 || d.Requirements == nil {
 			t.Errorf("dialect %q is there twice, or lacks something", d.Name)
 		}
 		seen[d.Name] = true

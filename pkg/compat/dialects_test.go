@@ -36,7 +36,7 @@ func TestGraphConditions(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.condition+" "+tt.modules, func(t *testing.T) {
 			t.Parallel()
-			reqs, err := compat.ParseGraphSpec(embedded(t), []byte(body(tt.condition)))
+			reqs, err := dialect(t, "proposal-b").Parse(embedded(t), []byte(body(tt.condition)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,7 +80,7 @@ func TestOcifitExpressions(t *testing.T) {
 		t.Run(tt.expression, func(t *testing.T) {
 			t.Parallel()
 			body := `{"version":"v1alpha1","compatibilities":[{"tag":"i","weight":3,"rules":[{"matchFeatures":[{"matchExpressions":[` + tt.expression + `]}]}]}]}`
-			reqs, err := compat.ParseOcifit(in, []byte(body))
+			reqs, err := dialect(t, compat.Ocifit).Parse(in, []byte(body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,10 +95,10 @@ func TestOcifitExpressions(t *testing.T) {
 func TestOcifitModel(t *testing.T) {
 	t.Parallel()
 	body := `{"version":"v1alpha1","compatibilities":[{"rules":[{"matchModel":{"model":{"type":"t"}}}]}]}`
-	if d, ok := compat.DialectOf(compat.ArtifactTypeCompatibilities, compat.LayerTypeModel, []byte(body)); !ok || d.Name != "ocifit" {
+	if d, ok := compat.Detect(compat.ArtifactTypeCompatibilities, compat.LayerTypeModel, []byte(body)); !ok || d.Name != "ocifit" {
 		t.Errorf("taken for %q", d.Name)
 	}
-	reqs, err := compat.ParseOcifit(embedded(t), []byte(body))
+	reqs, err := dialect(t, compat.Ocifit).Parse(embedded(t), []byte(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestShapes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if d, _ := compat.DialectOf(tt.artifactType, tt.layerType, []byte(tt.body)); d.Name != tt.want {
+			if d, _ := compat.Detect(tt.artifactType, tt.layerType, []byte(tt.body)); d.Name != tt.want {
 				t.Errorf("taken for %q", d.Name)
 			}
 		})

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 // AnnotationPreference is Proposal A: an annotation of an index entry that the
@@ -33,17 +33,17 @@ func EntryRequirements(in *Interpreter, platform json.RawMessage, annotations ma
 	if len(platform) == 0 {
 		return reqs, nil
 	}
-	root, err := parseJSON(platform)
+	root, err := document.ParseJSON(platform)
 	if err != nil {
 		return nil, fmt.Errorf("read platform: %w", err)
 	}
 	e := &entry{in: in}
 	for _, key := range []string{"os", "architecture"} {
-		if n := field(root, key); n != nil && n.Kind == yaml.ScalarNode {
+		if n := root.Field(key); n != nil && n.Kind == document.Scalar {
 			*map[string]*string{"os": &e.os, "architecture": &e.arch}[key] = n.Value
 		}
 	}
-	if err := eachField(root, "the platform", e.member); err != nil {
+	if err := root.Each("the platform", e.member); err != nil {
 		return nil, fmt.Errorf("read platform: %w", err)
 	}
 	return append(reqs, e.reqs...), nil
@@ -70,7 +70,7 @@ type entry struct {
 	reqs     []Requirement
 }
 
-func (e *entry) member(key, value *yaml.Node) error {
+func (e *entry) member(key, value *document.Node) error {
 	switch key.Value {
 	case "features":
 		return e.each(value, "features", e.feature)
@@ -79,7 +79,7 @@ func (e *entry) member(key, value *yaml.Node) error {
 	case "os.version":
 		return e.osVersion(value)
 	case "compatibilities":
-		if len(members(value)) == 0 && value.Kind == yaml.SequenceNode {
+		if len(value.Members()) == 0 && value.Kind == document.List {
 			return nil // as if it were not there
 		}
 		sets, err := flatSets(e.in, value)
@@ -95,16 +95,16 @@ func (e *entry) member(key, value *yaml.Node) error {
 
 const maxFeatures = 1_000
 
-func (e *entry) each(n *yaml.Node, what string, one func(name string) Requirement) error {
-	list, err := listOf(n, what)
+func (e *entry) each(n *document.Node, what string, one func(name string) Requirement) error {
+	list, err := n.AsList(what)
 	if err != nil {
 		return err
 	}
 	if len(list) > maxFeatures {
-		return nodeError(n, "more than %d %s", maxFeatures, what)
+		return n.Errorf("more than %d %s", maxFeatures, what)
 	}
 	for _, m := range list {
-		name, err := scalarOf(m, "a member of "+what)
+		name, err := m.AsText("a member of " + what)
 		if err != nil {
 			return err
 		}
@@ -140,8 +140,8 @@ func (e *entry) osFeature(name string) Requirement {
 
 // osVersion is what the image was built for. On Linux nobody says what it is a
 // version of, so that nothing follows; on Windows the kernel's must be it.
-func (e *entry) osVersion(n *yaml.Node) error {
-	version, err := scalarOf(n, "os.version")
+func (e *entry) osVersion(n *document.Node) error {
+	version, err := n.AsText("os.version")
 	if err != nil || version == "" {
 		return err
 	}

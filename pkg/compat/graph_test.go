@@ -2,85 +2,76 @@ package compat_test
 
 import (
 	"os/exec"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
-func TestParseJGF(t *testing.T) {
+func TestSchemaGraphIsReadAsASpec(t *testing.T) {
 	t.Parallel()
-	graph, err := compat.ParseJGF(readFile(t, "proposal-d/schema.json"))
+	s, err := compat.ParseSpec(readFile(t, "proposal-d/schema.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := graph.Validate(); err != nil {
-		t.Error(err)
+	if s.Name != "org.supercontainers" || s.Revision != "0.0.0" || len(s.Nodes) != 22 || !slices.Equal(s.Groups, []string{s.Name}) {
+		t.Errorf("%s %s for %v has %d nodes", s.Name, s.Revision, s.Groups, len(s.Nodes))
 	}
-	if graph.ID != "org.supercontainers" || graph.Version != "0.0.0" || len(graph.Nodes) != 22 || len(graph.Edges) != 18 {
-		t.Errorf("%s %s has %d nodes and %d edges", graph.ID, graph.Version, len(graph.Nodes), len(graph.Edges))
+	parents := 0
+	for _, n := range s.Nodes {
+		if n.Parent != "" {
+			parents++
+		}
 	}
-	s := graph.Spec()
+	if parents != 18 {
+		t.Errorf("%d nodes are contained in others, want one for each edge", parents)
+	}
 	golden(t, "proposal-d/schema.golden", s.GraphText())
+	written, err := s.TOML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := compat.ParseSpec(written); err != nil || !reflect.DeepEqual(again, s) {
+		t.Errorf("written and read again: %v\n%s", err, written)
+	}
 }
 
-// TestJGFAsPrinted: the schema that Proposal D prints has an edge to a node
-// that it does not declare.
-func TestJGFAsPrinted(t *testing.T) {
+// TestSchemaGraphAsPrintedIsRefused: the schema that Proposal D prints has an
+// edge to a node that it does not declare.
+func TestSchemaGraphAsPrintedIsRefused(t *testing.T) {
 	t.Parallel()
-	graph, err := compat.ParseJGF(readFile(t, "as-printed/proposal-d-schema.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = `an edge has the node "hardware.gpu.version", which is not declared`
-	if err := graph.Validate(); err == nil || err.Error() != want {
+	const want = `row 144, column 19: an edge has the node "hardware.gpu.version", which is not declared`
+	if _, err := compat.ParseSpec(readFile(t, "as-printed/proposal-d-schema.json")); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
-func TestParseJGFRefuses(t *testing.T) {
+func TestSchemaGraphRefusals(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, body, want string }{
 		{"no JSON", `{`, "row 1, column 1: unexpected end"},
 		{"no graph", `{}`, `key "graph" is missing`},
 		{"several", `{"graphs":[]}`, `row 1, column 2: the document has no key "graphs", only graph`},
 		{"no node", `{"graph":{"id":"a"}}`, "the graph has no node"},
+		{"empty nodes", `{"graph":{"id":"a","nodes":{}}}`, "the graph has no node"},
 		{"nodes of version 1", `{"graph":{"nodes":[{"id":"a"}]}}`, "expected nodes to be an object, found a list"},
 		{"edge without a target", `{"graph":{"nodes":{"a":{}},"edges":[{"source":"a"}]}}`, "an edge needs source and target"},
 		{"unknown key", `{"graph":{"hyperedges":[]}}`, `graph has no key "hyperedges"`},
+		{"unknown key of a node", `{"graph":{"nodes":{"a":{"colour":1}}}}`, `a node has no key "colour"`},
+		{"edges as an object", `{"graph":{"nodes":{"a":{}},"edges":{}}}`, "expected edges to be a list, found an object"},
 		{"directed", `{"graph":{"directed":"yes"}}`, `expected directed to be true or false, found "yes"`},
+		{"a ring", `{"graph":{"id":"a","nodes":{"a":{},"b":{}},"edges":[{"source":"a","target":"b","relation":"contains"},{"source":"b","target":"a","relation":"contains"}]}}`, `row 1, node "a": parent "b": the node contains itself`},
+		{"all that is wrong with the edges", `{"graph":{"nodes":{"a":{},"b":{}},"edges":[{"source":"a","target":"c"}]}}`,
+			"row 1, column 10: the graph has no id\nrow 1, column 67: an edge has the node \"c\", which is not declared\nrow 1, column 27: no edge has the node \"b\""},
 	}
 	for _, tt := range tests {
-		graph, err := compat.ParseJGF([]byte(tt.body))
-		if err == nil || !strings.Contains(err.Error(), tt.want) || graph != nil {
+		s, err := compat.ParseSpec([]byte(tt.body))
+		if err == nil || !strings.Contains(err.Error(), tt.want) || s.Name != "" || s.Nodes != nil {
 			t.Errorf("%s: got %v, want %s", tt.name, err, tt.want)
 		}
 	}
-}
-
-func TestJGFValidate(t *testing.T) {
-	t.Parallel()
-	graph, err := compat.ParseJGF([]byte(`{"graph":{"nodes":{"a":{},"b":{}},"edges":[{"source":"a","target":"c"}]}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = "the graph has no id\nan edge has the node \"c\", which is not declared\nno edge has the node \"b\""
-	if err := graph.Validate(); err == nil || err.Error() != want {
-		t.Errorf("got %v", err)
-	}
-}
-
-func FuzzParseJGF(f *testing.F) {
-	f.Add([]byte(`{"graph":{"id":"a","nodes":{"a":{"label":"x"},"b":{}},"edges":[{"source":"a","target":"b","relation":"contains"},{"source":"b","target":"a","relation":"contains"}]}}`))
-	f.Fuzz(func(_ *testing.T, body []byte) {
-		graph, err := compat.ParseJGF(body)
-		if err != nil {
-			return
-		}
-		_ = graph.Validate()
-		s := graph.Spec()
-		_, _ = s.GraphText(), s.GraphDOT()
-	})
 }
 
 // TestGraphs draws the embedded specs.

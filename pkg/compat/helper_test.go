@@ -41,9 +41,35 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+func dialect(t testing.TB, name string) compat.Dialect {
+	t.Helper()
+	d, ok := compat.Named(name)
+	if !ok {
+		t.Fatal("no dialect ", name)
+	}
+	return d
+}
+
+// readAttributes returns the attributes of a body of Proposal F that is valid.
+func readAttributes(t testing.TB, body []byte) ([]compat.Attribute, error) {
+	t.Helper()
+	d := dialect(t, compat.ProposalF)
+	if reqs, err := d.Parse(compat.NewInterpreter(nil), body); err != nil {
+		if reqs != nil {
+			t.Errorf("half read: %v", reqs)
+		}
+		return nil, err
+	}
+	root, err := d.Read(body)
+	if err != nil {
+		return nil, err
+	}
+	return d.Attributes(root)[0].Plain(), nil
+}
+
 func refused(t *testing.T, body []byte, want string) {
 	t.Helper()
-	got, err := compat.ParseOutline(body)
+	got, err := readAttributes(t, body)
 	if err == nil {
 		t.Fatalf("was read: %v", got)
 	}

@@ -190,7 +190,7 @@ func TestVersionParts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			attributes, err := compat.ParseOutline([]byte(`{"compatibilities":` + tt.body + `}`))
+			attributes, err := readAttributes(t, []byte(`{"compatibilities":`+tt.body+`}`))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,11 +1,15 @@
 package compat
 
 import (
-	"encoding/json"
+	"cmp"
 	"fmt"
+	"slices"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
+
+// NFD is the name of the dialect of Node Feature Discovery.
+const NFD = "nfd-v1alpha1"
 
 // Types of NFD's image compatibility artifacts, those of its code and those of
 // its enhancement proposals (KEP-1845).
@@ -16,48 +20,43 @@ const (
 	LayerTypeNFDKEP    = "application/vnd.k8s.nfd.image-compatibility.spec.v1+yaml"
 )
 
-// nfdDialect is the image compatibility format of Node Feature Discovery. NFD
-// itself takes any layer, so those that say JSON are read too.
-func nfdDialect() Dialect {
-	return Dialect{
-		Name:          "nfd-v1alpha1",
-		ArtifactTypes: []string{ArtifactTypeNFD, ArtifactTypeNFDKEP},
-		Parse:         func(_ *Interpreter, body []byte) ([]Requirement, error) { return ParseNFD(body) },
-	}
-}
+// maxNFDTerms bounds what one spec may have, so that evaluating it stays cheap.
+const maxNFDTerms = 2_000
 
-// What one spec may hold, so that weighing it stays cheap.
-const (
-	maxNFDTerms  = 2_000
-	maxNFDWeight = maxWeight
-)
-
-// ParseNFD reads an image compatibility spec of Node Feature Discovery, YAML or
-// JSON:
+// nfd is the image compatibility spec of Node Feature Discovery:
 //
 //	{version: v1alpha1, compatibilities: [{rules: [...], weight, tag, description}]}
 //
 // The rules of one set all hold, or the set does not; one set that holds is
-// enough, and the best weight of those that do counts. Whatever is not of that
-// shape is an error with row and column; nothing is half read.
-func ParseNFD(body []byte) ([]Requirement, error) {
-	parse := parseYAML
-	if json.Valid(body) { // nearly, but not quite, all JSON is YAML
-		parse = parseJSON
+// enough, and the best weight of those that do is the candidate's. NFD itself
+// takes any layer, so those that are of a JSON type are read too.
+func nfd() Dialect {
+	return Dialect{
+		Name:          NFD,
+		ArtifactTypes: []string{ArtifactTypeNFD, ArtifactTypeNFDKEP},
+		LayerTypes:    []string{LayerTypeNFD},
+		AnyLayer:      true,
+		YAML:          true,
+		Matches: func(root *document.Node) bool {
+			list, version := root.Field("compatibilities"), root.Field("version").Text()
+			return isRuleList(list) || isNFDVersion(version) && (list == nil || list.Kind == document.List)
+		},
+		Requirements: func(_ *Interpreter, root *document.Node) ([]Requirement, error) {
+			sets, err := (&nfdParser{}).document(root)
+			if err != nil || len(sets) == 0 { // nothing is asked
+				return nil, err
+			}
+			return []Requirement{{Key: "compatibilities", Combine: AnyOf, Parts: sets}}, nil
+		},
 	}
-	root, err := parse(body)
-	if err != nil {
-		return nil, err
-	}
-	p := &nfdParser{}
-	sets, err := p.document(root)
-	if err != nil {
-		return nil, err
-	}
-	if len(sets) == 0 {
-		return nil, nil // nothing is asked
-	}
-	return []Requirement{{Key: "compatibilities", Combine: AnyOf, Parts: sets}}, nil
+}
+
+// isNFDVersion takes the version of NFD's code, and that of KEP-2403.
+func isNFDVersion(version string) bool { return version == "v1alpha1" || version == "v1" }
+
+// isRuleList tells a list of sets of rules from one of flat sets.
+func isRuleList(list *document.Node) bool {
+	return slices.ContainsFunc(list.Members(), func(set *document.Node) bool { return set.Key("rules") != nil })
 }
 
 type nfdParser struct {
@@ -66,37 +65,23 @@ type nfdParser struct {
 	dynamic string // rule of this set whose variables are made by a template
 }
 
-func (p *nfdParser) document(root *yaml.Node) ([]Requirement, error) {
-	var version string
-	var list *yaml.Node
-	err := eachField(root, "the document", func(key, value *yaml.Node) (err error) {
-		switch key.Value {
-		case "version":
-			version, err = scalarOf(value, "version")
-			if err == nil && version != "v1alpha1" && version != "v1" { // the latter in KEP-2403
-				err = nodeError(value, "version is %s, not v1alpha1", quoted(version))
-			}
-		case "compatibilities":
-			list = value
-		default:
-			err = unknownKey(key, "the document", "version", "compatibilities")
-		}
-		return err
-	})
-	switch {
-	case err != nil:
+func (p *nfdParser) document(root *document.Node) ([]Requirement, error) {
+	err := cmp.Or(root.OnlyKeys("the document", "version", "compatibilities"), root.TextKeys("version"))
+	if err != nil {
 		return nil, err
-	case version == "":
-		return nil, nodeError(root, `key "version" is missing`)
-	case list == nil:
-		return nil, nodeError(root, `key "compatibilities" is missing`)
 	}
-	return eachOf(list, "compatibilities", p.set)
+	if version := root.Field("version"); version != nil && !isNFDVersion(version.Value) {
+		return nil, version.Errorf("version is %s, not v1alpha1", version.Describe())
+	}
+	if err := root.NeedKeys("version", "compatibilities"); err != nil {
+		return nil, err
+	}
+	return eachOf(root.Field("compatibilities"), "compatibilities", p.set)
 }
 
 // eachOf reads the members of a list, each into a requirement.
-func eachOf(n *yaml.Node, what string, member func(i int, n *yaml.Node) (Requirement, error)) ([]Requirement, error) {
-	members, err := listOf(n, what)
+func eachOf(n *document.Node, what string, member func(i int, n *document.Node) (Requirement, error)) ([]Requirement, error) {
+	members, err := n.AsList(what)
 	if err != nil {
 		return nil, err
 	}
@@ -113,34 +98,29 @@ func eachOf(n *yaml.Node, what string, member func(i int, n *yaml.Node) (Require
 
 // set reads one compatibility set. What its rules define is seen in this set
 // alone; NFD lets it leak into the next.
-func (p *nfdParser) set(i int, n *yaml.Node) (Requirement, error) {
+func (p *nfdParser) set(i int, n *document.Node) (Requirement, error) {
 	p.dynamic = ""
-	req := Requirement{Key: fmt.Sprintf("set %d", i+1), Combine: AllOf}
-	tag, description, hasRules := "", "", false
-	err := eachField(n, "a compatibility set", func(key, value *yaml.Node) (err error) {
-		switch key.Value {
-		case "tag":
-			tag, err = scalarOf(value, "tag")
-		case "description":
-			description, err = scalarOf(value, "description")
-		case "weight":
-			req.Weight, err = wholeNumber(value, "weight", maxNFDWeight)
-		case "rules":
-			hasRules = true
-			req.Parts, err = eachOf(value, "rules", p.rule)
-		default:
-			err = unknownKey(key, "a compatibility set", "rules", "weight", "tag", "description")
+	return readSet(i, n, p.rule)
+}
+
+// readSet reads a compatibility set of NFD or of ocifit-k8s.
+func readSet(i int, n *document.Node, rule func(i int, n *document.Node) (Requirement, error)) (Requirement, error) {
+	err := cmp.Or(
+		n.OnlyKeys("a compatibility set", "rules", "weight", "tag", "description"),
+		n.TextKeys("tag", "description"), n.NeedKeys("rules"),
+	)
+	if err != nil {
+		return Requirement{}, err
+	}
+	tag, description := n.Field("tag").Text(), n.Field("description").Text()
+	req := Requirement{
+		Key: cmp.Or(shortened(tag), fmt.Sprintf("set %d", i+1)), Title: cmp.Or(description, tag), Combine: AllOf,
+	}
+	if weight := n.Field("weight"); weight != nil {
+		if req.Weight, err = weight.AsNumber("weight", maxWeight); err != nil {
+			return Requirement{}, err
 		}
-		return err
-	})
-	if err == nil && !hasRules {
-		err = nodeError(n, `key "rules" is missing`)
 	}
-	if tag != "" {
-		req.Key = tag
-	}
-	if req.Title = description; description == "" {
-		req.Title = tag
-	}
+	req.Parts, err = eachOf(n.Field("rules"), "rules", rule)
 	return req, err
 }

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/imagefit/imagefit/pkg/compat/document"
 	"github.com/imagefit/imagefit/pkg/version"
-	"go.yaml.in/yaml/v3"
 )
 
 // What the regular expressions of one spec may come to. A pattern is held
@@ -21,16 +21,16 @@ const (
 
 // expression reads one match expression: {op, value, type}, or in short null
 // (it exists), a value or a list of values (it is one of them).
-func (p *nfdParser) expression(req *Requirement, element string, n *yaml.Node) (*Term, error) {
+func (p *nfdParser) expression(req *Requirement, element string, n *document.Node) (*Term, error) {
 	if err := p.another(n); err != nil {
 		return nil, err
 	}
 	t := &Term{Element: element}
 	var err error
 	switch {
-	case isNull(n):
+	case n.IsNull():
 		t.Op = Exists
-	case n.Kind == yaml.MappingNode:
+	case n.Kind == document.Mapping:
 		err = p.fullExpression(t, n)
 	default:
 		t.Op = In
@@ -47,22 +47,22 @@ func (p *nfdParser) expression(req *Requirement, element string, n *yaml.Node) (
 	return t, p.validate(t, n)
 }
 
-func (p *nfdParser) fullExpression(t *Term, n *yaml.Node) error {
+func (p *nfdParser) fullExpression(t *Term, n *document.Node) error {
 	op := ""
-	err := eachField(n, "an expression", func(key, value *yaml.Node) (err error) {
+	err := n.Each("an expression", func(key, value *document.Node) (err error) {
 		switch key.Value {
 		case "op":
-			op, err = scalarOf(value, "op")
+			op, err = value.AsText("op")
 		case "value":
 			t.Values, err = valuesOf(value)
 		case "type":
 			var kind string
-			if kind, err = scalarOf(value, "type"); err == nil && kind != "" && kind != "version" {
-				err = nodeError(value, "type is %s, not version", quoted(kind))
+			if kind, err = value.AsText("type"); err == nil && kind != "" && kind != "version" {
+				err = value.Errorf("type is %s, not version", quoted(kind))
 			}
 			t.Version = kind == "version"
 		default:
-			err = unknownKey(key, "an expression", "op", "value", "type")
+			err = key.UnknownKey("an expression", "op", "value", "type")
 		}
 		return err
 	})
@@ -73,18 +73,18 @@ func (p *nfdParser) fullExpression(t *Term, n *yaml.Node) error {
 }
 
 // valuesOf reads a list of values; one alone need not stand in a list.
-func valuesOf(n *yaml.Node) ([]string, error) {
-	if n.Kind == yaml.ScalarNode {
-		value, err := scalarOf(n, "value")
+func valuesOf(n *document.Node) ([]string, error) {
+	if n.Kind == document.Scalar {
+		value, err := n.AsText("value")
 		return []string{value}, err
 	}
-	members, err := listOf(n, "value")
+	members, err := n.AsList("value")
 	if err != nil {
 		return nil, err
 	}
 	values := make([]string, 0, len(members))
 	for _, member := range members {
-		value, err := scalarOf(member, "a value")
+		value, err := member.AsText("a value")
 		if err != nil {
 			return nil, err
 		}
@@ -116,26 +116,26 @@ func knownOp(op Op) (why string, ok bool) {
 	return fmt.Sprintf("the operator %s is not known%s", quoted(string(op)), near), false
 }
 
-func (p *nfdParser) validate(t *Term, n *yaml.Node) error {
+func (p *nfdParser) validate(t *Term, n *document.Node) error {
 	given := len(t.Values)
 	switch t.Op {
 	case In, NotIn, InRegexp:
 		if given == 0 {
-			return nodeError(n, "op %s needs a value", t.Op)
+			return n.Errorf("op %s needs a value", t.Op)
 		}
 	case Gt, Ge, Lt, Le:
 		if given != 1 {
-			return nodeError(n, "op %s has %d values, not 1", t.Op, given)
+			return n.Errorf("op %s has %d values, not 1", t.Op, given)
 		}
 		return t.validateNumbers(n)
 	case GtLt, GeLe:
 		if given != 2 {
-			return nodeError(n, "op %s has %d values, not 2", t.Op, given)
+			return n.Errorf("op %s has %d values, not 2", t.Op, given)
 		}
 		return t.validateNumbers(n)
 	default:
 		if given != 0 {
-			return nodeError(n, "op %s has %d values, not 0", nfdOp(t.Op), given)
+			return n.Errorf("op %s has %d values, not 0", nfdOp(t.Op), given)
 		}
 	}
 	if t.Op == InRegexp {
@@ -152,11 +152,11 @@ func nfdOp(op Op) string {
 }
 
 // validateNumbers refuses what nothing can be compared with.
-func (t *Term) validateNumbers(n *yaml.Node) error {
+func (t *Term) validateNumbers(n *document.Node) error {
 	for _, value := range t.Values {
 		_, err := strconv.Atoi(value)
 		if _, isVersion := version.Parse(value); !isVersion && (err != nil || t.Version) {
-			return nodeError(n, "%s is no %s", quoted(value), t.numberKind())
+			return n.Errorf("%s is no %s", quoted(value), t.numberKind())
 		}
 	}
 	if len(t.Values) == 2 {
@@ -165,7 +165,7 @@ func (t *Term) validateNumbers(n *yaml.Node) error {
 		b, errB := strconv.Atoi(high)
 		c, ok := version.Compare(low, high)
 		if errA == nil && errB == nil && a >= b || ok && c >= 0 {
-			return nodeError(n, "%s is not less than %s", quoted(low), quoted(high))
+			return n.Errorf("%s is not less than %s", quoted(low), quoted(high))
 		}
 	}
 	return nil
@@ -178,22 +178,22 @@ func (t *Term) numberKind() string {
 	return "number"
 }
 
-func (p *nfdParser) compile(t *Term, n *yaml.Node) error {
+func (p *nfdParser) compile(t *Term, n *document.Node) error {
 	for _, pattern := range t.Values {
 		if len(pattern) > maxPatternText {
-			return nodeError(n, "a regular expression has %d bytes, more than %d", len(pattern), maxPatternText)
+			return n.Errorf("a regular expression has %d bytes, more than %d", len(pattern), maxPatternText)
 		}
 		parsed, err := syntax.Parse(pattern, syntax.Perl)
 		if err != nil {
-			return nodeError(n, "read %s: %w", quoted(pattern), err)
+			return n.Errorf("read %s: %w", quoted(pattern), err)
 		}
 		size := instructions(parsed)
 		if p.pattern += size; size > maxPattern || p.pattern > maxPatterns {
-			return nodeError(n, "the regular expression %s is too large, or one too many", quoted(pattern))
+			return n.Errorf("the regular expression %s is too large, or one too many", quoted(pattern))
 		}
 		re, err := regexp.Compile(pattern)
 		if err != nil {
-			return nodeError(n, "read %s: %w", quoted(pattern), err)
+			return n.Errorf("read %s: %w", quoted(pattern), err)
 		}
 		t.Regexps = append(t.Regexps, re)
 	}

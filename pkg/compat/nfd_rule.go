@@ -4,23 +4,23 @@ import (
 	"fmt"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 // rule reads one rule: all of matchFeatures, and one of matchAny.
-func (p *nfdParser) rule(i int, n *yaml.Node) (Requirement, error) {
+func (p *nfdParser) rule(i int, n *document.Node) (Requirement, error) {
 	req := Requirement{Key: fmt.Sprintf("rule %d", i+1), Combine: AllOf}
 	var features, ways []Requirement
 	template := false
-	err := eachField(n, "a rule", func(key, value *yaml.Node) (err error) {
+	err := n.Each("a rule", func(key, value *document.Node) (err error) {
 		switch key.Value {
 		case "name":
-			req.Title, err = scalarOf(value, "name")
+			req.Title, err = value.AsText("name")
 		case "vars":
 			req.Defines, err = p.vars(value)
 		case "varsTemplate":
 			template = true
-			_, err = scalarOf(value, "varsTemplate")
+			_, err = value.AsText("varsTemplate")
 		case "matchFeatures":
 			features, err = eachOf(value, "matchFeatures", p.feature)
 		case "matchAny":
@@ -28,7 +28,7 @@ func (p *nfdParser) rule(i int, n *yaml.Node) (Requirement, error) {
 		case "labels", "labelsTemplate", "annotations", "taints", "extendedResources":
 			// What a NodeFeatureRule gives to a node; it asks nothing of one.
 		default:
-			err = unknownKey(key, "a rule", "name", "vars", "varsTemplate", "matchFeatures", "matchAny")
+			err = key.UnknownKey("a rule", "name", "vars", "varsTemplate", "matchFeatures", "matchAny")
 		}
 		return err
 	})
@@ -49,10 +49,10 @@ func (p *nfdParser) rule(i int, n *yaml.Node) (Requirement, error) {
 }
 
 // vars reads the variables that later rules of the set find in rule.matched.
-func (p *nfdParser) vars(n *yaml.Node) (map[string]string, error) {
+func (p *nfdParser) vars(n *document.Node) (map[string]string, error) {
 	vars := map[string]string{}
-	err := eachField(n, "vars", func(key, value *yaml.Node) (err error) {
-		vars[key.Value], err = scalarOf(value, "the variable "+quoted(key.Value))
+	err := n.Each("vars", func(key, value *document.Node) (err error) {
+		vars[key.Value], err = value.AsText("the variable " + quoted(key.Value))
 		if err == nil {
 			err = p.another(key)
 		}
@@ -62,32 +62,29 @@ func (p *nfdParser) vars(n *yaml.Node) (map[string]string, error) {
 }
 
 // way reads one member of matchAny.
-func (p *nfdParser) way(i int, n *yaml.Node) (Requirement, error) {
+func (p *nfdParser) way(i int, n *document.Node) (Requirement, error) {
 	req := Requirement{Key: fmt.Sprintf("matchAny %d", i+1), Combine: AllOf}
-	err := eachField(n, "a member of matchAny", func(key, value *yaml.Node) (err error) {
-		if key.Value != "matchFeatures" {
-			return unknownKey(key, "a member of matchAny", "matchFeatures")
-		}
-		req.Parts, err = eachOf(value, "matchFeatures", p.feature)
-		return err
-	})
+	err := n.OnlyKeys("a member of matchAny", "matchFeatures")
+	if features := n.Field("matchFeatures"); err == nil && features != nil {
+		req.Parts, err = eachOf(features, "matchFeatures", p.feature)
+	}
 	return req, err
 }
 
 // feature reads one term of matchFeatures: conditions on one feature set.
-func (p *nfdParser) feature(_ int, n *yaml.Node) (Requirement, error) {
+func (p *nfdParser) feature(_ int, n *document.Node) (Requirement, error) {
 	var req Requirement
-	err := eachField(n, "a member of matchFeatures", func(key, value *yaml.Node) (err error) {
+	err := n.Each("a member of matchFeatures", func(key, value *document.Node) (err error) {
 		switch key.Value {
 		case "feature":
-			req.Key, err = scalarOf(value, "feature")
+			req.Key, err = value.AsText("feature")
 			req.Set = strings.ToLower(req.Key)
 		case "matchExpressions":
 			err = p.expressions(&req, value)
 		case "matchName":
 			req.Name, err = p.expression(&req, "", value)
 		default:
-			err = unknownKey(key, "a member of matchFeatures", "feature", "matchExpressions", "matchName")
+			err = key.UnknownKey("a member of matchFeatures", "feature", "matchExpressions", "matchName")
 		}
 		return err
 	})
@@ -95,7 +92,7 @@ func (p *nfdParser) feature(_ int, n *yaml.Node) (Requirement, error) {
 	case err != nil:
 		return Requirement{}, err
 	case req.Set == "":
-		return Requirement{}, nodeError(n, `key "feature" is missing`)
+		return Requirement{}, n.Errorf(`key "feature" is missing`)
 	case len(req.Terms) == 0 && req.Name == nil: // the feature must be there
 		req.Name = &Term{Op: Any}
 	}
@@ -108,15 +105,15 @@ func (p *nfdParser) feature(_ int, n *yaml.Node) (Requirement, error) {
 // expressions reads matchExpressions: an object of expressions by element, or
 // in short a list of elements that must be there or have a value ("NAME" or
 // "NAME=VALUE").
-func (p *nfdParser) expressions(req *Requirement, n *yaml.Node) error {
-	if n.Kind == yaml.SequenceNode {
+func (p *nfdParser) expressions(req *Requirement, n *document.Node) error {
+	if n.Kind == document.List {
 		return p.shortList(req, n)
 	}
-	if n.Kind != yaml.MappingNode {
-		return nodeError(n, "expected matchExpressions to be an object, found %s", describeNode(n))
+	if err := n.AsMapping("matchExpressions"); err != nil {
+		return err
 	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		term, err := p.expression(req, n.Content[i].Value, n.Content[i+1])
+	for element, expression := range n.Pairs {
+		term, err := p.expression(req, element.Value, expression)
 		if err != nil {
 			return err
 		}
@@ -125,9 +122,9 @@ func (p *nfdParser) expressions(req *Requirement, n *yaml.Node) error {
 	return nil
 }
 
-func (p *nfdParser) shortList(req *Requirement, n *yaml.Node) error {
-	for _, member := range n.Content {
-		text, err := scalarOf(member, "a member of the list matchExpressions")
+func (p *nfdParser) shortList(req *Requirement, n *document.Node) error {
+	for _, member := range n.Values {
+		text, err := member.AsText("a member of the list matchExpressions")
 		if err == nil {
 			err = p.another(member)
 		}
@@ -144,9 +141,9 @@ func (p *nfdParser) shortList(req *Requirement, n *yaml.Node) error {
 }
 
 // another counts what a spec holds, so that weighing it stays cheap.
-func (p *nfdParser) another(n *yaml.Node) error {
+func (p *nfdParser) another(n *document.Node) error {
 	if p.terms++; p.terms > maxNFDTerms {
-		return nodeError(n, "more than %d expressions and variables", maxNFDTerms)
+		return n.Errorf("more than %d expressions and variables", maxNFDTerms)
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ compatibilities:
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			reqs, err := compat.ParseNFD([]byte(tt.body))
+			reqs, err := dialect(t, compat.NFD).Parse(nil, []byte(tt.body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,7 +171,7 @@ func TestParseNFDRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := compat.ParseNFD([]byte(tt.body))
+			got, err := dialect(t, compat.NFD).Parse(nil, []byte(tt.body))
 			if err == nil {
 				t.Fatalf("was read: %v", got)
 			}
@@ -208,7 +208,7 @@ func FuzzParseNFD(f *testing.F) {
 		Unknown:    map[string]string{"kernel.loadedmodule": "why"},
 	})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		reqs, err := compat.ParseNFD(body)
+		reqs, err := dialect(t, compat.NFD).Parse(nil, body)
 		if err != nil {
 			if reqs != nil {
 				t.Errorf("half read: %v", reqs)

@@ -1,48 +1,56 @@
 package compat
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 // LayerTypeModel is the type of ocifit's specs that choose a model.
 const LayerTypeModel = "application/vnd.oci.image.model-compatibilities.v1+json"
 
-// ocifitDialect is that of ocifit-k8s. It calls itself v1alpha1 like NFD's, but
-// its matchExpressions are a list, and speak of labels.
-func ocifitDialect() Dialect {
+// Ocifit is the name of the dialect of ocifit-k8s.
+const Ocifit = "ocifit"
+
+// ocifit is that of ocifit-k8s. It calls itself v1alpha1 like NFD's, but its
+// matchExpressions are a list, and speak of labels of a node:
+//
+//	{version: v1alpha1, compatibilities: [{tag, description, weight, rules:
+//	  [{matchFeatures: [{matchExpressions: [{key, op, value}]}]}]}]}
+//
+// All of the rules, features and expressions of a set hold, or the set does
+// not; one set that holds is enough.
+func ocifit() Dialect {
 	return Dialect{
-		Name:          "ocifit",
+		Name:          Ocifit,
 		ArtifactTypes: []string{ArtifactTypeCompatibilities, LayerTypeModel, ArtifactTypeNFD, ArtifactTypeNFDKEP, ArtifactType},
 		LayerTypes: []string{
 			LayerTypeCompatibilities, LayerTypeModel, LayerTypeNFD, LayerTypeNFDKEP, LayerTypeOutline,
 		},
-		Claims: func(body []byte) bool {
-			root, err := parseTree(body)
-			return err == nil && isOcifit(field(root, "compatibilities"))
+		YAML:    true,
+		Matches: isOcifit,
+		Requirements: func(in *Interpreter, root *document.Node) ([]Requirement, error) {
+			sets, err := (&ocifitParser{in: in}).document(root)
+			if err != nil || len(sets) == 0 { // nothing is asked
+				return nil, err
+			}
+			return []Requirement{{Key: "compatibilities", Combine: AnyOf, Parts: sets}}, nil
 		},
-		Parse: ParseOcifit,
 	}
 }
 
-// isRuleList tells a list of sets of rules from one of flat sets.
-func isRuleList(list *yaml.Node) bool {
-	return slices.ContainsFunc(list.Content, func(set *yaml.Node) bool { return field(set, "rules") != nil })
-}
-
 // isOcifit looks for a list of expressions that have a key.
-func isOcifit(list *yaml.Node) bool {
-	for _, set := range members(list) {
-		for _, rule := range members(field(set, "rules")) {
-			if field(rule, "matchModel") != nil {
+func isOcifit(root *document.Node) bool {
+	for _, set := range root.Field("compatibilities").Members() {
+		for _, rule := range set.Field("rules").Members() {
+			if rule.Key("matchModel") != nil {
 				return true
 			}
-			for _, feature := range members(field(rule, "matchFeatures")) {
-				for _, expression := range members(field(feature, "matchExpressions")) {
-					if field(expression, "key") != nil {
+			for _, feature := range rule.Field("matchFeatures").Members() {
+				for _, expression := range feature.Field("matchExpressions").Members() {
+					if expression.Key("key") != nil {
 						return true
 					}
 				}
@@ -52,147 +60,65 @@ func isOcifit(list *yaml.Node) bool {
 	return false
 }
 
-func members(n *yaml.Node) []*yaml.Node {
-	if n == nil || n.Kind != yaml.SequenceNode {
-		return nil
-	}
-	return n.Content
-}
-
-// ParseOcifit reads ocifit-k8s' spec:
-//
-//	{version: v1alpha1, compatibilities: [{tag, description, weight, rules:
-//	  [{matchFeatures: [{matchExpressions: [{key, op, value}]}]}]}]}
-//
-// All of the rules, features and expressions of a set hold, or the set does
-// not; one set that holds is enough. A key is a label of a node.
-func ParseOcifit(in *Interpreter, body []byte) ([]Requirement, error) {
-	root, err := parseTree(body)
-	if err != nil {
-		return nil, err
-	}
-	p := &ocifitParser{in: in}
-	sets, err := p.document(root)
-	if err != nil {
-		return nil, err
-	}
-	if len(sets) == 0 {
-		return nil, nil // nothing is asked
-	}
-	return []Requirement{{Key: "compatibilities", Combine: AnyOf, Parts: sets}}, nil
-}
-
 type ocifitParser struct {
 	in  *Interpreter
 	nfd nfdParser // for what the two dialects have in common
 }
 
-func (p *ocifitParser) document(root *yaml.Node) ([]Requirement, error) {
-	var list *yaml.Node
-	err := eachField(root, "the document", func(key, value *yaml.Node) error {
-		switch key.Value {
-		case "version":
-			if value.Value != "v1alpha1" {
-				return nodeError(value, "version is %s, not v1alpha1", describeNode(value))
-			}
-		case "compatibilities":
-			list = value
-		default:
-			return unknownKey(key, "the document", "version", "compatibilities")
-		}
-		return nil
-	})
-	if err == nil && list == nil {
-		err = nodeError(root, `key "compatibilities" is missing`)
-	}
-	if err != nil {
+func (p *ocifitParser) document(root *document.Node) ([]Requirement, error) {
+	if err := root.OnlyKeys("the document", "version", "compatibilities"); err != nil {
 		return nil, err
 	}
-	return eachOf(list, "compatibilities", p.set)
+	if version := root.Field("version"); version != nil && version.Value != "v1alpha1" {
+		return nil, version.Errorf("version is %s, not v1alpha1", version.Describe())
+	}
+	if err := root.NeedKeys("compatibilities"); err != nil {
+		return nil, err
+	}
+	return eachOf(root.Field("compatibilities"), "compatibilities", func(i int, n *document.Node) (Requirement, error) {
+		return readSet(i, n, p.rule) // its tag is an image that the set is about
+	})
 }
 
-func (p *ocifitParser) set(i int, n *yaml.Node) (Requirement, error) {
-	req := Requirement{Key: fmt.Sprintf("set %d", i+1), Combine: AllOf}
-	description := ""
-	err := eachField(n, "a compatibility set", func(key, value *yaml.Node) (err error) {
-		switch key.Value {
-		case "tag": // the image that the set is about
-			req.Title, err = scalarOf(value, "tag")
-		case "description":
-			description, err = scalarOf(value, "description")
-		case "weight":
-			req.Weight, err = wholeNumber(value, "weight", maxWeight)
-		case "rules":
-			req.Parts, err = eachOf(value, "rules", p.rule)
-		default:
-			err = unknownKey(key, "a compatibility set", "rules", "weight", "tag", "description")
-		}
-		return err
-	})
-	if err == nil && field(n, "rules") == nil {
-		err = nodeError(n, `key "rules" is missing`)
+func (p *ocifitParser) rule(i int, n *document.Node) (Requirement, error) {
+	req := Requirement{Key: fmt.Sprintf("rule %d", i+1), Title: n.Field("name").Text(), Combine: AllOf}
+	err := cmp.Or(n.OnlyKeys("a rule", "name", "matchFeatures", "matchModel"), n.TextKeys("name"))
+	if features := n.Field("matchFeatures"); err == nil && features != nil {
+		req.Parts, err = eachOf(features, "matchFeatures", p.feature)
 	}
-	if req.Title != "" {
-		req.Key = shortened(req.Title)
-	}
-	if description != "" {
-		req.Title = description
+	if n.Field("matchModel") != nil {
+		req.Parts = append(req.Parts, Requirement{Key: "matchModel", Unclear: "a model decides it, which imagefit does not run"})
 	}
 	return req, err
 }
 
-func (p *ocifitParser) rule(i int, n *yaml.Node) (Requirement, error) {
-	req := Requirement{Key: fmt.Sprintf("rule %d", i+1), Combine: AllOf}
-	err := eachField(n, "a rule", func(key, value *yaml.Node) error {
-		switch key.Value {
-		case "name":
-			name, err := scalarOf(value, "name")
-			req.Title = name
-			return err
-		case "matchFeatures":
-			parts, err := eachOf(value, "matchFeatures", p.feature)
-			req.Parts = append(req.Parts, parts...)
-			return err
-		case "matchModel":
-			req.Parts = append(req.Parts, Requirement{Key: "matchModel", Unclear: "a model decides it, which imagefit does not run"})
-			return nil
-		default:
-			return unknownKey(key, "a rule", "name", "matchFeatures", "matchModel")
-		}
-	})
-	return req, err
-}
-
-func (p *ocifitParser) feature(_ int, n *yaml.Node) (Requirement, error) {
+func (p *ocifitParser) feature(_ int, n *document.Node) (Requirement, error) {
 	req := Requirement{Key: "matchFeatures", Combine: AllOf}
-	err := eachField(n, "a member of matchFeatures", func(key, value *yaml.Node) (err error) {
-		if key.Value != "matchExpressions" {
-			return unknownKey(key, "a member of matchFeatures", "matchExpressions")
-		}
-		req.Parts, err = eachOf(value, "matchExpressions", p.expression)
-		return err
-	})
+	err := n.OnlyKeys("a member of matchFeatures", "matchExpressions")
+	if list := n.Field("matchExpressions"); err == nil && list != nil {
+		req.Parts, err = eachOf(list, "matchExpressions", p.expression)
+	}
 	return req, err
 }
 
-func (p *ocifitParser) expression(_ int, n *yaml.Node) (Requirement, error) {
+func (p *ocifitParser) expression(_ int, n *document.Node) (Requirement, error) {
 	if err := p.nfd.another(n); err != nil {
 		return Requirement{}, err
 	}
 	var term Term
 	label := ""
-	err := eachField(n, "an expression", func(key, value *yaml.Node) (err error) {
+	err := n.Each("an expression", func(key, value *document.Node) (err error) {
 		switch key.Value {
 		case "key":
-			label, err = scalarOf(value, "key")
+			label, err = value.AsText("key")
 		case "op":
 			var op string
-			op, err = scalarOf(value, "op")
+			op, err = value.AsText("op")
 			term.Op = Op(op)
 		case "value", "values":
 			term.Values, err = valuesOf(value)
 		default:
-			err = unknownKey(key, "an expression", "key", "op", "value")
+			err = key.UnknownKey("an expression", "key", "op", "value")
 		}
 		return err
 	})
@@ -200,7 +126,7 @@ func (p *ocifitParser) expression(_ int, n *yaml.Node) (Requirement, error) {
 	case err != nil:
 		return Requirement{}, err
 	case label == "" || term.Op == "":
-		return Requirement{}, nodeError(n, "an expression needs a key and an op")
+		return Requirement{}, n.Errorf("an expression needs a key and an op")
 	}
 	switch term.Op {
 	case "Gte":

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 // TestDialectsRefuse: what is not of the dialect is an error that says where.
@@ -82,17 +80,6 @@ func TestDialectsRefuse(t *testing.T) {
 			}
 		})
 	}
-}
-
-func dialect(t *testing.T, name string) compat.Dialect {
-	t.Helper()
-	for _, d := range compat.Dialects() {
-		if d.Name == name {
-			return d
-		}
-	}
-	t.Fatal("no dialect ", name)
-	return compat.Dialect{}
 }
 
 // manyPaths is a small graph of Proposal B in which each compatibility leads

@@ -63,7 +63,7 @@ func TestSamples(t *testing.T) {
 	var told strings.Builder
 	for _, tt := range sampleTests() {
 		body := readFile(t, tt.file+".json")
-		dialect, ok := compat.DialectOf(tt.artifactType, tt.layerType, body)
+		dialect, ok := compat.Detect(tt.artifactType, tt.layerType, body)
 		if !ok || dialect.Name != tt.dialect {
 			t.Errorf("%s is taken for %q, not %q", tt.file, dialect.Name, tt.dialect)
 			continue
@@ -123,12 +123,12 @@ func TestAsPrinted(t *testing.T) {
 		from, to, want string
 	}{
 		{"", "", "row 42, column 9: invalid character '}' looking for beginning of object key string"},
-		{"\"y\",\n        }", "\"y\"\n        }", `row 65, column 17: a condition has no key "compatibilties", only compatibilities, condition`},
+		{"\"y\",\n        }", "\"y\"\n        }", `row 65, column 17: a condition has no key "compatibilties", only compatibilities, condition, annotations`},
 		{"compatibilties", "compatibilities", `row 72, column 49: no compatibility has the id "nvidiaGpu" (is "nvidiaGPU" meant?)`},
 		{`"id": "nvidiaGPU"`, `"id": "nvidiaGpu"`, ""},
 	} {
 		mend(step.from, step.to)
-		reqs, err := compat.ParseGraphSpec(embedded(t), []byte(printed))
+		reqs, err := dialect(t, "proposal-b").Parse(embedded(t), []byte(printed))
 		if got := fmt.Sprint(err); step.want != "" && (got != step.want || reqs != nil) || step.want == "" && err != nil {
 			t.Errorf("got  %s\nwant %s", got, step.want)
 		}
@@ -155,9 +155,6 @@ func FuzzDialects(f *testing.F) {
 	in, facts := compat.NewInterpreter(specs), hpcHost()
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, d := range compat.Dialects() {
-			if d.Claims != nil {
-				_ = d.Claims(body)
-			}
 			reqs, err := d.Parse(in, body)
 			if err != nil {
 				if reqs != nil {

@@ -12,21 +12,21 @@ import (
 // interest group mean. It is Proposal D's graph: a node is an attribute or a
 // family of attributes, and an edge says that one node contains another.
 type Spec struct {
-	Version     int    `toml:"version"`     // of the shape of the file
-	Name        string `toml:"name"`        // one spec of a name counts
-	Revision    string `toml:"revision"`    // of what the spec says, for people
-	Description string `toml:"description"` // in a sentence
+	Version     int    `toml:"version,omitempty"`     // of the shape of the file
+	Name        string `toml:"name,omitempty"`        // one spec of a name counts
+	Revision    string `toml:"revision,omitempty"`    // of what the spec says, for people
+	Description string `toml:"description,omitempty"` // in a sentence
 	// Groups are the groups of attributes that the spec speaks for; "*" is any.
-	Groups []string `toml:"groups"`
+	Groups []string `toml:"groups,omitempty"`
 	// Prefixes are further groups, whose keys are read with a prefix in front:
 	// with mpi = "mpi." the key "version" of the group "mpi" is "mpi.version".
-	Prefixes map[string]string `toml:"prefixes"`
-	Strip    []string          `toml:"strip"` // prefixes that a key may carry
-	Nodes    []Node            `toml:"node"`
-	Families []Family          `toml:"family"` // for the match "abi"
+	Prefixes map[string]string `toml:"prefixes,omitempty"`
+	Strip    []string          `toml:"strip,omitempty"` // prefixes that a key may carry
+	Nodes    []Node            `toml:"node,omitempty"`
+	Families []Family          `toml:"family,omitempty"` // for the match "abi"
 	// Releases say which C library an operating system has, by "vendor version",
 	// for the match "release".
-	Releases map[string]string `toml:"releases"`
+	Releases map[string]string `toml:"releases,omitempty"`
 
 	// Source is the file that the spec was read from.
 	Source string `toml:"-"`
@@ -34,49 +34,49 @@ type Spec struct {
 
 // Node says what one attribute, or a family of attributes, means.
 type Node struct {
-	Name        string   `toml:"name"`        // in the graph
-	Parent      string   `toml:"parent"`      // the node that contains this one
-	Description string   `toml:"description"` // what it is, for people
-	Keys        []string `toml:"keys"`        // spellings; without any it is the name; one "*" stands for any text
+	Name        string   `toml:"name,omitempty"`        // in the graph
+	Parent      string   `toml:"parent,omitempty"`      // the node that contains this one
+	Description string   `toml:"description,omitempty"` // what it is, for people
+	Keys        []string `toml:"keys,omitempty"`        // spellings; without any it is the name; one "*" stands for any text
 
-	Fact    string      `toml:"fact"`    // the feature set it is held against
-	Element string      `toml:"element"` // of the set; "*" is what the key's "*" stood for
-	Where   []Condition `toml:"where"`   // what must hold besides, on the same instance
-	Items   []string    `toml:"items"`   // forms of what names a device, such as "vendor.device" or "class_vendor"
+	Fact    string      `toml:"fact,omitempty"`    // the feature set it is held against
+	Element string      `toml:"element,omitempty"` // of the set; "*" is what the key's "*" stood for
+	Where   []Condition `toml:"where,omitempty"`   // what must hold besides, on the same instance
+	Items   []string    `toml:"items,omitempty"`   // forms of what names a device, such as "vendor.device" or "class_vendor"
 
-	Type     string            `toml:"type"`      // of the value: bool, int, version, string or list
-	Match    string            `toml:"match"`     // how it is held against the fact
-	Aliases  map[string]string `toml:"aliases"`   // other spellings of values, in any case
-	Values   []string          `toml:"values"`    // the values that make sense; without any all do
-	Trim     string            `toml:"trim"`      // what a value may begin with, and means nothing
-	Fold     string            `toml:"fold"`      // lower or upper: the case that facts have
-	IfFalse  string            `toml:"if_false"`  // of a bool: "absent" (the default) or "nothing" is asked for
-	IfAbsent string            `toml:"if_absent"` // of the match "abi": "fits" where the node is known to have none
-	Join     string            `toml:"join"`      // nodes of one join make one requirement
-	Part     int               `toml:"part"`      // of a joined version: 1 major, 2 minor, 3 revision
-	Role     string            `toml:"role"`      // of the match "abi": implementation or version; of "release": vendor or release
+	Type     string            `toml:"type,omitempty"`      // of the value: bool, int, version, string or list
+	Match    string            `toml:"match,omitempty"`     // how it is held against the fact
+	Aliases  map[string]string `toml:"aliases,omitempty"`   // other spellings of values, in any case
+	Values   []string          `toml:"values,omitempty"`    // the values that make sense; without any all do
+	Trim     string            `toml:"trim,omitempty"`      // what a value may begin with, and means nothing
+	Fold     string            `toml:"fold,omitempty"`      // lower or upper: the case that facts have
+	IfFalse  string            `toml:"if_false,omitempty"`  // of a bool: "absent" (the default) or "nothing" is asked for
+	IfAbsent string            `toml:"if_absent,omitempty"` // of the match "abi": "fits" where the node is known to have none
+	Join     string            `toml:"join,omitempty"`      // nodes of one join make one requirement
+	Part     int               `toml:"part,omitempty"`      // of a joined version: 1 major, 2 minor, 3 revision
+	Role     string            `toml:"role,omitempty"`      // of the match "abi": implementation or version; of "release": vendor or release
 
-	Importance string `toml:"importance"` // required (the default), preferred or informative
-	Weight     int    `toml:"weight"`     // of a preferred attribute
+	Importance string `toml:"importance,omitempty"` // required (the default), preferred or informative
+	Weight     int    `toml:"weight,omitempty"`     // of a preferred attribute
 }
 
 // Condition is a term that a spec states itself. In its values "*" is what the
 // key's "*", or the item of a list, stands for.
 type Condition struct {
-	Element string   `toml:"element"`
-	Op      Op       `toml:"op"`
-	Values  []string `toml:"values"`
+	Element string   `toml:"element,omitempty"`
+	Op      Op       `toml:"op,omitempty"`
+	Values  []string `toml:"values,omitempty"`
 }
 
 // Family is a set of libraries of which one can stand in for another.
 type Family struct {
-	Name string `toml:"name"`
+	Name string `toml:"name,omitempty"`
 	// Members are the implementations, each with its first version that has the
 	// common binary interface.
-	Members map[string]string `toml:"members"`
+	Members map[string]string `toml:"members,omitempty"`
 	// Version says how the versions of one implementation must agree: "any", or
 	// "minor" where the major is the same and the node's minor not older.
-	Version string `toml:"version"`
+	Version string `toml:"version,omitempty"`
 }
 
 // The matches of a node.

@@ -1,10 +1,13 @@
 package compat
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/pelletier/go-toml/v2"
 
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 	"github.com/imagefit/imagefit/pkg/version"
@@ -16,38 +19,56 @@ const (
 	maxNodes    = 2_000
 )
 
-// ParseSpec reads one compatibility spec and validates it. An error says the
-// row.
+// ParseSpec reads one compatibility spec and validates it: TOML, or a schema of
+// Proposal D in the JSON Graph Format. An error says the row.
 func ParseSpec(text []byte) (Spec, error) {
-	var spec Spec
-	err := tomlerr.Decode(text, &spec)
-	if err != nil && !errors.Is(err, tomlerr.ErrUnknownKey) {
-		return Spec{}, err
+	parse := specOfTOML
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		parse = specOfGraph
 	}
-	if spec.Version != specVersion { // a later shape has keys that are unknown here
-		return Spec{}, fmt.Errorf("version is %d, this imagefit reads %d", spec.Version, specVersion)
+	spec, rows, err := parse(text)
+	if err == nil {
+		err = spec.validate(rows)
 	}
 	if err != nil {
 		return Spec{}, err
 	}
-	if spec.Name == "" || len(spec.Groups)+len(spec.Prefixes) == 0 {
-		return Spec{}, errors.New("name and groups are needed")
-	}
-	if len(spec.Nodes) > maxNodes {
-		return Spec{}, fmt.Errorf("more than %d nodes", maxNodes)
-	}
-	rows := tableRows(text)
-	for i := range spec.Nodes {
-		if err := spec.validateNode(i); err != nil {
-			return Spec{}, fmt.Errorf("row %d, node %q: %w", rows.of("node", i), spec.Nodes[i].Name, err)
-		}
-	}
-	for i, f := range spec.Families {
-		if err := f.validate(); err != nil {
-			return Spec{}, fmt.Errorf("row %d, family %q: %w", rows.of("family", i), f.Name, err)
-		}
-	}
 	return spec, nil
+}
+
+func specOfTOML(text []byte) (Spec, rows, error) {
+	var spec Spec
+	err := tomlerr.Decode(text, &spec)
+	if err != nil && !errors.Is(err, tomlerr.ErrUnknownKey) {
+		return Spec{}, nil, err
+	}
+	if spec.Version != specVersion { // a later shape has keys that are unknown here
+		return Spec{}, nil, fmt.Errorf("version is %d, this imagefit reads %d", spec.Version, specVersion)
+	}
+	return spec, tableRows(text), err
+}
+
+// TOML writes the spec as ParseSpec reads it.
+func (s *Spec) TOML() ([]byte, error) { return toml.Marshal(s) }
+
+func (s *Spec) validate(rows rows) error {
+	if s.Name == "" || len(s.Groups)+len(s.Prefixes) == 0 {
+		return errors.New("name and groups are needed")
+	}
+	if len(s.Nodes) > maxNodes {
+		return fmt.Errorf("more than %d nodes", maxNodes)
+	}
+	for i := range s.Nodes {
+		if err := s.validateNode(i); err != nil {
+			return fmt.Errorf("row %d, node %q: %w", rows.of("node", i), s.Nodes[i].Name, err)
+		}
+	}
+	for i, f := range s.Families {
+		if err := f.validate(); err != nil {
+			return fmt.Errorf("row %d, family %q: %w", rows.of("family", i), f.Name, err)
+		}
+	}
+	return nil
 }
 
 func (s *Spec) validateNode(i int) error {

@@ -266,6 +266,7 @@ func FuzzParseSpec(f *testing.F) {
 	f.Add([]byte("version=1\nname=\"x\"\ngroups=[\"*\"]\n[[node]]\nname=\"k\"\nfact=\"f\"\nelement=\"e\"\ntype=\"version\"\nmatch=\"at-least\"\njoin=\"v\"\npart=2\n"))
 	f.Add([]byte("version=1\nname=\"x\"\ngroups=[\"*\"]\n[[node]]\nname=\"k\"\nparent=\"p\"\nfact=\"f\"\nelement=\"e\"\ntype=\"version\"\nmatch=\"range\"\n[[node]]\nname=\"p\"\nfact=\"f\"\nelement=\"e\"\ntype=\"bool\"\nmatch=\"exists\"\n"))
 	f.Add([]byte("version=1\nname=\"x\"\nprefixes={g=\"a\"}\n[[node]]\nname=\"k\"\nfact=\"f\"\nitems=[\"a.b\"]\ntype=\"list\"\nmatch=\"subset\"\n"))
+	f.Add([]byte(`{"graph":{"id":"a","nodes":{"a":{"label":"x"},"b":{}},"edges":[{"source":"a","target":"b","relation":"contains"}]}}`))
 	f.Fuzz(func(_ *testing.T, text []byte) {
 		s, err := compat.ParseSpec(text)
 		if err != nil {

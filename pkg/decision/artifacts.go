@@ -155,7 +155,7 @@ func (l *lookup) layers(ctx context.Context, referrer ocispec.Descriptor, m ocis
 		return odd(fmt.Sprintf("it has %d layers, more than the %d that are looked at", len(m.Layers), maxLayers)), nil
 	}
 	for _, layer := range m.Layers {
-		if _, known := compat.DialectOf(compat.TypeOf(m), layer.MediaType, nil); !known {
+		if _, known := compat.Detect(compat.TypeOf(m), layer.MediaType, nil); !known {
 			continue
 		}
 		body, err := l.blob(ctx, layer)

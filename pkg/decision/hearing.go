@@ -125,7 +125,7 @@ func (h *hearing) unreadableArtifact(a Artifact, err error) []compat.Requirement
 }
 
 func (a Artifact) parse(in *compat.Interpreter, body []byte) ([]compat.Requirement, error) {
-	dialect, ok := compat.DialectOf(a.Type, a.MediaType, body)
+	dialect, ok := compat.Detect(a.Type, a.MediaType, body)
 	if !ok {
 		return nil, fmt.Errorf("no dialect has the type %s with the layer type %s", a.Type, a.MediaType)
 	}

@@ -131,7 +131,11 @@ func readSample(t *testing.T, name string) string {
 
 func parseNFD(t *testing.T, body string) []compat.Requirement {
 	t.Helper()
-	reqs, err := compat.ParseNFD([]byte(body))
+	nfd, ok := compat.Named(compat.NFD)
+	if !ok {
+		t.Fatal("no dialect of NFD")
+	}
+	reqs, err := nfd.Parse(nil, []byte(body))
 	if err != nil {
 		t.Fatal(err)
 	}

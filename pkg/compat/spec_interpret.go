@@ -20,7 +20,7 @@ func (in *Interpreter) Requirements(attributes []Attribute) []Requirement {
 	for _, a := range attributes {
 		s, ok := in.find(a)
 		if !ok {
-			answers = append(answers, answer{req: Requirement{Key: a.name(), Unclear: "no compatibility spec knows this attribute"}})
+			answers = append(answers, answer{req: Requirement{Key: a.Name(), Unclear: "no compatibility spec knows this attribute"}})
 			continue
 		}
 		if s.node.Join == "" {
@@ -50,8 +50,6 @@ func (in *Interpreter) find(a Attribute) (said, bool) {
 	}
 	return said{}, false
 }
-
-func (a Attribute) name() string { return a.Group + "/" + a.Key }
 
 // said is an attribute together with what a spec says of it.
 type said struct {

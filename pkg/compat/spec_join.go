@@ -16,7 +16,7 @@ func joint(all []said) Requirement {
 	req := Requirement{Set: n.Fact, Importance: n.importance(), Weight: n.Weight}
 	keys := make([]string, len(all))
 	for i, s := range all {
-		keys[i] = s.name()
+		keys[i] = s.Name()
 		req.Importance = min(req.Importance, s.node.importance())
 		req.Weight = max(req.Weight, s.node.Weight)
 	}

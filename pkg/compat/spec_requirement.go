@@ -12,7 +12,7 @@ import (
 // requirement makes the requirement of one attribute.
 func (s said) requirement() Requirement {
 	n := s.node
-	req := Requirement{Key: s.name(), Set: n.Fact, Importance: n.importance(), Weight: n.Weight}
+	req := Requirement{Key: s.Name(), Set: n.Fact, Importance: n.importance(), Weight: n.Weight}
 	if n.Fact == "" {
 		return req.unclear("the author noted it; no fact of a node is held against it")
 	}

@@ -1,0 +1,94 @@
+package compat
+
+import (
+	"github.com/imagefit/imagefit/pkg/compat/document"
+)
+
+// maxAttributes bounds how many attributes one body may have.
+const maxAttributes = 10_000
+
+// Scope has the attributes of a document that must all hold together.
+type Scope struct {
+	Groups []Group
+	// Conditional says that another part of the document decides whether the
+	// scope applies.
+	Conditional bool
+}
+
+// Group has the attributes of one group.
+type Group struct {
+	Name       string
+	Node       *document.Node
+	Attributes []Located
+}
+
+// Located is an attribute together with where it is written.
+type Located struct {
+	Attribute
+	KeyAt, ValueAt *document.Node
+}
+
+// All returns the attributes of all groups.
+func (s Scope) All() []Located {
+	var all []Located
+	for _, g := range s.Groups {
+		all = append(all, g.Attributes...)
+	}
+	return all
+}
+
+// Plain returns the attributes of all groups without their places.
+func (s Scope) Plain() []Attribute {
+	var all []Attribute
+	for _, g := range s.Groups {
+		all = append(all, g.plain()...)
+	}
+	return all
+}
+
+func (g Group) plain() []Attribute {
+	all := make([]Attribute, len(g.Attributes))
+	for i, a := range g.Attributes {
+		all[i] = a.Attribute
+	}
+	return all
+}
+
+// groupOf reads a mapping of scalars; anything else in it is left out.
+func groupOf(name string, n *document.Node) Group {
+	g := Group{Name: name, Node: n}
+	for key, value := range n.Pairs {
+		if value.Kind == document.Scalar && !value.IsNull() {
+			g.Attributes = append(g.Attributes, located(name, key, value))
+		}
+	}
+	return g
+}
+
+func located(group string, key, value *document.Node) Located {
+	a := Attribute{Group: group, Key: key.Value, Value: value.Value}
+	switch value.Tag {
+	case "bool":
+		a.Kind = Bool
+	case "int", "float":
+		a.Kind = Number
+	}
+	return Located{a, key, value}
+}
+
+// check refuses what groupOf leaves out.
+func (g Group) check() error {
+	return g.Node.Each("the attributes of "+quoted(g.Name), func(key, value *document.Node) error {
+		_, err := value.AsText("the attribute " + quoted(key.Value))
+		return err
+	})
+}
+
+// requirementsOf returns what the attributes of a scope ask for.
+func requirementsOf(in *Interpreter, s Scope) ([]Requirement, error) {
+	all := s.All()
+	if len(all) > maxAttributes {
+		return nil, all[maxAttributes].ValueAt.Errorf("more than %d attributes", maxAttributes)
+	}
+	return in.Requirements(s.Plain()), nil
+}
