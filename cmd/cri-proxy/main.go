@@ -61,12 +61,11 @@ func run(ctx context.Context, n *node.Node) error {
 	}
 	defer spans.Close()
 	runtime := n.Runtime(backend)
-	n.Judge.Unpacks = runtime.WillUnpack
 	reg := n.Registry(runtime)
 	defer reg.Close()
 	puller := criproxy.NewPuller(criproxy.PullerOptions{
 		Backend: backend, Namespace: cfg.Runtime.Namespace, Log: log,
-		Decider: &decision.Road{Judge: n.Judge, Registry: reg}, Record: n.Record,
+		Decider: decision.NewResolver(n.Evaluator(runtime.WillUnpack), reg), Record: n.Record,
 		Tracer:    spans.Tracer(),
 		Unchanged: node.Unchanged(runtime, log),
 	})

@@ -10,7 +10,6 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/node"
 )
 
@@ -60,12 +59,12 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return fmt.Errorf("read --facts: %w", err)
 	}
-	judge, err := node.Judge(cfg, func() *facts.Facts { return known },
+	evaluator, err := node.Evaluator(cfg, known, nil,
 		slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError})))
 	if err != nil {
 		return err
 	}
-	checked, err := judge.Check(dialect, body)
+	checked, err := evaluator.Check(dialect, body)
 	if err != nil {
 		return fmt.Errorf("%s, read as %s: %w", file, dialect.Name, err)
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/distribution/reference"
 	"github.com/spf13/cobra"
 	"oras.land/oras-go/v2/registry/remote/credentials"
@@ -129,24 +131,25 @@ func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *fa
 	// What is wrong with an artifact stands in the table; this is for what is
 	// wrong here, such as a compatibility spec that cannot be used.
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	judge, err := node.Judge(cfg, func() *facts.Facts { return known }, log)
-	if err != nil {
-		return nil, err
-	}
 	auth, err := dockerAuth(ctx, image)
 	if err != nil {
 		return nil, err
 	}
 	runtime := runtimeSettings(cfg, log)
+	var unpacks func(ocispec.Platform) bool
 	if live {
-		judge.Unpacks = runtime.WillUnpack
+		unpacks = runtime.WillUnpack
+	}
+	evaluator, err := node.Evaluator(cfg, known, unpacks, log)
+	if err != nil {
+		return nil, err
 	}
 	reg := registry.New(registry.Options{
 		HostsPath: cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown), UserAgent: registry.UserAgent(node.BuildVersion(version)), Log: log,
 	})
 	defer reg.Close()
-	road := decision.Road{Judge: judge, Registry: reg}
-	return road.Decide(ctx, decision.Request{Reference: image, Auth: auth, Snapshot: road.Snapshot()})
+	req := decision.Request{Reference: image, Auth: auth, Snapshot: evaluator.Snapshot()}
+	return decision.NewResolver(evaluator, reg).Decide(ctx, req)
 }
 
 // runtimeSettings are those of the file: the tool asks no runtime.
@@ -247,7 +250,7 @@ func printDecision(w io.Writer, d *decision.Decision, all bool) error {
 	return err
 }
 
-func wanted(r decision.Held) string {
+func wanted(r decision.RequirementResult) string {
 	want := strings.Repeat("  ", r.Depth) + r.Want
 	if r.Importance == "required" {
 		return want

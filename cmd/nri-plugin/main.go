@@ -46,7 +46,7 @@ func run(ctx context.Context, n *node.Node) error {
 	}
 	defer func() { _ = backend.Close() }()
 	plugin := admission.New(admission.Options{
-		Images: &n.Judge, Resolve: admission.ResolveBy(backend), Record: n.Record, Log: n.Log,
+		Images: n.Evaluator(nil), Resolve: admission.ResolveBy(backend), Record: n.Record, Log: n.Log,
 	})
 	defer n.Observe(cfg.NRI.HTTPListen, health.Check{Name: "nri", Probe: func(context.Context) error {
 		if plugin.Connected() {

@@ -33,10 +33,10 @@ const (
 
 func imageIDOf(name string) string { return digest.FromString(name).String() }
 
-// knownImages is a judge on a node of level 2 with three images: "unfit" asks
+// knownImages is an evaluator on a node of level 2 with three images: "unfit" asks
 // for level 3, "fits" for nothing, "unclear" for what nobody knows.
 type knownImages struct {
-	decision.Judge
+	*decision.Evaluator
 	dir   string
 	level atomic.Int32
 }
@@ -53,7 +53,7 @@ func newKnownImages(t *testing.T) *knownImages {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.Judge = decision.Judge{
+	k.Evaluator = decision.NewEvaluator(decision.Options{
 		Cache: state, Log: slog.New(slog.DiscardHandler),
 		Rules: decision.Fixed(&decision.Rules{
 			Policy: policy.Policy{Answers: config.Default().Policy.Answers}, Interpreter: compat.NewInterpreter(specs),
@@ -63,13 +63,13 @@ func newKnownImages(t *testing.T) *knownImages {
 				Attributes: map[string]map[string]string{"cpu.x86_64": {"level": fmt.Sprint(k.level.Load())}},
 			})
 		},
-	}
-	v3 := decision.Said{Platform: json.RawMessage(`{"os": "linux", "architecture": "amd64", "variant": "v3"}`)}
-	plain := decision.Said{Platform: json.RawMessage(`{"os": "linux", "architecture": "amd64"}`)}
+	})
+	v3 := decision.EntryClaims{Platform: json.RawMessage(`{"os": "linux", "architecture": "amd64", "variant": "v3"}`)}
+	plain := decision.EntryClaims{Platform: json.RawMessage(`{"os": "linux", "architecture": "amd64"}`)}
 	for name, variant := range map[string]decision.Variant{
-		"unfit":   {Reference: appTag, Said: v3},
-		"fits":    {Reference: appTag, Said: plain},
-		"unclear": {Reference: appTag, Said: plain, Artifacts: []decision.Artifact{{Problem: "broken"}}},
+		"unfit":   {Reference: appTag, Claims: v3},
+		"fits":    {Reference: appTag, Claims: plain},
+		"unclear": {Reference: appTag, Claims: plain, Artifacts: []decision.Artifact{{Problem: "broken"}}},
 	} {
 		if err := state.PutImage(imageIDOf(name), decision.Image{Variants: []decision.Variant{variant}}); err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,10 +121,11 @@ func (r *pullRegistry) index(tag string, variants ...string) (entries []ocispec.
 	return entries
 }
 
-// decider is the real road; tests can step in before each decision and see what
+// decider is the real resolver; tests can step in before each decision and see what
 // was remembered.
 type decider struct {
-	*decision.Road
+	*decision.Resolver
+	rules      atomic.Pointer[decision.Rules]
 	mu         sync.Mutex
 	before     func(ctx context.Context, n int) error
 	asked      []decision.Request
@@ -140,14 +142,14 @@ func (d *decider) Decide(ctx context.Context, req decision.Request) (*decision.D
 			return nil, err
 		}
 	}
-	return d.Road.Decide(ctx, req)
+	return d.Resolver.Decide(ctx, req)
 }
 
 func (d *decider) Remember(id string, decided *decision.Decision, i int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.remembered[id] = decided.Label(i)
-	return d.Road.Remember(id, decided, i)
+	return d.Resolver.Remember(id, decided, i)
 }
 
 func (d *decider) recalled(id string) string {
@@ -200,9 +202,9 @@ func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBe
 	b := &pullBench{registry: newPullRegistry(t)}
 	path := runtimeSocket(t)
 	b.runtime = startContainerd(t, path, b.registry)
-	b.decider = &decider{Road: pullRoad(t, b.registry, level), remembered: map[string]string{}}
+	b.decider = newDecider(t, b.registry, level)
 	if change != nil {
-		change(b.decider.Rules())
+		change(b.decider.rules.Load())
 	}
 	_, proxyPath := startProxy(t, path, func(backend *Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
@@ -218,7 +220,7 @@ func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBe
 	return b
 }
 
-func pullRoad(t testing.TB, r *pullRegistry, level int) *decision.Road {
+func newDecider(t testing.TB, r *pullRegistry, level int) *decider {
 	t.Helper()
 	dir := t.TempDir()
 	state, err := cache.Open(filepath.Join(dir, "state"), 16<<20)
@@ -241,17 +243,16 @@ func pullRoad(t testing.TB, r *pullRegistry, level int) *decision.Road {
 	known := facts.New("linux", "amd64", facts.Features{
 		Attributes: map[string]map[string]string{"cpu.x86_64": {"level": strconv.Itoa(level)}},
 	})
-	return &decision.Road{
-		Judge: decision.Judge{
-			Cache: state, Log: slog.New(slog.DiscardHandler),
-			Facts: func() *facts.Facts { return known },
-			Rules: decision.Fixed(&decision.Rules{
-				Policy:      policy.Policy{Answers: config.Default().Policy.Answers},
-				Interpreter: compat.NewInterpreter(specs), ReferrersTTL: time.Minute, Timeout: 5 * time.Second,
-			}),
-		},
-		Registry: reg,
-	}
+	d := &decider{remembered: map[string]string{}}
+	d.rules.Store(&decision.Rules{
+		Policy:      policy.Policy{Answers: config.Default().Policy.Answers},
+		Interpreter: compat.NewInterpreter(specs), ReferrersTTL: time.Minute, Timeout: 5 * time.Second,
+	})
+	d.Resolver = decision.NewResolver(decision.NewEvaluator(decision.Options{
+		Cache: state, Log: slog.New(slog.DiscardHandler), Rules: d.rules.Load,
+		Facts: func() *facts.Facts { return known },
+	}), reg)
+	return d
 }
 
 // takes says what the runtime takes of whatever it pulls by a tag.

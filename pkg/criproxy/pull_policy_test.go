@@ -164,10 +164,10 @@ func TestReloadDuringAPullDoesNotMixPolicies(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 1, nil)
 	b.registry.index("1", "v3")
-	before, after := *b.decider.Rules(), *b.decider.Rules()
+	before, after := b.decider.rules.Load(), *b.decider.rules.Load()
 	after.Policy.Mode, after.Policy.NoFit = policy.Audit, policy.Forward
 	b.decider.before = func(context.Context, int) error {
-		b.decider.Rules = decision.Fixed(&after)
+		b.decider.rules.Store(&after)
 		return nil
 	}
 	_, err := b.pull(t.Context())

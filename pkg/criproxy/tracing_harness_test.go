@@ -73,7 +73,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 			b.mu.Unlock()
 			return backend.Forward(stream, method, nil)
 		})))
-	b.decider = &decider{Road: pullRoad(t, b.registry, level), remembered: map[string]string{}}
+	b.decider = newDecider(t, b.registry, level)
 	_, proxyPath := startProxy(t, between, func(backend *Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
 			Backend: backend, Namespace: "k8s.io", Decider: b.decider, Tracer: tracer,

@@ -118,7 +118,7 @@ func TestSpansOfFailures(t *testing.T) {
 	t.Parallel()
 	tracer, seen := spans(t)
 	b := newTracedBench(t, 1, tracer)
-	b.decider.Rules().Policy.NoArtifact = "refuse"
+	b.decider.rules.Load().Policy.NoArtifact = "refuse"
 	_, refused := b.client.PullImage(t.Context(), pullOf(appTag))
 	_, unread := b.client.PullImage(t.Context(), pullOf("https://alice:hunter2@host/x"))
 	if refused == nil || unread == nil {

@@ -40,7 +40,7 @@ func (l *lookup) artifactsOf(ctx context.Context, subject ocispec.Descriptor) ([
 	}
 	to := compat.LikelyArtifacts(referrers)
 	if len(to) > maxInspected {
-		l.Log.Warn("more referrers than are looked at, the newest count", "subject", subject.Digest,
+		l.log.Warn("more referrers than are looked at, the newest count", "subject", subject.Digest,
 			"referrers", len(to), "looked at", maxInspected)
 		to = to[:maxInspected]
 	}

@@ -135,7 +135,7 @@ func TestDecideArtifacts(t *testing.T) {
 			r := newTestRegistry(t)
 			a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
 			test.attach(r, r.index("1", a, b), a, b)
-			d := decide(t, newTestRoad(t, r, levelFacts(3, "AVX2")), app)
+			d := decide(t, newTestResolver(t, r, levelFacts(3, "AVX2")), app)
 			choice := map[int]string{0: "a", 1: "b", None: "none"}[d.Choice]
 			if got := fmt.Sprintf("%s, %s: %s", d.Candidates[0].Outcome, d.Candidates[1].Outcome, choice); got != test.want {
 				t.Errorf("got %s, want %s\n%s\n%+v", got, test.want, d.Reason, d.Candidates)
@@ -242,10 +242,10 @@ func TestBrokenArtifact(t *testing.T) {
 				a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
 				r.index("1", a, b)
 				test.attach(r, a)
-				road, log := newTestRoad(t, r, levelFacts(3, "AVX2")), new(lines)
-				road.Log = log.logger()
-				change(road, func(r *Rules) { r.Policy.MalformedArtifact = answers.answer })
-				d := decide(t, road, app)
+				resolver, log := newTestResolver(t, r, levelFacts(3, "AVX2")), new(lines)
+				resolver.log = log.logger()
+				change(resolver, func(r *Rules) { r.Policy.MalformedArtifact = answers.answer })
+				d := decide(t, resolver, app)
 				c := d.Candidates[0]
 				if c.Outcome != answers.outcome || d.Choice != answers.choice {
 					t.Errorf("outcome %q, choice %d, want %q and %d: %s", c.Outcome, d.Choice, answers.outcome, answers.choice, d.Reason)
@@ -268,9 +268,9 @@ func TestUnknownAttributePolicy(t *testing.T) {
 	r.index("1", a, b)
 	r.attach(a, artifact{attributes: strange})
 	for answer, want := range map[string]string{policy.Unknown: "unknown", policy.Ignore: "fits", policy.Unfit: "does not fit"} {
-		road := newTestRoad(t, r, levelFacts(1))
-		change(road, func(r *Rules) { r.Policy.UnknownAttribute = answer })
-		if d := decide(t, road, app); d.Candidates[0].Outcome != want {
+		resolver := newTestResolver(t, r, levelFacts(1))
+		change(resolver, func(r *Rules) { r.Policy.UnknownAttribute = answer })
+		if d := decide(t, resolver, app); d.Candidates[0].Outcome != want {
 			t.Errorf("policy %s: %s, want %s", answer, d.Candidates[0].Outcome, want)
 		}
 	}
@@ -283,10 +283,10 @@ func TestWarnOnce(t *testing.T) {
 	r := newTestRegistry(t)
 	index := r.index("1", r.image("linux/amd64", "a"), r.image("linux/amd64", "b"), r.image("linux/amd64/v2", "c"))
 	r.attach(index, artifact{body: "no JSON"})
-	road, log := newTestRoad(t, r, levelFacts(1)), new(lines)
-	road.Log = log.logger()
+	resolver, log := newTestResolver(t, r, levelFacts(1)), new(lines)
+	resolver.log = log.logger()
 	for n := range 2 {
-		decide(t, road, app)
+		decide(t, resolver, app)
 		if got := log.count("cannot be read"); got != 1 {
 			t.Errorf("after %d decisions the log has %d lines", n+1, got)
 		}
@@ -304,9 +304,9 @@ func TestManyReferrers(t *testing.T) {
 			annotations: map[string]string{ocispec.AnnotationCreated: fmt.Sprintf("2026-01-01T00:00:%02dZ", i)},
 		})
 	}
-	road, log := newTestRoad(t, r, levelFacts(1)), new(lines)
-	road.Log = log.logger()
-	d := decide(t, road, app)
+	resolver, log := newTestResolver(t, r, levelFacts(1)), new(lines)
+	resolver.log = log.logger()
+	d := decide(t, resolver, app)
 	if want := fmt.Sprintf("needs cpu.cpuid FLAG%d (absent)", maxInspected+7); d.Candidates[0].Reason != want {
 		t.Errorf("reason %q, want %q: the newest", d.Candidates[0].Reason, want)
 	}
@@ -329,8 +329,8 @@ func TestFetchedBudget(t *testing.T) {
 		r.attach(image, artifact{body: body + strings.Repeat(" ", maxBody-len(body))})
 	}
 	var read int64
-	road := newTestRoad(t, r, levelFacts(1))
-	d := decide(t, road, app)
+	resolver := newTestResolver(t, r, levelFacts(1))
+	d := decide(t, resolver, app)
 	for _, request := range r.requests() {
 		if strings.HasPrefix(request, "GET blobs/") {
 			read += maxBody

@@ -20,11 +20,11 @@ func BenchmarkDecideWarm(b *testing.B) {
 				entries = append(entries, entry)
 			}
 			r.index("1", entries...)
-			road := newTestRoad(b, r, levelFacts(3, "AVX2"))
-			decide(b, road, app)
+			resolver := newTestResolver(b, r, levelFacts(3, "AVX2"))
+			decide(b, resolver, app)
 			b.ReportAllocs()
 			for b.Loop() {
-				decide(b, road, app)
+				decide(b, resolver, app)
 			}
 		})
 	}

@@ -41,22 +41,22 @@ type Candidate struct {
 	Verdict   selector.Verdict `json:"-"`
 
 	// Requirements is the verdict in words.
-	Requirements []Held `json:"requirements,omitempty"`
+	Requirements []RequirementResult `json:"requirements,omitempty"`
 
 	descriptor ocispec.Descriptor
-	said       Said
+	claims     EntryClaims
 	inline     []Artifact // what the index entry points at directly
 }
 
-// Said is what a candidate says of itself, beside its artifacts.
-type Said struct {
+// EntryClaims is what a candidate says of itself, beside its artifacts.
+type EntryClaims struct {
 	Platform    json.RawMessage   `json:"platform,omitempty"`    // as the index has it
 	Annotations map[string]string `json:"annotations,omitempty"` // those that the operator prefers
 	Environment map[string]string `json:"environment,omitempty"` // NVIDIA's variables of the image config
 }
 
-// Held is one requirement held against the facts, in words.
-type Held struct {
+// RequirementResult is one requirement held against the facts, in words.
+type RequirementResult struct {
 	Want       string `json:"want"`            // such as "cpu.cpuid AVX2"
 	Have       string `json:"have"`            // such as "present" or "is 6.1.0"
 	Outcome    string `json:"outcome"`         // fits, does not fit or unknown

@@ -21,12 +21,12 @@ import (
 // Callers that ask for the same reference with the same credentials and snapshot
 // at the same time share one look-up. It does not end with the caller that began it, but at
 // the latest after Timeout. The decision is shared: it must not be changed.
-func (r *Road) Decide(ctx context.Context, req Request) (*Decision, error) {
+func (r *Resolver) Decide(ctx context.Context, req Request) (*Decision, error) {
 	flight := r.flights.DoChan(req.key(), func() (_ any, err error) {
 		// Here a panic would end the process, not just this pull.
 		defer func() {
 			if p := recover(); p != nil {
-				r.Log.Error("panic while deciding", "reference", Line(req.Reference), "panic", p, "stack", string(debug.Stack()))
+				r.log.Error("panic while deciding", "reference", Line(req.Reference), "panic", p, "stack", string(debug.Stack()))
 				err = fmt.Errorf("decide about %s: internal error, see the log", Line(req.Reference))
 			}
 		}()

@@ -20,7 +20,7 @@ func TestSharedLookup(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	r.index("1", r.image("linux/amd64", "a"), r.image("linux/amd64/v3", "b"))
-	road := newTestRoad(t, r, levelFacts(3))
+	resolver := newTestResolver(t, r, levelFacts(3))
 	asked, release := make(chan struct{}, 10), make(chan struct{})
 	r.answer(func(_ http.ResponseWriter, req *http.Request) bool {
 		if strings.HasSuffix(req.URL.Path, "/manifests/1") {
@@ -32,7 +32,7 @@ func TestSharedLookup(t *testing.T) {
 	first, giveUp := context.WithCancel(t.Context())
 	gaveUp := make(chan error, 1)
 	go func() {
-		_, err := road.Decide(first, Request{Snapshot: road.Snapshot(), Reference: app})
+		_, err := resolver.Decide(first, Request{Snapshot: resolver.Snapshot(), Reference: app})
 		gaveUp <- err
 	}()
 	<-asked
@@ -43,14 +43,14 @@ func TestSharedLookup(t *testing.T) {
 	var group sync.WaitGroup
 	for range 5 {
 		group.Go(func() {
-			if d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: app}); err != nil || chosen(d) != "linux/amd64/v3" {
+			if d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app}); err != nil || chosen(d) != "linux/amd64/v3" {
 				t.Errorf("decided %+v, %v", d, err)
 			}
 		})
 	}
 	for _, user := range []string{"alice", "bob"} {
 		group.Go(func() {
-			_, _ = road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: app, Auth: &registry.Auth{Username: user, Password: "x"}})
+			_, _ = resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app, Auth: &registry.Auth{Username: user, Password: "x"}})
 		})
 		<-asked
 	}
@@ -68,7 +68,7 @@ func TestCallersWithOtherRulesDoNotShareALookup(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	r.index("1", r.image("linux/amd64/v3", "a"))
-	road := newTestRoad(t, r, levelFacts(1))
+	resolver := newTestResolver(t, r, levelFacts(1))
 	asked, release := make(chan struct{}, 2), make(chan struct{})
 	r.answer(func(_ http.ResponseWriter, req *http.Request) bool {
 		if strings.HasSuffix(req.URL.Path, "/manifests/1") {
@@ -79,10 +79,10 @@ func TestCallersWithOtherRulesDoNotShareALookup(t *testing.T) {
 	})
 	var group sync.WaitGroup
 	for _, answer := range []string{policy.Refuse, policy.Forward} {
-		change(road, func(r *Rules) { r.Policy.NoFit = answer })
-		req := Request{Reference: app, Snapshot: road.Snapshot()}
+		change(resolver, func(r *Rules) { r.Policy.NoFit = answer })
+		req := Request{Reference: app, Snapshot: resolver.Snapshot()}
 		group.Go(func() {
-			d, err := road.Decide(t.Context(), req)
+			d, err := resolver.Decide(t.Context(), req)
 			if err != nil || !slices.Contains(d.Cases, policy.Case{Key: "no_fit", Answer: answer}) {
 				t.Errorf("no_fit = %s: decided %+v, %v", answer, d, err)
 			}
@@ -98,9 +98,9 @@ func TestPanicWhileDeciding(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	r.index("1", r.image("linux/amd64", "a"))
-	road := newTestRoad(t, r, levelFacts(1))
-	noFacts := Snapshot{Rules: road.Rules()}
-	if _, err := road.Decide(t.Context(), Request{Reference: app, Snapshot: noFacts}); err == nil || !strings.Contains(err.Error(), "internal error") {
+	resolver := newTestResolver(t, r, levelFacts(1))
+	noFacts := Snapshot{Rules: resolver.rules()}
+	if _, err := resolver.Decide(t.Context(), Request{Reference: app, Snapshot: noFacts}); err == nil || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("error %v", err)
 	}
 }

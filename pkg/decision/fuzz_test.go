@@ -66,8 +66,8 @@ func FuzzArtifactManifest(f *testing.F) {
 	image := r.image("linux/amd64", "a", "1")
 	body := r.blob(compat.LayerTypeOutline, `{"compatibilities": {"x": {"cpu-cpuid.AVX2": true}}}`)
 	names := strings.NewReplacer("SUBJECT", image.Digest.String(), "BODY", body.Digest.String())
-	road := newTestRoad(f, r, levelFacts(1))
-	change(road, func(r *Rules) { r.ReferrersTTL = 0 })
+	resolver := newTestResolver(f, r, levelFacts(1))
+	change(resolver, func(r *Rules) { r.ReferrersTTL = 0 })
 	f.Fuzz(func(t *testing.T, manifest []byte) {
 		manifest = []byte(names.Replace(string(manifest)))
 		desc := r.manifest(ocispec.MediaTypeImageManifest, manifest)
@@ -75,7 +75,7 @@ func FuzzArtifactManifest(f *testing.F) {
 		r.mu.Lock()
 		r.referrers[image.Digest] = []ocispec.Descriptor{desc}
 		r.mu.Unlock()
-		decideAnything(t, road)
+		decideAnything(t, resolver)
 	})
 }
 
@@ -86,18 +86,18 @@ func FuzzDecide(f *testing.F) {
 	for _, seed := range [][]byte{good, []byte(`{}`), []byte(`null`), []byte(`{"manifests": [{}]}`)} {
 		f.Add(seed)
 	}
-	road := newTestRoad(f, r, levelFacts(3))
+	resolver := newTestResolver(f, r, levelFacts(3))
 	f.Fuzz(func(t *testing.T, index []byte) {
 		r.manifest(ocispec.MediaTypeImageIndex, index, "1")
-		decideAnything(t, road)
+		decideAnything(t, resolver)
 	})
 }
 
 // decideAnything checks what holds of every decision.
-func decideAnything(t *testing.T, road *Road) {
+func decideAnything(t *testing.T, resolver *Resolver) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	d, err := road.Decide(ctx, Request{Snapshot: road.Snapshot(), Reference: app})
+	d, err := resolver.Decide(ctx, Request{Snapshot: resolver.Snapshot(), Reference: app})
 	if err != nil {
 		if len(err.Error()) > 4*maxSentence {
 			t.Fatalf("an error of %d bytes", len(err.Error()))
@@ -111,10 +111,10 @@ func decideAnything(t *testing.T, road *Road) {
 	if d.Refused() == (d.Choice != None) || d.Choice >= len(d.Candidates) || d.Default >= len(d.Candidates) {
 		t.Fatalf("refused %t, choice %d, default %d of %d", d.Refused(), d.Choice, d.Default, len(d.Candidates))
 	}
-	if err := road.Remember("sha256:x", d, d.ByPreference()[0]); err != nil {
+	if err := resolver.Remember("sha256:x", d, d.ByPreference()[0]); err != nil {
 		t.Fatal(err)
 	}
-	image, verdict, err := road.Recall(road.Snapshot(), "sha256:x", "")
+	image, verdict, err := resolver.Recall(resolver.Snapshot(), "sha256:x", "")
 	if err != nil {
 		t.Fatal(err)
 	}

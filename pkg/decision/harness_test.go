@@ -31,8 +31,8 @@ func levelFacts(level int, flags ...string) *facts.Facts {
 	})
 }
 
-// newTestRoad returns a road with an empty cache of its own.
-func newTestRoad(t testing.TB, r *testRegistry, known *facts.Facts) *Road {
+// newTestResolver returns a resolver with an empty cache of its own.
+func newTestResolver(t testing.TB, r *testRegistry, known *facts.Facts) *Resolver {
 	t.Helper()
 	state, err := cache.Open(t.TempDir(), 64<<20)
 	if err != nil {
@@ -42,37 +42,34 @@ func newTestRoad(t testing.TB, r *testRegistry, known *facts.Facts) *Road {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Road{
-		Judge: Judge{
-			Cache: state, Log: slog.New(slog.DiscardHandler),
-			Facts: func() *facts.Facts { return known },
-			Rules: Fixed(&Rules{
-				Policy: config.Default().Policy, Interpreter: compat.NewInterpreter(specs),
-				ReferrersTTL: time.Hour, StaleFor: time.Hour, Timeout: 10 * time.Second,
-			}),
-		},
-		Registry: r.reach(t),
-	}
+	return NewResolver(NewEvaluator(Options{
+		Cache: state, Log: slog.New(slog.DiscardHandler),
+		Facts: func() *facts.Facts { return known },
+		Rules: Fixed(&Rules{
+			Policy: config.Default().Policy, Interpreter: compat.NewInterpreter(specs),
+			ReferrersTTL: time.Hour, StaleFor: time.Hour, Timeout: 10 * time.Second,
+		}),
+	}), r.reach(t))
 }
 
-// change exchanges the road's rules, as a new configuration does.
-func change(road *Road, how func(r *Rules)) {
-	fresh := *road.Rules()
+// change exchanges the resolver's rules, as a new configuration does.
+func change(resolver *Resolver, how func(r *Rules)) {
+	fresh := *resolver.rules()
 	how(&fresh)
-	road.Rules = Fixed(&fresh)
+	resolver.rules = Fixed(&fresh)
 }
 
-func decide(t testing.TB, road *Road, ref string) *Decision {
+func decide(t testing.TB, resolver *Resolver, ref string) *Decision {
 	t.Helper()
-	d, err := decideAs(t.Context(), road, ref)
+	d, err := decideAs(t.Context(), resolver, ref)
 	if err != nil {
 		t.Fatalf("Decide(%s): %v", ref, err)
 	}
 	return d
 }
 
-func decideAs(ctx context.Context, road *Road, ref string) (*Decision, error) {
-	return road.Decide(ctx, Request{Reference: ref, Snapshot: road.Snapshot()})
+func decideAs(ctx context.Context, resolver *Resolver, ref string) (*Decision, error) {
+	return resolver.Decide(ctx, Request{Reference: ref, Snapshot: resolver.Snapshot()})
 }
 
 // chosen is the platform of the choice, or "none".

@@ -21,7 +21,7 @@ const unpackless = "this one is configured not to"
 // hearing holds what images of one repository ask for against the facts, by the
 // rules of one moment. It notes in which cases a policy had to answer.
 type hearing struct {
-	*Judge
+	*Evaluator
 	rules   *Rules
 	answers policy.Answers
 	facts   *facts.Facts
@@ -44,32 +44,32 @@ type oddity struct {
 	problem  string
 }
 
-func (j *Judge) hear(s Snapshot, repository string) *hearing {
+func (e *Evaluator) hear(s Snapshot, repository string) *hearing {
 	return &hearing{
-		Judge: j, rules: s.Rules, answers: s.Rules.Policy.For(repository), facts: s.Facts,
+		Evaluator: e, rules: s.Rules, answers: s.Rules.Policy.For(repository), facts: s.Facts,
 		heard: map[heard][]compat.Requirement{},
 	}
 }
 
 // verdict evaluates what a candidate says of itself and the artifacts that count
 // for it.
-func (h *hearing) verdict(said Said, artifacts []Artifact) selector.Verdict {
-	reqs := h.saidRequirements(said)
+func (h *hearing) verdict(claims EntryClaims, artifacts []Artifact) selector.Verdict {
+	reqs := h.claimRequirements(claims)
 	for _, a := range artifacts {
 		reqs = append(reqs, h.requirements(a)...)
 	}
 	return selector.Evaluate(h.facts, reqs)
 }
 
-func (h *hearing) saidRequirements(said Said) []compat.Requirement {
-	reqs := compat.NVIDIARequirements(said.Environment)
-	if p, ok := said.platform(); ok {
+func (h *hearing) claimRequirements(claims EntryClaims) []compat.Requirement {
+	reqs := compat.NVIDIARequirements(claims.Environment)
+	if p, ok := claims.platform(); ok {
 		reqs = append(platformRequirements(p), reqs...)
-		if h.Unpacks != nil && !h.Unpacks(p) {
+		if h.unpacks != nil && !h.unpacks(p) {
 			reqs = append(reqs, compat.Requirement{Key: "a runtime that unpacks it", Unclear: unpackless, Strict: true})
 		}
 	}
-	own, err := compat.EntryRequirements(h.rules.Interpreter, said.Platform, said.Annotations, h.rules.Prefer)
+	own, err := compat.EntryRequirements(h.rules.Interpreter, claims.Platform, claims.Annotations, h.rules.Prefer)
 	if err != nil {
 		return append(reqs, h.unreadable("platform", err))
 	}
@@ -77,8 +77,8 @@ func (h *hearing) saidRequirements(said Said) []compat.Requirement {
 }
 
 // platform is the platform as image-spec has it.
-func (s Said) platform() (p ocispec.Platform, ok bool) {
-	return p, len(s.Platform) > 0 && json.Unmarshal(s.Platform, &p) == nil
+func (c EntryClaims) platform() (p ocispec.Platform, ok bool) {
+	return p, len(c.Platform) > 0 && json.Unmarshal(c.Platform, &p) == nil
 }
 
 // requirements returns what one artifact asks for. One that cannot be read asks
@@ -103,7 +103,7 @@ func (h *hearing) read(a Artifact) []compat.Requirement {
 	}
 	body := a.body
 	if body == nil {
-		kept, err := h.Cache.Blob(a.Layer)
+		kept, err := h.cache.Blob(a.Layer)
 		if err != nil {
 			return []compat.Requirement{{Key: a.name(), Unclear: Line(err.Error())}}
 		}

@@ -124,7 +124,7 @@ func TestDecideIndex(t *testing.T) {
 			t.Parallel()
 			r := newTestRegistry(t)
 			test.push(r)
-			d, err := decideAs(t.Context(), newTestRoad(t, r, levelFacts(3)), app)
+			d, err := decideAs(t.Context(), newTestResolver(t, r, levelFacts(3)), app)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +158,7 @@ func TestDecideSingleImage(t *testing.T) {
 			if test.attributes != "" {
 				r.attach(image, artifact{attributes: test.attributes})
 			}
-			d := decide(t, newTestRoad(t, r, levelFacts(3, "AVX2")), app)
+			d := decide(t, newTestResolver(t, r, levelFacts(3, "AVX2")), app)
 			if d.Refused() != test.refused || d.AsRuntime() == test.refused || d.Reason != test.reason || d.Index != "" {
 				t.Errorf("refused %t, as runtime %t, reason %q, want %q", d.Refused(), d.AsRuntime(), d.Reason, test.reason)
 			}

@@ -20,7 +20,7 @@ import (
 // changes: it is fetched once. Lists of referrers change: they are good for a
 // while, and longer when the registry does not answer.
 type lookup struct {
-	*Road
+	*Resolver
 	repo    *registry.Repository
 	name    string // of the repository, with its registry
 	rules   *Rules
@@ -36,9 +36,9 @@ type lookup struct {
 	first []byte // the index, where resolving the reference brought it
 }
 
-func (r *Road) newLookup(h *hearing, repo *registry.Repository, name string) *lookup {
+func (r *Resolver) newLookup(h *hearing, repo *registry.Repository, name string) *lookup {
 	l := &lookup{
-		Road: r, repo: repo, name: name, rules: h.rules, answers: h.answers,
+		Resolver: r, repo: repo, name: name, rules: h.rules, answers: h.answers,
 		slots: make(chan struct{}, maxLookups),
 	}
 	l.writes.SetLimit(maxWrites)
@@ -65,7 +65,7 @@ func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.De
 	l.seen.add(named.String())
 	if isIndex(top.MediaType) {
 		l.first = body
-		l.keep(func() error { return l.Cache.PutBlobFrom(l.name, top.Digest, body, false) })
+		l.keep(func() error { return l.cache.PutBlobFrom(l.name, top.Digest, body, false) })
 	}
 	return top, nil
 }
@@ -90,7 +90,7 @@ func (l *lookup) content(
 	}
 	// What is kept counts only if it came from this very repository: an artifact
 	// may name the digest of what others keep to themselves.
-	content, err := l.Cache.BlobFrom(l.name, desc.Digest)
+	content, err := l.cache.BlobFrom(l.name, desc.Digest)
 	if err == nil && int64(len(content)) == desc.Size {
 		return content, nil
 	}
@@ -102,7 +102,7 @@ func (l *lookup) content(
 		content, err := fetch(ctx, desc)
 		l.leave()
 		if err == nil {
-			l.keep(func() error { return l.Cache.PutBlobFrom(l.name, desc.Digest, content, durable) })
+			l.keep(func() error { return l.cache.PutBlobFrom(l.name, desc.Digest, content, durable) })
 		}
 		return content, err
 	})
@@ -127,7 +127,7 @@ func (l *lookup) leave() { <-l.slots }
 func (l *lookup) referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	key := l.name + "@" + subject.Digest.String()
 	var known []ocispec.Descriptor
-	at, cacheErr := l.Cache.Referrers(key, &known)
+	at, cacheErr := l.cache.Referrers(key, &known)
 	fresh, serves := l.rules.serves(time.Since(at))
 	if cacheErr == nil && fresh {
 		l.current.lower(at.Add(l.rules.ReferrersTTL))
@@ -141,10 +141,10 @@ func (l *lookup) referrers(ctx context.Context, subject ocispec.Descriptor) ([]o
 	l.leave()
 	switch {
 	case err == nil && (!listing.NoAPI || fallback == registry.FallbackTag):
-		l.keep(func() error { return l.Cache.PutReferrers(key, listing.Referrers) })
+		l.keep(func() error { return l.cache.PutReferrers(key, listing.Referrers) })
 	case err == nil: // nobody was asked, so nothing was learned
 	case cacheErr == nil && serves && !isAnswer(err):
-		l.Log.Warn("the registry does not list referrers, the list of an earlier pull is used",
+		l.log.Warn("the registry does not list referrers, the list of an earlier pull is used",
 			"subject", key, "fetched", at, "error", err)
 		l.current.lower(time.Time{})
 		return known, nil
@@ -177,7 +177,7 @@ func isAnswer(err error) bool {
 func (l *lookup) keep(put func() error) {
 	l.writes.Go(func() error {
 		if err := put(); err != nil && l.unkept.Due() {
-			l.Log.Warn("the cache does not take what was fetched", "error", err)
+			l.log.Warn("the cache does not take what was fetched", "error", err)
 		}
 		return nil
 	})

@@ -42,11 +42,11 @@ func TestAgeOfLists(t *testing.T) {
 				image := r.image("linux/amd64", "a")
 				r.attach(image, artifact{attributes: avx512})
 				r.index("1", image)
-				road := newTestRoad(t, r, levelFacts(1))
-				change(road, func(r *Rules) { r.ReferrersTTL, r.StaleFor = tt.ttl, tt.staleFor })
+				resolver := newTestResolver(t, r, levelFacts(1))
+				change(resolver, func(r *Rules) { r.ReferrersTTL, r.StaleFor = tt.ttl, tt.staleFor })
 				learn := func(t *testing.T) {
-					decide(t, road, app)
-					road.Registry.Close() // what waits for the network keeps the clock from moving
+					decide(t, resolver, app)
+					resolver.registry.Close() // what waits for the network keeps the clock from moving
 				}
 				if tt.age < 0 {
 					learn(t) // of all times; it is the year 2000 in there
@@ -64,14 +64,14 @@ func TestAgeOfLists(t *testing.T) {
 						}
 						return hit
 					})
-					d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: app})
+					d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app})
 					if good := err == nil && d.Refused(); good != (tt.serves || !sick) {
 						t.Errorf("decided %+v, %v", d, err)
 					}
 					if asked := strings.Join(r.requests(), " "); strings.Contains(asked, "referrers/") != tt.asks {
 						t.Errorf("asked %s", asked)
 					}
-					road.Registry.Close()
+					resolver.registry.Close()
 				})
 			})
 		}
@@ -94,8 +94,8 @@ func TestNoReferrersAPI(t *testing.T) {
 		}
 		return hit
 	})
-	road := newTestRoad(t, r, levelFacts(1))
-	change(road, func(r *Rules) { r.ReferrersTTL = 0 })
+	resolver := newTestResolver(t, r, levelFacts(1))
+	change(resolver, func(r *Rules) { r.ReferrersTTL = 0 })
 	// One after the other, with one cache: what one policy learned is not for the
 	// next.
 	for _, tt := range []struct {
@@ -108,9 +108,9 @@ func TestNoReferrersAPI(t *testing.T) {
 		{policy.Error, "error", false},
 		{policy.None, "fits", false},
 	} {
-		change(road, func(r *Rules) { r.Policy.NoReferrersAPI = tt.policy })
+		change(resolver, func(r *Rules) { r.Policy.NoReferrersAPI = tt.policy })
 		r.requests()
-		d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: app})
+		d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app})
 		got := "error"
 		if err == nil {
 			got = d.Candidates[0].Outcome

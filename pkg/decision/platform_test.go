@@ -35,7 +35,7 @@ func TestDecideByLevel(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.want, func(t *testing.T) {
 			t.Parallel()
-			d := decide(t, newTestRoad(t, r, levelFacts(test.level)), app)
+			d := decide(t, newTestResolver(t, r, levelFacts(test.level)), app)
 			if got := chosen(d); got != test.want {
 				t.Errorf("level %d chose %s, want %s", test.level, got, test.want)
 			}
@@ -85,7 +85,7 @@ func TestDecideByPlatform(t *testing.T) {
 				entries = append(entries, r.image(p, p))
 			}
 			r.index("1", entries...)
-			d := decide(t, newTestRoad(t, r, test.facts), app)
+			d := decide(t, newTestResolver(t, r, test.facts), app)
 			if chosen(d) != test.want || d.Default != test.def {
 				t.Errorf("chose %s, default %d, want %s and %d: %s", chosen(d), d.Default, test.want, test.def, d.Reason)
 			}
@@ -97,7 +97,7 @@ func TestDecideUnknownLevel(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	pushLevels(r)
-	d := decide(t, newTestRoad(t, r, facts.New("linux", "amd64", facts.Features{})), app)
+	d := decide(t, newTestResolver(t, r, facts.New("linux", "amd64", facts.Features{})), app)
 	if chosen(d) != "linux/amd64" || d.Candidates[1].Outcome != "unknown" || d.Candidates[1].Rank == 0 {
 		t.Errorf("chose %s; v3 is %+v", chosen(d), d.Candidates[1])
 	}
@@ -109,7 +109,7 @@ func TestDecideOSFeatures(t *testing.T) {
 	special := r.image("linux/amd64", "special")
 	special.Platform.OSFeatures = []string{"erofs"}
 	r.index("1", special, r.image("linux/amd64", "plain"))
-	d := decide(t, newTestRoad(t, r, levelFacts(1)), app)
+	d := decide(t, newTestResolver(t, r, levelFacts(1)), app)
 	if d.Choice != 1 || d.Default != 1 || d.Candidates[0].Outcome != "unknown" {
 		t.Errorf("choice %d, default %d, the special one %+v", d.Choice, d.Default, d.Candidates[0])
 	}

@@ -72,10 +72,10 @@ func (m *recent) put(key string, d *Decision, h *hearing, from, until time.Time,
 // holds reports whether a decision may be given out again: admission will look for the
 // bodies of its artifacts on disk, where somebody may have removed them, and what could
 // not be read may be whole by now.
-func (r *Road) holds(d *Decision) bool {
+func (r *Resolver) holds(d *Decision) bool {
 	for _, c := range d.Candidates {
 		for _, a := range c.Artifacts {
-			if a.Problem != "" || !r.Cache.Has(a.Layer) {
+			if a.Problem != "" || !r.cache.Has(a.Layer) {
 				return false
 			}
 		}

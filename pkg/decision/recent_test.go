@@ -21,11 +21,11 @@ func TestRecentDecision(t *testing.T) {
 	r := newTestRegistry(t)
 	index := pushLevels(r)
 	known := levelFacts(3)
-	road := newTestRoad(t, r, known)
-	road.Facts = func() *facts.Facts { return known }
-	first := decide(t, road, app)
+	resolver := newTestResolver(t, r, known)
+	resolver.facts = func() *facts.Facts { return known }
+	first := decide(t, resolver, app)
 	r.requests()
-	if again := decide(t, road, app); again != first {
+	if again := decide(t, resolver, app); again != first {
 		t.Error("decided anew although nothing changed")
 	}
 	if asked := r.requests(); !slices.Equal(asked, []string{"HEAD manifests/1"}) {
@@ -37,19 +37,19 @@ func TestRecentDecision(t *testing.T) {
 		want   string
 	}{
 		{"the facts", func() { known = levelFacts(1) }, "linux/amd64"},
-		{"the rules", func() { known = levelFacts(3); change(road, func(r *Rules) { r.Policy.NoFit = "forward" }) }, "linux/amd64/v3"},
+		{"the rules", func() { known = levelFacts(3); change(resolver, func(r *Rules) { r.Policy.NoFit = "forward" }) }, "linux/amd64/v3"},
 		{"the tag", func() { r.index("1", r.image("linux/amd64", "other")) }, "linux/amd64"},
 	}
 	last := first
 	for _, step := range changes {
 		step.change()
-		d := decide(t, road, app)
+		d := decide(t, resolver, app)
 		if d == last || chosen(d) != step.want {
 			t.Errorf("%s changed: %s, the same: %t", step.name, chosen(d), d == last)
 		}
 		last = d
 	}
-	if d := decide(t, road, "registry.example/app@"+index.Digest.String()); d == first || d.Reference == first.Reference {
+	if d := decide(t, resolver, "registry.example/app@"+index.Digest.String()); d == first || d.Reference == first.Reference {
 		t.Error("a decision about one reference was given out for another")
 	}
 }
@@ -114,10 +114,10 @@ func TestRecentRestsOnTheCache(t *testing.T) {
 	image := r.image("linux/amd64", "a")
 	r.index("1", image)
 	r.attach(image, artifact{attributes: avx512})
-	road := newTestRoad(t, r, levelFacts(1))
+	resolver := newTestResolver(t, r, levelFacts(1))
 	dir := t.TempDir()
 	var err error
-	if road.Cache, err = cache.Open(dir, 64<<20); err != nil {
+	if resolver.cache, err = cache.Open(dir, 64<<20); err != nil {
 		t.Fatal(err)
 	}
 	damage := true
@@ -130,14 +130,14 @@ func TestRecentRestsOnTheCache(t *testing.T) {
 	})
 	remember := func(want string) {
 		t.Helper()
-		d := decide(t, road, app)
+		d := decide(t, resolver, app)
 		if got := d.Candidates[0].Outcome; got != want {
 			t.Errorf("decided %s, want %s", got, want)
 		}
-		if err := road.Remember(id, d, 0); err != nil {
+		if err := resolver.Remember(id, d, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, verdict, err := road.Recall(road.Snapshot(), id, ""); err != nil || verdict.Outcome.String() != want {
+		if _, verdict, err := resolver.Recall(resolver.Snapshot(), id, ""); err != nil || verdict.Outcome.String() != want {
 			t.Errorf("recalled %s, %v, want %s", verdict.Outcome, err, want)
 		}
 	}

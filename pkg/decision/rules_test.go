@@ -43,13 +43,13 @@ func TestUnpacks(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	pushLevels(r)
-	road := newTestRoad(t, r, levelFacts(3))
-	if got := chosen(decide(t, road, app)); got != "linux/amd64/v3" {
+	resolver := newTestResolver(t, r, levelFacts(3))
+	if got := chosen(decide(t, resolver, app)); got != "linux/amd64/v3" {
 		t.Fatalf("chosen %s", got)
 	}
-	road.Unpacks = func(p ocispec.Platform) bool { return p.Variant == "" }
-	change(road, func(*Rules) {})
-	d := decide(t, road, app)
+	resolver.unpacks = func(p ocispec.Platform) bool { return p.Variant == "" }
+	change(resolver, func(*Rules) {})
+	d := decide(t, resolver, app)
 	if got := chosen(d); got != "linux/amd64" {
 		t.Errorf("chosen %s", got)
 	}
@@ -58,9 +58,9 @@ func TestUnpacks(t *testing.T) {
 			t.Errorf("candidate %d: %s, %q", i, c.Outcome, c.Reason)
 		}
 	}
-	road.Unpacks = func(ocispec.Platform) bool { return false }
-	change(road, func(*Rules) {})
-	if d := decide(t, road, app); !d.Refused() || len(d.Cases) != 2 {
+	resolver.unpacks = func(ocispec.Platform) bool { return false }
+	change(resolver, func(*Rules) {})
+	if d := decide(t, resolver, app); !d.Refused() || len(d.Cases) != 2 {
 		t.Errorf("chosen %s, cases %v", chosen(d), d.Cases)
 	} else {
 		t.Log(d.Reason)

@@ -95,7 +95,7 @@ func line(s string, limit int) string {
 // for.
 func (v Variant) Refusal(reference string, verdict selector.Verdict) string {
 	what := "it"
-	if p, ok := v.Said.platform(); ok {
+	if p, ok := v.Claims.platform(); ok {
 		what = platformName(p)
 	}
 	return Line(fmt.Sprintf("%s does not fit this node: %s %s", reference, what, verdict.Reason()))

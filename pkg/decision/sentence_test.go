@@ -60,7 +60,7 @@ func TestSentences(t *testing.T) {
 			t.Parallel()
 			r := newTestRegistry(t)
 			test.push(r)
-			d := decide(t, newTestRoad(t, r, levelFacts(3)), app)
+			d := decide(t, newTestResolver(t, r, levelFacts(3)), app)
 			if test.name == "many" && strings.HasSuffix(d.Reason, test.want) {
 				return
 			}
@@ -96,9 +96,9 @@ func TestHostileText(t *testing.T) {
 			for _, image := range []ocispec.Descriptor{a, b} {
 				r.attach(image, artifact{attributes: string(quoted) + ": true"})
 			}
-			road := newTestRoad(t, r, levelFacts(1))
-			change(road, func(r *Rules) { r.Policy.UnknownAttribute = policy.Unfit })
-			d := decide(t, road, app)
+			resolver := newTestResolver(t, r, levelFacts(1))
+			change(resolver, func(r *Rules) { r.Policy.UnknownAttribute = policy.Unfit })
+			d := decide(t, resolver, app)
 			if !d.Refused() {
 				t.Fatalf("not refused: %s", d.Reason)
 			}
@@ -109,10 +109,10 @@ func TestHostileText(t *testing.T) {
 			if !strings.Contains(d.Reason, d.Label(1)) {
 				t.Errorf("the first candidate's reason hides the second: %s", d.Reason)
 			}
-			if err := road.Remember("sha256:x", d, 0); err != nil {
+			if err := resolver.Remember("sha256:x", d, 0); err != nil {
 				t.Error(err)
 			}
-			image, verdict, err := road.Recall(road.Snapshot(), "sha256:x", "")
+			image, verdict, err := resolver.Recall(resolver.Snapshot(), "sha256:x", "")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -97,16 +97,16 @@ func TestDigestIsNoRightToRead(t *testing.T) {
 			layer := ocispec.Descriptor{MediaType: compat.LayerTypeOutline, Digest: digest.FromString(body), Size: int64(len(body))}
 			r.index("1", image)
 			r.strangers()
-			road := newTestRoad(t, r, levelFacts(3, "AVX2"))
-			change(road, func(r *Rules) { r.NVIDIARequire = true })
-			if d := decide(t, road, "registry.example/private:1"); !strings.Contains(d.Reason, secretNeed) || len(d.Candidates[0].said.Environment) == 0 {
-				t.Fatalf("of the owner's image: %s, %v", d.Reason, d.Candidates[0].said)
+			resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))
+			change(resolver, func(r *Rules) { r.NVIDIARequire = true })
+			if d := decide(t, resolver, "registry.example/private:1"); !strings.Contains(d.Reason, secretNeed) || len(d.Candidates[0].claims.Environment) == 0 {
+				t.Fatalf("of the owner's image: %s, %v", d.Reason, d.Candidates[0].claims)
 			}
 			if tt.is != nil {
-				road.seen.add("registry.example/stranger:2") // so that a HEAD is asked
+				resolver.seen.add("registry.example/stranger:2") // so that a HEAD is asked
 			}
 			tt.stranger(r, attached, layer, image)
-			d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: "registry.example/stranger:2"})
+			d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: "registry.example/stranger:2"})
 			if tt.is != nil {
 				if !errors.Is(err, tt.is) {
 					t.Errorf("decided %+v, %v", d, err)
@@ -142,10 +142,10 @@ func TestSameContentInTwoRepositories(t *testing.T) {
 	image := r.image("linux/amd64", "a")
 	r.attach(image, artifact{attributes: avx2})
 	r.index("1", image)
-	road := newTestRoad(t, r, levelFacts(1))
+	resolver := newTestResolver(t, r, levelFacts(1))
 	for _, repository := range []string{"registry.example/one:1", "registry.example/two:1"} {
 		for _, want := range []int{5, 1} { // index, two lists, artifact, body; then the tag
-			decide(t, road, repository)
+			decide(t, resolver, repository)
 			if asked := r.requests(); len(asked) != want {
 				t.Errorf("%s: asked %q, want %d requests", repository, asked, want)
 			}
@@ -177,9 +177,9 @@ func TestDecisionIsForThoseWhomTheRegistryServes(t *testing.T) {
 		}
 		return true
 	})
-	road := newTestRoad(t, r, levelFacts(1))
+	resolver := newTestResolver(t, r, levelFacts(1))
 	ask := func(ref, user, password string) error {
-		d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: ref, Auth: &registry.Auth{Username: user, Password: password}})
+		d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: ref, Auth: &registry.Auth{Username: user, Password: password}})
 		if err == nil && !d.Refused() {
 			t.Errorf("%s as %s: %s", ref, user, d.Reason)
 		}
@@ -205,7 +205,7 @@ func TestDecisionIsForThoseWhomTheRegistryServes(t *testing.T) {
 		}
 	}
 	withoutLists = true
-	change(road, func(r *Rules) { r.ReferrersTTL = 0 })
+	change(resolver, func(r *Rules) { r.ReferrersTTL = 0 })
 	if err := ask(app, "bob", "b"); !errors.Is(err, registry.ErrUnauthorized) {
 		t.Errorf("an earlier list stood in for one that is not for bob: %v", err)
 	}

@@ -17,7 +17,7 @@ func (n *Node) Inventory(conn grpc.ClientConnInterface, reg *registry.Registry) 
 	cfg := n.Config()
 	return backfill.New(backfill.Options{
 		Store:   imagestore.New(conn, cfg.Runtime.Namespace),
-		Decider: &decision.Road{Judge: n.Judge, Registry: reg},
+		Decider: decision.NewResolver(n.Evaluator(nil), reg),
 		Auth: func(repository reference.Named) *registry.Auth {
 			auth, err := registry.AuthFromFile(cfg.NRI.Credentials, repository)
 			if err != nil {

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
@@ -34,7 +36,7 @@ type Options struct {
 // known of images, and the configuration of this moment.
 type Node struct {
 	Facts   *hostfacts.Source
-	Judge   decision.Judge
+	Cache   *cache.Cache
 	Log     *slog.Logger
 	Journal *decisionlog.Journal
 	Metrics *metrics.Metrics
@@ -74,14 +76,20 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 		started: time.Now(),
 		Program: o.Program, Version: o.Version, sources: o.Sources, level: o.Level,
 	}
-	judge, err := Judge(o.Config, n.Facts.Current, o.Log)
+	rules, err := Rules(o.Config, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	n.settings.Store(&settings{config: o.Config, rules: judge.Rules(), at: n.started})
-	n.Judge = judge
-	n.Judge.Rules = n.Rules
+	n.settings.Store(&settings{config: o.Config, rules: rules, at: n.started})
+	n.Cache = openCache(o.Config, o.Log)
 	return n, nil
+}
+
+// Evaluator returns an evaluator by the configuration and the facts of the moment.
+func (n *Node) Evaluator(unpacks func(ocispec.Platform) bool) *decision.Evaluator {
+	return decision.NewEvaluator(decision.Options{
+		Cache: n.Cache, Facts: n.Facts.Current, Rules: n.Rules, Unpacks: unpacks, Log: n.Log,
+	})
 }
 
 // Config returns the configuration of this moment.
@@ -102,17 +110,26 @@ func (n *Node) renewRules() {
 	}
 }
 
-// Judge returns a judge by the configuration, on any facts.
-func Judge(cfg config.Config, facts func() *facts.Facts, log *slog.Logger) (decision.Judge, error) {
+// Evaluator returns an evaluator by the configuration, for fixed facts.
+func Evaluator(cfg config.Config, known *facts.Facts, unpacks func(ocispec.Platform) bool, log *slog.Logger) (*decision.Evaluator, error) {
 	rules, err := Rules(cfg, log)
 	if err != nil {
-		return decision.Judge{}, err
+		return nil, err
 	}
+	return decision.NewEvaluator(decision.Options{
+		Cache: openCache(cfg, log), Facts: func() *facts.Facts { return known }, Rules: decision.Fixed(rules),
+		Unpacks: unpacks, Log: log,
+	}), nil
+}
+
+// openCache opens the state folder. Where it cannot be used, everything is fetched
+// each time.
+func openCache(cfg config.Config, log *slog.Logger) *cache.Cache {
 	state, err := cache.Open(cfg.StateDir, int64(cfg.Cache.MaxSizeMiB)<<20)
 	if err != nil {
 		log.Error("the state folder cannot be used, nothing is kept", "state_dir", cfg.StateDir, "error", err)
 	}
-	return decision.Judge{Cache: state, Facts: facts, Rules: decision.Fixed(rules), Log: log}, nil
+	return state
 }
 
 // Rules are what the configuration asks for. A compatibility spec that cannot be

@@ -87,9 +87,10 @@ func TestOpen(t *testing.T) {
 	if strings.Contains(buf.String(), "level=ERROR") {
 		t.Errorf("log: %s", buf.String())
 	}
-	rules := n.Judge.Rules()
-	if rules != n.Rules() || rules.Interpreter == nil || n.Judge.Facts() == nil {
-		t.Errorf("judge %+v", n.Judge)
+	snapshot := n.Evaluator(nil).Snapshot()
+	rules := snapshot.Rules
+	if rules != n.Rules() || rules.Interpreter == nil || snapshot.Facts == nil {
+		t.Errorf("snapshot %+v", snapshot)
 	}
 	if rules.ReferrersTTL != 7*time.Minute || rules.StaleFor != 8*time.Minute || rules.Timeout != 9*time.Minute || !rules.NVIDIARequire {
 		t.Errorf("rules %+v", rules)
@@ -136,10 +137,11 @@ func TestOpenUnusableState(t *testing.T) {
 		t.Errorf("the log does not say so: %s", buf.String())
 	}
 	d := &decision.Decision{Candidates: make([]decision.Candidate, 1)}
-	if err := n.Judge.Remember("sha256:x", d, 0); err == nil {
+	evaluator := n.Evaluator(nil)
+	if err := evaluator.Remember("sha256:x", d, 0); err == nil {
 		t.Error("something was kept")
 	}
-	if _, _, err := n.Judge.Recall(n.Judge.Snapshot(), "sha256:x", ""); err == nil {
+	if _, _, err := evaluator.Recall(evaluator.Snapshot(), "sha256:x", ""); err == nil {
 		t.Error("something was recalled")
 	}
 	for range 3 {
@@ -177,7 +179,7 @@ func TestKeepFresh(t *testing.T) {
 		}()
 		n.OnReload(nil)
 	}()
-	id := func() string { return n.Judge.Facts().Lookup("system.osrelease", "ID").Value }
+	id := func() string { return n.Facts.Current().Lookup("system.osrelease", "ID").Value }
 	if id() != "first" {
 		t.Fatalf("the facts say %q", id())
 	}

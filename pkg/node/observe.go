@@ -25,7 +25,7 @@ const (
 // Observe serves metrics, health and status at an address until stop is called.
 // ready are the program's own checks. It is called once.
 func (n *Node) Observe(address string, ready ...health.Check) (stop func()) {
-	sizes := metrics.Sizes(n.Judge.Cache)
+	sizes := metrics.Sizes(n.Cache)
 	server := health.New(health.Options{
 		Checks:  append(ready, n.factsCheck(), n.stateCheck()),
 		Metrics: n.Metrics.Handler(n.Log),
@@ -33,7 +33,7 @@ func (n *Node) Observe(address string, ready ...health.Check) (stop func()) {
 		Log:     n.Log,
 	})
 	n.Metrics.WatchFacts(n.Facts)
-	n.Metrics.WatchCache(n.Judge.Cache, sizes)
+	n.Metrics.WatchCache(n.Cache, sizes)
 	n.Metrics.WatchChecks(func() (bool, map[string]bool) {
 		all, results := server.Check()
 		passing := map[string]bool{}
@@ -92,7 +92,7 @@ func (n *Node) status(sizes func() (map[string]cache.Size, error)) health.Status
 		Facts: health.FactsStatus{
 			Refreshed: n.Facts.Refreshed().UTC(), Changes: n.Facts.Changes(), Fingerprint: n.Facts.Current().Fingerprint(),
 		},
-		Cache:     health.CacheStatus{Limit: n.Judge.Cache.Limit()},
+		Cache:     health.CacheStatus{Limit: n.Cache.Limit()},
 		Decisions: n.Metrics.Decisions(),
 	}
 	found, err := sizes()

@@ -17,32 +17,46 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-// Judge holds what an image asks for against the facts of this moment. It
-// reads the cache and never the network.
-type Judge struct {
+// Options are what an Evaluator is made of.
+type Options struct {
 	Cache *cache.Cache
-	Facts func() *facts.Facts
-	Rules func() *Rules
+	Facts func() *facts.Facts // of this moment
+	Rules func() *Rules       // of this moment
 	// Unpacks, where set, tells whether the runtime makes a container of what it
 	// pulled for a platform; not every configuration of it does.
 	Unpacks func(ocispec.Platform) bool
 	Log     *slog.Logger
 }
 
+// Evaluator evaluates what images ask for. It reads the cache and never the
+// network.
+type Evaluator struct {
+	cache   *cache.Cache
+	facts   func() *facts.Facts
+	rules   func() *Rules
+	unpacks func(ocispec.Platform) bool
+	log     *slog.Logger
+}
+
+// NewEvaluator returns an Evaluator.
+func NewEvaluator(o Options) *Evaluator {
+	return &Evaluator{cache: o.Cache, facts: o.Facts, rules: o.Rules, unpacks: o.Unpacks, log: o.Log}
+}
+
 // Snapshot returns the rules and facts of this moment.
-func (j *Judge) Snapshot() Snapshot { return Snapshot{Rules: j.Rules(), Facts: j.Facts()} }
+func (e *Evaluator) Snapshot() Snapshot { return Snapshot{Rules: e.rules(), Facts: e.facts()} }
 
 // Checked is what a node makes of a body that is not attached to any image.
 type Checked struct {
-	Dialect      string `json:"dialect"`
-	Outcome      string `json:"outcome"`
-	Reason       string `json:"reason"`
-	Requirements []Held `json:"requirements"`
+	Dialect      string              `json:"dialect"`
+	Outcome      string              `json:"outcome"`
+	Reason       string              `json:"reason"`
+	Requirements []RequirementResult `json:"requirements"`
 }
 
 // Check holds a body of a dialect against the facts.
-func (j *Judge) Check(dialect compat.Dialect, body []byte) (*Checked, error) {
-	h := j.hear(j.Snapshot(), "")
+func (e *Evaluator) Check(dialect compat.Dialect, body []byte) (*Checked, error) {
+	h := e.hear(e.Snapshot(), "")
 	reqs, err := dialect.Parse(h.rules.Interpreter, body)
 	if err != nil {
 		return nil, err
@@ -54,7 +68,7 @@ func (j *Judge) Check(dialect compat.Dialect, body []byte) (*Checked, error) {
 	} else if v.Outcome == selector.Unknown {
 		reason = "nobody knows whether this node meets what the file asks for: it " + v.Reason()
 	}
-	return &Checked{Dialect: dialect.Name, Outcome: v.Outcome.String(), Reason: Line(reason), Requirements: held(v)}, nil
+	return &Checked{Dialect: dialect.Name, Outcome: v.Outcome.String(), Reason: Line(reason), Requirements: results(v)}, nil
 }
 
 func (a Artifact) name() string {
@@ -82,7 +96,7 @@ type Image struct {
 type Variant struct {
 	Reference string        `json:"reference"`
 	Manifest  digest.Digest `json:"manifest"`
-	Said      Said          `json:"said"`
+	Claims    EntryClaims   `json:"said"`
 	Artifacts []Artifact    `json:"artifacts,omitempty"`
 }
 
@@ -91,17 +105,17 @@ const maxVariants = 8
 
 // Remember keeps what is known of candidate i of the decision under the image
 // id that the runtime gave it.
-func (j *Judge) Remember(imageID string, d *Decision, i int) error {
+func (e *Evaluator) Remember(imageID string, d *Decision, i int) error {
 	if i < 0 || i >= len(d.Candidates) {
 		return fmt.Errorf("remember image %s: there is no candidate %d", imageID, i)
 	}
 	c := d.Candidates[i]
 	var earlier Image
-	if err := j.Cache.Image(imageID, &earlier); err != nil {
+	if err := e.cache.Image(imageID, &earlier); err != nil {
 		earlier = Image{} // the first time, or damaged
 	}
 	variants := []Variant{{
-		Reference: d.Reference, Manifest: c.Digest, Said: c.said, Artifacts: c.Artifacts,
+		Reference: d.Reference, Manifest: c.Digest, Claims: c.claims, Artifacts: c.Artifacts,
 	}}
 	for _, v := range earlier.Variants {
 		again := v.Manifest == c.Digest && RepositoryOf(v.Reference) == d.Repository
@@ -112,7 +126,7 @@ func (j *Judge) Remember(imageID string, d *Decision, i int) error {
 	if same(variants, earlier.Variants) {
 		return nil // a pull of what is known writes nothing
 	}
-	return j.Cache.PutImage(imageID, Image{Variants: variants})
+	return e.cache.PutImage(imageID, Image{Variants: variants})
 }
 
 // same compares what would be written.
@@ -123,14 +137,14 @@ func same(a, b []Variant) bool {
 }
 
 // Knows reports whether anything is kept of an image as a repository has it.
-func (j *Judge) Knows(imageID, repository string) bool {
-	variants, err := j.variants(imageID)
+func (e *Evaluator) Knows(imageID, repository string) bool {
+	variants, err := e.variants(imageID)
 	return err == nil && len(of(variants, repository)) > 0
 }
 
-func (j *Judge) variants(imageID string) ([]Variant, error) {
+func (e *Evaluator) variants(imageID string) ([]Variant, error) {
 	var img Image
-	if err := j.Cache.Image(imageID, &img); err != nil {
+	if err := e.cache.Image(imageID, &img); err != nil {
 		return nil, err
 	}
 	return img.Variants, nil
@@ -154,8 +168,8 @@ func of(variants []Variant, repository string) []Variant {
 // image. Nobody can tell which of several manifests a container came from, so the
 // one that fits best counts. The error is cache.ErrMiss for an image that nobody
 // decided about.
-func (j *Judge) Recall(s Snapshot, imageID string, references ...string) (Variant, selector.Verdict, error) {
-	all, err := j.variants(imageID)
+func (e *Evaluator) Recall(s Snapshot, imageID string, references ...string) (Variant, selector.Verdict, error) {
+	all, err := e.variants(imageID)
 	if err != nil {
 		return Variant{}, selector.Verdict{}, err
 	}
@@ -176,7 +190,7 @@ func (j *Judge) Recall(s Snapshot, imageID string, references ...string) (Varian
 	best := None
 	verdicts := make([]selector.Verdict, len(variants))
 	for i, v := range variants {
-		verdicts[i] = j.hear(s, RepositoryOf(v.Reference)).verdict(v.Said, v.Artifacts)
+		verdicts[i] = e.hear(s, RepositoryOf(v.Reference)).verdict(v.Claims, v.Artifacts)
 		if best == None || better(verdicts[i].Outcome, verdicts[best].Outcome) {
 			best = i
 		}

@@ -27,15 +27,21 @@ const maxWrites = 8
 // maxReference is more than the longest host, path, tag and digest take.
 const maxReference = 4 << 10
 
-// Road leads from a reference to a decision.
-type Road struct {
-	Judge
-	Registry *registry.Registry
+// Resolver finds out about references and decides among their candidates. It is
+// safe for use by many goroutines and meant to live as long as the process.
+type Resolver struct {
+	*Evaluator
+	registry *registry.Registry
 
 	flights singleflight.Group
 	seen    seen
 	recent  recent
 	unkept  cache.Complaints
+}
+
+// NewResolver returns a Resolver that asks these registries.
+func NewResolver(e *Evaluator, r *registry.Registry) *Resolver {
+	return &Resolver{Evaluator: e, registry: r}
 }
 
 // Request is what is to be decided.
@@ -46,7 +52,7 @@ type Request struct {
 }
 
 // decide resolves the reference, looks at every candidate and chooses.
-func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
+func (r *Resolver) decide(ctx context.Context, req Request) (*Decision, error) {
 	if len(req.Reference) > maxReference {
 		return nil, fmt.Errorf("read reference %q: %d bytes are more than any has", line(req.Reference, 64), len(req.Reference))
 	}
@@ -54,7 +60,7 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read reference %q: %w", Line(req.Reference), err)
 	}
-	repo, err := r.Registry.Repository(named, req.Auth)
+	repo, err := r.registry.Repository(named, req.Auth)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +89,7 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 		err = l.artifacts(ctx, d, nil)
 	}
 	if errors.Is(err, errNotLookedInto) {
-		r.Log.Warn("the choice is left to the runtime", "reference", d.Reference, "error", err)
+		r.log.Warn("the choice is left to the runtime", "reference", d.Reference, "error", err)
 		d.Reason = Line(fmt.Sprintf("%s is left to the runtime: %v", d.Reference, err))
 		return d, nil
 	}
@@ -92,7 +98,7 @@ func (r *Road) decide(ctx context.Context, req Request) (*Decision, error) {
 	}
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
-		c.Verdict = h.verdict(c.said, c.Artifacts)
+		c.Verdict = h.verdict(c.claims, c.Artifacts)
 	}
 	h.warn(d)
 	d.choose()
@@ -142,7 +148,7 @@ func (l *lookup) index(ctx context.Context, d *Decision, top ocispec.Descriptor,
 	for _, e := range kept {
 		d.Candidates = append(d.Candidates, Candidate{
 			Digest: e.Digest, Platform: platformName(*e.Platform), descriptor: e.Descriptor,
-			said: Said{Platform: e.platform, Annotations: l.preferred(e.Annotations)},
+			claims: EntryClaims{Platform: e.platform, Annotations: l.preferred(e.Annotations)},
 		})
 	}
 	if len(kept) == 0 {
@@ -168,7 +174,7 @@ func (l *lookup) artifacts(ctx context.Context, d *Decision, index *ocispec.Desc
 			c.Artifacts, err = l.artifactsOf(ctx, c.descriptor)
 			return err
 		})
-		group.Go(func() error { return l.saidOf(ctx, c) })
+		group.Go(func() error { return l.claims(ctx, c) })
 	}
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("look up what %s needs: %w", d.Reference, err)
@@ -198,7 +204,7 @@ func overlay(own, common []Artifact) []Artifact {
 // it holds for.
 func (h *hearing) warn(d *Decision) {
 	for _, a := range h.odd {
-		h.Log.Warn("a compatibility artifact cannot be read", "reference", d.Reference,
+		h.log.Warn("a compatibility artifact cannot be read", "reference", d.Reference,
 			"artifact", Line(a.manifest.String()), "problem", a.problem, "policy", h.answers.MalformedArtifact)
 	}
 }
@@ -209,7 +215,7 @@ func (d *Decision) choose() {
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
 		c.Outcome, c.Reason = c.Verdict.Outcome.String(), line(c.Verdict.Reason(), maxReason)
-		c.Requirements = held(c.Verdict)
+		c.Requirements = results(c.Verdict)
 		candidates[i].Verdict = c.Verdict
 		if p := c.descriptor.Platform; p != nil {
 			candidates[i].Level = platformLevel(*p)

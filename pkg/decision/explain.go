@@ -5,35 +5,35 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-// maxHeld and maxWords bound the words that a candidate is explained in.
+// maxRequirements and maxWords bound the words that a candidate is explained in.
 const (
-	maxHeld  = 64
-	maxWords = 160
+	maxRequirements = 64
+	maxWords        = 160
 )
 
 // held puts a verdict into words, one row for each condition. What must hold all
 // together stands in rows of its own; of what is combined in another way the
 // parts follow below, one step further in.
-func held(v selector.Verdict) []Held {
-	words := make([]Held, 0, min(len(v.Checks), maxHeld))
+func results(v selector.Verdict) []RequirementResult {
+	words := make([]RequirementResult, 0, min(len(v.Checks), maxRequirements))
 	for i := range v.Checks {
-		words = appendHeld(words, &v.Checks[i], 0, compat.AllOf)
+		words = appendResults(words, &v.Checks[i], 0, compat.AllOf)
 	}
 	return words
 }
 
-func appendHeld(words []Held, c *selector.Check, depth int, in compat.Combine) []Held {
+func appendResults(words []RequirementResult, c *selector.Check, depth int, in compat.Combine) []RequirementResult {
 	req := c.Requirement
-	if len(words) == maxHeld {
+	if len(words) == maxRequirements {
 		return words
 	}
 	if in == compat.AllOf && req.Combine == compat.AllOf && !req.Not && len(c.Parts) > 0 {
 		for i := range c.Parts {
-			words = appendHeld(words, &c.Parts[i], depth, compat.AllOf)
+			words = appendResults(words, &c.Parts[i], depth, compat.AllOf)
 		}
 		return words
 	}
-	row := Held{
+	row := RequirementResult{
 		Want: line(req.Want(), maxWords), Have: line(c.Have(), maxWords),
 		Outcome: c.Outcome.String(), Importance: req.Importance.String(), Depth: depth,
 	}
@@ -42,7 +42,7 @@ func appendHeld(words []Held, c *selector.Check, depth int, in compat.Combine) [
 	}
 	words = append(words, row)
 	for i := range c.Parts {
-		words = appendHeld(words, &c.Parts[i], depth+1, req.Combine)
+		words = appendResults(words, &c.Parts[i], depth+1, req.Combine)
 	}
 	return words
 }

@@ -61,11 +61,11 @@ func TestEntriesSpeakForThemselves(t *testing.T) {
 			t.Parallel()
 			r := newTestRegistry(t)
 			r.rawIndex(t, tt.entries...)
-			road := newTestRoad(t, r, levelFacts(3, "AVX2"))
-			change(road, func(r *Rules) {
+			resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))
+			change(resolver, func(r *Rules) {
 				r.Prefer = []compat.AnnotationPreference{{Key: "com.example.gpu", Value: "h100", Weight: 10}}
 			})
-			d := decide(t, road, app)
+			d := decide(t, resolver, app)
 			if d.Choice != tt.want {
 				t.Errorf("chose %d, want %d: %s", d.Choice, tt.want, d.Reason)
 			}
@@ -77,10 +77,10 @@ func TestEntriesSpeakForThemselves(t *testing.T) {
 			if d.Choice == None {
 				return
 			}
-			if err := road.Remember("sha256:x", d, d.Choice); err != nil {
+			if err := resolver.Remember("sha256:x", d, d.Choice); err != nil {
 				t.Fatal(err)
 			}
-			if _, verdict, err := road.Recall(road.Snapshot(), "sha256:x", ""); err != nil || verdict.Outcome == selector.Unfit {
+			if _, verdict, err := resolver.Recall(resolver.Snapshot(), "sha256:x", ""); err != nil || verdict.Outcome == selector.Unfit {
 				t.Errorf("recalled %s, %v", verdict.Outcome, err)
 			}
 		})
@@ -104,18 +104,18 @@ func TestEntryPointsAtABlob(t *testing.T) {
 			blob := r.blob(compat.LayerTypeCompatibilities, tt.body)
 			r.rawIndex(t, `{"os": "linux", "architecture": "amd64"}`, fmt.Sprintf(
 				`{"os": "linux", "architecture": "amd64", "compat": {"mediaType": %q, "digest": %q, "size": %d}}`, blob.MediaType, blob.Digest, blob.Size))
-			road := newTestRoad(t, r, levelFacts(3, "AVX2"))
-			d := decide(t, road, app)
+			resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))
+			d := decide(t, resolver, app)
 			if d.Choice != tt.want {
 				t.Errorf("chose %d, want %d: %+v", d.Choice, tt.want, d.Candidates)
 			}
 			// At admission it holds as well, without the network.
-			if err := road.Remember("sha256:x", d, 1); err != nil {
+			if err := resolver.Remember("sha256:x", d, 1); err != nil {
 				t.Fatal(err)
 			}
 			r.Close()
 			wanted := map[string]selector.Outcome{"holds": selector.Fits, "does not hold": selector.Unfit, "cannot be read": selector.Unknown}[name]
-			if _, verdict, err := road.Recall(road.Snapshot(), "sha256:x", ""); err != nil || verdict.Outcome != wanted {
+			if _, verdict, err := resolver.Recall(resolver.Snapshot(), "sha256:x", ""); err != nil || verdict.Outcome != wanted {
 				t.Errorf("recalled %s, %v, want %s", verdict.Outcome, err, wanted)
 			}
 		})
@@ -131,19 +131,19 @@ func TestNVIDIAVariables(t *testing.T) {
 	image.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
 	r.index("1", image)
 	facts := levelFacts(1)
-	road := newTestRoad(t, r, facts)
-	if d := decide(t, road, app); d.Refused() || len(d.Candidates[0].Requirements) != 0 {
+	resolver := newTestResolver(t, r, facts)
+	if d := decide(t, resolver, app); d.Refused() || len(d.Candidates[0].Requirements) != 0 {
 		t.Errorf("not asked for: %s", d.Reason)
 	}
-	change(road, func(r *Rules) { r.NVIDIARequire = true })
-	d := decide(t, road, app)
+	change(resolver, func(r *Rules) { r.NVIDIARequire = true })
+	d := decide(t, resolver, app)
 	if len(d.Candidates[0].Requirements) == 0 {
 		t.Fatalf("nothing is required: %s", d.Reason)
 	}
-	if err := road.Remember("sha256:x", d, 0); err != nil {
+	if err := resolver.Remember("sha256:x", d, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, verdict, err := road.Recall(road.Snapshot(), "sha256:x", ""); err != nil || len(verdict.Checks) == 0 {
+	if _, verdict, err := resolver.Recall(resolver.Snapshot(), "sha256:x", ""); err != nil || len(verdict.Checks) == 0 {
 		t.Errorf("recalled %+v, %v", verdict, err)
 	}
 }

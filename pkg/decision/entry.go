@@ -30,10 +30,10 @@ func (l *lookup) preferred(annotations map[string]string) map[string]string {
 	return kept
 }
 
-// saidOf fetches what an entry says of itself and does not hold itself: the blob
+// claims fetches what an entry says of itself and does not hold itself: the blob
 // of Proposal J, and, where the operator wants it, NVIDIA's variables.
-func (l *lookup) saidOf(ctx context.Context, c *Candidate) error {
-	pointer, found, err := compat.EntryCompat(c.said.Platform)
+func (l *lookup) claims(ctx context.Context, c *Candidate) error {
+	pointer, found, err := compat.EntryCompat(c.claims.Platform)
 	switch {
 	case err != nil:
 		c.inline = []Artifact{{Problem: Line(err.Error())}}
@@ -77,7 +77,7 @@ func (l *lookup) environment(ctx context.Context, c *Candidate) error {
 	if json.Unmarshal(body, &config) != nil {
 		return nil
 	}
-	c.said.Environment = nvidiaVariables(config.Config.Env)
+	c.claims.Environment = nvidiaVariables(config.Config.Env)
 	return nil
 }
 

@@ -26,16 +26,16 @@ func TestRecall(t *testing.T) {
 	r.index("1", v3)
 	r.attach(v3, artifact{attributes: avx2})
 	known := levelFacts(3, "AVX2")
-	road := newTestRoad(t, r, nil)
-	road.Facts = func() *facts.Facts { return known }
-	if _, _, err := road.Recall(road.Snapshot(), id, ""); err == nil {
+	resolver := newTestResolver(t, r, nil)
+	resolver.facts = func() *facts.Facts { return known }
+	if _, _, err := resolver.Recall(resolver.Snapshot(), id, ""); err == nil {
 		t.Fatal("something is known of an image that nobody pulled")
 	}
-	d := decide(t, road, app)
-	if err := road.Remember(id, d, 1); err == nil {
+	d := decide(t, resolver, app)
+	if err := resolver.Remember(id, d, 1); err == nil {
 		t.Error("a candidate that does not exist was remembered")
 	}
-	if err := road.Remember(id, d, d.Choice); err != nil {
+	if err := resolver.Remember(id, d, d.Choice); err != nil {
 		t.Fatal(err)
 	}
 	r.Close() // from here on without the network
@@ -51,7 +51,7 @@ func TestRecall(t *testing.T) {
 	}
 	for _, test := range tests {
 		known = test.facts
-		image, verdict, err := road.Recall(road.Snapshot(), id, "")
+		image, verdict, err := resolver.Recall(resolver.Snapshot(), id, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,11 +73,11 @@ func TestRecallOfSharedConfig(t *testing.T) {
 	unfit, fit := r.image("linux/amd64/v4", "a"), r.image("linux/amd64", "b")
 	r.index("unfit", unfit)
 	r.index("fit", fit)
-	road := newTestRoad(t, r, levelFacts(1))
+	resolver := newTestResolver(t, r, levelFacts(1))
 	const id = "sha256:shared"
 	remember := func(tag string) {
 		t.Helper()
-		if err := road.Remember(id, decide(t, road, "registry.example/app:"+tag), 0); err != nil {
+		if err := resolver.Remember(id, decide(t, resolver, "registry.example/app:"+tag), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -86,7 +86,7 @@ func TestRecallOfSharedConfig(t *testing.T) {
 		want selector.Outcome
 	}{{"unfit", selector.Unfit}, {"fit", selector.Fits}, {"unfit", selector.Fits}} {
 		remember(step.tag)
-		if _, verdict, err := road.Recall(road.Snapshot(), id, ""); err != nil || verdict.Outcome != step.want {
+		if _, verdict, err := resolver.Recall(resolver.Snapshot(), id, ""); err != nil || verdict.Outcome != step.want {
 			t.Errorf("after %s: %s, %v, want %s", step.tag, verdict.Outcome, err, step.want)
 		}
 	}
@@ -96,7 +96,7 @@ func TestRecallOfSharedConfig(t *testing.T) {
 		remember(tag)
 	}
 	var kept Image
-	if err := road.Cache.Image(id, &kept); err != nil || len(kept.Variants) != maxVariants {
+	if err := resolver.cache.Image(id, &kept); err != nil || len(kept.Variants) != maxVariants {
 		t.Errorf("%d manifests kept, %v", len(kept.Variants), err)
 	}
 }
@@ -106,8 +106,8 @@ func TestRecallOfSharedConfig(t *testing.T) {
 func TestRecallOfACopy(t *testing.T) {
 	t.Parallel()
 	const id = "sha256:copy"
-	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
-	change(road, func(r *Rules) { r.Policy.MalformedArtifact = policy.Unfit })
+	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
+	change(resolver, func(r *Rules) { r.Policy.MalformedArtifact = policy.Unfit })
 	attached := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
 	bare := Candidate{Digest: "sha256:a"}
 	for _, step := range []struct {
@@ -122,10 +122,10 @@ func TestRecallOfACopy(t *testing.T) {
 		{"registry.example/app", bare, selector.Fits},
 	} {
 		d := &Decision{Reference: step.repository + ":1", Repository: step.repository, Candidates: []Candidate{step.candidate}}
-		if err := road.Remember(id, d, 0); err != nil {
+		if err := resolver.Remember(id, d, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, verdict, err := road.Recall(road.Snapshot(), id, ""); err != nil || verdict.Outcome != step.want {
+		if _, verdict, err := resolver.Recall(resolver.Snapshot(), id, ""); err != nil || verdict.Outcome != step.want {
 			t.Errorf("after %s with %d artifacts: %s, %v, want %s", step.repository, len(step.candidate.Artifacts), verdict.Outcome, err, step.want)
 		}
 	}
@@ -136,11 +136,11 @@ func TestRecallOfACopy(t *testing.T) {
 func TestRecallByRepository(t *testing.T) {
 	t.Parallel()
 	id := "sha256:" + strings.Repeat("c", 64)
-	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
-	change(road, func(r *Rules) { r.Policy.MalformedArtifact = policy.Unfit })
+	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
+	change(resolver, func(r *Rules) { r.Policy.MalformedArtifact = policy.Unfit })
 	attached := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
 	d := &Decision{Reference: "copy.example/app:1", Repository: "copy.example/app", Candidates: []Candidate{attached}}
-	if err := road.Remember(id, d, 0); err != nil {
+	if err := resolver.Remember(id, d, 0); err != nil {
 		t.Fatal(err)
 	}
 	for reference, known := range map[string]bool{
@@ -148,25 +148,25 @@ func TestRecallByRepository(t *testing.T) {
 		"registry.example/app:1": false, "app": false,
 		"": true, "no reference!": true, id: true, strings.TrimPrefix(id, "sha256:"): true,
 	} {
-		_, verdict, err := road.Recall(road.Snapshot(), id, reference)
+		_, verdict, err := resolver.Recall(resolver.Snapshot(), id, reference)
 		if known && (err != nil || verdict.Outcome != selector.Unfit) || !known && !errors.Is(err, cache.ErrMiss) {
 			t.Errorf("%q: %s, %v", reference, verdict.Outcome, err)
 		}
 	}
 	// With several references, the best of all counts, and all must be known.
-	if _, _, err := road.Recall(road.Snapshot(), id, "copy.example/app:1", "registry.example/app:1"); !errors.Is(err, cache.ErrMiss) {
+	if _, _, err := resolver.Recall(resolver.Snapshot(), id, "copy.example/app:1", "registry.example/app:1"); !errors.Is(err, cache.ErrMiss) {
 		t.Errorf("a copy of which nothing is known: %v", err)
 	}
 	bare := &Decision{Reference: "registry.example/app:1", Repository: "registry.example/app", Candidates: []Candidate{{Digest: "sha256:a"}}}
-	if err := road.Remember(id, bare, 0); err != nil {
+	if err := resolver.Remember(id, bare, 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, references := range [][]string{{"copy.example/app:1", "registry.example/app:1"}, {"registry.example/app:1", "copy.example/app:1"}} {
-		if _, verdict, err := road.Recall(road.Snapshot(), id, references...); err != nil || verdict.Outcome != selector.Fits {
+		if _, verdict, err := resolver.Recall(resolver.Snapshot(), id, references...); err != nil || verdict.Outcome != selector.Fits {
 			t.Errorf("%s: %s, %v", references, verdict.Outcome, err)
 		}
 	}
-	if !road.Knows(id, "copy.example/app") || road.Knows(id, "other.example/app") || road.Knows("sha256:x", "copy.example/app") {
+	if !resolver.Knows(id, "copy.example/app") || resolver.Knows(id, "other.example/app") || resolver.Knows("sha256:x", "copy.example/app") {
 		t.Error("who knows what is wrong")
 	}
 }
@@ -204,15 +204,15 @@ func TestRememberMuch(t *testing.T) {
 		attributes = append(attributes, fmt.Sprintf(`"cpu-cpuid.FLAG%d": true`, i))
 	}
 	r.attach(r.index("1", entries...), artifact{attributes: strings.Join(attributes, ",")})
-	road := newTestRoad(t, r, levelFacts(1))
-	d := decide(t, road, app)
-	if len(d.Candidates) != candidates || len(d.Candidates[0].Requirements) != maxHeld {
+	resolver := newTestResolver(t, r, levelFacts(1))
+	d := decide(t, resolver, app)
+	if len(d.Candidates) != candidates || len(d.Candidates[0].Requirements) != maxRequirements {
 		t.Fatalf("%d candidates, %d requirements", len(d.Candidates), len(d.Candidates[0].Requirements))
 	}
-	if err := road.Remember("sha256:x", d, 0); err != nil {
+	if err := resolver.Remember("sha256:x", d, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, verdict, err := road.Recall(road.Snapshot(), "sha256:x", ""); err != nil || verdict.Outcome != selector.Unfit {
+	if _, verdict, err := resolver.Recall(resolver.Snapshot(), "sha256:x", ""); err != nil || verdict.Outcome != selector.Unfit {
 		t.Errorf("recalled %s, %v", verdict.Outcome, err)
 	}
 }
@@ -225,13 +225,13 @@ func TestRememberWritesOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
-	road.Cache = state
+	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
+	resolver.cache = state
 	id := "sha256:" + strings.Repeat("d", 64)
 	remember := func(artifacts ...Artifact) os.FileInfo {
 		t.Helper()
 		d := &Decision{Reference: app, Repository: "registry.example/app", Candidates: []Candidate{{Digest: "sha256:a", Artifacts: artifacts}}}
-		if err := road.Remember(id, d, 0); err != nil {
+		if err := resolver.Remember(id, d, 0); err != nil {
 			t.Fatal(err)
 		}
 		info, err := os.Stat(filepath.Join(dir, "images", strings.Repeat("d", 64)+".json"))

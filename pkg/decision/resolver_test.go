@@ -34,10 +34,10 @@ func TestReferences(t *testing.T) {
 		{"registry.example/app" + at, "registry.example/app" + at, "registry.example/app", "manifests/" + at[1:]},
 		{"registry.example/app:gone" + at, "registry.example/app" + at, "registry.example/app", "manifests/" + at[1:]},
 	}
-	road := newTestRoad(t, r, levelFacts(1))
+	resolver := newTestResolver(t, r, levelFacts(1))
 	for _, test := range tests { // one after the other, for the requests are looked at
 		r.requests()
-		d := decide(t, road, test.reference)
+		d := decide(t, resolver, test.reference)
 		if d.Reference != test.want || d.Repository != test.repository {
 			t.Errorf("%s: reference %s, repository %s, want %s and %s", test.reference, d.Reference, d.Repository, test.want, test.repository)
 		}
@@ -49,9 +49,9 @@ func TestReferences(t *testing.T) {
 
 func TestBadReference(t *testing.T) {
 	t.Parallel()
-	road := newTestRoad(t, newTestRegistry(t), levelFacts(1))
+	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
 	for _, ref := range []string{"", "UPPER", "a b", "x@sha256:1", "a\nb", strings.Repeat("x", 1<<20)} {
-		_, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: ref})
+		_, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: ref})
 		if err == nil || len(err.Error()) > 2*maxSentence || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.20q: error %.200v", ref, err)
 		}
@@ -104,9 +104,9 @@ func TestRegistryFails(t *testing.T) {
 					}
 					return hit
 				})
-				road := newTestRoad(t, r, levelFacts(1))
-				change(road, func(r *Rules) { r.Timeout = 300 * time.Millisecond })
-				d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: app})
+				resolver := newTestResolver(t, r, levelFacts(1))
+				change(resolver, func(r *Rules) { r.Timeout = 300 * time.Millisecond })
+				d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app})
 				if slices.Contains(stage.fine, failure.name) {
 					if err != nil || d.Choice != 0 {
 						t.Errorf("decision %+v, error %v, want the choice without the artifact", d, err)
@@ -131,15 +131,15 @@ func TestRequestsOfOneDecision(t *testing.T) {
 	index := r.index("1", a, b)
 	r.attach(a, artifact{attributes: avx2})
 	r.attach(b, artifact{attributes: avx2, annotations: map[string]string{"x": "y"}})
-	road := newTestRoad(t, r, levelFacts(3, "AVX2"))
-	first := decide(t, road, app)
+	resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))
+	first := decide(t, resolver, app)
 	asked := r.requests()
 	// The index by its tag; three lists; two artifact manifests; the body, which is
 	// one and the same, once or, where both asked at a time, twice.
 	if len(asked) != 7 && len(asked) != 8 {
 		t.Errorf("the first decision asked %d times: %q", len(asked), asked)
 	}
-	second := decide(t, road, app)
+	second := decide(t, resolver, app)
 	if asked := r.requests(); len(asked) != 1 || asked[0] != "HEAD manifests/1" {
 		t.Errorf("the second decision asked %q, want only the tag", asked)
 	}
@@ -149,8 +149,8 @@ func TestRequestsOfOneDecision(t *testing.T) {
 
 	// In another order of time and with an index just fetched, the artifacts are
 	// those that are kept.
-	change(road, func(r *Rules) { r.ReferrersTTL = 0 })
-	decide(t, road, app)
+	change(resolver, func(r *Rules) { r.ReferrersTTL = 0 })
+	decide(t, resolver, app)
 	asked = r.requests()
 	slices.Sort(asked)
 	want := []string{
@@ -168,16 +168,16 @@ func TestReferrersTTL(t *testing.T) {
 	r := newTestRegistry(t)
 	image := r.image("linux/amd64", "a")
 	r.index("1", image)
-	road := newTestRoad(t, r, levelFacts(1))
-	if d := decide(t, road, app); d.Refused() {
+	resolver := newTestResolver(t, r, levelFacts(1))
+	if d := decide(t, resolver, app); d.Refused() {
 		t.Fatal(d.Reason)
 	}
 	r.attach(image, artifact{attributes: avx512})
-	if d := decide(t, road, app); d.Refused() {
+	if d := decide(t, resolver, app); d.Refused() {
 		t.Error("the list was asked for again within its time")
 	}
-	change(road, func(r *Rules) { r.ReferrersTTL = time.Nanosecond })
-	if d := decide(t, road, app); !d.Refused() {
+	change(resolver, func(r *Rules) { r.ReferrersTTL = time.Nanosecond })
+	if d := decide(t, resolver, app); !d.Refused() {
 		t.Error("the list was not asked for again after its time")
 	}
 }
@@ -188,10 +188,10 @@ func TestStaleReferrers(t *testing.T) {
 	image := r.image("linux/amd64", "a")
 	r.index("1", image)
 	r.attach(image, artifact{attributes: avx512})
-	road, log := newTestRoad(t, r, levelFacts(1)), new(lines)
-	road.Log = log.logger()
-	change(road, func(r *Rules) { r.ReferrersTTL = 0 })
-	decide(t, road, app)
+	resolver, log := newTestResolver(t, r, levelFacts(1)), new(lines)
+	resolver.log = log.logger()
+	change(resolver, func(r *Rules) { r.ReferrersTTL = 0 })
+	decide(t, resolver, app)
 	for _, failure := range []http.HandlerFunc{
 		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
 		func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
@@ -204,8 +204,8 @@ func TestStaleReferrers(t *testing.T) {
 			return hit
 		})
 		before := log.count("the list of an earlier pull is used")
-		change(road, func(r *Rules) { r.Timeout = 200 * time.Millisecond })
-		d, err := road.Decide(t.Context(), Request{Snapshot: road.Snapshot(), Reference: app})
+		change(resolver, func(r *Rules) { r.Timeout = 200 * time.Millisecond })
+		d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app})
 		if err != nil || !d.Refused() {
 			t.Errorf("the list of the earlier pull was not used: %+v, %v", d, err)
 		}
@@ -226,14 +226,14 @@ func TestCacheUnusable(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	road := newTestRoad(t, r, levelFacts(3, "AVX2"))
+	resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))
 	state, err := cache.Open(path, 1<<20)
 	if err == nil {
 		t.Fatal("a file was opened as a cache")
 	}
-	road.Cache = state
+	resolver.cache = state
 	for range 2 {
-		if d := decide(t, road, app); d.Choice != 1 || d.Candidates[0].Outcome != "does not fit" {
+		if d := decide(t, resolver, app); d.Choice != 1 || d.Candidates[0].Outcome != "does not fit" {
 			t.Errorf("choice %d: %s", d.Choice, d.Reason)
 		}
 	}
@@ -246,13 +246,13 @@ func TestDamagedCache(t *testing.T) {
 	image := r.image("linux/amd64", "a")
 	r.index("1", image)
 	r.attach(image, artifact{attributes: avx512})
-	road, dir := newTestRoad(t, r, levelFacts(1)), t.TempDir()
+	resolver, dir := newTestResolver(t, r, levelFacts(1)), t.TempDir()
 	state, err := cache.Open(dir, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	road.Cache = state
-	want := decide(t, road, app).Reason
+	resolver.cache = state
+	want := decide(t, resolver, app).Reason
 	files, err := filepath.Glob(filepath.Join(dir, "*", "*", "*"))
 	lists, _ := filepath.Glob(filepath.Join(dir, "referrers", "*"))
 	if err != nil || len(files) != 3 || len(lists) != 2 {
@@ -262,7 +262,7 @@ func TestDamagedCache(t *testing.T) {
 		if err := os.WriteFile(file, []byte(`{"compatibilities": {}}`), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if got := decide(t, road, app).Reason; got != want {
+		if got := decide(t, resolver, app).Reason; got != want {
 			t.Errorf("with %s damaged: %s, want %s", file, got, want)
 		}
 	}
@@ -278,7 +278,7 @@ func TestCancelled(t *testing.T) {
 		<-req.Context().Done()
 		return true
 	})
-	if _, err := decideAs(ctx, newTestRoad(t, r, levelFacts(1)), app); !errors.Is(err, context.Canceled) {
+	if _, err := decideAs(ctx, newTestResolver(t, r, levelFacts(1)), app); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v is not context.Canceled", err)
 	}
 }
