@@ -11,6 +11,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 // maxSpecFile bounds what is read of a file, as of an artifact.
@@ -88,9 +89,9 @@ func printChecked(w io.Writer, c *decision.Checked) error {
 
 func outcomeOfChecked(c *decision.Checked) error {
 	switch c.Outcome {
-	case "fits":
+	case selector.Fits:
 		return nil
-	case "unknown":
+	case selector.Unknown:
 		return exitCode(exitOnlyUnknown)
 	default:
 		return exitCode(exitNoneFits)

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
 	"github.com/imagefit/imagefit/pkg/decision"
@@ -25,6 +26,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 // Exit codes of explain and check.
@@ -182,7 +184,7 @@ func outcomeOf(d *decision.Decision) error {
 		return errors.New(d.Reason)
 	case d.Choice == decision.None:
 		return exitCode(exitNoneFits)
-	case d.Candidates[d.Choice].Outcome != "fits":
+	case d.Candidates[d.Choice].Outcome != selector.Fits:
 		return exitCode(exitOnlyUnknown)
 	default:
 		return nil
@@ -252,7 +254,7 @@ func printDecision(w io.Writer, d *decision.Decision, all bool) error {
 
 func wanted(r decision.RequirementResult) string {
 	want := strings.Repeat("  ", r.Depth) + r.Want
-	if r.Importance == "required" {
+	if r.Importance == compat.Required.String() {
 		return want
 	}
 	return want + " [" + r.Importance + "]"

@@ -247,8 +247,8 @@ func TestBrokenArtifact(t *testing.T) {
 				change(resolver, func(r *Rules) { r.Policy.MalformedArtifact = answers.answer })
 				d := decide(t, resolver, app)
 				c := d.Candidates[0]
-				if c.Outcome != answers.outcome || d.Choice != answers.choice {
-					t.Errorf("outcome %q, choice %d, want %q and %d: %s", c.Outcome, d.Choice, answers.outcome, answers.choice, d.Reason)
+				if c.Outcome.String() != answers.outcome || d.Choice != answers.choice {
+					t.Errorf("outcome %s, choice %d, want %s and %d: %s", c.Outcome, d.Choice, answers.outcome, answers.choice, d.Reason)
 				}
 				if answers.answer != policy.Ignore && !strings.Contains(c.Reason, test.reason) {
 					t.Errorf("reason %q lacks %q", c.Reason, test.reason)
@@ -270,7 +270,7 @@ func TestUnknownAttributePolicy(t *testing.T) {
 	for answer, want := range map[string]string{policy.Unknown: "unknown", policy.Ignore: "fits", policy.Unfit: "does not fit"} {
 		resolver := newTestResolver(t, r, levelFacts(1))
 		change(resolver, func(r *Rules) { r.Policy.UnknownAttribute = answer })
-		if d := decide(t, resolver, app); d.Candidates[0].Outcome != want {
+		if d := decide(t, resolver, app); d.Candidates[0].Outcome.String() != want {
 			t.Errorf("policy %s: %s, want %s", answer, d.Candidates[0].Outcome, want)
 		}
 	}

@@ -34,7 +34,7 @@ type Decision struct {
 type Candidate struct {
 	Digest    digest.Digest    `json:"digest"`
 	Platform  string           `json:"platform,omitempty"`
-	Outcome   string           `json:"outcome"`
+	Outcome   selector.Outcome `json:"outcome"`
 	Reason    string           `json:"reason,omitempty"` // what keeps it from fitting
 	Rank      int              `json:"rank,omitempty"`   // 1 is the choice; 0 is out
 	Artifacts []Artifact       `json:"artifacts,omitempty"`
@@ -57,11 +57,11 @@ type EntryClaims struct {
 
 // RequirementResult is one requirement held against the facts, in words.
 type RequirementResult struct {
-	Want       string `json:"want"`            // such as "cpu.cpuid AVX2"
-	Have       string `json:"have"`            // such as "present" or "is 6.1.0"
-	Outcome    string `json:"outcome"`         // fits, does not fit or unknown
-	Importance string `json:"importance"`      // required, preferred or informative
-	Depth      int    `json:"depth,omitempty"` // how deep it stands in what is combined
+	Want       string           `json:"want"` // such as "cpu.cpuid AVX2"
+	Have       string           `json:"have"` // such as "present" or "is 6.1.0"
+	Outcome    selector.Outcome `json:"outcome"`
+	Importance string           `json:"importance"`      // required, preferred or informative
+	Depth      int              `json:"depth,omitempty"` // how deep it stands in what is combined
 }
 
 // Artifact is one compatibility artifact that counts for a candidate. Its

@@ -49,7 +49,7 @@ func (e *Evaluator) Snapshot() Snapshot { return Snapshot{Rules: e.rules(), Fact
 // Checked is what a node makes of a body that is not attached to any image.
 type Checked struct {
 	Dialect      string              `json:"dialect"`
-	Outcome      string              `json:"outcome"`
+	Outcome      selector.Outcome    `json:"outcome"`
 	Reason       string              `json:"reason"`
 	Requirements []RequirementResult `json:"requirements"`
 }
@@ -68,7 +68,7 @@ func (e *Evaluator) Check(dialect compat.Dialect, body []byte) (*Checked, error)
 	} else if v.Outcome == selector.Unknown {
 		reason = "nobody knows whether this node meets what the file asks for: it " + v.Reason()
 	}
-	return &Checked{Dialect: dialect.Name, Outcome: v.Outcome.String(), Reason: Line(reason), Requirements: results(v)}, nil
+	return &Checked{Dialect: dialect.Name, Outcome: v.Outcome, Reason: Line(reason), Requirements: results(v)}, nil
 }
 
 func (a Artifact) name() string {

@@ -35,7 +35,7 @@ func appendResults(words []RequirementResult, c *selector.Check, depth int, in c
 	}
 	row := RequirementResult{
 		Want: line(req.Want(), maxWords), Have: line(c.Have(), maxWords),
-		Outcome: c.Outcome.String(), Importance: req.Importance.String(), Depth: depth,
+		Outcome: c.Outcome, Importance: req.Importance.String(), Depth: depth,
 	}
 	if len(c.Parts) > 0 {
 		row.Want = line(combination(req), maxWords)

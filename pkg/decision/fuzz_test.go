@@ -118,7 +118,7 @@ func decideAnything(t *testing.T, resolver *Resolver) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := d.Candidates[d.ByPreference()[0]].Outcome; verdict.Outcome.String() != got {
+	if got := d.Candidates[d.ByPreference()[0]].Outcome; verdict.Outcome != got {
 		t.Fatalf("recalled as %s, decided as %s", verdict.Outcome, got)
 	}
 	checkLine(t, image.Refusal(d.Reference, verdict), maxSentence)

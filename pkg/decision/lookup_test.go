@@ -113,7 +113,7 @@ func TestNoReferrersAPI(t *testing.T) {
 		d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app})
 		got := "error"
 		if err == nil {
-			got = d.Candidates[0].Outcome
+			got = d.Candidates[0].Outcome.String()
 		}
 		if got != tt.want || got == "error" && !errors.Is(err, registry.ErrNoReferrersAPI) {
 			t.Errorf("%s: %s, want %s: %v", tt.policy, got, tt.want, err)

@@ -6,6 +6,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 // pushLevels stores an index with entries for several levels, another
@@ -98,7 +99,7 @@ func TestDecideUnknownLevel(t *testing.T) {
 	r := newTestRegistry(t)
 	pushLevels(r)
 	d := decide(t, newTestResolver(t, r, facts.New("linux", "amd64", facts.Features{})), app)
-	if chosen(d) != "linux/amd64" || d.Candidates[1].Outcome != "unknown" || d.Candidates[1].Rank == 0 {
+	if chosen(d) != "linux/amd64" || d.Candidates[1].Outcome != selector.Unknown || d.Candidates[1].Rank == 0 {
 		t.Errorf("chose %s; v3 is %+v", chosen(d), d.Candidates[1])
 	}
 }
@@ -110,7 +111,7 @@ func TestDecideOSFeatures(t *testing.T) {
 	special.Platform.OSFeatures = []string{"erofs"}
 	r.index("1", special, r.image("linux/amd64", "plain"))
 	d := decide(t, newTestResolver(t, r, levelFacts(1)), app)
-	if d.Choice != 1 || d.Default != 1 || d.Candidates[0].Outcome != "unknown" {
+	if d.Choice != 1 || d.Default != 1 || d.Candidates[0].Outcome != selector.Unknown {
 		t.Errorf("choice %d, default %d, the special one %+v", d.Choice, d.Default, d.Candidates[0])
 	}
 }

@@ -131,7 +131,7 @@ func TestRecentRestsOnTheCache(t *testing.T) {
 	remember := func(want string) {
 		t.Helper()
 		d := decide(t, resolver, app)
-		if got := d.Candidates[0].Outcome; got != want {
+		if got := d.Candidates[0].Outcome.String(); got != want {
 			t.Errorf("decided %s, want %s", got, want)
 		}
 		if err := resolver.Remember(id, d, 0); err != nil {

@@ -214,7 +214,7 @@ func (d *Decision) choose() {
 	candidates := make([]selector.Candidate, len(d.Candidates))
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
-		c.Outcome, c.Reason = c.Verdict.Outcome.String(), line(c.Verdict.Reason(), maxReason)
+		c.Outcome, c.Reason = c.Verdict.Outcome, line(c.Verdict.Reason(), maxReason)
 		c.Requirements = results(c.Verdict)
 		candidates[i].Verdict = c.Verdict
 		if p := c.descriptor.Platform; p != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 func TestReferences(t *testing.T) {
@@ -233,7 +234,7 @@ func TestCacheUnusable(t *testing.T) {
 	}
 	resolver.cache = state
 	for range 2 {
-		if d := decide(t, resolver, app); d.Choice != 1 || d.Candidates[0].Outcome != "does not fit" {
+		if d := decide(t, resolver, app); d.Choice != 1 || d.Candidates[0].Outcome != selector.Unfit {
 			t.Errorf("choice %d: %s", d.Choice, d.Reason)
 		}
 	}

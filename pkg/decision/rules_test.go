@@ -7,6 +7,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 func TestAction(t *testing.T) {
@@ -54,7 +55,7 @@ func TestUnpacks(t *testing.T) {
 		t.Errorf("chosen %s", got)
 	}
 	for i, c := range d.Candidates {
-		if c.Platform == "linux/amd64/v3" && (c.Outcome != "does not fit" || !strings.Contains(c.Reason, unpackless)) {
+		if c.Platform == "linux/amd64/v3" && (c.Outcome != selector.Unfit || !strings.Contains(c.Reason, unpackless)) {
 			t.Errorf("candidate %d: %s, %q", i, c.Outcome, c.Reason)
 		}
 	}

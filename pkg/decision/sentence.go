@@ -39,7 +39,7 @@ func (d *Decision) sentence() string {
 
 func (c Candidate) outcome() string {
 	if c.Reason == "" {
-		return c.Outcome
+		return c.Outcome.String()
 	}
 	return "may fit: it " + c.Reason
 }

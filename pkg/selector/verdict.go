@@ -1,6 +1,8 @@
 package selector
 
 import (
+	"fmt"
+
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
 )
@@ -18,6 +20,20 @@ const (
 // String returns the outcome as users read it.
 func (o Outcome) String() string {
 	return [...]string{"unknown", "does not fit", "fits"}[min(o, Fits)]
+}
+
+// MarshalText writes the outcome as users read it.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads an outcome.
+func (o *Outcome) UnmarshalText(text []byte) error {
+	for _, known := range []Outcome{Unknown, Unfit, Fits} {
+		if string(text) == known.String() {
+			*o = known
+			return nil
+		}
+	}
+	return fmt.Errorf("read outcome %q: it is none of unknown, does not fit, fits", text)
 }
 
 // Verdict is the judgement on one candidate.
