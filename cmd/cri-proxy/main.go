@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/node"
@@ -47,7 +48,7 @@ func run(ctx context.Context, n *node.Node) error {
 	if err != nil {
 		return fmt.Errorf("key proxy.listen: %w", err)
 	}
-	backend, err := criproxy.NewBackend(cfg.Runtime.Endpoint)
+	backend, err := cri.NewBackend(cfg.Runtime.Endpoint)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/systemd"
@@ -60,7 +61,7 @@ func serve(ctx, term context.Context, end func(), group *errgroup.Group, n *node
 		return nil
 	})
 	group.Go(func() error {
-		probe := criproxy.Probe{Socket: s.path, Runtime: s.runtime, Held: s.held}
+		probe := cri.Probe{Socket: s.path, Runtime: s.runtime, Activated: s.held}
 		manager.Watch(ctx, func(ctx context.Context) (string, error) {
 			text, err := probe.Check(ctx)
 			if term.Err() != nil {

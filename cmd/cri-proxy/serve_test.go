@@ -15,7 +15,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/criproxy"
+	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/systemd"
 )
@@ -121,7 +121,7 @@ func TestWedgedProxyIsNotFed(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
-		systemd.Connect(slog.New(slog.DiscardHandler)).Watch(ctx, criproxy.Probe{Socket: wedged, Runtime: runtimeSocket}.Check)
+		systemd.Connect(slog.New(slog.DiscardHandler)).Watch(ctx, cri.Probe{Socket: wedged, Runtime: runtimeSocket}.Check)
 		close(done)
 	}()
 	for range 2 {

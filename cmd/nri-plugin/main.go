@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imagefit/imagefit/pkg/admission"
-	"github.com/imagefit/imagefit/pkg/criproxy"
+	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/health"
 	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/systemd"
@@ -40,7 +40,7 @@ look at its configuration and the node's facts again.`,
 
 func run(ctx context.Context, n *node.Node) error {
 	cfg := n.Config()
-	backend, err := criproxy.NewBackend(cfg.Runtime.Endpoint)
+	backend, err := cri.NewBackend(cfg.Runtime.Endpoint)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
@@ -20,7 +21,7 @@ const maxRetries = 4
 
 // forwardAndCheck forwards a pull of which the runtime takes the choice
 // unasked, and makes sure that it did.
-func (p *pull) forwardAndCheck(ctx context.Context, d *decision.Decision) (*Answer, error) {
+func (p *pull) forwardAndCheck(ctx context.Context, d *decision.Decision) (*cri.Answer, error) {
 	answer := p.forward(ctx)
 	taken, err := p.rememberTaken(ctx, d, answer)
 	switch {
@@ -47,7 +48,7 @@ func (p *pull) forwardAndCheck(ctx context.Context, d *decision.Decision) (*Answ
 
 // pullChoice pulls the chosen manifest by its digest and makes the reference
 // that was asked for point at it.
-func (p *pull) pullChoice(ctx context.Context, d *decision.Decision) (*Answer, error) {
+func (p *pull) pullChoice(ctx context.Context, d *decision.Decision) (*cri.Answer, error) {
 	chosen := d.Descriptor(d.Choice)
 	p.rec.Action, p.rec.Choice = policy.Failed, d.Label(d.Choice)
 	req := proto.CloneOf(p.req)
@@ -56,7 +57,7 @@ func (p *pull) pullChoice(ctx context.Context, d *decision.Decision) (*Answer, e
 	if err != nil {
 		return nil, status.Errorf(codes.Internal, "imagefit: encode the pull of %s: %v", req.Image.Image, err)
 	}
-	answer := p.call(ctx, NewFrame(body))
+	answer := p.call(ctx, cri.NewFrame(body))
 	switch {
 	case removedMeanwhile(answer.Err) && p.mayRetry():
 		return p.pullChoice(ctx, d)
@@ -101,7 +102,7 @@ func (p *pull) mayRetry() bool {
 // withoutRecord goes on when the choice was pulled but the reference could not
 // be made to resolve to it: as without us where that may run, else with an
 // error. A reply now would let the kubelet run a reference it cannot look up.
-func (p *pull) withoutRecord(ctx context.Context, d *decision.Decision, cause error) (*Answer, error) {
+func (p *pull) withoutRecord(ctx context.Context, d *decision.Decision, cause error) (*cri.Answer, error) {
 	if ctx.Err() != nil {
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
@@ -123,7 +124,7 @@ func (p *pull) defaultMayRun(d *decision.Decision) bool {
 }
 
 // forwardAndRemember forwards a pull and keeps what is known of what it brings.
-func (p *pull) forwardAndRemember(ctx context.Context, d *decision.Decision) *Answer {
+func (p *pull) forwardAndRemember(ctx context.Context, d *decision.Decision) *cri.Answer {
 	answer := p.forward(ctx)
 	if _, err := p.rememberTaken(ctx, d, answer); err != nil {
 		p.warn("what the runtime took cannot be told", err)
@@ -133,7 +134,7 @@ func (p *pull) forwardAndRemember(ctx context.Context, d *decision.Decision) *An
 
 // rememberTaken finds out which candidate the runtime took, None for one that
 // is not among them, and keeps what is known of it.
-func (p *pull) rememberTaken(ctx context.Context, d *decision.Decision, answer *Answer) (int, error) {
+func (p *pull) rememberTaken(ctx context.Context, d *decision.Decision, answer *cri.Answer) (int, error) {
 	if answer.Err != nil {
 		return decision.None, nil
 	}
@@ -173,7 +174,7 @@ func (p *pull) warn(message string, err error) {
 }
 
 // imageRef reads the image id out of a PullImage answer.
-func imageRef(answer *Answer) (string, error) {
+func imageRef(answer *cri.Answer) (string, error) {
 	var resp runtimeapi.PullImageResponse
 	if err := answer.Message.Decode(&resp); err != nil {
 		return "", err

@@ -19,6 +19,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/cri"
 )
 
 // fakeContainerd is a gRPC server with as much of containerd as a pull meets:
@@ -54,7 +56,7 @@ func startContainerd(t testing.TB, path string, registry *pullRegistry) *fakeCon
 		registry: registry, delay: 20 * time.Millisecond, content: map[digest.Digest][]byte{},
 		records: map[string]*imagesapi.Image{}, shown: map[string][]view{},
 	}
-	server := grpc.NewServer(grpc.ForceServerCodecV2(recordingCodec{Codec(), f}))
+	server := grpc.NewServer(grpc.ForceServerCodecV2(recordingCodec{cri.Codec(), f}))
 	runtimeapi.RegisterImageServiceServer(server, f)
 	contentapi.RegisterContentServer(server, f)
 	imagesapi.RegisterImagesServer(server, fakeImages{f: f})

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
 
@@ -37,7 +38,7 @@ func startDrained(t *testing.T) *drained {
 		return nil
 	})
 	var proxyPath string
-	d.server, proxyPath = startProxy(t, path, interceptPull(func(_ *Backend, s grpc.ServerStream) error {
+	d.server, proxyPath = startProxy(t, path, interceptPull(func(_ *cri.Backend, s grpc.ServerStream) error {
 		began <- struct{}{}
 		select {
 		case <-d.finish:
@@ -51,12 +52,12 @@ func startDrained(t *testing.T) *drained {
 	<-began
 	endless := func(method string) <-chan error {
 		done := make(chan error, 1)
-		stream, err := d.conn.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(Codec()))
+		stream, err := d.conn.NewStream(context.Background(), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(cri.Codec()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		say(t, stream, "go")
-		go func() { done <- stream.RecvMsg(new(Frame)) }()
+		go func() { done <- stream.RecvMsg(new(cri.Frame)) }()
 		<-began
 		return done
 	}
@@ -97,7 +98,7 @@ func TestAnswerOfLastCallArrives(t *testing.T) {
 	startRuntime(t, path, &fakeRuntime{})
 	for range 20 {
 		finish, began := make(chan struct{}), make(chan struct{})
-		backend, err := NewBackend(path)
+		backend, err := cri.NewBackend(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,7 +135,7 @@ func TestAnswerOfLastCallArrives(t *testing.T) {
 // TestShutdownBeforeServe must neither hang nor leave the socket behind.
 func TestShutdownBeforeServe(t *testing.T) {
 	t.Parallel()
-	backend, err := NewBackend("/nowhere/runtime.sock")
+	backend, err := cri.NewBackend("/nowhere/runtime.sock")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/cri"
 )
 
 const (
@@ -42,12 +44,12 @@ func observe(t *testing.T, conn *grpc.ClientConn, method string, md metadata.MD,
 	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(t.Context(), md), 20*time.Second)
 	defer cancel()
 	desc := &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}
-	stream, err := conn.NewStream(ctx, desc, method, grpc.ForceCodecV2(Codec()))
+	stream, err := conn.NewStream(ctx, desc, method, grpc.ForceCodecV2(cri.Codec()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range requests {
-		if err := stream.SendMsg(NewFrame(r)); err != nil && err != io.EOF {
+		if err := stream.SendMsg(cri.NewFrame(r)); err != nil && err != io.EOF {
 			t.Fatal(err)
 		}
 	}
@@ -57,7 +59,7 @@ func observe(t *testing.T, conn *grpc.ClientConn, method string, md metadata.MD,
 	var s seen
 	s.Header, _ = stream.Header()
 	for {
-		var frame Frame
+		var frame cri.Frame
 		err := stream.RecvMsg(&frame)
 		if err != nil {
 			s.Trailer = stream.Trailer()
@@ -75,7 +77,7 @@ func observe(t *testing.T, conn *grpc.ClientConn, method string, md metadata.MD,
 // rawRuntime is a runtime that knows no service and leaves every call to handler.
 func rawRuntime(t testing.TB, path string, handler grpc.StreamHandler) {
 	t.Helper()
-	serveOn(t, path, grpc.NewServer(grpc.ForceServerCodecV2(Codec()),
+	serveOn(t, path, grpc.NewServer(grpc.ForceServerCodecV2(cri.Codec()),
 		grpc.MaxRecvMsgSize(64<<20), grpc.UnknownServiceHandler(handler)))
 }
 
@@ -104,7 +106,7 @@ func TestCallsLookAlike(t *testing.T) {
 
 	echo := func(stream grpc.ServerStream) error {
 		for {
-			var frame Frame
+			var frame cri.Frame
 			if err := stream.RecvMsg(&frame); err == io.EOF {
 				return nil
 			} else if err != nil {
@@ -151,20 +153,20 @@ func TestCallsLookAlike(t *testing.T) {
 			return status.Error(codes.Code(77), "odd")
 		}, nil},
 		{"answer and then an error", versionMethod, [][]byte{{1}}, func(s grpc.ServerStream) error {
-			_ = s.SendMsg(NewFrame([]byte("answer")))
+			_ = s.SendMsg(cri.NewFrame([]byte("answer")))
 			return detailed.Err()
 		}, nil},
 		{"no request at all", versionMethod, nil, echo, nil},
 		{"server stream", eventsMethod, [][]byte{{1}}, func(s grpc.ServerStream) error {
 			_ = s.SendHeader(header)
 			for i := range 100 {
-				_ = s.SendMsg(NewFrame([]byte{byte(i)}))
+				_ = s.SendMsg(cri.NewFrame([]byte{byte(i)}))
 			}
 			s.SetTrailer(trailer)
 			return nil
 		}, func(s seen) bool { return len(s.Messages) == 100 }},
 		{"server stream that fails half-way", eventsMethod, [][]byte{{1}}, func(s grpc.ServerStream) error {
-			_ = s.SendMsg(NewFrame([]byte("one")))
+			_ = s.SendMsg(cri.NewFrame([]byte("one")))
 			s.SetTrailer(trailer)
 			return detailed.Err()
 		}, func(s seen) bool { return len(s.Messages) == 1 && s.Status != "" }},
@@ -253,11 +255,11 @@ func TestClientCancels(t *testing.T) {
 			})
 			_, proxied := pair(t, path)
 			ctx, cancel := context.WithCancel(t.Context())
-			stream, err := proxied.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(Codec()))
+			stream, err := proxied.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(cri.Codec()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := stream.SendMsg(NewFrame([]byte{1})); err != nil {
+			if err := stream.SendMsg(cri.NewFrame([]byte{1})); err != nil {
 				t.Fatal(err)
 			}
 			<-began

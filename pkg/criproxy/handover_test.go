@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/cri"
 )
 
 func version(ctx context.Context, conn grpc.ClientConnInterface) error {
@@ -93,7 +95,7 @@ func serveHeld(t *testing.T, held *net.UnixListener, runtimePath string) (shutdo
 	if err != nil {
 		t.Fatal(err)
 	}
-	backend, err := NewBackend(runtimePath)
+	backend, err := cri.NewBackend(runtimePath)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
 
@@ -76,9 +77,9 @@ func serveOn(t testing.TB, path string, server *grpc.Server) (stop func()) {
 }
 
 // startProxy puts a Server in front of runtimePath and returns the path of its socket.
-func startProxy(t testing.TB, runtimePath string, intercept func(*Backend) map[string]Handler) (*Server, string) {
+func startProxy(t testing.TB, runtimePath string, intercept func(*cri.Backend) map[string]Handler) (*Server, string) {
 	t.Helper()
-	backend, err := NewBackend("unix://" + runtimePath)
+	backend, err := cri.NewBackend("unix://" + runtimePath)
 	if err != nil {
 		t.Fatal(err)
 	}

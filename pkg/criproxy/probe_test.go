@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/cri"
 )
 
 // TestProbe: only a proxy that fails where the runtime does not is to blame.
@@ -78,7 +80,7 @@ func TestProbe(t *testing.T) {
 			s := c.scene(t)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
-			got, err := Probe{Socket: s.proxy, Runtime: s.runtime, Held: s.held}.Check(ctx)
+			got, err := cri.Probe{Socket: s.proxy, Runtime: s.runtime, Activated: s.held}.Check(ctx)
 			if (err == nil) != (c.status != "") || !strings.Contains(got, c.status) {
 				t.Errorf("got %q, %v", got, err)
 			}

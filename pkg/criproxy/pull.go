@@ -15,6 +15,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/policy"
@@ -41,7 +42,7 @@ type Decider interface {
 
 // PullerOptions are what a Puller is made of.
 type PullerOptions struct {
-	Backend   *Backend
+	Backend   *cri.Backend
 	Namespace string // of the runtime's images, in containerd's sense
 	Decider   Decider
 	// Unchanged, where set, says why pulls must reach the runtime as they came,
@@ -70,7 +71,7 @@ func NewPuller(o PullerOptions) *Puller {
 type pull struct {
 	*Puller
 	req      *runtimeapi.PullImageRequest
-	frame    *Frame // the request as it came
+	frame    *cri.Frame // the request as it came
 	snapshot decision.Snapshot
 	policy   policy.Effective
 	limit    time.Duration // for the decision; none where it is zero
@@ -84,7 +85,7 @@ func (p *Puller) Handle(stream grpc.ServerStream) (err error) {
 	start := time.Now()
 	ctx, span := tracing.StartServer(stream.Context(), p.Tracer, PullImage)
 	defer func() { tracing.EndCall(span, err) }()
-	frame := new(Frame)
+	frame := new(cri.Frame)
 	if err := stream.RecvMsg(frame); err != nil {
 		return err
 	}
@@ -133,7 +134,7 @@ func (p *pull) end(err error, took time.Duration) {
 }
 
 // answer decides and pulls accordingly.
-func (p *pull) answer(ctx context.Context) (*Answer, error) {
+func (p *pull) answer(ctx context.Context) (*cri.Answer, error) {
 	d, err := p.decide(ctx)
 	if err != nil {
 		return nil, err
@@ -230,7 +231,7 @@ func runtimeSays(err error) bool {
 }
 
 // forward passes the request on byte for byte.
-func (p *pull) forward(ctx context.Context) *Answer {
+func (p *pull) forward(ctx context.Context) *cri.Answer {
 	p.rec.Action = policy.Forwarded
 	return p.call(ctx, p.frame)
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -206,7 +207,7 @@ func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBe
 	if change != nil {
 		change(b.decider.rules.Load())
 	}
-	_, proxyPath := startProxy(t, path, func(backend *Backend) map[string]Handler {
+	_, proxyPath := startProxy(t, path, func(backend *cri.Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
 			Backend: backend, Namespace: "k8s.io", Decider: b.decider,
 			Record: b.record, Log: slog.New(slog.DiscardHandler),
@@ -288,8 +289,8 @@ func unknownField() []byte {
 
 // send sends raw bytes as a PullImage request and returns the image id.
 func (b *pullBench) send(ctx context.Context, raw []byte) (string, error) {
-	var answer Frame
-	err := b.conn.Invoke(ctx, PullImage, NewFrame(raw), &answer, grpc.ForceCodecV2(Codec()))
+	var answer cri.Frame
+	err := b.conn.Invoke(ctx, PullImage, cri.NewFrame(raw), &answer, grpc.ForceCodecV2(cri.Codec()))
 	if err != nil {
 		return "", err
 	}

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/imagestore"
 )
 
@@ -44,7 +45,7 @@ type records struct {
 	timeout   time.Duration // recordTimeout, but in tests
 }
 
-func newRecords(b *Backend, namespace string) *records {
+func newRecords(b *cri.Backend, namespace string) *records {
 	return &records{
 		store:     imagestore.New(b, namespace),
 		images:    imagesapi.NewImagesClient(b),

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
+
+	"github.com/imagefit/imagefit/pkg/cri"
 )
 
 // streamWorkers keep their grown stacks from call to call, which makes a small call
@@ -26,7 +28,7 @@ type Handler func(stream grpc.ServerStream) error
 
 // Options are what a Server is made of.
 type Options struct {
-	Backend   *Backend
+	Backend   *cri.Backend
 	Log       *slog.Logger
 	Intercept map[string]Handler // by full method, such as "/runtime.v1.ImageService/PullImage"
 }
@@ -34,7 +36,7 @@ type Options struct {
 // Server answers CRI clients: the intercepted methods by their handlers, all
 // others by the runtime.
 type Server struct {
-	backend  *Backend
+	backend  *cri.Backend
 	log      *slog.Logger
 	handlers map[string]Handler
 	calls    *calls
@@ -67,7 +69,7 @@ func New(opts Options) *Server {
 func (s *Server) newGeneration() *generation {
 	g := &generation{Server: s, gone: make(chan struct{})}
 	g.streams, g.endStreams = context.WithCancelCause(context.Background())
-	g.grpc = grpc.NewServer(append(ServerOptions(),
+	g.grpc = grpc.NewServer(append(cri.ServerOptions(),
 		grpc.NumStreamWorkers(streamWorkers),
 		// gRPC's default hangs up on clients that ping more than once in five minutes. The
 		// proxy must not be stricter than any runtime, so there is no limit; zero would mean the default.
@@ -95,7 +97,7 @@ func (g *generation) interceptors(handlers map[string]Handler) map[string]*grpc.
 		if services[service] == nil {
 			services[service] = &grpc.ServiceDesc{}
 		}
-		desc := g.backend.shape(method)
+		desc := g.backend.StreamDesc(method)
 		desc.StreamName = name
 		desc.Handler = func(_ any, stream grpc.ServerStream) error {
 			return g.serve(intercepted, method, stream, handler)
@@ -109,7 +111,7 @@ func (g *generation) interceptors(handlers map[string]Handler) map[string]*grpc.
 func (g *generation) passThrough(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
 	kind := unary
-	if shape := g.backend.shape(method); shape.ServerStreams || shape.ClientStreams {
+	if shape := g.backend.StreamDesc(method); shape.ServerStreams || shape.ClientStreams {
 		kind = streaming
 	}
 	return g.serve(kind, method, stream, func(stream grpc.ServerStream) error {

@@ -16,11 +16,13 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/cri"
 )
 
 // interceptPull makes h the handler of PullImage.
-func interceptPull(h func(*Backend, grpc.ServerStream) error) func(*Backend) map[string]Handler {
-	return func(b *Backend) map[string]Handler {
+func interceptPull(h func(*cri.Backend, grpc.ServerStream) error) func(*cri.Backend) map[string]Handler {
+	return func(b *cri.Backend) map[string]Handler {
 		return map[string]Handler{pullMethod: func(s grpc.ServerStream) error { return h(b, s) }}
 	}
 }
@@ -44,8 +46,8 @@ func TestIntercept(t *testing.T) {
 		_ = grpc.SetHeader(ctx, metadata.Pairs("x-h", "from the runtime"))
 		return &runtimeapi.PullImageResponse{ImageRef: r.Image.Image + strings.Join(md["x-sent"], "")}, nil
 	}})
-	_, proxyPath := startProxy(t, path, interceptPull(func(b *Backend, s grpc.ServerStream) error {
-		var frame Frame
+	_, proxyPath := startProxy(t, path, interceptPull(func(b *cri.Backend, s grpc.ServerStream) error {
+		var frame cri.Frame
 		if err := s.RecvMsg(&frame); err != nil {
 			return err
 		}
@@ -58,7 +60,7 @@ func TestIntercept(t *testing.T) {
 		}
 		frame.Free()
 		request.Image.Image = "rewritten"
-		reply, err := runtimeapi.NewImageServiceClient(b).PullImage(Outgoing(s.Context()), &request)
+		reply, err := runtimeapi.NewImageServiceClient(b).PullImage(cri.Outgoing(s.Context()), &request)
 		if err != nil {
 			return err
 		}
@@ -87,7 +89,7 @@ func TestPanic(t *testing.T) {
 	t.Parallel()
 	path := runtimeSocket(t)
 	startRuntime(t, path, &fakeRuntime{})
-	server, proxyPath := startProxy(t, path, interceptPull(func(*Backend, grpc.ServerStream) error { panic("out of cheese") }))
+	server, proxyPath := startProxy(t, path, interceptPull(func(*cri.Backend, grpc.ServerStream) error { panic("out of cheese") }))
 	var log lockedBuffer
 	server.log = slog.New(slog.NewTextHandler(&log, nil))
 	conn := dial(t, proxyPath)
@@ -129,7 +131,7 @@ func TestInterceptedMethodNames(t *testing.T) {
 					t.Errorf("%q was accepted", method)
 				}
 			}()
-			(&generation{Server: &Server{backend: &Backend{}}}).interceptors(map[string]Handler{method: nil})
+			(&generation{Server: &Server{backend: &cri.Backend{}}}).interceptors(map[string]Handler{method: nil})
 		}()
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/cri"
 )
 
 // heldRuntime has calls that end when they are told to.
@@ -47,7 +49,7 @@ func startHeld(t *testing.T) (*heldRuntime, *Server, string) {
 	}
 	path := runtimeSocket(t)
 	startRuntime(t, path, &r.fakeRuntime)
-	server, proxyPath := startProxy(t, path, interceptPull(func(b *Backend, s grpc.ServerStream) error {
+	server, proxyPath := startProxy(t, path, interceptPull(func(b *cri.Backend, s grpc.ServerStream) error {
 		return b.Forward(s, pullMethod, nil)
 	}))
 	return r, server, proxyPath

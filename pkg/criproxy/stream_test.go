@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/cri"
 )
 
 // noCopier fails if the goroutine of a finished call, started from a test with this name, still runs.
@@ -23,7 +25,7 @@ func noCopier(t *testing.T) {
 	t.Helper()
 	buf := make([]byte, 4<<20)
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if !strings.Contains(string(buf[:runtime.Stack(buf, true)]), "criproxy.copyRequests") {
+		if !strings.Contains(string(buf[:runtime.Stack(buf, true)]), "pkg/cri.copyRequests") {
 			return
 		}
 		if time.Now().After(end) {
@@ -35,7 +37,7 @@ func noCopier(t *testing.T) {
 func chat(t *testing.T, ctx context.Context, conn *grpc.ClientConn) grpc.ClientStream {
 	t.Helper()
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true},
-		"/future.v2.Service/Chat", grpc.ForceCodecV2(Codec()))
+		"/future.v2.Service/Chat", grpc.ForceCodecV2(cri.Codec()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,14 +46,14 @@ func chat(t *testing.T, ctx context.Context, conn *grpc.ClientConn) grpc.ClientS
 
 func say(t *testing.T, stream interface{ SendMsg(any) error }, text string) {
 	t.Helper()
-	if err := stream.SendMsg(NewFrame([]byte(text))); err != nil {
+	if err := stream.SendMsg(cri.NewFrame([]byte(text))); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func hear(t *testing.T, stream interface{ RecvMsg(any) error }) string {
 	t.Helper()
-	var frame Frame
+	var frame cri.Frame
 	if err := stream.RecvMsg(&frame); err != nil {
 		t.Fatal(err)
 	}
@@ -63,15 +65,15 @@ func hear(t *testing.T, stream interface{ RecvMsg(any) error }) string {
 func TestChat(t *testing.T) {
 	path := runtimeSocket(t)
 	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
-		if err := s.SendMsg(NewFrame([]byte("who is there?"))); err != nil {
+		if err := s.SendMsg(cri.NewFrame([]byte("who is there?"))); err != nil {
 			return err
 		}
 		for {
-			var frame Frame
+			var frame cri.Frame
 			switch err := s.RecvMsg(&frame); err {
 			case nil:
 			case io.EOF:
-				return s.SendMsg(NewFrame([]byte("goodbye")))
+				return s.SendMsg(cri.NewFrame([]byte("goodbye")))
 			default:
 				return err
 			}
@@ -81,7 +83,7 @@ func TestChat(t *testing.T) {
 			case "fail":
 				return status.Error(codes.DataLoss, "as asked")
 			default:
-				if err := s.SendMsg(NewFrame([]byte("you said " + text))); err != nil {
+				if err := s.SendMsg(cri.NewFrame([]byte("you said " + text))); err != nil {
 					return err
 				}
 			}
@@ -123,7 +125,7 @@ func TestChat(t *testing.T) {
 			default:
 				say(t, stream, c.last)
 			}
-			err := stream.RecvMsg(new(Frame))
+			err := stream.RecvMsg(new(cri.Frame))
 			if err == io.EOF {
 				err = nil
 			}
@@ -149,7 +151,7 @@ func TestHeaderComesAtOnce(t *testing.T) {
 		})
 		_, proxied := pair(t, path)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		stream, err := proxied.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(Codec()))
+		stream, err := proxied.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.ForceCodecV2(cri.Codec()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +254,7 @@ func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
 	path := runtimeSocket(t)
 	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
-		var frame Frame
+		var frame cri.Frame
 		if err := s.RecvMsg(&frame); err != nil {
 			return err
 		}

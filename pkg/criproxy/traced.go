@@ -5,6 +5,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/secret"
 	"github.com/imagefit/imagefit/pkg/tracing"
@@ -35,7 +36,7 @@ func (p *pull) ask(ctx context.Context) (d *decision.Decision, err error) {
 }
 
 // call pulls at the runtime.
-func (p *pull) call(ctx context.Context, request *Frame) *Answer {
+func (p *pull) call(ctx context.Context, request *cri.Frame) *cri.Answer {
 	ctx, span := tracing.StartCall(ctx, PullImage)
 	answer := p.Backend.Call(ctx, PullImage, request)
 	tracing.EndCall(span, answer.Err)

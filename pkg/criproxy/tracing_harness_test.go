@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/tracing"
 )
@@ -58,13 +59,13 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 	entries := b.registry.index("1", "", "v3")
 	runtime.takes = func(string) digest.Digest { return entries[0].Digest }
 
-	backend, err := NewBackend("unix://" + path)
+	backend, err := cri.NewBackend("unix://" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = backend.Close() })
 	between := filepath.Join(filepath.Dir(path), "between.sock")
-	serveOn(t, between, grpc.NewServer(grpc.ForceServerCodecV2(Codec()),
+	serveOn(t, between, grpc.NewServer(grpc.ForceServerCodecV2(cri.Codec()),
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 			method, _ := grpc.MethodFromServerStream(stream)
 			md, _ := metadata.FromIncomingContext(stream.Context())
@@ -74,7 +75,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 			return backend.Forward(stream, method, nil)
 		})))
 	b.decider = newDecider(t, b.registry, level)
-	_, proxyPath := startProxy(t, between, func(backend *Backend) map[string]Handler {
+	_, proxyPath := startProxy(t, between, func(backend *cri.Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
 			Backend: backend, Namespace: "k8s.io", Decider: b.decider, Tracer: tracer,
 			Record: func(decisionlog.Record) {}, Log: slog.New(slog.DiscardHandler),

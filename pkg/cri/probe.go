@@ -1,4 +1,4 @@
-package criproxy
+package cri
 
 import (
 	"context"
@@ -16,18 +16,17 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// Probe looks whether a proxy does its work, as a client sees it.
+// Probe checks as a client whether a proxy serves.
 type Probe struct {
-	Socket  string // the proxy's
-	Runtime string // the runtime's
-	// Held says that the service manager holds the proxy's socket.
-	Held bool
+	Socket    string // the proxy's
+	Runtime   string // the runtime's
+	Activated bool   // the proxy's socket belongs to the service manager
 }
 
-// Check asks for the runtime's version on a new connection to the proxy's socket, half of the time that ctx
-// leaves. If that fails it asks the runtime itself, past the proxy. Only if the runtime then
-// answers is it the proxy's fault, and an error: otherwise to start the proxy
-// anew would not help anybody. The text says what the proxy is doing or waiting for.
+// Check asks for the runtime's version on a new connection to the proxy's socket, for half
+// of the time that ctx leaves, and if that fails asks the runtime itself. It is an error
+// only if the runtime then answers: otherwise a restart of the proxy would not help. The
+// text says what the proxy does or waits for.
 func (p Probe) Check(ctx context.Context) (string, error) {
 	half, cancel := ctx, context.CancelFunc(func() {})
 	if deadline, ok := ctx.Deadline(); ok {
@@ -38,17 +37,17 @@ func (p Probe) Check(ctx context.Context) (string, error) {
 	if err == nil {
 		return fmt.Sprintf("serving %s on %s", name, p.Socket), nil
 	}
-	if _, missing := os.Lstat(p.Socket); p.Held && errors.Is(missing, fs.ErrNotExist) {
-		return fmt.Sprintf("somebody removed %s, no client can connect: restart the socket unit", p.Socket), nil
+	if _, missing := os.Lstat(p.Socket); p.Activated && errors.Is(missing, fs.ErrNotExist) {
+		return fmt.Sprintf("%s was removed and clients cannot connect: restart the socket unit", p.Socket), nil
 	}
 	switch _, direct := askVersion(ctx, p.Runtime); status.Code(direct) {
 	case codes.OK:
-	case codes.Unavailable: // nobody listens, which needs no long words
+	case codes.Unavailable: // it does not listen: the details of that are of no use
 		return "waiting for the runtime at " + p.Runtime, nil
 	default:
 		return fmt.Sprintf("waiting for the runtime at %s: %s", p.Runtime, status.Convert(direct).Message()), nil
 	}
-	return "", fmt.Errorf("ask for the runtime's version through %s, which the runtime at %s tells at once: %w", p.Socket, p.Runtime, err)
+	return "", fmt.Errorf("get the runtime's version through %s, while the runtime at %s answers directly: %w", p.Socket, p.Runtime, err)
 }
 
 // askVersion returns the name and version of the runtime that answers on a socket.

@@ -1,4 +1,4 @@
-package criproxy
+package cri
 
 import (
 	"bytes"
