@@ -44,7 +44,7 @@ func TestDecisions(t *testing.T) {
 		"namespace": {[]string{"--namespace", "shop"}, []string{"shop/web", "shop "}},
 		"pod":       {[]string{"--pod", "web"}, []string{"old:1"}},
 		"reference": {[]string{"--reference", "example/app"}, []string{"app:1", "app:2"}},
-		"limit":     {[]string{"--limit", "1"}, []string{"app:2: it does not fit: ?[31mred?line"}},
+		"limit":     {[]string{"--limit", "1"}, []string{"app:2: it does not fit: ?[31mred; line"}},
 		"no limit":  {[]string{"--limit", "0"}, []string{"old:1", "app:1", "app:2"}},
 		"none":      {[]string{"--pod", "nobody"}, nil},
 	} {

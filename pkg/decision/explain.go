@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -34,11 +35,11 @@ func appendResults(words []RequirementResult, c *selector.Check, depth int, in c
 		return words
 	}
 	row := RequirementResult{
-		Want: line(req.Want(), maxWords), Have: line(c.Have(), maxWords),
+		Want: textutil.Line(req.Want(), maxWords), Have: textutil.Line(c.Have(), maxWords),
 		Outcome: c.Outcome, Importance: req.Importance.String(), Depth: depth,
 	}
 	if len(c.Parts) > 0 {
-		row.Want = line(combination(req), maxWords)
+		row.Want = textutil.Line(combination(req), maxWords)
 	}
 	words = append(words, row)
 	for i := range c.Parts {

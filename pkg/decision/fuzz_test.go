@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
@@ -38,7 +39,7 @@ func FuzzParseIndex(f *testing.F) {
 			}
 			platformRequirements(*e.Platform)
 			platformLevel(*e.Platform)
-			if name := line(platformName(*e.Platform), maxSentence); len(name) > maxSentence+len(" ...") {
+			if name := textutil.Line(platformName(*e.Platform), maxSentence); len(name) > maxSentence+len(" ...") {
 				t.Fatalf("a name of %d bytes", len(name))
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
@@ -91,7 +92,7 @@ func isImage(entry ocispec.Descriptor) (bool, error) {
 		return false, nil
 	}
 	if err := entry.Digest.Validate(); err != nil || entry.Digest.Algorithm() != digest.SHA256 {
-		return false, fmt.Errorf("digest %q is no sha256 digest", Line(entry.Digest.String()))
+		return false, fmt.Errorf("digest %q is no sha256 digest", textutil.Cut(entry.Digest.String(), maxWords))
 	}
 	if entry.Size <= 0 {
 		return false, fmt.Errorf("size is %d", entry.Size)

@@ -43,7 +43,7 @@ func TestParseIndex(t *testing.T) {
 		{"no platform", []ocispec.Descriptor{plain, entry(func(e *ocispec.Descriptor) { e.Platform = nil })}, 0, "entry 1 of the index: states no platform"},
 		{"nested", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.MediaType = ocispec.MediaTypeImageIndex })}, 0, "is an index itself"},
 		{"no digest", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.Digest = "" })}, 0, "is no sha256 digest"},
-		{"a digest with a line end", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.Digest = "a\nb" })}, 0, `"a?b" is no sha256 digest`},
+		{"a digest with a line end", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.Digest = "a\nb" })}, 0, `"a\nb" is no sha256 digest`},
 		{"sha512", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.Digest = digest.SHA512.FromString("x") })}, 0, "is no sha256 digest"},
 		{"no size", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.Size = 0 })}, 0, "size is 0"},
 		{"negative size", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.Size = -1 })}, 0, "size is -1"},

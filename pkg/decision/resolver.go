@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/registry"
@@ -54,7 +55,7 @@ type Request struct {
 // decide resolves the reference, looks at every candidate and chooses.
 func (r *Resolver) decide(ctx context.Context, req Request) (*Decision, error) {
 	if len(req.Reference) > maxReference {
-		return nil, fmt.Errorf("read reference %q: %d bytes are more than any has", line(req.Reference, 64), len(req.Reference))
+		return nil, fmt.Errorf("read reference %q: %d bytes are more than any has", textutil.Line(req.Reference, 64), len(req.Reference))
 	}
 	named, err := reference.ParseDockerRef(req.Reference)
 	if err != nil {
@@ -142,7 +143,7 @@ func (l *lookup) index(ctx context.Context, d *Decision, top ocispec.Descriptor,
 	d.Default = n.runtimeChoice(kept)
 	for _, e := range entries {
 		if !n.canRun(*e.Platform) {
-			d.Others = append(d.Others, line(platformName(*e.Platform), maxWords))
+			d.Others = append(d.Others, textutil.Line(platformName(*e.Platform), maxWords))
 		}
 	}
 	for _, e := range kept {
@@ -214,7 +215,7 @@ func (d *Decision) choose() {
 	candidates := make([]selector.Candidate, len(d.Candidates))
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
-		c.Outcome, c.Reason = c.Verdict.Outcome, line(c.Verdict.Reason(), maxReason)
+		c.Outcome, c.Reason = c.Verdict.Outcome, textutil.Line(c.Verdict.Reason(), maxReason)
 		c.Requirements = results(c.Verdict)
 		candidates[i].Verdict = c.Verdict
 		if p := c.descriptor.Platform; p != nil {

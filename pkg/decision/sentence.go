@@ -3,9 +3,8 @@ package decision
 import (
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -72,24 +71,7 @@ func (d *Decision) Label(i int) string {
 }
 
 // Line makes one line of bounded length of text that a registry had a hand in.
-func Line(s string) string { return line(s, maxSentence) }
-
-func line(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + " ..."
-}
+func Line(s string) string { return textutil.Line(s, maxSentence) }
 
 // Refusal says why the image does not fit, under the reference that was asked
 // for.
