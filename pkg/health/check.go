@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/secret"
 )
 
@@ -53,7 +54,7 @@ func (c *checker) result() Result {
 	err := c.ask()
 	r := Result{Name: c.Name, OK: err == nil, Optional: c.Optional}
 	if err != nil {
-		r.Problem = line(err.Error())
+		r.Problem = textutil.Line(secret.Strip(err.Error()), maxProblem)
 	}
 	return r
 }
@@ -87,20 +88,4 @@ func (c *checker) probe() {
 	defer c.mu.Unlock()
 	close(c.running)
 	c.at, c.err, c.running = time.Now(), err, nil
-}
-
-// line makes one short line of an error's text.
-func line(text string) string {
-	text = secret.Strip(text)
-	clean := make([]rune, 0, len(text))
-	for _, r := range text {
-		if r < ' ' || r == 0x7f {
-			r = ' '
-		}
-		clean = append(clean, r)
-	}
-	if len(clean) > maxProblem {
-		clean = append(clean[:maxProblem], []rune(" ...")...)
-	}
-	return string(clean)
 }

@@ -63,7 +63,7 @@ func TestReadyz(t *testing.T) {
 	}{
 		"all pass":           {"/readyz", nil, nil, 200, "ready\n", "runtime", 1, true, 0},
 		"all pass, verbose":  {"/readyz?verbose", nil, nil, 200, "[+] runtime: ok\n[+] state: ok\nready\n", "!", 3, true, 0},
-		"one fails":          {"/readyz", broken, nil, 503, "[-] runtime: dial https://h/", "hunter2", 2, false, 1},
+		"one fails":          {"/readyz", broken, nil, 503, "[-] runtime: dial; https://h/", "hunter2", 2, false, 1},
 		"one fails, verbose": {"/readyz?verbose=1", broken, nil, 503, "[+] state: ok\nnot ready\n", "hunter2", 3, false, 1},
 		"a warning":          {"/readyz", nil, broken, 200, "ready\n", "state", 1, true, 1},
 		"a warning, verbose": {"/readyz?verbose", nil, broken, 200, "[!] state: dial", "hunter2", 3, true, 1},
