@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
@@ -134,10 +135,4 @@ func isManifest(root *document.Node) bool {
 
 func quoted(s string) string { return fmt.Sprintf("%q", cut(s)) }
 
-func cut(s string) string {
-	const limit = 120
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "") + "..."
-	}
-	return s
-}
+func cut(s string) string { return textutil.Cut(s, 120) }
