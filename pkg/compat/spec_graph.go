@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/imagefit/imagefit/internal/textutil"
 )
 
 //go:embed schema/spec.schema.json
@@ -104,7 +106,7 @@ func (n *Node) meaning() string {
 }
 
 // oneLine keeps a text from looking like several lines of a drawing.
-func oneLine(s string) string { return shortened(strings.Join(strings.Fields(s), " ")) }
+func oneLine(s string) string { return textutil.Line(s, maxText) }
 
 func dotQuoted(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", "").Replace(s) + `"`

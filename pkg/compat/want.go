@@ -1,6 +1,10 @@
 package compat
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/imagefit/imagefit/internal/textutil"
+)
 
 // Want returns what is asked for in the words of NFD, such as
 // "cpu.cpuid AVX2" or "kernel.version >= 6.8", and of a tree
@@ -159,9 +163,4 @@ const fullVersion = "full"
 const maxText = 200
 
 // shortened is s, cut where it is too long to be read.
-func shortened(s string) string {
-	if len(s) <= maxText {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxText], "") + "..."
-}
+func shortened(s string) string { return textutil.Cut(s, maxText) }
