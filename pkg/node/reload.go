@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/config"
 )
 
@@ -49,7 +50,7 @@ func (n *Node) reload() {
 	n.Metrics.Reloaded(err)
 	n.rejected.Store(err != nil)
 	if err != nil {
-		n.Log.Error("the configuration is not taken up, the old one holds", "error", oneLine(err))
+		n.Log.Error("the configuration is not taken up, the old one holds", "error", textutil.Line(err.Error(), 4<<10))
 	}
 }
 
@@ -75,5 +76,3 @@ func (n *Node) takeUp() error {
 	n.Log.Info("the configuration is taken up", "mode", fresh.Policy.Mode)
 	return nil
 }
-
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
