@@ -12,6 +12,8 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	remoteerrors "github.com/containerd/containerd/v2/core/remotes/errors"
 	"oras.land/oras-go/v2/errdef"
+
+	"github.com/imagefit/imagefit/internal/textutil"
 )
 
 // What a caller branches on. An error that is none of these means that the
@@ -97,11 +99,7 @@ func describe(err error) string {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		text = strings.ReplaceAll(text, u.Error(), u.Err.Error())
 	}
-	text = queries.ReplaceAllString(text, "")
-	if len(text) > maxErrorText {
-		text = strings.ToValidUTF8(text[:maxErrorText], "") + "..."
-	}
-	return text
+	return textutil.Cut(queries.ReplaceAllString(text, ""), maxErrorText)
 }
 
 // kindOfStatus sorts an HTTP status that means failure.
