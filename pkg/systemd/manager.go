@@ -11,6 +11,8 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
+
+	"github.com/imagefit/imagefit/internal/textutil"
 )
 
 const (
@@ -84,14 +86,7 @@ func (m *Manager) tell(assignments ...string) {
 	}
 }
 
-// statusLine is one line whatever is in the text.
-func statusLine(text string) string {
-	text = strings.ReplaceAll(text, "\n", "; ")
-	if len(text) > maxStatus {
-		text = strings.ToValidUTF8(text[:maxStatus], "") + "…"
-	}
-	return "STATUS=" + text
-}
+func statusLine(text string) string { return "STATUS=" + textutil.Line(text, maxStatus) }
 
 // monotonic is the time by which the service manager orders what it is told.
 func monotonic() int64 {
