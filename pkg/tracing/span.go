@@ -2,7 +2,6 @@ package tracing
 
 import (
 	"context"
-	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -10,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/secret"
 )
 
@@ -61,13 +61,7 @@ func End(span trace.Span, err error) {
 }
 
 // text is what an error says, without what may be a credential.
-func text(s string) string {
-	s = secret.Strip(s)
-	if len(s) > maxText {
-		s = s[:maxText] + "..."
-	}
-	return strings.ToValidUTF8(s, "")
-}
+func text(s string) string { return textutil.Cut(secret.Strip(s), maxText) }
 
 // Link says in the span of ctx that another span did its work.
 func Link(ctx context.Context, other trace.SpanContext) {
