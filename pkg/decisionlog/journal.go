@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/secret"
 )
@@ -136,9 +137,5 @@ func bounded(text string) string {
 		text = text[:maxLine]
 		text = text[:strings.LastIndexAny(text, " \t\n")+1]
 	}
-	text = secret.Strip(text)
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + " ..."
-	}
-	return text
+	return textutil.Cut(secret.Strip(text), maxText)
 }
