@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
@@ -63,18 +64,13 @@ func (l *Loaded) TOML() string {
 			fmt.Fprintf(&b, "\n[%s]\n", table)
 		}
 		// A file's name may hold a line break, which would end the comment.
-		origin := strings.Map(printable, v.Origin)
-		fmt.Fprintf(&b, "%s = %s # %s\n", v.Name, written(v.Value), origin)
+		fmt.Fprintf(&b, "%s = %s # %s\n", v.Name, written(v.Value), textutil.Line(v.Origin, maxOrigin))
 	}
 	return b.String()
 }
 
-func printable(r rune) rune {
-	if strconv.IsPrint(r) {
-		return r
-	}
-	return '?'
-}
+// maxOrigin is what Linux allows of a path, and a row.
+const maxOrigin = 4<<10 + 32
 
 // written is a value as it is written in TOML.
 func written(value any) string {
