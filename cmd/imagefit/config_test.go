@@ -63,7 +63,7 @@ func TestConfigCheck(t *testing.T) {
 				"imagefit: " + dropIn + ": row 2, key log_level: \"loud\" is none of debug, info, warn, error\n" +
 				"imagefit: --set policy.mode: key policy.mode: \"on\" is none of enforce, audit\n", false,
 		},
-		{"no such file", []string{none + "/x.toml"}, "", "imagefit: open configuration: open " + none + "/x.toml: no such file or directory\n", false},
+		{"no such file", []string{none + "/x.toml"}, "", "imagefit: read configuration: open " + none + "/x.toml: no such file or directory\n", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

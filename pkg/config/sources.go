@@ -3,12 +3,12 @@ package config
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
+
+	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
 // DefaultPath is where the configuration is looked for.
@@ -59,17 +59,12 @@ func (s Sources) Path() string {
 }
 
 func (s Sources) file() (*layer, error) {
-	f, err := os.Open(s.Path())
+	text, err := fsutil.ReadAny(s.Path(), maxFile)
 	if errors.Is(err, fs.ErrNotExist) && s.Path() == DefaultPath {
 		return nil, nil //nolint:nilnil // the defaults hold then
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open configuration: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	text, err := readBounded(f)
-	if err != nil {
-		return nil, fmt.Errorf("read configuration %s: %w", s.Path(), err)
+		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	return &layer{source: s.Path(), text: text, rows: true, versioned: true}, nil
 }
@@ -95,37 +90,11 @@ func (s Sources) dropIns() ([]layer, error) {
 			return nil, fmt.Errorf("list drop-ins: more than %d files *.toml in %s", maxDropIns, dir)
 		}
 		path := filepath.Join(dir, entry.Name())
-		text, err := readRegular(path)
+		text, err := fsutil.ReadFile(path, maxFile)
 		if err != nil {
-			return nil, fmt.Errorf("read drop-in %s: %w", path, err)
+			return nil, fmt.Errorf("read drop-in: %w", err)
 		}
 		layers = append(layers, layer{source: path, text: text, rows: true})
 	}
 	return layers, nil
-}
-
-// readRegular follows links, by which Kubernetes mounts a ConfigMap. Opening
-// waits for nobody, so that a pipe is refused and not waited for.
-func readRegular(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, errors.Unwrap(err) // the caller names the path
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("is no regular file")
-	}
-	return readBounded(f)
-}
-
-func readBounded(f io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = fmt.Errorf("larger than %d bytes", maxFile)
-	}
-	return text, err
 }

@@ -183,10 +183,10 @@ func TestSourcesThatCannotBeRead(t *testing.T) {
 	}{
 		{"file is missing", func(_ *testing.T, dir string) config.Sources {
 			return config.Sources{File: filepath.Join(dir, "missing.toml")}
-		}, "open configuration: open "},
+		}, "read configuration: open "},
 		{"file is a folder", func(_ *testing.T, dir string) config.Sources {
 			return config.Sources{File: dir}
-		}, "read configuration "},
+		}, "read configuration: read "},
 		{"file is large", func(t *testing.T, dir string) config.Sources {
 			return config.Sources{File: write(t, dir, "large.toml", "version = 1\n#"+strings.Repeat("x", 64<<10))}
 		}, "larger than 65536 bytes"},
@@ -199,14 +199,14 @@ func TestSourcesThatCannotBeRead(t *testing.T) {
 		{"drop-in is a folder", func(t *testing.T, dir string) config.Sources {
 			write(t, dir, "conf.d/a.toml/b", "")
 			return config.Sources{File: filepath.Join(dir, "config.toml")}
-		}, "conf.d/a.toml: is no regular file"},
+		}, "conf.d/a.toml: not a regular file"},
 		{"drop-in is a pipe", func(t *testing.T, dir string) config.Sources {
 			write(t, dir, "conf.d/b", "")
 			if err := syscall.Mkfifo(filepath.Join(dir, "conf.d/a.toml"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			return config.Sources{File: filepath.Join(dir, "config.toml")}
-		}, "conf.d/a.toml: is no regular file"},
+		}, "conf.d/a.toml: not a regular file"},
 		{"drop-in leads nowhere", func(t *testing.T, dir string) config.Sources {
 			write(t, dir, "conf.d/b", "")
 			if err := os.Symlink("nothing", filepath.Join(dir, "conf.d/a.toml")); err != nil {
