@@ -3,13 +3,14 @@ package containerd
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
 // Bounds on what is read of a configuration.
@@ -67,7 +68,7 @@ func Read(path string) (Settings, error) {
 // readFile reads one file and brings it to the shape of the newest version, which
 // containerd does before it merges.
 func readFile(path string) (*file, error) {
-	text, err := readText(path)
+	text, err := fsutil.ReadFile(path, maxFile)
 	if err != nil {
 		return nil, err
 	}
@@ -76,29 +77,6 @@ func readFile(path string) (*file, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return parsed, nil
-}
-
-func readText(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() { // a pipe would hold us up
-		return nil, fmt.Errorf("open %s: not a regular file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("read %s: larger than %d bytes", path, maxFile)
-	}
-	return text, nil
 }
 
 func parse(text []byte) (*file, error) {
