@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,7 +12,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	"golang.org/x/sys/unix"
+
+	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
 // ErrMiss is returned for what is not in the cache, or no longer intact.
@@ -199,24 +199,15 @@ func (c *Cache) putDocument(path string, v any, durable bool) error {
 // read reads a file that should be one of ours. Something else in its place is
 // taken away if it can be; a pipe must not hold up a pull.
 func read(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	content, err := fsutil.ReadFile(path, maxFile)
+	if errors.Is(err, fsutil.ErrNotRegular) {
+		_ = os.Remove(path)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrMiss
 	}
-	if err != nil {
-		return nil, err
+	if errors.Is(err, fsutil.ErrNotRegular) || errors.Is(err, fsutil.ErrTooLarge) {
+		return nil, fmt.Errorf("%w: %w", ErrMiss, err)
 	}
-	defer func() { _ = f.Close() }()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		_ = os.Remove(path)
-		return nil, fmt.Errorf("%s is no file: %w", path, ErrMiss)
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(content) > maxFile {
-		return nil, fmt.Errorf("%s is larger than %d bytes: %w", path, maxFile, ErrMiss)
-	}
-	return content, nil
+	return content, err
 }
