@@ -2,10 +2,10 @@ package compat
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
 const (
@@ -36,7 +36,7 @@ func LoadSpecs(dir string) (specs []Spec, skipped []error, err error) {
 	for _, file := range files {
 		spec, err := readSpec(file)
 		if err != nil {
-			skipped = append(skipped, fmt.Errorf("read compatibility spec %s: %w", file, err))
+			skipped = append(skipped, fmt.Errorf("load compatibility spec: %w", err))
 			continue
 		}
 		own = append(without(own, spec.Name), spec)
@@ -52,28 +52,16 @@ func without(specs []Spec, name string) []Spec {
 }
 
 func readSpec(file string) (Spec, error) {
-	info, err := os.Stat(file)
+	text, err := fsutil.ReadFile(file, maxSpecFile)
 	if err != nil {
 		return Spec{}, err
-	}
-	if !info.Mode().IsRegular() { // a pipe would never end
-		return Spec{}, fmt.Errorf("%s is no regular file", info.Name())
-	}
-	f, err := os.Open(file) //nolint:gosec // the operator's own directory
-	if err != nil {
-		return Spec{}, err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	text, err := io.ReadAll(io.LimitReader(f, maxSpecFile+1))
-	if err != nil {
-		return Spec{}, err
-	}
-	if len(text) > maxSpecFile {
-		return Spec{}, fmt.Errorf("larger than %d bytes", maxSpecFile)
 	}
 	spec, err := ParseSpec(text)
+	if err != nil {
+		return Spec{}, fmt.Errorf("read %s: %w", file, err)
+	}
 	spec.Source = file
-	return spec, err
+	return spec, nil
 }
 
 // escapeGlob makes a path a pattern that only matches itself.

@@ -168,7 +168,7 @@ func TestLoadSpecs(t *testing.T) {
 		t.Errorf("the older file counts: %+v", specs[i])
 	}
 	wants := []string{
-		`30-bad.toml: row 4, node "n": fact is needed`, "60-large.toml: larger than", "70-dir.toml: 70-dir.toml is no regular file",
+		`30-bad.toml: row 4, node "n": fact is needed`, "60-large.toml: larger than", "70-dir.toml: not a regular file",
 	}
 	if len(skipped) != len(wants) {
 		t.Fatalf("skipped %v", skipped)
