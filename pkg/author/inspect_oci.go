@@ -15,6 +15,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
 const (
@@ -153,13 +155,11 @@ func readJSONFile(open opener, name string, d digest.Digest, into any) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	body, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
-	switch {
-	case err != nil:
-		return fmt.Errorf("read %s: %w", name, err)
-	case len(body) > maxManifest:
-		return fmt.Errorf("read %s: larger than %d bytes", name, maxManifest)
-	case d != "" && d.Algorithm().FromBytes(body) != d:
+	body, err := fsutil.ReadAll(name, f, maxManifest)
+	if err != nil {
+		return err
+	}
+	if d != "" && d.Algorithm().FromBytes(body) != d {
 		return fmt.Errorf("read %s: its digest is another one", name)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
