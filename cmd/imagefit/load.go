@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
@@ -91,23 +92,10 @@ func splitNode(name string) (file, node string, err error) {
 
 // readBounded reads a whole file, or stdin for "-", of at most limit bytes.
 func readBounded(file string, stdin io.Reader, limit int64) ([]byte, error) {
-	in := stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = f.Close() }()
-		in = f
+	if file == "-" {
+		return fsutil.ReadAll("standard input", stdin, limit)
 	}
-	text, err := io.ReadAll(io.LimitReader(in, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", file, err)
-	}
-	if int64(len(text)) > limit {
-		return nil, fmt.Errorf("read %s: larger than %d bytes", file, limit)
-	}
-	return text, nil
+	return fsutil.ReadAny(file, limit)
 }
 
 // isRoot tells a directory and a snapshot from a file with facts.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/health"
@@ -163,7 +163,7 @@ func getStatus(ctx context.Context, address string) (*health.Status, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("it answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxStatus))
+	body, err := fsutil.ReadAll("status", resp.Body, maxStatus)
 	if err != nil {
 		return nil, err
 	}

@@ -145,7 +145,10 @@ func TestStatus(t *testing.T) {
 					_, _ = w.Write(make([]byte, 1<<20))
 				}
 			}))
-		}, 3, []string{"?[2J", "its answer is no status"}},
+		}, 3, []string{"?[2J", "larger than 1048576 bytes"}},
+		"no status": {nil, func(t *testing.T, proxy, _ string) {
+			serve(t, proxy, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ready")) }))
+		}, 3, []string{"its answer is no status"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
