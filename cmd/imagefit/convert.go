@@ -1,11 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/author"
 )
 
@@ -107,9 +110,9 @@ func output(cmd *cobra.Command, name string, force bool, body []byte) error {
 		_, err := cmd.OutOrStdout().Write(body)
 		return err
 	}
-	err := author.CreateFile(name, body)
-	if err == nil || !force {
-		return err
+	err := fsutil.WriteAtomic(name, fsutil.WriteOptions{Mode: 0o644, Sync: true, New: true}, fsutil.Bytes(body))
+	if force && errors.Is(err, fs.ErrExist) {
+		return fsutil.ReplaceFile(name, body)
 	}
-	return author.ReplaceFile(name, body)
+	return err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/author"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
@@ -144,7 +145,7 @@ func (c lintCommand) file(cmd *cobra.Command, linter *author.Linter, file string
 	if n == 0 {
 		return findings, nil
 	}
-	if err := author.ReplaceFile(file, fixed); err != nil {
+	if err := fsutil.ReplaceFile(file, fixed); err != nil {
 		return findings, err
 	}
 	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d mended\n", file, n); err != nil {

@@ -89,9 +89,9 @@ func TestWriteAtomicReplacesAllOrNothing(t *testing.T) {
 	}
 	wantFile(t, path, "three", 0o600)
 	broken := errors.New("broken")
-	err := WriteAtomic(path, WriteOptions{Temp: ".tmp-"}, func(w io.Writer) error {
+	err := WriteAtomic(path, WriteOptions{}, func(w io.Writer) error {
 		_, err := io.WriteString(w, "half")
-		if temps, _ := filepath.Glob(filepath.Join(dir, ".tmp-*")); len(temps) != 1 {
+		if temps, _ := filepath.Glob(filepath.Join(dir, TempPrefix+"*")); len(temps) != 1 {
 			t.Errorf("temporary files: %q", temps)
 		}
 		return errors.Join(err, broken)
@@ -100,7 +100,7 @@ func TestWriteAtomicReplacesAllOrNothing(t *testing.T) {
 		t.Errorf("%v, want the writer's error", err)
 	}
 	wantFile(t, path, "three", 0o600)
-	if err := WriteAtomic(filepath.Join(dir, "missing", "file"), WriteOptions{}, Bytes(nil)); !errors.Is(err, fs.ErrNotExist) {
+	if err := WriteAtomic(filepath.Join(dir, "missing", "file"), WriteOptions{}, Bytes(nil)); !errors.Is(err, fs.ErrNotExist) || strings.Contains(err.Error(), TempPrefix) {
 		t.Errorf("%v, want a missing folder", err)
 	}
 	if err := WriteAtomic(dir, WriteOptions{}, Bytes(nil)); err == nil {
@@ -108,6 +108,32 @@ func TestWriteAtomicReplacesAllOrNothing(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 1 {
 		t.Errorf("left over beside the file: %v", left)
+	}
+}
+
+func TestReplaceFileKeepsLinksAndModes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	err := errors.Join(os.WriteFile(file, []byte("old"), 0o600), os.Chmod(file, 0o640), os.Symlink("file", link))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ReplaceFile(link, []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != os.ModeSymlink {
+		t.Errorf("the link is gone: %v, %v", info, err)
+	}
+	wantFile(t, file, "new", 0o640)
+	if left, _ := os.ReadDir(dir); len(left) != 2 {
+		t.Errorf("left over: %v", left)
+	}
+	if err := ReplaceFile(dir, nil); !errors.Is(err, ErrNotRegular) {
+		t.Errorf("%v, want that a folder is refused", err)
+	}
+	if err := ReplaceFile(file+"x", nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v, want a missing file", err)
 	}
 }
 

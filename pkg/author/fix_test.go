@@ -96,42 +96,6 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-func TestReplaceFile(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
-	if err := os.WriteFile(file, []byte("old"), 0o640); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(file, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("file", link); err != nil {
-		t.Fatal(err)
-	}
-	if err := author.ReplaceFile(link, []byte("new")); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Lstat(link)
-	if err != nil || info.Mode().Type() != os.ModeSymlink {
-		t.Errorf("the link is gone: %v %v", info, err)
-	}
-	info, err = os.Stat(file)
-	if err != nil || info.Mode().Perm() != 0o640 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	if body, err := os.ReadFile(file); err != nil || string(body) != "new" {
-		t.Errorf("%q %v", body, err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 2 {
-		t.Errorf("something is left: %v %v", entries, err)
-	}
-	if err := author.CreateFile(file, []byte("x")); err == nil {
-		t.Error("a file that is there was replaced")
-	}
-}
-
 // FuzzLint: whatever is linted, mending it changes nothing but what was found,
 // and leaves nothing to mend.
 func FuzzLint(f *testing.F) {
