@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
@@ -53,25 +51,13 @@ func (c snapshotCommand) run(cmd *cobra.Command, path string) error {
 	if path == "-" {
 		return c.write(cmd.Context(), cmd.OutOrStdout(), root)
 	}
-	return c.writeFile(cmd.Context(), path, root)
+	err = fsutil.WriteAtomic(path, fsutil.WriteOptions{}, func(w io.Writer) error { return c.write(cmd.Context(), w, root) })
+	if err != nil {
+		return fmt.Errorf("save snapshot: %w", err)
+	}
+	return nil
 }
 
 func (c snapshotCommand) write(ctx context.Context, w io.Writer, root hostfacts.Root) error {
 	return hostfacts.WriteSnapshot(ctx, w, root, hostfacts.SnapshotOptions{Identity: c.all})
-}
-
-// writeFile never leaves half a snapshot under the name.
-func (c snapshotCommand) writeFile(ctx context.Context, path string, root hostfacts.Root) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".imagefit-snapshot-*")
-	if err != nil {
-		return fmt.Errorf("create snapshot: %w", err)
-	}
-	defer func() { _ = os.Remove(f.Name()) }() // in vain once it is renamed
-	if err := errors.Join(c.write(ctx, f, root), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("create snapshot: %w", err)
-	}
-	return nil
 }

@@ -128,7 +128,7 @@ func TestErrorsAreOneLine(t *testing.T) {
 		"diff of stdin":    {[]string{"facts", "diff", "-", "-"}, "imagefit: only one of A and B can be standard input\n"},
 		"diff of nothing":  {[]string{"facts", "diff", "live", "/nonexistent-file"}, "imagefit: load B: stat /nonexistent-file: no such file or directory\n"},
 		"diff of no facts": {[]string{"facts", "diff", "main.go", "live"}, "imagefit: load A: main.go: "},
-		"snapshot nowhere": {[]string{"facts", "snapshot", "/nonexistent-dir/x.tar.gz"}, "imagefit: create snapshot: open /nonexistent-dir/.imagefit-snapshot-"},
+		"snapshot nowhere": {[]string{"facts", "snapshot", "/nonexistent-dir/x.tar.gz"}, "imagefit: save snapshot: create /nonexistent-dir/x.tar.gz: no such file"},
 		"command":          {[]string{"fatcs"}, "imagefit: unknown command \"fatcs\" for \"imagefit\"\n"},
 		"flag":             {[]string{"facts", "--rooot"}, "imagefit: unknown flag: --rooot\n"},
 		"args":             {[]string{"facts", "extra"}, "imagefit: unknown command \"extra\" for \"imagefit facts\"\n"},
