@@ -9,10 +9,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
 const (
-	tempPrefix = ".tmp-"
 	// used is how precisely the last use of a file is kept, to save writes.
 	used = time.Hour
 	// abandoned is the age at which a temporary file has no writer any more.
@@ -27,37 +28,21 @@ func (c *Cache) write(path string, content []byte, durable bool) error {
 	if len(content) > maxFile {
 		return fmt.Errorf("write %s: %d bytes are over the limit of %d", path, len(content), maxFile)
 	}
-	temp, err := createTemp(filepath.Dir(path))
+	options := fsutil.WriteOptions{Sync: durable}
+	err := fsutil.WriteAtomic(path, options, fsutil.Bytes(content))
+	if errors.Is(err, fs.ErrNotExist) { // the folder was removed meanwhile
+		err = os.MkdirAll(filepath.Dir(path), 0o700)
+		if err == nil {
+			err = fsutil.WriteAtomic(path, options, fsutil.Bytes(content))
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("write cache file: %w", err)
-	}
-	_, err = temp.Write(content)
-	if err == nil && durable {
-		err = temp.Sync()
-	}
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name())
-		return fmt.Errorf("write cache file %s: %w", path, err)
 	}
 	if c.written.Add(int64(len(content))) > c.maxSize/16 {
 		return c.Sweep()
 	}
 	return nil
-}
-
-// createTemp makes the folder again where somebody removed it meanwhile.
-func createTemp(dir string) (*os.File, error) {
-	temp, err := os.CreateTemp(dir, tempPrefix)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return temp, err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	return os.CreateTemp(dir, tempPrefix)
 }
 
 // touch notes that a file is in use. One from the future, after the clock was set
@@ -120,7 +105,7 @@ func list(folder string) ([]file, error) {
 			return nil, err
 		}
 		f := file{filepath.Join(folder, entry.Name()), info.Size(), info.ModTime()}
-		if !strings.HasPrefix(entry.Name(), tempPrefix) {
+		if !strings.HasPrefix(entry.Name(), fsutil.TempPrefix) {
 			files = append(files, f)
 			continue
 		}
