@@ -30,7 +30,7 @@ func (f *fit) unfit(t *testing.T) (ref, id string) {
 
 const audit = `mode = "audit"`
 
-func TestPluginRefuses(t *testing.T) {
+func TestPluginRefusesContainersThatDoNotFit(t *testing.T) {
 	testPluginRefuses(t, startFit(t, flagsV3, stack.Settings{Policy: audit}))
 }
 
@@ -83,7 +83,7 @@ func testPluginRefuses(t *testing.T, f *fit) {
 	})
 }
 
-func TestPluginAudits(t *testing.T) {
+func TestPluginInAuditModeAdmitsWhatDoesNotFit(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{Policy: audit})
 	ref, id := f.unfit(t)
 	f.startPlugin(t)
@@ -95,7 +95,7 @@ func TestPluginAudits(t *testing.T) {
 
 // The requirements are held against the facts of the moment: a CPU flag that
 // went away counts at the next container, without a new pull.
-func TestPluginSeesFactsChange(t *testing.T) {
+func TestPluginEvaluatesTheFactsOfTheMoment(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{})
 	repo, _, manifests := f.push(t, "app", variants("amd64")...)
 	needs(t, repo, manifests[0], `"cpu-cpuid.AVX2": true`)

@@ -21,7 +21,7 @@ func timeout(t *testing.T, d time.Duration) (context.Context, context.CancelFunc
 
 // An artifact that cannot be read makes what it is about unknown, which ranks
 // behind what is known; the log says so once, and no pull fails or hangs.
-func TestBrokenArtifacts(t *testing.T) {
+func TestBrokenArtifactsRankTheirVariantBehindKnownOnes(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{Proxy: `select_timeout = "2s"`})
 	tests := []struct {
 		name     string
@@ -59,7 +59,7 @@ func TestBrokenArtifacts(t *testing.T) {
 	}
 }
 
-func TestMalformedArtifactPolicies(t *testing.T) {
+func TestMalformedArtifactIsHandledAsThePolicySays(t *testing.T) {
 	for policy, want := range map[string]string{"unknown": "amd64", "ignore": "amd64/v3", "unfit": "amd64"} {
 		t.Run(policy, func(t *testing.T) {
 			f := startFit(t, flagsV3, stack.Settings{Policy: fmt.Sprintf("malformed_artifact = %q", policy)})
@@ -73,7 +73,7 @@ func TestMalformedArtifactPolicies(t *testing.T) {
 }
 
 // An index that we do not look into is the runtime's to choose from.
-func TestOddIndexes(t *testing.T) {
+func TestUnsupportedIndexesAreLeftToTheRuntime(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{})
 	repo, index, manifests := f.push(t, "app", variants("amd64", "amd64/v3")...)
 	many := []ocispec.Descriptor{manifests[0], manifests[1]}
@@ -118,7 +118,7 @@ func fakeEntry(d ocispec.Descriptor) ocispec.Descriptor {
 	return d
 }
 
-func TestHostileRegistry(t *testing.T) {
+func TestHostileRegistryNeitherBlocksNorMisleadsAPull(t *testing.T) {
 	stranger := startRegistry(t)
 	for name, fault := range map[string]stack.Fault{
 		"redirects for ever": {Path: "/referrers/", Redirect: "/v2/app/referrers/sha256:" + strings.Repeat("0", 64)},

@@ -17,7 +17,7 @@ import (
 // PullImage returns, with the user of the image: where it does not, the kubelet
 // runs the container as root. It must still do so without the registry and
 // without the proxy. A tag brings the digest of its index, as without us.
-func TestEverySpellingResolves(t *testing.T) {
+func TestEverySpellingOfAReferenceResolvesToWhatWasPulled(t *testing.T) {
 	testEverySpelling(t, startFit(t, flagsV3, stack.Settings{}))
 }
 
@@ -71,7 +71,7 @@ func testEverySpelling(t *testing.T, f *fit) {
 // What a pod's status shows of a container that runs: the tag, and the digest of
 // the index. With us the digest of the manifest is there as well, and containerd
 // shows that of two which sorts first.
-func TestStatusOfContainer(t *testing.T) {
+func TestContainerStatusShowsTheTagAndADigest(t *testing.T) {
 	testContainerStatus(t, startFit(t, flagsV3, stack.Settings{}))
 }
 
@@ -116,7 +116,7 @@ func wantStatus(t *testing.T, cri *stack.CRI, tag, digest string) {
 	}
 }
 
-func TestRemoveLeavesNothing(t *testing.T) {
+func TestRemovingAnImageLeavesNoRecord(t *testing.T) {
 	testRemove(t, startFit(t, flagsV3, stack.Settings{}))
 }
 
@@ -142,7 +142,7 @@ func testRemove(t *testing.T, f *fit) {
 	}
 }
 
-func TestTwoPullsAtOnce(t *testing.T) {
+func TestTwoPullsAtOnceReturnTheSameImage(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{})
 	repo, _, _ := f.push(t, "app", variants("amd64", "amd64/v3")...)
 	ids := make([]string, 8)
@@ -164,7 +164,7 @@ func TestTwoPullsAtOnce(t *testing.T) {
 	f.wantRuns(t, repo.Ref("1"), ids[0], "amd64/v3")
 }
 
-func TestTagMovesToAnotherIndex(t *testing.T) {
+func TestTagThatMovesResolvesToTheNewImage(t *testing.T) {
 	testTagMoves(t, startFit(t, flagsV3, stack.Settings{}))
 }
 
@@ -199,7 +199,7 @@ func testTagMoves(t *testing.T, f *fit) {
 
 // What needs no choice reaches the runtime byte for byte, fields that nobody
 // knows included.
-func TestBytesForwardedUnchanged(t *testing.T) {
+func TestPullWithoutAChoiceIsForwardedByteForByte(t *testing.T) {
 	containerd, registry := startContainerd(t, stack.Options{}), startRegistry(t)
 	recorder := startRecorder(t, containerd, "recorder", containerd.Socket)
 	f := startFitWith(t, containerd, registry, flagsV2, stack.Settings{Runtime: recorder.socket})
@@ -227,7 +227,7 @@ func TestBytesForwardedUnchanged(t *testing.T) {
 	}
 }
 
-func TestRewrittenPullKeepsTheRest(t *testing.T) {
+func TestRewrittenPullKeepsAllOtherFields(t *testing.T) {
 	containerd, registry := startContainerd(t, stack.Options{}), startRegistry(t)
 	recorder := startRecorder(t, containerd, "recorder", containerd.Socket)
 	f := startFitWith(t, containerd, registry, flagsV3, stack.Settings{Runtime: recorder.socket})

@@ -13,9 +13,9 @@ import (
 	"github.com/imagefit/imagefit/integration/stack"
 )
 
-// TestFaultClock has the clock of the node jump. Machines share theirs, so it is what
+// TestPullsSurviveAClockThatJumps has the clock of the node jump. Machines share theirs, so it is what
 // the proxy has on disk that jumps, the other way.
-func TestFaultClock(t *testing.T) {
+func TestPullsSurviveAClockThatJumps(t *testing.T) {
 	const years = 10 * 365 * 24 * time.Hour
 	f := startFit(t, flagsV3, stack.Settings{Cache: "referrers_ttl = \"1h\"\nstale_for = \"24h\"\nmax_size_mib = 1"})
 	for _, tt := range []struct {

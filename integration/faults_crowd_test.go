@@ -44,10 +44,10 @@ func (f *fit) wishes(t *testing.T) (all []wish, offers []offer) {
 	return all, offers
 }
 
-// TestFaultCrowd pulls 50 references 500 times at once, with four credentials, some
+// TestManyPullsAtOnceEachGetTheirOwnVariant pulls 50 references 500 times at once, with four credentials, some
 // of which may not, and then over and over. Everybody gets what is theirs; the proxy
 // holds no more than before.
-func TestFaultCrowd(t *testing.T) {
+func TestManyPullsAtOnceEachGetTheirOwnVariant(t *testing.T) {
 	// Many at once take long on a busy machine, and are not to run out of time.
 	f := startFit(t, flagsV3, stack.Settings{Proxy: `select_timeout = "60s"`})
 	all, offers := f.wishes(t)

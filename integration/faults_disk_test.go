@@ -13,10 +13,10 @@ import (
 	"github.com/imagefit/imagefit/integration/stack"
 )
 
-// TestFaultDisk has the state folder full or not writable. Nothing new is kept, but
+// TestPullsSurviveADiskThatIsFullOrReadOnly has the state folder full or not writable. Nothing new is kept, but
 // pulls choose as ever, admission goes by what is there, and the log is no longer for
 // every pull that comes by.
-func TestFaultDisk(t *testing.T) {
+func TestPullsSurviveADiskThatIsFullOrReadOnly(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, dir string){
 		"full": func(t *testing.T, dir string) {
 			filler, err := os.Create(filepath.Join(dir, "filler"))
@@ -157,10 +157,10 @@ func corruptions() map[string]func(t *testing.T, path string, text []byte) {
 	}
 }
 
-// TestFaultFiles damages every file of the state folder in every way. Pulls choose as
+// TestPullsSurviveDamagedStateFiles damages every file of the state folder in every way. Pulls choose as
 // ever, those of a proxy that remembers and those of one that has to read, and bring
 // back what admission needs.
-func TestFaultFiles(t *testing.T) {
+func TestPullsSurviveDamagedStateFiles(t *testing.T) {
 	// What the plugin looks up by itself would heal what is looked at here.
 	f := startFit(t, flagsV3, stack.Settings{Cache: `referrers_ttl = "1h"`, NRI: "look_up = false"})
 	f.startPlugin(t)

@@ -50,9 +50,9 @@ func (p *points) count() int {
 	return p.seen
 }
 
-// TestFaultProxyKilled kills the proxy at random points of a pull, a hundred times. What
+// TestProxyKilledAtRandomLeavesSoundState kills the proxy at random points of a pull, a hundred times. What
 // is there then is sound, and the next pull gives what fits.
-func TestFaultProxyKilled(t *testing.T) {
+func TestProxyKilledAtRandomLeavesSoundState(t *testing.T) {
 	rounds := 100
 	if testing.Short() {
 		rounds = 10

@@ -68,11 +68,11 @@ func flapping() answers {
 	}
 }
 
-// TestFaultRegistry has the registry fail in every way that leaves the runtime's own
+// TestPullsSurviveARegistryThatFailsForImagefitAlone has the registry fail in every way that leaves the runtime's own
 // pull alone. A pull of what nobody knows yet then gives what it would without us, and
 // one of what was pulled before what is known to fit. When the registry is well again
 // all is as if nothing had been.
-func TestFaultRegistry(t *testing.T) {
+func TestPullsSurviveARegistryThatFailsForImagefitAlone(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{Proxy: `select_timeout = "700ms"`})
 	all := watch(f)
 	all.wantVariant(t, f.offer(t, "first"), best)
@@ -126,9 +126,9 @@ func TestFaultRegistry(t *testing.T) {
 	all.wantNoMore(t, before)
 }
 
-// TestFaultRegistryGone has nobody get through: the kubelet sees what it would see
+// TestPullFailsInContainerdsWordsWhenTheRegistryIsDown has nobody get through: the kubelet sees what it would see
 // without us, what is on the node stays, and later pulls succeed.
-func TestFaultRegistryGone(t *testing.T) {
+func TestPullFailsInContainerdsWordsWhenTheRegistryIsDown(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{Proxy: `select_timeout = "700ms"`})
 	known := f.offer(t, "known")
 	w := watch(f, known)
@@ -169,9 +169,9 @@ func TestFaultRegistryGone(t *testing.T) {
 	w.wantSound(t)
 }
 
-// TestFaultToken has the token expire in the middle of a decision. It is got anew
+// TestTokenThatExpiresDuringADecisionIsReplaced has the token expire in the middle of a decision. It is got anew
 // where the registry says what the trouble is; else the pull goes on as without us.
-func TestFaultToken(t *testing.T) {
+func TestTokenThatExpiresDuringADecisionIsReplaced(t *testing.T) {
 	for name, tt := range map[string]struct {
 		named bool
 		want  string

@@ -11,10 +11,10 @@ import (
 	"github.com/imagefit/imagefit/integration/stack"
 )
 
-// TestFaultRuntimeKilled has containerd killed as the proxy is about to make a call of
+// TestRuntimeKilledDuringAPullLeavesNoWrongReference has containerd killed as the proxy is about to make a call of
 // it: between the pull and the record, say. Either the pull fails, for the kubelet to
 // try again, or the reference stands for what fits.
-func TestFaultRuntimeKilled(t *testing.T) {
+func TestRuntimeKilledDuringAPullLeavesNoWrongReference(t *testing.T) {
 	containerd := startContainerd(t, stack.Options{})
 	relay := startRecorder(t, containerd, "relay", containerd.Socket)
 	f := startFitWith(t, containerd, startRegistry(t), flagsV3, stack.Settings{Runtime: relay.socket})

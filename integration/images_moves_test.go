@@ -7,7 +7,7 @@ import (
 )
 
 // Names that move, and images that go by more than one name.
-func TestImagesNamed(t *testing.T) {
+func TestNamesOfImagesMoveAsOnContainerdAlone(t *testing.T) {
 	testImagesNamed(t, startFit(t, flagsV3, stack.Settings{}))
 }
 

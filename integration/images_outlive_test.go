@@ -15,7 +15,7 @@ import (
 
 // What was pulled resolves whatever is lost or started again, in any order, and
 // without the registry: all that it takes lies with the runtime.
-func TestImagesOutlive(t *testing.T) {
+func TestImagesOutliveRestartsAndALostCache(t *testing.T) {
 	testImagesOutlive(t, startFit(t, flagsV3, stack.Settings{}))
 }
 
@@ -72,7 +72,7 @@ func firstError(steps ...func() error) error {
 // Pulls of two names of one variant, while somebody removes it again and again.
 // A pull that loses may fail, as it may without us; once nobody removes anything,
 // all that a pull returned resolves.
-func TestImagesRace(t *testing.T) {
+func TestPullsRacingWithRemovalsLeaveNoWrongReference(t *testing.T) {
 	testImagesRace(t, startFit(t, flagsV3, stack.Settings{}))
 }
 

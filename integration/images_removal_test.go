@@ -12,7 +12,7 @@ import (
 
 // What a removal leaves. The kubelet collects garbage by the id; people remove by
 // any name with crictl, or with ctr, which takes one record away and no more.
-func TestImagesRemoved(t *testing.T) {
+func TestRemovalsLeaveWhatTheyLeaveOnContainerdAlone(t *testing.T) {
 	testImagesRemoved(t, startFit(t, flagsV3, stack.Settings{}))
 }
 
@@ -105,7 +105,7 @@ func oneByOne(t *testing.T, s *scene) {
 
 // An image that the runtime's configuration pins by its tag is not the kubelet's
 // to collect, whatever variant of it was chosen.
-func TestPinnedImage(t *testing.T) {
+func TestImagePinnedByItsTagStaysPinned(t *testing.T) {
 	containerd, registry := startContainerd(t, stack.Options{}), startRegistry(t)
 	ref := registry.Repo("pinned").Ref("1")
 	path := filepath.Join(containerd.Dir, "config.toml")

@@ -19,7 +19,7 @@ import (
 
 // An image that was chosen for a node can be mounted as a volume, by the id that
 // the kubelet uses, as well as by any name it was pulled by.
-func TestImageVolumes(t *testing.T) {
+func TestChosenImageIsMountedAsAVolumeByAnyName(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{})
 	images := variants("amd64", "amd64/v3")
 	for i := range images {
@@ -73,7 +73,7 @@ func (f *fit) readIn(t *testing.T, container, path string) string {
 
 // What a kubelet says of an image beside its name reaches the runtime, whatever
 // becomes of the name.
-func TestImageSpecPasses(t *testing.T) {
+func TestAllFieldsOfAnImageSpecReachTheRuntime(t *testing.T) {
 	containerd, registry := startContainerd(t, stack.Options{}), startRegistry(t)
 	recorder := startRecorder(t, containerd, "recorder", containerd.Socket)
 	f := startFitWith(t, containerd, registry, flagsV3, stack.Settings{Runtime: recorder.socket})
@@ -111,7 +111,7 @@ func TestImageSpecPasses(t *testing.T) {
 
 // What is pulled as an image but is none gets the runtime's own answer, be it a
 // refusal.
-func TestArtifactsPass(t *testing.T) {
+func TestArtifactsThatAreNotImagesGetTheRuntimesAnswer(t *testing.T) {
 	testArtifactsPass(t, startFit(t, flagsV3, stack.Settings{}))
 }
 

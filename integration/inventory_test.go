@@ -10,7 +10,7 @@ import (
 
 // The plugin needs no proxy: what images of the node need that were pulled
 // without it is looked up when the plugin starts, and when an image comes.
-func TestPluginWithoutProxy(t *testing.T) {
+func TestPluginWorksWithoutAProxy(t *testing.T) {
 	testPluginWithoutProxy(t, startFit(t, flagsV3, stack.Settings{}))
 }
 

@@ -7,9 +7,9 @@ import (
 	"github.com/imagefit/imagefit/integration/stack"
 )
 
-// TestKubelet is a day on a node with a real kubelet, once with the image calls
+// TestKubeletRunsItsPodsThroughTheProxy is a day on a node with a real kubelet, once with the image calls
 // through the proxy and once with all calls.
-func TestKubelet(t *testing.T) {
+func TestKubeletRunsItsPodsThroughTheProxy(t *testing.T) {
 	for name, setup := range kubeletSetups() {
 		t.Run(name, func(t *testing.T) {
 			n := startNode(t, setup)

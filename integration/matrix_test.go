@@ -34,7 +34,7 @@ func coreTests() map[string]struct {
 	}
 }
 
-func TestOlderContainerd(t *testing.T) {
+func TestOlderContainerdPassesTheCoreTests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: one version of containerd only")
 	}
@@ -51,7 +51,7 @@ func TestOlderContainerd(t *testing.T) {
 	}
 }
 
-func TestSingleManifest(t *testing.T) {
+func TestSingleManifestIsPulledUnchanged(t *testing.T) {
 	testSingleManifest(t, startFit(t, flagsV3, stack.Settings{}))
 }
 

@@ -7,10 +7,10 @@ import (
 	"github.com/imagefit/imagefit/integration/stack"
 )
 
-// TestModesOfPodsAtOnce pulls one image for a pod that chose audit and for one that
+// TestPodsOfDifferentModesPullAtOnce pulls one image for a pod that chose audit and for one that
 // did not, at the same time and over and over. Each gets what its mode says, and
 // whoever was the last, the reference resolves to one of the two.
-func TestModesOfPodsAtOnce(t *testing.T) {
+func TestPodsOfDifferentModesPullAtOnce(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{Policy: `mode_annotation_namespaces = ["trial"]`})
 	o := f.offer(t, "app")
 	pods := map[string]stack.PullOptions{

@@ -120,7 +120,7 @@ func (f *fit) decisions(t *testing.T, filters ...string) []kept {
 
 // What is decided, and what goes wrong, is seen from outside in every way that
 // there is.
-func TestObserve(t *testing.T) {
+func TestDecisionsAndFailuresAreObservable(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{})
 	f.startPlugin(t)
 	pluginHTTP := filepath.Join(f.containerd.Dir, "plugin-http.sock")

@@ -18,7 +18,7 @@ func auth(user, password string) stack.PullOptions {
 	return stack.PullOptions{Auth: &runtimeapi.AuthConfig{Username: user, Password: password}}
 }
 
-func TestPrivateRepository(t *testing.T) {
+func TestPrivateRepositoryIsReadWithTheCredentialsOfThePull(t *testing.T) {
 	users := map[string]stack.User{"alice": {Password: "secret-of-alice"}}
 	for name, protect := range map[string]func(*stack.Registry){
 		"basic": func(r *stack.Registry) { r.RequireBasic(users) },
@@ -64,7 +64,7 @@ func TestPrivateRepository(t *testing.T) {
 }
 
 // A refusal must not tell a stranger what is in a private repository.
-func TestRefusalIsNotForStrangers(t *testing.T) {
+func TestRefusalTellsStrangersNothing(t *testing.T) {
 	f := startFit(t, flagsV2, stack.Settings{Cache: `referrers_ttl = "1h"`})
 	repo, index, _ := f.push(t, "private/app", variants("amd64/v3")...)
 	f.registry.RequireBasic(map[string]stack.User{"alice": {Password: "a"}})
@@ -82,7 +82,7 @@ func TestRefusalIsNotForStrangers(t *testing.T) {
 
 // Nor may one who knows the digest of what is private read it by naming it in a
 // repository of their own.
-func TestDigestIsNoRightToRead(t *testing.T) {
+func TestKnowingADigestIsNotARightToRead(t *testing.T) {
 	f := startFit(t, flagsV2, stack.Settings{Cache: `referrers_ttl = "1h"`})
 	private, _, theirs := f.push(t, "private/app", variants("amd64")...)
 	const body = `{"compatibilities": {"nfd": {"cpu-cpuid.AMXINT8": true}}}`

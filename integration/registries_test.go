@@ -9,7 +9,7 @@ import (
 )
 
 // Artifacts are found however a registry lists them.
-func TestReferrersOfEveryKindOfRegistry(t *testing.T) {
+func TestArtifactsAreFoundOnEveryKindOfRegistry(t *testing.T) {
 	for name, start := range map[string]func(*testing.T) (*stack.Registry, error){
 		"referrers API":         func(*testing.T) (*stack.Registry, error) { return stack.NewRegistry() },
 		"tag schema":            func(t *testing.T) (*stack.Registry, error) { return stack.StartDistribution(t.Context()) },
@@ -48,7 +48,7 @@ func TestReferrersOfEveryKindOfRegistry(t *testing.T) {
 
 // A registry that stops answering in the middle of a decision costs the time
 // budget and no more: the pull goes on as without us.
-func TestRegistryStopsAnswering(t *testing.T) {
+func TestRegistryThatStopsAnsweringCostsTheTimeBudget(t *testing.T) {
 	for name, path := range map[string]string{
 		"referrers": "/referrers/", "artifact": "/blobs/sha256:44136fa|/manifests/sha256:",
 	} {
@@ -76,7 +76,7 @@ func TestRegistryStopsAnswering(t *testing.T) {
 }
 
 // What an earlier pull learned holds while the registry cannot list referrers.
-func TestStaleReferrersAreBetterThanNone(t *testing.T) {
+func TestStaleReferrersAreUsedWhenTheListFails(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{})
 	repo, _, manifests := f.push(t, "app", variants("amd64", "amd64/v3", "amd64/v2")...)
 	needs(t, repo, manifests[1], `"cpu-cpuid.AMXINT8": true`)
@@ -87,7 +87,7 @@ func TestStaleReferrersAreBetterThanNone(t *testing.T) {
 	}
 }
 
-func TestRegistryErrorRefusesIfAsked(t *testing.T) {
+func TestRegistryErrorRefusesThePullIfThePolicySaysSo(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{Policy: `registry_error = "refuse"`})
 	repo, _, _ := f.push(t, "app", variants("amd64", "amd64/v3")...)
 	f.registry.Inject(stack.Fault{Path: "/referrers/", Status: 503})

@@ -17,7 +17,7 @@ const aMoment = 200 * time.Millisecond
 // artifacts, their bodies), and one, the tag, when everything is. A registry that
 // asks for a password costs one more each time, and one that asks for a token
 // two: the challenge and the token. So they cost the runtime.
-func TestRoundTripsOfADecision(t *testing.T) {
+func TestRoundTripsOfADecisionDoNotGrowWithTheCandidates(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{Cache: `referrers_ttl = "1h"`})
 	users := map[string]stack.User{"alice": {Password: "a"}}
 	for _, tt := range []struct {

@@ -11,7 +11,7 @@ import (
 )
 
 // SIGHUP takes up a new configuration as a whole, and one that is wrong not at all.
-func TestReload(t *testing.T) {
+func TestReloadAppliesAConfigurationAsAWholeOrNotAtAll(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{Policy: `mode = "audit"`})
 	repo, _, _ := f.push(t, "app", variants("amd64", "amd64/v3")...)
 	f.wantRuns(t, repo.Ref("1"), f.pull(t, repo.Ref("1")), "amd64")

@@ -79,7 +79,7 @@ func testContainerdRestarts(t *testing.T, f *fit) {
 
 // A proxy killed at any moment of a pull leaves nothing that a new pull does
 // not put right, and never a reference that resolves to something else.
-func TestProxyKilledDuringAPull(t *testing.T) {
+func TestProxyKilledDuringAPullLeavesNothingThatANewPullDoesNotRepair(t *testing.T) {
 	for _, after := range []time.Duration{5 * time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond} {
 		t.Run(after.String(), func(t *testing.T) {
 			f := startFit(t, flagsV3, stack.Settings{})

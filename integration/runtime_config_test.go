@@ -64,10 +64,10 @@ func exports(t testing.TB, c *stack.Containerd) map[string]string {
 	return nil
 }
 
-// TestRuntimeConfigMerged: what pkg/containerd makes of its test files is what
+// TestRuntimeConfigIsMergedAsContainerdMergesIt: what pkg/containerd makes of its test files is what
 // containerd makes of them: it can print its configuration with all imports
 // merged and all old keys moved.
-func TestRuntimeConfigMerged(t *testing.T) {
+func TestRuntimeConfigIsMergedAsContainerdMergesIt(t *testing.T) {
 	requireStack(t)
 	fixtures, err := filepath.Glob("../pkg/containerd/testdata/*/config.toml")
 	if err != nil || len(fixtures) == 0 {
@@ -112,9 +112,9 @@ func TestRuntimeConfigMerged(t *testing.T) {
 	}
 }
 
-// TestRuntimeHostsPath: the folder that is read of the configuration is where
+// TestHostsPathIsWhereContainerdLooks: the folder that is read of the configuration is where
 // containerd looks for hosts.toml, also when a drop-in moves it.
-func TestRuntimeHostsPath(t *testing.T) {
+func TestHostsPathIsWhereContainerdLooks(t *testing.T) {
 	moved := t.TempDir()
 	tests := []struct {
 		name, want string
@@ -158,9 +158,9 @@ const (
 	localPull     = "version = 3\n" + imagesTable + "use_local_image_pull = true\n"
 )
 
-// TestRuntimeVerifiers: containerd asks the verifiers that Verifiers finds, shows
+// TestVerifiersAreFoundWhereContainerdCallsThem: containerd asks the verifiers that Verifiers finds, shows
 // them what is pulled, the index or a variant of it, and lets them refuse.
-func TestRuntimeVerifiers(t *testing.T) {
+func TestVerifiersAreFoundWhereContainerdCallsThem(t *testing.T) {
 	tests := []struct {
 		name    string
 		options stack.Options

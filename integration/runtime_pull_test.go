@@ -38,7 +38,7 @@ func TestVerifiedImagesAreForwarded(t *testing.T) {
 
 // Where the runtime is configured to unpack plain platforms only, a higher level
 // would be pulled and never run: the plain one is taken, and the log warns.
-func TestPicksWhatUnpacks(t *testing.T) {
+func TestVariantThatWouldStayPackedIsNotChosen(t *testing.T) {
 	options := stack.Options{Extra: transferTable + "check_platform_supported = true\n"}
 	f := startFitWith(t, startRuntime(t, options), startRegistry(t), flagsV3, stack.Settings{})
 	repo, _, _ := f.push(t, "app", variants("amd64/v3", "amd64")...)

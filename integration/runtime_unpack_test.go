@@ -34,9 +34,9 @@ func unpackEntry(platform, snapshotter string) string {
 		"io.containerd.transfer.v1.local", platform, snapshotter)
 }
 
-// TestRuntimeUnpacks: what WillUnpack says of a variant is whether it can run under
+// TestVariantsRunWhereTheyAreExpectedToUnpack: what WillUnpack says of a variant is whether it can run under
 // every runtime handler after a pull by digest, as the proxy pulls.
-func TestRuntimeUnpacks(t *testing.T) {
+func TestVariantsRunWhereTheyAreExpectedToUnpack(t *testing.T) {
 	other := otherHandler(t, "io.containerd.cri.v1.runtime")
 	both := []string{"", "other"}
 	tests := []struct {
@@ -90,9 +90,9 @@ func TestRuntimeUnpacks(t *testing.T) {
 	}
 }
 
-// TestRuntimeHandlerPull: a pull that names its runtime handler, as kubelets can be
+// TestPullForARuntimeHandlerUnpacksForItAlone: a pull that names its runtime handler, as kubelets can be
 // told to do, is unpacked for it alone. One pull for each makes a variant run under all.
-func TestRuntimeHandlerPull(t *testing.T) {
+func TestPullForARuntimeHandlerUnpacksForItAlone(t *testing.T) {
 	c := startRuntime(t, stack.Options{Extra: otherHandler(t, "io.containerd.cri.v1.runtime") + transferTable +
 		unpackEntry("linux/amd64", "overlayfs") + unpackEntry("linux/amd64", "native")})
 	needOverlay(t, runtimeSettings(t, c))

@@ -28,7 +28,7 @@ func TestLevelIsChosenWithNoArtifactAtAll(t *testing.T) {
 	}
 }
 
-func TestArtifactsDecide(t *testing.T) {
+func TestRequirementsDecideWhichVariantIsPulled(t *testing.T) {
 	tests := []struct {
 		name  string
 		needs map[int]string // by entry
@@ -56,7 +56,7 @@ func TestArtifactsDecide(t *testing.T) {
 	}
 }
 
-func TestArtifactOfTheIndexHoldsForEveryEntry(t *testing.T) {
+func TestArtifactOfTheIndexAppliesToEveryEntry(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{})
 	repo, index, manifests := f.push(t, "app", variants("amd64", "amd64/v3")...)
 	needs(t, repo, index, `"cpu-cpuid.AMXINT8": true`)
@@ -68,7 +68,7 @@ func TestArtifactOfTheIndexHoldsForEveryEntry(t *testing.T) {
 }
 
 // The sentence is what `kubectl describe pod` shows.
-func TestNothingFits(t *testing.T) {
+func TestPullIsRefusedWhenNoVariantFits(t *testing.T) {
 	testNothingFits(t, startFit(t, flagsV2, stack.Settings{}))
 }
 
@@ -100,7 +100,7 @@ func testNothingFits(t *testing.T, f *fit) {
 	})
 }
 
-func TestAuditChangesNothing(t *testing.T) {
+func TestAuditModeForwardsEveryPull(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{Policy: `mode = "audit"`})
 	repo, index, manifests := f.push(t, "app", variants("amd64", "amd64/v3")...)
 	needs(t, repo, manifests[0], `"cpu-cpuid.AMXINT8": true`)
@@ -115,7 +115,7 @@ func TestAuditChangesNothing(t *testing.T) {
 }
 
 // Artifacts of several dialects on one manifest hold together.
-func TestOtherDialects(t *testing.T) {
+func TestArtifactsOfSeveralDialectsApplyTogether(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{})
 	nfd := func(flag string) stack.Artifact {
 		return stack.Artifact{

@@ -73,7 +73,7 @@ func TestUnresolvedReferenceRunsAsRoot(t *testing.T) {
 	wantOutput(t, containerd.CRI, ref, stack.PodOptions{ImageRef: id}, "variant=v3 uid=0")
 }
 
-func TestContainerdKilledAndRestarted(t *testing.T) {
+func TestContainerSurvivesAKilledContainerd(t *testing.T) {
 	containerd, registry := startContainerd(t, stack.Options{}), startRegistry(t)
 	ref, _, _, _ := pushPair(t, registry)
 	if _, err := containerd.CRI.Pull(t.Context(), ref, stack.PullOptions{}); err != nil {

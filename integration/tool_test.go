@@ -49,7 +49,7 @@ func factsOf(t *testing.T, flags string) string {
 }
 
 // What a person is told is what the proxy would do.
-func TestExplain(t *testing.T) {
+func TestExplainPrintsWhatThePullWouldDo(t *testing.T) {
 	requireStack(t)
 	registry := startRegistry(t)
 	repo := registry.Repo("app")
@@ -125,7 +125,7 @@ func TestExplain(t *testing.T) {
 	})
 }
 
-func TestCheck(t *testing.T) {
+func TestCheckEvaluatesAFileOnThisNode(t *testing.T) {
 	requireStack(t)
 	facts := factsOf(t, flagsV3)
 	tests := []struct {

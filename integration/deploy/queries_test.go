@@ -151,7 +151,7 @@ func problems(expr string, known map[string]map[string][]string) (all []string) 
 			labelProblems(e.Modifier.Args, e, known, note)
 		case *metricsql.BinaryOpExpr:
 			labelProblems(e.GroupModifier.Args, e, known, note)
-			if e.KeepMetricNames || strings.Contains("default if ifnot", e.Op) {
+			if e.KeepMetricNames || slices.Contains([]string{"default", "if", "ifnot"}, e.Op) {
 				note("Prometheus has no operator %s", e.Op)
 			}
 		}

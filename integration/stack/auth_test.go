@@ -23,7 +23,7 @@ func fetchJSON(t *testing.T, repo *remote.Repository, desc ocispec.Descriptor, i
 	}
 }
 
-func TestCredentials(t *testing.T) {
+func TestCredentialsOpenTheirOwnRepositoriesOnly(t *testing.T) {
 	users := map[string]User{
 		"ann":  {Password: "a-secret", Repos: []string{"team/ann"}},
 		"bob":  {Password: "b-secret", Repos: []string{"team/bob"}},

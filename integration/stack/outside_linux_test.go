@@ -89,7 +89,7 @@ func hierarchy(t *testing.T) string {
 	return ""
 }
 
-func TestLeftoversAreSeen(t *testing.T) {
+func TestLeftoversAreListed(t *testing.T) {
 	needStack(t)
 	tests := map[string]struct {
 		leave func(t *testing.T, dir *workDir, id string)
@@ -168,7 +168,7 @@ func TestWhatCannotBeClearedAwayIsAnError(t *testing.T) {
 }
 
 // Another runtime makes and removes its own all the time, in the same places.
-func TestOthersOnTheMachineAreNotLookedAt(t *testing.T) {
+func TestOthersOnTheMachineAreIgnored(t *testing.T) {
 	needStack(t)
 	foreign := strings.Repeat("ab", 32)
 	parts := []string{
@@ -209,7 +209,7 @@ func TestOthersOnTheMachineAreNotLookedAt(t *testing.T) {
 	<-stopped
 }
 
-func TestChildrenAreSeen(t *testing.T) {
+func TestChildProcessesAreListed(t *testing.T) {
 	needStack(t)
 	child := start(t, "stray (child) of the test")
 	if left := strings.Join(Children(), "\n"); !strings.Contains(left, strconv.Itoa(child.Pid)+" (sleep)") {

@@ -104,7 +104,7 @@ func TestReferrersOfEachRegistry(t *testing.T) {
 	}
 }
 
-func TestPushIndexShape(t *testing.T) {
+func TestPushedIndexHasEntriesThenAttestations(t *testing.T) {
 	needWorkload(t)
 	r, err := NewRegistry()
 	closeAfter(t, r, err)
@@ -128,7 +128,7 @@ func TestPushIndexShape(t *testing.T) {
 	}
 }
 
-func TestFaults(t *testing.T) {
+func TestFaultsHitTheRequestsTheyName(t *testing.T) {
 	r, err := NewRegistry()
 	closeAfter(t, r, err)
 	manifest, err := r.Repo("a").PushManifest(t.Context(), "t", ocispec.MediaTypeImageIndex, []byte(`{"schemaVersion":2,"manifests":[]}`))
@@ -210,7 +210,7 @@ func tryGet(ctx context.Context, t *testing.T, r *Registry, manifest ocispec.Des
 	return err.Error()
 }
 
-func TestBuildFailureIsToldByItsOwnWords(t *testing.T) {
+func TestFailureToBuildPeersShowsTheBuildersOutput(t *testing.T) {
 	t.Setenv("IMAGEFIT_PEERS", t.TempDir())
 	r, err := NewRegistry()
 	closeAfter(t, r, err)
@@ -221,7 +221,7 @@ func TestBuildFailureIsToldByItsOwnWords(t *testing.T) {
 }
 
 // Requests that can be made at the same time are one round trip, others are not.
-func TestCountRounds(t *testing.T) {
+func TestRequestsAtTheSameTimeAreOneRoundTrip(t *testing.T) {
 	r, err := NewRegistry()
 	closeAfter(t, r, err)
 	transport := &http.Transport{}
