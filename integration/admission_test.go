@@ -93,8 +93,8 @@ func TestPluginInAuditModeAdmitsWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// The requirements are held against the facts of the moment: a CPU flag that
-// went away counts at the next container, without a new pull.
+// Requirements are evaluated against the current facts: a CPU flag that went away
+// matters for the next container, without another pull.
 func TestPluginEvaluatesTheFactsOfTheMoment(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{})
 	repo, _, manifests := f.push(t, "app", variants("amd64")...)

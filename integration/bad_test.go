@@ -72,7 +72,7 @@ func TestMalformedArtifactIsHandledAsThePolicySays(t *testing.T) {
 	}
 }
 
-// An index that we do not look into is the runtime's to choose from.
+// The runtime chooses from an index that imagefit does not evaluate.
 func TestUnsupportedIndexesAreLeftToTheRuntime(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{})
 	repo, index, manifests := f.push(t, "app", variants("amd64", "amd64/v3")...)
@@ -114,7 +114,7 @@ func TestUnsupportedIndexesAreLeftToTheRuntime(t *testing.T) {
 }
 
 func fakeEntry(d ocispec.Descriptor) ocispec.Descriptor {
-	d.Digest = digest.FromString("nobody has this")
+	d.Digest = digest.FromString("not in any registry")
 	return d
 }
 

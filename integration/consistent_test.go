@@ -16,7 +16,7 @@ import (
 // Every spelling of a reference must resolve to what was pulled the moment
 // PullImage returns, with the user of the image: where it does not, the kubelet
 // runs the container as root. It must still do so without the registry and
-// without the proxy. A tag brings the digest of its index, as without us.
+// without the proxy. A tag brings the digest of its index, as on containerd alone.
 func TestEverySpellingOfAReferenceResolvesToWhatWasPulled(t *testing.T) {
 	testEverySpelling(t, startFit(t, flagsV3, stack.Settings{}))
 }
@@ -197,8 +197,7 @@ func testTagMoves(t *testing.T, f *fit) {
 	wantID(t, f.cri, second, repo.Ref("1"))
 }
 
-// What needs no choice reaches the runtime byte for byte, fields that nobody
-// knows included.
+// A pull without a choice reaches the runtime byte for byte, unknown fields included.
 func TestPullWithoutAChoiceIsForwardedByteForByte(t *testing.T) {
 	containerd, registry := startContainerd(t, stack.Options{}), startRegistry(t)
 	recorder := startRecorder(t, containerd, "recorder", containerd.Socket)

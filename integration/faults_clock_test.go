@@ -65,7 +65,7 @@ func TestPullsSurviveAClockThatJumps(t *testing.T) {
 }
 
 // shift moves the times of all that is kept: those of the files, and those in the
-// lists of referrers. The proxy starts anew, for it does not go by the clock of the
+// lists of referrers. The proxy restarts, for it does not use the clock of the
 // node in what it remembers itself.
 func (w *witness) shift(t *testing.T, by time.Duration) {
 	t.Helper()

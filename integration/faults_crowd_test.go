@@ -21,7 +21,7 @@ type wish struct {
 }
 
 // wishes are fifty references of five repositories: with artifacts, without, for
-// nobody, by the digest of an index and of a manifest.
+// no user, by the digest of an index and of a manifest.
 func (f *fit) wishes(t *testing.T) (all []wish, offers []offer) {
 	t.Helper()
 	for i := range 10 {
@@ -44,9 +44,9 @@ func (f *fit) wishes(t *testing.T) (all []wish, offers []offer) {
 	return all, offers
 }
 
-// TestManyPullsAtOnceEachGetTheirOwnVariant pulls 50 references 500 times at once, with four credentials, some
-// of which may not, and then over and over. Everybody gets what is theirs; the proxy
-// holds no more than before.
+// 50 references are pulled 500 times at once, with four credentials, some of which are
+// refused, and then repeatedly. Each pull gets its own variant or its own refusal; the
+// proxy keeps no more memory, goroutines or files than before.
 func TestManyPullsAtOnceEachGetTheirOwnVariant(t *testing.T) {
 	// Many at once take long on a busy machine, and are not to run out of time.
 	f := startFit(t, flagsV3, stack.Settings{Proxy: `select_timeout = "60s"`})

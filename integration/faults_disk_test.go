@@ -13,9 +13,8 @@ import (
 	"github.com/imagefit/imagefit/integration/stack"
 )
 
-// TestPullsSurviveADiskThatIsFullOrReadOnly has the state folder full or not writable. Nothing new is kept, but
-// pulls choose as ever, admission goes by what is there, and the log is no longer for
-// every pull that comes by.
+// The state directory is full or not writable. Nothing new is stored, but pulls choose
+// as before, admission uses what is there, and the log does not grow with every pull.
 func TestPullsSurviveADiskThatIsFullOrReadOnly(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, dir string){
 		"full": func(t *testing.T, dir string) {
@@ -149,7 +148,7 @@ func corruptions() map[string]func(t *testing.T, path string, text []byte) {
 				t.Fatal(err)
 			}
 		},
-		"nobody's": func(t *testing.T, path string, _ []byte) {
+		"unreadable": func(t *testing.T, path string, _ []byte) {
 			if err := errors.Join(os.Chown(path, 65534, 65534), os.Chmod(path, 0)); err != nil {
 				t.Fatal(err)
 			}
@@ -157,9 +156,8 @@ func corruptions() map[string]func(t *testing.T, path string, text []byte) {
 	}
 }
 
-// TestPullsSurviveDamagedStateFiles damages every file of the state folder in every way. Pulls choose as
-// ever, those of a proxy that remembers and those of one that has to read, and bring
-// back what admission needs.
+// Every file of the state directory is damaged in every way. Pulls choose as before,
+// from memory and after a restart, and restore what admission needs.
 func TestPullsSurviveDamagedStateFiles(t *testing.T) {
 	// What the plugin looks up by itself would heal what is looked at here.
 	f := startFit(t, flagsV3, stack.Settings{Cache: `referrers_ttl = "1h"`, NRI: "look_up = false"})
@@ -190,7 +188,7 @@ func TestPullsSurviveDamagedStateFiles(t *testing.T) {
 			}
 			w.wantVariant(t, o, best)
 			f.pullExempt(t, unfit)
-			if name != "folder" { // what is in it may be somebody's, and stays
+			if name != "folder" { // what is in it may belong to another program, and stays
 				w.wantNotCreated(t, unfit)
 			}
 			w.wantSound(t)

@@ -75,7 +75,7 @@ type witness struct {
 	secrets []string
 
 	mu     sync.Mutex
-	pulled map[string]string // what PullImage said last, by reference
+	pulled map[string]string // what PullImage returned last, by reference
 }
 
 func watch(f *fit, offers ...offer) *witness {
@@ -124,7 +124,7 @@ func (w *witness) wantSound(t testing.TB) {
 	w.wantNoSecrets(t)
 }
 
-// wantRecords checks that no name stands for a variant that does not fit, that all
+// wantRecords checks that no name resolves to a variant that does not fit, that all
 // that was reported as pulled resolves, and everything to an image with its own user.
 func (w *witness) wantRecords(t testing.TB) {
 	t.Helper()
@@ -217,7 +217,7 @@ func (b burden) String() string {
 	return fmt.Sprintf("%d file descriptors, %d goroutines, %d KiB", b.fds, b.goroutines, b.rss>>10)
 }
 
-// burden is what the proxy holds when nothing is asked of it and registries keep no
+// burden is what the proxy uses when it is idle and registries keep no
 // connection.
 func (w *witness) burden(t testing.TB) burden {
 	t.Helper()

@@ -19,7 +19,7 @@ import (
 )
 
 // points counts what is seen of a pull from outside: requests to the registry and
-// calls of the runtime. At one of them somebody may be killed.
+// calls of the runtime. At one of them a daemon may be killed.
 type points struct {
 	mu   sync.Mutex
 	seen int
@@ -27,7 +27,7 @@ type points struct {
 	kill func()
 }
 
-// arm begins to count anew. At the given point the kill is done, before anybody
+// arm resets the count. At the given point the kill is done, before anybody
 // hears of the request or call.
 func (p *points) arm(at int, kill func()) {
 	p.mu.Lock()
@@ -50,8 +50,8 @@ func (p *points) count() int {
 	return p.seen
 }
 
-// TestProxyKilledAtRandomLeavesSoundState kills the proxy at random points of a pull, a hundred times. What
-// is there then is sound, and the next pull gives what fits.
+// The proxy is killed at random points of a pull, a hundred times. What it leaves is
+// sound, and the next pull gets the variant that fits.
 func TestProxyKilledAtRandomLeavesSoundState(t *testing.T) {
 	rounds := 100
 	if testing.Short() {
@@ -78,7 +78,7 @@ func TestProxyKilledAtRandomLeavesSoundState(t *testing.T) {
 
 	p.arm(0, nil)
 	w.wantVariant(t, o, best)
-	whole := slices.Repeat([]int{p.count()}, situations) // points of a pull that nobody cuts off
+	whole := slices.Repeat([]int{p.count()}, situations) // points of a pull that is not cut off
 	interrupted := 0
 	for round := range rounds {
 		found := random.IntN(situations)

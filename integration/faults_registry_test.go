@@ -68,10 +68,9 @@ func flapping() answers {
 	}
 }
 
-// TestPullsSurviveARegistryThatFailsForImagefitAlone has the registry fail in every way that leaves the runtime's own
-// pull alone. A pull of what nobody knows yet then gives what it would without us, and
-// one of what was pulled before what is known to fit. When the registry is well again
-// all is as if nothing had been.
+// The registry fails in every way that spares the runtime's own pull. A pull of an
+// unknown image then falls back to what containerd chooses, and a pull of a known one
+// gets the variant that is known to fit. Once the registry works again, so does all else.
 func TestPullsSurviveARegistryThatFailsForImagefitAlone(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{Proxy: `select_timeout = "700ms"`})
 	all := watch(f)
@@ -126,8 +125,8 @@ func TestPullsSurviveARegistryThatFailsForImagefitAlone(t *testing.T) {
 	all.wantNoMore(t, before)
 }
 
-// TestPullFailsInContainerdsWordsWhenTheRegistryIsDown has nobody get through: the kubelet sees what it would see
-// without us, what is on the node stays, and later pulls succeed.
+// The registry is down for everyone: the kubelet sees containerd's own error, what is on
+// the node stays, and later pulls succeed.
 func TestPullFailsInContainerdsWordsWhenTheRegistryIsDown(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{Proxy: `select_timeout = "700ms"`})
 	known := f.offer(t, "known")
@@ -169,8 +168,8 @@ func TestPullFailsInContainerdsWordsWhenTheRegistryIsDown(t *testing.T) {
 	w.wantSound(t)
 }
 
-// TestTokenThatExpiresDuringADecisionIsReplaced has the token expire in the middle of a decision. It is got anew
-// where the registry says what the trouble is; else the pull goes on as without us.
+// The token expires during a decision. It is replaced if the registry names the reason;
+// otherwise the pull falls back.
 func TestTokenThatExpiresDuringADecisionIsReplaced(t *testing.T) {
 	for name, tt := range map[string]struct {
 		named bool

@@ -11,9 +11,9 @@ import (
 	"github.com/imagefit/imagefit/integration/stack"
 )
 
-// TestRuntimeKilledDuringAPullLeavesNoWrongReference has containerd killed as the proxy is about to make a call of
-// it: between the pull and the record, say. Either the pull fails, for the kubelet to
-// try again, or the reference stands for what fits.
+// containerd is killed just before the proxy calls it, for example between the pull and
+// the record. Either the pull fails, and the kubelet retries, or the reference resolves
+// to the variant that fits.
 func TestRuntimeKilledDuringAPullLeavesNoWrongReference(t *testing.T) {
 	containerd := startContainerd(t, stack.Options{})
 	relay := startRecorder(t, containerd, "relay", containerd.Socket)
@@ -23,8 +23,8 @@ func TestRuntimeKilledDuringAPullLeavesNoWrongReference(t *testing.T) {
 	before := all.atRest(t)
 	for _, tt := range []struct {
 		name, call string
-		moved      bool // the reference stands for something else before
-		back       bool // containerd is back before the call goes on
+		moved      bool // the reference resolves to another image before
+		back       bool // containerd is back before the call continues
 	}{
 		{"at the pull", "/PullImage", false, false},
 		{"before the record", "Images/Create", false, false},

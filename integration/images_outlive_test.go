@@ -69,8 +69,8 @@ func firstError(steps ...func() error) error {
 	return nil
 }
 
-// Pulls of two names of one variant, while somebody removes it again and again.
-// A pull that loses may fail, as it may without us; once nobody removes anything,
+// Pulls of two names of one variant, while another client keeps removing it.
+// A pull that loses may fail, as on containerd alone; once the removals end,
 // all that a pull returned resolves.
 func TestPullsRacingWithRemovalsLeaveNoWrongReference(t *testing.T) {
 	testImagesRace(t, startFit(t, flagsV3, stack.Settings{}))

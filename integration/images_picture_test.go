@@ -31,7 +31,7 @@ const (
 //
 // is an image record on the manifest v3, whose labels say of which index it is,
 // and which CRI resolves to the image v3, lists under it, and streams so. What
-// does not agree with that is said behind it.
+// disagrees is appended.
 func (s *scene) picture(t *testing.T) string {
 	t.Helper()
 	records, content := s.sceneRecords(t), s.content(t)

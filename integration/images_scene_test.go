@@ -19,7 +19,7 @@ import (
 type scene struct {
 	*fit
 	client  *stack.CRI // what pulls and removes
-	alone   bool       // the client is containerd's own: as without us
+	alone   bool       // the client talks to containerd itself, without imagefit
 	repo    *stack.Repo
 	names   map[digest.Digest]string
 	built   map[string]ocispec.Descriptor   // by name
@@ -116,7 +116,7 @@ func (s *scene) ref(short string) string {
 	return base + rest
 }
 
-// short is the opposite, "" for what is no part of the scene.
+// short is the opposite, "" for what does not belong to the scene.
 func (s *scene) short(ref string) string {
 	if name, found := s.names[digest.Digest(ref)]; found {
 		return "id:" + name

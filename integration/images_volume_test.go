@@ -109,8 +109,8 @@ func TestAllFieldsOfAnImageSpecReachTheRuntime(t *testing.T) {
 	}
 }
 
-// What is pulled as an image but is none gets the runtime's own answer, be it a
-// refusal.
+// What is pulled like an image but is an artifact gets the runtime's own answer, even if
+// that is an error.
 func TestArtifactsThatAreNotImagesGetTheRuntimesAnswer(t *testing.T) {
 	testArtifactsPass(t, startFit(t, flagsV3, stack.Settings{}))
 }

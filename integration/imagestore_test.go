@@ -67,7 +67,7 @@ func TestConfigOfAManifestIsTheImageID(t *testing.T) {
 	if config, err := store.ConfigOf(t.Context(), index.Digest); err != nil || config != "" {
 		t.Errorf("an index has the config %q, %v", config, err)
 	}
-	if _, err := store.ConfigOf(t.Context(), digest.FromString("nobody has this")); status.Code(err) != codes.NotFound {
+	if _, err := store.ConfigOf(t.Context(), digest.FromString("not in the store")); status.Code(err) != codes.NotFound {
 		t.Errorf("of what is not there: %v, want NotFound", err)
 	}
 	if _, err := imagestore.New(containerd.CRI.Conn(), "moby").ConfigOf(t.Context(), manifests[0].Digest); status.Code(err) != codes.NotFound {

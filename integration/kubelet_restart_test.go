@@ -58,13 +58,13 @@ func testRestartsInTheMiddle(t *testing.T, n *node) {
 	}
 }
 
-// awaitRequest waits until somebody asks the registry for the path.
+// awaitRequest waits until the registry gets a request for the path.
 func (n *node) awaitRequest(t *testing.T, path string) {
 	t.Helper()
 	deadline := time.Now().Add(45 * time.Second)
 	for n.registry.Count("GET", path) == 0 {
 		if time.Now().After(deadline) {
-			t.Fatalf("nobody asks for %s", path)
+			t.Fatalf("no request for %s", path)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

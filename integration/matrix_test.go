@@ -55,7 +55,7 @@ func TestSingleManifestIsPulledUnchanged(t *testing.T) {
 	testSingleManifest(t, startFit(t, flagsV3, stack.Settings{}))
 }
 
-// An image with no index around it is pulled as without us.
+// An image with no index around it is pulled as on containerd alone.
 func testSingleManifest(t *testing.T, f *fit) {
 	single := variants("amd64")[0]
 	repo := f.registry.Repo("single")

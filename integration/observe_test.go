@@ -52,7 +52,7 @@ func wantReady(t *testing.T, socket string, want int) string {
 			return body
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("readyz goes on answering %d %s", code, body)
+			t.Fatalf("readyz still answers %d %s", code, body)
 		}
 	}
 }
@@ -201,7 +201,7 @@ func (f *fit) wantObserved(t *testing.T, pluginHTTP string) {
 	}
 	for _, secret := range []string{f.registry.Host, "sha256:", "silent"} {
 		if strings.Contains(text, secret) {
-			t.Errorf("%s stands in the metrics", secret)
+			t.Errorf("%s is in the metrics", secret)
 		}
 	}
 	wantMetrics(t, pluginHTTP,

@@ -41,8 +41,8 @@ func TestPrivateRepositoryIsReadWithTheCredentialsOfThePull(t *testing.T) {
 			// serve those whom the registry would not.
 			for who, opts := range map[string]stack.PullOptions{
 				"wrong password": auth("alice", "wrong"),
-				"somebody else":  auth("mallory", "secret-of-alice"),
-				"nobody":         {},
+				"another user":   auth("mallory", "secret-of-alice"),
+				"anonymous":      {},
 			} {
 				_, got := f.cri.Pull(t.Context(), ref, opts)
 				_, want := f.containerd.CRI.Pull(t.Context(), ref, opts)

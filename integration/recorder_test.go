@@ -28,14 +28,14 @@ type call struct {
 	md      metadata.MD
 }
 
-// recorder stands between a CRI client and a server and keeps the bytes of every
+// recorder sits between a CRI client and a server and keeps the bytes of every
 // call. It knows no message and shares no code with the proxy.
 type recorder struct {
 	socket   string
 	upstream *grpc.ClientConn
 	mu       sync.Mutex
 	seen     []call
-	before   func(method string) // of each call, when it has come and nobody knows of it yet
+	before   func(method string) // of each call, when it has arrived and is not handled yet
 }
 
 // startRecorder starts a recorder of that name in front of a socket.

@@ -46,8 +46,8 @@ func TestArtifactsAreFoundOnEveryKindOfRegistry(t *testing.T) {
 	}
 }
 
-// A registry that stops answering in the middle of a decision costs the time
-// budget and no more: the pull goes on as without us.
+// A registry that stops answering during a decision costs the time budget and no more:
+// the pull falls back.
 func TestRegistryThatStopsAnsweringCostsTheTimeBudget(t *testing.T) {
 	for name, path := range map[string]string{
 		"referrers": "/referrers/", "artifact": "/blobs/sha256:44136fa|/manifests/sha256:",

@@ -137,7 +137,7 @@ func TestSigtermDrainsPulls(t *testing.T) {
 	}
 	wantID(t, f.containerd.CRI, r.id, repo.Ref("1"))
 	if _, err := events.Recv(); err == nil {
-		t.Error("the endless stream of events goes on")
+		t.Error("the endless event stream was not cut off")
 	}
 	if _, err := f.cri.List(t.Context()); status.Code(err) != codes.Unavailable {
 		t.Errorf("a call after the end: %v, want Unavailable", err)

@@ -209,7 +209,7 @@ func TestVerifiersAreFoundWhereContainerdCallsThem(t *testing.T) {
 			if (refused != nil) != tt.asked || tt.asked && !strings.Contains(refused.Error(), "verifier signed rejected image (exit code 1): not signed") {
 				t.Errorf("the pull of a bad image ends with %v", refused)
 			}
-			text, _ := os.ReadFile(log) // not there where nobody was asked
+			text, _ := os.ReadFile(log) // missing if no verifier was called
 			want := fmt.Sprintf("-name %s -digest %s\n-name %s -digest %s\n", repo.Ref("1"), index.Digest, variant, manifests[1].Digest)
 			if got := string(text); tt.asked && !strings.HasPrefix(got, want) || !tt.asked && got != "" {
 				t.Errorf("the verifier was asked\n%s, want\n%s", got, want)

@@ -9,9 +9,9 @@ import (
 	"github.com/imagefit/imagefit/integration/stack"
 )
 
-// Where the runtime verifies images, a variant is not what was signed: the pull
-// goes on unchanged and the log says why, unless the operator wants otherwise. The
-// verifier comes while the proxy runs.
+// Where the runtime verifies images, a variant is not what was signed: the pull is
+// forwarded unchanged and the log says why, unless the policy says otherwise. The
+// verifier is installed while the proxy runs.
 func TestVerifiedImagesAreForwarded(t *testing.T) {
 	for policy, variant := range map[string]string{"": "amd64", `image_verifier = "select"`: "amd64/v3"} {
 		t.Run(variant, func(t *testing.T) {

@@ -107,7 +107,7 @@ func TestAuditModeForwardsEveryPull(t *testing.T) {
 	id := f.pull(t, repo.Ref("1"))
 	f.wantRuns(t, repo.Ref("1"), id, "amd64")
 	if got := f.records(t)[repo.Ref("1")]; got != index.Digest {
-		t.Errorf("%s points at %s, want the index %s as without us", repo.Ref("1"), got, index.Digest)
+		t.Errorf("%s points at %s, want the index %s as on containerd alone", repo.Ref("1"), got, index.Digest)
 	}
 	if log := f.proxyLog(t); !strings.Contains(log, "would=pulled") || !strings.Contains(log, "linux/amd64/v3") {
 		t.Error("the log does not say what would have been chosen")

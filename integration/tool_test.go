@@ -12,7 +12,7 @@ import (
 	"github.com/imagefit/imagefit/integration/stack"
 )
 
-// tool runs bin/imagefit as a person would and returns what it said.
+// tool runs bin/imagefit as a person would and returns its output.
 func tool(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	bin, err := stack.Binaries(t.Context(), t.TempDir())
@@ -96,7 +96,7 @@ func TestExplainPrintsWhatThePullWouldDo(t *testing.T) {
 				}
 			}
 			if tt.code == 1 && (!strings.HasPrefix(errs, "imagefit: ") || strings.Count(errs, "\n") != 1) {
-				t.Errorf("an error is no single line: %q", errs)
+				t.Errorf("an error is more than one line: %q", errs)
 			}
 		})
 	}

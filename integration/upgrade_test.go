@@ -233,8 +233,8 @@ func TestUpgradeLosesNoCall(t *testing.T) {
 	}
 }
 
-// Without a service manager that holds the socket there is a moment when nobody
-// listens: what fails then is Unavailable, which clients try again, and nothing hangs.
+// Without a service manager that holds the socket nothing listens for
+// a moment: calls then fail with Unavailable, which clients retry, and nothing hangs.
 func TestPlainRestartIsUnavailable(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{})
 	repo, _, _ := f.push(t, "app", variants("amd64", "amd64/v3")...)

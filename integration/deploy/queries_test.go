@@ -120,7 +120,7 @@ func TestOperationsSaysWhatToDoAboutEachAlert(t *testing.T) {
 	for _, row := range regexp.MustCompile("(?m)^\\| `(Imagefit[A-Za-z]+)` \\| .").FindAllStringSubmatch(string(text), -1) {
 		documented = append(documented, row[1])
 		if known[row[1]] == "" {
-			t.Errorf("docs/operations.md has %s, which is no alert", row[1])
+			t.Errorf("docs/operations.md has %s, and there is no such alert", row[1])
 		}
 	}
 	for alert := range known {
@@ -130,8 +130,8 @@ func TestOperationsSaysWhatToDoAboutEachAlert(t *testing.T) {
 	}
 }
 
-// problems holds a query against the series that there are. The parser also
-// reads what Prometheus does not, which is told here.
+// problems checks a query against the series that exist. The parser also accepts
+// what Prometheus does not; that is a problem here.
 func problems(expr string, known map[string]map[string][]string) (all []string) {
 	parsed, err := metricsql.Parse(expr)
 	if err != nil {
@@ -146,7 +146,7 @@ func problems(expr string, known map[string]map[string][]string) (all []string) 
 			functionProblems(e, note)
 		case *metricsql.AggrFuncExpr:
 			if !slices.Contains([]string{"sum", "max", "min", "avg", "count", "topk"}, e.Name) || e.Limit > 0 {
-				note("%s is no aggregation that is used here", e.Name)
+				note("%s is not one of the aggregations used here", e.Name)
 			}
 			labelProblems(e.Modifier.Args, e, known, note)
 		case *metricsql.BinaryOpExpr:
@@ -168,11 +168,11 @@ func functionProblems(f *metricsql.FuncExpr, note func(string, ...any)) {
 		}
 	case "time", "histogram_quantile":
 	default:
-		note("%s is no function that is used here", f.Name)
+		note("%s is not one of the functions used here", f.Name)
 	}
 }
 
-// labelProblems tells labels that none of the series below have.
+// labelProblems lists labels that none of the series below has.
 func labelProblems(labels []string, below metricsql.Expr, known map[string]map[string][]string, note func(string, ...any)) {
 	for _, label := range labels {
 		found := slices.Contains(target, label)
@@ -188,7 +188,7 @@ func labelProblems(labels []string, below metricsql.Expr, known map[string]map[s
 	}
 }
 
-// labelsOf returns nil for a metric that there is not.
+// labelsOf returns nil for a metric that does not exist.
 func labelsOf(m *metricsql.MetricExpr, known map[string]map[string][]string) map[string][]string {
 	if len(m.LabelFilterss) != 1 || len(m.LabelFilterss[0]) == 0 || m.LabelFilterss[0][0].Label != "__name__" {
 		return nil
@@ -205,7 +205,7 @@ func selectorProblems(m *metricsql.MetricExpr, known map[string]map[string][]str
 	text := string(m.AppendString(nil))
 	labels := labelsOf(m, known)
 	if labels == nil {
-		return []string{text + " is no metric"}
+		return []string{text + " does not exist"}
 	}
 	for _, f := range m.LabelFilterss[0][1:] {
 		values, ok := labels[f.Label]
@@ -230,17 +230,17 @@ func TestMistakesInQueriesAreFound(t *testing.T) {
 	for expr, want := range map[string]string{
 		`imagefit_ready == 0`: "",
 		`sum by (job, action) (rate(imagefit_decisions_total{would!="nothing"}[5m]))`: "",
-		`imagefit_redy == 0`:                                             "no metric",
+		`imagefit_redy == 0`:                                             "does not exist",
 		`imagefit_decisions_total{pod="x"}`:                              "no label pod",
 		`imagefit_decisions_total{action="refuse"}`:                      `never "refuse"`,
 		`imagefit_decisions_total{action=~"refused|unfitt"}`:             `never "unfitt"`,
 		`rate(imagefit_decisions_total)`:                                 "needs a range",
 		`sum by (pod) (imagefit_ready)`:                                  "label pod",
 		`imagefit_ready == `:                                             "imagefit_ready ==",
-		`median_over_time(imagefit_ready[5m])`:                           "no function",
+		`median_over_time(imagefit_ready[5m])`:                           "not one of the functions",
 		`imagefit_ready and on (pod) imagefit_ready`:                     "label pod",
 		`imagefit_ready default 1`:                                       "no operator",
-		`sum by (le) (rate(imagefit_ready_bucket[5m]))`:                  "no metric",
+		`sum by (le) (rate(imagefit_ready_bucket[5m]))`:                  "does not exist",
 		`sum by (le) (rate(imagefit_pull_duration_seconds_bucket[10m]))`: "",
 	} {
 		got := strings.Join(problems(expr, known), "; ")

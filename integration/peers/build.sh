@@ -91,7 +91,7 @@ need_seccomp() {
 # A compile says nothing for minutes, so a line now and then shows that it still
 # runs. In the background go would not hear Ctrl-C: the trap ends it.
 compile() {
-  local part=$1 out=$2 start=$SECONDS said=$SECONDS pid
+  local part=$1 out=$2 start=$SECONDS told=$SECONDS pid
   # shellcheck disable=SC2046 # packages and flags are lists of words
   (cd "$(folder_of "$part")" && GOFLAGS='' GOWORK=off CGO_ENABLED=$(cgo_of "$part") \
     exec go build -trimpath -buildvcs=false -ldflags='-s -w' $(flags_of "$part") -o "$out/" $(packages_of "$part")) >&2 9>&- &
@@ -100,8 +100,8 @@ compile() {
   trap "kill $pid 2>/dev/null; exit 130" INT TERM
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.5
-    if ((SECONDS - said >= 20)); then
-      said=$SECONDS
+    if ((SECONDS - told >= 20)); then
+      told=$SECONDS
       say "$part: still building, $((SECONDS - start)) s"
     fi
   done
@@ -166,7 +166,7 @@ if ! flock -n 9; then
   say "another build is running, waiting for it"
   flock 9
 fi
-# What an interrupted build left behind; we hold the lock, so nobody uses it.
+# What an interrupted build left behind; no other build runs while we have the lock.
 rm -rf "$cache"/.build-* "$cache"/.bin-*
 
 folders=()

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// User is somebody who may use a registry.
+// User is an account of a registry.
 type User struct {
 	Password string
 	// Repos are the repositories that may be pulled, nil for all of them.

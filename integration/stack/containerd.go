@@ -101,7 +101,7 @@ func binFolders(ctx context.Context, version string) ([]string, error) {
 		bin, err := Peers(ctx, "runc", "registry", "workload", "containerd17")
 		return []string{filepath.Join(bin, "containerd17"), bin}, err
 	}
-	return nil, fmt.Errorf("start containerd: version %s is none of %v", version, Versions())
+	return nil, fmt.Errorf("start containerd: version %s is not one of %v", version, Versions())
 }
 
 func (c *Containerd) prepare(ctx context.Context, opts Options) error {
@@ -128,7 +128,7 @@ func (c *Containerd) prepare(ctx context.Context, opts Options) error {
 }
 
 // Start starts a stopped or killed containerd again on what it has on disk and
-// waits until its CRI answers. Pods that ran go on running.
+// waits until its CRI answers. Running pods keep running.
 func (c *Containerd) Start(ctx context.Context) error {
 	if err := c.Process.Start(); err != nil {
 		return err
@@ -179,7 +179,7 @@ func (c *Containerd) dial(runtime, image string) (*CRI, error) {
 		return nil, err
 	}
 	client.LogDir = filepath.Join(c.Dir, "pods")
-	// A cgroup of our own name, which Stop can tell from anybody else's.
+	// A cgroup of our own name, which Stop can tell from all others.
 	client.CgroupParent = "/" + filepath.Base(c.Dir)
 	return client, nil
 }

@@ -31,7 +31,7 @@ const (
 )
 
 // StartDistribution starts the real CNCF distribution, which has no referrers
-// API: artifacts are found by the tag schema alone. It stands behind the same
+// API: artifacts are found by the tag schema alone. It is behind the same
 // front as the others.
 func StartDistribution(ctx context.Context) (*Registry, error) {
 	return startDistribution(ctx, Login{})
@@ -108,7 +108,7 @@ func unixProxy(socket string) (handler http.Handler, closeIdle func() error) {
 	return proxy, func() error { transport.CloseIdleConnections(); return nil }
 }
 
-// waitForSocket waits until somebody listens.
+// waitForSocket waits until the socket accepts connections.
 func waitForSocket(ctx context.Context, process *Process, socket string) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()

@@ -25,7 +25,7 @@ type Image struct {
 	Platform ocispec.Platform
 	// User is the config's user, "" for root.
 	User string
-	// Annotations go on the image's entry in the index.
+	// Annotations are those of the image's entry in the index.
 	Annotations map[string]string
 	// Attested adds a BuildKit attestation entry (platform unknown/unknown) for
 	// this image to the end of the index.

@@ -54,7 +54,7 @@ func (c *Containerd) NewImagefit(ctx context.Context, s Settings) (*Imagefit, er
 	return f, c.Configure(f, s)
 }
 
-// Configure writes the configuration anew, for the next start.
+// Configure rewrites the configuration, for the next start.
 func (c *Containerd) Configure(f *Imagefit, s Settings) error {
 	if s.Runtime == "" {
 		s.Runtime = c.Socket

@@ -68,7 +68,7 @@ func StartKubelet(ctx context.Context, c *Containerd, opts KubeletOptions) (*Kub
 			"--config", filepath.Join(c.Dir, "kubelet.json"), "--root-dir", k.Dir,
 			"--cert-dir", filepath.Join(k.Dir, "pki"), "--hostname-override", nodeName,
 		},
-		Env: []string{"HOME=" + k.Dir}, // where it would find somebody's credentials
+		Env: []string{"HOME=" + k.Dir}, // where it would find the user's credentials
 		Log: filepath.Join(c.Dir, "kubelet.log"),
 	}
 	if err := k.Configure(opts); err != nil {
@@ -80,7 +80,7 @@ func StartKubelet(ctx context.Context, c *Containerd, opts KubeletOptions) (*Kub
 	return k, nil
 }
 
-// Configure writes the configuration anew, for the next start.
+// Configure rewrites the configuration, for the next start.
 func (k *Kubelet) Configure(opts KubeletOptions) error {
 	var err error
 	if k.port, err = freePort(); err != nil {
@@ -150,7 +150,7 @@ func dockerConfig(logins map[string]Login) map[string]any {
 	return map[string]any{"auths": auths}
 }
 
-// freePort is a port that nobody listens on at the moment.
+// freePort is a port that is free at the moment.
 func freePort() (int, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
@@ -160,8 +160,8 @@ func freePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
-// Start starts a stopped kubelet again and waits until it answers. Pods that ran
-// go on running.
+// Start starts a stopped kubelet again and waits until it answers. Running pods
+// keep running.
 func (k *Kubelet) Start(ctx context.Context) error {
 	if err := k.Process.Start(); err != nil {
 		return err

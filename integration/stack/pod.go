@@ -15,7 +15,7 @@ import (
 )
 
 // PodOptions describe a pod of one container. The zero value is a pod in the
-// namespace default that holds until it is stopped. Pods use the host's network,
+// namespace default that runs until it is stopped. Pods use the host's network,
 // so that no CNI plugin is needed.
 type PodOptions struct {
 	Namespace   string

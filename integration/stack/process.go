@@ -54,7 +54,7 @@ func (p *Process) Start() error {
 	exited := make(chan struct{})
 	p.cmd, p.exited = cmd, exited
 	go func() {
-		// The exit state stays in cmd.ProcessState; a signal is no error here.
+		// The exit state stays in cmd.ProcessState; ending by a signal is fine here.
 		_ = cmd.Wait()
 		close(exited)
 	}()
@@ -103,7 +103,7 @@ func (p *Process) Signal(sig os.Signal) error {
 }
 
 // Stop asks the program to end and waits; after the grace it is killed, which is
-// an error. Stopping what does not run is none.
+// an error. Stopping a program that does not run is fine.
 func (p *Process) Stop(grace time.Duration) error {
 	if !p.Running() {
 		return nil

@@ -259,7 +259,7 @@ func TestRequestsAtTheSameTimeAreOneRoundTrip(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	_ = ask(gone, "nobody")
+	_ = ask(gone, "gone")
 	if got := rounds.Stop(); got["many"] != 3 || got["one"] != 4 {
 		t.Errorf("counted %v", got)
 	}

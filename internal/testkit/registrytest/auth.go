@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Login are the credentials of somebody who may read the repository.
+// Login are the credentials of an account that may read the repository.
 type Login struct{ User, Password string }
 
 // AuthConformance runs the cases of a registry that asks for credentials: basic ones,

@@ -78,5 +78,5 @@ func blobs(t *testing.T, c client) {
 	}
 }
 
-// missing is the digest of nothing that anybody has.
-func missing() digest.Digest { return digest.FromString("nobody has this") }
+// missing is the digest of content that does not exist.
+func missing() digest.Digest { return digest.FromString("not in any registry") }

@@ -44,7 +44,7 @@ func Conformance(t *testing.T, opts Options, start func(t *testing.T) Registry) 
 		"HEAD answers as GET, without a body":    heads,
 		"a tag moves":                            moves,
 		"what is not there is 404":               nothing,
-		"a reference that is none is 4xx":        nonsense,
+		"a malformed reference is 4xx":           nonsense,
 		"a blob is had by its digest":            blobs,
 	}
 	if opts.NoReferrersAPI {
@@ -52,7 +52,7 @@ func Conformance(t *testing.T, opts Options, start func(t *testing.T) Registry) 
 	} else {
 		tests["referrers are listed in full"] = referrers
 		tests["what nothing refers to has an empty list"] = unreferred
-		tests["a filter is applied and said to be, or neither"] = filtered
+		tests["a filter is applied and declared, or neither"] = filtered
 	}
 	run(t, start, tests)
 }

@@ -175,5 +175,5 @@ func wantCode(t *testing.T, what string, err error, want codes.Code) {
 	}
 }
 
-// missing is the digest of nothing that anybody has.
-func missing() digest.Digest { return digest.FromString("nobody has this") }
+// missing is the digest of content that does not exist.
+func missing() digest.Digest { return digest.FromString("not in any registry") }
