@@ -126,3 +126,50 @@ func TestPluginEvaluatesTheFactsOfTheMoment(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 }
+
+// While the plugin is down containerd creates containers unchecked, or, where it
+// requires the plugin, none but those that tolerate its absence.
+func TestKilledPluginLeavesContainersUncheckedUnlessItIsRequired(t *testing.T) {
+	const required = `
+[plugins."io.containerd.nri.v1.nri".default_validator]
+  enable = true
+  required_plugins = ["imagefit"]
+  tolerate_missing_plugins_annotation = "imagefit.io/tolerate-missing-plugin"
+`
+	for name, extra := range map[string]string{"not required": "", "required": required} {
+		t.Run(name, func(t *testing.T) {
+			containerd := startContainerd(t, stack.Options{Extra: extra})
+			f := startFitWith(t, containerd, startRegistry(t), flagsV3, stack.Settings{Policy: audit})
+			ref, id := f.unfit(t)
+			settings := stack.Settings{Facts: "root = \"" + host(t, flagsV3) + "\"", NRI: "look_up = false"}
+			if err := f.containerd.Configure(f.Imagefit, settings); err != nil {
+				t.Fatal(err)
+			}
+			f.startPlugin(t)
+			create := func(annotations map[string]string) string {
+				_, err := run(t.Context(), f.cri, ref, stack.PodOptions{ImageRef: id, Annotations: annotations})
+				if err != nil {
+					return err.Error()
+				}
+				return ""
+			}
+			if got := create(nil); !strings.Contains(got, "does not fit this node") {
+				t.Errorf("while it runs: %q, want it refused", got)
+			}
+			if err := f.Plugin.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			got := create(nil)
+			if extra == "" && got != "" || extra != "" && !strings.Contains(got, `required plugin "imagefit"`) {
+				t.Errorf("when it is killed: %q", got)
+			}
+			if got := create(map[string]string{"imagefit.io/tolerate-missing-plugin": "true"}); got != "" {
+				t.Errorf("a pod that tolerates it: %q", got)
+			}
+			f.startPlugin(t)
+			if got := create(nil); !strings.Contains(got, "does not fit this node") {
+				t.Errorf("when it runs again: %q, want it refused", got)
+			}
+		})
+	}
+}

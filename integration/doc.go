@@ -1,3 +1,3 @@
 // Package integration holds the tests of imagefit against the real programs
-// around it; package stack runs those.
+// around it; package stack runs those. README.md says what is proven where.
 package integration
