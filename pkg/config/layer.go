@@ -117,11 +117,11 @@ func (l *Loaded) lay(from layer) error {
 		below[prefix] = below[prefix].Under(answers)
 	}
 	c.Policy.Repositories = below
-	for key, row := range tomlerr.Rows(from.text) {
+	for key, at := range tomlerr.Positions(from.text) {
 		if !from.rows {
-			row = 0
+			at.Row = 0
 		}
-		l.origins[key] = origin{from.source, row}
+		l.origins[key] = origin{from.source, at.Row}
 	}
 	return from.problems(err)
 }

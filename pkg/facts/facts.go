@@ -1,6 +1,8 @@
 package facts
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
 	"sync"
 )
@@ -33,6 +35,15 @@ type Fact struct {
 	State State
 	Value string // the attribute's value; empty for a flag
 	Cause string // why the fact is unknown
+}
+
+// CauseOf says in one line why something could not be read, in a form an
+// operator can act on: "permission denied reading /proc/config.gz".
+func CauseOf(err error) string {
+	if path, ok := errors.AsType[*fs.PathError](err); ok && path.Err != nil {
+		return path.Err.Error() + " reading " + path.Path
+	}
+	return err.Error()
 }
 
 // Facts is what is known of one node at one moment. It is immutable once

@@ -34,7 +34,7 @@ func collectArchspec(h host, out *facts.Features) error {
 			return err
 		}
 		_, level, _ := readCPUFlags(h) // may know what proc/cpuinfo does not tell
-		addUnnamedCPU(h.arch, level, causeOf(err), out)
+		addUnnamedCPU(h.arch, level, facts.CauseOf(err), out)
 		return nil
 	}
 	cpu := h.cpu.CPU

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
+
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
@@ -95,7 +97,7 @@ func TestNothingBecomesAbsentByDenial(t *testing.T) {
 			root := inMemory(t, root)
 			want := Collect(context.Background(), root)
 			for _, path := range lookedAt(root) {
-				if below(path)(operatorDir) && fromOperator(want) || below(operatorDir)(path) {
+				if below(path)(operator.Dir) && fromOperator(want) || below(operator.Dir)(path) {
 					continue // what the operator says is not laid over then, and that is among the problems
 				}
 				got := Collect(context.Background(), Root{dir: root.dir, files: denied{root.where(), below(path)}})
@@ -112,7 +114,7 @@ func TestNothingBecomesAbsentByDenial(t *testing.T) {
 // fromOperator reports whether any fact comes from a file of the operator.
 func fromOperator(f *facts.Facts) bool {
 	for _, origin := range f.Features().Origins {
-		if strings.Contains(origin, operatorDir) {
+		if strings.Contains(origin, operator.Dir) {
 			return true
 		}
 	}
@@ -182,7 +184,7 @@ func TestNothingBecomesAbsentByBreakage(t *testing.T) {
 			r := newRecording(root.where())
 			Collect(context.Background(), Root{dir: root.dir, files: r})
 			for path := range r.content {
-				if below(operatorDir)(path) {
+				if below(operator.Dir)(path) {
 					continue
 				}
 				for _, err := range []error{nil, syscall.EIO} {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
+
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
@@ -106,7 +108,7 @@ func collectWith(ctx context.Context, root Root, list []collector) *facts.Facts 
 		if err != nil {
 			found = facts.NewFeatures()
 			for _, set := range c.sets {
-				found.Unknown[set.Name] = causeOf(err)
+				found.Unknown[set.Name] = facts.CauseOf(err)
 			}
 		}
 		for _, set := range c.sets {
@@ -116,7 +118,7 @@ func collectWith(ctx context.Context, root Root, list []collector) *facts.Facts 
 		}
 		all.Add(found)
 	}
-	addOperatorFacts(root, &all)
+	operator.Overlay(root, &all)
 	root.taken.apply(&all)
 	return facts.NewOwned(h.os(), h.arch, all)
 }
@@ -137,7 +139,7 @@ func runCollector(ctx context.Context, c collector, h host) (found facts.Feature
 	root, unread := h.root, &noticing{files: h.root.where()}
 	h.root.files = unread
 	if err = c.collect(h, &found); err == nil && unread.err != nil {
-		cause := causeOf(root.pathError("read", unread.name, unread.err))
+		cause := facts.CauseOf(root.pathError("read", unread.name, unread.err))
 		for _, set := range c.sets {
 			found.Unknown[set.Name] = cmp.Or(found.Unknown[set.Name], cause)
 		}

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/internal/hosttest"
 )
 
 func updateGoldens() bool {
@@ -59,27 +60,9 @@ func checkGolden(t *testing.T, path string, got []byte) {
 	}
 }
 
-// tree writes files below a new directory; a value "-> target" is a symbolic
-// link.
 func tree(t testing.TB, files map[string]string) Root {
 	t.Helper()
-	dir := t.TempDir()
-	for name, content := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(content, "-> "); ok {
-			err = os.Symlink(target, path)
-		} else {
-			err = os.WriteFile(path, []byte(content), 0o644)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return NewRoot(dir)
+	return NewRoot(hosttest.Tree(t, files))
 }
 
 func gzipped(t testing.TB, s string) string {
@@ -114,7 +97,7 @@ func TestPermissionDenied(t *testing.T) {
 func TestCauseOf(t *testing.T) {
 	t.Parallel()
 	err := NewRoot("/").pathError("open", "proc/config.gz", os.ErrPermission)
-	if got, want := causeOf(err), "permission denied reading /proc/config.gz"; got != want {
+	if got, want := facts.CauseOf(err), "permission denied reading /proc/config.gz"; got != want {
 		t.Errorf("causeOf = %q, want %q", got, want)
 	}
 }

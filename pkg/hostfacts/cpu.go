@@ -131,7 +131,7 @@ func collectCPUModel(h host, out *facts.Features) error {
 	setKnown("id", strconv.Itoa(c.model), c.has.model)
 	hypervisor, err := readHypervisor(h)
 	if err != nil {
-		out.Unknown["cpu.model/hypervisor"] = causeOf(err)
+		out.Unknown["cpu.model/hypervisor"] = facts.CauseOf(err)
 		return nil
 	}
 	model["hypervisor"] = hypervisor

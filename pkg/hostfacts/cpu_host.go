@@ -109,7 +109,7 @@ func collectPState(h host, out *facts.Features) error {
 	elements := out.Attributes["cpu.pstate"]
 	elements["status"] = status
 	if noTurbo, err := readTrimmed(h.root, dir+"/intel_pstate/no_turbo"); err != nil {
-		out.Unknown["cpu.pstate/turbo"] = causeOf(err)
+		out.Unknown["cpu.pstate/turbo"] = facts.CauseOf(err)
 	} else {
 		elements["turbo"] = strconv.FormatBool(noTurbo == "0")
 	}
@@ -118,8 +118,8 @@ func collectPState(h host, out *facts.Features) error {
 	}
 	governor, err := readGovernor(h.root, dir+"/cpufreq")
 	if err != nil {
-		out.Unknown["cpu.pstate/scaling"] = causeOf(err)
-		out.Unknown["cpu.pstate/scaling_governor"] = causeOf(err)
+		out.Unknown["cpu.pstate/scaling"] = facts.CauseOf(err)
+		out.Unknown["cpu.pstate/scaling_governor"] = facts.CauseOf(err)
 		return nil
 	}
 	if governor != "" {

@@ -55,7 +55,7 @@ func collectRDT(h host, out *facts.Features) error {
 	const element = "RDTL3CA_NUM_CLOSID"
 	classes, err := l3Classes(h.root)
 	if err != nil {
-		out.Unknown["cpu.rdt/"+element] = causeOf(err)
+		out.Unknown["cpu.rdt/"+element] = facts.CauseOf(err)
 		return nil
 	}
 	rdt[element] = strconv.FormatUint(classes, 10)

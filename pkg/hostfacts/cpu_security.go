@@ -52,7 +52,7 @@ func collectSecurity(h host, out *facts.Features) error {
 
 func (s security) unknown(err error, elements ...string) {
 	for _, element := range elements {
-		s.out.Unknown["cpu.security/"+element] = causeOf(err)
+		s.out.Unknown["cpu.security/"+element] = facts.CauseOf(err)
 	}
 }
 

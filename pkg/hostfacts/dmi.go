@@ -45,7 +45,7 @@ func collectDMI(h host, out *facts.Features) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			out.Unknown["system.dmiid/"+file] = causeOf(err)
+			out.Unknown["system.dmiid/"+file] = facts.CauseOf(err)
 		default:
 			elements[file] = value
 		}

@@ -158,7 +158,7 @@ func leastMemory(out *facts.Features, set, cause string, gpus []gpu) {
 func setDriverVersion(root Root, out *facts.Features, set, module string, gpus []gpu) {
 	version, err := moduleVersion(root, module)
 	if err != nil {
-		out.Unknown[set+"/driver_version"] = causeOf(err)
+		out.Unknown[set+"/driver_version"] = facts.CauseOf(err)
 		return
 	}
 	if version == "" {

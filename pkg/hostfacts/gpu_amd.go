@@ -19,8 +19,8 @@ func describeAMD(root Root, gpus []gpu, out *facts.Features) {
 	setDriverVersion(root, out, amdSet, "amdgpu", gpus)
 	targets, err := kfdTargets(root)
 	if err != nil {
-		out.Unknown[amdSet+"/gfx_target"] = causeOf(err)
-		out.Unknown[amdSet+"/gfx_targets"] = causeOf(err)
+		out.Unknown[amdSet+"/gfx_target"] = facts.CauseOf(err)
+		out.Unknown[amdSet+"/gfx_targets"] = facts.CauseOf(err)
 	}
 	for _, g := range gpus {
 		describeAMDDevice(root, g, targets)
@@ -39,7 +39,7 @@ func describeAMD(root Root, gpus []gpu, out *facts.Features) {
 	case err == nil && release != "":
 		set["rocm_version"] = release
 	case err != nil && !isNoAttribute(err):
-		out.Unknown[amdSet+"/rocm_version"] = causeOf(err)
+		out.Unknown[amdSet+"/rocm_version"] = facts.CauseOf(err)
 	}
 }
 

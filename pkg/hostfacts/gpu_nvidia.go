@@ -22,7 +22,7 @@ func describeNVIDIA(root Root, gpus []gpu, out *facts.Features) {
 	driver, err := nvidiaDriver(root)
 	if err != nil {
 		for _, element := range []string{"driver_version", "cuda_version", "kernel_module"} {
-			out.Unknown[nvidiaSet+"/"+element] = causeOf(err)
+			out.Unknown[nvidiaSet+"/"+element] = facts.CauseOf(err)
 		}
 	}
 	for element, value := range map[string]string{
@@ -57,7 +57,7 @@ func describeNVIDIADevice(root Root, g gpu, driver nvidiaModule, cuda string, ou
 	}
 	data, err := root.ReadHead(nvidiaDir+"/gpus/"+g.address+"/information", maxDriverText)
 	if err != nil {
-		out.Unknown[nvidiaSet+"/model"] = causeOf(err)
+		out.Unknown[nvidiaSet+"/model"] = facts.CauseOf(err)
 		return
 	}
 	// Before its first use, a GPU may call itself "Unknown".

@@ -4,59 +4,27 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/internal/hosttest"
 )
 
-// capturedHosts returns the roots of all captured hosts: the directories
-// testdata/*/root, and the files of testdata/hosts and testdata/nodes, in which
-// each file of the host begins with "-- PATH --".
 func capturedHosts(t testing.TB) map[string]Root {
 	t.Helper()
 	roots := map[string]Root{}
-	dirs, err := filepath.Glob("testdata/*/root")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range dirs {
-		roots[filepath.Base(filepath.Dir(dir))] = NewRoot(dir)
-	}
-	for _, folder := range []string{"hosts", "nodes"} {
-		files, err := filepath.Glob("testdata/" + folder + "/*.txt")
-		if err != nil || len(files) == 0 {
-			t.Fatal("no hosts in ", folder, err)
-		}
-		for _, file := range files {
-			roots[strings.TrimSuffix(filepath.Base(file), ".txt")] = hostIn(t, file)
-		}
+	for name, dir := range hosttest.Captured(t, "testdata") {
+		roots[name] = NewRoot(dir)
 	}
 	return roots
 }
 
 func hostIn(t testing.TB, file string) Root {
 	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, current := map[string]string{}, ""
-	for line := range strings.Lines(string(data)) {
-		if path, ok := strings.CutPrefix(line, "-- "); ok {
-			current = strings.TrimSuffix(strings.TrimSpace(path), " --")
-			files[current] = ""
-			continue
-		}
-		if strings.HasPrefix(line, "-> ") {
-			line = strings.TrimSpace(line)
-		}
-		files[current] += line
-	}
-	return tree(t, files)
+	return NewRoot(hosttest.Host(t, file))
 }
 
 // TestHostsGolden holds the facts and the labels of whole hosts.

@@ -152,7 +152,7 @@ func collectEnabledModules(h host, out *facts.Features) error {
 	}
 	builtin, err := builtinModules(h.root)
 	if err != nil {
-		out.Unknown["kernel.enabledmodule"] = causeOf(err)
+		out.Unknown["kernel.enabledmodule"] = facts.CauseOf(err)
 	}
 	out.Flags["kernel.enabledmodule"] = append(modules, builtin...)
 	return nil

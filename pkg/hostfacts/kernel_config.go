@@ -45,7 +45,7 @@ func collectKernelConfig(h host, out *facts.Features) error {
 		return cause
 	}
 	return fmt.Errorf("no kernel configuration at %s nor at %d other places",
-		h.root.display(places[0]), len(places)-1)
+		h.root.Path(places[0]), len(places)-1)
 }
 
 // kernelConfigPlaces lists where distributions put the configuration of the

@@ -43,7 +43,7 @@ func collectLibC(h host, out *facts.Features) error {
 		version, err := glibcVersion(h.root, name)
 		out.Attributes["system.libc"] = map[string]string{"implementation": "glibc"}
 		if err != nil {
-			out.Unknown["system.libc/version"] = causeOf(err)
+			out.Unknown["system.libc/version"] = facts.CauseOf(err)
 			return nil
 		}
 		out.Attributes["system.libc"]["version"] = version
@@ -54,12 +54,12 @@ func collectLibC(h host, out *facts.Features) error {
 		return err
 	}
 	if !found {
-		return errors.New("no C library in the usual places, such as " + h.root.display("usr/lib64/libc.so.6"))
+		return errors.New("no C library in the usual places, such as " + h.root.Path("usr/lib64/libc.so.6"))
 	}
 	out.Attributes["system.libc"] = map[string]string{"implementation": "musl"}
 	version, err := muslVersion(h.root)
 	if err != nil {
-		out.Unknown["system.libc/version"] = causeOf(err)
+		out.Unknown["system.libc/version"] = facts.CauseOf(err)
 		return nil
 	}
 	out.Attributes["system.libc"]["version"] = version

@@ -36,7 +36,7 @@ func collectHugePages(h host, out *facts.Features) error {
 			_, err = strconv.ParseUint(count, 10, 64)
 		}
 		if err != nil {
-			out.Unknown["memory.hugepages/"+element] = causeOf(err)
+			out.Unknown["memory.hugepages/"+element] = facts.CauseOf(err)
 			continue
 		}
 		elements[element] = count

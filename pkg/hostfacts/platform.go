@@ -36,7 +36,7 @@ func collectCgroup(h host, out *facts.Features) error {
 	if slices.Contains(names, "cgroup.controllers") {
 		version = "v2"
 		if controllers, err = cgroupControllers(h.root, cgroupDir); err != nil {
-			out.Unknown["system.cgroup/controllers"] = causeOf(err)
+			out.Unknown["system.cgroup/controllers"] = facts.CauseOf(err)
 		}
 	} else {
 		version, controllers, err = legacyCgroups(h.root, names)

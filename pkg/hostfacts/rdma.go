@@ -162,7 +162,7 @@ func collectRDMAHost(h host, out *facts.Features) error {
 	out.Attributes["rdma.host"] = set
 	functions, err := functionsOfClass(h.root, "02")
 	if err != nil {
-		out.Unknown["rdma.host/capable"] = causeOf(err)
+		out.Unknown["rdma.host/capable"] = facts.CauseOf(err)
 	} else {
 		set["capable"] = strconv.FormatBool(slices.ContainsFunc(functions, func(f pciFunction) bool {
 			return f.vendor == "15b3"
@@ -170,7 +170,7 @@ func collectRDMAHost(h host, out *facts.Features) error {
 	}
 	modules, err := loadedModules(h.root)
 	if err != nil {
-		out.Unknown["rdma.host/available"] = causeOf(err)
+		out.Unknown["rdma.host/available"] = facts.CauseOf(err)
 	} else {
 		set["available"] = strconv.FormatBool(slices.Contains(modules, "ib_uverbs") && slices.Contains(modules, "rdma_ucm"))
 	}

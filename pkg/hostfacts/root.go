@@ -82,10 +82,13 @@ func (r Root) Open(name string) (File, error) {
 }
 
 // ReadFile reads a whole file of at most 4 MiB.
-func (r Root) ReadFile(name string) ([]byte, error) {
-	data, err := r.ReadHead(name, maxFileSize+1)
-	if err == nil && len(data) > maxFileSize {
-		err = r.pathError("read", name, fmt.Errorf("larger than %d bytes", maxFileSize))
+func (r Root) ReadFile(name string) ([]byte, error) { return r.ReadBounded(name, maxFileSize) }
+
+// ReadBounded reads a whole file of at most limit bytes.
+func (r Root) ReadBounded(name string, limit int64) ([]byte, error) {
+	data, err := r.ReadHead(name, limit+1)
+	if err == nil && int64(len(data)) > limit {
+		err = r.pathError("read", name, fmt.Errorf("larger than %d bytes", limit))
 	}
 	if err != nil {
 		return nil, err
@@ -169,18 +172,8 @@ func (r Root) pathError(op, name string, err error) error {
 	if errors.As(err, &inner) && inner.Err != nil {
 		err = inner.Err
 	}
-	return &fs.PathError{Op: op, Path: r.display(name), Err: err}
+	return &fs.PathError{Op: op, Path: r.Path(name), Err: err}
 }
 
-// causeOf says in one line why something could not be read, in a form an
-// operator can act on: "permission denied reading /proc/config.gz".
-func causeOf(err error) string {
-	var pathErr *fs.PathError
-	if !errors.As(err, &pathErr) || pathErr.Err == nil {
-		return err.Error()
-	}
-	return fmt.Sprintf("%s reading %s", pathErr.Err, pathErr.Path)
-}
-
-// display returns name as the operator sees it, root included.
-func (r Root) display(name string) string { return filepath.Join(r.Dir(), name) }
+// Path returns name as the operator sees it, root included.
+func (r Root) Path(name string) string { return filepath.Join(r.Dir(), name) }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
+
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
@@ -52,11 +54,11 @@ func TestNothingUndeclaredIsCollected(t *testing.T) {
 		check := func(name string, kind facts.Kind, elements []string) {
 			set, ok := declared[name]
 			bothKinds := name == "cpu.cpuid" && kind == facts.Attributes
-			if !bothKinds && (!ok || set.Kind != kind) && !strings.Contains(known.Origin(name, ""), operatorDir) {
+			if !bothKinds && (!ok || set.Kind != kind) && !strings.Contains(known.Origin(name, ""), operator.Dir) {
 				t.Errorf("%s: %s is not declared, or of another kind: %v", host, name, set)
 			}
 			for _, element := range elements {
-				byOperator := strings.Contains(known.Origin(name, element), operatorDir)
+				byOperator := strings.Contains(known.Origin(name, element), operator.Dir)
 				if names := set.Names(); names != nil && !slices.Contains(names, element) && !byOperator {
 					t.Errorf("%s: %s %s is not declared", host, name, element)
 				}

@@ -214,7 +214,7 @@ func openArchive(path string) (Root, error) {
 // asSnapshot returns the root that answers as the index among its files says,
 // and the root itself when there is no index.
 func (r Root) asSnapshot() (Root, error) {
-	data, err := r.ReadHead(snapshotIndex, maxIndex+1)
+	data, err := r.ReadBounded(snapshotIndex, maxIndex)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
 		return r, nil
 	}
@@ -229,9 +229,6 @@ func (r Root) asSnapshot() (Root, error) {
 }
 
 func parseIndex(data []byte) (*taken, error) {
-	if len(data) > maxIndex {
-		return nil, fmt.Errorf("larger than %d bytes", maxIndex)
-	}
 	var index taken
 	if err := json.Unmarshal(data, &index); err != nil {
 		return nil, err

@@ -223,7 +223,7 @@ func TestSnapshotTellsWhatNobodyLookedFor(t *testing.T) {
 	for _, name := range []string{"srv/new/file", "sys/class/net/eno1/new"} {
 		exists, err := root.Exists(name)
 		_, readErr := root.ReadFile(name)
-		if exists || err == nil || readErr == nil || !strings.Contains(causeOf(readErr), "not in the snapshot reading /"+name) {
+		if exists || err == nil || readErr == nil || !strings.Contains(facts.CauseOf(readErr), "not in the snapshot reading /"+name) {
 			t.Errorf("%s: %v %v %v", name, exists, err, readErr)
 		}
 	}

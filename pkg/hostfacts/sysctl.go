@@ -87,7 +87,7 @@ func collectSysctl(h host, out *facts.Features) error {
 		case missing && strings.HasPrefix(name, "net."):
 			out.Unknown["kernel.sysctl/"+name] = fmt.Sprintf("this network namespace does not show %s", name)
 		case !missing:
-			out.Unknown["kernel.sysctl/"+name] = causeOf(err)
+			out.Unknown["kernel.sysctl/"+name] = facts.CauseOf(err)
 		}
 	}
 	out.Attributes["kernel.sysctl"] = values

@@ -1,8 +1,10 @@
 package hostfacts
 
+import "github.com/imagefit/imagefit/pkg/hostfacts/operator"
+
 // watchedDirs are the directories in which others leave facts.
 func watchedDirs() []string {
-	return []string{operatorDir, featuresDir}
+	return []string{operator.Dir, operator.FeaturesDir}
 }
 
 // watchedFiles are the files with facts that change while a node runs.

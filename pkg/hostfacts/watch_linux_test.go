@@ -12,6 +12,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
 )
 
 // expectWithin waits for something that happens on its own time.
@@ -59,10 +61,10 @@ func TestFileEventsRefresh(t *testing.T) {
 		want   string
 	}{
 		{"a directory that comes later", func() {
-			write(t, root, operatorDir+"/10-site.toml", "version = 1\n[attributes.\"site.rack\"]\nrow = \"one\"\n")
+			write(t, root, operator.Dir+"/10-site.toml", "version = 1\n[attributes.\"site.rack\"]\nrow = \"one\"\n")
 		}, "site.rack", "one"},
 		{"a file written anew", func() {
-			write(t, root, operatorDir+"/10-site.toml", "version = 1\n[attributes.\"site.rack\"]\nrow = \"two\"\n")
+			write(t, root, operator.Dir+"/10-site.toml", "version = 1\n[attributes.\"site.rack\"]\nrow = \"two\"\n")
 		}, "site.rack", "two"},
 		{"the directory taken away", func() {
 			if err := os.RemoveAll(filepath.Join(root.Dir(), "etc/imagefit")); err != nil {
@@ -80,7 +82,7 @@ func TestFileEventsRefresh(t *testing.T) {
 		step.change()
 		expect(step.what, step.set, "row", step.want)
 	}
-	write(t, root, featuresDir+"/x", "site-feature=yes\n")
+	write(t, root, operator.FeaturesDir+"/x", "site-feature=yes\n")
 	expect("an NFD feature file", "local.feature", "site-feature", "yes")
 	write(t, root, "usr/lib/os-release", "ID=b\n")
 	expect("an upgrade of the system", "system.osrelease", "ID", "b")

@@ -91,16 +91,19 @@ func OnlyKey(text string) (parts []string, ok bool) {
 	return parts, p.Error() == nil && parts != nil
 }
 
-// Bounds of the keys whose row is told. Nobody reads longer ones.
+// Bounds of the keys whose position is recorded; no file of ours has longer ones.
 const (
 	longestKey = 512
 	deepestKey = 8
 )
 
-// Rows tells in which row of the text each key and table first stands, also
-// those in inline tables. What follows a mistake is left out.
-func Rows(text []byte) map[string]int {
-	r := rows{text: text, row: 1, of: map[string]int{}}
+// Position is a place in a text, counted from 1; columns are bytes.
+type Position struct{ Row, Column int }
+
+// Positions returns where each key and table first appears in the text, also
+// those in inline tables. What follows a syntax error is left out.
+func Positions(text []byte) map[string]Position {
+	r := reading{text: text, row: 1, of: map[string]Position{}}
 	r.parser.Reset(text)
 	var table []string
 	for r.parser.NextExpression() {
@@ -115,16 +118,17 @@ func Rows(text []byte) map[string]int {
 	return r.of
 }
 
-// rows is one reading of a text from its beginning to its end.
-type rows struct {
+// reading is one pass over a text from its beginning to its end.
+type reading struct {
 	text   []byte
 	parser unstable.Parser
 	offset int // up to where rows are counted
 	row    int // the row of offset
-	of     map[string]int
+	start  int // where that row begins
+	of     map[string]Position
 }
 
-func (r *rows) value(table []string, e *unstable.Node) {
+func (r *reading) value(table []string, e *unstable.Node) {
 	if len(table) > deepestKey {
 		return
 	}
@@ -138,14 +142,15 @@ func (r *rows) value(table []string, e *unstable.Node) {
 	}
 }
 
-// note puts down the row of a key and of the tables that it is in.
-func (r *rows) note(key []string, e *unstable.Node) {
+// note records the position of a key and of the tables that it is in.
+func (r *reading) note(key []string, e *unstable.Node) {
 	first := e.Key()
 	first.Next()
 	at := int(first.Node().Raw.Offset)
 	for ; r.offset < at; r.offset++ {
 		if r.text[r.offset] == '\n' {
 			r.row++
+			r.start = r.offset + 1
 		}
 	}
 	size := 0
@@ -155,7 +160,7 @@ func (r *rows) note(key []string, e *unstable.Node) {
 		}
 		name := Key(key[:i+1])
 		if _, known := r.of[name]; !known {
-			r.of[name] = r.row
+			r.of[name] = Position{Row: r.row, Column: at - r.start + 1}
 		}
 	}
 }

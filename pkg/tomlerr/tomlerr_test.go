@@ -150,9 +150,9 @@ func TestOnlyKeyRefuses(t *testing.T) {
 	}
 }
 
-func TestRows(t *testing.T) {
+func TestPositionsAreThoseOfTheFirstMention(t *testing.T) {
 	t.Parallel()
-	got := tomlerr.Rows([]byte(`# first
+	got := tomlerr.Positions([]byte(`# first
 a = 1
 b.c = [
   1,
@@ -164,32 +164,32 @@ m = 1
 [[l]]
 m = 2
 `))
-	want := map[string]int{
-		"a": 2, "b": 3, "b.c": 3, "d": 6, `d."e.f"`: 6, `d."e.f".g`: 7, `d."e.f".g.h`: 7, `d."e.f".g.i`: 7, `d."e.f".g.i.j`: 7,
-		`d."e.f".g.i.j.k`: 7, "l": 8, "l.m": 9,
+	want := map[string]tomlerr.Position{
+		"a": {2, 1}, "b": {3, 1}, "b.c": {3, 1}, "d": {6, 2}, `d."e.f"`: {6, 2}, `d."e.f".g`: {7, 1}, `d."e.f".g.h`: {7, 7},
+		`d."e.f".g.i`: {7, 14}, `d."e.f".g.i.j`: {7, 14}, `d."e.f".g.i.j.k`: {7, 22}, "l": {8, 3}, "l.m": {9, 1},
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	if got := tomlerr.Rows([]byte("a = 1\nb = = 2\nc = 3")); !maps.Equal(got, map[string]int{"a": 1}) {
+	if got := tomlerr.Positions([]byte("a = 1\nb = = 2\nc = 3")); !maps.Equal(got, map[string]tomlerr.Position{"a": {1, 1}}) {
 		t.Errorf("before a mistake: %v", got)
 	}
 	long := strings.Repeat("k", 600)
 	deep := strings.Repeat("a.", 20) + "a"
-	if got := tomlerr.Rows([]byte(long + " = 1\n[" + deep + "]\nb = 1\nc = { d = 1 }")); len(got) != 8 {
-		t.Errorf("%d keys of what nobody reads: %v", len(got), got)
+	if got := tomlerr.Positions([]byte(long + " = 1\n[" + deep + "]\nb = 1\nc = { d = 1 }")); len(got) != 8 {
+		t.Errorf("%d keys of those beyond the bounds: %v", len(got), got)
 	}
 }
 
-// FuzzRows: whatever the text, reading its keys ends, and rows are of the text.
-func FuzzRows(f *testing.F) {
+// FuzzPositions: whatever the text, reading its keys ends, and positions are of the text.
+func FuzzPositions(f *testing.F) {
 	f.Add("a = 1\n[b.\"c\"]\nd = { e = 1 }\n[[f]]\n")
 	f.Add("a = [[{b = [{}]}]]")
 	f.Fuzz(func(t *testing.T, text string) {
 		most := strings.Count(text, "\n") + 1
-		for key, row := range tomlerr.Rows([]byte(text)) {
-			if row < 1 || row > most || key == "" {
-				t.Errorf("key %q in row %d of %d", key, row, most)
+		for key, at := range tomlerr.Positions([]byte(text)) {
+			if at.Row < 1 || at.Row > most || at.Column < 1 || key == "" {
+				t.Errorf("key %q at %+v of %d rows", key, at, most)
 			}
 		}
 		if parts, ok := tomlerr.OnlyKey(text); ok {

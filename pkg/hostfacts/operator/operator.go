@@ -1,4 +1,6 @@
-package hostfacts
+// Package operator reads what the operator of a node says of it: files of
+// /etc/imagefit/facts.d, and the feature files of NFD.
+package operator
 
 import (
 	"errors"
@@ -12,57 +14,57 @@ import (
 )
 
 const (
-	// operatorDir holds what the operator says of the node.
-	operatorDir      = "etc/imagefit/facts.d"
-	maxOperatorFile  = 256 << 10
-	maxOperatorFiles = 1024
+	// Dir is the directory of the operator's own files, below the node's root.
+	Dir      = "etc/imagefit/facts.d"
+	maxFile  = 256 << 10
+	maxFiles = 1024
 )
 
-// addOperatorFacts lays what the operator says over what was found, file by
-// file in the order of their names. A bad file is named among the problems and
-// passed over as a whole.
-func addOperatorFacts(root Root, all *facts.Features) {
-	names, err := root.ReadDir(operatorDir)
+// Files is the file system of a node. Its errors name paths as the operator sees
+// them.
+type Files interface {
+	ReadDir(name string) ([]string, error)
+	// ReadBounded reads a whole file, and fails when it is larger than limit.
+	ReadBounded(name string, limit int64) ([]byte, error)
+	// Path returns a name as the operator sees it.
+	Path(name string) string
+}
+
+// Overlay lays the operator's files over the facts that were found, in the order
+// of their names. A file with an error is left out as a whole and named among the
+// problems.
+func Overlay(files Files, all *facts.Features) {
+	names, err := files.ReadDir(Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	if err != nil {
-		all.Problems = append(all.Problems, causeOf(err))
+		all.Problems = append(all.Problems, facts.CauseOf(err))
 		return
 	}
 	names = slices.DeleteFunc(names, func(name string) bool {
 		return !strings.HasSuffix(name, ".toml") || strings.HasPrefix(name, ".")
 	})
-	if len(names) > maxOperatorFiles {
-		all.Problems = append(all.Problems, fmt.Sprintf("%s: %d files, and only the first %d are read",
-			root.display(operatorDir), len(names), maxOperatorFiles))
-		names = names[:maxOperatorFiles]
+	if len(names) > maxFiles {
+		all.Problems = append(all.Problems, fmt.Sprintf("%s: %d files, only the first %d are read",
+			files.Path(Dir), len(names), maxFiles))
+		names = names[:maxFiles]
 	}
 	for _, name := range names {
-		file, err := readOperatorFile(root, operatorDir+"/"+name)
+		name = Dir + "/" + name
+		data, err := files.ReadBounded(name, maxFile)
 		if err != nil {
-			all.Problems = append(all.Problems, err.Error())
+			all.Problems = append(all.Problems, facts.CauseOf(err))
 			continue
 		}
-		overlay{all, "/" + operatorDir + "/" + name}.lay(file)
+		file, err := parse(data)
+		if err != nil {
+			problem := strings.ReplaceAll(err.Error(), "\n", "; ")
+			all.Problems = append(all.Problems, files.Path(name)+": "+problem)
+			continue
+		}
+		overlay{all, "/" + name}.lay(file)
 	}
-}
-
-// readOperatorFile returns errors that name the file as the operator sees it.
-func readOperatorFile(root Root, name string) (operatorFile, error) {
-	data, err := root.ReadHead(name, maxOperatorFile+1)
-	if err == nil && len(data) > maxOperatorFile {
-		err = root.pathError("read", name, fmt.Errorf("larger than %d bytes", maxOperatorFile))
-	}
-	if err != nil {
-		return operatorFile{}, errors.New(causeOf(err))
-	}
-	file, err := parseOperatorFile(data)
-	if err != nil {
-		problem := strings.ReplaceAll(err.Error(), "\n", "; ")
-		return operatorFile{}, fmt.Errorf("%s: %s", root.display(name), problem)
-	}
-	return file, nil
 }
 
 // overlay lays one file over the features found so far.
@@ -71,8 +73,8 @@ type overlay struct {
 	origin string
 }
 
-// lay takes away first and adds then, so that one file can replace a set.
-func (o overlay) lay(file operatorFile) {
+// lay removes first and adds then, so that one file can replace a set.
+func (o overlay) lay(file file) {
 	for _, name := range file.Absent {
 		if set, element, isElement := strings.Cut(name, "/"); isElement {
 			o.remove(set, element)
@@ -99,25 +101,30 @@ func (o overlay) lay(file operatorFile) {
 	}
 	for set, instances := range file.Instances {
 		o.claim(set)
-		delete(o.Unknown, set) // a list is known or not; this one now is
+		delete(o.Unknown, set) // a list is known or not, and now it is
 		for _, instance := range instances {
 			o.addInstance(set, instance)
 		}
 	}
 }
 
-// claim makes the file the origin of a set that nobody else knows.
+// kinds reports which kinds the set is known to have.
+func (o overlay) kinds(set string) (flags, attributes, instances bool) {
+	_, flags = o.Flags[set]
+	_, attributes = o.Attributes[set]
+	_, instances = o.Instances[set]
+	return flags, attributes, instances
+}
+
+// claim makes the file the origin of a set that has no other.
 func (o overlay) claim(set string) {
-	_, isFlags := o.Flags[set]
-	_, isAttributes := o.Attributes[set]
-	_, isInstances := o.Instances[set]
-	_, isUnknown := o.Unknown[set]
-	if !isFlags && !isAttributes && !isInstances && !isUnknown {
+	flags, attributes, instances := o.kinds(set)
+	if _, unknown := o.Unknown[set]; !flags && !attributes && !instances && !unknown {
 		o.Origins[set] = o.origin
 	}
 }
 
-// mark notes that an element is the operator's.
+// mark notes that an element comes from the file.
 func (o overlay) mark(set, element string) {
 	delete(o.Unknown, set+"/"+element)
 	o.Absent[set] = slices.DeleteFunc(o.Absent[set], func(e string) bool { return e == element })
@@ -137,24 +144,21 @@ func (o overlay) remove(set, element string) {
 	o.Absent[set] = append(o.Absent[set], element)
 }
 
-// empty makes the set known to hold nothing. What kind of set one is that
-// nobody knows, the file does not say.
+// empty makes the set known to have no elements. The file does not tell the kind
+// of a set that is not known, so it gets all three.
 func (o overlay) empty(set string) {
-	prefix := set + "/"
-	ofSet := func(name, _ string) bool { return name == set || strings.HasPrefix(name, prefix) }
-	_, isFlags := o.Flags[set]
-	_, isAttributes := o.Attributes[set]
-	_, isInstances := o.Instances[set]
-	anyKind := !isFlags && !isAttributes && !isInstances
-	if isFlags || anyKind {
+	flags, attributes, instances := o.kinds(set)
+	anyKind := !flags && !attributes && !instances
+	if flags || anyKind {
 		o.Flags[set] = []string{}
 	}
-	if isAttributes || anyKind {
+	if attributes || anyKind {
 		o.Attributes[set] = map[string]string{}
 	}
-	if isInstances || anyKind {
+	if instances || anyKind {
 		o.Instances[set] = []map[string]string{}
 	}
+	ofSet := func(name, _ string) bool { return name == set || strings.HasPrefix(name, set+"/") }
 	maps.DeleteFunc(o.Unknown, ofSet)
 	maps.DeleteFunc(o.Origins, ofSet)
 	delete(o.Absent, set)

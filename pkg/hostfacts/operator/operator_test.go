@@ -1,15 +1,33 @@
-package hostfacts
+package operator_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/internal/hosttest"
+	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
 )
+
+const (
+	cpuinfo       = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\nflags\t\t: fpu lm "
+	featuresLimit = 64 << 10
+)
+
+func rootOf(t *testing.T, files map[string]string) hostfacts.Root {
+	t.Helper()
+	return hostfacts.NewRoot(hosttest.Tree(t, files))
+}
+
+func collect(t *testing.T, files map[string]string) *facts.Facts {
+	t.Helper()
+	return hostfacts.Collect(t.Context(), rootOf(t, files))
+}
 
 const siteFile = `version = 1
 absent = ["cpu.cpuid/AVX512F", "kernel.version/revision"]
@@ -30,17 +48,17 @@ name = "hsn0"
 speed = "200000"
 `
 
-func TestOperatorFacts(t *testing.T) {
+func TestFilesAddCorrectAndRemoveFacts(t *testing.T) {
 	t.Parallel()
-	known := Collect(context.Background(), tree(t, map[string]string{
-		"proc/sys/kernel/osrelease":   "6.1.5\n",
-		"proc/cpuinfo":                xeonInfo + "hypervisor sse2 avx512f avx512bw\n",
-		operatorDir + "/10-site.toml": siteFile,
-		operatorDir + "/20-over.toml": "version = 1\n[attributes.\"mpi.host\"]\nversion = \"5.0.1\"\n",
-		operatorDir + "/.hidden.toml": "nonsense",
-		operatorDir + "/README":       "nonsense",
-	}))
-	const first, second = "/" + operatorDir + "/10-site.toml", "/" + operatorDir + "/20-over.toml"
+	known := collect(t, map[string]string{
+		"proc/sys/kernel/osrelease":    "6.1.5\n",
+		"proc/cpuinfo":                 cpuinfo + "hypervisor sse2 avx512f avx512bw\n",
+		operator.Dir + "/10-site.toml": siteFile,
+		operator.Dir + "/20-over.toml": "version = 1\n[attributes.\"mpi.host\"]\nversion = \"5.0.1\"\n",
+		operator.Dir + "/.hidden.toml": "nonsense",
+		operator.Dir + "/README":       "nonsense",
+	})
+	const first, second = "/" + operator.Dir + "/10-site.toml", "/" + operator.Dir + "/20-over.toml"
 	for _, tt := range []struct {
 		set, element string
 		want         facts.State
@@ -80,11 +98,10 @@ func TestOperatorFacts(t *testing.T) {
 	}
 }
 
-// TestOperatorOverUnknown says things of sets that nobody could read.
-func TestOperatorOverUnknown(t *testing.T) {
+func TestFilesSpeakOfSetsThatCouldNotBeRead(t *testing.T) {
 	t.Parallel()
-	known := Collect(context.Background(), tree(t, map[string]string{
-		operatorDir + "/10.toml": `version = 1
+	known := collect(t, map[string]string{
+		operator.Dir + "/10.toml": `version = 1
 absent = ["cpu.cpuid/AVX512F", "usb.device", "site.nothing"]
 [flags]
 "cpu.cpuid" = ["AVX2"]
@@ -93,7 +110,7 @@ is_numa = true
 [[instances."pci.device"]]
 class = "0302"
 vendor = "10de"
-`}))
+`})
 	for _, tt := range []struct {
 		set, element string
 		want         facts.State
@@ -114,7 +131,7 @@ vendor = "10de"
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := Parse(bytes.NewReader(data))
+	again, err := hostfacts.Parse(bytes.NewReader(data))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,29 +140,29 @@ vendor = "10de"
 	}
 }
 
-func TestOperatorReplacesInstances(t *testing.T) {
+func TestInstancesOfTheSameNameAreReplaced(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{
 		"sys/class/net/eth0/device/x": "", "sys/class/net/eth0/mtu": "1500\n", "sys/class/net/eth1/device/x": "", "sys/class/net/eth1/mtu": "1500\n",
-		operatorDir + "/10.toml": "version = 1\n[[instances.\"network.device\"]]\nname = \"eth1\"\nmtu = 9000\n[[instances.\"network.device\"]]\nname = \"hsn0\"\n",
+		operator.Dir + "/10.toml": "version = 1\n[[instances.\"network.device\"]]\nname = \"eth1\"\nmtu = 9000\n[[instances.\"network.device\"]]\nname = \"hsn0\"\n",
 	}
-	list, _ := Collect(context.Background(), tree(t, files)).Instances("network.device")
+	list, _ := collect(t, files).Instances("network.device")
 	want := []map[string]string{{"name": "eth0", "mtu": "1500"}, {"name": "eth1", "mtu": "9000"}, {"name": "hsn0"}}
 	if !reflect.DeepEqual(list, want) {
 		t.Errorf("network.device is %v, want %v", list, want)
 	}
-	files[operatorDir+"/20.toml"] = "version = 1\nabsent = [\"network.device\"]\n[[instances.\"network.device\"]]\nname = \"only\"\n"
-	list, _ = Collect(context.Background(), tree(t, files)).Instances("network.device")
+	files[operator.Dir+"/20.toml"] = "version = 1\nabsent = [\"network.device\"]\n[[instances.\"network.device\"]]\nname = \"only\"\n"
+	list, _ = collect(t, files).Instances("network.device")
 	if want := []map[string]string{{"name": "only"}}; !reflect.DeepEqual(list, want) {
 		t.Errorf("network.device is %v, want %v", list, want)
 	}
 }
 
-func TestBadOperatorFiles(t *testing.T) {
+func TestBadFileIsReportedAndLeftOut(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ in, want string }{
 		"no version":           {"[flags]\n", "row 1, column 1: the file must begin with version = 1"},
-		"another version":      {"# facts\nversion = 2\n", "row 2, column 1: version 2 is not known, only 1 is"},
+		"another version":      {"# facts\nversion = 2\n", "row 2, column 1: version 2 is not supported, only 1 is"},
 		"no TOML":              {"version = 1\nx = \n", "row 2, column 5: unexpected character"},
 		"unknown table":        {"version = 1\n[flag]\n", "row 2, column 2: unknown key flag (is flags meant?)"},
 		"set without quotes":   {"version = 1\n[flags]\nsite.licences = [\"a\"]\n", `row 3, column 6, key flags.site.licences: cannot decode TOML table into string (the name of a set is one quoted key`},
@@ -157,19 +174,19 @@ func TestBadOperatorFiles(t *testing.T) {
 		"set of capitals":      {"version = 1\n[flags]\n\"Site.Licences\" = []\n", `row 3, column 1: "Site.Licences" is not the name of a set`},
 		"element without name": {"version = 1\n[flags]\n\"a.b\" = [\"\"]\n", "row 3, column 1: an element of a.b has no name"},
 		"absent without set":   {"version = 1\nabsent = [\"AVX2\"]\n", `row 2, column 1: "AVX2" is not the name of a set`},
-		"absent half":          {"version = 1\nabsent = [\"cpu.cpuid/\"]\n", `row 2, column 1: "cpu.cpuid/" has no element after the /`},
-		"too large":            {"version = 1\n" + strings.Repeat("#\n", maxOperatorFile/2), "larger than 262144 bytes"},
+		"absent half":          {"version = 1\nabsent = [\"cpu.cpuid/\"]\n", `row 2, column 1: an element of cpu.cpuid has no name`},
+		"too large":            {"version = 1\n" + strings.Repeat("#\n", (256<<10)/2), "larger than 262144 bytes"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			root := tree(t, map[string]string{
-				operatorDir + "/10-bad.toml":  tt.in,
-				operatorDir + "/20-good.toml": "version = 1\n[flags]\n\"site.licences\" = [\"matlab\"]\n",
+			root := rootOf(t, map[string]string{
+				operator.Dir + "/10-bad.toml":  tt.in,
+				operator.Dir + "/20-good.toml": "version = 1\n[flags]\n\"site.licences\" = [\"matlab\"]\n",
 			})
-			known := Collect(context.Background(), root)
+			known := hostfacts.Collect(t.Context(), root)
 			problems := known.Problems()
-			if len(problems) != 1 || !strings.Contains(problems[0], tt.want) || !strings.Contains(problems[0], root.display(operatorDir+"/10-bad.toml")) {
+			if len(problems) != 1 || !strings.Contains(problems[0], tt.want) || !strings.Contains(problems[0], root.Path(operator.Dir+"/10-bad.toml")) {
 				t.Errorf("problems %q, want one that names the file, with %q", problems, tt.want)
 			}
 			if got := known.Lookup("site.licences", "matlab"); got.State != facts.Present {
@@ -179,29 +196,67 @@ func TestBadOperatorFiles(t *testing.T) {
 	}
 }
 
-func FuzzOperatorFile(f *testing.F) {
-	f.Add(siteFile)
-	f.Add("version = 1\nabsent = [\"a.b\", \"a.b/c\"]\n[[instances.\"a.b\"]]\nname = 1\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		file, err := parseOperatorFile([]byte(text))
-		if err != nil {
-			if !strings.Contains(err.Error(), "row ") {
-				t.Errorf("error without a row: %v", err)
-			}
-			return
-		}
-		features := facts.NewFeatures()
-		features.Unknown["cpu.cpuid"] = "no"
-		overlay{&features, "/a"}.lay(file)
-		overlay{&features, "/b"}.lay(file)
-		known := facts.New("linux", "amd64", features)
-		for set, flags := range file.Flags {
-			for _, flag := range flags {
-				if got := known.Lookup(set, strings.ToValidUTF8(flag, "\uFFFD")); got.State != facts.Present {
-					t.Errorf("%s %q is %+v", set, flag, got)
-				}
-			}
-		}
-		known.Labels()
+func TestFeatureFilesOfNFDAreRead(t *testing.T) {
+	t.Parallel()
+	root := rootOf(t, map[string]string{
+		operator.FeaturesDir + "/10-site":                    "vendor.io/fabric=ib\nvendor.io/rack=1\n",
+		operator.FeaturesDir + "/20-site":                    "vendor.io/rack=2\n",
+		operator.FeaturesDir + "/.30-half":                   "hidden=3\n",
+		operator.FeaturesDir + "/40-dir/file":                "vendor.io/rack=4\n",
+		operator.FeaturesDir + "/50-link":                    "-> ../60-elsewhere",
+		"etc/kubernetes/node-feature-discovery/60-elsewhere": "linked\n",
 	})
+	known := hostfacts.Collect(t.Context(), root)
+	for element, want := range map[string]string{"vendor.io/fabric": "ib", "vendor.io/rack": "2", "linked": "true"} {
+		for _, set := range []string{"local.label", "local.feature"} {
+			if got := known.Lookup(set, element); got.State != facts.Present || got.Value != want {
+				t.Errorf("%s %s is %+v, want %s", set, element, got, want)
+			}
+		}
+	}
+	for _, element := range []string{"other", "hidden"} {
+		if got := known.Lookup("local.label", element); got.State != facts.Absent {
+			t.Errorf("%s is %+v", element, got)
+		}
+	}
+	if got, want := known.Origin("local.label", "vendor.io/rack"), "/"+operator.FeaturesDir+"/20-site"; got != want {
+		t.Errorf("origin %q, want %q", got, want)
+	}
+	if problems := known.Problems(); len(problems) > 0 {
+		t.Errorf("problems %q", problems)
+	}
+}
+
+func TestUnreadableFeatureFileMakesTheRestUnknown(t *testing.T) {
+	t.Parallel()
+	root := rootOf(t, map[string]string{
+		operator.FeaturesDir + "/10-site": "a=1\n# +what\n",
+		operator.FeaturesDir + "/20-big":  "b=1\n" + strings.Repeat("# filler\n", featuresLimit/8),
+		operator.FeaturesDir + "/30-gone": "-> nowhere",
+	})
+	known := hostfacts.Collect(t.Context(), root)
+	if got := known.Lookup("local.label", "a"); got.State != facts.Present {
+		t.Errorf("a is %+v", got)
+	}
+	if got := known.Lookup("local.label", "b"); got.State != facts.Unknown || got.Cause == "" {
+		t.Errorf("b is %+v", got)
+	}
+	problems := strings.Join(known.Problems(), "\n")
+	for _, want := range []string{
+		root.Path(operator.FeaturesDir+"/10-site") + `: row 2: unknown directive "what"`,
+		fmt.Sprintf("larger than %d bytes reading %s", featuresLimit, root.Path(operator.FeaturesDir+"/20-big")),
+		"no such file or directory reading " + root.Path(operator.FeaturesDir+"/30-gone"),
+	} {
+		if !strings.Contains(problems, want) {
+			t.Errorf("problems %q lack %q", problems, want)
+		}
+	}
+	none := collect(t, map[string]string{"etc/hostname": "a\n"})
+	if got := none.Lookup("local.label", "a"); got.State != facts.Absent {
+		t.Errorf("without feature files, a is %+v", got)
+	}
+	blind := collect(t, nil)
+	if got := blind.Lookup("local.label", "a"); got.State != facts.Unknown {
+		t.Errorf("without etc, a is %+v", got)
+	}
 }

@@ -1,17 +1,13 @@
-package hostfacts
+package operator
 
 import (
-	"context"
-	"fmt"
 	"maps"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func TestParseFeatures(t *testing.T) {
+func TestFeatureFilesAreReadAsByNFD(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	tests := []struct {
@@ -35,7 +31,7 @@ func TestParseFeatures(t *testing.T) {
 			map[string]string{"b": "true"}, map[string]string{}, ""},
 		{"a time that is none", "a\n# +expiry-time=tomorrow\nb\n", map[string]string{"a": "true", "b": "true"}, nil, `row 2: expiry-time "tomorrow"`},
 		{"no time at all", "# +expiry-time\nb\n", map[string]string{"b": "true"}, nil, `row 1: expiry-time ""`},
-		{"another directive", "# +no-labels\na\n", map[string]string{"a": "true"}, nil, `row 1: directive "no-labels" is not known`},
+		{"another directive", "# +no-labels\na\n", map[string]string{"a": "true"}, nil, `row 1: unknown directive "no-labels"`},
 		{"no key", "=1\na\n", map[string]string{"a": "true"}, nil, `row 1: "=1" has no key`},
 	}
 	for _, tt := range tests {
@@ -53,7 +49,7 @@ func TestParseFeatures(t *testing.T) {
 	}
 }
 
-func FuzzParseFeatures(f *testing.F) {
+func FuzzFeatures(f *testing.F) {
 	f.Add("# +no-feature\na=1\n# +expiry-time=2080-01-01T00:00:00Z\nb")
 	f.Fuzz(func(t *testing.T, text string) {
 		found := parseFeatures([]byte(text), time.Unix(1<<30, 0))
@@ -65,69 +61,4 @@ func FuzzParseFeatures(f *testing.F) {
 			t.Error("a feature without a name")
 		}
 	})
-}
-
-func TestCollectLocal(t *testing.T) {
-	t.Parallel()
-	root := tree(t, map[string]string{
-		featuresDir + "/10-site":                             "vendor.io/fabric=ib\nvendor.io/rack=1\n",
-		featuresDir + "/20-site":                             "vendor.io/rack=2\n",
-		featuresDir + "/.30-half":                            "hidden=3\n",
-		featuresDir + "/40-dir/file":                         "vendor.io/rack=4\n",
-		featuresDir + "/50-link":                             "-> ../60-elsewhere",
-		"etc/kubernetes/node-feature-discovery/60-elsewhere": "linked\n",
-	})
-	known := Collect(context.Background(), root)
-	for element, want := range map[string]string{"vendor.io/fabric": "ib", "vendor.io/rack": "2", "linked": "true"} {
-		for _, set := range []string{"local.label", "local.feature"} {
-			if got := known.Lookup(set, element); got.State != facts.Present || got.Value != want {
-				t.Errorf("%s %s is %+v, want %s", set, element, got, want)
-			}
-		}
-	}
-	for _, element := range []string{"other", "hidden"} {
-		if got := known.Lookup("local.label", element); got.State != facts.Absent {
-			t.Errorf("%s is %+v", element, got)
-		}
-	}
-	if got, want := known.Origin("local.label", "vendor.io/rack"), "/"+featuresDir+"/20-site"; got != want {
-		t.Errorf("origin %q, want %q", got, want)
-	}
-	if problems := known.Problems(); len(problems) > 0 {
-		t.Errorf("problems %q", problems)
-	}
-}
-
-func TestCollectLocalInPart(t *testing.T) {
-	t.Parallel()
-	root := tree(t, map[string]string{
-		featuresDir + "/10-site": "a=1\n# +what\n",
-		featuresDir + "/20-big":  "b=1\n" + strings.Repeat("# filler\n", maxFeaturesFile/8),
-		featuresDir + "/30-gone": "-> nowhere",
-	})
-	known := Collect(context.Background(), root)
-	if got := known.Lookup("local.label", "a"); got.State != facts.Present {
-		t.Errorf("a is %+v", got)
-	}
-	if got := known.Lookup("local.label", "b"); got.State != facts.Unknown || got.Cause == "" {
-		t.Errorf("b is %+v", got)
-	}
-	problems := strings.Join(known.Problems(), "\n")
-	for _, want := range []string{
-		root.display(featuresDir+"/10-site") + `: row 2: directive "what" is not known`,
-		fmt.Sprintf("larger than %d bytes reading %s", maxFeaturesFile, root.display(featuresDir+"/20-big")),
-		"no such file or directory reading " + root.display(featuresDir+"/30-gone"),
-	} {
-		if !strings.Contains(problems, want) {
-			t.Errorf("problems %q lack %q", problems, want)
-		}
-	}
-	none := Collect(context.Background(), tree(t, map[string]string{"etc/hostname": "a\n"}))
-	if got := none.Lookup("local.label", "a"); got.State != facts.Absent {
-		t.Errorf("without feature files, a is %+v", got)
-	}
-	blind := Collect(context.Background(), tree(t, nil))
-	if got := blind.Lookup("local.label", "a"); got.State != facts.Unknown {
-		t.Errorf("without etc, a is %+v", got)
-	}
 }
