@@ -6,8 +6,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/spf13/cobra"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // exitDiffer is the exit code for facts that differ.

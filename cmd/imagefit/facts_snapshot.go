@@ -9,6 +9,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/snapshot"
 )
 
 // snapshotCommand saves the files that the facts of a node are read from.
@@ -59,5 +60,5 @@ func (c snapshotCommand) run(cmd *cobra.Command, path string) error {
 }
 
 func (c snapshotCommand) write(ctx context.Context, w io.Writer, root hostfacts.Root) error {
-	return hostfacts.WriteSnapshot(ctx, w, root, hostfacts.SnapshotOptions{Identity: c.all})
+	return snapshot.Write(ctx, w, root, snapshot.Options{Identity: c.all})
 }

@@ -3,12 +3,13 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"io"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // maxListed keeps a set such as kernel.config, with thousands of attributes,

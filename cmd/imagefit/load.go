@@ -13,6 +13,7 @@ import (
 	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/snapshot"
 )
 
 // maxFactsFile bounds what is read of a file with facts; a list of NodeFeature
@@ -21,7 +22,7 @@ const maxFactsFile = 32 << 20
 
 // openRoot opens what --root names.
 func openRoot(path string) (hostfacts.Root, error) {
-	root, err := hostfacts.OpenRoot(path)
+	root, err := snapshot.Open(path)
 	if err != nil {
 		return hostfacts.Root{}, fmt.Errorf("open --root: %w", err)
 	}
@@ -57,7 +58,7 @@ func loadFacts(ctx context.Context, name string, stdin io.Reader) (*facts.Facts,
 			return nil, fmt.Errorf("%s holds one node: leave out #%s", file, node)
 		}
 		if isRoot {
-			root, err := hostfacts.OpenRoot(file)
+			root, err := snapshot.Open(file)
 			if err != nil {
 				return nil, err
 			}

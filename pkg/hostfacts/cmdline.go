@@ -11,8 +11,8 @@ import (
 const (
 	// maxCommandLine is more than any kernel takes.
 	maxCommandLine = 64 << 10
-	// leftOut takes the place of a value that may tell who the node is.
-	leftOut = "redacted"
+	// redacted takes the place of a value that may identify the node.
+	redacted = "redacted"
 )
 
 func commandLineCollector() collector {
@@ -104,7 +104,7 @@ func (p parameter) isPrivate() bool {
 	if p.bare {
 		return false
 	}
-	if p.value == leftOut || slices.ContainsFunc(privateParameters(), p.isNamed) {
+	if p.value == redacted || slices.ContainsFunc(privateParameters(), p.isNamed) {
 		return true
 	}
 	for _, word := range []string{"passw", "secret", "token", "credential"} {
@@ -164,16 +164,16 @@ func hasHexGroups(s, separator string, sizes ...int) bool {
 	return false
 }
 
-// withoutPrivate returns a command line that says the same facts and holds no
-// value that may identify the node: what a snapshot keeps of proc/cmdline.
-func withoutPrivate(line string) string {
+// RedactCommandLine returns a command line that yields the same facts, without
+// the values that may identify the node.
+func RedactCommandLine(line string) string {
 	var words []string
 	for _, p := range parseCommandLine(line) {
 		switch {
 		case p.bare:
 			words = append(words, quoteParameter(p.key))
 		case p.isPrivate():
-			words = append(words, quoteParameter(p.key+"="+leftOut))
+			words = append(words, quoteParameter(p.key+"="+redacted))
 		default:
 			words = append(words, quoteParameter(p.key+"="+p.value))
 		}

@@ -119,8 +119,22 @@ func collectWith(ctx context.Context, root Root, list []collector) *facts.Facts 
 		all.Add(found)
 	}
 	operator.Overlay(root, &all)
-	root.taken.apply(&all)
+	if root.recorded != nil {
+		all = root.recorded.over(all)
+	}
 	return facts.NewOwned(h.os(), h.arch, all)
+}
+
+// over puts what the files do not tell in the place of what they do.
+func (r *Recorded) over(all facts.Features) facts.Features {
+	if len(r.Sets) == 0 {
+		return all
+	}
+	problems := all.Problems
+	all = all.Only(func(set string) bool { return !slices.Contains(r.Sets, set) })
+	all.Add(r.Features)
+	all.Problems = problems
+	return all
 }
 
 func runCollector(ctx context.Context, c collector, h host) (found facts.Features, err error) {
@@ -136,7 +150,7 @@ func runCollector(ctx context.Context, c collector, h host) (found facts.Feature
 	if !c.lenient {
 		return found, c.collect(h, &found)
 	}
-	root, unread := h.root, &noticing{files: h.root.where()}
+	root, unread := h.root, &noticing{Files: h.root.Files()}
 	h.root.files = unread
 	if err = c.collect(h, &found); err == nil && unread.err != nil {
 		cause := facts.CauseOf(root.pathError("read", unread.name, unread.err))
@@ -148,7 +162,7 @@ func runCollector(ctx context.Context, c collector, h host) (found facts.Feature
 }
 
 func newHost(root Root) host {
-	h := host{root: root, live: isLive(root), now: time.Now()}
+	h := host{root: root, live: root.isLive(), now: time.Now()}
 	var data []byte
 	if data, h.cpuErr = root.ReadHead("proc/cpuinfo", maxCPUInfo); h.cpuErr == nil {
 		h.cpu, h.cpuErr = parseCPUInfo(data)
@@ -160,11 +174,8 @@ func newHost(root Root) host {
 	if h.live {
 		h.arch = runtime.GOARCH
 	}
-	if root.taken != nil {
-		h.now = root.taken.Time
-	}
-	if root.taken != nil && root.taken.Arch != "" {
-		h.arch = root.taken.Arch
+	if root.recorded != nil {
+		h.now, h.arch = root.recorded.Time, cmp.Or(root.recorded.Arch, h.arch)
 	}
 	return h
 }
@@ -175,25 +186,4 @@ func (h host) os() string {
 		return runtime.GOOS
 	}
 	return "linux"
-}
-
-// bootIDFile holds what is different on every boot of every machine.
-const bootIDFile = "proc/sys/kernel/random/boot_id"
-
-// isLive tells whether root shows the machine this process runs on. In a
-// container the machine's tree is often mounted elsewhere, such as /host; the
-// boot id says that it is the same machine.
-func isLive(root Root) bool {
-	if root.isReal() || root.machine {
-		return true
-	}
-	if root.taken != nil {
-		return false
-	}
-	theirs, err := root.ReadFile(bootIDFile)
-	if err != nil || len(theirs) == 0 {
-		return false
-	}
-	ours, err := NewRoot("/").ReadFile(bootIDFile)
-	return err == nil && string(ours) == string(theirs)
 }

@@ -11,8 +11,8 @@ import (
 
 const maxSymlinks = 40
 
-// errNotRegular refuses what can block or have effects when it is opened.
-func errNotRegular() error { return errors.New("not a regular file") }
+// ErrNotRegular refuses what can block or have effects when it is opened.
+var ErrNotRegular = errors.New("not a regular file")
 
 // A pipe that has no writer does not block the one who opens it.
 const openFlags = os.O_RDONLY | syscall.O_NONBLOCK
@@ -20,17 +20,17 @@ const openFlags = os.O_RDONLY | syscall.O_NONBLOCK
 // realFiles are the files of the machine this process runs on.
 type realFiles struct{}
 
-func (realFiles) open(name string) (File, error) {
+func (realFiles) Open(name string) (File, error) {
 	return regular(os.OpenFile("/"+name, openFlags, 0))
 }
 
-func (realFiles) readDir(name string) ([]string, error) {
+func (realFiles) ReadDir(name string) ([]string, error) {
 	return listed(os.OpenFile("/"+name, openFlags, 0))
 }
 
-func (realFiles) readlink(name string) (string, error) { return os.Readlink("/" + name) }
+func (realFiles) Readlink(name string) (string, error) { return os.Readlink("/" + name) }
 
-func (realFiles) stat(name string) error {
+func (realFiles) Stat(name string) error {
 	_, err := os.Stat("/" + name)
 	return err
 }
@@ -38,59 +38,56 @@ func (realFiles) stat(name string) error {
 // dirFiles are the files of a node below a directory: a mounted or copied root.
 type dirFiles struct{ dir string }
 
-func (t dirFiles) open(name string) (File, error) { return regular(t.openAny(name)) }
+func (t dirFiles) Open(name string) (File, error) { return regular(t.openAny(name)) }
 
-func (t dirFiles) readDir(name string) ([]string, error) { return listed(t.openAny(name)) }
+func (t dirFiles) ReadDir(name string) ([]string, error) { return listed(t.openAny(name)) }
 
-func (t dirFiles) readlink(name string) (string, error) {
-	root, err := os.OpenRoot(t.dir)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = root.Close() }()
+func (t dirFiles) Readlink(name string) (link string, err error) {
 	name = path.Clean("/" + name)[1:]
-	dir, err := resolve(root.Readlink, path.Dir(name))
-	if err != nil {
-		return "", err
-	}
-	return root.Readlink(path.Join(dir, path.Base(name)))
+	err = t.resolved(path.Dir(name), func(root *os.Root, dir string) (err error) {
+		link, err = root.Readlink(path.Join(dir, path.Base(name)))
+		return err
+	})
+	return link, err
 }
 
-func (t dirFiles) stat(name string) error {
+func (t dirFiles) Stat(name string) error {
+	return t.resolved(name, func(root *os.Root, target string) error {
+		_, err := root.Stat(target)
+		return err
+	})
+}
+
+func (t dirFiles) openAny(name string) (f *os.File, err error) {
+	err = t.resolved(name, func(root *os.Root, target string) (err error) {
+		f, err = root.OpenFile(target, openFlags, 0)
+		return err
+	})
+	return f, err
+}
+
+// resolved calls do with the name of what the symbolic links of name lead to.
+func (t dirFiles) resolved(name string, do func(root *os.Root, target string) error) error {
 	root, err := os.OpenRoot(t.dir)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = root.Close() }()
-	target, err := resolve(root.Readlink, name)
+	target, err := ResolveLinks(root.Readlink, name)
 	if err != nil {
 		return err
 	}
-	_, err = root.Stat(target)
-	return err
+	return do(root, target)
 }
 
-func (t dirFiles) openAny(name string) (*os.File, error) {
-	root, err := os.OpenRoot(t.dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = root.Close() }()
-	target, err := resolve(root.Readlink, name)
-	if err != nil {
-		return nil, err
-	}
-	return root.OpenFile(target, openFlags, 0)
-}
-
-// regular takes what opening returned, and closes what is no regular file.
+// regular takes what opening returned, and closes anything but a regular file.
 func regular(f *os.File, err error) (File, error) {
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = errNotRegular()
+		err = ErrNotRegular
 	}
 	if err != nil {
 		_ = f.Close()
@@ -112,11 +109,11 @@ func listed(f *os.File, err error) ([]string, error) {
 	return names, nil
 }
 
-// resolve follows every symbolic link of name as if readlink's root were "/".
-// An os.Root alone would refuse absolute links, which a copied or mounted tree
-// is full of; it still stands guard when the resolved name is opened. The
-// readlink returns EINVAL for what is no link.
-func resolve(readlink func(string) (string, error), name string) (string, error) {
+// ResolveLinks follows every symbolic link of name as if readlink's root were
+// "/". An os.Root alone would refuse absolute links, which a copied or mounted
+// tree is full of; it still guards the opening of the resolved name. The readlink
+// returns EINVAL for anything but a link.
+func ResolveLinks(readlink func(string) (string, error), name string) (string, error) {
 	done, rest := ".", strings.Split(path.Clean("/" + name)[1:], "/")
 	for links := 0; len(rest) > 0; {
 		part := rest[0]

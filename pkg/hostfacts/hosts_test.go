@@ -40,9 +40,14 @@ func TestHostsGolden(t *testing.T) {
 			root := hostIn(t, file)
 			known := Collect(context.Background(), root)
 			base := strings.TrimSuffix(file, ".txt")
-			checkGolden(t, base+".json", []byte(factsText(t, known, root.Dir())+"\n"))
+			data, err := json.MarshalIndent(known, "", " ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := strings.ReplaceAll(string(data), root.Dir()+"/", "/") // causes name the directory
+			checkGolden(t, base+".json", []byte(text+"\n"))
 			checkGolden(t, base+".labels", []byte(labelLines(known)))
-			back, err := Parse(strings.NewReader(factsText(t, known, root.Dir())))
+			back, err := Parse(strings.NewReader(text))
 			if err != nil || back.Fingerprint() != known.Fingerprint() || !maps.Equal(back.Labels(), known.Labels()) {
 				t.Errorf("read back: %v, %v", err, facts.Diff(known, back))
 			}
@@ -95,26 +100,6 @@ func TestHostsAreWhatTheyAre(t *testing.T) {
 			if got := facts.Lookup(look.set, look.element); got.Text() != look.want {
 				t.Errorf("%s: %s %s is %q (%s), want %q", name, look.set, look.element, got.Text(), got.Cause, look.want)
 			}
-		}
-	}
-}
-
-func TestHostsNameNobody(t *testing.T) {
-	t.Parallel()
-	for name, root := range capturedHosts(t) {
-		_, files := takeSnapshot(t, root, SnapshotOptions{})
-		hostname, err := readTrimmed(root, "proc/sys/kernel/hostname")
-		if err != nil || hostname == "" {
-			continue
-		}
-		for file, content := range files {
-			if strings.Contains(content, hostname) {
-				t.Errorf("%s: %s tells the name", name, file)
-			}
-		}
-		index, err := json.Marshal(files)
-		if err != nil || strings.Contains(string(index), "i-0123456789abcdef0") || strings.Contains(string(index), "UIDC3A5E0C1") {
-			t.Errorf("%s tells a serial: %v", name, err)
 		}
 	}
 }

@@ -129,6 +129,17 @@ func parseLibCBanner(banner []byte) (string, error) {
 	return version, nil
 }
 
+// RedactLibrary returns a library with zeros for all that is not read of it: it
+// keeps the header and the banner with the version of the C library.
+func RedactLibrary(data []byte) []byte {
+	kept := make([]byte, len(data))
+	copy(kept, data[:min(elfHeaderSize, len(data))])
+	if at := bytes.Index(data, []byte(libcBanner)); at >= 0 {
+		copy(kept[at:], data[at:min(at+maxLibCBanner, len(data))])
+	}
+	return kept
+}
+
 // findMusl looks for musl's dynamic loader.
 func findMusl(h host) (bool, error) {
 	names, err := h.root.ReadDir("lib")

@@ -138,7 +138,7 @@ func FuzzLibC(f *testing.F) {
 		f.Add(data[:min(len(data), 4096)])
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		version, err := findLibCBanner(constantData(memoryFile{bytes.NewReader(data)}))
+		version, err := findLibCBanner(constantData(bytes.NewReader(data)))
 		if (err == nil) != isDottedNumber(version) {
 			t.Errorf("version %q, error %v", version, err)
 		}

@@ -8,7 +8,7 @@ import (
 // noticing passes everything on and keeps the first error that is more than
 // "not there".
 type noticing struct {
-	files
+	Files
 	name string
 	err  error
 }
@@ -19,8 +19,8 @@ func (n *noticing) notice(name string, err error) {
 	}
 }
 
-func (n *noticing) open(name string) (File, error) {
-	f, err := n.files.open(name)
+func (n *noticing) Open(name string) (File, error) {
+	f, err := n.Files.Open(name)
 	n.notice(name, err)
 	if err != nil {
 		return nil, err
@@ -28,20 +28,20 @@ func (n *noticing) open(name string) (File, error) {
 	return noticedFile{f, name, n}, nil
 }
 
-func (n *noticing) readDir(name string) ([]string, error) {
-	names, err := n.files.readDir(name)
+func (n *noticing) ReadDir(name string) ([]string, error) {
+	names, err := n.Files.ReadDir(name)
 	n.notice(name, err)
 	return names, err
 }
 
-func (n *noticing) readlink(name string) (string, error) {
-	link, err := n.files.readlink(name)
+func (n *noticing) Readlink(name string) (string, error) {
+	link, err := n.Files.Readlink(name)
 	n.notice(name, err)
 	return link, err
 }
 
-func (n *noticing) stat(name string) error {
-	err := n.files.stat(name)
+func (n *noticing) Stat(name string) error {
+	err := n.Files.Stat(name)
 	n.notice(name, err)
 	return err
 }

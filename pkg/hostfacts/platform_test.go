@@ -61,13 +61,13 @@ func FuzzCommandLine(f *testing.F) {
 	f.Add(`"a b"=c "--" x="`)
 	f.Add("a=10.1.2.3 a b=[::1]:80")
 	f.Fuzz(func(t *testing.T, line string) {
-		kept := withoutPrivate(line)
+		kept := RedactCommandLine(line)
 		before, after := commandLineFacts(line), commandLineFacts(kept)
 		if !maps.Equal(before, after) {
 			t.Errorf("%q says %q, and without what is private, %q, it says %q", line, before, kept, after)
 		}
 		for _, p := range parseCommandLine(kept) {
-			if p.isPrivate() && p.value != leftOut {
+			if p.isPrivate() && p.value != redacted {
 				t.Errorf("%q kept %q", kept, p.value)
 			}
 		}

@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"time"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 const (
@@ -16,18 +19,17 @@ const (
 	maxDirEntries = 1 << 16
 )
 
-// Root is the one door to a node's file system: proc, sys, etc, boot, usr, lib.
+// Root is the one way to a node's file system: proc, sys, etc, boot, usr, lib.
 // Names are slash-separated and relative to the root, such as
 // "proc/sys/kernel/osrelease". In a root other than the real one, symbolic
 // links are resolved inside the root and never lead out of it.
 type Root struct {
 	dir   string
-	files files // nil: those below dir
+	files Files // nil: the real ones
 	// machine says that files, although not the real ones, are those of the
 	// machine this process runs on.
-	machine bool
-	// taken is what a snapshot knows beyond its files.
-	taken *taken
+	machine  bool
+	recorded *Recorded
 }
 
 // File is an open file of a Root.
@@ -37,17 +39,27 @@ type File interface {
 	io.Closer
 }
 
-// files is where a Root has its files: a directory, an archive, a snapshot.
-type files interface {
-	// open opens a regular file.
-	open(name string) (File, error)
-	// readDir returns the names in a directory, in any order.
-	readDir(name string) ([]string, error)
-	// readlink returns the destination of a symbolic link as it is written,
-	// and EINVAL for what is no link.
-	readlink(name string) (string, error)
-	// stat returns nil for what is there, links followed.
-	stat(name string) error
+// Files is where a Root has its files: a directory, an archive, a snapshot.
+type Files interface {
+	// Open opens a regular file, and returns ErrNotRegular for anything else.
+	Open(name string) (File, error)
+	// ReadDir returns the names in a directory, in any order.
+	ReadDir(name string) ([]string, error)
+	// Readlink returns the destination of a symbolic link as it is written,
+	// and EINVAL for anything else.
+	Readlink(name string) (string, error)
+	// Stat returns nil for what exists, links followed.
+	Stat(name string) error
+}
+
+// Recorded is what a snapshot knows beyond its files.
+type Recorded struct {
+	Time time.Time // when it was taken: what had expired by then has
+	Arch string
+	// Sets are those that the machine knew better than from its files; Features
+	// has them.
+	Sets     []string
+	Features facts.Features
 }
 
 // NewRoot returns the root at dir. An empty dir, or "/", is the real root of
@@ -59,22 +71,56 @@ func NewRoot(dir string) Root {
 	return Root{dir: filepath.Clean(dir), files: dirFiles{dir: filepath.Clean(dir)}}
 }
 
+// NewVirtualRoot returns a root with these files. Causes name them as if they
+// were below dir. Recorded may be nil.
+func NewVirtualRoot(dir string, files Files, recorded *Recorded) Root {
+	return Root{dir: dir, files: files, recorded: recorded}
+}
+
+// WithFiles returns the root of the same machine with other files.
+func (r Root) WithFiles(dir string, files Files) Root {
+	return Root{dir: dir, files: files, machine: r.isLive(), recorded: r.recorded}
+}
+
 // Dir returns the directory of the root; "/" is the real one.
 func (r Root) Dir() string { return cmp.Or(r.dir, "/") }
 
-func (r Root) isReal() bool { return r.files == nil }
+// IsReal reports whether the root is that of the machine this process runs on.
+func (r Root) IsReal() bool { return r.files == nil }
 
-func (r Root) where() files {
+// Files returns where the root has its files.
+func (r Root) Files() Files {
 	if r.files == nil {
 		return realFiles{}
 	}
 	return r.files
 }
 
+// BootIDFile has another content on every boot of every machine.
+const BootIDFile = "proc/sys/kernel/random/boot_id"
+
+// isLive reports whether root shows the machine this process runs on. In a
+// container the machine's tree is often mounted elsewhere, such as /host; the
+// boot id says that it is the same machine.
+func (r Root) isLive() bool {
+	if r.IsReal() || r.machine {
+		return true
+	}
+	if r.recorded != nil {
+		return false
+	}
+	theirs, err := r.ReadFile(BootIDFile)
+	if err != nil || len(theirs) == 0 {
+		return false
+	}
+	ours, err := NewRoot("/").ReadFile(BootIDFile)
+	return err == nil && string(ours) == string(theirs)
+}
+
 // Open opens a regular file for reading. It refuses anything else, because
 // opening a pipe or a device can block or have effects.
 func (r Root) Open(name string) (File, error) {
-	f, err := r.where().open(name)
+	f, err := r.Files().Open(name)
 	if err != nil {
 		return nil, r.pathError("open", name, err)
 	}
@@ -105,7 +151,7 @@ func (r Root) ReadHead(name string, limit int64) ([]byte, error) {
 	defer func() { _ = f.Close() }()
 	var b bytes.Buffer
 	if size := min(sizeOf(f), limit); size > smallFile {
-		b.Grow(int(size) + bytes.MinRead) // to be read at one go
+		b.Grow(int(size) + bytes.MinRead) // to be read in one go
 	}
 	if _, err := b.ReadFrom(io.LimitReader(f, limit)); err != nil {
 		return nil, r.pathError("read", name, err)
@@ -131,7 +177,7 @@ func sizeOf(f File) int64 {
 
 // ReadDir returns the names in a directory, sorted.
 func (r Root) ReadDir(name string) ([]string, error) {
-	names, err := r.where().readDir(name)
+	names, err := r.Files().ReadDir(name)
 	if err != nil {
 		return nil, r.pathError("read", name, err)
 	}
@@ -141,7 +187,7 @@ func (r Root) ReadDir(name string) ([]string, error) {
 
 // Readlink returns the destination of a symbolic link, as it is written.
 func (r Root) Readlink(name string) (string, error) {
-	link, err := r.where().readlink(name)
+	link, err := r.Files().Readlink(name)
 	if err != nil {
 		return "", r.pathError("readlink", name, err)
 	}
@@ -149,7 +195,7 @@ func (r Root) Readlink(name string) (string, error) {
 }
 
 // Exists reports whether name is there, following symbolic links. An error
-// means that nobody can tell.
+// means that it cannot be known.
 func (r Root) Exists(name string) (bool, error) {
 	err := r.stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -159,7 +205,7 @@ func (r Root) Exists(name string) (bool, error) {
 }
 
 func (r Root) stat(name string) error {
-	if err := r.where().stat(name); err != nil {
+	if err := r.Files().Stat(name); err != nil {
 		return r.pathError("stat", name, err)
 	}
 	return nil

@@ -102,7 +102,7 @@ func TestMountedRootIsLive(t *testing.T) {
 		t.Skip(err)
 	}
 	for content, want := range map[string]bool{string(ours): true, "another\n": false, "": false} {
-		if got := isLive(tree(t, map[string]string{bootID: content})); got != want {
+		if got := tree(t, map[string]string{bootID: content}).isLive(); got != want {
 			t.Errorf("boot id %q: live %v, want %v", content, got, want)
 		}
 	}

@@ -78,18 +78,13 @@ func (s *Source) Run(ctx context.Context, interval time.Duration) error {
 // watch starts what looks out for changes. It ends with ctx.
 func (s *Source) watch(ctx context.Context, changed func(hint string)) *sync.WaitGroup {
 	var group sync.WaitGroup
-	if s.root.isReal() || isDir(s.root) {
+	if _, isDir := s.root.files.(dirFiles); isDir || s.root.IsReal() {
 		group.Go(func() { watchFiles(ctx, s.root.Dir(), s.log, changed) })
 	}
-	if isLive(s.root) {
+	if s.root.isLive() {
 		group.Go(func() { watchDevices(ctx, s.log, changed) })
 	}
 	return &group
-}
-
-func isDir(root Root) bool {
-	_, ok := root.files.(dirFiles)
-	return ok
 }
 
 const (

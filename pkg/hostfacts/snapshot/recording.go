@@ -1,4 +1,4 @@
-package hostfacts
+package snapshot
 
 import (
 	"errors"
@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+
+	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 // maxRecorded bounds what is remembered of one file.
@@ -23,9 +25,9 @@ const (
 // fileErrors holds errors by operation and name.
 type fileErrors map[string]map[string]error
 
-// recording passes everything on and remembers what was asked and answered.
+// recording passes everything on and remembers what was found.
 type recording struct {
-	from files
+	from hostfacts.Files
 
 	mu      sync.Mutex
 	content map[string]*[]byte  // of regular files, what was read
@@ -35,7 +37,7 @@ type recording struct {
 	failed  fileErrors
 }
 
-func newRecording(from files) *recording {
+func newRecording(from hostfacts.Files) *recording {
 	return &recording{
 		from:    from,
 		content: map[string]*[]byte{},
@@ -46,8 +48,8 @@ func newRecording(from files) *recording {
 	}
 }
 
-func (r *recording) open(name string) (File, error) {
-	f, err := r.from.open(name)
+func (r *recording) Open(name string) (hostfacts.File, error) {
+	f, err := r.from.Open(name)
 	name = clean(name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -61,8 +63,8 @@ func (r *recording) open(name string) (File, error) {
 	return &recordedFile{File: f, name: name, recording: r}, nil
 }
 
-func (r *recording) readDir(name string) ([]string, error) {
-	names, err := r.from.readDir(name)
+func (r *recording) ReadDir(name string) ([]string, error) {
+	names, err := r.from.ReadDir(name)
 	name = clean(name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,8 +76,8 @@ func (r *recording) readDir(name string) ([]string, error) {
 	return names, nil
 }
 
-func (r *recording) readlink(name string) (string, error) {
-	link, err := r.from.readlink(name)
+func (r *recording) Readlink(name string) (string, error) {
+	link, err := r.from.Readlink(name)
 	name = clean(name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,8 +89,8 @@ func (r *recording) readlink(name string) (string, error) {
 	return link, nil
 }
 
-func (r *recording) stat(name string) error {
-	err := r.from.stat(name)
+func (r *recording) Stat(name string) error {
+	err := r.from.Stat(name)
 	name = clean(name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -131,9 +133,9 @@ func (r *recording) wrote(name string, offset int64, data []byte, err error) {
 	copy((*file)[offset:], data)
 }
 
-// recordedFile remembers what is read of a file. What nobody read stays zero.
+// recordedFile remembers what is read of a file. What was not read stays zero.
 type recordedFile struct {
-	File
+	hostfacts.File
 	name      string
 	recording *recording
 	offset    int64

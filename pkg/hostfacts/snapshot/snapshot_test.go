@@ -1,4 +1,4 @@
-package hostfacts
+package snapshot
 
 import (
 	"archive/tar"
@@ -15,20 +15,24 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/internal/hosttest"
 )
 
-// taken returns a root over a snapshot of root, and the snapshot's files.
-func takeSnapshot(t testing.TB, root Root, options SnapshotOptions) (Root, map[string]string) {
+const testdata = "../testdata"
+
+// takeSnapshot returns a root over a snapshot of root, and the snapshot's files.
+func takeSnapshot(t testing.TB, root hostfacts.Root, options Options) (hostfacts.Root, map[string]string) {
 	t.Helper()
 	var b bytes.Buffer
-	if err := WriteSnapshot(context.Background(), &b, root, options); err != nil {
+	if err := Write(context.Background(), &b, root, options); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "host.tar.gz")
 	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	again, err := OpenRoot(path)
+	again, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,12 +62,26 @@ func untar(t testing.TB, data []byte) map[string]string {
 	}
 }
 
+func tree(t testing.TB, files map[string]string) hostfacts.Root {
+	t.Helper()
+	return hostfacts.NewRoot(hosttest.Tree(t, files))
+}
+
+func capturedHosts(t testing.TB) map[string]hostfacts.Root {
+	t.Helper()
+	roots := map[string]hostfacts.Root{}
+	for name, dir := range hosttest.Captured(t, testdata) {
+		roots[name] = hostfacts.NewRoot(dir)
+	}
+	return roots
+}
+
 // everyTree returns the roots of all captured hosts, and the live one.
-func everyTree(t testing.TB) map[string]Root {
+func everyTree(t testing.TB) map[string]hostfacts.Root {
 	t.Helper()
 	roots := capturedHosts(t)
 	if runtime.GOOS == "linux" {
-		roots["live"] = NewRoot("/")
+		roots["live"] = hostfacts.NewRoot("/")
 	}
 	return roots
 }
@@ -82,14 +100,14 @@ func TestSnapshotYieldsTheSameFacts(t *testing.T) {
 	for name, root := range everyTree(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			want := Collect(context.Background(), root)
-			whole, _ := takeSnapshot(t, root, SnapshotOptions{Identity: true})
-			got := Collect(context.Background(), whole)
+			want := hostfacts.Collect(context.Background(), root)
+			whole, _ := takeSnapshot(t, root, Options{Identity: true})
+			got := hostfacts.Collect(context.Background(), whole)
 			dir := root.Dir()
 			if dir == "/" {
 				dir = "no directory"
 			}
-			if name == "live" { // what differs there from one moment to the next is no fact
+			if name == "live" { // these differ from one moment to the next
 				for _, change := range facts.Diff(want, got) {
 					if change.Set != "network.virtual" && change.Set != "storage.block" {
 						t.Errorf("with identity: %v", change)
@@ -101,13 +119,13 @@ func TestSnapshotYieldsTheSameFacts(t *testing.T) {
 			if got.Fingerprint() != want.Fingerprint() {
 				t.Errorf("with identity: another fingerprint, in %v", got.ChangedSets(want))
 			}
-			anonymous, _ := takeSnapshot(t, root, SnapshotOptions{})
-			got = Collect(context.Background(), anonymous)
+			anonymous, _ := takeSnapshot(t, root, Options{})
+			got = hostfacts.Collect(context.Background(), anonymous)
 			if got.Fingerprint() != want.Fingerprint() {
 				t.Errorf("another fingerprint, in %v: %v", got.ChangedSets(want), facts.Diff(want, got))
 			}
-			again, _ := takeSnapshot(t, anonymous, SnapshotOptions{})
-			if changes := facts.Diff(got, Collect(context.Background(), again)); len(changes) > 0 {
+			again, _ := takeSnapshot(t, anonymous, Options{})
+			if changes := facts.Diff(got, hostfacts.Collect(context.Background(), again)); len(changes) > 0 {
 				t.Errorf("a snapshot of the snapshot: %v", changes)
 			}
 		})
@@ -116,13 +134,13 @@ func TestSnapshotYieldsTheSameFacts(t *testing.T) {
 
 func TestUnpackedSnapshotIsTakenBack(t *testing.T) {
 	t.Parallel()
-	root := NewRoot("testdata/amd-zen/root")
-	_, files := takeSnapshot(t, root, SnapshotOptions{Identity: true})
-	unpacked, err := OpenRoot(tree(t, files).Dir())
+	root := hostfacts.NewRoot(testdata + "/amd-zen/root")
+	_, files := takeSnapshot(t, root, Options{Identity: true})
+	unpacked, err := Open(tree(t, files).Dir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, got := Collect(context.Background(), root), Collect(context.Background(), unpacked)
+	want, got := hostfacts.Collect(context.Background(), root), hostfacts.Collect(context.Background(), unpacked)
 	if changes := facts.Diff(want, got); len(changes) > 0 || got.Fingerprint() != want.Fingerprint() {
 		t.Errorf("differs: %v", changes)
 	}
@@ -134,11 +152,11 @@ func TestSnapshotKeepsCPUIDFlags(t *testing.T) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		t.Skip("needs linux/amd64")
 	}
-	live := Collect(context.Background(), NewRoot("/"))
-	root, files := takeSnapshot(t, NewRoot("/"), SnapshotOptions{})
-	delete(files, snapshotIndex)
-	bare := Collect(context.Background(), tree(t, files))
-	got := Collect(context.Background(), root)
+	live := hostfacts.Collect(context.Background(), hostfacts.NewRoot("/"))
+	root, files := takeSnapshot(t, hostfacts.NewRoot("/"), Options{})
+	delete(files, indexFile)
+	bare := hostfacts.Collect(context.Background(), tree(t, files))
+	got := hostfacts.Collect(context.Background(), root)
 	lost := 0
 	for _, flag := range live.Features().Flags["cpu.cpuid"] {
 		if bare.Lookup("cpu.cpuid", flag).State != facts.Present {
@@ -151,7 +169,7 @@ func TestSnapshotKeepsCPUIDFlags(t *testing.T) {
 	t.Logf("%d flags are beyond the files", lost)
 }
 
-func TestSnapshotNamesNobody(t *testing.T) {
+func TestSnapshotIsAnonymous(t *testing.T) {
 	t.Parallel()
 	secrets := []string{
 		"node-17.example", "0123456789abcdef0123456789abcdef", "aabbccdd-1122-3344-5566-77889900aabb",
@@ -183,15 +201,15 @@ func TestSnapshotNamesNobody(t *testing.T) {
 		"proc/driver/nvidia/version":                       "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\n",
 		"proc/driver/nvidia/gpus/0000:3b:00.0/information": "Model: \t\t NVIDIA A100\nGPU UUID: \t GPU-ea9c1b2d-0000-1111-2222-333344445555\nBus Location: \t 0000:3b:00.0\n",
 	})
-	snapshot, files := takeSnapshot(t, root, SnapshotOptions{})
+	snapshot, files := takeSnapshot(t, root, Options{})
 	for name, content := range files {
 		for _, secret := range secrets {
 			if strings.Contains(name, secret) || strings.Contains(content, secret) {
-				t.Errorf("%s tells %s:\n%.2000s", name, secret, content)
+				t.Errorf("%s contains %s:\n%.2000s", name, secret, content)
 			}
 		}
 	}
-	known := Collect(context.Background(), snapshot)
+	known := hostfacts.Collect(context.Background(), snapshot)
 	name := known.Lookup("system.name", "nodename")
 	if name.State != facts.Unknown || !strings.Contains(name.Cause, "left out of the snapshot") {
 		t.Errorf("the node's name is %v %q", name.State, name.Cause)
@@ -199,7 +217,7 @@ func TestSnapshotNamesNobody(t *testing.T) {
 	if usb, known := known.Instances("usb.device"); known.State != facts.Present || len(usb) == 0 || usb[0]["vendor"] != "1d6b" {
 		t.Errorf("usb devices %v %v", usb, known)
 	}
-	_, whole := takeSnapshot(t, root, SnapshotOptions{Identity: true})
+	_, whole := takeSnapshot(t, root, Options{Identity: true})
 	all := strings.Join(slices.Sorted(func(yield func(string) bool) {
 		for _, content := range whole {
 			if !yield(content) {
@@ -210,16 +228,16 @@ func TestSnapshotNamesNobody(t *testing.T) {
 	if !strings.Contains(all, "node-17.example") {
 		t.Error("the name is left out though it was asked for")
 	}
-	if strings.Contains(whole[bootIDFile], "aabb") {
+	if strings.Contains(whole[hostfacts.BootIDFile], "aabb") {
 		t.Error("the boot id is told")
 	}
 }
 
-// TestSnapshotTellsWhatNobodyLookedFor: to a collector that is younger than the
+// TestWhatWasNotLookedForIsUnknown: to a collector that is younger than the
 // snapshot, what was not looked for is unknown.
-func TestSnapshotTellsWhatNobodyLookedFor(t *testing.T) {
+func TestWhatWasNotLookedForIsUnknown(t *testing.T) {
 	t.Parallel()
-	root, _ := takeSnapshot(t, NewRoot("testdata/amd-zen/root"), SnapshotOptions{})
+	root, _ := takeSnapshot(t, hostfacts.NewRoot(testdata+"/amd-zen/root"), Options{})
 	for _, name := range []string{"srv/new/file", "sys/class/net/eno1/new"} {
 		exists, err := root.Exists(name)
 		_, readErr := root.ReadFile(name)
@@ -245,9 +263,30 @@ func TestSnapshotKeepsErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	again, _ := takeSnapshot(t, root, SnapshotOptions{})
-	got := Collect(context.Background(), again).Lookup("kernel.loadedmodule", "xfs")
+	again, _ := takeSnapshot(t, root, Options{})
+	got := hostfacts.Collect(context.Background(), again).Lookup("kernel.loadedmodule", "xfs")
 	if got.State != facts.Unknown || got.Cause != "permission denied reading /proc/modules" {
 		t.Errorf("got %v %q", got.State, got.Cause)
+	}
+}
+
+func TestSnapshotsOfCapturedHostsAreAnonymous(t *testing.T) {
+	t.Parallel()
+	for name, root := range capturedHosts(t) {
+		_, files := takeSnapshot(t, root, Options{})
+		data, err := root.ReadFile("proc/sys/kernel/hostname")
+		hostname := strings.TrimSpace(string(data))
+		if err != nil || hostname == "" {
+			continue
+		}
+		for file, content := range files {
+			if strings.Contains(content, hostname) {
+				t.Errorf("%s: %s contains the host name", name, file)
+			}
+		}
+		index, err := json.Marshal(files)
+		if err != nil || strings.Contains(string(index), "i-0123456789abcdef0") || strings.Contains(string(index), "UIDC3A5E0C1") {
+			t.Errorf("%s contains a serial number: %v", name, err)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package hostfacts
+package snapshot
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 // redactor takes out of a snapshot what tells one machine from its twin. What
@@ -60,11 +62,11 @@ func zeros(address string) string {
 // file redacts the content of a file. It reports false for a file that is left
 // out as a whole.
 func (r redactor) file(name string, data []byte) ([]byte, bool) {
-	if name == bootIDFile {
+	if name == hostfacts.BootIDFile {
 		return nil, false // with it, another machine's facts would be taken for ours
 	}
 	if bytes.HasPrefix(data, []byte("\x7fELF")) {
-		return withoutCode(data), true
+		return hostfacts.RedactLibrary(data), true
 	}
 	if !r.off && isIdentity(name) {
 		return nil, false
@@ -75,7 +77,7 @@ func (r redactor) file(name string, data []byte) ([]byte, bool) {
 	text := r.text(string(data))
 	switch {
 	case name == "proc/cmdline":
-		text = withoutPrivate(text)
+		text = hostfacts.RedactCommandLine(text)
 	case name == "proc/cpuinfo":
 		text = withoutLines(text, "Serial")
 	case strings.HasPrefix(name, "sys/") && path.Base(name) == "properties":
@@ -105,16 +107,4 @@ func withoutLines(text, key string) string {
 		}
 	}
 	return b.String()
-}
-
-// withoutCode keeps of a library only what is read of it: that it is one, and
-// the banner with the version of the C library. The rest becomes zeros.
-func withoutCode(data []byte) []byte {
-	const elfHeader = 64
-	kept := make([]byte, len(data))
-	copy(kept, data[:min(elfHeader, len(data))])
-	if at := bytes.Index(data, []byte(libcBanner)); at >= 0 {
-		copy(kept[at:], data[at:min(at+maxLibCBanner, len(data))])
-	}
-	return kept
 }

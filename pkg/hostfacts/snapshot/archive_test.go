@@ -1,4 +1,4 @@
-package hostfacts
+package snapshot
 
 import (
 	"archive/tar"
@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 // packed returns a tar.gz. A type of zero is a regular file.
@@ -41,13 +42,13 @@ func packed(t testing.TB, headers []tar.Header, contents ...string) []byte {
 	return b.Bytes()
 }
 
-func openPacked(t testing.TB, data []byte) (Root, error) {
+func openPacked(t testing.TB, data []byte) (hostfacts.Root, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "x.tar.gz")
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return OpenRoot(path)
+	return Open(path)
 }
 
 // packTree packs a directory as tar does.
@@ -87,7 +88,7 @@ func packTree(t testing.TB, dir string) []byte {
 func TestPackedTreeYieldsTheSameFacts(t *testing.T) {
 	t.Parallel()
 	for name, root := range everyTree(t) {
-		if root.isReal() {
+		if root.IsReal() {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +97,7 @@ func TestPackedTreeYieldsTheSameFacts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, got := Collect(context.Background(), root), Collect(context.Background(), packed)
+			want, got := hostfacts.Collect(context.Background(), root), hostfacts.Collect(context.Background(), packed)
 			if changes := facts.Diff(want, got); len(changes) > 0 || want.Fingerprint() != got.Fingerprint() {
 				t.Errorf("differs: %v", changes)
 			}
@@ -153,16 +154,16 @@ func TestBadArchives(t *testing.T) {
 		"cut":               {whole[:len(whole)-20], "unexpected EOF"},
 		"out by name":       {packed(t, []tar.Header{{Name: "../x"}}, "x"), "leads out of the archive"},
 		"out in the middle": {packed(t, []tar.Header{{Name: "a/../../x"}}, "x"), "leads out of the archive"},
-		"hard link":         {packed(t, []tar.Header{{Name: "x", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"}}), "no file, directory or symbolic link"},
-		"device":            {packed(t, []tar.Header{{Name: "x", Typeflag: tar.TypeChar}}), "no file, directory or symbolic link"},
-		"below a file":      {packed(t, []tar.Header{{Name: "x"}, {Name: "x/y"}}), "lies below what is no directory"},
-		"below a link":      {packed(t, []tar.Header{{Name: "x", Typeflag: tar.TypeSymlink, Linkname: "/etc"}, {Name: "x/passwd"}}), "lies below what is no directory"},
-		"file and dir":      {packed(t, []tar.Header{{Name: "x/y"}, {Name: "x"}}), "both a directory and not"},
+		"hard link":         {packed(t, []tar.Header{{Name: "x", Typeflag: tar.TypeLink, Linkname: "/etc/passwd"}}), "not a file, directory or symbolic link"},
+		"device":            {packed(t, []tar.Header{{Name: "x", Typeflag: tar.TypeChar}}), "not a file, directory or symbolic link"},
+		"below a file":      {packed(t, []tar.Header{{Name: "x"}, {Name: "x/y"}}), "is below something that is not a directory"},
+		"below a link":      {packed(t, []tar.Header{{Name: "x", Typeflag: tar.TypeSymlink, Linkname: "/etc"}, {Name: "x/passwd"}}), "is below something that is not a directory"},
+		"file and dir":      {packed(t, []tar.Header{{Name: "x/y"}, {Name: "x"}}), "is a directory and something else"},
 		"bomb":              {packed(t, []tar.Header{{Name: "x"}}, strings.Repeat("\x00", maxArchiveSize+1)), "larger than"},
 		"many entries":      {packed(t, many), "more than"},
-		"bad index":         {packed(t, []tar.Header{{Name: snapshotIndex}}, "{"), "unexpected end of JSON"},
-		"later version":     {packed(t, []tar.Header{{Name: snapshotIndex}}, `{"version":2}`), "version 2 is not known"},
-		"bad facts":         {packed(t, []tar.Header{{Name: snapshotIndex}}, `{"version":1,"beyond_sets":["a.b"],"beyond":{"version":9}}`), "version 9 is not supported"},
+		"bad index":         {packed(t, []tar.Header{{Name: indexFile}}, "{"), "unexpected end of JSON"},
+		"later version":     {packed(t, []tar.Header{{Name: indexFile}}, `{"version":2}`), "version 2 is not supported"},
+		"bad facts":         {packed(t, []tar.Header{{Name: indexFile}}, `{"version":1,"beyond_sets":["a.b"],"beyond":{"version":9}}`), "version 9 is not supported"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -174,14 +175,14 @@ func TestBadArchives(t *testing.T) {
 	}
 }
 
-// FuzzSnapshot: whatever an archive holds, nobody panics.
+// FuzzSnapshot: whatever an archive has in it, nothing panics.
 func FuzzSnapshot(f *testing.F) {
 	f.Add([]byte("proc/modules"), []byte("xfs 1\n"), []byte(`{"version":1,"missing":["x"],"dirs":{"sys":["class"]}}`))
 	f.Add([]byte("proc/cpuinfo"), []byte("flags : lm\n"), []byte(`{"version":1,"arch":"arm64","errors":{"open":{"proc/cpuinfo":"EACCES"}}}`))
 	f.Add([]byte("x"), []byte(""), []byte(`{"version":1,"beyond_sets":["cpu.cpuid"],"beyond":{"version":1,"flags":{"cpu.cpuid":{"elements":{"A":{}}}}}}`))
 	f.Fuzz(func(t *testing.T, name, content, index []byte) {
 		a := newArchive()
-		for file, data := range map[string][]byte{string(name): content, snapshotIndex: index} {
+		for file, data := range map[string][]byte{string(name): content, indexFile: index} {
 			header := &tar.Header{Name: file, Typeflag: tar.TypeReg}
 			if len(content)%7 == 1 && file == string(name) {
 				header.Typeflag, header.Linkname = tar.TypeSymlink, string(content)
@@ -190,14 +191,14 @@ func FuzzSnapshot(f *testing.F) {
 				t.Skip(err)
 			}
 		}
-		root, err := Root{dir: "x", files: a}.asSnapshot()
+		root, err := replayed(hostfacts.NewVirtualRoot("x", a, nil))
 		if err != nil {
 			t.Skip(err)
 		}
-		facts := Collect(context.Background(), root)
+		facts := hostfacts.Collect(context.Background(), root)
 		_, _ = facts.MarshalJSON()
 		var b bytes.Buffer
-		if err := WriteSnapshot(context.Background(), &b, root, SnapshotOptions{}); err != nil {
+		if err := Write(context.Background(), &b, root, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := readArchive(&b); err != nil {
@@ -214,9 +215,9 @@ func FuzzReadArchive(f *testing.F) {
 			t.Skip(err)
 		}
 		for name := range a {
-			_, _ = a.open(name)
-			_, _ = a.readDir(name)
-			_, _ = a.readlink(name)
+			_, _ = a.Open(name)
+			_, _ = a.ReadDir(name)
+			_, _ = a.Readlink(name)
 		}
 	})
 }

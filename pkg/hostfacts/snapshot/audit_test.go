@@ -1,4 +1,4 @@
-package hostfacts
+package snapshot
 
 import (
 	"bytes"
@@ -14,41 +14,43 @@ import (
 	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
 
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/internal/hosttest"
 )
 
 // denied answers "permission denied" for names that deny wants, and passes on
 // the rest.
 type denied struct {
-	files
+	hostfacts.Files
 	deny func(name string) bool
 }
 
-func (d denied) open(name string) (File, error) {
+func (d denied) Open(name string) (hostfacts.File, error) {
 	if d.deny(clean(name)) {
 		return nil, syscall.EACCES
 	}
-	return d.files.open(name)
+	return d.Files.Open(name)
 }
 
-func (d denied) readDir(name string) ([]string, error) {
+func (d denied) ReadDir(name string) ([]string, error) {
 	if d.deny(clean(name)) {
 		return nil, syscall.EACCES
 	}
-	return d.files.readDir(name)
+	return d.Files.ReadDir(name)
 }
 
-func (d denied) readlink(name string) (string, error) {
+func (d denied) Readlink(name string) (string, error) {
 	if d.deny(clean(name)) {
 		return "", syscall.EACCES
 	}
-	return d.files.readlink(name)
+	return d.Files.Readlink(name)
 }
 
-func (d denied) stat(name string) error {
+func (d denied) Stat(name string) error {
 	if d.deny(clean(name)) {
 		return syscall.EACCES
 	}
-	return d.files.stat(name)
+	return d.Files.Stat(name)
 }
 
 func below(dir string) func(string) bool {
@@ -60,10 +62,10 @@ func below(dir string) func(string) bool {
 func TestNothingReadableMeansNothingKnown(t *testing.T) {
 	t.Parallel()
 	everything := func(string) bool { return true }
-	root := Root{dir: "/node", files: denied{hostFiles(t, "amd-genoa"), everything}}
-	facts := Collect(context.Background(), root)
+	root := hostfacts.NewVirtualRoot("/node", denied{hostFiles(t, "amd-genoa"), everything}, nil)
+	facts := hostfacts.Collect(context.Background(), root)
 	have := facts.Features()
-	for _, declared := range Sets() {
+	for _, declared := range hostfacts.Sets() {
 		set := declared.Name
 		known := len(have.Flags[set]) + len(have.Attributes[set]) + len(have.Instances[set])
 		cause := have.Unknown[set]
@@ -81,9 +83,9 @@ func TestNothingReadableMeansNothingKnown(t *testing.T) {
 	}
 }
 
-func hostFiles(t testing.TB, name string) files {
+func hostFiles(t testing.TB, name string) hostfacts.Files {
 	t.Helper()
-	return hostIn(t, "testdata/hosts/"+name+".txt").files
+	return hostfacts.NewRoot(hosttest.Host(t, testdata+"/hosts/"+name+".txt")).Files()
 }
 
 // TestNothingBecomesAbsentByDenial denies one path after the other that a
@@ -95,12 +97,12 @@ func TestNothingBecomesAbsentByDenial(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			root := inMemory(t, root)
-			want := Collect(context.Background(), root)
+			want := hostfacts.Collect(context.Background(), root)
 			for _, path := range lookedAt(root) {
 				if below(path)(operator.Dir) && fromOperator(want) || below(operator.Dir)(path) {
 					continue // what the operator says is not laid over then, and that is among the problems
 				}
-				got := Collect(context.Background(), Root{dir: root.dir, files: denied{root.where(), below(path)}})
+				got := hostfacts.Collect(context.Background(), hostfacts.NewVirtualRoot(root.Dir(), denied{root.Files(), below(path)}, nil))
 				for _, change := range facts.Diff(want, got) {
 					if !isLossOfKnowledge(change) {
 						t.Errorf("%s denied: %v", path, change)
@@ -122,7 +124,7 @@ func fromOperator(f *facts.Facts) bool {
 }
 
 // inMemory returns a root with the same files, which is faster to read.
-func inMemory(t testing.TB, root Root) Root {
+func inMemory(t testing.TB, root hostfacts.Root) hostfacts.Root {
 	t.Helper()
 	packed, err := openPacked(t, packTree(t, root.Dir()))
 	if err != nil {
@@ -132,9 +134,9 @@ func inMemory(t testing.TB, root Root) Root {
 }
 
 // lookedAt returns every path that a discovery asks for.
-func lookedAt(root Root) []string {
-	r := newRecording(root.where())
-	Collect(context.Background(), Root{dir: root.dir, files: r})
+func lookedAt(root hostfacts.Root) []string {
+	r := newRecording(root.Files())
+	hostfacts.Collect(context.Background(), hostfacts.NewVirtualRoot(root.Dir(), r, nil))
 	paths := map[string]struct{}{}
 	addPaths(paths, r.content)
 	addPaths(paths, r.dirs)
@@ -158,17 +160,17 @@ func isLossOfKnowledge(c facts.Change) bool {
 // broken answers as a file system does where a directory has the place of a
 // file, or where a disk fails.
 type broken struct {
-	files
+	hostfacts.Files
 	name string
 	err  error // of reading; nil: a directory
 }
 
-func (b broken) open(name string) (File, error) {
+func (b broken) Open(name string) (hostfacts.File, error) {
 	if clean(name) != b.name {
-		return b.files.open(name)
+		return b.Files.Open(name)
 	}
 	if b.err == nil {
-		return nil, errNotRegular()
+		return nil, hostfacts.ErrNotRegular
 	}
 	return failingFile{memoryFile{bytes.NewReader(nil)}, b.err}, nil
 }
@@ -180,15 +182,15 @@ func TestNothingBecomesAbsentByBreakage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			root := inMemory(t, root)
-			want := Collect(context.Background(), root)
-			r := newRecording(root.where())
-			Collect(context.Background(), Root{dir: root.dir, files: r})
+			want := hostfacts.Collect(context.Background(), root)
+			r := newRecording(root.Files())
+			hostfacts.Collect(context.Background(), hostfacts.NewVirtualRoot(root.Dir(), r, nil))
 			for path := range r.content {
 				if below(operator.Dir)(path) {
 					continue
 				}
 				for _, err := range []error{nil, syscall.EIO} {
-					got := Collect(context.Background(), Root{dir: root.dir, files: broken{root.where(), path, err}})
+					got := hostfacts.Collect(context.Background(), hostfacts.NewVirtualRoot(root.Dir(), broken{root.Files(), path, err}, nil))
 					for _, change := range facts.Diff(want, got) {
 						if !isLossOfKnowledge(change) {
 							t.Errorf("%s broken (%v): %v", path, err, change)
@@ -225,9 +227,9 @@ func FuzzTrees(f *testing.F) {
 	})
 }
 
-func checkRubbish(t *testing.T, root Root) {
+func checkRubbish(t *testing.T, root hostfacts.Root) {
 	t.Helper()
-	known := Collect(context.Background(), root)
+	known := hostfacts.Collect(context.Background(), root)
 	for name, cause := range known.Unknown() {
 		if cause == "" || strings.Contains(cause, "panicked") {
 			t.Errorf("%s: cause %q", name, cause)
@@ -238,16 +240,16 @@ func checkRubbish(t *testing.T, root Root) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := Parse(bytes.NewReader(data))
+	back, err := hostfacts.Parse(bytes.NewReader(data))
 	if err != nil || back.Fingerprint() != known.Fingerprint() {
 		t.Errorf("read back: %v, %v", err, facts.Diff(known, back))
 	}
 }
 
 // rubbish returns the root with about a fifth of what is looked at replaced.
-func rubbish(t *testing.T, random *rand.Rand, root Root) Root {
+func rubbish(t *testing.T, random *rand.Rand, root hostfacts.Root) hostfacts.Root {
 	t.Helper()
-	from, _ := root.where().(archive)
+	from, _ := root.Files().(archive)
 	bad := newArchive()
 	paths := lookedAt(root)
 	for _, path := range paths {
@@ -259,7 +261,7 @@ func rubbish(t *testing.T, random *rand.Rand, root Root) Root {
 			_ = bad.put(path, entry) // below a file or a link there is nothing
 		}
 	}
-	return Root{dir: "/rubbish", files: bad}
+	return hostfacts.NewVirtualRoot("/rubbish", bad, nil)
 }
 
 func badEntry(random *rand.Rand, paths []string) *archived {

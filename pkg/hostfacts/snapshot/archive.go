@@ -1,9 +1,10 @@
-package hostfacts
+package snapshot
 
 import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 const (
@@ -19,8 +22,7 @@ const (
 	maxArchiveEntries = 1 << 16
 )
 
-// archive is the files of a node in memory. Links are resolved inside it, and
-// there is nothing outside.
+// archive is the files of a node in memory. Links are resolved inside it.
 type archive map[string]*archived
 
 // archived is one of a file, a link and a directory.
@@ -41,28 +43,53 @@ func readArchive(r io.Reader) (archive, error) {
 		return nil, err
 	}
 	limited := &io.LimitedReader{R: z, N: maxArchiveSize + 1}
-	reader, a := tar.NewReader(limited), newArchive()
-	for entries := 0; ; entries++ {
-		header, err := reader.Next()
-		if limited.N <= 0 {
-			return nil, fmt.Errorf("larger than %d bytes uncompressed", maxArchiveSize)
-		}
+	a, err := readTar(tar.NewReader(limited))
+	if limited.N <= 0 {
+		return nil, fmt.Errorf("larger than %d bytes uncompressed", maxArchiveSize)
+	}
+	return a, err
+}
+
+func readTar(r *tar.Reader) (archive, error) {
+	a := newArchive()
+	for range maxArchiveEntries {
+		header, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			return a, nil
-		}
-		if err == nil && entries >= maxArchiveEntries {
-			err = fmt.Errorf("more than %d entries", maxArchiveEntries)
-		}
-		if err == nil {
-			err = a.add(header, reader)
-		}
-		if limited.N <= 0 {
-			err = fmt.Errorf("larger than %d bytes uncompressed", maxArchiveSize)
 		}
 		if err != nil {
 			return nil, err
 		}
+		if err := a.add(header, r); err != nil {
+			return nil, err
+		}
 	}
+	if _, err := r.Next(); errors.Is(err, io.EOF) {
+		return a, nil
+	}
+	return nil, fmt.Errorf("more than %d entries", maxArchiveEntries)
+}
+
+// writeArchive writes what readArchive reads.
+func writeArchive(w io.Writer, index *index, content map[string][]byte) error {
+	text, err := json.MarshalIndent(index, "", " ")
+	if err != nil {
+		return err
+	}
+	content[indexFile] = append(text, '\n')
+	z := gzip.NewWriter(w)
+	archive := tar.NewWriter(z)
+	for _, name := range slices.Sorted(maps.Keys(content)) {
+		data := content[name]
+		header := &tar.Header{Name: name, Mode: 0o644, Size: int64(len(data)), Typeflag: tar.TypeReg}
+		if err := archive.WriteHeader(header); err != nil {
+			return err
+		}
+		if _, err := archive.Write(data); err != nil {
+			return err
+		}
+	}
+	return errors.Join(archive.Close(), z.Close())
 }
 
 func (a archive) add(header *tar.Header, content io.Reader) error {
@@ -84,7 +111,7 @@ func (a archive) add(header *tar.Header, content io.Reader) error {
 	case tar.TypeXGlobalHeader:
 		return nil
 	default:
-		return fmt.Errorf("entry %.100q is no file, directory or symbolic link", header.Name)
+		return fmt.Errorf("entry %.100q is not a file, directory or symbolic link", header.Name)
 	}
 }
 
@@ -101,7 +128,7 @@ func (a archive) put(name string, entry *archived) error {
 	case old.names != nil && entry.names != nil:
 		return nil
 	default:
-		return fmt.Errorf("entry %.100q is both a directory and not", name)
+		return fmt.Errorf("entry %.100q is a directory and something else", name)
 	}
 	for name != "." {
 		parent := path.Dir(name)
@@ -112,7 +139,7 @@ func (a archive) put(name string, entry *archived) error {
 			a[parent] = dir
 		}
 		if dir.names == nil {
-			return fmt.Errorf("entry %.100q lies below what is no directory", name)
+			return fmt.Errorf("entry %.100q is below something that is not a directory", name)
 		}
 		dir.names[path.Base(name)] = struct{}{}
 		if known {
@@ -123,18 +150,18 @@ func (a archive) put(name string, entry *archived) error {
 	return nil
 }
 
-func (a archive) open(name string) (File, error) {
+func (a archive) Open(name string) (hostfacts.File, error) {
 	entry, err := a.find(name)
 	if err != nil {
 		return nil, err
 	}
 	if entry.names != nil {
-		return nil, errNotRegular()
+		return nil, hostfacts.ErrNotRegular
 	}
 	return memoryFile{bytes.NewReader(entry.data)}, nil
 }
 
-func (a archive) readDir(name string) ([]string, error) {
+func (a archive) ReadDir(name string) ([]string, error) {
 	entry, err := a.find(name)
 	if err != nil {
 		return nil, err
@@ -145,16 +172,16 @@ func (a archive) readDir(name string) ([]string, error) {
 	return slices.Collect(maps.Keys(entry.names)), nil
 }
 
-func (a archive) readlink(name string) (string, error) {
+func (a archive) Readlink(name string) (string, error) {
 	name = clean(name)
-	dir, err := resolve(a.linkAt, path.Dir(name))
+	dir, err := hostfacts.ResolveLinks(a.linkAt, path.Dir(name))
 	if err != nil {
 		return "", err
 	}
 	return a.linkAt(path.Join(dir, path.Base(name)))
 }
 
-func (a archive) stat(name string) error {
+func (a archive) Stat(name string) error {
 	_, err := a.find(name)
 	return err
 }
@@ -175,7 +202,7 @@ func (a archive) linkAt(name string) (string, error) {
 }
 
 func (a archive) find(name string) (*archived, error) {
-	target, err := resolve(a.linkAt, name)
+	target, err := hostfacts.ResolveLinks(a.linkAt, name)
 	if err != nil {
 		return nil, err
 	}
