@@ -60,7 +60,7 @@ func TestSnapshotIsTakenBack(t *testing.T) {
 	}
 }
 
-func TestSnapshotToStdout(t *testing.T) {
+func TestSnapshotIsWrittenToStdout(t *testing.T) {
 	t.Parallel()
 	code, stdout, stderr := imagefit("facts", "snapshot", "-", "--root", zenRoot)
 	if code != 0 || stderr != "" || !strings.HasPrefix(stdout, "\x1f\x8b") {
@@ -96,7 +96,7 @@ func TestFactsYAMLIsTheJSON(t *testing.T) {
 	}
 }
 
-func TestFactsLabels(t *testing.T) {
+func TestFactsArePrintedAsLabels(t *testing.T) {
 	t.Parallel()
 	code, stdout, stderr := imagefit("facts", "--root", zenRoot, "-o", "labels")
 	if code != 0 || stderr != "" {
@@ -109,7 +109,7 @@ func TestFactsLabels(t *testing.T) {
 	}
 }
 
-func TestDiff(t *testing.T) {
+func TestFactsDiffPrintsEachChange(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	jsonFile, snapshot := filepath.Join(dir, "zen.json"), filepath.Join(dir, "zen.tar.gz")

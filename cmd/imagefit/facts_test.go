@@ -28,7 +28,7 @@ func imagefit(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errOut.String()
 }
 
-func TestFactsText(t *testing.T) {
+func TestFactsArePrintedAsText(t *testing.T) {
 	t.Parallel()
 	tests := map[string][]string{
 		"amd-zen.txt":         {"facts", "--root", zenRoot},

@@ -2,9 +2,9 @@ package facts
 
 import "testing"
 
-// TestVolatile changes every kind of fact and wants the fingerprint to change
+// TestFingerprintIgnoresOnlyVolatileFacts changes every kind of fact and wants the fingerprint to change
 // with it, but for what is in the table of volatile sets.
-func TestVolatile(t *testing.T) {
+func TestFingerprintIgnoresOnlyVolatileFacts(t *testing.T) {
 	t.Parallel()
 	stable := map[string]func(*Features){
 		"an attribute of an instance": func(f *Features) { f.Instances["pci.device"][0]["device"] = "2331" },
@@ -43,7 +43,7 @@ func TestVolatile(t *testing.T) {
 	check(volatile, true)
 }
 
-func TestIsVirtualBlock(t *testing.T) {
+func TestBlockDevicesMadeBySoftwareAreVolatile(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{
 		"loop0": true, "dm-12": true, "nbd3": true, "zram0": true, "md127": true, "rbd0": true, "drbd1": true, "ram0": true,
@@ -55,8 +55,8 @@ func TestIsVirtualBlock(t *testing.T) {
 	}
 }
 
-// TestOneSetOfTwoKinds: cpu.cpuid has flags and an attribute.
-func TestOneSetOfTwoKinds(t *testing.T) {
+// TestSetOfTwoKindsHasOneFingerprint: cpu.cpuid has flags and an attribute.
+func TestSetOfTwoKindsHasOneFingerprint(t *testing.T) {
 	t.Parallel()
 	facts := New("linux", "amd64", Features{
 		Flags:      map[string][]string{"cpu.cpuid": {"AVX10"}},

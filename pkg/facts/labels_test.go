@@ -44,7 +44,7 @@ func labelled() Features {
 	}
 }
 
-func TestLabels(t *testing.T) {
+func TestLabelsAreThoseOfNFD(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
 		"cpu-cpuid.AVX2": "true", "cpu-cpuid.SSE42": "true", "cpu-cpuid.AVX10_VERSION": "1",
@@ -88,8 +88,8 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// TestNoLabels: what is off, missing or zero has no label.
-func TestNoLabels(t *testing.T) {
+// TestWhatKubernetesRefusesIsNoLabel: what is off, missing or zero has no label.
+func TestWhatKubernetesRefusesIsNoLabel(t *testing.T) {
 	t.Parallel()
 	facts := New("linux", "amd64", Features{
 		Flags: map[string][]string{"kernel.loadedmodule": {"ib_uverbs"}},
@@ -110,7 +110,7 @@ func TestNoLabels(t *testing.T) {
 	}
 }
 
-func TestLabelStates(t *testing.T) {
+func TestLabelHasTheStateOfItsFact(t *testing.T) {
 	t.Parallel()
 	features := labelled()
 	features.Unknown = map[string]string{"usb.device": "no sys", "kernel.kvm": "no sys"}
@@ -141,7 +141,7 @@ func TestLabelStates(t *testing.T) {
 	}
 }
 
-func TestLabelNames(t *testing.T) {
+func TestLabelNamesAreThoseOfKubernetes(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 63)
 	for name, want := range map[string]bool{

@@ -7,7 +7,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func TestNames(t *testing.T) {
+func TestNamesAreThoseKnownOrUnknown(t *testing.T) {
 	t.Parallel()
 	known := facts.New("linux", "amd64", facts.Features{
 		Flags:      map[string][]string{"cpu.cpuid": {"AVX", "AVX2"}, "kernel.loadedmodule": {}},

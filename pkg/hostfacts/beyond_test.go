@@ -28,7 +28,7 @@ func beyondNFD(root Root) facts.Features {
 	})
 }
 
-func TestNodesGolden(t *testing.T) {
+func TestFactsBeyondNFDAreGolden(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		"nvidia-h100", "amd-mi300x", "amd-mi250-mixed", "intel-max1550", "no-driver", "hpc-mpi",

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestCollectGolden(t *testing.T) {
+func TestFactsOfTreesAreGolden(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"amd-zen", "intel-haswell-vm", "arm64-graviton2", "no-sys"} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func gzipped(t testing.TB, s string) string {
 	return b.String()
 }
 
-func TestPermissionDenied(t *testing.T) {
+func TestCauseNamesAFileThatMayNotBeRead(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() == 0 {
 		t.Skip("root may read everything")
@@ -94,7 +94,7 @@ func TestPermissionDenied(t *testing.T) {
 	}
 }
 
-func TestCauseOf(t *testing.T) {
+func TestCauseNamesThePathOnTheNode(t *testing.T) {
 	t.Parallel()
 	err := NewRoot("/").pathError("open", "proc/config.gz", os.ErrPermission)
 	if got, want := facts.CauseOf(err), "permission denied reading /proc/config.gz"; got != want {
@@ -130,7 +130,7 @@ func TestBadCollectorHarmsNoOther(t *testing.T) {
 	}
 }
 
-func TestCollectCancelled(t *testing.T) {
+func TestCancelledCollectionMakesSetsUnknown(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -174,7 +174,7 @@ func TestFlagTableAgreesWithCPU(t *testing.T) {
 	}
 }
 
-func TestCollectLive(t *testing.T) {
+func TestLiveFactsAreStable(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("needs linux")

@@ -153,7 +153,7 @@ func systemLookups() []lookupCase {
 	}
 }
 
-func TestFamilyStates(t *testing.T) {
+func TestFactsOfEachFamilyArePresentAbsentOrUnknown(t *testing.T) {
 	t.Parallel()
 	for _, tt := range slices.Concat(cpuStateLookups(), rdtLookups(), securityLookups(), systemLookups()) {
 		t.Run(tt.name, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestFamilyStates(t *testing.T) {
 	}
 }
 
-func TestDevices(t *testing.T) {
+func TestDevicesAreListedWithTheirAttributes(t *testing.T) {
 	t.Parallel()
 	const pci, usb = "sys/bus/pci/devices/0000:3b:00.0/", "sys/bus/usb/devices/"
 	files := map[string]string{
@@ -206,7 +206,7 @@ func TestDevices(t *testing.T) {
 	}
 }
 
-func TestDeviceSetsWithoutDevices(t *testing.T) {
+func TestDeviceSetsWithoutDevicesAreEmpty(t *testing.T) {
 	t.Parallel()
 	none := Collect(context.Background(), tree(t, map[string]string{"sys/bus/cpu/x": "", "sys/class/net/lo/mtu": "1\n"}))
 	blind := Collect(context.Background(), tree(t, map[string]string{"sys/x": "", "proc/x": ""}))
@@ -220,7 +220,7 @@ func TestDeviceSetsWithoutDevices(t *testing.T) {
 	}
 }
 
-func TestBaseRaised(t *testing.T) {
+func TestRaisedBaseFrequencyIsToldInMegahertz(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		kiloHertz int
@@ -233,7 +233,7 @@ func TestBaseRaised(t *testing.T) {
 	}
 }
 
-func TestHugePagesElement(t *testing.T) {
+func TestHugePagesAreNamedAsByKubernetes(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"hugepages-2048kB": "hugepages-2Mi", "hugepages-1048576kB": "hugepages-1Gi", "hugepages-64kB": "hugepages-64Ki",

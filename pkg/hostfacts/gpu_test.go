@@ -12,7 +12,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
-func TestCUDAOfDriver(t *testing.T) {
+func TestCUDAReleaseFollowsFromTheDriver(t *testing.T) {
 	t.Parallel()
 	for driver, want := range map[string]string{
 		"450.80.02": "11.0", "470.82.01": "11.4", "525.60.13": "12.0", "535.104.05": "12.2", "535.54.02": "12.1",
@@ -40,7 +40,7 @@ func TestCUDAReleasesAreInOrder(t *testing.T) {
 	}
 }
 
-func TestNVIDIAChipOf(t *testing.T) {
+func TestNVIDIAChipFollowsFromTheDeviceID(t *testing.T) {
 	t.Parallel()
 	for device, want := range map[string]string{
 		"1194": "3.0 kepler",     // Tesla K76
@@ -95,7 +95,7 @@ func TestNVIDIAChipsDoNotOverlap(t *testing.T) {
 	}
 }
 
-func TestParseNVRM(t *testing.T) {
+func TestNVRMTextTellsVersionAndKind(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, text, version, kind string }{
 		{"closed", "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\nGCC version: gcc 12.3.0\n", "535.104.05", "proprietary"},
@@ -117,7 +117,7 @@ func TestParseNVRM(t *testing.T) {
 	}
 }
 
-func TestGFXTarget(t *testing.T) {
+func TestGFXTargetIsWrittenAsByCompilers(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[uint64]string{
 		80003: "gfx803", 90000: "gfx900", 90006: "gfx906", 90008: "gfx908", 90010: "gfx90a", 90402: "gfx942",
@@ -130,7 +130,7 @@ func TestGFXTarget(t *testing.T) {
 	}
 }
 
-func TestParseKFDNode(t *testing.T) {
+func TestKFDNodeTellsAddressAndTarget(t *testing.T) {
 	t.Parallel()
 	// In a GPU that is parted, the upper bits of the location number the part.
 	text := "cpu_cores_count 0\nlocation_id " + strconv.Itoa(3<<28|0xc5<<8|0x1<<3|2) + "\ndomain 1\ngfx_target_version 90402\n"
@@ -153,7 +153,7 @@ func gpuFiles(class, vendor, device string, more map[string]string) map[string]s
 	return files
 }
 
-func TestGPUStates(t *testing.T) {
+func TestGPUFactsArePresentAbsentOrUnknown(t *testing.T) {
 	t.Parallel()
 	const nvrm = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat\n"
 	tests := []lookupCase{

@@ -27,8 +27,8 @@ func hostIn(t testing.TB, file string) Root {
 	return NewRoot(hosttest.Host(t, file))
 }
 
-// TestHostsGolden holds the facts and the labels of whole hosts.
-func TestHostsGolden(t *testing.T) {
+// TestFactsAndLabelsOfHostsAreGolden holds the facts and the labels of whole hosts.
+func TestFactsAndLabelsOfHostsAreGolden(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/hosts/*.txt")
 	if err != nil || len(files) < 7 {
@@ -64,8 +64,8 @@ func labelLines(facts *facts.Facts) string {
 	return b.String()
 }
 
-// TestHostsAreWhatTheyAre: goldens are easily updated, these are not.
-func TestHostsAreWhatTheyAre(t *testing.T) {
+// TestHostsHaveTheirKnownFacts: goldens are easily updated, these are not.
+func TestHostsHaveTheirKnownFacts(t *testing.T) {
 	t.Parallel()
 	type look struct{ set, element, want string } // want is a value, or a state
 	for name, looks := range map[string][]look{
@@ -99,6 +99,25 @@ func TestHostsAreWhatTheyAre(t *testing.T) {
 		for _, look := range looks {
 			if got := facts.Lookup(look.set, look.element); got.Text() != look.want {
 				t.Errorf("%s: %s %s is %q (%s), want %q", name, look.set, look.element, got.Text(), got.Cause, look.want)
+			}
+		}
+	}
+}
+
+func TestEveryHostEqualsItselfAndNoOther(t *testing.T) {
+	t.Parallel()
+	collected := map[string]*facts.Facts{}
+	for name, root := range capturedHosts(t) {
+		collected[name] = Collect(context.Background(), root)
+	}
+	for a, known := range collected {
+		for b, others := range collected {
+			changes := facts.Diff(known, others)
+			if a == b && len(changes) > 0 {
+				t.Errorf("%s differs from itself: %v", a, changes)
+			}
+			if a != b && len(changes) == 0 {
+				t.Errorf("%s and %s do not differ", a, b)
 			}
 		}
 	}

@@ -41,7 +41,7 @@ func elfFile(t testing.TB, text string) string {
 	return head.String() + data[headerSize:] + tail.String()
 }
 
-func TestLibC(t *testing.T) {
+func TestLibCIsToldByItsBanner(t *testing.T) {
 	t.Parallel()
 	const x86 = "processor : 0\nvendor_id : GenuineIntel\nflags : fpu lm sse\n"
 	const apk = "C:Q1x\nP:musl\nV:1.2.5-r9\nA:x86_64\n\nP:musl-utils\nV:1.2.4-r0\n"
@@ -99,7 +99,7 @@ func mpiCases() []lookupCase {
 	}
 }
 
-func TestMPIHost(t *testing.T) {
+func TestMPIHostIsWhatInstallationsShare(t *testing.T) {
 	t.Parallel()
 	for _, tt := range mpiCases() {
 		t.Run(tt.name, func(t *testing.T) {
@@ -162,9 +162,9 @@ func FuzzMPITexts(f *testing.F) {
 	})
 }
 
-// TestConstantData: of a library only its constants are read, which keeps
+// TestOnlyConstantsOfALibraryAreRead: of a library only its constants are read, which keeps
 // snapshots small.
-func TestConstantData(t *testing.T) {
+func TestOnlyConstantsOfALibraryAreRead(t *testing.T) {
 	t.Parallel()
 	file := elfFile(t, debianBanner)
 	text, err := io.ReadAll(constantData(strings.NewReader(file)))

@@ -109,7 +109,7 @@ func otherLookups() []lookupCase {
 	}
 }
 
-func TestLookupStates(t *testing.T) {
+func TestStateSaysWhatWasRead(t *testing.T) {
 	t.Parallel()
 	for _, tt := range slices.Concat(kernelLookups(t), otherLookups()) {
 		t.Run(tt.name, func(t *testing.T) {

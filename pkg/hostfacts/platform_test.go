@@ -9,7 +9,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func TestCommandLine(t *testing.T) {
+func TestCommandLineIsSplitAndRedacted(t *testing.T) {
 	t.Parallel()
 	const set = "kernel.cmdline"
 	line := func(s string) map[string]string { return map[string]string{"proc/cmdline": s} }
@@ -74,7 +74,7 @@ func FuzzCommandLine(f *testing.F) {
 	})
 }
 
-func TestSysctl(t *testing.T) {
+func TestSysctlIsAbsentUnlessHidden(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{
 		"proc/sys/kernel/numa_balancing": "1\n", "proc/sys/net/ipv4/tcp_rmem": "4096\t131072\t6291456\n",
@@ -98,7 +98,7 @@ func TestSysctl(t *testing.T) {
 	}
 }
 
-func TestCgroup(t *testing.T) {
+func TestCgroupTellsVersionAndControllers(t *testing.T) {
 	t.Parallel()
 	v2 := map[string]string{"sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory pids\n", "sys/fs/cgroup/system.slice/x": ""}
 	v1 := map[string]string{"sys/fs/cgroup/memory/tasks": "", "sys/fs/cgroup/cpu,cpuacct/tasks": "", "sys/fs/cgroup/cpu": "-> cpu,cpuacct", "sys/fs/cgroup/systemd/tasks": ""}
@@ -124,7 +124,7 @@ func TestCgroup(t *testing.T) {
 	}
 }
 
-func TestVirtualization(t *testing.T) {
+func TestVirtualizationIsToldByCPUAndFirmware(t *testing.T) {
 	t.Parallel()
 	const metal = "processor : 0\nvendor_id : GenuineIntel\nflags : fpu lm sse\n"
 	const guest = "processor : 0\nvendor_id : GenuineIntel\nflags : fpu lm sse hypervisor\n"
@@ -177,7 +177,7 @@ func TestVirtualization(t *testing.T) {
 	}
 }
 
-func TestRDMA(t *testing.T) {
+func TestRDMAPortsAndFabricsAreListed(t *testing.T) {
 	t.Parallel()
 	const dir = "sys/class/infiniband/"
 	tests := []struct {
@@ -226,7 +226,7 @@ func TestRDMA(t *testing.T) {
 	}
 }
 
-func TestRDMAStates(t *testing.T) {
+func TestRDMAFactsArePresentAbsentOrUnknown(t *testing.T) {
 	t.Parallel()
 	mellanox := map[string]string{
 		"sys/bus/pci/devices/0000:01:00.0/class": "0x020700", "sys/bus/pci/devices/0000:01:00.0/vendor": "0x15b3",

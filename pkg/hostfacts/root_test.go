@@ -48,7 +48,7 @@ func TestRootStaysInside(t *testing.T) {
 	}
 }
 
-func TestRootBounds(t *testing.T) {
+func TestRootReadsNoMoreThanItsBounds(t *testing.T) {
 	t.Parallel()
 	root := tree(t, map[string]string{"big": strings.Repeat("x", maxFileSize+1), "fits": strings.Repeat("x", maxFileSize)})
 	if _, err := root.ReadFile("big"); err == nil || !strings.Contains(err.Error(), "larger than") {
@@ -62,7 +62,7 @@ func TestRootBounds(t *testing.T) {
 	}
 }
 
-func TestGunzipBound(t *testing.T) {
+func TestGunzipIsBounded(t *testing.T) {
 	t.Parallel()
 	bomb := gzipped(t, strings.Repeat("\n", maxFileSize+1))
 	if _, err := gunzip(strings.NewReader(bomb)); err == nil || !strings.Contains(err.Error(), "larger than") {

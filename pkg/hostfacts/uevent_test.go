@@ -8,7 +8,7 @@ import (
 // captured are messages as the kernel sends them, with | for the zero byte.
 func captured(s string) []byte { return []byte(strings.ReplaceAll(s, "|", "\x00")) }
 
-func TestParseUevent(t *testing.T) {
+func TestUeventsOfUdevAreIgnored(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, message string

@@ -36,7 +36,7 @@ type file struct {
 	Skipped string
 }
 
-func TestDecode(t *testing.T) {
+func TestDecodeNamesTheMistake(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, text, want string }{
 		{"string for int", "version = \"a\"", "row 1, column 11, key version: cannot decode TOML string as int"},
@@ -82,7 +82,7 @@ func manyRows(first, last int) string {
 	return b.String()
 }
 
-func TestDecodeReads(t *testing.T) {
+func TestDecodeReadsOverDefaults(t *testing.T) {
 	t.Parallel()
 	f := file{Table: inner{List: []string{"default"}, hid: 1}}
 	if err := tomlerr.Decode([]byte("version = 1\n[table]\nlist = [\"a\"]\nkind = \"k\"\n[[rule]]\ncount = 2"), &f); err != nil {
@@ -108,7 +108,7 @@ type keyed struct {
 	Name map[string]inner `toml:"name"`
 }
 
-func TestNearOfChosenNames(t *testing.T) {
+func TestNearestKeyKeepsChosenNames(t *testing.T) {
 	t.Parallel()
 	var k keyed
 	err := tomlerr.Decode([]byte("[name.\"a/b.c\"]\ncuont = 1"), &k)
@@ -122,7 +122,7 @@ func TestNearOfChosenNames(t *testing.T) {
 	}
 }
 
-func TestKey(t *testing.T) {
+func TestKeysAreQuotedWhereNeeded(t *testing.T) {
 	t.Parallel()
 	for want, parts := range map[string][]string{
 		"a":                       {"a"},
@@ -141,7 +141,7 @@ func TestKey(t *testing.T) {
 	}
 }
 
-func TestOnlyKeyRefuses(t *testing.T) {
+func TestOnlyKeyRefusesAnythingButOneLine(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "# a", "a", "a =", "= 1", "a = 1\nb = 2", "[a]", "[a]\nb = 1", "a = 1 2"} {
 		if got, ok := tomlerr.OnlyKey(text); ok {
@@ -200,7 +200,7 @@ func FuzzPositions(f *testing.F) {
 	})
 }
 
-func TestKeys(t *testing.T) {
+func TestKeysAreThoseOfTheStruct(t *testing.T) {
 	t.Parallel()
 	want := []string{
 		"version", "table", "table.list", "table.count", "table.on", "table.kind",

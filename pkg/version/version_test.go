@@ -6,7 +6,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
-func TestCompare(t *testing.T) {
+func TestVersionsAreComparedByTheirIntegers(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		a, b string
@@ -43,7 +43,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParseRefusesWhatBeginsWithNoNumber(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"", "v", "x86_64", ".5", "-1", "99999999999999999999999", "1.99999999999999999999999"} {
 		if v, ok := version.Parse(s); ok {

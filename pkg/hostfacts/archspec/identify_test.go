@@ -100,7 +100,7 @@ func otherIdentifications(t *testing.T) []identification {
 	}
 }
 
-func TestIdentify(t *testing.T) {
+func TestCPUsAreIdentifiedByFeaturesVendorAndPart(t *testing.T) {
 	t.Parallel()
 	for _, tt := range append(x86Identifications(t), otherIdentifications(t)...) {
 		t.Run(tt.name, func(t *testing.T) {

@@ -138,7 +138,7 @@ func TestArchiveLinksStayInside(t *testing.T) {
 	}
 }
 
-func TestBadArchives(t *testing.T) {
+func TestBadArchivesAreRefused(t *testing.T) {
 	t.Parallel()
 	many := make([]tar.Header, maxArchiveEntries+1)
 	for i := range many {
