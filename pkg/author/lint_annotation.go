@@ -1,6 +1,8 @@
 package author
 
 import (
+	"github.com/imagefit/imagefit/internal/textutil"
+
 	"strings"
 	"time"
 
@@ -42,5 +44,5 @@ func (r *run) annotated(annotations *document.Node, manifest bool) {
 }
 
 func isMisspeltCreated(key string) bool {
-	return strings.HasSuffix(key, ".image.created") && distance(key, createdKey, 5) < 5
+	return strings.HasSuffix(key, ".image.created") && textutil.Nearest(key, []string{createdKey}) != ""
 }

@@ -1,6 +1,8 @@
 package author
 
 import (
+	"github.com/imagefit/imagefit/internal/textutil"
+
 	"slices"
 	"strings"
 
@@ -125,7 +127,7 @@ func (r *run) nearestAttribute(group, key string) string {
 			}
 		}
 	}
-	return didYouMean(key, known)
+	return textutil.Nearest(key, known)
 }
 
 func keysOfNode(n *compat.Node) []string {

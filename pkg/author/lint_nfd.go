@@ -1,6 +1,10 @@
 package author
 
 import (
+	"slices"
+
+	"github.com/imagefit/imagefit/internal/textutil"
+
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
@@ -161,36 +165,34 @@ func (r *run) expression(a *ask, n *document.Node) bool {
 	return r.operands(a)
 }
 
-// operators are NFD's, and what others call them.
-func operators() map[compat.Op][]string {
+// otherNames are what people and other systems call NFD's operators.
+func otherNames() map[compat.Op][]string {
 	return map[compat.Op][]string{
 		compat.In: {"=", "==", "eq", "equal", "equals", "is", "oneof"}, compat.NotIn: {"!=", "ne", "notequal", "noneof"},
 		compat.InRegexp: {"regexp", "regex", "matches", "=~", "like"}, compat.Exists: {"exist", "present"},
 		compat.DoesNotExist: {"notexists", "absent", "doesnotexists"}, compat.Gt: {">", "greaterthan"},
 		compat.Ge: {">=", "gte", "atleast"}, compat.Lt: {"<", "lessthan"}, compat.Le: {"<=", "lte", "atmost"},
-		compat.GtLt: nil, compat.GeLe: nil, compat.IsTrue: {"true"}, compat.IsFalse: {"false"},
+		compat.IsTrue: {"true"}, compat.IsFalse: {"false"},
 	}
 }
 
 func (r *run) operator(a *ask, op string) bool {
 	a.term.Op = compat.Op(op)
-	if op == "" || op == string(compat.Any) {
+	if op == "" {
 		a.term.Op = compat.Any
+	}
+	if slices.Contains(compat.Ops(), a.term.Op) {
 		return true
 	}
-	if _, ok := operators()[a.term.Op]; ok {
-		return true
-	}
+	text := "the operator " + quoted(op) + " is not known"
 	var names []string
-	for known, others := range operators() {
+	for _, known := range compat.Ops() {
 		names = append(names, string(known))
-		for _, other := range append(others, strings.ToLower(string(known))) {
-			if other == strings.ToLower(op) {
-				r.at(a.op, codeUnknownOperator).fixed(string(known)).say(a.name.Value, "the operator "+quoted(op)+" is not known", string(known))
-				return false
-			}
+		if strings.EqualFold(op, string(known)) || slices.Contains(otherNames()[known], strings.ToLower(op)) {
+			r.at(a.op, codeUnknownOperator).fixed(string(known)).say(a.name.Value, text, string(known))
+			return false
 		}
 	}
-	r.at(a.op, codeUnknownOperator).say(a.name.Value, "the operator "+quoted(op)+" is not known", nearestSorted(op, names))
+	r.at(a.op, codeUnknownOperator).say(a.name.Value, text, textutil.Nearest(op, names))
 	return false
 }

@@ -3,7 +3,6 @@ package author
 import (
 	"fmt"
 	"regexp"
-	"slices"
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/version"
@@ -58,9 +57,4 @@ func wantNumbers(t *compat.Term, n int) (want, text string) {
 		}
 	}
 	return "", ""
-}
-
-func nearestSorted(name string, known []string) string {
-	slices.Sort(known)
-	return didYouMean(name, known)
 }

@@ -1,6 +1,8 @@
 package author
 
 import (
+	"github.com/imagefit/imagefit/internal/textutil"
+
 	"fmt"
 	"slices"
 	"strings"
@@ -41,7 +43,7 @@ func (r *run) feature(a *ask) bool {
 	if _, ok := r.words.features[set]; ok {
 		return true
 	}
-	near := didYouMean(set, r.words.names)
+	near := textutil.Nearest(set, r.words.names)
 	report := r.at(a.name, codeUnknownFeature)
 	if near == "" && !r.words.isFamily(set) {
 		report.as(Warning)
@@ -70,7 +72,7 @@ func (r *run) elementOf(a *ask) {
 	default:
 		known := r.words.features[a.set].elements
 		if len(known) > 0 && !slices.Contains(known, element) {
-			expected := didYouMean(element, known)
+			expected := textutil.Nearest(element, known)
 			if expected == "" {
 				expected = strings.Join(known, ", ")
 			}
@@ -86,7 +88,7 @@ func (r *run) flag(a *ask) {
 	}
 	near := kernelFlag(element)
 	if near == "" {
-		near = didYouMean(element, r.words.flags)
+		near = textutil.Nearest(element, r.words.flags)
 	}
 	report := r.at(a.name, codeUnknownFlag)
 	if near == "" { // a CPU of tomorrow may have it

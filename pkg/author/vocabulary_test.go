@@ -30,15 +30,3 @@ func TestCodesAreDocumented(t *testing.T) {
 		t.Errorf("documented %q\nthere are %q", documented, codes)
 	}
 }
-
-func TestNearest(t *testing.T) {
-	t.Parallel()
-	known := []string{"kernel.version", "kernel.config", "cpu.cpuid", "AVX2", "AVX512F"}
-	for name, want := range map[string]string{
-		"kernal.version": "kernel.version", "cpu.cpudi": "cpu.cpuid", "avx2": "AVX2", "AVX512": "AVX512F", "nothing.alike": "", "": "",
-	} {
-		if got, _ := nearest(name, known); got != want {
-			t.Errorf("%q: %q, want %q", name, got, want)
-		}
-	}
-}

@@ -1,6 +1,10 @@
 package compat
 
 import (
+	"slices"
+
+	"github.com/imagefit/imagefit/internal/textutil"
+
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -95,15 +99,14 @@ func valuesOf(n *document.Node) ([]string, error) {
 
 // knownOp says what is wrong with an operator that is not NFD's.
 func knownOp(op Op) (why string, ok bool) {
-	near := ""
-	for _, known := range []Op{Any, Exists, DoesNotExist, In, NotIn, InRegexp, Gt, Ge, Lt, Le, GtLt, GeLe, IsTrue, IsFalse} {
-		if op == known {
-			return "", true
-		}
-		if strings.EqualFold(string(op), string(known)) {
-			near = string(known)
-		}
+	if slices.Contains(Ops(), op) {
+		return "", true
 	}
+	var names []string
+	for _, known := range Ops() {
+		names = append(names, string(known))
+	}
+	near := textutil.Nearest(string(op), names)
 	switch op {
 	case "Gte":
 		near = string(Ge)

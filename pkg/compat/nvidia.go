@@ -1,7 +1,6 @@
 package compat
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -110,14 +109,4 @@ func (r Requirement) anyOf(terms ...Term) Requirement {
 	}
 	r.Combine, r.Set = AnyOf, ""
 	return r
-}
-
-// near suggests the name that was probably meant.
-func near(name string, known []string) string {
-	for _, k := range known {
-		if strings.EqualFold(k, name) {
-			return fmt.Sprintf(" (is %s meant?)", quoted(k))
-		}
-	}
-	return ""
 }

@@ -1,6 +1,8 @@
 package compat
 
 import (
+	"github.com/imagefit/imagefit/internal/textutil"
+
 	"cmp"
 	"fmt"
 	"maps"
@@ -83,6 +85,14 @@ func (p *graphParser) id(n *document.Node) (string, error) {
 		err = n.Errorf("no compatibility has the id %s%s", quoted(id), near(id, p.ids))
 	}
 	return id, err
+}
+
+// near suggests the name that was probably meant.
+func near(name string, known []string) string {
+	if meant := textutil.Nearest(name, known); meant != "" {
+		return " (is " + quoted(meant) + " meant?)"
+	}
+	return ""
 }
 
 // condition reads a list of names together with how they combine.

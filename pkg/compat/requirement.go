@@ -38,6 +38,11 @@ const (
 	IsFalse      Op = "IsFalse"
 )
 
+// Ops returns all operators.
+func Ops() []Op {
+	return []Op{Any, Exists, DoesNotExist, In, NotIn, InRegexp, Gt, Ge, Lt, Le, GtLt, GeLe, IsTrue, IsFalse}
+}
+
 // Term is one condition on one element of a feature set.
 type Term struct {
 	Element string

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"github.com/imagefit/imagefit/internal/textutil"
+
 	"fmt"
 	"regexp"
 	"slices"
@@ -38,7 +40,7 @@ func fromEnv(environ []string) ([]layer, []error) {
 		case service.MatchString(name): // Kubernetes sets these for a Service named imagefit
 		default:
 			problems = append(problems, Problem{Source: "env " + name, Problem: tomlerr.Problem{
-				Message: "no key is set by that variable" + tomlerr.Meant(tomlerr.Nearest(name, names)),
+				Message: "no key is set by that variable" + tomlerr.Meant(textutil.Nearest(name, names)),
 			}})
 		}
 	}

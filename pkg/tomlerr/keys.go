@@ -7,6 +7,8 @@ import (
 	"unicode"
 
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/imagefit/imagefit/internal/textutil"
 )
 
 // Keys returns the full key of every value and table that the struct, which
@@ -74,6 +76,22 @@ func Quote(text string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
+}
+
+// nearestKey looks for a key among the known ones, in which a * stands for any
+// part.
+func nearestKey(parts, known []string) string {
+	fitted := make([]string, 0, len(known))
+	for _, k := range known {
+		names := strings.Split(k, ".")
+		for i, name := range names {
+			if name == "*" && i < len(parts) {
+				names[i] = Key(parts[i : i+1])
+			}
+		}
+		fitted = append(fitted, strings.Join(names, "."))
+	}
+	return textutil.Nearest(Key(parts), fitted)
 }
 
 // OnlyKey returns the parts of the one key to which the text gives a value. ok
