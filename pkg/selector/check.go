@@ -30,11 +30,9 @@ const maxCount = 1 << 20
 // evaluation is one walk over requirements.
 type evaluation struct {
 	facts *facts.Facts
-	// free is room for the checks of parts, made once: where all holds, nothing
-	// more is allocated. In a walk that only weighs there is none.
-	free []Check
-	// prune leaves out parts that can no longer change the outcome.
-	prune   bool
+	// free is room for all checks, made once: where all holds, nothing more is
+	// allocated.
+	free    []Check
 	defined []definition
 }
 
@@ -44,11 +42,8 @@ type under struct {
 	negated bool // what does not hold here might make what is above hold
 }
 
-// room returns the place for n checks, or nil if none are kept.
+// room returns the place for n checks.
 func (e *evaluation) room(n int) []Check {
-	if e.prune {
-		return nil
-	}
 	checks := e.free[:n:n]
 	e.free = e.free[n:]
 	return checks
@@ -103,18 +98,14 @@ func (e *evaluation) combine(c *Check, u under) {
 	parts, scope := e.room(len(req.Parts)), len(e.defined)
 	u.negated = u.negated || req.Not || req.Combine == compat.OneOf || req.Combine == compat.NoneOf
 	t := tally{combine: req.Combine, best: -1}
-	var passing Check // declared out here, or each turn would allocate one
 	for i := range req.Parts {
-		part, at := &req.Parts[i], &passing
-		if passing = (Check{}); parts != nil {
-			at = &parts[i]
-		}
-		e.check(at, part, u)
-		t.add(i, at)
+		part := &req.Parts[i]
+		e.check(&parts[i], part, u)
+		t.add(i, &parts[i])
 		if part.Defines != nil {
-			e.defined = append(e.defined, definition{part, at.Outcome})
+			e.defined = append(e.defined, definition{part, parts[i].Outcome})
 		}
-		if (e.prune || req.Prune) && t.isDecided() {
+		if req.Prune && t.isDecided() {
 			notLookedAt(parts, req.Parts, i+1)
 			break
 		}
@@ -130,8 +121,7 @@ func (e *evaluation) combine(c *Check, u under) {
 	}
 }
 
-// notLookedAt says so of the checks, where they are kept, that come after one
-// which decides.
+// notLookedAt says so of the checks that come after one which decides.
 func notLookedAt(checks []Check, parts []compat.Requirement, from int) {
 	for i := from; i < len(checks); i++ {
 		checks[i] = Check{Requirement: &parts[i], list: -1, term: -1, best: -1, skipped: true}

@@ -3,6 +3,7 @@ package selector_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/compat"
@@ -89,8 +90,16 @@ func TestLaws(t *testing.T) {
 	}
 }
 
-// TestWeighIsEvaluate: what is pruned changes no choice.
-func TestWeighIsEvaluate(t *testing.T) {
+// pruned is a tree that leaves out all that can no longer change its outcome.
+func pruned(r compat.Requirement) compat.Requirement {
+	r.Prune, r.Parts = true, slices.Clone(r.Parts)
+	for i := range r.Parts {
+		r.Parts[i] = pruned(r.Parts[i])
+	}
+	return r
+}
+
+func TestPruningChangesNoChoiceAndReasonsExplainOutcomes(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 6)) //nolint:gosec // a test that can be repeated
 	for round := range 5000 {
@@ -100,15 +109,17 @@ func TestWeighIsEvaluate(t *testing.T) {
 			reqs[i].Importance = compat.Importance(r.IntN(3)) //nolint:gosec // 0 to 2
 			reqs[i].Strict = r.IntN(4) == 0
 		}
-		full, quick := selector.Evaluate(testNode(), reqs), selector.Weigh(testNode(), reqs)
-		if quick.Checks != nil {
-			t.Fatal("checks of what is only weighed")
+		short := make([]compat.Requirement, len(reqs))
+		for i := range reqs {
+			short[i] = pruned(reqs[i])
 		}
-		if full.Checks = nil; full.Outcome == unfit {
+		full, quick := selector.Evaluate(testNode(), reqs), selector.Evaluate(testNode(), short)
+		full.Checks, quick.Checks = nil, nil
+		if full.Outcome == unfit {
 			quick.Score, quick.Level, quick.Met = full.Score, full.Level, full.Met // mean nothing
 		}
 		if fmt.Sprint(full) != fmt.Sprint(quick) {
-			t.Fatalf("round %d: evaluated %v, weighed %v", round, full, quick)
+			t.Fatalf("round %d: evaluated %v, pruned %v", round, full, quick)
 		}
 		if v := selector.Evaluate(testNode(), reqs); (v.Reason() == "") != (v.Outcome == fits) {
 			t.Fatalf("round %d: %s, for the reason %q", round, v.Outcome, v.Reason())

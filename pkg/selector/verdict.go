@@ -45,39 +45,22 @@ type Verdict struct {
 	Met     int     // required conditions that hold
 }
 
-// Evaluate holds the requirements against the facts. It looks at every part of
-// every requirement, since people want to see them all; to choose, Weigh
-// suffices.
+// Evaluate evaluates the requirements on the facts. It looks at every part of
+// every requirement, also of a candidate that is known not to fit, since people
+// want to see all that is missing.
 func Evaluate(facts *facts.Facts, reqs []compat.Requirement) Verdict {
 	e := evaluation{facts: facts, free: make([]Check, count(reqs))}
 	return e.verdict(reqs)
 }
 
-// Weigh is Evaluate without Checks, and so without reasons. It stops where the
-// outcome is known not to fit: what would come after, such as the devices of a
-// set whose kernel is too old, is never looked at. Of what does not fit, only
-// the outcome means something.
-func Weigh(facts *facts.Facts, reqs []compat.Requirement) Verdict {
-	e := evaluation{facts: facts, prune: true}
-	return e.verdict(reqs)
-}
-
 // verdict takes the requirements for the parts of one AllOf.
 func (e *evaluation) verdict(reqs []compat.Requirement) Verdict {
-	var v Verdict
-	v.Checks = e.room(len(reqs))
+	v := Verdict{Checks: e.room(len(reqs))}
 	t := tally{combine: compat.AllOf}
-	var passing Check
 	for i := range reqs {
-		req, at := &reqs[i], &passing
-		if passing = (Check{}); v.Checks != nil {
-			at = &v.Checks[i]
-		}
-		e.check(at, req, under{})
-		t.add(i, at)
-		if e.prune && t.isDecided() {
-			break
-		}
+		req := &reqs[i]
+		e.check(&v.Checks[i], req, under{})
+		t.add(i, &v.Checks[i])
 		if req.Importance == compat.Required {
 			v.Level = max(v.Level, level(req))
 		}
