@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/decision"
@@ -65,7 +66,7 @@ func run(ctx context.Context, n *node.Node) error {
 	reg := n.Registry(runtime)
 	defer reg.Close()
 	puller := criproxy.NewPuller(criproxy.PullerOptions{
-		Backend: backend, Namespace: cfg.Runtime.Namespace, Log: log,
+		Backend: backend, Images: images.New(backend, cfg.Runtime.Namespace), Log: log,
 		Decider: decision.NewResolver(n.Evaluator(runtime.WillUnpack), reg), Record: n.Record,
 		Tracer:    spans.Tracer(),
 		Unchanged: node.Unchanged(runtime, log),

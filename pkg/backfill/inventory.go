@@ -14,8 +14,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/imagestore"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -33,7 +33,7 @@ const (
 
 // Store lists the images of the node.
 type Store interface {
-	Records(ctx context.Context) ([]imagestore.Record, error)
+	Records(ctx context.Context) ([]images.Record, error)
 	ConfigOf(ctx context.Context, manifest digest.Digest) (digest.Digest, error)
 	Follow(ctx context.Context, changed func()) error
 }
@@ -130,7 +130,7 @@ func (v *Inventory) round(ctx context.Context) {
 		clear(v.tried)
 	}
 	// What is new must not wait for the registries of what failed before.
-	slices.SortStableFunc(records, func(a, b imagestore.Record) int {
+	slices.SortStableFunc(records, func(a, b images.Record) int {
 		return v.tried[key(a)].after.Compare(v.tried[key(b)].after)
 	})
 	for _, r := range records {
@@ -141,10 +141,10 @@ func (v *Inventory) round(ctx context.Context) {
 	}
 }
 
-func key(r imagestore.Record) string { return r.Name + " " + r.Target.String() }
+func key(r images.Record) string { return r.Name + " " + r.Target.String() }
 
 // look finds out about one image, unless that was done or is not due.
-func (v *Inventory) look(ctx context.Context, r imagestore.Record) {
+func (v *Inventory) look(ctx context.Context, r images.Record) {
 	if strings.HasPrefix(r.Name, "sha256:") {
 		return // CRI's own record of an image id
 	}
@@ -163,7 +163,7 @@ func (v *Inventory) look(ctx context.Context, r imagestore.Record) {
 }
 
 // find keeps what is known of the image under its id.
-func (v *Inventory) find(ctx context.Context, r imagestore.Record) error {
+func (v *Inventory) find(ctx context.Context, r images.Record) error {
 	named, err := reference.ParseDockerRef(r.Name)
 	if err != nil {
 		return nil //nolint:nilerr // not an image of a registry
@@ -191,7 +191,7 @@ func (v *Inventory) find(ctx context.Context, r imagestore.Record) error {
 }
 
 // keep remembers the candidates that are on the node.
-func (v *Inventory) keep(ctx context.Context, r imagestore.Record, d *decision.Decision) error {
+func (v *Inventory) keep(ctx context.Context, r images.Record, d *decision.Decision) error {
 	for _, i := range d.ByPreference() {
 		id, err := v.Store.ConfigOf(ctx, d.Candidates[i].Digest)
 		if status.Code(err) == codes.NotFound {

@@ -17,8 +17,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/imagestore"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -47,7 +47,7 @@ func TestNewImagesFirst(t *testing.T) {
 // and configs have the digests of their names.
 type world struct {
 	mu       sync.Mutex
-	records  []imagestore.Record
+	records  []images.Record
 	here     map[digest.Digest]digest.Digest // manifest -> config, of what is on the node
 	index    map[string][]string             // what a digest reference's candidates are
 	down     bool
@@ -58,7 +58,7 @@ type world struct {
 	followed int
 }
 
-func (w *world) Records(context.Context) ([]imagestore.Record, error) {
+func (w *world) Records(context.Context) ([]images.Record, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.records), nil
@@ -122,7 +122,7 @@ func (w *world) Knows(id, _ string) bool {
 func (w *world) image(name string, target string, index string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	r := imagestore.Record{Name: name, Target: of(target)}
+	r := images.Record{Name: name, Target: of(target)}
 	if index != "" {
 		r.Index = of(index)
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/policy"
@@ -75,7 +76,7 @@ func (p *pull) pullChoice(ctx context.Context, d *decision.Decision) (*cri.Answe
 	}
 	if err != nil {
 		answer.Message.Free()
-		if errors.Is(err, errRemoved) && p.mayRetry() {
+		if errors.Is(err, images.ErrRemoved) && p.mayRetry() {
 			return p.pullChoice(ctx, d)
 		}
 		return p.withoutRecord(ctx, d, err)
@@ -108,7 +109,7 @@ func (p *pull) withoutRecord(ctx context.Context, d *decision.Decision, cause er
 	}
 	// What somebody keeps removing would be removed unchosen as well: the client
 	// tries again.
-	if p.defaultMayRun(d) && !errors.Is(cause, errRemoved) {
+	if p.defaultMayRun(d) && !errors.Is(cause, images.ErrRemoved) {
 		p.warn("the runtime does not show the choice, the pull is forwarded unchanged", cause)
 		return p.forwardAndRemember(ctx, d), nil
 	}
@@ -143,11 +144,11 @@ func (p *pull) rememberTaken(ctx context.Context, d *decision.Decision, answer *
 		return decision.None, fmt.Errorf("read the runtime's answer: %w", err)
 	}
 	for _, i := range d.ByPreference() {
-		config, err := p.records.store.ConfigOf(ctx, d.Candidates[i].Digest)
+		config, err := p.Images.ConfigOf(ctx, d.Candidates[i].Digest)
 		switch {
 		case status.Code(err) == codes.NotFound: // not on the node, so not what was taken
 		case err != nil:
-			return decision.None, fmt.Errorf("read the runtime's copy of %s: %w", d.Candidates[i].Digest, err)
+			return decision.None, err
 		case config.String() == id:
 			p.remember(id, d, i)
 			return i, nil

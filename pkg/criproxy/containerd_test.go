@@ -29,10 +29,11 @@ import (
 type fakeContainerd struct {
 	runtimeapi.UnimplementedImageServiceServer
 	contentapi.UnimplementedContentServer
-	registry *pullRegistry
-	delay    time.Duration // until CRI shows a record
-	never    bool          // records never show
-	closed   error         // what the content store answers to everything
+	registry  *pullRegistry
+	delay     time.Duration // until CRI shows a record
+	never     bool          // records never show
+	vanishing string        // the name of a record that is removed as soon as it is made
+	closed    error         // what the content store answers to everything
 
 	mu       sync.Mutex
 	takes    func(ref string) digest.Digest // what a pull that is not by digest takes
@@ -183,7 +184,9 @@ func (s fakeImages) Create(ctx context.Context, r *imagesapi.CreateImageRequest)
 	if s.f.records[name] != nil {
 		return nil, status.Errorf(codes.AlreadyExists, "image %q: already exists", name)
 	}
-	s.put("create", r.GetImage())
+	if s.f.vanishing != name {
+		s.put("create", r.GetImage())
+	}
 	return &imagesapi.CreateImageResponse{Image: r.GetImage()}, nil
 }
 
@@ -217,6 +220,28 @@ func (s fakeImages) put(how string, image *imagesapi.Image) {
 	s.f.records[image.Name] = image
 	s.f.shown[image.Name] = append(s.f.shown[image.Name], view{time.Now().Add(s.f.delay), image.GetTarget().GetDigest()})
 	s.f.writes = append(s.f.writes, how+" "+image.Name)
+}
+
+func (s fakeImages) Get(ctx context.Context, r *imagesapi.GetImageRequest) (*imagesapi.GetImageResponse, error) {
+	if err := inNamespace(ctx); err != nil {
+		return nil, err
+	}
+	if image := s.f.record(r.Name); image != nil {
+		return &imagesapi.GetImageResponse{Image: image}, nil
+	}
+	return nil, status.Errorf(codes.NotFound, "image %s: not found", r.Name)
+}
+
+func (f *fakeContainerd) Info(ctx context.Context, r *contentapi.InfoRequest) (*contentapi.InfoResponse, error) {
+	if err := inNamespace(ctx); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.content[digest.Digest(r.Digest)] == nil {
+		return nil, status.Errorf(codes.NotFound, "content %s: not found", r.Digest)
+	}
+	return &contentapi.InfoResponse{Info: &contentapi.Info{Digest: r.Digest}}, nil
 }
 
 func inNamespace(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -15,6 +16,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
@@ -40,11 +42,19 @@ type Decider interface {
 	Remember(imageID string, d *decision.Decision, candidate int) error
 }
 
+// Images is the runtime's image store, as package images has it.
+type Images interface {
+	// Point makes a reference resolve to a choice.
+	Point(ctx context.Context, c images.Choice) error
+	// ConfigOf returns the image id of a manifest on the node.
+	ConfigOf(ctx context.Context, manifest digest.Digest) (digest.Digest, error)
+}
+
 // PullerOptions are what a Puller is made of.
 type PullerOptions struct {
-	Backend   *cri.Backend
-	Namespace string // of the runtime's images, in containerd's sense
-	Decider   Decider
+	Backend *cri.Backend
+	Images  Images
+	Decider Decider
 	// Unchanged, where set, says why pulls must reach the runtime as they came,
 	// and which policy says so; "" where they need not.
 	Unchanged func(policy policy.Answers) (reason string, by policy.Case)
@@ -58,14 +68,11 @@ type PullerOptions struct {
 // Puller answers PullImage.
 type Puller struct {
 	PullerOptions
-	records *records
-	unkept  cache.Complaints
+	unkept cache.Complaints
 }
 
-// NewPuller returns a Puller for the images of a runtime.
-func NewPuller(o PullerOptions) *Puller {
-	return &Puller{PullerOptions: o, records: newRecords(o.Backend, o.Namespace)}
-}
+// NewPuller returns a Puller.
+func NewPuller(o PullerOptions) *Puller { return &Puller{PullerOptions: o} }
 
 // pull is one PullImage call on its way.
 type pull struct {

@@ -27,6 +27,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
@@ -209,7 +210,7 @@ func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBe
 	}
 	_, proxyPath := startProxy(t, path, func(backend *cri.Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
-			Backend: backend, Namespace: "k8s.io", Decider: b.decider,
+			Backend: backend, Images: images.New(backend, "k8s.io"), Decider: b.decider,
 			Record: b.record, Log: slog.New(slog.DiscardHandler),
 		})
 		return map[string]Handler{PullImage: b.puller.Handle}

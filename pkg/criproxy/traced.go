@@ -5,6 +5,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/secret"
@@ -50,7 +51,9 @@ func (p *pull) point(ctx context.Context, d *decision.Decision, id string) error
 	if span.IsRecording() {
 		span.SetAttributes(tracing.Reference.String(reference(d.Reference)), tracing.Manifest.String(chosen.Digest.String()))
 	}
-	err := p.records.point(ctx, d.Repository, d.Reference, d.Index, chosen, id)
+	err := p.Images.Point(ctx, images.Choice{
+		Reference: d.Reference, Repository: d.Repository, Index: d.Index, Manifest: chosen, ImageID: id,
+	})
 	tracing.End(span, err)
 	return err
 }

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/tracing"
@@ -77,7 +78,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 	b.decider = newDecider(t, b.registry, level)
 	_, proxyPath := startProxy(t, between, func(backend *cri.Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
-			Backend: backend, Namespace: "k8s.io", Decider: b.decider, Tracer: tracer,
+			Backend: backend, Images: images.New(backend, "k8s.io"), Decider: b.decider, Tracer: tracer,
 			Record: func(decisionlog.Record) {}, Log: slog.New(slog.DiscardHandler),
 		})
 		return map[string]Handler{PullImage: b.puller.Handle}

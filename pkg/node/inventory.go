@@ -6,8 +6,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/imagefit/imagefit/pkg/backfill"
+	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/imagestore"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -16,7 +16,7 @@ import (
 func (n *Node) Inventory(conn grpc.ClientConnInterface, reg *registry.Registry) *backfill.Inventory {
 	cfg := n.Config()
 	return backfill.New(backfill.Options{
-		Store:   imagestore.New(conn, cfg.Runtime.Namespace),
+		Store:   images.New(conn, cfg.Runtime.Namespace),
 		Decider: decision.NewResolver(n.Evaluator(nil), reg),
 		Auth: func(repository reference.Named) *registry.Auth {
 			auth, err := registry.AuthFromFile(cfg.NRI.Credentials, repository)

@@ -1,4 +1,7 @@
-package imagestore
+// Package images reads and writes containerd's own records of images, which the CRI
+// does not show: names and the manifests that they point at. All of it is local to the
+// node.
+package images
 
 import (
 	"context"
@@ -15,23 +18,27 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 const (
-	// timeout bounds how long the runtime may take for one answer.
+	// timeout bounds how long the runtime may take for one answer, or until it shows
+	// a record.
 	timeout = 10 * time.Second
 	// maxManifest bounds what is read of a manifest.
 	maxManifest = 4 << 20
 )
 
-// Labels that cri-proxy gives to the image records it makes.
+// Labels of the records that Point makes.
 const (
-	// LabelIndex is the index that the record's manifest was chosen from.
-	LabelIndex = "imagefit.io/index"
-	// LabelManifest is the chosen manifest. The labels speak the truth only while
-	// this is the record's target, for a later pull behind our back moves the
-	// target and leaves the labels.
-	LabelManifest = "imagefit.io/manifest"
+	// labelManaged is containerd's own, on images that its CRI plugin looks after.
+	labelManaged = "io.cri-containerd.image"
+	// labelIndex is the index that the record's manifest was chosen from.
+	labelIndex = "imagefit.io/index"
+	// labelManifest is the chosen manifest. The labels are true only while this is the
+	// record's target: a later pull that bypasses the proxy moves the target and leaves
+	// the labels.
+	labelManifest = "imagefit.io/manifest"
 )
 
 // Store is the image store of one containerd namespace.
@@ -39,6 +46,7 @@ type Store struct {
 	images    imagesapi.ImagesClient
 	content   contentapi.ContentClient
 	events    eventsapi.EventsClient
+	cri       runtimeapi.ImageServiceClient
 	namespace string
 }
 
@@ -46,10 +54,11 @@ type Store struct {
 func New(conn grpc.ClientConnInterface, namespace string) *Store {
 	return &Store{
 		images: imagesapi.NewImagesClient(conn), content: contentapi.NewContentClient(conn),
-		events: eventsapi.NewEventsClient(conn), namespace: namespace,
+		events: eventsapi.NewEventsClient(conn), cri: runtimeapi.NewImageServiceClient(conn), namespace: namespace,
 	}
 }
 
+// scoped returns ctx for calls of containerd's own services.
 func (s *Store) scoped(ctx context.Context) context.Context {
 	return metadata.NewOutgoingContext(ctx, metadata.Pairs("containerd-namespace", s.namespace))
 }
@@ -58,7 +67,7 @@ func (s *Store) scoped(ctx context.Context) context.Context {
 type Record struct {
 	Name   string
 	Target digest.Digest
-	Index  digest.Digest // that the target was chosen from by cri-proxy, or empty
+	Index  digest.Digest // from which cri-proxy chose the target, or empty
 }
 
 // Records lists the image records.
@@ -72,35 +81,23 @@ func (s *Store) Records(ctx context.Context) ([]Record, error) {
 	records := make([]Record, 0, len(list.GetImages()))
 	for _, image := range list.GetImages() {
 		r := Record{Name: image.GetName(), Target: digest.Digest(image.GetTarget().GetDigest())}
-		if labels := image.GetLabels(); labels[LabelManifest] == r.Target.String() {
-			r.Index = digest.Digest(labels[LabelIndex])
+		if labels := image.GetLabels(); labels[labelManifest] == r.Target.String() {
+			r.Index = digest.Digest(labels[labelIndex])
 		}
 		records = append(records, r)
 	}
 	return records, nil
 }
 
-// ConfigOf returns the config digest of a manifest that the runtime has, which is
-// the image id that CRI knows it by. What it does not have is codes.NotFound.
+// ConfigOf returns the config digest of a manifest in the runtime's content store,
+// which is the image id in the CRI. For a manifest that is not there the error has
+// codes.NotFound.
 func (s *Store) ConfigOf(ctx context.Context, manifest digest.Digest) (digest.Digest, error) {
 	ctx, cancel := context.WithTimeout(s.scoped(ctx), timeout)
 	defer cancel()
-	stream, err := s.content.Read(ctx, &contentapi.ReadContentRequest{Digest: manifest.String()})
+	body, err := s.read(ctx, manifest)
 	if err != nil {
-		return "", err
-	}
-	var body []byte
-	for {
-		part, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return "", err
-		}
-		if body = append(body, part.GetData()...); len(body) > maxManifest {
-			return "", fmt.Errorf("manifest %s is larger than %d bytes", manifest, maxManifest)
-		}
+		return "", fmt.Errorf("read manifest %s: %w", manifest, err)
 	}
 	var m ocispec.Manifest
 	if err := json.Unmarshal(body, &m); err != nil {
@@ -109,9 +106,28 @@ func (s *Store) ConfigOf(ctx context.Context, manifest digest.Digest) (digest.Di
 	return m.Config.Digest, nil
 }
 
-// Follow calls changed whenever an image record is made or moved, until ctx ends
-// or the runtime does not answer any more. It begins with a call, once changes
-// are noticed.
+func (s *Store) read(ctx context.Context, manifest digest.Digest) ([]byte, error) {
+	stream, err := s.content.Read(ctx, &contentapi.ReadContentRequest{Digest: manifest.String()})
+	if err != nil {
+		return nil, err
+	}
+	var body []byte
+	for {
+		part, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return body, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if body = append(body, part.GetData()...); len(body) > maxManifest {
+			return nil, fmt.Errorf("larger than %d bytes", maxManifest)
+		}
+	}
+}
+
+// Follow calls changed once it receives events, and then whenever an image record is
+// made or moved, until ctx ends or the runtime does not answer any more.
 func (s *Store) Follow(ctx context.Context, changed func()) error {
 	var filters []string
 	for _, topic := range []string{"create", "update"} {
@@ -120,14 +136,9 @@ func (s *Store) Follow(ctx context.Context, changed func()) error {
 	ctx, cancel := context.WithCancel(s.scoped(ctx))
 	defer cancel()
 	stream, err := s.events.Subscribe(ctx, &eventsapi.SubscribeRequest{Filters: filters})
-	if err != nil {
-		return fmt.Errorf("follow image records: %w", err)
-	}
-	changed()
-	for {
-		if _, err := stream.Recv(); err != nil {
-			return fmt.Errorf("follow image records: %w", err)
-		}
+	for err == nil {
 		changed()
+		_, err = stream.Recv()
 	}
+	return fmt.Errorf("follow image records: %w", err)
 }

@@ -1,0 +1,148 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
+	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	"github.com/containerd/containerd/api/types"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// ErrRemoved is the error of Point when the record or its image was removed meanwhile.
+var ErrRemoved = errors.New("it was removed meanwhile")
+
+// Choice is an image on the node that was chosen for a reference.
+type Choice struct {
+	Reference  string // as it was asked for
+	Repository string // the reference without tag and digest
+	Index      digest.Digest
+	Manifest   ocispec.Descriptor // an entry of the index
+	ImageID    string             // of the manifest, in the CRI
+}
+
+// Point makes the reference an image record on the chosen manifest and, as a pull of
+// the index would, the repository with the index's digest. It returns when the CRI shows
+// the image under both. Until then the kubelet would find no image under the reference,
+// and run the container as root.
+func (s *Store) Point(ctx context.Context, c Choice) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	names := slices.Compact([]string{c.Repository + "@" + c.Index.String(), c.Reference})
+	names = slices.DeleteFunc(names, func(name string) bool { return s.isCurrent(ctx, name, c) })
+	for _, name := range names {
+		if err := s.put(s.scoped(ctx), name, c); err != nil {
+			return fmt.Errorf("record image %s: %w", name, err)
+		}
+	}
+	for _, name := range slices.Backward(names) { // each: the CRI may have shown one of them before
+		err := s.awaitShown(ctx, name, c)
+		// A removed record of the index is as one that is removed after the pull.
+		if err != nil && (name == c.Reference || !errors.Is(err, ErrRemoved)) {
+			return err
+		}
+	}
+	return nil
+}
+
+// isCurrent reports whether a record and what the CRI shows are already as they should
+// be, which spares the runtime two writes to disk.
+func (s *Store) isCurrent(ctx context.Context, name string, c Choice) bool {
+	record, err := s.images.Get(s.scoped(ctx), &imagesapi.GetImageRequest{Name: name})
+	if err != nil || record.GetImage().GetTarget().GetDigest() != c.Manifest.Digest.String() {
+		return false
+	}
+	for label, value := range c.labels() {
+		if record.GetImage().GetLabels()[label] != value {
+			return false
+		}
+	}
+	shown, err := s.shownAs(ctx, name)
+	return err == nil && shown == c.ImageID
+}
+
+func (c Choice) labels() map[string]string {
+	return map[string]string{
+		labelManaged: "managed", labelIndex: c.Index.String(), labelManifest: c.Manifest.Digest.String(),
+	}
+}
+
+func (s *Store) put(ctx context.Context, name string, c Choice) error {
+	image := &imagesapi.Image{
+		Name: name,
+		Target: &types.Descriptor{
+			MediaType: c.Manifest.MediaType, Digest: c.Manifest.Digest.String(), Size: c.Manifest.Size,
+		},
+		Labels: c.labels(),
+	}
+	mask := &fieldmaskpb.FieldMask{Paths: []string{"target"}}
+	for label := range image.Labels {
+		mask.Paths = append(mask.Paths, "labels."+label)
+	}
+	for { // other pulls make and remove it at the same time; the calls end with ctx
+		_, err := s.images.Create(ctx, &imagesapi.CreateImageRequest{Image: image})
+		if status.Code(err) != codes.AlreadyExists {
+			return err
+		}
+		_, err = s.images.Update(ctx, &imagesapi.UpdateImageRequest{Image: image, UpdateMask: mask})
+		if status.Code(err) != codes.NotFound {
+			return err
+		}
+	}
+}
+
+// awaitShown polls until the CRI's store, which follows image records by events, shows
+// the image under the name. Where another pull moved the record, any image will do.
+func (s *Store) awaitShown(ctx context.Context, name string, c Choice) error {
+	var moved, removed bool
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		shown, err := s.shownAs(ctx, name)
+		if err == nil && (shown == c.ImageID || moved && shown != "") {
+			return nil
+		}
+		if pause > 4*time.Millisecond { // it hardly ever takes that long
+			moved, removed = s.changed(ctx, name, c.Manifest.Digest)
+		}
+		if removed {
+			return fmt.Errorf("wait until the runtime shows %s as %s: %w", name, c.ImageID, ErrRemoved)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait until the runtime shows %s as %s (it shows %q): %w",
+				name, c.ImageID, shown, errors.Join(err, context.Cause(ctx)))
+		case <-time.After(pause):
+		}
+	}
+}
+
+// shownAs returns the id of the image that the CRI shows under a name, "" for none.
+func (s *Store) shownAs(ctx context.Context, name string) (string, error) {
+	resp, err := s.cri.ImageStatus(ctx, &runtimeapi.ImageStatusRequest{Image: &runtimeapi.ImageSpec{Image: name}})
+	return resp.GetImage().GetId(), err
+}
+
+// changed reports what others did to a record that was just put on the manifest: moved
+// it, or removed it or the manifest.
+func (s *Store) changed(ctx context.Context, name string, manifest digest.Digest) (moved, removed bool) {
+	ctx = s.scoped(ctx)
+	record, err := s.images.Get(ctx, &imagesapi.GetImageRequest{Name: name})
+	switch {
+	case status.Code(err) == codes.NotFound:
+		return false, true
+	case err != nil:
+		return false, false
+	case record.GetImage().GetTarget().GetDigest() != manifest.String():
+		return true, false
+	}
+	_, err = s.content.Info(ctx, &contentapi.InfoRequest{Digest: manifest.String()})
+	return false, status.Code(err) == codes.NotFound
+}

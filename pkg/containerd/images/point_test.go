@@ -1,0 +1,243 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	"github.com/containerd/containerd/api/types"
+	"github.com/opencontainers/go-digest"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	repository = "registry.example/app"
+	reference  = repository + ":1"
+)
+
+// choose stores an image and returns the choice of it.
+func choose(f *fake, name string) Choice {
+	return Choice{
+		Reference: reference, Repository: repository, Index: digest.FromString("index"),
+		Manifest: f.image(name), ImageID: digest.FromString(name).String(),
+	}
+}
+
+// shows reports whether the CRI shows the choice under a name at this moment.
+func shows(s *Store, name string, c Choice) bool {
+	id, err := s.shownAs(context.Background(), name)
+	return err == nil && id == c.ImageID
+}
+
+func TestPointRecordsTheReferenceAndTheIndexDigest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, s := newFake()
+		c := choose(f, "v3")
+		if err := s.Point(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{reference, repository + "@" + c.Index.String()} {
+			if !shows(s, name, c) {
+				t.Errorf("the CRI does not show %s yet", name)
+			}
+			record := f.records[name]
+			if d := record.GetTarget(); d.GetDigest() != c.Manifest.Digest.String() || d.GetSize() != c.Manifest.Size || d.GetMediaType() != c.Manifest.MediaType {
+				t.Errorf("%s points at %v", name, d)
+			}
+			for label, want := range map[string]string{ // as documented
+				"io.cri-containerd.image": "managed", "imagefit.io/index": c.Index.String(), "imagefit.io/manifest": c.Manifest.Digest.String(),
+			} {
+				if got := record.GetLabels()[label]; got != want {
+					t.Errorf("%s: label %s is %q, want %q", name, label, got, want)
+				}
+			}
+		}
+	})
+}
+
+func TestPointKeepsTheLabelsOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, s := newFake()
+		c := choose(f, "v3")
+		f.records[reference] = &imagesapi.Image{Name: reference, Labels: map[string]string{"theirs": "stays", labelManifest: "stale"}}
+		if err := s.Point(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(f.writes, ", "); got != "create "+repository+"@"+c.Index.String()+", update "+reference {
+			t.Errorf("wrote %s", got)
+		}
+		labels := f.records[reference].GetLabels()
+		if labels["theirs"] != "stays" || labels[labelManifest] != c.Manifest.Digest.String() || labels[labelManaged] != "managed" {
+			t.Errorf("labels %v", labels)
+		}
+	})
+}
+
+func TestPointWritesARecordOnceForAReferenceByTheIndexDigest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, s := newFake()
+		c := choose(f, "v3")
+		c.Reference = repository + "@" + c.Index.String()
+		if err := s.Point(t.Context(), c); err != nil || len(f.writes) != 1 || !shows(s, c.Reference, c) {
+			t.Errorf("%v, wrote %q", err, f.writes)
+		}
+	})
+}
+
+func TestPointWritesOnlyRecordsThatAreNotCurrent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, s := newFake()
+		c := choose(f, "v3")
+		point := func(when string, want int) {
+			t.Helper()
+			before := len(f.writes)
+			if err := s.Point(t.Context(), c); err != nil || !shows(s, reference, c) {
+				t.Fatalf("%s: %v", when, err)
+			}
+			if wrote := f.writes[before:]; len(wrote) != want {
+				t.Errorf("%s: wrote %q, want %d writes", when, wrote, want)
+			}
+		}
+		point("the first time", 2)
+		point("again", 0)
+		for when, change := range map[string]func(*imagesapi.Image){
+			"another target":   func(i *imagesapi.Image) { i.Target.Digest = digest.FromString("else").String() },
+			"another manifest": func(i *imagesapi.Image) { i.Labels[labelManifest] = "stale" },
+			"another index":    func(i *imagesapi.Image) { i.Labels[labelIndex] = "stale" },
+			"not managed":      func(i *imagesapi.Image) { delete(i.Labels, labelManaged) },
+		} {
+			change(f.records[reference])
+			point(when, 1)
+		}
+		delete(f.shown, reference)
+		point("not shown", 1)
+	})
+}
+
+func TestPointReturnsWhenTheCRIShowsBothNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, s := newFake()
+		f.delay = 3 * time.Second
+		c := choose(f, "v3")
+		start := time.Now()
+		err := s.Point(t.Context(), c)
+		if took := time.Since(start); err != nil || took < f.delay || took > f.delay+100*time.Millisecond {
+			t.Errorf("%v after %s", err, took)
+		}
+		// The reference is shown all the time, which is not a sign of the record beside it.
+		index := repository + "@" + c.Index.String()
+		delete(f.records, index)
+		delete(f.shown, index)
+		if err := s.Point(t.Context(), c); err != nil || !shows(s, index, c) {
+			t.Errorf("returned %v before the CRI shows %s", err, index)
+		}
+	})
+}
+
+func TestPointFailsWhenTheCRINeverShowsTheRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, s := newFake()
+		f.delay = time.Hour
+		c := choose(f, "v3")
+		start := time.Now()
+		err := s.Point(t.Context(), c)
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != timeout ||
+			!strings.Contains(err.Error(), "wait until the runtime shows "+reference+" as "+c.ImageID+` (it shows "")`) {
+			t.Errorf("%v after %s", err, time.Since(start))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start = time.Now()
+		if err := s.Point(ctx, c); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+			t.Errorf("with a deadline: %v after %s", err, time.Since(start))
+		}
+	})
+}
+
+func TestPointFailsWhenARecordCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"create", "update"} {
+		f, s := newFake()
+		c := choose(f, "v3")
+		f.records[repository+"@"+c.Index.String()] = &imagesapi.Image{}
+		f.err[method] = status.Error(codes.ResourceExhausted, "disk full")
+		err := s.Point(t.Context(), c)
+		if status.Code(err) != codes.ResourceExhausted || !strings.HasPrefix(err.Error(), "record image "+repository) {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+}
+
+// TestPointDoesNotWaitForWhatOthersRemovedOrMoved changes a record of this pull right
+// after it was written.
+func TestPointDoesNotWaitForWhatOthersRemovedOrMoved(t *testing.T) {
+	index := repository + "@" + digest.FromString("index").String()
+	for _, tt := range []struct {
+		name   string
+		others func(f *fake, c Choice, other string)
+		want   error
+	}{
+		{"removes the record", func(f *fake, _ Choice, _ string) {
+			delete(f.records, reference)
+			delete(f.shown, reference)
+		}, ErrRemoved},
+		{"removes the content", func(f *fake, c Choice, _ string) {
+			delete(f.content, c.Manifest.Digest)
+		}, ErrRemoved},
+		{"removes the record of the index", func(f *fake, _ Choice, _ string) {
+			delete(f.records, index)
+			delete(f.shown, index)
+		}, nil},
+		{"moves the record", func(f *fake, _ Choice, other string) {
+			f.write("move", &imagesapi.Image{Name: reference, Target: &types.Descriptor{Digest: other}})
+		}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, s := newFake()
+				c, other := choose(f, "v3"), f.image("other")
+				f.written = func(name string) {
+					if name == reference { // which is the last one
+						f.written = nil
+						tt.others(f, c, other.Digest.String())
+					}
+				}
+				start := time.Now()
+				if err := s.Point(t.Context(), c); !errors.Is(err, tt.want) || time.Since(start) > time.Second {
+					t.Errorf("%v after %s, want %v", err, time.Since(start), tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestPointSucceedsBesideOtherPullsAndRemovals lets others make the record before each
+// create and remove it before each update, for some calls.
+func TestPointSucceedsBesideOtherPullsAndRemovals(t *testing.T) {
+	for calls := range 6 {
+		synctest.Test(t, func(t *testing.T) {
+			f, s := newFake()
+			left := calls
+			f.before = func(method, name string) {
+				if method != "create" && method != "update" {
+					return
+				}
+				if left--; left < 0 {
+					return
+				}
+				if delete(f.records, name); method == "create" {
+					f.records[name] = &imagesapi.Image{Name: name}
+				}
+			}
+			c := choose(f, "v3")
+			if err := s.Point(t.Context(), c); err != nil || !shows(s, reference, c) {
+				t.Errorf("%d calls: %v", calls, err)
+			}
+		})
+	}
+}
