@@ -130,7 +130,7 @@ func TestRegistryErrorPolicy(t *testing.T) {
 			b.decider.before = func(context.Context, int) error {
 				return errors.New("a\nb\x1b[2J" + strings.Repeat("x", 1<<20))
 			}
-		}, "a?b?[2Jxxx"},
+		}, "a; b?[2Jxxx"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
