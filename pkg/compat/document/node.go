@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/imagefit/imagefit/internal/textutil"
 )
 
 // Kind is the kind of a value in a document.
@@ -263,10 +265,4 @@ func (n *Node) UnknownKey(of string, known ...string) error {
 // quote is a text of the document in quotes, cut where it is too long to read.
 func quote(s string) string { return strconv.Quote(cut(s)) }
 
-func cut(s string) string {
-	const most = 200
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "..."
-}
+func cut(s string) string { return textutil.Cut(s, 200) }
