@@ -15,6 +15,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/registry/index"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
 // attachCommand pushes a compatibility artifact.
@@ -182,8 +184,11 @@ func (w *work) attach(ctx context.Context, body attach.Body) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if there.Unopened > 0 {
+		w.note("%d referrers are not read, only the newest %d are", there.Unopened, referrers.MaxOpened)
+	}
 	now := time.Now()
-	created := there.After(body.Type(), now)
+	created := there.After(body.Kind(), now)
 	if created.After(now.Add(time.Minute)) { // not a matter of two pushes in one second
 		w.note("what is attached already claims to be newer: this artifact is dated %s, or it would not count", created.Format(time.RFC3339))
 	}
@@ -201,15 +206,9 @@ func (w *work) attach(ctx context.Context, body attach.Body) ([]byte, error) {
 func subjectName(img *attach.Image, s attach.Subject) string {
 	switch {
 	case s.Entry != attach.None:
-		return fmt.Sprintf("entry %d of the index, %s, %s", s.Entry, attach.PlatformName(s.Descriptor.Platform), s.Descriptor.Digest)
+		return fmt.Sprintf("entry %d of the index, %s, %s", s.Entry, index.PlatformName(s.Descriptor.Platform), s.Descriptor.Digest)
 	case img.IsIndex():
-		images := 0
-		for _, e := range img.Entries {
-			if attach.IsImage(e) {
-				images++
-			}
-		}
-		return fmt.Sprintf("the index itself, of %d images, %s (pick one with --platform)", images, s.Descriptor.Digest)
+		return fmt.Sprintf("the index itself, of %d images, %s (pick one with --platform)", len(img.Subjects()), s.Descriptor.Digest)
 	default:
 		return fmt.Sprintf("the image, %s", s.Descriptor.Digest)
 	}
@@ -220,7 +219,7 @@ func (w *work) describe(subject attach.Subject, body attach.Body, packed attach.
 	w.result.Digest = packed.Descriptor.Digest
 	w.result.Subject = subject.Descriptor.Digest
 	if subject.Entry != attach.None {
-		w.result.Platform = attach.PlatformName(subject.Descriptor.Platform)
+		w.result.Platform = index.PlatformName(subject.Descriptor.Platform)
 	}
 	w.result.Dialect = body.Dialect.Name
 	w.result.ArtifactType, w.result.LayerType = body.ArtifactType, body.LayerType
@@ -236,7 +235,7 @@ func (w *work) push(ctx context.Context, subject attach.Subject, packed attach.P
 	if w.result.ReferrersTag = target.UsedTag(); w.result.ReferrersTag {
 		w.step("the registry has no referrers API: the artifact is listed under the referrers tag")
 	}
-	old := there.OfType(attach.Type{Artifact: w.result.ArtifactType, Layer: w.result.LayerType})
+	old := there.OfType(referrers.Kind{Artifact: w.result.ArtifactType, Layer: w.result.LayerType})
 	if !w.replace {
 		if len(old) > 0 {
 			w.step(fmt.Sprintf("%d older of this type stay attached and count no longer", len(old)))

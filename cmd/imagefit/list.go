@@ -15,6 +15,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
 // listCommand shows what is attached to an image.
@@ -117,7 +118,10 @@ func printListing(w io.Writer, l *attach.Listing) error {
 		lines = append(lines, append([]string{title}, indent(holderLines(e))...))
 	}
 	if l.OtherEntries > 0 {
-		lines = append(lines, []string{fmt.Sprintf("entries that are no images: %d", l.OtherEntries)})
+		lines = append(lines, []string{fmt.Sprintf("entries that are not images: %d", l.OtherEntries)})
+	}
+	if l.Problem != "" {
+		lines = append(lines, []string{"a pull leaves the choice to the runtime: " + l.Problem})
 	}
 	for _, line := range indent(lines) {
 		b.WriteString(line + "\n")
@@ -134,6 +138,9 @@ func holderLines(h attach.Holder) [][]string {
 	}
 	if h.OtherReferrers > 0 {
 		lines = append(lines, []string{fmt.Sprintf("other referrers: %d", h.OtherReferrers)})
+	}
+	if h.Unopened > 0 {
+		lines = append(lines, []string{fmt.Sprintf("not read: %d, only the newest %d referrers are", h.Unopened, referrers.MaxOpened)})
 	}
 	return lines
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
 const (
@@ -69,7 +70,7 @@ func newKnownImages(t *testing.T) *knownImages {
 	for name, variant := range map[string]decision.Variant{
 		"unfit":   {Reference: appTag, Claims: v3},
 		"fits":    {Reference: appTag, Claims: plain},
-		"unclear": {Reference: appTag, Claims: plain, Artifacts: []decision.Artifact{{Problem: "broken"}}},
+		"unclear": {Reference: appTag, Claims: plain, Artifacts: []referrers.Artifact{{Problem: "broken"}}},
 	} {
 		if err := state.PutImage(imageIDOf(name), decision.Image{Variants: []decision.Variant{variant}}); err != nil {
 			t.Fatal(err)

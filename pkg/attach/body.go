@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
 // maxTitle bounds the name of a file that goes into a manifest.
@@ -51,8 +52,10 @@ func NewBody(title string, text []byte, dialect compat.Dialect, layerType string
 	}, nil
 }
 
-// Type is what tells it apart from artifacts that count besides it.
-func (b Body) Type() Type { return Type{b.ArtifactType, b.LayerType} }
+// Kind tells it apart from artifacts that apply beside it.
+func (b Body) Kind() referrers.Kind {
+	return referrers.Kind{Artifact: b.ArtifactType, Layer: b.LayerType}
+}
 
 // Unclear names the requirements whose meaning nobody here knows, each with the
 // reason.

@@ -2,7 +2,6 @@ package attach
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,24 +11,15 @@ import (
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/registry"
-)
-
-const (
-	dockerList = "application/vnd.docker.distribution.manifest.list.v2+json"
-
-	// attestation is BuildKit's annotation on entries that are no images.
-	attestation = "vnd.docker.reference.type"
-
-	maxEntries = 1_000 // of an index
+	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
 // Image is what a reference stands for in a registry.
 type Image struct {
 	Reference reference.Named
 	Top       ocispec.Descriptor
-	Entries   []ocispec.Descriptor // of an index, in its order
+	Entries   []index.Entry // of an index, in its order
 }
 
 // Subject is what an artifact is about.
@@ -51,36 +41,29 @@ func ReadImage(ctx context.Context, repo *registry.Repository, named reference.N
 	}
 	img := &Image{Reference: named, Top: top}
 	switch {
-	case compat.IsManifest(top.MediaType):
+	case index.IsManifest(top.MediaType):
 		return img, nil
-	case !isIndex(top.MediaType):
-		return nil, fmt.Errorf("%s is no image and no index, but %.100q", named, top.MediaType)
+	case !index.IsIndex(top.MediaType):
+		return nil, fmt.Errorf("%s is neither an image nor an index (media type %.100q)", named, top.MediaType)
 	}
-	var index struct {
-		Manifests []ocispec.Descriptor `json:"manifests"`
-	}
-	if err := json.Unmarshal(body, &index); err != nil {
+	if img.Entries, err = index.Parse(body); err != nil {
 		return nil, fmt.Errorf("read index %s: %w", named, err)
 	}
-	if len(index.Manifests) > maxEntries {
-		return nil, fmt.Errorf("read index %s: it has %d entries, more than %d", named, len(index.Manifests), maxEntries)
-	}
-	img.Entries = index.Manifests
 	return img, nil
 }
 
-func isIndex(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageIndex || mediaType == dockerList
-}
-
 // IsIndex reports whether the reference stands for an index.
-func (img *Image) IsIndex() bool { return isIndex(img.Top.MediaType) }
+func (img *Image) IsIndex() bool { return index.IsIndex(img.Top.MediaType) }
 
-// IsImage reports whether an entry is an image, and not what a builder says
-// about one.
-func IsImage(entry ocispec.Descriptor) bool {
-	return (compat.IsManifest(entry.MediaType) || isIndex(entry.MediaType)) &&
-		entry.ArtifactType == "" && entry.Annotations[attestation] == "" && entry.Digest.Validate() == nil
+// Subjects lists the entries that artifacts may be attached to.
+func (img *Image) Subjects() []Subject {
+	var subjects []Subject
+	for i, e := range img.Entries {
+		if e.IsSubject() {
+			subjects = append(subjects, Subject{e.Descriptor, i})
+		}
+	}
+	return subjects
 }
 
 // Subject picks what an artifact is to be about: the entry at a position, or the
@@ -93,7 +76,7 @@ func (img *Image) Subject(platform string, entry int) (Subject, error) {
 	case platform != "" && entry != None:
 		return Subject{}, errors.New("pick by platform or by position, not by both")
 	case !img.IsIndex():
-		return Subject{}, fmt.Errorf("%s is a single image and no index with entries to pick from", img.Reference)
+		return Subject{}, fmt.Errorf("%s is a single image, not an index with entries to pick from", img.Reference)
 	case entry != None:
 		return img.at(entry)
 	default:
@@ -105,10 +88,10 @@ func (img *Image) at(entry int) (Subject, error) {
 	if entry < 0 || entry >= len(img.Entries) {
 		return Subject{}, fmt.Errorf("%s has no entry %d, only 0 to %d", img.Reference, entry, len(img.Entries)-1)
 	}
-	if !IsImage(img.Entries[entry]) {
-		return Subject{}, fmt.Errorf("entry %d of %s is no image", entry, img.Reference)
+	if !img.Entries[entry].IsSubject() {
+		return Subject{}, fmt.Errorf("entry %d of %s is not an image", entry, img.Reference)
 	}
-	return Subject{Descriptor: img.Entries[entry], Entry: entry}, nil
+	return Subject{Descriptor: img.Entries[entry].Descriptor, Entry: entry}, nil
 }
 
 func (img *Image) forPlatform(platform string) (Subject, error) {
@@ -123,12 +106,12 @@ func (img *Image) forPlatform(platform string) (Subject, error) {
 	found := None
 	for i, e := range img.Entries {
 		switch {
-		case !IsImage(e) || e.Platform == nil:
+		case !e.IsSubject() || e.Platform == nil:
 		case samePlatform(want, *e.Platform):
 			found = i
 			matching = append(matching, fmt.Sprint(i))
 		default:
-			others = append(others, PlatformName(e.Platform))
+			others = append(others, index.PlatformName(e.Platform))
 		}
 	}
 	switch len(matching) {
@@ -161,19 +144,4 @@ func samePlatform(want, have ocispec.Platform) bool {
 	want, have = platforms.Normalize(want), platforms.Normalize(have)
 	return want.OS == have.OS && want.Architecture == have.Architecture && want.Variant == have.Variant &&
 		(want.OSVersion == "" || want.OSVersion == have.OSVersion)
-}
-
-// PlatformName is the platform of an entry in words, in one line.
-func PlatformName(p *ocispec.Platform) string {
-	if p == nil {
-		return "no platform"
-	}
-	name := p.OS + "/" + p.Architecture
-	if p.Variant != "" {
-		name += "/" + p.Variant
-	}
-	if p.OSVersion != "" {
-		name += " " + p.OSVersion
-	}
-	return clean(name)
 }

@@ -81,7 +81,7 @@ func TestReadImageRefuses(t *testing.T) {
 		body      any
 		want      string
 	}{
-		"something else":   {"application/x-other", map[string]string{}, "no image and no index"},
+		"something else":   {"application/x-other", map[string]string{}, "neither an image nor an index"},
 		"too many entries": {ocispec.MediaTypeImageIndex, map[string]any{"manifests": make([]struct{}, 1001)}, "1001 entries"},
 	}
 	for name, tt := range tests {

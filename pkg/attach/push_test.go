@@ -14,9 +14,12 @@ import (
 	"github.com/imagefit/imagefit/pkg/attach/registrytest"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
-func outlineType() attach.Type { return attach.Type{compat.ArtifactType, compat.LayerTypeOutline} }
+func outlineType() referrers.Kind {
+	return referrers.Kind{Artifact: compat.ArtifactType, Layer: compat.LayerTypeOutline}
+}
 
 func noon() time.Time { return time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC) }
 
@@ -155,7 +158,7 @@ func TestAfter(t *testing.T) {
 	t.Parallel()
 	late := noon().Add(time.Hour)
 	h := attach.Holder{Artifacts: []attach.Artifact{{ArtifactType: "x", LayerType: "a", Created: &late}, {ArtifactType: "x", LayerType: "b"}}}
-	for of, want := range map[attach.Type]time.Time{{"x", "a"}: late.Add(time.Second), {"y", "a"}: noon(), {"x", "b"}: noon(), {"x", "c"}: noon()} {
+	for of, want := range map[referrers.Kind]time.Time{{Artifact: "x", Layer: "a"}: late.Add(time.Second), {Artifact: "y", Layer: "a"}: noon(), {Artifact: "x", Layer: "b"}: noon(), {Artifact: "x", Layer: "c"}: noon()} {
 		if got := h.After(of, noon().Add(300*time.Millisecond)); !got.Equal(want) {
 			t.Errorf("%s: %v, want %v", of, got, want)
 		}

@@ -9,12 +9,13 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
 // OfType returns the artifacts whose bodies are all of a type, each once: those
 // that a new artifact of that type takes the place of. One that has bodies of
 // other types too stays for their sake.
-func (h Holder) OfType(of Type) []ocispec.Descriptor {
+func (h Holder) OfType(of referrers.Kind) []ocispec.Descriptor {
 	var found []ocispec.Descriptor
 	for _, a := range h.Artifacts {
 		again := slices.ContainsFunc(found, func(d ocispec.Descriptor) bool { return d.Digest == a.Digest })
@@ -22,7 +23,7 @@ func (h Holder) OfType(of Type) []ocispec.Descriptor {
 			return b.Digest == a.Digest && b.kind() != of
 		})
 		if !again && !mixed {
-			found = append(found, a.descriptor)
+			found = append(found, a.referrer)
 		}
 	}
 	return found
@@ -30,11 +31,11 @@ func (h Holder) OfType(of Type) []ocispec.Descriptor {
 
 // After returns a time that makes an artifact count: now, or if what is attached
 // of the type claims to be as new, the second after that.
-func (h Holder) After(of Type, now time.Time) time.Time {
+func (h Holder) After(of referrers.Kind, now time.Time) time.Time {
 	now = now.UTC().Truncate(time.Second)
 	for _, a := range h.Artifacts {
-		if a.kind() == of && !a.time().Before(now) {
-			now = a.time().UTC().Truncate(time.Second).Add(time.Second)
+		if a.kind() == of && a.Created != nil && !a.Created.Before(now) {
+			now = a.Created.UTC().Truncate(time.Second).Add(time.Second)
 		}
 	}
 	return now

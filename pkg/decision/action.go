@@ -7,15 +7,14 @@ import (
 )
 
 // Action returns what the policy makes of the decision, and why in a sentence:
-// the pull is to be journal.Pulled as chosen, journal.Forwarded or
-// journal.Refused.
+// the pull is to be Pulled as chosen, Forwarded or Refused.
 func (d *Decision) Action(answers policy.Answers) (policy.Action, string) {
 	switch {
 	case d.NothingToChoose():
 		return policy.Forwarded, d.Reason
-	case !d.attached() && answers.NoArtifact == policy.Forward:
+	case !d.hasArtifact() && answers.NoArtifact == policy.Forward:
 		return policy.Forwarded, d.silent("is left to the runtime")
-	case !d.attached() && answers.NoArtifact == policy.Refuse:
+	case !d.hasArtifact() && answers.NoArtifact == policy.Refuse:
 		return policy.Refused, d.silent("is refused")
 	case d.Refused() && answers.NoFit == policy.Forward:
 		return policy.Forwarded, d.Reason
@@ -30,8 +29,8 @@ func (d *Decision) silent(follows string) string {
 	return Line(fmt.Sprintf("%s has no compatibility artifact and %s (policy.no_artifact)", d.Reference, follows))
 }
 
-// attached reports whether any candidate has a compatibility artifact.
-func (d *Decision) attached() bool {
+// hasArtifact reports whether any candidate has a compatibility artifact.
+func (d *Decision) hasArtifact() bool {
 	for i := range d.Candidates {
 		if len(d.Candidates[i].Artifacts) > 0 {
 			return true
@@ -41,12 +40,11 @@ func (d *Decision) attached() bool {
 }
 
 // note keeps the cases in which the policy had to answer.
-func (d *Decision) note(h *hearing) {
+func (d *Decision) note(ev *evaluation) {
 	if d.NothingToChoose() {
 		return
 	}
-	d.Cases = h.answers.Cases(policy.Arose{
-		NoArtifact: !d.attached(), NoReferrersAPI: h.noAPI, MalformedArtifact: h.malformed,
-		UnknownAttribute: h.unknown, NoFit: d.Refused(),
-	})
+	arose := ev.arose
+	arose.NoArtifact, arose.NoFit = !d.hasArtifact(), d.Refused()
+	d.Cases = ev.answers.Cases(arose)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
 const (
@@ -177,16 +178,16 @@ func TestBrokenArtifact(t *testing.T) {
 		}, "none of its layers"},
 		{"a layer without a digest", func(r *testRegistry, image ocispec.Descriptor) {
 			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0].Digest = "" }})
-		}, "is no sha256 digest"},
+		}, "is not a sha256 digest"},
 		{"a layer with a digest that is none", func(r *testRegistry, image ocispec.Descriptor) {
 			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0].Digest = "nonsense" }})
-		}, `digest "nonsense" is no sha256 digest`},
+		}, `digest "nonsense" is not a sha256 digest`},
 		{"a list entry with a digest that is none", func(r *testRegistry, image ocispec.Descriptor) {
 			r.list(image, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, ArtifactType: compat.ArtifactType, Digest: "nonsense", Size: 9})
-		}, `digest "nonsense" is no sha256 digest`},
+		}, `digest "nonsense" is not a sha256 digest`},
 		{"a body of another digest algorithm", func(r *testRegistry, image ocispec.Descriptor) {
 			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0].Digest = digest.SHA512.FromString("x") }})
-		}, "is no sha256 digest"},
+		}, "is not a sha256 digest"},
 		{"malformed body", func(r *testRegistry, image ocispec.Descriptor) {
 			r.attach(image, artifact{body: `{"compatibilities": [`})
 		}, "row 1, column"},
@@ -214,16 +215,16 @@ func TestBrokenArtifact(t *testing.T) {
 		}, "404"},
 		{"body too large", func(r *testRegistry, image ocispec.Descriptor) {
 			r.attach(image, artifact{body: strings.Repeat(" ", maxBody+1)})
-		}, "is not within 4194304 bytes"},
+		}, "at most 4194304 are read"},
 		{"body larger than it says", func(r *testRegistry, image ocispec.Descriptor) {
 			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0].Size-- }})
 		}, "corrupt"},
 		{"negative size", func(r *testRegistry, image ocispec.Descriptor) {
 			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0].Size = -1 }})
-		}, "is not within"},
+		}, "has size -1"},
 		{"too many layers", func(r *testRegistry, image ocispec.Descriptor) {
 			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) {
-				for range maxLayers {
+				for range referrers.MaxLayers {
 					m.Layers = append(m.Layers, m.Layers[0])
 				}
 			}})
@@ -253,7 +254,7 @@ func TestBrokenArtifact(t *testing.T) {
 				if answers.answer != policy.Ignore && !strings.Contains(c.Reason, test.reason) {
 					t.Errorf("reason %q lacks %q", c.Reason, test.reason)
 				}
-				if n := log.count("cannot be read"); n != 1 {
+				if n := log.count("cannot read compatibility artifact"); n != 1 {
 					t.Errorf("the log has %d lines about the artifact, want 1", n)
 				}
 			})
@@ -287,7 +288,7 @@ func TestWarnOnce(t *testing.T) {
 	resolver.log = log.logger()
 	for n := range 2 {
 		decide(t, resolver, app)
-		if got := log.count("cannot be read"); got != 1 {
+		if got := log.count("cannot read compatibility artifact"); got != 1 {
 			t.Errorf("after %d decisions the log has %d lines", n+1, got)
 		}
 	}
@@ -298,7 +299,7 @@ func TestManyReferrers(t *testing.T) {
 	r := newTestRegistry(t)
 	image := r.image("linux/amd64", "a")
 	r.index("1", image)
-	for i := range maxInspected + 8 {
+	for i := range referrers.MaxOpened + 8 {
 		r.attach(image, artifact{
 			attributes:  fmt.Sprintf(`"cpu-cpuid.FLAG%d": true`, i),
 			annotations: map[string]string{ocispec.AnnotationCreated: fmt.Sprintf("2026-01-01T00:00:%02dZ", i)},
@@ -307,16 +308,19 @@ func TestManyReferrers(t *testing.T) {
 	resolver, log := newTestResolver(t, r, levelFacts(1)), new(lines)
 	resolver.log = log.logger()
 	d := decide(t, resolver, app)
-	if want := fmt.Sprintf("needs cpu.cpuid FLAG%d (absent)", maxInspected+7); d.Candidates[0].Reason != want {
+	if want := fmt.Sprintf("needs cpu.cpuid FLAG%d (absent)", referrers.MaxOpened+7); d.Candidates[0].Reason != want {
 		t.Errorf("reason %q, want %q: the newest", d.Candidates[0].Reason, want)
 	}
-	if got := len(r.requests()); got > 3*maxInspected {
+	if got := len(r.requests()); got > 3*referrers.MaxOpened {
 		t.Errorf("%d requests", got)
 	}
-	if log.count("more referrers than are looked at") != 1 {
+	if log.count("too many referrers, reading only the newest") != 1 {
 		t.Error("the log does not say that not all were looked at")
 	}
 }
+
+// maxBody is the largest body that a registry is asked for.
+const maxBody = 4 << 20
 
 // TestFetchedBudget offers far more to read than one decision may.
 func TestFetchedBudget(t *testing.T) {

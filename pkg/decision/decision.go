@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -32,20 +33,20 @@ type Decision struct {
 
 // Candidate is one manifest that this node's os and architecture could run.
 type Candidate struct {
-	Digest    digest.Digest    `json:"digest"`
-	Platform  string           `json:"platform,omitempty"`
-	Outcome   selector.Outcome `json:"outcome"`
-	Reason    string           `json:"reason,omitempty"` // what keeps it from fitting
-	Rank      int              `json:"rank,omitempty"`   // 1 is the choice; 0 is out
-	Artifacts []Artifact       `json:"artifacts,omitempty"`
-	Verdict   selector.Verdict `json:"-"`
+	Digest    digest.Digest        `json:"digest"`
+	Platform  string               `json:"platform,omitempty"`
+	Outcome   selector.Outcome     `json:"outcome"`
+	Reason    string               `json:"reason,omitempty"` // what keeps it from fitting
+	Rank      int                  `json:"rank,omitempty"`   // 1 is the choice; 0 is out
+	Artifacts []referrers.Artifact `json:"artifacts,omitempty"`
+	Verdict   selector.Verdict     `json:"-"`
 
 	// Requirements is the verdict in words.
 	Requirements []RequirementResult `json:"requirements,omitempty"`
 
 	descriptor ocispec.Descriptor
 	claims     EntryClaims
-	inline     []Artifact // what the index entry points at directly
+	inline     []referrers.Artifact // what the index entry points at directly
 }
 
 // EntryClaims is what a candidate says of itself, beside its artifacts.
@@ -62,19 +63,6 @@ type RequirementResult struct {
 	Outcome    selector.Outcome `json:"outcome"`
 	Importance string           `json:"importance"`      // required, preferred or informative
 	Depth      int              `json:"depth,omitempty"` // how deep it stands in what is combined
-}
-
-// Artifact is one compatibility artifact that counts for a candidate. Its
-// blobs are in the cache, so what it says can be held against the facts again
-// at any time without the registry.
-type Artifact struct {
-	Type      string        `json:"type,omitempty"` // of the artifact
-	Manifest  digest.Digest `json:"manifest,omitempty"`
-	Layer     digest.Digest `json:"layer,omitempty"`
-	MediaType string        `json:"mediaType,omitempty"` // of the layer
-	Problem   string        `json:"problem,omitempty"`   // why it could not be read
-
-	body []byte // of the layer, where it was just fetched; else it is in the cache
 }
 
 // NothingToChoose reports whether the decision is the runtime's own to make:

@@ -10,6 +10,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
 // inlineType is the artifact type that the blob of Proposal J counts as: the
@@ -19,7 +21,7 @@ const inlineType = compat.ArtifactType
 // preferred keeps the annotations that the operator prefers.
 func (l *lookup) preferred(annotations map[string]string) map[string]string {
 	var kept map[string]string
-	for _, p := range l.rules.Prefer {
+	for _, p := range l.ev.Rules.Prefer {
 		if value, ok := annotations[p.Key]; ok {
 			if kept == nil {
 				kept = map[string]string{}
@@ -30,25 +32,25 @@ func (l *lookup) preferred(annotations map[string]string) map[string]string {
 	return kept
 }
 
-// claims fetches what an entry says of itself and does not hold itself: the blob
+// readClaims fetches what an entry states of itself outside the index: the blob
 // of Proposal J, and, where the operator wants it, NVIDIA's variables.
-func (l *lookup) claims(ctx context.Context, c *Candidate) error {
+func (l *lookup) readClaims(ctx context.Context, c *Candidate) error {
 	pointer, found, err := compat.EntryCompat(c.claims.Platform)
 	switch {
 	case err != nil:
-		c.inline = []Artifact{{Problem: Line(err.Error())}}
+		c.inline = []referrers.Artifact{{Problem: Line(err.Error())}}
 	case found:
-		a := Artifact{Type: inlineType, Layer: digest.Digest(pointer.Digest), MediaType: pointer.MediaType}
-		a.body, err = l.blob(ctx, ocispec.Descriptor{MediaType: pointer.MediaType, Digest: a.Layer, Size: pointer.Size})
-		if err != nil && !isContentProblem(err) {
+		a := referrers.Artifact{Type: inlineType, Layer: digest.Digest(pointer.Digest), MediaType: pointer.MediaType}
+		a.Body, err = l.Blob(ctx, ocispec.Descriptor{MediaType: pointer.MediaType, Digest: a.Layer, Size: pointer.Size})
+		if err != nil && !registry.IsContentError(err) {
 			return err
 		}
 		if err != nil {
 			a.Problem = Line(err.Error())
 		}
-		c.inline = []Artifact{a}
+		c.inline = []referrers.Artifact{a}
 	}
-	if !l.rules.NVIDIARequire {
+	if !l.ev.Rules.NVIDIARequire {
 		return nil
 	}
 	return l.environment(ctx, c)
@@ -56,8 +58,8 @@ func (l *lookup) claims(ctx context.Context, c *Candidate) error {
 
 // environment reads NVIDIA's variables out of the image config.
 func (l *lookup) environment(ctx context.Context, c *Candidate) error {
-	body, err := l.manifest(ctx, c.descriptor)
-	if isContentProblem(err) {
+	body, err := l.Manifest(ctx, c.descriptor)
+	if registry.IsContentError(err) {
 		return nil // the runtime's pull will say what is wrong with it
 	}
 	if err != nil {
@@ -67,7 +69,7 @@ func (l *lookup) environment(ctx context.Context, c *Candidate) error {
 	if err := json.Unmarshal(body, &m); err != nil {
 		return nil //nolint:nilerr // as above
 	}
-	if body, err = l.blob(ctx, m.Config); isContentProblem(err) {
+	if body, err = l.Blob(ctx, m.Config); registry.IsContentError(err) {
 		return nil
 	}
 	if err != nil {

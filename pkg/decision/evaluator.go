@@ -14,6 +14,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -56,12 +57,12 @@ type Checked struct {
 
 // Check holds a body of a dialect against the facts.
 func (e *Evaluator) Check(dialect compat.Dialect, body []byte) (*Checked, error) {
-	h := e.hear(e.Snapshot(), "")
-	reqs, err := dialect.Parse(h.rules.Interpreter, body)
+	ev := e.newEvaluation(e.Snapshot(), "")
+	reqs, err := dialect.Parse(ev.Rules.Interpreter, body)
 	if err != nil {
 		return nil, err
 	}
-	v := selector.Evaluate(h.facts, h.answered(reqs))
+	v := selector.Evaluate(ev.Facts, ev.answered(reqs))
 	reason := "this node meets what the file asks for"
 	if v.Outcome == selector.Unfit {
 		reason = "this node does not meet what the file asks for: it " + v.Reason()
@@ -69,14 +70,6 @@ func (e *Evaluator) Check(dialect compat.Dialect, body []byte) (*Checked, error)
 		reason = "nobody knows whether this node meets what the file asks for: it " + v.Reason()
 	}
 	return &Checked{Dialect: dialect.Name, Outcome: v.Outcome, Reason: Line(reason), Requirements: results(v)}, nil
-}
-
-func (a Artifact) name() string {
-	d := a.Layer
-	if d == "" {
-		d = a.Manifest
-	}
-	return "compatibility artifact " + short(d)
 }
 
 // short is enough of a digest for a person to find it by. What an artifact
@@ -94,10 +87,10 @@ type Image struct {
 
 // Variant is one manifest that an image id stands for, as one repository has it.
 type Variant struct {
-	Reference string        `json:"reference"`
-	Manifest  digest.Digest `json:"manifest"`
-	Claims    EntryClaims   `json:"said"`
-	Artifacts []Artifact    `json:"artifacts,omitempty"`
+	Reference string               `json:"reference"`
+	Manifest  digest.Digest        `json:"manifest"`
+	Claims    EntryClaims          `json:"said"`
+	Artifacts []referrers.Artifact `json:"artifacts,omitempty"`
 }
 
 // maxVariants is how many manifests of one image id are kept.
@@ -190,7 +183,7 @@ func (e *Evaluator) Recall(s Snapshot, imageID string, references ...string) (Va
 	best := None
 	verdicts := make([]selector.Verdict, len(variants))
 	for i, v := range variants {
-		verdicts[i] = e.hear(s, RepositoryOf(v.Reference)).verdict(v.Claims, v.Artifacts)
+		verdicts[i] = e.newEvaluation(s, RepositoryOf(v.Reference)).verdict(v.Claims, v.Artifacts)
 		if best == None || better(verdicts[i].Outcome, verdicts[best].Outcome) {
 			best = i
 		}

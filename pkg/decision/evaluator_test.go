@@ -14,6 +14,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -108,7 +109,7 @@ func TestRecallOfACopy(t *testing.T) {
 	const id = "sha256:copy"
 	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
 	change(resolver, func(r *Rules) { r.Policy.MalformedArtifact = policy.Unfit })
-	attached := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
+	attached := Candidate{Digest: "sha256:a", Artifacts: []referrers.Artifact{{Problem: "broken"}}}
 	bare := Candidate{Digest: "sha256:a"}
 	for _, step := range []struct {
 		repository string
@@ -138,7 +139,7 @@ func TestRecallByRepository(t *testing.T) {
 	id := "sha256:" + strings.Repeat("c", 64)
 	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
 	change(resolver, func(r *Rules) { r.Policy.MalformedArtifact = policy.Unfit })
-	attached := Candidate{Digest: "sha256:a", Artifacts: []Artifact{{Problem: "broken"}}}
+	attached := Candidate{Digest: "sha256:a", Artifacts: []referrers.Artifact{{Problem: "broken"}}}
 	d := &Decision{Reference: "copy.example/app:1", Repository: "copy.example/app", Candidates: []Candidate{attached}}
 	if err := resolver.Remember(id, d, 0); err != nil {
 		t.Fatal(err)
@@ -228,7 +229,7 @@ func TestRememberWritesOnce(t *testing.T) {
 	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
 	resolver.cache = state
 	id := "sha256:" + strings.Repeat("d", 64)
-	remember := func(artifacts ...Artifact) os.FileInfo {
+	remember := func(artifacts ...referrers.Artifact) os.FileInfo {
 		t.Helper()
 		d := &Decision{Reference: app, Repository: "registry.example/app", Candidates: []Candidate{{Digest: "sha256:a", Artifacts: artifacts}}}
 		if err := resolver.Remember(id, d, 0); err != nil {
@@ -244,7 +245,7 @@ func TestRememberWritesOnce(t *testing.T) {
 	if again := remember(); !os.SameFile(first, again) {
 		t.Error("written again although nothing is new")
 	}
-	if changed := remember(Artifact{Problem: "broken"}); os.SameFile(first, changed) {
+	if changed := remember(referrers.Artifact{Problem: "broken"}); os.SameFile(first, changed) {
 		t.Error("a new artifact was not kept")
 	}
 }

@@ -10,11 +10,12 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
-func FuzzParseIndex(f *testing.F) {
+// FuzzIndexEntries splits what any bytes say as an index.
+func FuzzIndexEntries(f *testing.F) {
 	d := digest.FromString("x").String()
 	for _, seed := range []string{
 		`{}`, `null`, `{"manifests": null}`, `{"manifests": [null]}`, `{"manifests": [{"platform": null}]}`,
@@ -25,21 +26,21 @@ func FuzzParseIndex(f *testing.F) {
 	}
 	n := newNode(levelFacts(3))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		entries, err := parseIndex(body)
+		entries, err := index.Parse(body)
 		if err != nil {
 			return
 		}
-		kept, err := n.candidates(entries)
-		if err != nil {
+		if entries, err = index.Images(entries); err != nil {
 			return
 		}
+		kept, _ := n.split(entries)
 		for _, e := range kept {
 			if e.Digest.Validate() != nil || e.Size <= 0 || e.Platform == nil {
 				t.Fatalf("a candidate %+v", e)
 			}
 			platformRequirements(*e.Platform)
 			platformLevel(*e.Platform)
-			if name := textutil.Line(platformName(*e.Platform), maxSentence); len(name) > maxSentence+len(" ...") {
+			if name := index.PlatformName(e.Platform); len(name) > maxSentence {
 				t.Fatalf("a name of %d bytes", len(name))
 			}
 		}

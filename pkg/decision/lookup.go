@@ -12,37 +12,36 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
-	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
-// lookup reads one repository through the cache. What has a digest never
+// maxFetched bounds what one decision reads of artifacts altogether.
+const maxFetched = 64 << 20
+
+// lookup reads one repository through the cache, as referrers.Repository. What has a digest never
 // changes: it is fetched once. Lists of referrers change: they are good for a
 // while, and longer when the registry does not answer.
 type lookup struct {
-	*Resolver
+	r       *Resolver
+	ev      *evaluation
 	repo    *registry.Repository
-	name    string // of the repository, with its registry
-	rules   *Rules
-	answers policy.Answers
+	name    string         // of the repository, with its registry
 	slots   chan struct{}  // one for each request that may run
 	writes  errgroup.Group // to the cache, while other requests run
 	read    atomic.Int64
 	fetches singleflight.Group // of content that several candidates share
 
-	current horizon     // of all lists that were read
-	noAPI   atomic.Bool // a registry has no referrers API
+	validUntil validUntil  // of all lists that were read
+	noAPI      atomic.Bool // a registry has no referrers API
 
 	first []byte // the index, where resolving the reference brought it
 }
 
-func (r *Resolver) newLookup(h *hearing, repo *registry.Repository, name string) *lookup {
-	l := &lookup{
-		Resolver: r, repo: repo, name: name, rules: h.rules, answers: h.answers,
-		slots: make(chan struct{}, maxLookups),
-	}
+func (r *Resolver) newLookup(ev *evaluation, repo *registry.Repository, name string) *lookup {
+	l := &lookup{r: r, ev: ev, repo: repo, name: name, slots: make(chan struct{}, maxLookups)}
 	l.writes.SetLimit(maxWrites)
-	l.current.at = time.Now().Add(h.rules.ReferrersTTL)
+	l.validUntil.at = time.Now().Add(ev.Rules.ReferrersTTL)
 	return l
 }
 
@@ -52,7 +51,7 @@ func (r *Resolver) newLookup(h *hearing, repo *registry.Repository, name string)
 // ones cost a HEAD, which registries do not count as a pull.
 func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.Descriptor, error) {
 	ref := registry.TagOrDigest(named)
-	if l.seen.has(named.String()) {
+	if l.r.resolved.has(named.String()) {
 		return l.repo.Resolve(ctx, ref)
 	}
 	top, body, err := l.repo.Fetch(ctx, ref)
@@ -62,19 +61,21 @@ func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.De
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	l.seen.add(named.String())
-	if isIndex(top.MediaType) {
+	l.r.resolved.add(named.String())
+	if index.IsIndex(top.MediaType) {
 		l.first = body
-		l.keep(func() error { return l.cache.PutBlobFrom(l.name, top.Digest, body, false) })
+		l.keep(func() error { return l.r.cache.PutBlobFrom(l.name, top.Digest, body, false) })
 	}
 	return top, nil
 }
 
-func (l *lookup) manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+// Manifest implements referrers.Repository.
+func (l *lookup) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	return l.content(ctx, desc, l.repo.Manifest, false)
 }
 
-func (l *lookup) blob(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+// Blob implements referrers.Repository.
+func (l *lookup) Blob(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	return l.content(ctx, desc, l.repo.Blob, true)
 }
 
@@ -82,15 +83,15 @@ func (l *lookup) content(
 	ctx context.Context, desc ocispec.Descriptor,
 	fetch func(context.Context, ocispec.Descriptor) ([]byte, error), durable bool,
 ) ([]byte, error) {
-	if err := fetchable(desc); err != nil {
+	if err := registry.CheckDescriptor(desc); err != nil {
 		return nil, err
 	}
 	if l.read.Add(desc.Size) > maxFetched {
-		return nil, fmt.Errorf("%w: with it, what is said of the image exceeds %d bytes", registry.ErrTooLarge, maxFetched)
+		return nil, fmt.Errorf("%w: with it, the artifacts of the image exceed %d bytes", registry.ErrTooLarge, maxFetched)
 	}
 	// What is kept counts only if it came from this very repository: an artifact
 	// may name the digest of what others keep to themselves.
-	content, err := l.cache.BlobFrom(l.name, desc.Digest)
+	content, err := l.r.cache.BlobFrom(l.name, desc.Digest)
 	if err == nil && int64(len(content)) == desc.Size {
 		return content, nil
 	}
@@ -102,7 +103,7 @@ func (l *lookup) content(
 		content, err := fetch(ctx, desc)
 		l.leave()
 		if err == nil {
-			l.keep(func() error { return l.cache.PutBlobFrom(l.name, desc.Digest, content, durable) })
+			l.keep(func() error { return l.r.cache.PutBlobFrom(l.name, desc.Digest, content, durable) })
 		}
 		return content, err
 	})
@@ -124,29 +125,30 @@ func (l *lookup) enter(ctx context.Context) error {
 
 func (l *lookup) leave() { <-l.slots }
 
-func (l *lookup) referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+// Referrers implements referrers.Repository.
+func (l *lookup) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	key := l.name + "@" + subject.Digest.String()
 	var known []ocispec.Descriptor
-	at, cacheErr := l.cache.Referrers(key, &known)
-	fresh, serves := l.rules.serves(time.Since(at))
+	at, cacheErr := l.r.cache.Referrers(key, &known)
+	fresh, serves := l.ev.Rules.serves(time.Since(at))
 	if cacheErr == nil && fresh {
-		l.current.lower(at.Add(l.rules.ReferrersTTL))
+		l.validUntil.lower(at.Add(l.ev.Rules.ReferrersTTL))
 		return known, nil
 	}
 	if err := l.enter(ctx); err != nil {
 		return nil, err
 	}
-	fallback := registry.Fallback(l.answers.NoReferrersAPI)
+	fallback := registry.Fallback(l.ev.answers.NoReferrersAPI)
 	listing, err := l.repo.ListReferrers(ctx, subject, fallback)
 	l.leave()
 	switch {
 	case err == nil && (!listing.NoAPI || fallback == registry.FallbackTag):
-		l.keep(func() error { return l.cache.PutReferrers(key, listing.Referrers) })
+		l.keep(func() error { return l.r.cache.PutReferrers(key, listing.Referrers) })
 	case err == nil: // nobody was asked, so nothing was learned
 	case cacheErr == nil && serves && !isAnswer(err):
-		l.log.Warn("the registry does not list referrers, the list of an earlier pull is used",
+		l.r.log.Warn("the registry does not list referrers, the list of an earlier pull is used",
 			"subject", key, "fetched", at, "error", err)
-		l.current.lower(time.Time{})
+		l.validUntil.lower(time.Time{})
 		return known, nil
 	}
 	if listing.NoAPI || errors.Is(err, registry.ErrNoReferrersAPI) {
@@ -176,8 +178,8 @@ func isAnswer(err error) bool {
 // neither stop a pull nor fill the log.
 func (l *lookup) keep(put func() error) {
 	l.writes.Go(func() error {
-		if err := put(); err != nil && l.unkept.Due() {
-			l.log.Warn("the cache does not take what was fetched", "error", err)
+		if err := put(); err != nil && l.r.unkept.Due() {
+			l.r.log.Warn("the cache does not take what was fetched", "error", err)
 		}
 		return nil
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -44,7 +45,7 @@ func (n node) canRun(p ocispec.Platform) bool {
 
 // runtimeChoice returns the index of the entry that the runtime takes when it
 // is given the whole index: the best match, and of equals the first.
-func (n node) runtimeChoice(entries []entry) int {
+func (n node) runtimeChoice(entries []index.Entry) int {
 	best := None
 	for i, e := range entries {
 		if e.Platform == nil || !n.runtime.Match(platforms.Normalize(*e.Platform)) {
@@ -55,15 +56,6 @@ func (n node) runtimeChoice(entries []entry) int {
 		}
 	}
 	return best
-}
-
-// platformName is the platform as people write it, such as linux/amd64/v3.
-func platformName(p ocispec.Platform) string {
-	parts := []string{p.OS, p.Architecture}
-	if p.Variant != "" {
-		parts = append(parts, p.Variant)
-	}
-	return strings.Join(parts, "/")
 }
 
 // platformRequirements returns what the variant of a platform asks for beyond os

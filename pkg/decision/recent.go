@@ -5,8 +5,6 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-
-	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 const (
@@ -23,39 +21,38 @@ const (
 // reference and nothing else, however many candidates there are.
 type recent struct {
 	once sync.Once
-	lru  *lru.Cache[string, made]
+	lru  *lru.Cache[string, cachedDecision]
 
 	mu   sync.Mutex // held while lru is written
 	read int64
 }
 
-// made is a decision and what it rests on.
-type made struct {
+// cachedDecision is a decision and what it rests on.
+type cachedDecision struct {
 	decision *Decision
-	rules    *Rules
-	facts    *facts.Facts
+	snapshot Snapshot
 	from     time.Time
 	until    time.Time
 	read     int64 // bytes
 }
 
-func (m *recent) cache() *lru.Cache[string, made] {
+func (m *recent) cache() *lru.Cache[string, cachedDecision] {
 	m.once.Do(func() {
-		m.lru, _ = lru.NewWithEvict(maxRecent, func(_ string, gone made) { m.read -= gone.read }) // fails for sizes below 1 only
+		m.lru, _ = lru.NewWithEvict(maxRecent, func(_ string, gone cachedDecision) { m.read -= gone.read }) // fails for sizes below 1 only
 	})
 	return m.lru
 }
 
-// get returns the decision about a reference that still holds at a time, or nil.
-func (m *recent) get(key string, h *hearing, now time.Time) *Decision {
+// get returns the decision about a reference that is still valid at a time, or nil.
+func (m *recent) get(key string, s Snapshot, now time.Time) *Decision {
 	kept, ok := m.cache().Get(key)
-	if !ok || kept.rules != h.rules || kept.facts != h.facts || now.Before(kept.from) || !now.Before(kept.until) {
+	if !ok || kept.snapshot != s || now.Before(kept.from) || !now.Before(kept.until) {
 		return nil
 	}
 	return kept.decision
 }
 
-func (m *recent) put(key string, d *Decision, h *hearing, from, until time.Time, read int64) {
+func (m *recent) put(key string, d *Decision, s Snapshot, from, until time.Time, read int64) {
 	if !from.Before(until) || read > maxRecentRead {
 		return
 	}
@@ -63,16 +60,16 @@ func (m *recent) put(key string, d *Decision, h *hearing, from, until time.Time,
 	defer m.mu.Unlock()
 	cache := m.cache()
 	cache.Remove(key) // what is only replaced is not counted as gone
-	cache.Add(key, made{decision: d, rules: h.rules, facts: h.facts, from: from, until: until, read: read})
+	cache.Add(key, cachedDecision{decision: d, snapshot: s, from: from, until: until, read: read})
 	for m.read += read; m.read > maxRecentRead; {
 		cache.RemoveOldest()
 	}
 }
 
-// holds reports whether a decision may be given out again: admission will look for the
-// bodies of its artifacts on disk, where somebody may have removed them, and what could
+// isComplete reports whether a decision may be given out again: admission will look for
+// the bodies of its artifacts on disk, where they may have been removed, and what could
 // not be read may be whole by now.
-func (r *Resolver) holds(d *Decision) bool {
+func (r *Resolver) isComplete(d *Decision) bool {
 	for _, c := range d.Candidates {
 		for _, a := range c.Artifacts {
 			if a.Problem != "" || !r.cache.Has(a.Layer) {
@@ -83,23 +80,23 @@ func (r *Resolver) holds(d *Decision) bool {
 	return true
 }
 
-// horizon is the time up to which all lists that were read are current.
-type horizon struct {
+// validUntil is the time up to which all lists that were read are current.
+type validUntil struct {
 	mu sync.Mutex
 	at time.Time
 }
 
-// lower brings the horizon nearer.
-func (h *horizon) lower(at time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if at.Before(h.at) {
-		h.at = at
+// lower brings the time nearer.
+func (v *validUntil) lower(at time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if at.Before(v.at) {
+		v.at = at
 	}
 }
 
-func (h *horizon) time() time.Time {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.at
+func (v *validUntil) time() time.Time {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.at
 }

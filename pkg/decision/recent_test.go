@@ -58,8 +58,8 @@ func TestRecentDecision(t *testing.T) {
 func TestRecentExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var m recent
-		h, d, start := &hearing{rules: &Rules{}, facts: levelFacts(1)}, &Decision{}, time.Now()
-		current := horizon{at: start.Add(time.Hour)}
+		h, d, start := Snapshot{Rules: &Rules{}, Facts: levelFacts(1)}, &Decision{}, time.Now()
+		current := validUntil{at: start.Add(time.Hour)}
 		current.lower(start.Add(time.Minute))
 		current.lower(start.Add(time.Hour))
 		m.put("x", d, h, start, current.time(), 1)
@@ -82,7 +82,7 @@ func TestRecentExpires(t *testing.T) {
 func TestRecentIsBounded(t *testing.T) {
 	t.Parallel()
 	var m recent
-	h, d, start := &hearing{rules: &Rules{}, facts: levelFacts(1)}, &Decision{}, time.Now()
+	h, d, start := Snapshot{Rules: &Rules{}, Facts: levelFacts(1)}, &Decision{}, time.Now()
 	put := func(key string, read int64) { m.put(key, d, h, start, start.Add(time.Hour), read) }
 	has := func(key string) bool { return m.get(key, h, start) != nil }
 	put("too large", maxRecentRead+1)

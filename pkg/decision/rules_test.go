@@ -7,14 +7,15 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 func TestAction(t *testing.T) {
 	t.Parallel()
 	bare := &Decision{Reference: "r", Candidates: make([]Candidate, 1), Reason: "best"}
-	attached := &Decision{Candidates: []Candidate{{Artifacts: make([]Artifact, 1)}}, Reason: "best"}
-	none := &Decision{Candidates: []Candidate{{Artifacts: make([]Artifact, 1)}}, Choice: None, Reason: "none"}
+	attached := &Decision{Candidates: []Candidate{{Artifacts: make([]referrers.Artifact, 1)}}, Reason: "best"}
+	none := &Decision{Candidates: []Candidate{{Artifacts: make([]referrers.Artifact, 1)}}, Choice: None, Reason: "none"}
 	with := func(noArtifact, noFit string) policy.Answers {
 		return policy.Answers{NoArtifact: noArtifact, NoFit: noFit}
 	}

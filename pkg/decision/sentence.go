@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -78,7 +79,7 @@ func Line(s string) string { return textutil.Line(s, maxSentence) }
 func (v Variant) Refusal(reference string, verdict selector.Verdict) string {
 	what := "it"
 	if p, ok := v.Claims.platform(); ok {
-		what = platformName(p)
+		what = index.PlatformName(&p)
 	}
 	return Line(fmt.Sprintf("%s does not fit this node: %s %s", reference, what, verdict.Reason()))
 }

@@ -61,7 +61,7 @@ func (e *Error) Error() string {
 	case e.Status != 0:
 		fmt.Fprintf(&b, " answered %s", statusText(e.Status))
 	case e.Kind != nil && e.Cause != nil:
-		fmt.Fprintf(&b, "%v: %s", e.Kind, describe(e.Cause))
+		fmt.Fprintf(&b, "%v: %s", e.Kind, strings.TrimPrefix(describe(e.Cause), e.Kind.Error()+": "))
 	case e.Kind != nil:
 		b.WriteString(e.Kind.Error())
 	default:
@@ -100,6 +100,12 @@ func describe(err error) string {
 		text = strings.ReplaceAll(text, u.Error(), u.Err.Error())
 	}
 	return textutil.Cut(queries.ReplaceAllString(text, ""), maxErrorText)
+}
+
+// IsContentError tells content that is wrong or missing, and stays so however often
+// it is requested, from a registry that does not answer.
+func IsContentError(err error) bool {
+	return errors.Is(err, ErrTooLarge) || errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNotFound)
 }
 
 // kindOfStatus sorts an HTTP status that means failure.

@@ -13,6 +13,8 @@ import (
 	"oras.land/oras-go/v2/errdef"
 	oras "oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
+
+	"github.com/imagefit/imagefit/internal/textutil"
 )
 
 const (
@@ -52,7 +54,7 @@ func (p *Repository) Fetch(ctx context.Context, ref string) (ocispec.Descriptor,
 		return ocispec.Descriptor{}, nil, c.reading(err)
 	}
 	defer body.Close()
-	if err := checkDescriptor(desc); err != nil {
+	if err := checkSize(desc); err != nil {
 		return ocispec.Descriptor{}, nil, c.failed("", err)
 	}
 	data, err := content.ReadAll(body, desc)
@@ -82,7 +84,7 @@ type opener func(context.Context, *remote.Repository) (io.ReadCloser, error)
 func (p *Repository) fetch(ctx context.Context, op string, desc ocispec.Descriptor, open opener) ([]byte, error) {
 	c := p.newCall(op, fetching, desc.Digest.String())
 	c.want = desc
-	if err := checkDescriptor(desc); err != nil {
+	if err := CheckDescriptor(desc); err != nil {
 		return nil, c.failed("", err)
 	}
 	body, err := open(p.context(ctx), c.remote())
@@ -94,12 +96,17 @@ func (p *Repository) fetch(ctx context.Context, op string, desc ocispec.Descript
 	return data, c.reading(err)
 }
 
-// checkDescriptor looks at a descriptor before anything is asked for: it comes
-// from a registry as well.
-func checkDescriptor(desc ocispec.Descriptor) error {
-	if err := desc.Digest.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+// CheckDescriptor tells what is wrong with a descriptor that came from a registry,
+// before its content is requested. Of digests only sha256 is supported, as by the
+// cache.
+func CheckDescriptor(desc ocispec.Descriptor) error {
+	if err := desc.Digest.Validate(); err != nil || desc.Digest.Algorithm() != digest.SHA256 {
+		return fmt.Errorf("%w: digest %q is not a sha256 digest", ErrCorrupt, textutil.Cut(desc.Digest.String(), maxErrorText))
 	}
+	return checkSize(desc)
+}
+
+func checkSize(desc ocispec.Descriptor) error {
 	if desc.Size < 0 {
 		return fmt.Errorf("%w: descriptor has size %d", ErrCorrupt, desc.Size)
 	}

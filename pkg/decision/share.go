@@ -22,7 +22,7 @@ import (
 // at the same time share one look-up. It does not end with the caller that began it, but at
 // the latest after Timeout. The decision is shared: it must not be changed.
 func (r *Resolver) Decide(ctx context.Context, req Request) (*Decision, error) {
-	flight := r.flights.DoChan(req.key(), func() (_ any, err error) {
+	result := r.inFlight.DoChan(req.key(), func() (_ any, err error) {
 		// Here a panic would end the process, not just this pull.
 		defer func() {
 			if p := recover(); p != nil {
@@ -37,21 +37,21 @@ func (r *Resolver) Decide(ctx context.Context, req Request) (*Decision, error) {
 			ctx = limited
 		}
 		d, err := r.decide(ctx, req)
-		return landing{d, trace.SpanContextFromContext(ctx)}, err
+		return sharedResult{d, trace.SpanContextFromContext(ctx)}, err
 	})
 	select {
 	case <-ctx.Done():
 		return nil, fmt.Errorf("decide about %s: %w", Line(req.Reference), context.Cause(ctx))
-	case result := <-flight:
-		landed, _ := result.Val.(landing) // none after a panic
-		tracing.Link(ctx, landed.span)
-		return landed.decision, result.Err
+	case result := <-result:
+		shared, _ := result.Val.(sharedResult) // zero after a panic
+		tracing.Link(ctx, shared.span)
+		return shared.decision, result.Err
 	}
 }
 
-// landing is what comes of a shared look-up, and the span of the caller that
+// sharedResult is what comes of a shared look-up, and the span of the caller that
 // began it.
-type landing struct {
+type sharedResult struct {
 	decision *Decision
 	span     trace.SpanContext
 }
@@ -68,19 +68,19 @@ func (req Request) key() string {
 		auth.Username, auth.Password, auth.Auth, auth.IdentityToken, auth.RegistryToken, auth.ServerAddress))))
 }
 
-// seen remembers which references were resolved before.
-type seen struct {
+// resolved remembers which references were resolved before.
+type resolved struct {
 	once sync.Once
 	refs *lru.Cache[string, struct{}]
 }
 
-const maxSeen = 4096
+const maxResolved = 4096
 
-func (s *seen) cache() *lru.Cache[string, struct{}] {
-	s.once.Do(func() { s.refs, _ = lru.New[string, struct{}](maxSeen) }) // fails for sizes below 1 only
+func (s *resolved) cache() *lru.Cache[string, struct{}] {
+	s.once.Do(func() { s.refs, _ = lru.New[string, struct{}](maxResolved) }) // fails for sizes below 1 only
 	return s.refs
 }
 
-func (s *seen) has(ref string) bool { return s.cache().Contains(ref) }
+func (s *resolved) has(ref string) bool { return s.cache().Contains(ref) }
 
-func (s *seen) add(ref string) { s.cache().Add(ref, struct{}{}) }
+func (s *resolved) add(ref string) { s.cache().Add(ref, struct{}{}) }

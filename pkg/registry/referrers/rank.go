@@ -1,0 +1,85 @@
+package referrers
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	digest "github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/registry/index"
+)
+
+// rank puts the newest first and marks what is current: of each kind the newest
+// artifact, with all its bodies. Of artifacts of one time, or without one, the
+// digest decides, so that the answer does not depend on the registry's order. One
+// that cannot be read is current until something newer can be.
+func rank(artifacts []Artifact) {
+	slices.SortStableFunc(artifacts, func(a, b Artifact) int {
+		if c := b.Created.Compare(a.Created); c != 0 {
+			return c
+		}
+		return strings.Compare(string(b.Manifest), string(a.Manifest))
+	})
+	newest := map[Kind]digest.Digest{}
+	for i := range artifacts {
+		a := &artifacts[i]
+		if _, ok := newest[a.Kind()]; !ok {
+			newest[a.Kind()] = a.Manifest
+		}
+		superseded := a.Kind() == Kind{} && !a.Created.IsZero() && slices.ContainsFunc(artifacts[:i], func(b Artifact) bool {
+			return b.Kind() != Kind{} && b.Created.After(a.Created)
+		})
+		a.Current = newest[a.Kind()] == a.Manifest && !superseded
+	}
+}
+
+// likely keeps the referrers that may be compatibility artifacts, each once, the
+// newest first. A registry that names one of them rightly is taken at its word for
+// the others; where none is named, some registries report no type or a wrong one,
+// so the artifacts' own manifests must be asked.
+func likely(referrers []ocispec.Descriptor) []ocispec.Descriptor {
+	var named, other []ocispec.Descriptor
+	seen := map[digest.Digest]bool{}
+	for _, r := range referrers {
+		again := seen[r.Digest]
+		seen[r.Digest] = true
+		switch {
+		case again, !index.IsManifest(r.MediaType):
+		case compat.IsArtifactType(r.ArtifactType):
+			named = append(named, r)
+		default:
+			other = append(other, r)
+		}
+	}
+	if len(named) == 0 {
+		named = other
+	}
+	slices.SortStableFunc(named, func(a, b ocispec.Descriptor) int {
+		return createdAt(b.Annotations).Compare(createdAt(a.Annotations))
+	})
+	return named
+}
+
+// createdAt is the time of an artifact, zero where it says none. The proposals
+// print the annotation with a misspelt prefix, so artifacts copied from them carry
+// that.
+func createdAt(annotations map[string]string) time.Time {
+	for _, key := range []string{ocispec.AnnotationCreated, "oci.opencontainers.image.created"} {
+		if t, err := time.Parse(time.RFC3339, annotations[key]); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+// typeOf asks an artifact itself for its type. Before OCI 1.1 it was the media type
+// of its config.
+func typeOf(m ocispec.Manifest) string {
+	if m.ArtifactType != "" {
+		return m.ArtifactType
+	}
+	return m.Config.MediaType
+}
