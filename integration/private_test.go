@@ -113,7 +113,7 @@ func TestKnowingADigestIsNotARightToRead(t *testing.T) {
 	if _, err := f.cri.Pull(t.Context(), own.Ref("1"), auth("mallory", "m")); err != nil {
 		t.Errorf("mallory: %v, want the image, as of an artifact that cannot be read", err)
 	}
-	if !strings.Contains(f.proxyLog(t), "a compatibility artifact cannot be read") {
+	if !strings.Contains(f.proxyLog(t), "cannot read compatibility artifact") {
 		t.Error("the log does not say that the artifact could not be read")
 	}
 }
