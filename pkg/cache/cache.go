@@ -37,24 +37,17 @@ type Cache struct {
 // read, and says of each write what is wrong.
 func Open(dir string, maxSize int64) (*Cache, error) {
 	c := &Cache{dir: dir, maxSize: maxSize}
-	for _, folder := range c.folders() {
-		if err := os.MkdirAll(folder, 0o700); err != nil {
+	for _, folder := range folders() {
+		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
 			return c, fmt.Errorf("create cache folder: %w", err)
 		}
 	}
 	return c, c.Sweep()
 }
 
-// folders are those that hold files of the cache. Whatever else is in its
-// folder belongs to somebody else.
-func (c *Cache) folders() []string {
-	return []string{
-		filepath.Join(c.dir, "blobs", "sha256"),
-		filepath.Join(c.dir, "sources"),
-		filepath.Join(c.dir, "referrers"),
-		filepath.Join(c.dir, "images"),
-	}
-}
+// folders are those that hold files of the cache. What else is in the state folder
+// belongs to others.
+func folders() []string { return []string{"blobs/sha256", "sources", "referrers", "images"} }
 
 // Blob returns the content with this digest, verified, wherever it came from: it
 // is for those who had it before, as part of an image they decided about.
@@ -69,7 +62,7 @@ func (c *Cache) Blob(d digest.Digest) (content []byte, err error) {
 		return nil, err
 	}
 	if d.Algorithm().FromBytes(content) != d {
-		_ = os.Remove(path) // damaged: the next reader fetches it anew
+		_ = os.Remove(path) // damaged: the next reader fetches it again
 		return nil, fmt.Errorf("%s is damaged: %w", path, ErrMiss)
 	}
 	c.touch(path)

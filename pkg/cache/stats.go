@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 )
@@ -59,25 +58,25 @@ type Size struct {
 // Sizes returns what is on disk, whoever wrote it, by the name of the folder. It
 // looks at every file.
 func (c *Cache) Sizes() (map[string]Size, error) {
+	files, _, err := c.list()
+	if err != nil {
+		return nil, err
+	}
 	sizes := map[string]Size{}
-	for _, folder := range c.folders() {
-		files, err := list(folder)
-		if err != nil {
-			return nil, err
-		}
-		var size Size
-		for _, f := range files {
-			size.Files++
-			size.Bytes += f.size
-		}
-		name, err := filepath.Rel(c.dir, folder)
-		if err != nil {
-			return nil, err
-		}
-		name, _, _ = strings.Cut(name, string(filepath.Separator)) // blobs/sha256
-		sizes[name] = size
+	for _, folder := range folders() {
+		sizes[kindOf(folder)] = Size{}
+	}
+	for _, f := range files {
+		size := sizes[kindOf(f.folder)]
+		sizes[kindOf(f.folder)] = Size{Files: size.Files + 1, Bytes: size.Bytes + f.size}
 	}
 	return sizes, nil
+}
+
+// kindOf is the first part of a folder's name, as of blobs/sha256.
+func kindOf(folder string) string {
+	kind, _, _ := strings.Cut(folder, "/")
+	return kind
 }
 
 // Limit is how many bytes all files may take together.

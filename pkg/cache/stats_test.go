@@ -1,12 +1,15 @@
 package cache_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/cache"
 )
 
@@ -41,5 +44,25 @@ func TestUsesAndSizes(t *testing.T) {
 	}
 	if c.Limit() != roomy {
 		t.Errorf("limit %d", c.Limit())
+	}
+}
+
+// A scrape of the metrics must not change what is on disk.
+func TestSizesRemovesNothing(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	c := open(t, dir, roomy)
+	leftover := filepath.Join(dir, "images", fsutil.TempPrefix+"1")
+	must(t, os.WriteFile(leftover, []byte("half"), 0o600))
+	must(t, os.Chtimes(leftover, time.Time{}, time.Now().Add(-48*time.Hour)))
+	if sizes, err := c.Sizes(); err != nil || sizes["images"].Files != 0 {
+		t.Errorf("sizes %+v, %v", sizes, err)
+	}
+	if _, err := os.Stat(leftover); err != nil {
+		t.Error("a getter removed a file:", err)
+	}
+	must(t, c.Sweep())
+	if _, err := os.Stat(leftover); err == nil {
+		t.Error("a sweep left what a dead writer left")
 	}
 }

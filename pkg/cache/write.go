@@ -55,67 +55,69 @@ func (c *Cache) touch(path string) {
 }
 
 type file struct {
-	path string
-	size int64
-	mod  time.Time
+	folder    string
+	path      string
+	size      int64
+	mod       time.Time
+	temporary bool
 }
 
 // Sweep removes the files unused for longest until the rest is within the
 // bound, and the leftovers of writers that died.
 func (c *Cache) Sweep() error {
 	c.written.Store(0)
-	var files []file
-	var total int64
-	for _, folder := range c.folders() {
-		found, err := list(folder)
-		if err != nil {
-			return fmt.Errorf("sweep cache: %w", err)
-		}
-		files = append(files, found...)
+	files, leftovers, err := c.list()
+	if err != nil {
+		return fmt.Errorf("sweep cache: %w", err)
 	}
+	var total int64
 	for _, f := range files {
 		total += f.size
 	}
 	slices.SortFunc(files, func(a, b file) int { return a.mod.Compare(b.mod) })
-	for _, f := range files {
-		if total <= c.maxSize {
+	for _, f := range slices.Concat(leftovers, files) {
+		if !f.temporary && total <= c.maxSize {
 			return nil
 		}
 		if err := ignoreMissing(os.Remove(f.path)); err != nil {
 			return fmt.Errorf("sweep cache: %w", err)
 		}
-		total -= f.size
+		if !f.temporary {
+			total -= f.size
+		}
 	}
 	return nil
 }
 
-// list returns the files of a folder and removes the abandoned ones.
-func list(folder string) ([]file, error) {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return nil, ignoreMissing(err)
-	}
-	var files []file
-	for _, entry := range entries {
-		info, err := entry.Info()
-		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
-			continue
+// list returns the files of the cache, and the temporary ones that no writer will
+// finish.
+func (c *Cache) list() (files, leftovers []file, err error) {
+	for _, folder := range folders() {
+		entries, err := os.ReadDir(filepath.Join(c.dir, folder))
+		if ignoreMissing(err) != nil {
+			return nil, nil, err
 		}
-		if err != nil {
-			return nil, err
-		}
-		f := file{filepath.Join(folder, entry.Name()), info.Size(), info.ModTime()}
-		if !strings.HasPrefix(entry.Name(), fsutil.TempPrefix) {
-			files = append(files, f)
-			continue
-		}
-		if time.Since(f.mod).Abs() > abandoned {
-			if err := ignoreMissing(os.Remove(f.path)); err != nil {
-				return nil, err
+		for _, entry := range entries {
+			info, err := entry.Info()
+			if ignoreMissing(err) != nil {
+				return nil, nil, err
+			}
+			if err != nil || !info.Mode().IsRegular() {
+				continue
+			}
+			f := file{
+				folder: folder, path: filepath.Join(c.dir, folder, entry.Name()), size: info.Size(), mod: info.ModTime(),
+				temporary: strings.HasPrefix(entry.Name(), fsutil.TempPrefix),
+			}
+			switch {
+			case !f.temporary:
+				files = append(files, f)
+			case time.Since(f.mod).Abs() > abandoned:
+				leftovers = append(leftovers, f)
 			}
 		}
 	}
-	return files, nil
+	return files, leftovers, nil
 }
 
 // ignoreMissing lets another process remove a file first.

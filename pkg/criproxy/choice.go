@@ -160,7 +160,7 @@ func (p *pull) rememberTaken(ctx context.Context, d *decision.Decision, answer *
 // remember keeps what is known of candidate i, which is now on the node.
 func (p *pull) remember(id string, d *decision.Decision, i int) {
 	p.rec.Choice, p.rec.Manifest, p.rec.Image = d.Label(i), d.Candidates[i].Digest.String(), id
-	if err := p.Decider.Remember(id, d, i); err != nil && p.unkept.Due() {
+	if err := p.Decider.Remember(id, d, i); err != nil && p.unkept.Allow() {
 		p.warn("the decision cannot be kept for admission", err)
 	}
 }

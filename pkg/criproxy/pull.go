@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/internal/throttle"
 	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
@@ -68,7 +68,7 @@ type PullerOptions struct {
 // Puller answers PullImage.
 type Puller struct {
 	PullerOptions
-	unkept cache.Complaints
+	unkept throttle.Throttle
 }
 
 // NewPuller returns a Puller.

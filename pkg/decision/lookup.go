@@ -178,7 +178,7 @@ func isAnswer(err error) bool {
 // neither stop a pull nor fill the log.
 func (l *lookup) keep(put func() error) {
 	l.writes.Go(func() error {
-		if err := put(); err != nil && l.r.unkept.Due() {
+		if err := put(); err != nil && l.r.unkept.Allow() {
 			l.r.log.Warn("the cache does not take what was fetched", "error", err)
 		}
 		return nil

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/imagefit/imagefit/internal/textutil"
-	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/internal/throttle"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -35,7 +35,7 @@ type Resolver struct {
 	inFlight singleflight.Group
 	resolved resolved
 	recent   recent
-	unkept   cache.Complaints
+	unkept   throttle.Throttle
 }
 
 // NewResolver returns a Resolver that asks these registries.
