@@ -15,7 +15,7 @@ import (
 func uncleaned() []string {
 	return []string{
 		"cmd/cri-proxy", "cmd/imagefit", "pkg/attach", "pkg/author", "pkg/cache", "pkg/compat", "pkg/config",
-		"pkg/criproxy", "pkg/decision", "pkg/facts", "pkg/hostfacts", "pkg/metrics", "pkg/node", "pkg/registry",
+		"pkg/criproxy", "pkg/decision", "pkg/facts", "pkg/hostfacts", "pkg/registry",
 		"pkg/selector", "pkg/systemd",
 	}
 }

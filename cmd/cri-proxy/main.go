@@ -13,8 +13,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/criproxy"
+	"github.com/imagefit/imagefit/pkg/daemon"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/systemd"
 	"github.com/imagefit/imagefit/pkg/tracing/otlp"
 	"github.com/imagefit/imagefit/pkg/unixsocket"
@@ -25,7 +25,7 @@ var version string
 
 func main() {
 	systemd.LimitResources()
-	os.Exit(node.Daemon{
+	os.Exit(daemon.Command{
 		Name:  "cri-proxy",
 		Short: "Choose the variant of an image that fits this node",
 		Long: `cri-proxy is a CRI proxy in front of the container runtime. Point the kubelet's
@@ -39,7 +39,7 @@ the node's facts again.`,
 	}.Execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, n *node.Node) error {
+func run(ctx context.Context, n *daemon.Daemon) error {
 	cfg, log := n.Config(), n.Log
 	runtimeSocket, err := unixsocket.ParseEndpoint(cfg.Runtime.Endpoint)
 	if err != nil {
@@ -69,7 +69,7 @@ func run(ctx context.Context, n *node.Node) error {
 		Backend: backend, Images: images.New(backend, cfg.Runtime.Namespace), Log: log,
 		Decider: decision.NewResolver(n.Evaluator(runtime.WillUnpack), reg), Record: n.Record,
 		Tracer:    spans.Tracer(),
-		Unchanged: node.Unchanged(runtime, log),
+		Unchanged: daemon.Unchanged(runtime, log),
 	})
 	server := criproxy.New(criproxy.Options{
 		Backend: backend, Log: log,

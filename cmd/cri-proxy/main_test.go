@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/pkg/daemon"
 )
 
 // TestStopsCleanlyWithoutARuntime: a proxy that never saw its runtime ends
@@ -39,7 +39,7 @@ func startAndStop(t *testing.T, dir, runtimeSocket string) {
 	socket := filepath.Join(dir, "run", "proxy.sock")
 	cfg.Proxy.Listen, cfg.Proxy.HTTPListen = "unix://"+socket, ""
 	ctx, stop := context.WithCancel(t.Context())
-	n, err := node.Open(ctx, node.Options{Program: "cri-proxy", Config: cfg, Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar)})
+	n, err := daemon.Open(ctx, daemon.Options{Program: "cri-proxy", Config: cfg, Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/criproxy"
-	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/pkg/daemon"
 	"github.com/imagefit/imagefit/pkg/systemd"
 	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
@@ -53,7 +53,7 @@ func sameFile(a, b string) bool {
 
 // serve answers on the socket, in the group, and calls end after term has ended and with it
 // the calls that ran then.
-func serve(ctx, term context.Context, end func(), group *errgroup.Group, n *node.Node, server *criproxy.Server, s *socket) {
+func serve(ctx, term context.Context, end func(), group *errgroup.Group, n *daemon.Daemon, server *criproxy.Server, s *socket) {
 	manager := n.Manager
 	group.Go(func() error { return server.Serve(s) })
 	group.Go(func() error {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/cri"
-	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/pkg/daemon"
 	"github.com/imagefit/imagefit/pkg/systemd"
 )
 
@@ -72,7 +72,7 @@ func TestTellsTheServiceManager(t *testing.T) {
 	cfg.Runtime.Endpoint = filepath.Join(dir, "runtime.sock")
 	cfg.Proxy.Listen, cfg.Proxy.HTTPListen = filepath.Join(dir, "proxy.sock"), ""
 	log := slog.New(slog.DiscardHandler)
-	n, err := node.Open(t.Context(), node.Options{Program: "cri-proxy", Config: cfg, Log: log, Level: new(slog.LevelVar)})
+	n, err := daemon.Open(t.Context(), daemon.Options{Program: "cri-proxy", Config: cfg, Log: log, Level: new(slog.LevelVar)})
 	if err != nil {
 		t.Fatal(err)
 	}

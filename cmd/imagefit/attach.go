@@ -11,9 +11,9 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/attach"
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
@@ -110,7 +110,7 @@ func (c attachCommand) run(cmd *cobra.Command, image, file string) error {
 	if err != nil {
 		return err
 	}
-	reg := registry.New(registry.Options{UserAgent: registry.UserAgent(node.BuildVersion(version))})
+	reg := registry.New(registry.Options{UserAgent: registry.UserAgent(cli.BuildVersion(version))})
 	defer reg.Close()
 	// Reading goes to the registry itself as pushing does: a mirror may not know
 	// yet what is there.
@@ -227,7 +227,7 @@ func (w *work) describe(subject attach.Subject, body attach.Body, packed attach.
 }
 
 func (w *work) push(ctx context.Context, subject attach.Subject, packed attach.Packed, there attach.Holder) error {
-	target := attach.NewTarget(w.named, w.auth, registry.UserAgent(node.BuildVersion(version)))
+	target := attach.NewTarget(w.named, w.auth, registry.UserAgent(cli.BuildVersion(version)))
 	defer target.Close()
 	if err := target.Push(ctx, packed, w.step); err != nil {
 		return err

@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/wiring"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -60,7 +60,7 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return fmt.Errorf("read --facts: %w", err)
 	}
-	evaluator, err := node.Evaluator(cfg, known, nil,
+	evaluator, err := wiring.Evaluator(cfg, known, nil,
 		slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError})))
 	if err != nil {
 		return err

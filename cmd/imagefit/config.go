@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/node"
 )
 
 func newConfigCommand() *cobra.Command {
@@ -68,7 +68,7 @@ Exit code 0: valid; 1: not.`,
 			if err := oneOf("-o", output, []string{"text", "json"}); err != nil {
 				return err
 			}
-			src, err := node.ConfigSources(cmd)
+			src, err := cli.ConfigSources(cmd)
 			if err != nil {
 				return err
 			}
@@ -147,7 +147,7 @@ NAME, --set KEY, or default. With -o json it is {key: {value, origin}}.`,
 			if err := oneOf("-o", output, []string{"text", "json"}); err != nil {
 				return err
 			}
-			src, err := node.ConfigSources(cmd)
+			src, err := cli.ConfigSources(cmd)
 			if err != nil {
 				return err
 			}

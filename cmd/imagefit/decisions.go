@@ -13,10 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
-	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
@@ -175,7 +175,7 @@ func sinceTime(text string, now time.Time) (time.Time, error) {
 
 // nodeConfig is the configuration of this node as the daemons have it.
 func nodeConfig(cmd *cobra.Command) (config.Config, error) {
-	src, err := node.ConfigSources(cmd)
+	src, err := cli.ConfigSources(cmd)
 	if err != nil {
 		return config.Config{}, err
 	}

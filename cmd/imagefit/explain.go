@@ -18,12 +18,13 @@ import (
 	"github.com/spf13/cobra"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
+	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/internal/wiring"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/facts"
-	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -110,7 +111,7 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 // toolConfig is the node's configuration as far as a person may use it: what
 // only root may write is kept in the person's own cache folder instead.
 func toolConfig(cmd *cobra.Command) (config.Config, error) {
-	src, err := node.ConfigSources(cmd)
+	src, err := cli.ConfigSources(cmd)
 	if err != nil {
 		return config.Config{}, err
 	}
@@ -142,12 +143,12 @@ func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *fa
 	if live {
 		unpacks = runtime.WillUnpack
 	}
-	evaluator, err := node.Evaluator(cfg, known, unpacks, log)
+	evaluator, err := wiring.Evaluator(cfg, known, unpacks, log)
 	if err != nil {
 		return nil, err
 	}
 	reg := registry.New(registry.Options{
-		HostsPath: cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown), UserAgent: registry.UserAgent(node.BuildVersion(version)), Log: log,
+		HostsPath: cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown), UserAgent: registry.UserAgent(cli.BuildVersion(version)), Log: log,
 	})
 	defer reg.Close()
 	req := decision.Request{Reference: image, Auth: auth, Snapshot: evaluator.Snapshot()}

@@ -11,9 +11,9 @@ import (
 	"github.com/distribution/reference"
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/attach"
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
@@ -70,7 +70,7 @@ func (c listCommand) list(cmd *cobra.Command, cfg config.Config, image string) (
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
 	runtime := runtimeSettings(cfg, log)
 	reg := registry.New(registry.Options{
-		HostsPath: cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown), UserAgent: registry.UserAgent(node.BuildVersion(version)),
+		HostsPath: cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown), UserAgent: registry.UserAgent(cli.BuildVersion(version)),
 	})
 	defer reg.Close()
 	at, err := find(cmd.Context(), reg, image)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/imagefit/imagefit/pkg/node"
+	"github.com/imagefit/imagefit/internal/cli"
 )
 
 // version is set at link time with -ldflags "-X main.version=...".
@@ -72,14 +72,14 @@ Three programs share one configuration file:
   imagefit    this tool, which shows what the other two see and decide
 
 Begin with "imagefit facts" to see what this node offers.`,
-		Version:           node.BuildVersion(version),
+		Version:           cli.BuildVersion(version),
 		Args:              cobra.NoArgs,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	node.ConfigFlags(cmd, cmd.PersistentFlags())
+	cli.ConfigFlags(cmd, cmd.PersistentFlags())
 	cmd.AddCommand(newFactsCommand(), newExplainCommand(), newCheckCommand(),
 		newListCommand(), newAttachCommand(), newSpecCommand(),
 		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(),

@@ -58,7 +58,7 @@ func serve(t *testing.T, socket string, handler http.Handler) {
 }
 
 // daemon serves the status of a daemon, its own way.
-func daemon(t *testing.T, socket, program string, problem error) {
+func serveStatus(t *testing.T, socket, program string, problem error) {
 	t.Helper()
 	now := time.Now()
 	s := health.New(health.Options{
@@ -111,24 +111,24 @@ func TestStatus(t *testing.T) {
 		says     []string
 	}{
 		"both ready": {nil, func(t *testing.T, proxy, plugin string) {
-			daemon(t, proxy, "cri-proxy", nil)
-			daemon(t, plugin, "nri-plugin", nil)
+			serveStatus(t, proxy, "cri-proxy", nil)
+			serveStatus(t, plugin, "nri-plugin", nil)
 		}, 0, []string{"v1.2.3    audit   3h0m   ready", "warning         state: disk full", "of 30s ago, changed 2 times", "1.5 of 256 MiB in 7 files",
 			"see imagefit config check", "4 pulled since its start", "refused    -          shop/web"}},
 		"one waits": {nil, func(t *testing.T, proxy, plugin string) {
-			daemon(t, proxy, "cri-proxy", down)
-			daemon(t, plugin, "nri-plugin", nil)
+			serveStatus(t, proxy, "cri-proxy", down)
+			serveStatus(t, plugin, "nri-plugin", nil)
 		}, 3, []string{"not ready", "waits for       runtime: the runtime at /x is not answering"}},
-		"one is down": {nil, func(t *testing.T, proxy, plugin string) { daemon(t, proxy, "cri-proxy", nil) }, 3,
+		"one is down": {nil, func(t *testing.T, proxy, plugin string) { serveStatus(t, proxy, "cri-proxy", nil) }, 3,
 			[]string{"v1.2.3", "does not answer at unix:///", "no such file"}},
 		"both down": {nil, func(t *testing.T, proxy, plugin string) {}, 3, []string{"does not answer", "refused    -"}},
-		"one is not asked": {[]string{`nri.http_listen = ""`}, func(t *testing.T, proxy, plugin string) { daemon(t, proxy, "cri-proxy", nil) }, 0,
+		"one is not asked": {[]string{`nri.http_listen = ""`}, func(t *testing.T, proxy, plugin string) { serveStatus(t, proxy, "cri-proxy", nil) }, 0,
 			[]string{`not asked: nri.http_listen is ""`, "ready"}},
 		"nobody is asked": {[]string{`nri.http_listen = ""`, `proxy.http_listen = ""`}, func(t *testing.T, proxy, plugin string) {}, 1,
 			[]string{`not asked: nri.http_listen is ""`, `not asked: proxy.http_listen is ""`}},
 		"another program": {nil, func(t *testing.T, proxy, plugin string) {
-			daemon(t, proxy, "nri-plugin", nil)
-			daemon(t, plugin, "nri-plugin", nil)
+			serveStatus(t, proxy, "nri-plugin", nil)
+			serveStatus(t, plugin, "nri-plugin", nil)
 		}, 3, []string{`"nri-plugin" answers, not cri-proxy`}},
 		"strangers": {nil, func(t *testing.T, proxy, plugin string) {
 			serve(t, proxy, http.RedirectHandler("http://elsewhere.example/", http.StatusFound))
@@ -180,7 +180,7 @@ func TestStatus(t *testing.T) {
 func TestStatusJSON(t *testing.T) {
 	t.Parallel()
 	dir, config := nodeDir(t)
-	daemon(t, filepath.Join(dir, "proxy"), "cri-proxy", nil)
+	serveStatus(t, filepath.Join(dir, "proxy"), "cri-proxy", nil)
 	for i := range 9 {
 		keep(t, dir, decisionlog.Record{Time: time.Now(), Action: policy.Pulled, Candidates: i})
 	}

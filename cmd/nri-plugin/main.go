@@ -12,8 +12,8 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/admission"
 	"github.com/imagefit/imagefit/pkg/cri"
+	"github.com/imagefit/imagefit/pkg/daemon"
 	"github.com/imagefit/imagefit/pkg/health"
-	"github.com/imagefit/imagefit/pkg/node"
 	"github.com/imagefit/imagefit/pkg/systemd"
 )
 
@@ -22,7 +22,7 @@ var version string
 
 func main() {
 	systemd.LimitResources()
-	os.Exit(node.Daemon{
+	os.Exit(daemon.Command{
 		Name:  "nri-plugin",
 		Short: "Refuse containers whose image does not fit this node",
 		Long: `nri-plugin connects to the NRI socket of the container runtime and refuses to
@@ -38,7 +38,7 @@ look at its configuration and the node's facts again.`,
 	}.Execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, n *node.Node) error {
+func run(ctx context.Context, n *daemon.Daemon) error {
 	cfg := n.Config()
 	backend, err := cri.NewBackend(cfg.Runtime.Endpoint)
 	if err != nil {
@@ -60,7 +60,7 @@ func run(ctx context.Context, n *node.Node) error {
 		reg := n.Registry(runtime)
 		defer reg.Close()
 		group.Go(func() error { return runtime.Run(ctx) })
-		group.Go(func() error { return n.Inventory(backend, reg).Run(ctx) })
+		group.Go(func() error { return n.Backfill(backend, reg).Run(ctx) })
 	}
 	n.KeepFresh(ctx, group)
 	group.Go(func() error {

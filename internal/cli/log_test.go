@@ -1,4 +1,4 @@
-package node
+package cli
 
 import (
 	"bytes"
@@ -11,13 +11,13 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 )
 
-// TestLogFormat: what is no terminal gets JSON unless text is asked for, and no
-// format shows a credential.
-func TestLogFormat(t *testing.T) {
+// TestLoggerRedactsCredentialsInEveryFormat: anything but a terminal gets JSON
+// unless text is configured.
+func TestLoggerRedactsCredentialsInEveryFormat(t *testing.T) {
 	t.Parallel()
 	for format, wantJSON := range map[string]bool{config.Auto: true, config.JSON: true, config.Text: false} {
 		var buf bytes.Buffer
-		Logger(&buf, format, slog.LevelInfo).Info("m", "request", &runtimeapi.PullImageRequest{
+		NewLogger(&buf, format, slog.LevelInfo).Info("m", "request", &runtimeapi.PullImageRequest{
 			Auth: &runtimeapi.AuthConfig{Password: "hunter2"},
 		})
 		if json.Valid(buf.Bytes()) != wantJSON {

@@ -1,4 +1,4 @@
-package node
+package daemon
 
 import (
 	"github.com/distribution/reference"
@@ -11,20 +11,20 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
-// Inventory returns what looks up the images of the runtime behind conn that did
-// not come through cri-proxy.
-func (n *Node) Inventory(conn grpc.ClientConnInterface, reg *registry.Registry) *backfill.Inventory {
-	cfg := n.Config()
+// Backfill returns the resolver of images that the runtime behind conn pulled
+// without cri-proxy.
+func (d *Daemon) Backfill(conn grpc.ClientConnInterface, reg *registry.Registry) *backfill.Inventory {
+	cfg := d.Config()
 	return backfill.New(backfill.Options{
 		Store:   images.New(conn, cfg.Runtime.Namespace),
-		Decider: decision.NewResolver(n.Evaluator(nil), reg),
+		Decider: decision.NewResolver(d.Evaluator(nil), reg),
 		Auth: func(repository reference.Named) *registry.Auth {
 			auth, err := registry.AuthFromFile(cfg.NRI.Credentials, repository)
 			if err != nil {
-				n.Log.Warn("registry credentials cannot be read, going on without", "file", cfg.NRI.Credentials, "error", err)
+				d.Log.Warn("cannot read registry credentials, continuing without", "file", cfg.NRI.Credentials, "error", err)
 			}
 			return auth
 		},
-		Log: n.Log,
+		Log: d.Log,
 	})
 }

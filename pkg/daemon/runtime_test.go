@@ -1,4 +1,4 @@
-package node
+package daemon
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// named is a runtime that says little more than its name.
+// named is a runtime that answers little more than its name.
 type named string
 
 func (n named) Invoke(_ context.Context, _ string, _, reply any, _ ...grpc.CallOption) error {
@@ -53,7 +53,7 @@ func learned(t *testing.T, name named, verifiers ...string) *containerd.Runtime 
 	go func() { done <- runtime.Run(ctx) }()
 	for deadline := time.Now().Add(10 * time.Second); runtime.Settings().Name == ""; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("nothing was learned")
+			t.Fatal("the runtime did not answer")
 		}
 	}
 	stop()
@@ -63,7 +63,7 @@ func learned(t *testing.T, name named, verifiers ...string) *containerd.Runtime 
 	return runtime
 }
 
-func TestUnchanged(t *testing.T) {
+func TestPullsStayUnchangedWhereVariantsWouldNotVerify(t *testing.T) {
 	t.Parallel()
 	forward, choose := policy.Answers{ImageVerifier: policy.Forward}, policy.Answers{ImageVerifier: policy.Select}
 	for _, test := range []struct {
@@ -75,7 +75,7 @@ func TestUnchanged(t *testing.T) {
 	}{
 		{"nothing in the way", learned(t, "containerd"), forward, "", "="},
 		{"a verifier", learned(t, "containerd", "cosign"), forward, "the runtime verifies images (cosign)", "image_verifier=forward"},
-		{"a verifier, but the operator says so", learned(t, "containerd", "cosign"), choose, "", "="},
+		{"a verifier, but policy says select", learned(t, "containerd", "cosign"), choose, "", "="},
 		{"a runtime without image records", learned(t, "cri-o"), choose, "runtime cri-o has no image records", "="},
 	} {
 		reason, by := Unchanged(test.runtime, slog.New(slog.DiscardHandler))(test.policy)
@@ -85,9 +85,9 @@ func TestUnchanged(t *testing.T) {
 	}
 }
 
-// TestRuntimeChanges: decisions are remembered under the rules by which they were
-// made, so that a runtime that is started anew with other settings must renew these.
-func TestRuntimeChanges(t *testing.T) {
+// TestRulesAreRenewedWhenTheRuntimeChanges: decisions are remembered by the rules
+// that they were made under, and depend on the settings of the runtime.
+func TestRulesAreRenewedWhenTheRuntimeChanges(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
 	cfg.StateDir, cfg.Facts.Root, cfg.Runtime.Config = t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "none.toml")

@@ -1,4 +1,4 @@
-package node
+package daemon
 
 import (
 	"context"
@@ -50,8 +50,8 @@ func (a *asker) get(path string) (int, string) {
 	}
 }
 
-// observed is a node that is observed.
-func observed(t *testing.T, program string, checks ...health.Check) (*Node, *asker) {
+// observed is a daemon whose health is served on a socket.
+func observed(t *testing.T, program string, checks ...health.Check) (*Daemon, *asker) {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "config.toml")
@@ -76,14 +76,14 @@ func observed(t *testing.T, program string, checks ...health.Check) (*Node, *ask
 	return n, newAsker(t, socket)
 }
 
-func TestObserve(t *testing.T) {
+func TestObserveServesHealthStatusAndMetrics(t *testing.T) {
 	t.Parallel()
-	down := health.Check{Name: "runtime", Probe: func(context.Context) error { return errors.New("nobody answers") }}
+	down := health.Check{Name: "runtime", Probe: func(context.Context) error { return errors.New("connection refused") }}
 	n, a := observed(t, decisionlog.Proxy, down)
 	n.Record(decisionlog.Record{Time: time.Now(), Action: policy.Refused, Reference: "registry.example/secret-app:1", Namespace: "shop"})
 	n.Metrics.Request("resolve", errors.New("x"), time.Second)
 
-	if code, body := a.get("/readyz"); code != 503 || body != "[-] runtime: nobody answers\nnot ready\n" {
+	if code, body := a.get("/readyz"); code != 503 || body != "[-] runtime: connection refused\nnot ready\n" {
 		t.Errorf("readyz %d %q", code, body)
 	}
 	_, metrics := a.get("/metrics")
@@ -108,7 +108,7 @@ func TestObserve(t *testing.T) {
 		t.Errorf("status %s", text)
 	}
 	if strings.Contains(text+metrics, "secret-app") || strings.Contains(text+metrics, "shop") {
-		t.Error("an image or a namespace is told to everybody")
+		t.Error("an image or a namespace is visible to everyone")
 	}
 
 	n.sources.Set = []string{"policy.mode=dream"}
@@ -126,8 +126,7 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// TestStateNotKept: what cannot be kept is a warning.
-func TestStateNotKept(t *testing.T) {
+func TestUnwritableStateDirectoryIsAWarning(t *testing.T) {
 	t.Parallel()
 	n, a := observed(t, decisionlog.Plugin)
 	dir := n.Config().StateDir
@@ -141,18 +140,18 @@ func TestStateNotKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Record(decisionlog.Record{Time: time.Now(), Action: policy.Refused})
-	if err := n.stateCheck().Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "not kept") {
+	if err := n.stateCheck().Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot write the decision log") {
 		t.Errorf("a file in the folder's place: %v", err)
 	}
-	if code, body := a.get("/readyz?verbose"); code != 200 || !strings.Contains(body, "[!] state: decisions are not kept") {
+	if code, body := a.get("/readyz?verbose"); code != 200 || !strings.Contains(body, "[!] state: cannot write the decision log") {
 		t.Errorf("readyz %d %q", code, body)
 	}
 	if _, metrics := a.get("/metrics"); !strings.Contains(metrics, "imagefit_journal_errors_total 1\n") {
-		t.Error("the journal's error is not counted")
+		t.Error("the decision log's error is not counted")
 	}
 }
 
-func TestFactsCheck(t *testing.T) {
+func TestFactsCheckFailsWhenFactsAreStale(t *testing.T) {
 	t.Parallel()
 	n, _ := observed(t, decisionlog.Plugin)
 	if err := n.factsCheck().Probe(t.Context()); err != nil {

@@ -1,4 +1,4 @@
-package node
+package daemon
 
 import (
 	"bytes"
@@ -8,11 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/config"
 )
 
-// TestReload writes one configuration after the other and reloads each.
-func TestReload(t *testing.T) {
+func TestReloadAppliesAValidConfigurationAndKeepsTheOldOneOtherwise(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "config.toml")
@@ -32,7 +32,7 @@ func TestReload(t *testing.T) {
 	}
 	var log bytes.Buffer
 	level := new(slog.LevelVar)
-	n, err := Open(t.Context(), Options{Sources: sources, Config: loaded.Config, Log: Logger(&log, config.Text, level), Level: level})
+	n, err := Open(t.Context(), Options{Sources: sources, Config: loaded.Config, Log: cli.NewLogger(&log, config.Text, level), Level: level})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,11 +45,11 @@ func TestReload(t *testing.T) {
 		log         string
 		taken       bool
 	}{
-		{"another policy", head + rest + "[policy]\nmode = \"audit\"\n", "audit", "refuse", slog.LevelInfo, "is taken up", true},
+		{"another policy", head + rest + "[policy]\nmode = \"audit\"\n", "audit", "refuse", slog.LevelInfo, "configuration reloaded", true},
 		{"a mistake", head + rest + "[policy]\nmode = \"enforce\"\nno_fitt = \"forward\"\n", "audit", "refuse", slog.LevelInfo, "row 7", false},
-		{"another level", "log_level = \"debug\"\n" + head + rest + "[policy]\nno_fit = \"forward\"\n", "enforce", "forward", slog.LevelDebug, "is taken up", true},
+		{"another level", "log_level = \"debug\"\n" + head + rest + "[policy]\nno_fit = \"forward\"\n", "enforce", "forward", slog.LevelDebug, "configuration reloaded", true},
 		{"a key for the next start", head + rest + "refresh = \"9m\"\n", "enforce", "refuse", slog.LevelInfo, "keys=facts.refresh", true},
-		{"it is still waiting", head + rest + "refresh = \"9m\"\n", "enforce", "refuse", slog.LevelInfo, "keys=facts.refresh", true},
+		{"it is still pending", head + rest + "refresh = \"9m\"\n", "enforce", "refuse", slog.LevelInfo, "keys=facts.refresh", true},
 	} {
 		log.Reset()
 		before := len(applied)

@@ -1,4 +1,4 @@
-package node
+package daemon
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-func TestDaemon(t *testing.T) {
+func TestCommandLoadsTheConfigurationAndReturnsAnExitCode(t *testing.T) {
 	t.Parallel()
 	file := func(text string) string {
 		path := filepath.Join(t.TempDir(), "config.toml")
@@ -53,11 +53,11 @@ func TestDaemon(t *testing.T) {
 			t.Parallel()
 			var stdout, stderr bytes.Buffer
 			ran := false
-			code := Daemon{
+			code := Command{
 				Name: "some-daemon", Short: "Short", Long: "Long", Version: "v1.2.3",
-				Run: func(_ context.Context, n *Node) error {
+				Run: func(_ context.Context, d *Daemon) error {
 					ran = true
-					if mode := n.Config().Policy.Mode; mode != policy.Audit {
+					if mode := d.Config().Policy.Mode; mode != policy.Audit {
 						t.Errorf("mode %q", mode)
 					}
 					return test.run
@@ -76,24 +76,14 @@ func TestDaemon(t *testing.T) {
 	}
 }
 
-func TestBuildVersion(t *testing.T) {
-	t.Parallel()
-	if got := BuildVersion("v1"); got != "v1" {
-		t.Errorf("got %q", got)
-	}
-	if got := BuildVersion(""); got == "" {
-		t.Error("empty")
-	}
-}
-
-// TestFlagsAreDocumented: the flags of the daemons stand in the README.
+// TestFlagsAreDocumented: the flags of the daemons are in the README.
 func TestFlagsAreDocumented(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	Daemon{Name: "x"}.command(io.Discard).Flags().VisitAll(func(f *pflag.Flag) {
+	Command{Name: "x"}.cobra(io.Discard).Flags().VisitAll(func(f *pflag.Flag) {
 		if !strings.Contains(string(readme), "--"+f.Name) {
 			t.Errorf("README.md does not name --%s", f.Name)
 		}

@@ -1,4 +1,4 @@
-package node
+package daemon
 
 import (
 	"fmt"
@@ -13,31 +13,31 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
-// Runtime returns what the runtime behind conn goes by.
-func (n *Node) Runtime(conn grpc.ClientConnInterface) *containerd.Runtime {
-	return containerd.NewRuntime(n.Config().Runtime.Config, conn, n.Log)
+// Runtime returns the configuration of the runtime behind conn.
+func (d *Daemon) Runtime(conn grpc.ClientConnInterface) *containerd.Runtime {
+	return containerd.NewRuntime(d.Config().Runtime.Config, conn, d.Log)
 }
 
-// Registry returns the registries as this node reaches them: by the same
-// hosts.toml files as the runtime, unless the configuration names others.
-func (n *Node) Registry(runtime *containerd.Runtime) *registry.Registry {
+// Registry returns the registries as this node reaches them: through the
+// hosts.toml files of the runtime, unless the configuration names others.
+func (d *Daemon) Registry(runtime *containerd.Runtime) *registry.Registry {
 	hosts := func(cfg config.Config, s containerd.Settings) string {
 		return cfg.Registry.HostsPath(s.HostsPath, s.HostsKnown)
 	}
 	reg := registry.New(registry.Options{
-		HostsPath: hosts(n.Config(), runtime.Settings()), UserAgent: registry.UserAgent(n.Version), Log: n.Log,
-		Observe: n.Metrics.Request,
+		HostsPath: hosts(d.Config(), runtime.Settings()), UserAgent: registry.UserAgent(d.Version), Log: d.Log,
+		Observe: d.Metrics.Request,
 	})
 	runtime.Changed = func(s containerd.Settings) {
-		reg.SetHostsPath(hosts(n.Config(), s))
-		n.renewRules() // which variants the runtime unpacks may be others now
+		reg.SetHostsPath(hosts(d.Config(), s))
+		d.renewRules() // the runtime may unpack other platforms now
 	}
-	n.OnReload(func(cfg config.Config) { reg.SetHostsPath(hosts(cfg, runtime.Settings())) })
+	d.OnReload(func(cfg config.Config) { reg.SetHostsPath(hosts(cfg, runtime.Settings())) })
 	return reg
 }
 
-// Unchanged returns why pulls must reach the runtime as they came, and which
-// policy says so. A variant is not what was signed, where its index was.
+// Unchanged returns why a pull must be forwarded unchanged, and the policy that
+// requires it: where only the index is signed, a variant would not verify.
 func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(policy.Answers) (string, policy.Case) {
 	return func(answers policy.Answers) (string, policy.Case) {
 		settings := runtime.Settings()
@@ -49,12 +49,12 @@ func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(policy.Answer
 		}
 		verifiers, err := settings.Verifiers()
 		if err != nil {
-			log.Warn("image verifiers cannot be looked for", "error", err)
+			log.Warn("cannot list image verifiers", "error", err)
 		}
 		if len(verifiers) == 0 {
 			return "", policy.Case{}
 		}
-		return fmt.Sprintf("the runtime verifies images (%s) and a variant may not be what was signed: "+
+		return fmt.Sprintf("the runtime verifies images (%s), and a variant may not be signed: "+
 				"the pull is forwarded unchanged (policy.image_verifier)", strings.Join(verifiers, ", ")),
 			answers.Cases(policy.Arose{ImageVerifier: true})[0]
 	}

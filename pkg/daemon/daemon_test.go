@@ -1,9 +1,10 @@
-package node
+package daemon
 
 import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
@@ -25,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestLogger(t *testing.T) {
+func TestLogLevelFiltersMessages(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		level string
@@ -37,7 +39,7 @@ func TestLogger(t *testing.T) {
 		{"error", "error"},
 	} {
 		var buf bytes.Buffer
-		log := Logger(&buf, config.Text, logLevel(config.Config{LogLevel: test.level}))
+		log := cli.NewLogger(&buf, config.Text, logLevel(config.Config{LogLevel: test.level}))
 		log.Debug("debug")
 		log.Info("info")
 		log.Warn("warn")
@@ -64,17 +66,17 @@ func configuration(t *testing.T) config.Config {
 }
 
 // open opens a node that logs to w.
-func open(t *testing.T, ctx context.Context, cfg config.Config, w io.Writer) *Node { //nolint:revive // t first, as everywhere
+func open(t *testing.T, ctx context.Context, cfg config.Config, w io.Writer) *Daemon { //nolint:revive // t first, as everywhere
 	t.Helper()
 	level := new(slog.LevelVar)
-	n, err := Open(ctx, Options{Program: "some-daemon", Config: cfg, Log: Logger(w, config.Text, level), Level: level})
+	n, err := Open(ctx, Options{Program: "some-daemon", Config: cfg, Log: cli.NewLogger(w, config.Text, level), Level: level})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
 }
 
-func TestOpen(t *testing.T) {
+func TestOpenAppliesTheConfiguration(t *testing.T) {
 	t.Parallel()
 	cfg := configuration(t)
 	cfg.Policy.ExemptNamespaces = []string{"infra"}
@@ -106,7 +108,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-func TestRecord(t *testing.T) {
+func TestRecordsAreBoundedLoggedAndKept(t *testing.T) {
 	t.Parallel()
 	cfg := configuration(t)
 	var buf bytes.Buffer
@@ -123,9 +125,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// TestOpenUnusableState has a file in the state folder's place: the node works,
-// and keeps nothing.
-func TestOpenUnusableState(t *testing.T) {
+// TestOpenWorksWithoutAStateDirectory: there is a file in its place.
+func TestOpenWorksWithoutAStateDirectory(t *testing.T) {
 	t.Parallel()
 	cfg := configuration(t)
 	if err := os.WriteFile(cfg.StateDir, nil, 0o600); err != nil {
@@ -134,7 +135,7 @@ func TestOpenUnusableState(t *testing.T) {
 	var buf bytes.Buffer
 	n := open(t, t.Context(), cfg, &buf)
 	if !strings.Contains(buf.String(), "level=ERROR") || !strings.Contains(buf.String(), cfg.StateDir) {
-		t.Errorf("the log does not say so: %s", buf.String())
+		t.Errorf("the log does not mention it: %s", buf.String())
 	}
 	d := &decision.Decision{Candidates: make([]decision.Candidate, 1)}
 	evaluator := n.Evaluator(nil)
@@ -147,14 +148,13 @@ func TestOpenUnusableState(t *testing.T) {
 	for range 3 {
 		n.Record(decisionlog.Record{Action: policy.Refused})
 	}
-	if got := strings.Count(buf.String(), "decisions are not kept"); got != 1 {
-		t.Errorf("%d complaints about the journal: %s", got, buf.String())
+	if got := strings.Count(buf.String(), "cannot write the decision log"); got != 1 {
+		t.Errorf("%d messages about the decision log: %s", got, buf.String())
 	}
 }
 
-// TestKeepFresh changes a file under the root; it runs alone, for it sends the
-// process a signal.
-func TestKeepFresh(t *testing.T) {
+// TestSIGHUPRefreshesTheFacts runs alone, because it sends the process signals.
+func TestSIGHUPRefreshesTheFacts(t *testing.T) {
 	cfg := configuration(t)
 	release := filepath.Join(cfg.Facts.Root, "etc", "os-release")
 	write := func(id string) {
@@ -162,38 +162,50 @@ func TestKeepFresh(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("first")
-	cfg.Facts.Refresh = config.Duration(time.Hour)
-	ctx, cancel := context.WithCancel(t.Context())
-	n := open(t, ctx, cfg, io.Discard)
-	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil { // one that comes early ends nothing
-		t.Fatal(err)
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	n.KeepFresh(ctx, group)
-	func() {
-		defer func() {
-			if recover() == nil {
-				t.Error("the list of what takes up configurations grows while it may be read")
-			}
-		}()
-		n.OnReload(nil)
-	}()
-	id := func() string { return n.Facts.Current().Lookup("system.osrelease", "ID").Value }
-	if id() != "first" {
-		t.Fatalf("the facts say %q", id())
-	}
-	write("second")
-	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	for start := time.Now(); id() != "second"; time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > 10*time.Second {
-			t.Fatalf("10 s after SIGHUP the facts say %q", id())
+	hangup := func() {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
 		}
 	}
-	cancel()
-	if err := group.Wait(); err != nil {
-		t.Error(err)
+	write("first")
+	args := []string{"--config", writeConfig(t, cfg)}
+	code := Command{Name: "some-daemon", Run: func(ctx context.Context, d *Daemon) error {
+		hangup() // one that comes early ends nothing
+		ctx, cancel := context.WithCancel(ctx)
+		group, ctx := errgroup.WithContext(ctx)
+		d.KeepFresh(ctx, group)
+		reloaded := make(chan string, 9)
+		d.OnReload(func(c config.Config) { reloaded <- c.Policy.Mode }) // at any time
+		id := func() string { return d.Facts.Current().Lookup("system.osrelease", "ID").Value }
+		if id() != "first" {
+			t.Errorf("the facts say %q", id())
+		}
+		write("second")
+		for start := time.Now(); id() != "second"; time.Sleep(10 * time.Millisecond) {
+			hangup()
+			if time.Since(start) > 30*time.Second {
+				t.Errorf("after SIGHUP the facts say %q", id())
+				break
+			}
+		}
+		if mode := <-reloaded; mode != policy.Enforce {
+			t.Errorf("reloaded mode %q", mode)
+		}
+		cancel()
+		return group.Wait()
+	}}.Execute(t.Context(), args, io.Discard, io.Discard)
+	if code != 0 {
+		t.Errorf("exit code %d", code)
 	}
+}
+
+// writeConfig writes the part of a configuration that configuration sets.
+func writeConfig(t *testing.T, cfg config.Config) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.toml")
+	text := fmt.Sprintf("version = 1\nstate_dir = %q\n[facts]\nroot = %q\nrefresh = \"1h\"\n", cfg.StateDir, cfg.Facts.Root)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/imagefit/imagefit/pkg/config"
+)
+
+// The flags that name the sources of the configuration.
+const (
+	configFlag    = "config"
+	configDirFlag = "config-dir"
+	setFlag       = "set"
+)
+
+// ConfigFlags adds the flags that ConfigSources reads.
+func ConfigFlags(cmd *cobra.Command, flags *pflag.FlagSet) {
+	flags.String(configFlag, config.DefaultPath, "configuration `FILE`, shared by all imagefit programs")
+	flags.String(configDirFlag, "", "`DIR` of drop-ins, *.toml files that override the configuration file (default: conf.d beside it)")
+	flags.StringArray(setFlag, nil, "`KEY=VALUE` that overrides all files and IMAGEFIT_* variables, such as policy.mode=audit; repeatable")
+	_ = cobra.MarkFlagFilename(flags, configFlag, "toml") // the flags exist
+	_ = cobra.MarkFlagDirname(flags, configDirFlag)
+	_ = cmd.RegisterFlagCompletionFunc(setFlag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return config.Settings(), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	})
+}
+
+// ConfigSources returns the sources of the configuration that the flags and the
+// environment name.
+func ConfigSources(cmd *cobra.Command) (src config.Sources, err error) {
+	if src.File, err = cmd.Flags().GetString(configFlag); err != nil {
+		return src, err
+	}
+	if src.Dir, err = cmd.Flags().GetString(configDirFlag); err != nil {
+		return src, err
+	}
+	src.Set, err = cmd.Flags().GetStringArray(setFlag)
+	src.Env = os.Environ()
+	return src, err
+}
+
+// LoadConfig loads the configuration of this node as the daemons do.
+func LoadConfig(cmd *cobra.Command) (config.Config, error) {
+	src, err := ConfigSources(cmd)
+	if err != nil {
+		return config.Config{}, err
+	}
+	loaded, err := src.Load()
+	if err != nil {
+		return config.Config{}, err
+	}
+	return loaded.Config, nil
+}

@@ -1,0 +1,61 @@
+// Package wiring builds, from the configuration, what decides about images: for
+// the daemons, and for the commands that show what the daemons would do.
+package wiring
+
+import (
+	"log/slog"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/facts"
+)
+
+// Evaluator returns an evaluator by the configuration, for fixed facts. unpacks
+// tells which platforms the runtime unpacks, or is nil.
+func Evaluator(cfg config.Config, known *facts.Facts, unpacks func(ocispec.Platform) bool, log *slog.Logger) (*decision.Evaluator, error) {
+	rules, err := Rules(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	return decision.NewEvaluator(decision.Options{
+		Cache: OpenCache(cfg, log), Facts: func() *facts.Facts { return known }, Rules: decision.Fixed(rules),
+		Unpacks: unpacks, Log: log,
+	}), nil
+}
+
+// OpenCache opens the state directory. If that fails, it logs an error and
+// returns a cache that stores nothing.
+func OpenCache(cfg config.Config, log *slog.Logger) *cache.Cache {
+	state, err := cache.Open(cfg.StateDir, int64(cfg.Cache.MaxSizeMiB)<<20)
+	if err != nil {
+		log.Error("cannot use the state directory; nothing is cached", "state_dir", cfg.StateDir, "error", err)
+	}
+	return state
+}
+
+// Rules returns what the configuration asks of decisions. A compatibility spec
+// that cannot be read is logged and skipped.
+func Rules(cfg config.Config, log *slog.Logger) (*decision.Rules, error) {
+	specs, skipped, err := compat.LoadSpecs(cfg.Select.SpecsDir)
+	if err != nil {
+		return nil, err
+	}
+	for _, problem := range skipped {
+		log.Error("skipping a compatibility spec", "error", problem)
+	}
+	var prefer []compat.AnnotationPreference
+	for _, p := range cfg.Select.PreferAnnotations {
+		prefer = append(prefer, compat.AnnotationPreference(p))
+	}
+	return &decision.Rules{
+		Policy: cfg.Policy, Interpreter: compat.NewInterpreter(specs),
+		Prefer: prefer, NVIDIARequire: cfg.Select.NVIDIARequire,
+		ReferrersTTL: time.Duration(cfg.Cache.ReferrersTTL), StaleFor: time.Duration(cfg.Cache.StaleFor),
+		Timeout: time.Duration(cfg.Proxy.SelectTimeout),
+	}, nil
+}

@@ -1,0 +1,114 @@
+package daemon
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/internal/wiring"
+	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/metrics"
+	"github.com/imagefit/imagefit/pkg/systemd"
+)
+
+// Options are what a Daemon is made of.
+type Options struct {
+	Program string // cri-proxy or nri-plugin
+	Version string
+	Sources config.Sources
+	Config  config.Config // as loaded from Sources
+	Log     *slog.Logger
+	Level   *slog.LevelVar   // of Log
+	Reload  <-chan os.Signal // SIGHUP
+}
+
+// Daemon is the state of one daemon: the facts of this node, what is cached of
+// images, and the current configuration.
+type Daemon struct {
+	Program string
+	Version string
+	Facts   *hostfacts.Source
+	Cache   *cache.Cache
+	Log     *slog.Logger
+	Journal *decisionlog.Journal
+	Metrics *metrics.Metrics
+	Manager *systemd.Manager // that started the daemon, or nil
+
+	sources      config.Sources
+	level        *slog.LevelVar
+	reloads      <-chan os.Signal
+	started      time.Time
+	settings     atomic.Pointer[settings]
+	reloadFailed atomic.Bool // settings are older than the configuration on disk
+	logFailed    atomic.Bool // the decision log could not be written last time
+
+	mu          sync.Mutex
+	subscribers []func(config.Config)
+}
+
+// settings is a configuration and what follows from it.
+type settings struct {
+	config config.Config
+	rules  *decision.Rules
+	loaded time.Time
+}
+
+// Open collects the facts and opens the state directory. If that cannot be
+// written, the daemon logs an error and works without a cache.
+func Open(ctx context.Context, o Options) (*Daemon, error) {
+	d := &Daemon{
+		Program: o.Program,
+		Version: o.Version,
+		Facts:   hostfacts.NewSource(ctx, hostfacts.NewRoot(o.Config.Facts.Root), o.Log),
+		Cache:   wiring.OpenCache(o.Config, o.Log),
+		Log:     o.Log,
+		Journal: decisionlog.Open(o.Config.StateDir),
+		Metrics: metrics.New(o.Program, o.Version),
+		sources: o.Sources,
+		level:   o.Level,
+		reloads: o.Reload,
+		started: time.Now(),
+	}
+	rules, err := wiring.Rules(o.Config, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	d.settings.Store(&settings{config: o.Config, rules: rules, loaded: d.started})
+	return d, nil
+}
+
+// Evaluator returns an evaluator by the current configuration and facts, which
+// both may change. unpacks tells which platforms the runtime unpacks, or is nil.
+func (d *Daemon) Evaluator(unpacks func(ocispec.Platform) bool) *decision.Evaluator {
+	return decision.NewEvaluator(decision.Options{
+		Cache: d.Cache, Facts: d.Facts.Current, Rules: d.Rules, Unpacks: unpacks, Log: d.Log,
+	})
+}
+
+// Config returns the current configuration.
+func (d *Daemon) Config() config.Config { return d.settings.Load().config }
+
+// Rules returns the current rules.
+func (d *Daemon) Rules() *decision.Rules { return d.settings.Load().rules }
+
+// renewRules replaces the rules by an equal copy, which invalidates the
+// decisions that are remembered under the old ones.
+func (d *Daemon) renewRules() {
+	for {
+		old := d.settings.Load()
+		renewed, rules := *old, *old.rules
+		renewed.rules = &rules
+		if d.settings.CompareAndSwap(old, &renewed) {
+			return
+		}
+	}
+}
