@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+)
+
+// Output is the value of the flag -o: the format in which a command prints.
+type Output string
+
+// The formats that Print knows. A command may have others, and print them as
+// it prints text.
+const (
+	Text Output = "text"
+	JSON Output = "json"
+	YAML Output = "yaml"
+)
+
+// AddFlag adds the flag -o with these formats, of which the first is the default.
+func (o *Output) AddFlag(cmd *cobra.Command, formats ...Output) {
+	*o = formats[0]
+	names := make([]string, len(formats))
+	for i, format := range formats {
+		names[i] = string(format)
+	}
+	OneOf(cmd, (*string)(o), "output", "o", "output format", names)
+}
+
+// Print writes v as JSON or YAML, or calls text for any other format.
+func (o Output) Print(w io.Writer, v any, text func(io.Writer) error) error {
+	switch o {
+	case JSON:
+		return WriteJSON(w, v)
+	case YAML:
+		return writeYAML(w, v)
+	default:
+		return text(w)
+	}
+}
+
+// WriteJSON writes indented JSON for people and programs.
+func WriteJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}
+
+// writeYAML writes the document that WriteJSON writes, as YAML.
+func writeYAML(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	var document any
+	if err := json.Unmarshal(text, &document); err != nil {
+		return err
+	}
+	encoder := yaml.NewEncoder(w)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(document); err != nil {
+		return err
+	}
+	return encoder.Close()
+}
+
+// ExitCode is an error that only says how the program exits.
+type ExitCode int
+
+// Error implements error.
+func (e ExitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }

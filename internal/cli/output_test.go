@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+func TestOutputPrintsInTheFormatOfTheFlag(t *testing.T) {
+	t.Parallel()
+	value := map[string]string{"key": "<value>"}
+	for args, want := range map[string]string{
+		"":                "as text\n",
+		"-o json":         "{\n  \"key\": \"<value>\"\n}\n",
+		"--output yaml":   "key: <value>\n",
+		"-o labels":       "as text\n",
+		"-o xml":          `error: invalid argument "xml" for "-o, --output" flag: "xml" is unknown, want one of: text, json, yaml, labels`,
+		"-o JSON":         `error: invalid argument "JSON" for "-o, --output" flag: "JSON" is unknown, want one of: text, json, yaml, labels`,
+		"--output=":       `error: invalid argument "" for "-o, --output" flag: "" is unknown, want one of: text, json, yaml, labels`,
+		"-o json -o yaml": "key: <value>\n",
+	} {
+		var out bytes.Buffer
+		var o Output
+		cmd := &cobra.Command{SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error {
+			return o.Print(&out, value, func(w io.Writer) error {
+				_, err := io.WriteString(w, "as text\n")
+				return err
+			})
+		}}
+		o.AddFlag(cmd, Text, JSON, YAML, "labels")
+		cmd.SetArgs(strings.Fields(args))
+		if err := cmd.Execute(); err != nil {
+			out.WriteString("error: " + err.Error())
+		}
+		if got := out.String(); got != want {
+			t.Errorf("%q: got %q, want %q", args, got, want)
+		}
+	}
+}
+
+func TestOneOfKeepsItsDefaultAndShowsItInTheHelp(t *testing.T) {
+	t.Parallel()
+	value := "b"
+	cmd := &cobra.Command{}
+	OneOf(cmd, &value, "letter", "", "which letter", []string{"a", "b"})
+	if usage := cmd.Flags().FlagUsages(); !strings.Contains(usage, `--letter string   which letter: a, b (default "b")`) {
+		t.Errorf("usage %q", usage)
+	}
+	if err := cmd.ParseFlags(nil); err != nil || value != "b" {
+		t.Errorf("value %q, error %v", value, err)
+	}
+}
