@@ -27,7 +27,7 @@ type decisionsCommand struct {
 	limit                     int
 	follow                    bool
 	output                    string
-	journal                   *decisionlog.Journal
+	decisions                 *decisionlog.Log
 	filter                    decisionlog.Filter
 }
 
@@ -91,11 +91,11 @@ func (c decisionsCommand) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	c.journal = decisionlog.Open(cfg.StateDir)
+	c.decisions = decisionlog.Open(cfg.StateDir)
 	if c.follow {
 		return denied(c.print(cmd), cfg.StateDir)
 	}
-	found, err := c.journal.Read(c.filter)
+	found, err := c.decisions.Read(c.filter)
 	if err != nil {
 		return denied(err, cfg.StateDir)
 	}
@@ -123,7 +123,7 @@ func (c decisionsCommand) print(cmd *cobra.Command) error {
 	} else if err := printRecords(out, nil); err != nil {
 		return err
 	}
-	return c.journal.Follow(cmd.Context(), c.filter, c.limit, each)
+	return c.decisions.Follow(cmd.Context(), c.filter, c.limit, each)
 }
 
 // parse reads the flags.

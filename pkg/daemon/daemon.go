@@ -34,14 +34,14 @@ type Options struct {
 // Daemon is the state of one daemon: the facts of this node, what is cached of
 // images, and the current configuration.
 type Daemon struct {
-	Program string
-	Version string
-	Facts   *hostfacts.Source
-	Cache   *cache.Cache
-	Log     *slog.Logger
-	Journal *decisionlog.Journal
-	Metrics *metrics.Metrics
-	Manager *systemd.Manager // that started the daemon, or nil
+	Program   string
+	Version   string
+	Facts     *hostfacts.Source
+	Cache     *cache.Cache
+	Log       *slog.Logger
+	Decisions *decisionlog.Log
+	Metrics   *metrics.Metrics
+	Manager   *systemd.Manager // that started the daemon, or nil
 
 	sources      config.Sources
 	level        *slog.LevelVar
@@ -66,17 +66,17 @@ type settings struct {
 // written, the daemon logs an error and works without a cache.
 func Open(ctx context.Context, o Options) (*Daemon, error) {
 	d := &Daemon{
-		Program: o.Program,
-		Version: o.Version,
-		Facts:   hostfacts.NewSource(ctx, hostfacts.NewRoot(o.Config.Facts.Root), o.Log),
-		Cache:   wiring.OpenCache(o.Config, o.Log),
-		Log:     o.Log,
-		Journal: decisionlog.Open(o.Config.StateDir),
-		Metrics: metrics.New(o.Program, o.Version),
-		sources: o.Sources,
-		level:   o.Level,
-		reloads: o.Reload,
-		started: time.Now(),
+		Program:   o.Program,
+		Version:   o.Version,
+		Facts:     hostfacts.NewSource(ctx, hostfacts.NewRoot(o.Config.Facts.Root), o.Log),
+		Cache:     wiring.OpenCache(o.Config, o.Log),
+		Log:       o.Log,
+		Decisions: decisionlog.Open(o.Config.StateDir),
+		Metrics:   metrics.New(o.Program, o.Version),
+		sources:   o.Sources,
+		level:     o.Level,
+		reloads:   o.Reload,
+		started:   time.Now(),
 	}
 	rules, err := wiring.Rules(o.Config, o.Log)
 	if err != nil {

@@ -116,7 +116,7 @@ func TestRecordsAreBoundedLoggedAndKept(t *testing.T) {
 	refused := decisionlog.Record{Time: time.Now(), Action: policy.Refused, Reference: "app:1", Reason: strings.Repeat("x", 9000)}
 	n.Record(refused)
 	n.Record(decisionlog.Record{Time: time.Now(), Action: policy.Forwarded, Reference: "nothing-to-choose:1"})
-	kept, err := n.Journal.Read(decisionlog.Filter{})
+	kept, err := n.Decisions.Read(decisionlog.Filter{})
 	if err != nil || len(kept) != 1 || kept[0].Reference != "app:1" || kept[0].Program != "some-daemon" {
 		t.Errorf("kept %+v, %v", kept, err)
 	}

@@ -17,9 +17,9 @@ func (d *Daemon) Record(r decisionlog.Record) {
 	if level == slog.LevelDebug {
 		return
 	}
-	err := d.Journal.Append(r)
+	err := d.Decisions.Append(r)
 	if err != nil {
-		d.Metrics.JournalFailed()
+		d.Metrics.DecisionLogFailed()
 	}
 	if failing := d.logFailed.Swap(err != nil); err != nil && !failing { // once, not with every pull
 		d.Log.Error("cannot write the decision log", "error", err)

@@ -10,16 +10,15 @@ import (
 	"time"
 )
 
-// followPause is how often Follow looks for more.
+// followPause is the interval at which Follow polls.
 const followPause = 200 * time.Millisecond
 
-// Follow calls each with the latest records that the filter picks, at most as
-// many as latest says, then with those that are appended, until ctx ends or each
-// fails. Where so much is written that both files are exchanged between two
-// looks, what was in between is passed over.
-func (j *Journal) Follow(ctx context.Context, f Filter, latest int, each func(Record) error) error {
+// Follow calls each with the last records that the filter selects, at most
+// latest of them, then with those that are appended, until ctx ends or each
+// fails. Records are missed if the log is rotated twice between two polls.
+func (l *Log) Follow(ctx context.Context, f Filter, latest int, each func(Record) error) error {
 	var found []Record
-	t, err := j.tail(func(r Record) bool {
+	t, err := l.tail(func(r Record) bool {
 		if f.Match(r) {
 			found = append(found, r)
 		}
@@ -53,21 +52,21 @@ func (j *Journal) Follow(ctx context.Context, f Filter, latest int, each func(Re
 	}
 }
 
-// tail is the place up to which the journal was read.
+// tail is the position up to which the log was read.
 type tail struct {
 	path string
-	file *os.File // nil where there was none yet
+	file *os.File // nil before there is one
 	at   int64
-	left bool // file was moved away at the last look
+	left bool // file was rotated at the last poll
 }
 
-// tail reads what is there and returns the place where more will follow.
-func (j *Journal) tail(yield func(Record) bool) (*tail, error) {
-	last, at, err := j.readAll(yield)
-	return &tail{path: filepath.Join(j.dir, file), file: last, at: at}, err
+// tail reads all records and returns the position after them.
+func (l *Log) tail(yield func(Record) bool) (*tail, error) {
+	last, at, err := l.readAll(yield)
+	return &tail{path: filepath.Join(l.dir, file), file: last, at: at}, err
 }
 
-// more reads what was appended since the last look.
+// more reads what was appended since the last poll.
 func (t *tail) more(yield func(Record) bool) error {
 	if t.file != nil {
 		if err := t.rest(yield); err != nil {
@@ -76,15 +75,15 @@ func (t *tail) more(yield func(Record) bool) error {
 	}
 	current, err := openFile(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // just moved, or deleted
+		return nil // just rotated, or deleted
 	}
 	if err != nil {
-		return fmt.Errorf("follow decisions: %w", err)
+		return fmt.Errorf("follow the decision log: %w", err)
 	}
 	if t.file != nil && sameFile(t.file, current) {
 		return current.Close()
 	}
-	if t.file != nil && !t.left { // somebody who opened it before may write to it still
+	if t.file != nil && !t.left { // a process that opened it earlier may still write
 		t.left = true
 		return current.Close()
 	}
@@ -95,7 +94,7 @@ func (t *tail) more(yield func(Record) bool) error {
 
 func (t *tail) rest(yield func(Record) bool) error {
 	info, err := t.file.Stat()
-	if err == nil && info.Size() < t.at { // cut off by hand
+	if err == nil && info.Size() < t.at { // truncated
 		t.at = 0
 	}
 	t.at, err = lines(t.file, t.at, yield)

@@ -14,20 +14,20 @@ import (
 
 // follower collects what Follow finds, in a bubble with a clock of its own.
 type follower struct {
-	j      *Journal
+	l      *Log
 	found  []Record
 	failed error
 	stop   func()
 }
 
-func follow(t *testing.T, j *Journal, f Filter, latest int) *follower {
+func follow(t *testing.T, l *Log, f Filter, latest int) *follower {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	w := &follower{j: j, stop: func() { cancel(); <-done }}
+	w := &follower{l: l, stop: func() { cancel(); <-done }}
 	go func() {
 		defer close(done)
-		w.failed = j.Follow(ctx, f, latest, func(r Record) error {
+		w.failed = l.Follow(ctx, f, latest, func(r Record) error {
 			w.found = append(w.found, r)
 			return nil
 		})
@@ -36,15 +36,15 @@ func follow(t *testing.T, j *Journal, f Filter, latest int) *follower {
 	return w
 }
 
-// look lets the follower look some times.
+// look lets the follower poll some times.
 func (w *follower) look(times int) {
 	time.Sleep(time.Duration(times)*followPause + time.Millisecond)
 	synctest.Wait()
 }
 
-func TestFollow(t *testing.T) {
+func TestFollowFindsWhatIsAppended(t *testing.T) {
 	t.Parallel()
-	path := func(j *Journal) string { return filepath.Join(j.dir, file) }
+	path := func(l *Log) string { return filepath.Join(l.dir, file) }
 	remove := func(t *testing.T, path string) {
 		t.Helper()
 		if err := os.Remove(path); err != nil {
@@ -54,20 +54,20 @@ func TestFollow(t *testing.T) {
 	for name, test := range map[string]struct {
 		filter Filter
 		latest int
-		steps  func(t *testing.T, j *Journal, w *follower)
+		steps  func(t *testing.T, l *Log, w *follower)
 		want   string
 	}{
-		"from now on": {want: "c d", steps: func(t *testing.T, j *Journal, w *follower) {
-			appendAll(t, j, record(1, "c"), record(1, "d"))
+		"from now on": {want: "c d", steps: func(t *testing.T, l *Log, w *follower) {
+			appendAll(t, l, record(1, "c"), record(1, "d"))
 		}},
-		"the latest and more": {latest: 1, want: "b c", steps: func(t *testing.T, j *Journal, w *follower) {
-			appendAll(t, j, record(1, "c"))
+		"the latest and more": {latest: 1, want: "b c", steps: func(t *testing.T, l *Log, w *follower) {
+			appendAll(t, l, record(1, "c"))
 		}},
-		"all that are picked": {latest: 10, filter: Filter{Reference: "b"}, want: "b bb", steps: func(t *testing.T, j *Journal, w *follower) {
-			appendAll(t, j, record(1, "c"), record(1, "bb"))
+		"all that are selected": {latest: 10, filter: Filter{Reference: "b"}, want: "b bb", steps: func(t *testing.T, l *Log, w *follower) {
+			appendAll(t, l, record(1, "c"), record(1, "bb"))
 		}},
-		"half a line": {want: "c", steps: func(t *testing.T, j *Journal, w *follower) {
-			f, err := os.OpenFile(path(j), os.O_APPEND|os.O_WRONLY, 0)
+		"half a line": {want: "c", steps: func(t *testing.T, l *Log, w *follower) {
+			f, err := os.OpenFile(path(l), os.O_APPEND|os.O_WRONLY, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,62 +76,62 @@ func TestFollow(t *testing.T) {
 			w.look(2)
 			_, _ = f.WriteString(`"reference":"c"}` + "\n")
 		}},
-		"a line too long": {want: "c d", steps: func(t *testing.T, j *Journal, w *follower) {
-			appendAll(t, j, record(1, "c"))
-			f, err := os.OpenFile(path(j), os.O_APPEND|os.O_WRONLY, 0)
+		"a line too long": {want: "c d", steps: func(t *testing.T, l *Log, w *follower) {
+			appendAll(t, l, record(1, "c"))
+			f, err := os.OpenFile(path(l), os.O_APPEND|os.O_WRONLY, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer func() { _ = f.Close() }()
 			_, _ = f.WriteString(strings.Repeat("x", 3*maxLine) + "\n")
 			w.look(2)
-			appendAll(t, j, record(1, "d"))
+			appendAll(t, l, record(1, "d"))
 		}},
-		"deleted": {want: "c d", steps: func(t *testing.T, j *Journal, w *follower) {
-			appendAll(t, j, record(1, "c"))
+		"deleted": {want: "c d", steps: func(t *testing.T, l *Log, w *follower) {
+			appendAll(t, l, record(1, "c"))
 			w.look(1)
-			remove(t, path(j))
+			remove(t, path(l))
 			w.look(2)
-			appendAll(t, j, record(1, "d"))
+			appendAll(t, l, record(1, "d"))
 		}},
-		"cut off": {want: "c d", steps: func(t *testing.T, j *Journal, w *follower) {
-			appendAll(t, j, record(1, "c"))
+		"cut off": {want: "c d", steps: func(t *testing.T, l *Log, w *follower) {
+			appendAll(t, l, record(1, "c"))
 			w.look(1)
-			if err := os.Truncate(path(j), 0); err != nil {
+			if err := os.Truncate(path(l), 0); err != nil {
 				t.Fatal(err)
 			}
 			w.look(1)
-			appendAll(t, j, record(1, "d"))
+			appendAll(t, l, record(1, "d"))
 		}},
-		"rotated": {want: "c d e f", steps: func(t *testing.T, j *Journal, w *follower) {
-			appendAll(t, j, record(1, "c"))
-			j.max = 1 // from now on each record moves the file away
-			appendAll(t, j, record(1, "d"))
+		"rotated": {want: "c d e f", steps: func(t *testing.T, l *Log, w *follower) {
+			appendAll(t, l, record(1, "c"))
+			l.max = 1 // from now on each record moves the file away
+			appendAll(t, l, record(1, "d"))
 			w.look(3)
-			j.max = maxFile
-			appendAll(t, j, record(1, "e"), record(1, "f"))
+			l.max = maxFile
+			appendAll(t, l, record(1, "e"), record(1, "f"))
 		}},
-		"a late writer": {want: "c d e", steps: func(t *testing.T, j *Journal, w *follower) {
-			late, err := os.OpenFile(path(j), os.O_APPEND|os.O_WRONLY, 0)
+		"a late writer": {want: "c d e", steps: func(t *testing.T, l *Log, w *follower) {
+			late, err := os.OpenFile(path(l), os.O_APPEND|os.O_WRONLY, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer func() { _ = late.Close() }()
-			j.max = 1
-			appendAll(t, j, record(1, "c"))
-			j.max = maxFile
-			appendAll(t, j, record(1, "e"))
+			l.max = 1
+			appendAll(t, l, record(1, "c"))
+			l.max = maxFile
+			appendAll(t, l, record(1, "e"))
 			w.look(1)
 			_, _ = late.WriteString(`{"time":"2026-03-04T12:00:01Z","reference":"d"}` + "\n")
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			j := Open(t.TempDir())
-			appendAll(t, j, record(1, "a"), record(1, "b"))
+			l := Open(t.TempDir())
+			appendAll(t, l, record(1, "a"), record(1, "b"))
 			synctest.Test(t, func(t *testing.T) {
-				w := follow(t, j, test.filter, test.latest)
-				test.steps(t, j, w)
+				w := follow(t, l, test.filter, test.latest)
+				test.steps(t, l, w)
 				w.look(3)
 				w.stop()
 				if got := references(w.found); got != test.want || w.failed != nil {
@@ -142,18 +142,18 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// TestFollowAcrossManyRotations starts before there is any file.
-func TestFollowAcrossManyRotations(t *testing.T) {
+// TestFollowLosesNothingAcrossRotations starts before there is a file.
+func TestFollowLosesNothingAcrossRotations(t *testing.T) {
 	t.Parallel()
-	j := Open(filepath.Join(t.TempDir(), "later"))
-	j.max = 2 << 10
+	l := Open(filepath.Join(t.TempDir(), "later"))
+	l.max = 2 << 10
 	synctest.Test(t, func(t *testing.T) {
-		w := follow(t, j, Filter{}, 0)
+		w := follow(t, l, Filter{}, 0)
 		var want []string
 		for i := range 100 {
 			name := fmt.Sprintf("app:%d", i)
 			want = append(want, name)
-			appendAll(t, j, record(1, name))
+			appendAll(t, l, record(1, name))
 			if i%5 == 0 {
 				w.look(2)
 			}
@@ -166,37 +166,37 @@ func TestFollowAcrossManyRotations(t *testing.T) {
 	})
 }
 
-// TestFollowEnds: what each says ends it, at once and unchanged, and so does a
-// journal that cannot be read.
-func TestFollowEnds(t *testing.T) {
+// TestFollowEndsWithTheFirstError: that of the callback, unchanged, or of a log
+// that cannot be read.
+func TestFollowEndsWithTheFirstError(t *testing.T) {
 	t.Parallel()
-	j := Open(t.TempDir())
-	appendAll(t, j, record(1, "a"), record(1, "b"))
+	l := Open(t.TempDir())
+	appendAll(t, l, record(1, "a"), record(1, "b"))
 	enough := errors.New("enough")
 	calls := 0
-	err := j.Follow(t.Context(), Filter{}, 2, func(Record) error { calls++; return enough })
-	if err != enough || calls != 1 {
+	err := l.Follow(t.Context(), Filter{}, 2, func(Record) error { calls++; return enough })
+	if !errors.Is(err, enough) || calls != 1 {
 		t.Errorf("%v after %d calls", err, calls)
 	}
 	synctest.Test(t, func(t *testing.T) {
 		go func() {
 			time.Sleep(time.Second)
-			_ = j.Append(record(1, "c"))
-			_ = j.Append(record(1, "d"))
+			_ = l.Append(record(1, "c"))
+			_ = l.Append(record(1, "d"))
 		}()
 		calls = 0
-		err := j.Follow(t.Context(), Filter{}, 0, func(Record) error { calls++; return enough })
+		err := l.Follow(t.Context(), Filter{}, 0, func(Record) error { calls++; return enough })
 		if !errors.Is(err, enough) || calls != 1 {
 			t.Errorf("%v after %d calls", err, calls)
 		}
 	})
-	if err := os.Remove(filepath.Join(j.dir, file)); err != nil {
+	if err := os.Remove(filepath.Join(l.dir, file)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(filepath.Join(j.dir, file), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(l.dir, file), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Follow(t.Context(), Filter{}, 0, func(Record) error { return nil }); err == nil {
+	if err := l.Follow(t.Context(), Filter{}, 0, func(Record) error { return nil }); err == nil {
 		t.Error("a folder can be followed")
 	}
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// appendEnv makes this program append to the journal in the folder it names,
+// appendEnv makes this program append to the log in the directory it names,
 // instead of running tests: another process as the two daemons are.
 const appendEnv = "IMAGEFIT_TEST_APPEND"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(appendEnv); dir != "" {
-		j := Open(dir)
-		j.max = smallFile
-		if err := appendMany(j, strconv.Itoa(os.Getpid()), 200); err != nil {
+		l := Open(dir)
+		l.max = smallFile
+		if err := appendMany(l, strconv.Itoa(os.Getpid()), 200); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -29,13 +29,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// smallFile is moved once by all that the processes write.
+// smallFile is rotated once by all that the processes write.
 const smallFile = 80 << 10
 
 // appendMany appends numbered records.
-func appendMany(j *Journal, who string, count int) error {
+func appendMany(l *Log, who string, count int) error {
 	for i := range count {
-		if err := j.Append(Record{Time: time.Now(), Program: who, Action: policy.Pulled, Candidates: i + 1}); err != nil {
+		if err := l.Append(Record{Time: time.Now(), Program: who, Action: policy.Pulled, Candidates: i + 1}); err != nil {
 			return err
 		}
 	}

@@ -18,21 +18,20 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// maxRead bounds what is read of one file: another process may write on, but not
-// without end.
+// maxRead bounds what is read of one file while another process appends to it.
 const maxRead = 4 * maxFile
 
-// Filter picks records. What it leaves empty matches all.
+// Filter selects records. An empty field matches all.
 type Filter struct {
 	Since     time.Time
-	Action    policy.Action // what was done, or would have been
+	Action    policy.Action // what was done, or would have been done
 	Program   string
 	Namespace string
 	Pod       string
 	Reference string // a part of the reference
 }
 
-// Match reports whether the filter picks the record.
+// Match reports whether the filter selects the record.
 func (f Filter) Match(r Record) bool {
 	is := func(want, have string) bool { return want == "" || want == have }
 	return !r.Time.Before(f.Since) &&
@@ -41,11 +40,11 @@ func (f Filter) Match(r Record) bool {
 		strings.Contains(r.Reference, f.Reference)
 }
 
-// Read returns the records that the filter picks, the oldest first. Damaged
-// lines are passed over. A journal without a file is empty.
-func (j *Journal) Read(f Filter) ([]Record, error) {
+// Read returns the records that the filter selects, the oldest first. Damaged
+// lines are skipped. A log without a file is empty.
+func (l *Log) Read(f Filter) ([]Record, error) {
 	var found []Record
-	last, _, err := j.readAll(func(r Record) bool {
+	last, _, err := l.readAll(func(r Record) bool {
 		if f.Match(r) {
 			found = append(found, r)
 		}
@@ -57,10 +56,10 @@ func (j *Journal) Read(f Filter) ([]Record, error) {
 	return found, err
 }
 
-// readAll reads both files. It returns the newer, open and at the end of its
-// last whole line; nil where there is none.
-func (j *Journal) readAll(yield func(Record) bool) (last *os.File, at int64, err error) {
-	files, err := j.open()
+// readAll reads both files. It returns the newer one, open, and the end of its
+// last complete line; nil if there is none.
+func (l *Log) readAll(yield func(Record) bool) (last *os.File, at int64, err error) {
+	files, err := l.open()
 	for i, f := range files {
 		if err == nil {
 			at, err = lines(f, 0, yield)
@@ -74,17 +73,16 @@ func (j *Journal) readAll(yield func(Record) bool) (last *os.File, at int64, err
 	return last, at, err
 }
 
-// open opens the files there are, the older first. The newer is opened before
-// the older: when it is moved in between it turns up as the older, and nothing
-// is lost.
-func (j *Journal) open() (files []*os.File, err error) {
-	for _, name := range []string{file, earlier} {
-		f, err := openFile(filepath.Join(j.dir, name))
+// open opens the existing files and returns the older one first. It opens the
+// newer one first, so that a rotation in between loses nothing.
+func (l *Log) open() (files []*os.File, err error) {
+	for _, name := range []string{file, rotated} {
+		f, err := openFile(filepath.Join(l.dir, name))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return files, fmt.Errorf("read decisions: %w", err)
+			return files, fmt.Errorf("read the decision log: %w", err)
 		}
 		if len(files) == 1 && sameFile(files[0], f) {
 			_ = f.Close()
@@ -95,7 +93,7 @@ func (j *Journal) open() (files []*os.File, err error) {
 	return files, nil
 }
 
-// openFile does not wait for the other end of a pipe.
+// openFile does not block on a pipe.
 func openFile(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 }
@@ -106,8 +104,8 @@ func sameFile(a, b *os.File) bool {
 	return errA == nil && errB == nil && os.SameFile(first, second)
 }
 
-// lines yields the records of the whole lines after at, as long as it may, and
-// returns where the next line begins.
+// lines yields the records of the complete lines after at, until yield returns
+// false, and returns where the next line begins.
 func lines(f *os.File, at int64, yield func(Record) bool) (int64, error) {
 	whole, err := scan(io.NewSectionReader(f, at, maxRead), yield)
 	if err != nil {
@@ -116,18 +114,18 @@ func lines(f *os.File, at int64, yield func(Record) bool) (int64, error) {
 	return at + whole, err
 }
 
-// scan returns how many bytes the lines that it read to their end have.
+// scan returns the size of the lines that it read.
 func scan(in io.Reader, yield func(Record) bool) (whole int64, err error) {
 	reader := bufio.NewReaderSize(in, maxLine)
 	for length, long := int64(0), false; ; {
 		line, err := reader.ReadSlice('\n')
 		length += int64(len(line))
 		switch {
-		case errors.Is(err, bufio.ErrBufferFull): // no record is so long
+		case errors.Is(err, bufio.ErrBufferFull): // longer than any record
 			long = true
 			continue
 		case errors.Is(err, io.EOF):
-			return whole, nil // what stands after the last newline is not whole
+			return whole, nil // what follows the last newline is incomplete
 		case err != nil:
 			return whole, err
 		}
@@ -139,7 +137,7 @@ func scan(in io.Reader, yield func(Record) bool) (whole int64, err error) {
 	}
 }
 
-// parse reads a line, whoever wrote it.
+// parse reads one line, which may be damaged.
 func parse(line []byte) (r Record, ok bool) {
 	line = bytes.TrimSpace(line)
 	if len(line) == 0 || json.Unmarshal(line, &r) != nil || r.Time.IsZero() {

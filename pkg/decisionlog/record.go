@@ -2,19 +2,29 @@ package decisionlog
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/secret"
 )
 
-// The programs that keep records.
+const (
+	// maxText bounds each text of a record.
+	maxText = 1 << 10
+	// maxCases bounds the cases of a record; there are fewer keys.
+	maxCases = 16
+)
+
+// The programs that write records.
 const (
 	Proxy  = "cri-proxy"
 	Plugin = "nri-plugin"
 )
 
-// Programs lists the programs that keep records.
+// Programs lists the programs that write records.
 func Programs() []string { return []string{Proxy, Plugin} }
 
 // Record is one decision and what came of it. Its JSON names are stable.
@@ -22,7 +32,7 @@ type Record struct {
 	Time       time.Time     `json:"time"`
 	Program    string        `json:"program"`
 	Action     policy.Action `json:"action"`
-	Would      policy.Action `json:"would,omitempty"` // the action that audit, an exemption or the runtime kept from being taken
+	Would      policy.Action `json:"would,omitempty"` // what audit mode, an exemption or the runtime prevented
 	Mode       string        `json:"mode,omitempty"`  // enforce or audit
 	Exempt     bool          `json:"exempt,omitempty"`
 	Reference  string        `json:"reference"`
@@ -40,19 +50,19 @@ type Record struct {
 	Took       time.Duration `json:"took_ns,omitempty"`    // how long the whole call took
 }
 
-// Level is how loud the record is in a log.
+// Level is the log level of the record.
 func (r Record) Level() slog.Level {
 	switch {
 	case r.Action == policy.Refused, r.Action == policy.Failed, r.Action == policy.FoundUnfit, r.Would == policy.Refused, r.Error != "":
 		return slog.LevelWarn
 	case r.Image == "" && len(r.Cases) == 0:
-		return slog.LevelDebug // there was nothing to decide about
+		return slog.LevelDebug // nothing to decide
 	default:
 		return slog.LevelInfo
 	}
 }
 
-// Attrs are the record's keys in a log, those that say nothing left out.
+// Attrs are the attributes of the record in a log, without empty ones.
 func (r Record) Attrs() []slog.Attr {
 	attrs := []slog.Attr{slog.String("action", string(r.Action)), slog.String("reference", r.Reference)}
 	text := func(key, value string) {
@@ -86,11 +96,42 @@ func (r Record) Attrs() []slog.Attr {
 	return attrs
 }
 
-// CasesText joins the cases with blanks.
+// CasesText joins the cases with spaces.
 func (r Record) CasesText() string {
 	words := make([]string, len(r.Cases))
 	for i, c := range r.Cases {
 		words[i] = c.String()
 	}
 	return strings.Join(words, " ")
+}
+
+// Bounded cuts texts that come from clients and registries, and redacts the
+// credentials in their URLs.
+func (r Record) Bounded() Record {
+	for _, s := range []*string{
+		&r.Program, (*string)(&r.Action), (*string)(&r.Would), &r.Mode,
+		&r.Reference, &r.Namespace, &r.Pod, &r.Container, &r.Choice, &r.Manifest, &r.Image, &r.Reason, &r.Error,
+	} {
+		*s = bounded(*s)
+	}
+	if len(r.Cases) > maxCases {
+		r.Cases = r.Cases[:maxCases]
+	}
+	for i, c := range r.Cases {
+		if len(c.Key) > maxText || len(c.Answer) > maxText {
+			r.Cases = slices.Clone(r.Cases) // not the caller's
+			r.Cases[i] = policy.Case{Key: bounded(c.Key), Answer: bounded(c.Answer)}
+		}
+	}
+	return r
+}
+
+func bounded(text string) string {
+	// Cutting a URL in two could hide a credential from the redactor, so a word
+	// that may be half of a URL is dropped.
+	if len(text) > maxLine {
+		text = text[:maxLine]
+		text = text[:strings.LastIndexAny(text, " \t\n")+1]
+	}
+	return textutil.Cut(secret.Strip(text), maxText)
 }

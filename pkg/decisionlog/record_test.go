@@ -11,7 +11,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-func TestBounded(t *testing.T) {
+func TestBoundedCutsTextsAndRedactsCredentials(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2"
 	for name, text := range map[string]string{
@@ -54,7 +54,7 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-func TestLevelAndAttrs(t *testing.T) {
+func TestRecordsAreLoggedAtTheirLevelWithoutEmptyKeys(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		record Record

@@ -35,13 +35,13 @@ type Metrics struct {
 	requests     *prometheus.CounterVec
 	requestsTook *prometheus.HistogramVec
 
-	reloads       *prometheus.CounterVec
-	reloadWorked  prometheus.Gauge
-	configured    prometheus.Gauge
-	journalErrors prometheus.Counter
+	reloads      *prometheus.CounterVec
+	reloadWorked prometheus.Gauge
+	configured   prometheus.Gauge
+	logErrors    prometheus.Counter
 }
 
-// New returns the metrics of a program, one of journal.Programs. What it can
+// New returns the metrics of a program, one of decisionlog.Programs. What it can
 // count is there from the start, as 0.
 func New(program, version string) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), program: program}
@@ -51,7 +51,7 @@ func New(program, version string) *Metrics {
 	build := gauge("build_info", "Which build this is: always 1.", "program", "version")
 	build.WithLabelValues(program, version).Set(1)
 	m.registry.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.decisions, m.requests, m.requestsTook, m.reloads, m.reloadWorked, m.configured, m.journalErrors)
+		m.decisions, m.requests, m.requestsTook, m.reloads, m.reloadWorked, m.configured, m.logErrors)
 	switch program {
 	case decisionlog.Proxy:
 		m.registry.MustRegister(m.cases, m.decided, m.pulls)
@@ -78,7 +78,7 @@ func (m *Metrics) makeConfig() {
 		"Whether the configuration that was read last holds; 0 where an older one does.")))
 	m.configured = prometheus.NewGauge(prometheus.GaugeOpts(opts("config_last_success_timestamp_seconds",
 		"When the configuration that holds was read.")))
-	m.journalErrors = prometheus.NewCounter(prometheus.CounterOpts(opts("journal_errors_total",
+	m.logErrors = prometheus.NewCounter(prometheus.CounterOpts(opts("journal_errors_total",
 		"How often a decision could not be written to the journal in the state folder.")))
 	m.reloadWorked.Set(1)
 	m.configured.SetToCurrentTime()
@@ -102,8 +102,8 @@ func (m *Metrics) Reloaded(err error) {
 	m.configured.SetToCurrentTime()
 }
 
-// JournalFailed counts a decision that was not kept.
-func (m *Metrics) JournalFailed() { m.journalErrors.Inc() }
+// DecisionLogFailed counts a decision that was not kept.
+func (m *Metrics) DecisionLogFailed() { m.logErrors.Inc() }
 
 func opts(name, help string) prometheus.Opts {
 	return prometheus.Opts{Namespace: namespace, Name: name, Help: help}

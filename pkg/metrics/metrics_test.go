@@ -229,7 +229,7 @@ func TestReloaded(t *testing.T) {
 	m := New(decisionlog.Plugin, "")
 	before := testutil.ToFloat64(m.configured)
 	m.Reloaded(errors.New("x"))
-	m.JournalFailed()
+	m.DecisionLogFailed()
 	wantLines(t, m, `imagefit_config_reloads_total{result="failure"} 1`, `imagefit_config_last_reload_successful 0`, `imagefit_journal_errors_total 1`)
 	if testutil.ToFloat64(m.configured) != before {
 		t.Error("a failure counts as success")

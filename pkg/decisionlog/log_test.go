@@ -21,18 +21,18 @@ func record(second int, reference string) Record {
 	return Record{Time: at(second), Action: policy.Pulled, Reference: reference}
 }
 
-func appendAll(t *testing.T, j *Journal, records ...Record) {
+func appendAll(t *testing.T, l *Log, records ...Record) {
 	t.Helper()
 	for _, r := range records {
-		if err := j.Append(r); err != nil {
+		if err := l.Append(r); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func read(t *testing.T, j *Journal, f Filter) []Record {
+func read(t *testing.T, l *Log, f Filter) []Record {
 	t.Helper()
-	found, err := j.Read(f)
+	found, err := l.Read(f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,12 +48,12 @@ func references(records []Record) string {
 	return strings.Join(all, " ")
 }
 
-func TestAppendAndRead(t *testing.T) {
+func TestRecordsReadBackAsAppended(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "b")
-	j := Open(dir)
-	if got := read(t, j, Filter{}); len(got) != 0 {
-		t.Errorf("before anything was kept: %v", got)
+	l := Open(dir)
+	if got := read(t, l, Filter{}); len(got) != 0 {
+		t.Errorf("before the first record: %v", got)
 	}
 	full := Record{
 		Time: at(1), Program: "cri-proxy", Action: policy.Refused, Would: policy.Pulled, Mode: "audit", Exempt: true,
@@ -61,8 +61,8 @@ func TestAppendAndRead(t *testing.T) {
 		Manifest: "sha256:1", Image: "sha256:2", Candidates: 2, Cases: []policy.Case{{Key: "no_fit", Answer: "refuse"}},
 		Reason: "because", Error: "none", Decided: time.Second, Took: time.Minute,
 	}
-	appendAll(t, j, full, record(2, "app:2"))
-	got := read(t, j, Filter{})
+	appendAll(t, l, full, record(2, "app:2"))
+	got := read(t, l, Filter{})
 	if len(got) != 2 || got[0].CasesText() != "no_fit=refuse" {
 		t.Fatalf("got %+v", got)
 	}
@@ -76,10 +76,10 @@ func TestAppendAndRead(t *testing.T) {
 	}
 }
 
-func TestFilter(t *testing.T) {
+func TestFilterSelectsByEachField(t *testing.T) {
 	t.Parallel()
-	j := Open(t.TempDir())
-	appendAll(t, j,
+	l := Open(t.TempDir())
+	appendAll(t, l,
 		Record{Time: at(1), Reference: "a/app:1", Action: policy.Pulled, Program: "cri-proxy", Namespace: "x"},
 		Record{Time: at(2), Reference: "b/app:2", Action: policy.Forwarded, Would: policy.Refused, Program: "cri-proxy", Namespace: "y"},
 		Record{Time: at(3), Reference: "c/web:3", Action: policy.Refused, Program: "nri-plugin", Namespace: "y", Pod: "p"},
@@ -99,24 +99,23 @@ func TestFilter(t *testing.T) {
 		"several":    {Filter{Reference: "app", Namespace: "y"}, "b/app:2"},
 		"none":       {Filter{Reference: "nothing"}, ""},
 	} {
-		if got := references(read(t, j, test.filter)); got != test.want {
+		if got := references(read(t, l, test.filter)); got != test.want {
 			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}
 }
 
-// TestRotation: two files are kept, in their order, and together bounded.
-func TestRotation(t *testing.T) {
+func TestRotationKeepsTwoBoundedFilesInOrder(t *testing.T) {
 	t.Parallel()
-	j := Open(t.TempDir())
-	j.max = 4 << 10
+	l := Open(t.TempDir())
+	l.max = 4 << 10
 	var all []string
 	for i := range 200 {
 		name := "app:" + strings.Repeat("x", i%50)
 		all = append(all, name)
-		appendAll(t, j, record(1, name))
+		appendAll(t, l, record(1, name))
 	}
-	got := read(t, j, Filter{})
+	got := read(t, l, Filter{})
 	if len(got) < 20 || len(got) == len(all) {
 		t.Errorf("%d of %d records are kept", len(got), len(all))
 	}
@@ -124,19 +123,18 @@ func TestRotation(t *testing.T) {
 		t.Errorf("got %s\nwant %s", references(got), want)
 	}
 	var total int64
-	for _, name := range []string{file, earlier} {
-		if info, err := os.Stat(filepath.Join(j.dir, name)); err == nil {
+	for _, name := range []string{file, rotated} {
+		if info, err := os.Stat(filepath.Join(l.dir, name)); err == nil {
 			total += info.Size()
 		}
 	}
-	if total > 2*j.max+maxLine {
+	if total > 2*l.max+maxLine {
 		t.Errorf("both files have %d bytes", total)
 	}
 }
 
-// TestDamagedLines has between good lines what a full disk, a person or a
-// stranger may leave.
-func TestDamagedLines(t *testing.T) {
+// TestDamagedLinesAreSkipped: a full disk or an editor may leave them.
+func TestDamagedLinesAreSkipped(t *testing.T) {
 	t.Parallel()
 	const good = `{"time":"2026-03-04T12:00:01Z","program":"p","action":"pulled","reference":"app:1"}`
 	for name, test := range map[string]struct {
@@ -147,7 +145,7 @@ func TestDamagedLines(t *testing.T) {
 		"one":               {good + "\n", 1},
 		"the last is cut":   {good + "\n" + good[:40], 1},
 		"the last is whole": {good + "\n" + good, 1}, // but for its end
-		"no JSON":           {"{\nnull\n[]\n\"x\"\n\x00\xff\n" + good + "\n", 1},
+		"not JSON":          {"{\nnull\n[]\n\"x\"\n\x00\xff\n" + good + "\n", 1},
 		"empty lines":       {"\n\r\n \n" + good + "\r\n", 1},
 		"no time":           {`{"action":"pulled"}` + "\n" + good + "\n", 1},
 		"other types":       {`{"time":"2026-03-04T12:00:01Z","candidates":"many"}` + "\n" + good + "\n", 1},
@@ -158,25 +156,24 @@ func TestDamagedLines(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			j := Open(t.TempDir())
-			path := filepath.Join(j.dir, file)
+			l := Open(t.TempDir())
+			path := filepath.Join(l.dir, file)
 			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if got := read(t, j, Filter{}); len(got) != test.want {
+			if got := read(t, l, Filter{}); len(got) != test.want {
 				t.Errorf("%d records, want %d", len(got), test.want)
 			}
-			appendAll(t, j, record(1, "next"))
-			got := read(t, j, Filter{})
+			appendAll(t, l, record(1, "next"))
+			got := read(t, l, Filter{})
 			if len(got) < test.want+1 || got[len(got)-1].Reference != "next" {
-				t.Errorf("what is appended is lost: %+v", got)
+				t.Errorf("an appended record is lost: %+v", got)
 			}
 		})
 	}
 }
 
-// TestAppendFails: who cannot write is told what and why, and nobody waits.
-func TestAppendFails(t *testing.T) {
+func TestErrorsNameTheFileThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	blocked := filepath.Join(dir, "blocked")
@@ -184,41 +181,41 @@ func TestAppendFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := Open(blocked).Append(record(1, "app")); err == nil || !strings.Contains(err.Error(), blocked) {
-		t.Errorf("a file in the folder's place: %v", err)
+		t.Errorf("a file in place of the directory: %v", err)
 	}
 	if _, err := Open(blocked).Read(Filter{}); err == nil {
-		t.Error("a file in the folder's place can be read")
+		t.Error("a file in place of the directory can be read")
 	}
 	if err := os.Mkdir(filepath.Join(dir, file), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := Open(dir).Append(record(1, "app")); err == nil {
-		t.Error("a folder in the file's place can be written")
+		t.Error("a directory in place of the file can be written")
 	}
 	if _, err := Open(dir).Read(Filter{}); err == nil || !strings.Contains(err.Error(), dir) {
-		t.Errorf("a folder in the file's place: %v", err)
+		t.Errorf("a directory in place of the file: %v", err)
 	}
 }
 
-// TestProcesses has several processes, with several goroutines here, append and
-// rotate at once: each whole record is there once and in its writer's order.
-func TestProcesses(t *testing.T) {
+// TestProcessesAppendAndRotateAtOnce: each record is there once, and in the order
+// of its writer.
+func TestProcessesAppendAndRotateAtOnce(t *testing.T) {
 	t.Parallel()
-	j := Open(t.TempDir())
-	j.max = smallFile
+	l := Open(t.TempDir())
+	l.max = smallFile
 	var group errgroup.Group
 	for range 3 {
 		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), appendEnv+"="+j.dir)
+		cmd.Env = append(os.Environ(), appendEnv+"="+l.dir)
 		cmd.Stderr = os.Stderr
 		group.Go(cmd.Run)
 	}
 	for _, who := range []string{"first", "second"} {
-		group.Go(func() error { return appendMany(j, who, 200) })
+		group.Go(func() error { return appendMany(l, who, 200) })
 	}
 	group.Go(func() error { // reading meanwhile finds only whole records
 		for range 50 {
-			if _, err := j.Read(Filter{}); err != nil {
+			if _, err := l.Read(Filter{}); err != nil {
 				return err
 			}
 		}
@@ -228,7 +225,7 @@ func TestProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := map[string]int{}
-	for _, r := range read(t, j, Filter{}) {
+	for _, r := range read(t, l, Filter{}) {
 		next[r.Program]++
 		if r.Candidates != next[r.Program] {
 			t.Fatalf("record %d of %s comes as number %d", r.Candidates, r.Program, next[r.Program])
@@ -244,56 +241,53 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
-// TestRotationAtOnce: writers that rotate at the same moment lose no file.
-func TestRotationAtOnce(t *testing.T) {
+func TestWritersThatRotateAtOnceLoseNoRecord(t *testing.T) {
 	t.Parallel()
 	for range 20 {
-		j := Open(t.TempDir())
+		l := Open(t.TempDir())
 		var line int64
-		appendAll(t, j, record(1, "first"))
-		if info, err := os.Stat(filepath.Join(j.dir, file)); err == nil {
+		appendAll(t, l, record(1, "first"))
+		if info, err := os.Stat(filepath.Join(l.dir, file)); err == nil {
 			line = info.Size()
 		}
-		j.max = 3 * line // the third record moves the file, the others stay below
+		l.max = 3 * line // the third record moves the file, the others stay below
 		var group errgroup.Group
 		for range 4 {
-			group.Go(func() error { return j.Append(record(1, "other")) })
+			group.Go(func() error { return l.Append(record(1, "other")) })
 		}
 		if err := group.Wait(); err != nil {
 			t.Fatal(err)
 		}
-		if got := read(t, j, Filter{}); len(got) != 5 {
+		if got := read(t, l, Filter{}); len(got) != 5 {
 			t.Fatalf("%d records, want 5", len(got))
 		}
 	}
 }
 
-// TestMovedWhileOpening: a file that was moved between the opening of the two is
-// read once.
-func TestMovedWhileOpening(t *testing.T) {
+func TestFileRotatedWhileOpeningIsReadOnce(t *testing.T) {
 	t.Parallel()
-	j := Open(t.TempDir())
-	appendAll(t, j, record(1, "a"))
-	if err := os.Link(filepath.Join(j.dir, file), filepath.Join(j.dir, earlier)); err != nil {
+	l := Open(t.TempDir())
+	appendAll(t, l, record(1, "a"))
+	if err := os.Link(filepath.Join(l.dir, file), filepath.Join(l.dir, rotated)); err != nil {
 		t.Fatal(err)
 	}
-	if got := references(read(t, j, Filter{})); got != "a" {
+	if got := references(read(t, l, Filter{})); got != "a" {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestDeletedMeanwhile(t *testing.T) {
+func TestAppendRecreatesADeletedDirectory(t *testing.T) {
 	t.Parallel()
-	j := Open(filepath.Join(t.TempDir(), "state"))
-	appendAll(t, j, record(1, "one"))
-	if err := os.RemoveAll(j.dir); err != nil {
+	l := Open(filepath.Join(t.TempDir(), "state"))
+	appendAll(t, l, record(1, "one"))
+	if err := os.RemoveAll(l.dir); err != nil {
 		t.Fatal(err)
 	}
-	appendAll(t, j, record(1, "two"))
-	if got := references(read(t, j, Filter{})); got != "two" {
+	appendAll(t, l, record(1, "two"))
+	if got := references(read(t, l, Filter{})); got != "two" {
 		t.Errorf("got %q", got)
 	}
-	if _, err := os.Stat(filepath.Join(j.dir, earlier)); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(l.dir, rotated)); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }
