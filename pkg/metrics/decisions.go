@@ -9,33 +9,37 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// nothing is the label would of what was done as decided.
+// nothing is the value of the label would where the decision was carried out.
 const nothing = "nothing"
 
 func (m *Metrics) makeDecisions() {
-	m.decisions = counter("decisions_total",
-		"Pulls and containers decided about, by what was done and what would have been, were it not for audit, an exemption or the runtime.",
-		"program", "action", "would")
+	m.decisions = m.all().NewCounterVec(prometheus.CounterOpts(opts("decisions_total",
+		"Decisions about pulls and containers, by what was done and what audit mode, an exemption or the runtime prevented.")),
+		[]string{"program", "action", "would"})
+	m.pulls = m.only(decisionlog.Proxy).NewHistogramVec(histogram("pull_duration_seconds",
+		"Duration of pulls, decision included, by what was done.",
+		.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600), []string{"action"})
 	for _, o := range outcomes(m.program) {
-		m.decisions.WithLabelValues(m.program, string(o.Action), would(o.Would))
+		m.decisions.WithLabelValues(m.program, string(o.action), would(o.would))
+		m.pulls.WithLabelValues(string(o.action))
 	}
-	m.cases = counter("policy_cases_total", "How often a policy had to answer, by its key and the answer.", "key", "answer")
-	for _, c := range Cases() {
-		m.cases.WithLabelValues(c.Key, c.Answer)
+	m.cases = m.only(decisionlog.Proxy).NewCounterVec(prometheus.CounterOpts(opts("policy_cases_total",
+		"How often a policy key was applied, by key and answer.")), []string{"key", "answer"})
+	m.known = map[policy.Case]bool{}
+	for _, key := range policy.Keys() {
+		for _, answer := range key.Answers {
+			m.known[policy.Case{Key: key.Name, Answer: answer}] = true
+			m.cases.WithLabelValues(key.Name, answer)
+		}
 	}
-	m.decided = prometheus.NewHistogram(histogram("decision_duration_seconds", "How long the decision for a pull took.",
-		[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}))
-	m.pulls = prometheus.NewHistogramVec(histogram("pull_duration_seconds", "How long a pull took, with its decision, by what was done.",
-		[]float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}), []string{"action"})
-	for _, o := range outcomes(decisionlog.Proxy) {
-		m.pulls.WithLabelValues(string(o.Action))
-	}
-	m.admitted = prometheus.NewHistogram(histogram("admission_duration_seconds", "How long the decision about a container took.",
-		[]float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 2}))
+	m.decided = m.only(decisionlog.Proxy).NewHistogram(histogram("decision_duration_seconds",
+		"Time to decide about a pull.", .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
+	m.admitted = m.only(decisionlog.Plugin).NewHistogram(histogram("admission_duration_seconds",
+		"Time to decide about a container.", .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 2))
 }
 
 // outcome is what a decision may come to.
-type outcome struct{ Action, Would policy.Action }
+type outcome struct{ action, would policy.Action }
 
 func outcomes(program string) []outcome {
 	switch program {
@@ -52,24 +56,12 @@ func outcomes(program string) []outcome {
 	return nil
 }
 
-// Cases returns all cases in which a policy has an answer, with every answer
-// that the configuration allows.
-func Cases() []policy.Case {
-	var cases []policy.Case
-	for _, key := range policy.Keys() {
-		for _, answer := range key.Answers {
-			cases = append(cases, policy.Case{Key: key.Name, Answer: answer})
-		}
-	}
-	return cases
-}
-
 // Record counts a decision.
 func (m *Metrics) Record(r decisionlog.Record) {
-	action := known(r.Action)
+	action := label(r.Action)
 	m.decisions.WithLabelValues(m.program, action, would(r.Would)).Inc()
 	for _, c := range r.Cases {
-		if !slices.Contains(Cases(), c) {
+		if !m.known[c] {
 			c = policy.Case{Key: other, Answer: other}
 		}
 		m.cases.WithLabelValues(c.Key, c.Answer).Inc()
@@ -84,7 +76,7 @@ func (m *Metrics) Record(r decisionlog.Record) {
 	}
 }
 
-func known(a policy.Action) string {
+func label(a policy.Action) string {
 	if !slices.Contains(policy.Actions(), a) {
 		return other
 	}
@@ -95,10 +87,10 @@ func would(a policy.Action) string {
 	if a == "" {
 		return nothing
 	}
-	return known(a)
+	return label(a)
 }
 
-// Decisions returns how many decisions came to each action.
+// Decisions returns how many decisions there were, by action.
 func (m *Metrics) Decisions() map[string]uint64 {
 	counts := map[string]uint64{}
 	alone := prometheus.NewRegistry()

@@ -1,3 +1,3 @@
-// Package metrics counts what a daemon does, for Prometheus. Labels take only
-// words that stand in the code: never a reference, digest, host or pod.
+// Package metrics exports what a daemon does to Prometheus. Label values are
+// constants of the code: never a reference, digest, host or pod.
 package metrics

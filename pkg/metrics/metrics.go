@@ -7,16 +7,17 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 const (
 	namespace = "imagefit"
-	// other is the label of what the code did not foresee.
+	// other is the label value of anything that the code does not expect.
 	other = "other"
-	// maxScrapes is how many may read the metrics at the same time.
+	// maxScrapes bounds concurrent scrapes.
 	maxScrapes = 4
 )
 
@@ -28,6 +29,7 @@ type Metrics struct {
 
 	decisions *prometheus.CounterVec
 	cases     *prometheus.CounterVec
+	known     map[policy.Case]bool // those that cases counts by name
 	decided   prometheus.Histogram
 	pulls     *prometheus.HistogramVec
 	admitted  prometheus.Histogram
@@ -37,28 +39,33 @@ type Metrics struct {
 
 	reloads      *prometheus.CounterVec
 	reloadWorked prometheus.Gauge
-	configured   prometheus.Gauge
+	reloadedAt   prometheus.Gauge
 	logErrors    prometheus.Counter
 }
 
-// New returns the metrics of a program, one of decisionlog.Programs. What it can
-// count is there from the start, as 0.
+// New returns the metrics of a program, one of decisionlog.Programs. All series
+// are initialised to 0.
 func New(program, version string) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), program: program}
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.all().NewGaugeVec(prometheus.GaugeOpts(opts("build_info", "Version of the program; always 1.")), []string{"program", "version"}).
+		WithLabelValues(program, version).Set(1)
 	m.makeDecisions()
 	m.makeRequests()
 	m.makeConfig()
-	build := gauge("build_info", "Which build this is: always 1.", "program", "version")
-	build.WithLabelValues(program, version).Set(1)
-	m.registry.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.decisions, m.requests, m.requestsTook, m.reloads, m.reloadWorked, m.configured, m.logErrors)
-	switch program {
-	case decisionlog.Proxy:
-		m.registry.MustRegister(m.cases, m.decided, m.pulls)
-	case decisionlog.Plugin:
-		m.registry.MustRegister(m.admitted)
-	}
 	return m
+}
+
+// all registers metrics that each program has.
+func (m *Metrics) all() promauto.Factory { return promauto.With(m.registry) }
+
+// only registers metrics of one program. Another program has them as well, and
+// does not export them.
+func (m *Metrics) only(program string) promauto.Factory {
+	if m.program == program {
+		return m.all()
+	}
+	return promauto.With(nil)
 }
 
 // Handler serves the metrics to Prometheus.
@@ -69,28 +76,29 @@ func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 	})
 }
 
-func (m *Metrics) makeConfig() {
-	m.reloads = counter("config_reloads_total", "How often the configuration was read anew, by result.", "result")
-	for _, result := range []string{success, failure} {
-		m.reloads.WithLabelValues(result)
-	}
-	m.reloadWorked = prometheus.NewGauge(prometheus.GaugeOpts(opts("config_last_reload_successful",
-		"Whether the configuration that was read last holds; 0 where an older one does.")))
-	m.configured = prometheus.NewGauge(prometheus.GaugeOpts(opts("config_last_success_timestamp_seconds",
-		"When the configuration that holds was read.")))
-	m.logErrors = prometheus.NewCounter(prometheus.CounterOpts(opts("journal_errors_total",
-		"How often a decision could not be written to the journal in the state folder.")))
-	m.reloadWorked.Set(1)
-	m.configured.SetToCurrentTime()
-}
-
-// The results of reading the configuration.
+// The results of a configuration reload.
 const (
 	success = "success"
 	failure = "failure"
 )
 
-// Reloaded counts that the configuration was read anew.
+func (m *Metrics) makeConfig() {
+	m.reloads = m.all().NewCounterVec(prometheus.CounterOpts(opts("config_reloads_total",
+		"Configuration reloads, by result.")), []string{"result"})
+	for _, result := range []string{success, failure} {
+		m.reloads.WithLabelValues(result)
+	}
+	m.reloadWorked = m.all().NewGauge(prometheus.GaugeOpts(opts("config_last_reload_successful",
+		"Whether the last configuration reload succeeded.")))
+	m.reloadedAt = m.all().NewGauge(prometheus.GaugeOpts(opts("config_last_success_timestamp_seconds",
+		"Time when the configuration in effect was loaded.")))
+	m.logErrors = m.all().NewCounter(prometheus.CounterOpts(opts("journal_errors_total",
+		"Decisions that could not be written to the decision log.")))
+	m.reloadWorked.Set(1)
+	m.reloadedAt.SetToCurrentTime()
+}
+
+// Reloaded counts a configuration reload.
 func (m *Metrics) Reloaded(err error) {
 	if err != nil {
 		m.reloads.WithLabelValues(failure).Inc()
@@ -99,25 +107,17 @@ func (m *Metrics) Reloaded(err error) {
 	}
 	m.reloads.WithLabelValues(success).Inc()
 	m.reloadWorked.Set(1)
-	m.configured.SetToCurrentTime()
+	m.reloadedAt.SetToCurrentTime()
 }
 
-// DecisionLogFailed counts a decision that was not kept.
+// DecisionLogFailed counts a decision that could not be written to the log.
 func (m *Metrics) DecisionLogFailed() { m.logErrors.Inc() }
 
 func opts(name, help string) prometheus.Opts {
 	return prometheus.Opts{Namespace: namespace, Name: name, Help: help}
 }
 
-func counter(name, help string, labels ...string) *prometheus.CounterVec {
-	return prometheus.NewCounterVec(prometheus.CounterOpts(opts(name, help)), labels)
-}
-
-func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
-	return prometheus.NewGaugeVec(prometheus.GaugeOpts(opts(name, help)), labels)
-}
-
-func histogram(name, help string, buckets []float64) prometheus.HistogramOpts {
+func histogram(name, help string, buckets ...float64) prometheus.HistogramOpts {
 	return prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}
 }
 

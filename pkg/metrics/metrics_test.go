@@ -28,7 +28,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// whole are the metrics of a program with all that they watch.
+// whole are the metrics of a program with all that they export.
 func whole(t *testing.T, program string) *Metrics {
 	t.Helper()
 	m := New(program, "v1.2.3")
@@ -81,7 +81,7 @@ func ours(text string) string {
 	return strings.Join(lines, "")
 }
 
-func TestLint(t *testing.T) {
+func TestMetricsFollowTheConventionsOfPrometheus(t *testing.T) {
 	t.Parallel()
 	for _, program := range decisionlog.Programs() {
 		problems, err := testutil.GatherAndLint(whole(t, program).registry)
@@ -127,9 +127,9 @@ func series(t *testing.T) map[string]map[string][]string {
 	return all
 }
 
-// TestDocumented: docs/operations.md has a row for each metric, with its labels,
-// and no other.
-func TestDocumented(t *testing.T) {
+// TestEveryMetricIsDocumented: docs/operations.md has a row for each metric, with
+// its labels, and no other.
+func TestEveryMetricIsDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/operations.md")
 	if err != nil {
@@ -159,12 +159,12 @@ func TestDocumented(t *testing.T) {
 	}
 	for _, mentioned := range regexp.MustCompile(`imagefit_[a-z_]+`).FindAllString(string(text), -1) {
 		if _, ok := known[mentioned]; !ok {
-			t.Errorf("docs/operations.md has %s, which is no metric", mentioned)
+			t.Errorf("docs/operations.md has %s, which is not a metric", mentioned)
 		}
 	}
 }
 
-func TestThereFromTheStart(t *testing.T) {
+func TestSeriesAreExportedFromTheStart(t *testing.T) {
 	t.Parallel()
 	wantLines(t, whole(t, decisionlog.Proxy),
 		`imagefit_build_info{program="cri-proxy",version="v1.2.3"} 1`,
@@ -194,7 +194,7 @@ func TestThereFromTheStart(t *testing.T) {
 	}
 }
 
-func TestRecord(t *testing.T) {
+func TestRecordsAreCountedByKnownLabels(t *testing.T) {
 	t.Parallel()
 	m := New(decisionlog.Proxy, "")
 	m.Record(decisionlog.Record{
@@ -224,26 +224,25 @@ func TestRecord(t *testing.T) {
 		`imagefit_admission_duration_seconds_sum 3`)
 }
 
-func TestReloaded(t *testing.T) {
+func TestReloadsAreCountedByResult(t *testing.T) {
 	t.Parallel()
 	m := New(decisionlog.Plugin, "")
-	before := testutil.ToFloat64(m.configured)
+	before := testutil.ToFloat64(m.reloadedAt)
 	m.Reloaded(errors.New("x"))
 	m.DecisionLogFailed()
 	wantLines(t, m, `imagefit_config_reloads_total{result="failure"} 1`, `imagefit_config_last_reload_successful 0`, `imagefit_journal_errors_total 1`)
-	if testutil.ToFloat64(m.configured) != before {
-		t.Error("a failure counts as success")
+	if testutil.ToFloat64(m.reloadedAt) != before {
+		t.Error("a failure is counted as a success")
 	}
 	m.Reloaded(nil)
 	wantLines(t, m, `imagefit_config_reloads_total{result="success"} 1`, `imagefit_config_last_reload_successful 1`)
-	if testutil.ToFloat64(m.configured) < before {
+	if testutil.ToFloat64(m.reloadedAt) < before {
 		t.Error("the time went back")
 	}
 }
 
-// TestBounded: whatever comes from outside, there are no more series than words
-// in the code.
-func TestBounded(t *testing.T) {
+// TestSeriesAreBoundedWhateverIsRecorded: by the constants of the code.
+func TestSeriesAreBoundedWhateverIsRecorded(t *testing.T) {
 	t.Parallel()
 	m := New(decisionlog.Proxy, "")
 	count := func() int { return strings.Count(ours(scrape(t, m)), "\n") }
@@ -268,7 +267,7 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-func TestSizesAreKept(t *testing.T) {
+func TestSizesAreReusedForAWhile(t *testing.T) {
 	t.Parallel()
 	c, err := cache.Open(t.TempDir(), 1<<20)
 	if err != nil {
@@ -282,7 +281,7 @@ func TestSizesAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, _ := sizes(); got["images"].Files != 0 {
-		t.Error("every scrape looks at every file")
+		t.Error("every scrape measures every file")
 	}
 	if got, err := Sizes(c)(); err != nil || got["images"].Files != 1 {
 		t.Errorf("%v, %v", got, err)

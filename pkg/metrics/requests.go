@@ -15,10 +15,11 @@ import (
 )
 
 func (m *Metrics) makeRequests() {
-	m.requests = counter("registry_requests_total", "Questions to hosts of registries, by what for and what came of it.", "op", "result")
-	m.requestsTook = prometheus.NewHistogramVec(histogram("registry_request_duration_seconds",
-		"How long a host of a registry took to answer, logging in included, by what it was asked for.",
-		[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}), []string{"op"})
+	m.requests = m.all().NewCounterVec(prometheus.CounterOpts(opts("registry_requests_total",
+		"Requests to registry hosts, by operation and result.")), []string{"op", "result"})
+	m.requestsTook = m.all().NewHistogramVec(histogram("registry_request_duration_seconds",
+		"Duration of requests to registry hosts, authentication included, by operation.",
+		.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30), []string{"op"})
 	for _, op := range ops() {
 		m.requestsTook.WithLabelValues(op)
 		for _, result := range results() {
@@ -30,15 +31,15 @@ func (m *Metrics) makeRequests() {
 // ops are the operations of package registry.
 func ops() []string { return []string{"resolve", "fetch_manifest", "fetch_blob", "list_referrers"} }
 
-// What comes of a question to a registry.
+// The results of a request to a registry.
 const (
 	resultOK           = "ok"
 	resultNotFound     = "not_found"
 	resultNoAPI        = "no_referrers_api"
 	resultUnauthorized = "unauthorized"
 	resultThrottled    = "throttled"    // 429
-	resultServerError  = "server_error" // any other status that is no answer
-	resultUnusable     = "unusable"     // too large, or not what it should be
+	resultServerError  = "server_error" // any other unexpected status
+	resultUnusable     = "unusable"     // too large, or its digest does not match
 	resultTimeout      = "timeout"
 	resultCanceled     = "canceled" // the client gave up
 	resultUnreachable  = "unreachable"
@@ -51,8 +52,7 @@ func results() []string {
 	}
 }
 
-// Request counts a question to a host of a registry, as registry.Options.Observe
-// is told of it.
+// Request counts a request to a registry host; it is a registry.Options.Observe.
 func (m *Metrics) Request(op string, err error, took time.Duration) {
 	op = strings.ReplaceAll(op, " ", "_")
 	if !slices.Contains(ops(), op) {

@@ -12,13 +12,13 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
-// stillOpen is what a network says that takes too long.
-type stillOpen struct{ error }
+// networkTimeout is a net.Error.
+type networkTimeout struct{ error }
 
-func (stillOpen) Timeout() bool   { return true }
-func (stillOpen) Temporary() bool { return true }
+func (networkTimeout) Timeout() bool   { return true }
+func (networkTimeout) Temporary() bool { return true }
 
-func TestRequest(t *testing.T) {
+func TestRequestsAreCountedByOperationAndResult(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		err  error
@@ -35,7 +35,7 @@ func TestRequest(t *testing.T) {
 		"400":            {&registry.Error{Status: 400}, "server_error"},
 		"given up":       {&registry.Error{Cause: context.Canceled}, "canceled"},
 		"no time left":   {&registry.Error{Cause: context.DeadlineExceeded}, "timeout"},
-		"a slow network": {&registry.Error{Cause: stillOpen{errors.New("x")}}, "timeout"},
+		"a slow network": {&registry.Error{Cause: networkTimeout{errors.New("x")}}, "timeout"},
 		"no route":       {&registry.Error{Cause: errors.New("app:1 has no route")}, "unreachable"},
 	} {
 		m := New(decisionlog.Proxy, "")

@@ -10,19 +10,17 @@ import (
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
-// WatchFacts shows how old the facts are and how often they changed.
+// WatchFacts exports how old the facts are and how often they changed.
 func (m *Metrics) WatchFacts(facts *hostfacts.Source) {
-	m.registry.MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts(opts("facts_last_refresh_timestamp_seconds",
-			"When the facts of this node were collected last.")),
-			func() float64 { return seconds(facts.Refreshed()) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts(opts("facts_changes_total",
-			"How often the facts of this node were others than before.")),
-			func() float64 { return float64(facts.Changes()) }),
-	)
+	m.all().NewGaugeFunc(prometheus.GaugeOpts(opts("facts_last_refresh_timestamp_seconds",
+		"Time of the last refresh of the node's facts.")),
+		func() float64 { return seconds(facts.Refreshed()) })
+	m.all().NewCounterFunc(prometheus.CounterOpts(opts("facts_changes_total",
+		"Refreshes that changed the node's facts.")),
+		func() float64 { return float64(facts.Changes()) })
 }
 
-// collector makes metrics when they are read.
+// collector makes metrics when they are scraped.
 type collector struct {
 	descs   []*prometheus.Desc
 	collect func(out chan<- prometheus.Metric)
@@ -42,10 +40,9 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 }
 
-// WatchCalls shows the CRI calls that were served, as criproxy.Server.Served
-// counts them.
+// WatchCalls exports the CRI calls that criproxy.Server.Served counts.
 func (m *Metrics) WatchCalls(served func(each func(kind, code string, count uint64))) {
-	calls := desc("cri_calls_total", "CRI calls that ended, by how they are served and their gRPC code.", "kind", "code")
+	calls := desc("cri_calls_total", "Completed CRI calls, by how they are served and gRPC code.", "kind", "code")
 	m.registry.MustRegister(collector{[]*prometheus.Desc{calls}, func(out chan<- prometheus.Metric) {
 		served(func(kind, code string, count uint64) {
 			out <- prometheus.MustNewConstMetric(calls, prometheus.CounterValue, float64(count), kind, code)
@@ -53,9 +50,9 @@ func (m *Metrics) WatchCalls(served func(each func(kind, code string, count uint
 	}})
 }
 
-// WatchChecks shows whether the daemon is ready and which of its checks pass.
+// WatchChecks exports whether the daemon is ready and which of its checks pass.
 func (m *Metrics) WatchChecks(run func() (ready bool, checks map[string]bool)) {
-	ready := desc("ready", "Whether the daemon does its work, as /readyz has it.")
+	ready := desc("ready", "Whether /readyz reports the daemon as ready.")
 	passing := desc("check_passing", "Whether a check of /readyz passes.", "check")
 	m.registry.MustRegister(collector{[]*prometheus.Desc{ready, passing}, func(out chan<- prometheus.Metric) {
 		all, checks := run()
@@ -73,12 +70,11 @@ func number(yes bool) float64 {
 	return 0
 }
 
-// sizesAge is how old the sizes of folders may be that are shown: to find them
-// out every file is looked at.
+// sizesAge is how long sizes are reused: measuring looks at every file.
 const sizesAge = 30 * time.Second
 
-// Sizes returns the sizes of the cache's folders, not more than half a minute
-// old.
+// Sizes returns a function that measures the directories of the cache, at most
+// every half minute.
 func Sizes(c *cache.Cache) func() (map[string]cache.Size, error) {
 	var mu sync.Mutex
 	var at time.Time
@@ -95,12 +91,12 @@ func Sizes(c *cache.Cache) func() (map[string]cache.Size, error) {
 	}
 }
 
-// WatchCache shows what is in the state folder and how often it helped.
+// WatchCache exports what is in the state directory and how often it is used.
 func (m *Metrics) WatchCache(c *cache.Cache, sizes func() (map[string]cache.Size, error)) {
-	files := desc("cache_files", "Files in the state folder, whoever wrote them, by kind.", "kind")
-	bytes := desc("cache_size_bytes", "Size of the files in the state folder, by kind.", "kind")
-	limit := desc("cache_limit_bytes", "How much all files in the state folder may take.")
-	lookups := desc("cache_lookups_total", "How often this daemon looked for something in the state folder, by kind and whether it was there.", "kind", "result")
+	files := desc("cache_files", "Files in the state directory, by kind.", "kind")
+	bytes := desc("cache_size_bytes", "Size of the files in the state directory, by kind.", "kind")
+	limit := desc("cache_limit_bytes", "Maximum size of all files in the state directory.")
+	lookups := desc("cache_lookups_total", "Lookups in the state directory by this daemon, by kind and result.", "kind", "result")
 	m.registry.MustRegister(collector{[]*prometheus.Desc{files, bytes, limit, lookups}, func(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(limit, prometheus.GaugeValue, float64(c.Limit()))
 		for _, kind := range cache.Kinds() {
@@ -109,7 +105,7 @@ func (m *Metrics) WatchCache(c *cache.Cache, sizes func() (map[string]cache.Size
 			out <- prometheus.MustNewConstMetric(lookups, prometheus.CounterValue, float64(uses.Misses), kind, "miss")
 		}
 		found, err := sizes()
-		if err != nil { // no value is better than a wrong one
+		if err != nil { // no value rather than a wrong one
 			return
 		}
 		for kind, size := range found {
