@@ -11,25 +11,25 @@ import (
 )
 
 const (
-	// patience is how long a check may take.
-	patience = time.Second
-	// fresh is how long the result of a check counts, so that whoever asks often
-	// does not keep the runtime busy.
-	fresh = time.Second
-	// maxProblem bounds what is said of a check.
+	// probeTimeout is how long a check may take.
+	probeTimeout = time.Second
+	// resultTTL is how long a result is reused, so that frequent requests do not
+	// keep the runtime busy.
+	resultTTL = time.Second
+	// maxProblem bounds the text of a result.
 	maxProblem = 512
 )
 
-// Check is something that must hold before a daemon does its work.
+// Check is a condition for a daemon to be ready.
 type Check struct {
 	Name string
-	// Optional is a check whose failure is worth telling and no more.
+	// Optional makes a failure a warning.
 	Optional bool
-	// Probe returns what is wrong. Whoever may read /readyz reads its text.
+	// Probe returns what is wrong. Its text is public: /readyz shows it.
 	Probe func(ctx context.Context) error
 }
 
-// Result is what came of a check.
+// Result is the result of a check.
 type Result struct {
 	Name     string `json:"name"`
 	OK       bool   `json:"ok"`
@@ -46,12 +46,12 @@ type checker struct {
 	mu      sync.Mutex
 	at      time.Time
 	err     error
-	running chan struct{} // closed when the probe that runs ends
+	running chan struct{} // closed when the running probe ends
 }
 
-// result waits no longer than patience, whatever the probe does.
+// result returns within about probeTimeout, even if the probe hangs.
 func (c *checker) result() Result {
-	err := c.ask()
+	err := c.check()
 	r := Result{Name: c.Name, OK: err == nil, Optional: c.Optional}
 	if err != nil {
 		r.Problem = textutil.Line(secret.Strip(err.Error()), maxProblem)
@@ -59,9 +59,9 @@ func (c *checker) result() Result {
 	return r
 }
 
-func (c *checker) ask() error {
+func (c *checker) check() error {
 	c.mu.Lock()
-	if c.running == nil && (c.at.IsZero() || time.Since(c.at) >= fresh) {
+	if c.running == nil && (c.at.IsZero() || time.Since(c.at) >= resultTTL) {
 		c.running = make(chan struct{})
 		c.probes.Go(c.probe)
 	}
@@ -75,13 +75,13 @@ func (c *checker) ask() error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return c.err
-	case <-time.After(patience + patience/10): // the probe may well say more than this
-		return fmt.Errorf("no answer within %s", patience)
+	case <-time.After(probeTimeout + probeTimeout/10): // an error of the probe itself says more
+		return fmt.Errorf("no answer within %s", probeTimeout)
 	}
 }
 
 func (c *checker) probe() {
-	ctx, cancel := context.WithTimeout(c.ctx, patience)
+	ctx, cancel := context.WithTimeout(c.ctx, probeTimeout)
 	defer cancel()
 	err := c.Probe(ctx)
 	c.mu.Lock()

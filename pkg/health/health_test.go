@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// check is a check that says what problem holds at the moment.
+// check is a check that reports the current value of problem.
 func check(name string, optional bool, problem *atomic.Value) Check {
 	return Check{Name: name, Optional: optional, Probe: func(context.Context) error {
 		if err, ok := problem.Load().(error); ok {
@@ -49,7 +49,7 @@ func ask(s *Server, method, path string) *httptest.ResponseRecorder {
 	return answer
 }
 
-func TestReadyz(t *testing.T) {
+func TestReadyzAndStatusReportFailingChecks(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("dial\nhttps://u:hunter2@h/?hunter2 " + strings.Repeat("x", 2*maxProblem))
 	for name, test := range map[string]struct {
@@ -103,7 +103,7 @@ func TestReadyz(t *testing.T) {
 	}
 }
 
-func TestOtherRequests(t *testing.T) {
+func TestEveryResponseIsMarkedAsNotToBeCached(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, discard())
 	for name, test := range map[string]struct {
@@ -126,14 +126,13 @@ func TestOtherRequests(t *testing.T) {
 	}
 }
 
-// TestSlowCheck: however long a check takes and however many ask, it runs once
-// and nobody waits long; and /livez waits for nothing.
-func TestSlowCheck(t *testing.T) {
+// TestHangingCheckRunsOnceAndDelaysNoClient: /livez waits for nothing at all.
+func TestHangingCheckRunsOnceAndDelaysNoClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var probes atomic.Int32
 		release := make(chan struct{})
-		s := newServer(t, discard(), Check{Name: "runtime", Probe: func(context.Context) error { // heeds no deadline
+		s := newServer(t, discard(), Check{Name: "runtime", Probe: func(context.Context) error { // ignores its deadline
 			probes.Add(1)
 			<-release
 			return errors.New("late")
@@ -151,7 +150,7 @@ func TestSlowCheck(t *testing.T) {
 			})
 		}
 		group.Wait()
-		if took := time.Since(start); took > 2*patience || probes.Load() != 1 {
+		if took := time.Since(start); took > 2*probeTimeout || probes.Load() != 1 {
 			t.Errorf("%d probes, %s", probes.Load(), took)
 		}
 		close(release)
@@ -162,12 +161,12 @@ func TestSlowCheck(t *testing.T) {
 	})
 }
 
-func TestChecksAreShared(t *testing.T) {
+func TestResultsAreReusedForASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var probes atomic.Int32
 		s := newServer(t, discard(), Check{Name: "runtime", Probe: func(ctx context.Context) error {
-			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > patience {
+			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > probeTimeout {
 				t.Error("a probe has no deadline")
 			}
 			probes.Add(1)

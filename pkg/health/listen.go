@@ -10,14 +10,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/imagefit/imagefit/pkg/unixsocket"
 	"golang.org/x/net/netutil"
+
+	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
 
 const (
-	// again is how long an address that is taken is left alone.
-	again = 10 * time.Second
-	// maxConns keeps strangers from using up the daemon's files.
+	// retryInterval is the pause after an address could not be used.
+	retryInterval = 10 * time.Second
+	// maxConns keeps clients from using up the daemon's file descriptors.
 	maxConns = 32
 
 	headerTime = 5 * time.Second
@@ -26,12 +27,12 @@ const (
 	idleTime   = 30 * time.Second
 	closeTime  = time.Second
 	maxHeader  = 16 << 10
-	maxBody    = 1 << 10 // nothing is asked with a body
+	maxBody    = 1 << 10 // no request needs a body
 )
 
-// Run serves at an address, host:port or unix:///path, until ctx ends. An address
-// that cannot be had is tried again and again: the daemon has more important
-// things to do than to be looked at. "" is no address.
+// Run serves at an address, host:port or unix:///path, until ctx ends. If the
+// address cannot be used, it keeps retrying: health and metrics must not keep a
+// daemon from its work. It returns at once if the address is "".
 func (s *Server) Run(ctx context.Context, address string) {
 	if address == "" {
 		return
@@ -42,13 +43,13 @@ func (s *Server) Run(ctx context.Context, address string) {
 			return
 		}
 		if text := fmt.Sprint(err); text != reported { // once, not every ten seconds
-			s.options.Log.Error("health and metrics are not served, it is tried again", "address", address, "every", s.again, "error", err)
+			s.options.Log.Error("cannot serve health and metrics, retrying", "address", address, "every", s.retry, "error", err)
 			reported = text
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(s.again):
+		case <-time.After(s.retry):
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -35,7 +36,7 @@ func get(t *testing.T, network, address, path string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// await waits until somebody listens.
+// await waits until the address accepts connections.
 func await(t *testing.T, network, address string) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -50,7 +51,7 @@ func await(t *testing.T, network, address string) {
 	}
 }
 
-// free is a TCP address that nobody listens on.
+// free is a TCP address that is not in use.
 func free(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -61,7 +62,7 @@ func free(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-func TestRun(t *testing.T) {
+func TestRunServesUntilItsContextEnds(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "http.sock")
 	tcp := free(t)
@@ -80,7 +81,7 @@ func TestRun(t *testing.T) {
 				if code, body := get(t, test.network, test.address, "/livez"); code != 200 || body != "ok\n" {
 					t.Errorf("%d %q", code, body)
 				}
-				idle, err := net.Dial(test.network, test.address) // says nothing
+				idle, err := net.Dial(test.network, test.address) // sends nothing
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -89,7 +90,7 @@ func TestRun(t *testing.T) {
 				_ = idle.Close()
 				if conn, err := net.Dial(test.network, test.address); err == nil {
 					_ = conn.Close()
-					t.Error("somebody still listens")
+					t.Error("the address is still in use")
 				}
 			}
 		})
@@ -115,28 +116,48 @@ func (l *log) count(part string) int {
 	return strings.Count(l.text.String(), part)
 }
 
-// TestAddressTaken: it is said once, and served when it is free.
-func TestAddressTaken(t *testing.T) {
-	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+// occupied is a TCP address in use, and a function that frees it.
+func occupied(t *testing.T) (address string, release func()) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = taken.Close() }()
-	address := taken.Addr().String()
+	release = func() { _ = listener.Close() }
+	t.Cleanup(release)
+	return listener.Addr().String(), release
+}
+
+func TestAddressInUseIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	address, _ := occupied(t)
+	synctest.Test(t, func(t *testing.T) {
+		out := new(log)
+		s := newServer(t, slog.New(slog.NewTextHandler(out, nil)))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*retryInterval)
+		defer cancel()
+		s.Run(ctx, address)
+		if got := out.count("level=ERROR"); got != 1 || out.count(address) == 0 || out.count("in use") == 0 {
+			t.Errorf("%d errors are logged: %s", got, out.text.String())
+		}
+	})
+}
+
+func TestAddressInUseIsServedWhenItIsFree(t *testing.T) {
+	t.Parallel()
+	address, release := occupied(t)
 	out := new(log)
 	s := newServer(t, slog.New(slog.NewTextHandler(out, nil)))
-	s.again = 10 * time.Millisecond
+	s.retry = time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { s.Run(ctx, address); close(done) }()
-	time.Sleep(10 * s.again)
-	if got := out.count("level=ERROR"); got != 1 || out.count(address) == 0 || out.count("in use") == 0 {
-		t.Errorf("%d errors are logged: %s", got, out.text.String())
+	for deadline := time.Now().Add(10 * time.Second); out.count("in use") == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no error is logged")
+		}
 	}
-	if err := taken.Close(); err != nil {
-		t.Fatal(err)
-	}
+	release()
 	await(t, "tcp", address)
 	if code, body := get(t, "tcp", address, "/livez"); code != 200 || body != "ok\n" {
 		t.Errorf("%d %q", code, body)
@@ -145,8 +166,7 @@ func TestAddressTaken(t *testing.T) {
 	<-done
 }
 
-// TestStrangers: who asks nothing, or too much, gets no further.
-func TestStrangers(t *testing.T) {
+func TestInvalidRequestsAndIdleConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, discard())
 	socket := filepath.Join(t.TempDir(), "http.sock")
@@ -183,6 +203,6 @@ func TestStrangers(t *testing.T) {
 		_ = conn.Close()
 	}
 	if code, _ := get(t, "unix", socket, "/livez"); code != 200 {
-		t.Error("nobody is served after strangers came and went")
+		t.Error("no request is served after idle connections were closed")
 	}
 }

@@ -27,35 +27,35 @@ type Server struct {
 	handler  http.Handler
 	probes   sync.WaitGroup
 	end      context.CancelFunc
-	again    time.Duration // as the constant says
+	retry    time.Duration // retryInterval, shorter in tests
 }
 
-// New returns a server that listens nowhere yet. Close ends what it began.
+// New returns a server that does not listen yet. Close stops its checks.
 func New(o Options) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{options: o, end: cancel, again: again}
+	s := &Server{options: o, end: cancel, retry: retryInterval}
 	for _, c := range o.Checks {
 		s.checkers = append(s.checkers, &checker{Check: c, ctx: ctx, probes: &s.probes})
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("GET /status", s.status)
 	if o.Metrics != nil {
 		mux.Handle("GET /metrics", o.Metrics)
 	}
-	s.handler = http.MaxBytesHandler(quiet(mux), maxBody)
+	s.handler = http.MaxBytesHandler(noStore(mux), maxBody)
 	return s
 }
 
-// Close ends the checks that run.
+// Close stops running checks.
 func (s *Server) Close() {
 	s.end()
 	s.probes.Wait()
 }
 
-// Check runs all checks at once, in their order. ready tells whether those pass
-// that must.
+// Check runs all checks at once and returns their results in order. ready tells
+// whether all pass that are not optional.
 func (s *Server) Check() (ready bool, results []Result) {
 	results = make([]Result, len(s.checkers))
 	var group sync.WaitGroup
@@ -70,7 +70,7 @@ func (s *Server) Check() (ready bool, results []Result) {
 	return ready, results
 }
 
-// readyz names what is not ready; with ?verbose also what is.
+// readyz lists the checks that fail; with ?verbose all of them.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	ready, results := s.Check()
 	_, verbose := r.URL.Query()["verbose"]
@@ -87,11 +87,11 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	}
 	if ready {
 		b.WriteString("ready\n")
-		say(w, http.StatusOK, b.String())
+		reply(w, http.StatusOK, b.String())
 		return
 	}
 	b.WriteString("not ready\n")
-	say(w, http.StatusServiceUnavailable, b.String())
+	reply(w, http.StatusServiceUnavailable, b.String())
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
@@ -100,22 +100,22 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	status.Ready, status.Checks = s.Check()
 	body, err := json.MarshalIndent(status, "", "  ")
 	if err != nil {
-		s.options.Log.Error("the status cannot be written", "error", err)
-		say(w, http.StatusInternalServerError, "internal error, see the log\n")
+		s.options.Log.Error("cannot encode the status", "error", err)
+		reply(w, http.StatusInternalServerError, "internal error, see the log\n")
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(append(body, '\n')) // the client may be gone
 }
 
-func say(w http.ResponseWriter, code int, text string) {
+func reply(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
 	_, _ = w.Write([]byte(text)) // the client may be gone
 }
 
-// quiet keeps answers from being kept or taken for something else.
-func quiet(next http.Handler) http.Handler {
+// noStore keeps clients from caching a response or guessing its type.
+func noStore(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -5,8 +5,8 @@ import "time"
 // Schema is the version of Status. Keys are only ever added to it.
 const Schema = 1
 
-// Status is what /status says: how the daemon does. Every user of the node may
-// read it, so it names no image, no pod and nothing that is secret.
+// Status is what /status returns. Any user of the node may read it, so it never
+// has names of images or pods, or anything secret.
 type Status struct {
 	Schema  int       `json:"schema"`
 	Program string    `json:"program"`
@@ -22,10 +22,10 @@ type Status struct {
 	Decisions map[string]uint64 `json:"decisions"` // since the start, by action
 }
 
-// ConfigStatus is how the configuration was taken up.
+// ConfigStatus is the state of the configuration.
 type ConfigStatus struct {
-	Loaded time.Time `json:"loaded"` // the one that holds
-	Failed bool      `json:"failed"` // whether a later one was no good
+	Loaded time.Time `json:"loaded"` // when the one in effect was loaded
+	Failed bool      `json:"failed"` // whether a later reload failed
 }
 
 // FactsStatus is how old the facts are.
@@ -35,7 +35,7 @@ type FactsStatus struct {
 	Fingerprint string    `json:"fingerprint"`
 }
 
-// CacheStatus is what the state folder holds.
+// CacheStatus is the size of the state directory.
 type CacheStatus struct {
 	Files int   `json:"files"`
 	Bytes int64 `json:"bytes"`
