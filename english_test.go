@@ -16,7 +16,7 @@ func uncleaned() []string {
 	return []string{
 		"cmd/cri-proxy", "cmd/imagefit", "pkg/attach", "pkg/author", "pkg/cache", "pkg/compat", "pkg/config",
 		"pkg/criproxy", "pkg/decision", "pkg/facts", "pkg/hostfacts", "pkg/registry",
-		"pkg/selector", "pkg/systemd",
+		"pkg/selector",
 	}
 }
 

@@ -54,7 +54,7 @@ func sameFile(a, b string) bool {
 // serve answers on the socket, in the group, and calls end after term has ended and with it
 // the calls that ran then.
 func serve(ctx, term context.Context, end func(), group *errgroup.Group, n *daemon.Daemon, server *criproxy.Server, s *socket) {
-	manager := n.Manager
+	manager := n.Systemd
 	group.Go(func() error { return server.Serve(s) })
 	group.Go(func() error {
 		s.followOwner(term, n.Log)
@@ -81,7 +81,7 @@ func serve(ctx, term context.Context, end func(), group *errgroup.Group, n *daem
 		n.Log.Info("stopping when the calls that run are over", "limit", limit.String())
 		manager.Stopping(fmt.Sprintf("stopping when the calls that run are over, after at most %v", limit))
 		group.Go(func() error {
-			manager.AwaitEnd(ctx)
+			manager.ExtendTimeout(ctx)
 			return nil
 		})
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)

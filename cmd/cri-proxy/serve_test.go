@@ -76,7 +76,7 @@ func TestTellsTheServiceManager(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.Manager = systemd.Connect(log)
+	n.Systemd = systemd.Connect(log)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, n) }()

@@ -69,10 +69,10 @@ func run(ctx context.Context, n *daemon.Daemon) error {
 		}, n.Log)
 	})
 	group.Go(func() error {
-		n.Manager.Watch(ctx, alive(plugin, cfg.NRI.Socket))
+		n.Systemd.Watch(ctx, alive(plugin, cfg.NRI.Socket))
 		return nil
 	})
-	n.Manager.Ready("waiting for the runtime at " + cfg.NRI.Socket)
-	context.AfterFunc(ctx, func() { n.Manager.Stopping("stopping") })
+	n.Systemd.Ready("waiting for the runtime at " + cfg.NRI.Socket)
+	context.AfterFunc(ctx, func() { n.Systemd.Stopping("stopping") })
 	return group.Wait()
 }

@@ -74,7 +74,7 @@ func (c Command) start(cmd *cobra.Command, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d.Manager = systemd.Connect(log)
+	d.Systemd = systemd.Connect(log)
 	return c.Run(cmd.Context(), d)
 }
 

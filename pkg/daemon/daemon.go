@@ -41,7 +41,7 @@ type Daemon struct {
 	Log       *slog.Logger
 	Decisions *decisionlog.Log
 	Metrics   *metrics.Metrics
-	Manager   *systemd.Manager // that started the daemon, or nil
+	Systemd   *systemd.Notifier // that started the daemon, or nil
 
 	sources      config.Sources
 	level        *slog.LevelVar

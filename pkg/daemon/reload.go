@@ -31,7 +31,7 @@ func (d *Daemon) KeepFresh(ctx context.Context, group *errgroup.Group) {
 			case <-ctx.Done():
 				return nil
 			case <-d.reloads:
-				d.Manager.Reload(func() {
+				d.Systemd.Reload(func() {
 					d.reload()
 					d.Facts.Refresh(ctx)
 				})

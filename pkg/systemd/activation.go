@@ -9,28 +9,28 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 )
 
-// Socket returns the unix socket that the service manager holds for the daemon
-// (LISTEN_FDS), or nil if it holds none. The socket's file, its owner and its mode are
-// the manager's: closing the listener leaves them alone.
+// Socket returns the unix socket that the service manager activated (LISTEN_FDS), or
+// nil without socket activation. The socket's file, its owner and its mode belong to
+// the manager: closing the listener leaves them alone.
 func Socket(log *slog.Logger) (*net.UnixListener, error) {
 	files := activation.Files(true)
 	if len(files) == 0 {
 		return nil, nil
 	}
 	for _, more := range files[1:] {
-		log.Warn("a socket of the service manager is not used, the daemon takes one", "name", more.Name())
+		log.Warn("ignoring an extra activated socket, want one", "name", more.Name())
 		_ = more.Close()
 	}
 	file := files[0]
 	defer func() { _ = file.Close() }() // the listener has its own copy
 	listener, err := net.FileListener(file)
 	if err != nil {
-		return nil, fmt.Errorf("take the socket %s of the service manager: %w", file.Name(), err)
+		return nil, fmt.Errorf("use activated socket %s: %w", file.Name(), err)
 	}
 	socket, ok := listener.(*net.UnixListener)
 	if !ok || !filepath.IsAbs(socket.Addr().String()) { // TCP, or without a file
 		_ = listener.Close()
-		return nil, fmt.Errorf("take the socket %s of the service manager: it listens on %s %s, want ListenStream= with a path",
+		return nil, fmt.Errorf("use activated socket %s: it listens on %s %s, want ListenStream= with a path",
 			file.Name(), listener.Addr().Network(), listener.Addr())
 	}
 	return socket, nil

@@ -7,16 +7,16 @@ import (
 )
 
 const (
-	// memoryLimit is where Go's garbage collector begins to work harder. It is no
-	// hard limit: a pull of many large answers may go beyond it.
+	// memoryLimit makes Go's garbage collector work harder near it. It is a soft
+	// limit: a pull with many large responses may exceed it.
 	memoryLimit = 256 << 20
-	// maxProcs is enough for all that a node asks of its daemons. Go would use as many
-	// threads as there are CPUs, and wake them, on nodes that have hundreds.
+	// maxProcs is enough for a node's pulls. By default Go would use, and wake, a thread
+	// for each CPU on nodes with hundreds of them.
 	maxProcs = 4
 )
 
-// LimitResources makes the process use little memory and few CPUs, unless the environment says
-// otherwise by GOMEMLIMIT and GOMAXPROCS.
+// LimitResources limits memory and CPUs, unless the environment sets GOMEMLIMIT and
+// GOMAXPROCS.
 func LimitResources() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)

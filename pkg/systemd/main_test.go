@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// child names what the test's program does instead of testing, where a test starts it again.
+// child names what the test binary does instead of testing when a test starts it again.
 const child = "IMAGEFIT_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -69,7 +69,7 @@ func output(t *testing.T, cmd *exec.Cmd) string {
 	return string(out)
 }
 
-func TestLimits(t *testing.T) {
+func TestEnvironmentOverridesTheLimits(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		env  []string
@@ -88,8 +88,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestLimitManyCPUs cannot count on a machine with many CPUs.
-func TestLimitManyCPUs(t *testing.T) {
+// TestNodesWithManyCPUsAreLimitedToFour sets GOMAXPROCS, as the machine may have few.
+func TestNodesWithManyCPUsAreLimitedToFour(t *testing.T) {
 	procs, memory := runtime.GOMAXPROCS(64), debug.SetMemoryLimit(-1)
 	defer func() {
 		runtime.GOMAXPROCS(procs)
@@ -102,7 +102,7 @@ func TestLimitManyCPUs(t *testing.T) {
 	}
 }
 
-func TestSocket(t *testing.T) {
+func TestSocketTakesOneActivatedUnixSocket(t *testing.T) {
 	t.Parallel()
 	path := t.TempDir() + "/s.sock"
 	unixListener, err := net.Listen("unix", path)
@@ -127,11 +127,11 @@ func TestSocket(t *testing.T) {
 	}{
 		"none":              {nil, "LISTEN_FDS=", []string{"socket <nil>, error <nil>"}},
 		"one":               {[]net.Listener{unixListener}, "LISTEN_FDS=1", []string{"listening on " + path, `LISTEN_FDS=""`, "answered: <nil>"}},
-		"two":               {[]net.Listener{unixListener, tcpListener}, "LISTEN_FDS=2", []string{"a socket of the service manager is not used", "answered: <nil>"}},
-		"TCP":               {[]net.Listener{tcpListener}, "LISTEN_FDS=1", []string{"socket <nil>, error take the socket", "want ListenStream="}},
-		"without a path":    {[]net.Listener{abstract}, "LISTEN_FDS=1", []string{"socket <nil>, error take the socket", "want ListenStream="}},
+		"two":               {[]net.Listener{unixListener, tcpListener}, "LISTEN_FDS=2", []string{"ignoring an extra activated socket", "answered: <nil>"}},
+		"TCP":               {[]net.Listener{tcpListener}, "LISTEN_FDS=1", []string{"socket <nil>, error use activated socket", "want ListenStream="}},
+		"without a path":    {[]net.Listener{abstract}, "LISTEN_FDS=1", []string{"socket <nil>, error use activated socket", "want ListenStream="}},
 		"nonsense":          {nil, "LISTEN_FDS=many", []string{"socket <nil>, error <nil>"}},
-		"closed descriptor": {nil, "LISTEN_FDS=1", []string{"socket <nil>, error take the socket"}},
+		"closed descriptor": {nil, "LISTEN_FDS=1", []string{"socket <nil>, error use activated socket"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var files []*os.File
@@ -157,7 +157,7 @@ func TestSocket(t *testing.T) {
 				}
 			}
 			if _, err := os.Lstat(path); err != nil {
-				t.Errorf("the daemon took the socket's file away: %v", err)
+				t.Errorf("the daemon removed the socket's file: %v", err)
 			}
 		})
 	}

@@ -7,28 +7,28 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// lookEvery is how often the status is looked at where no watchdog asks for it.
-const lookEvery = 10 * time.Second
+// checkInterval applies where no watchdog is configured.
+const checkInterval = 10 * time.Second
 
-// Check does a piece of the daemon's work as its clients see it. It returns in a few
-// words how the daemon is, or an error if the work was not done, or not before ctx ended,
-// and to start the daemon anew may help.
+// Check is a self-test: it does a piece of the daemon's work as a client would. It
+// returns a short status, or an error if the work could not be done before ctx ended
+// and restarting the daemon may help.
 type Check func(ctx context.Context) (status string, err error)
 
-// Watch checks the daemon until ctx ends, and feeds the watchdog after every check that went well. It
-// checks thrice in the time after which the watchdog bites.
-func (m *Manager) Watch(ctx context.Context, check Check) {
-	if m == nil {
+// Watch runs the self-test until ctx ends, three times per watchdog interval, and sends a
+// keepalive after each success.
+func (n *Notifier) Watch(ctx context.Context, check Check) {
+	if n == nil {
 		return
 	}
-	every := lookEvery
-	if m.watchdog > 0 {
-		every = m.watchdog / 3
+	interval := checkInterval
+	if n.watchdog > 0 {
+		interval = n.watchdog / 3
 	}
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
-		m.look(ctx, every, check)
+		n.runCheck(ctx, interval, check)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -37,16 +37,16 @@ func (m *Manager) Watch(ctx context.Context, check Check) {
 	}
 }
 
-func (m *Manager) look(ctx context.Context, limit time.Duration, check Check) {
-	limited, cancel := context.WithTimeout(ctx, limit)
+func (n *Notifier) runCheck(ctx context.Context, timeout time.Duration, check Check) {
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	status, err := check(limited)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
-		m.log.Error("the daemon does not do its work, the watchdog is not fed", "error", err)
-		m.tell(statusLine("not working: " + err.Error()))
+		n.log.Error("self-test failed, withholding the watchdog keepalive", "error", err)
+		n.send(statusLine("not working: " + err.Error()))
 	default:
-		m.tell(daemon.SdNotifyWatchdog, statusLine(status))
+		n.send(daemon.SdNotifyWatchdog, statusLine(status))
 	}
 }

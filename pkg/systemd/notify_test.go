@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -40,10 +41,10 @@ func (n notified) next(t *testing.T) []string {
 	return strings.Split(string(buffer[:size]), "\n")
 }
 
-// silent is a log that nobody reads.
+// silent discards the log.
 func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func TestManagerIsTold(t *testing.T) {
+func TestReadyReloadAndStoppingAreReported(t *testing.T) {
 	manager := listenNotify(t, "")
 	m := Connect(silent())
 	m.Ready("listening")
@@ -68,12 +69,12 @@ func TestManagerIsTold(t *testing.T) {
 	}
 }
 
-func TestMoreTimeIsAskedFor(t *testing.T) {
+func TestMoreTimeToStopIsRequested(t *testing.T) {
 	manager := listenNotify(t, "")
 	ctx, end := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
-		Connect(silent()).AwaitEnd(ctx)
+		Connect(silent()).ExtendTimeout(ctx)
 		close(done)
 	}()
 	if got := manager.next(t); got[0] != "EXTEND_TIMEOUT_USEC=20000000" {
@@ -83,8 +84,7 @@ func TestMoreTimeIsAskedFor(t *testing.T) {
 	<-done
 }
 
-// TestWatchdog: it is fed after a check that went well, and only then.
-func TestWatchdog(t *testing.T) {
+func TestKeepaliveFollowsOnlyASuccessfulCheck(t *testing.T) {
 	fed := func(message []string) bool { return message[0] == "WATCHDOG=1" }
 	for name, c := range map[string]struct {
 		check  Check
@@ -117,32 +117,37 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-// TestWatchdogThatHangs: a check that never returns feeds nothing.
-func TestWatchdogThatHangs(t *testing.T) {
+// TestHangingCheckSendsNoKeepalive: the message after it is that of the test.
+func TestHangingCheckSendsNoKeepalive(t *testing.T) {
 	manager := listenNotify(t, "3000")
 	ctx, end := context.WithCancel(t.Context())
-	release, done := make(chan struct{}), make(chan struct{})
+	overdue, release, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	overdueOnce := sync.OnceFunc(func() { close(overdue) })
+	n := Connect(silent())
 	go func() {
-		Connect(silent()).Watch(ctx, func(context.Context) (string, error) {
+		n.Watch(ctx, func(ctx context.Context) (string, error) {
+			<-ctx.Done()
+			overdueOnce()
 			<-release
 			return "serving", nil
 		})
 		close(done)
 	}()
-	_ = manager.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	if size, err := manager.Read(make([]byte, 100)); err == nil {
-		t.Errorf("told something: %d bytes", size)
-	}
+	<-overdue
 	end()
 	close(release)
 	<-done
+	n.Ready("after it")
+	if got := manager.next(t); got[0] != "READY=1" {
+		t.Errorf("got %q", got)
+	}
 }
 
-func TestWithoutManager(t *testing.T) {
+func TestNilNotifierDoesNothing(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	m := Connect(silent())
 	if m != nil {
-		t.Fatal("found a manager")
+		t.Fatal("found a service manager")
 	}
 	m.Ready("")
 	m.Stopping("")
@@ -151,15 +156,14 @@ func TestWithoutManager(t *testing.T) {
 	if !reloaded {
 		t.Error("does not reload")
 	}
-	m.AwaitEnd(t.Context())
+	m.ExtendTimeout(t.Context())
 	m.Watch(t.Context(), func(context.Context) (string, error) {
-		t.Error("looks though nobody asks")
+		t.Error("runs a check without a service manager")
 		return "", nil
 	})
 }
 
-// TestManagerIsGone: a manager that hears nothing is logged once and stops nobody.
-func TestManagerIsGone(t *testing.T) {
+func TestFailedNotificationIsLoggedOnce(t *testing.T) {
 	manager := listenNotify(t, "nonsense")
 	_ = manager.Close()
 	var log strings.Builder
@@ -167,7 +171,7 @@ func TestManagerIsGone(t *testing.T) {
 	for range 3 {
 		m.Ready("listening")
 	}
-	if strings.Count(log.String(), "cannot be told") != 1 || strings.Count(log.String(), "WATCHDOG_USEC=nonsense") != 1 {
+	if strings.Count(log.String(), "sd_notify failed") != 1 || strings.Count(log.String(), "WATCHDOG_USEC=nonsense") != 1 {
 		t.Errorf("log: %s", log.String())
 	}
 }
