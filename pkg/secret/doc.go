@@ -1,3 +1,2 @@
-// Package secret keeps credentials out of what people and machines read: log
-// lines, the journal, error texts.
+// Package secret redacts credentials in logs, the decision log, traces and errors.
 package secret

@@ -10,14 +10,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Redacted stands in for what must not be read.
+// Redacted replaces a secret.
 const Redacted = "[redacted]"
 
-// inURL finds what of a URL may be a credential: the user and password, and the
-// query, where object stores have their signatures.
+// inURL matches the parts of a URL that may be credentials: user and password, and
+// the query, where object stores have their signatures.
 var inURL = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)([^/\s"']*@)?([^\s"'?#]*)(\?[^\s"'#]*)?`)
 
-// Strip takes users, passwords and queries out of the URLs in a text.
+// Strip redacts users, passwords and queries in the URLs of a text.
 func Strip(text string) string {
 	return inURL.ReplaceAllStringFunc(text, func(found string) string {
 		parts := inURL.FindStringSubmatch(found)
@@ -29,9 +29,9 @@ func Strip(text string) string {
 	})
 }
 
-// Attr is a slog.HandlerOptions.ReplaceAttr. Whatever may carry credentials by
-// its type, such as a CRI request or HTTP headers, is left out whole, whoever
-// logs it; texts and errors lose what is secret in URLs.
+// Attr is a slog.HandlerOptions.ReplaceAttr. It redacts values of types that may
+// have credentials, such as CRI requests and HTTP headers, and strips the URLs in
+// texts and errors.
 func Attr(_ []string, a slog.Attr) slog.Attr {
 	switch v := a.Value.Any().(type) {
 	case string:

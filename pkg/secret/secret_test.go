@@ -14,7 +14,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-func TestStrip(t *testing.T) {
+func TestStripRedactsTheSecretsOfURLs(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"":                                "",
@@ -33,8 +33,8 @@ func TestStrip(t *testing.T) {
 	}
 }
 
-// FuzzStrip puts a URL with credentials between other text.
-func FuzzStrip(f *testing.F) {
+// FuzzStripRedactsAURLInAnyText: a URL with credentials between other text.
+func FuzzStripRedactsAURLInAnyText(f *testing.F) {
 	f.Add("https://u:p@h/x?q", "")
 	f.Fuzz(func(t *testing.T, before, after string) {
 		const word = "hunter2hunter2"
@@ -44,8 +44,7 @@ func FuzzStrip(f *testing.F) {
 	})
 }
 
-// TestAttr logs credentials in all the types that carry them.
-func TestAttr(t *testing.T) {
+func TestAttrRedactsEveryTypeThatCarriesCredentials(t *testing.T) {
 	t.Parallel()
 	const password = "hunter2"
 	location, err := url.Parse("https://user:" + password + "@host/blob?sig=" + password)

@@ -13,8 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// StartServer begins the span of a gRPC call that is being served, within the
-// span that its metadata names, if it does. A tracer of nil begins none.
+// StartServer starts the span of a gRPC call that is being served, as a child of
+// the span in its metadata, if any. With a nil tracer it starts none.
 func StartServer(ctx context.Context, tracer trace.Tracer, method string) (context.Context, trace.Span) {
 	if tracer == nil {
 		return ctx, trace.SpanFromContext(ctx)
@@ -25,7 +25,7 @@ func StartServer(ctx context.Context, tracer trace.Tracer, method string) (conte
 		trace.WithAttributes(semconv.RPCSystemNameGRPC, semconv.RPCMethod(rpcName(method))))
 }
 
-// StartCall begins the span of a gRPC call to another program.
+// StartCall starts the span of a gRPC call to another program.
 func StartCall(ctx context.Context, method string) (context.Context, trace.Span) {
 	ctx, span := StartClient(ctx, rpcName(method))
 	if span.IsRecording() {
@@ -41,7 +41,7 @@ func EndCall(span trace.Span, err error) {
 		span.SetAttributes(semconv.RPCResponseStatusCode(code))
 		if err != nil {
 			span.SetAttributes(semconv.ErrorTypeKey.String(code))
-			span.SetStatus(codes.Error, text(status.Convert(err).Message()))
+			span.SetStatus(codes.Error, errorText(status.Convert(err).Message()))
 		}
 	}
 	span.End()
@@ -50,18 +50,18 @@ func EndCall(span trace.Span, err error) {
 // rpcName is a method as OpenTelemetry spells it.
 func rpcName(method string) string { return strings.TrimPrefix(method, "/") }
 
-// Inject makes the span of ctx the parent of the call that the metadata goes
-// with. Where no span was begun, the metadata stays as it is.
+// Inject makes the span of ctx the parent of the call with this metadata. Without
+// a span, the metadata stays as it is.
 func Inject(ctx context.Context, md metadata.MD) {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return
 	}
-	delete(md, "tracestate") // belongs to the traceparent that is replaced
+	delete(md, "tracestate") // belongs to the replaced traceparent
 	propagation.TraceContext{}.Inject(ctx, carrier(md))
 }
 
-// Copy adds the trace context of the call being served by ctx, baggage
-// included, to metadata that has none.
+// Copy adds the trace context of the call that ctx serves, baggage included, to
+// metadata that has none.
 func Copy(ctx context.Context, md metadata.MD) {
 	if len(md["traceparent"]) > 0 {
 		return
@@ -73,8 +73,8 @@ func Copy(ctx context.Context, md metadata.MD) {
 	}
 }
 
-// carrier is metadata as OpenTelemetry reads and writes it. The values of a key
-// that is there more than once count together: such a traceparent is none.
+// carrier is metadata as OpenTelemetry reads and writes it. It joins the values of
+// a repeated key, which makes a repeated traceparent invalid.
 type carrier metadata.MD
 
 // Get implements propagation.TextMapCarrier.
@@ -83,5 +83,5 @@ func (c carrier) Get(key string) string { return strings.Join(c[key], ",") }
 // Set implements propagation.TextMapCarrier.
 func (c carrier) Set(key, value string) { c[key] = []string{value} }
 
-// Keys implements propagation.TextMapCarrier; it is not used here.
+// Keys implements propagation.TextMapCarrier. It is not used.
 func (c carrier) Keys() []string { return nil }

@@ -20,8 +20,7 @@ const (
 	unsampled = "00-" + traceID + "-" + spanID + "-00"
 )
 
-// TestStartServer serves calls that say many things of their trace.
-func TestStartServer(t *testing.T) {
+func TestServerSpanContinuesTheTraceOfTheCaller(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name      string
@@ -71,8 +70,7 @@ func TestStartServer(t *testing.T) {
 	}
 }
 
-// TestEndCall ends calls with errors as a server may return them.
-func TestEndCall(t *testing.T) {
+func TestEndCallRecordsTheStatusOfTheCall(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, code, text string
@@ -81,7 +79,7 @@ func TestEndCall(t *testing.T) {
 		{"fine", "OK", "", nil},
 		{"a status", "NOT_FOUND", "no such image", status.Error(codes.NotFound, "no such image")},
 		{"cancelled", "CANCELLED", "gone", status.Error(codes.Canceled, "gone")},
-		{"a code of tomorrow", "99", "?", status.Error(99, "?")},
+		{"an unknown code", "99", "?", status.Error(99, "?")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -100,8 +98,7 @@ func TestEndCall(t *testing.T) {
 	}
 }
 
-// TestCopy carries a trace, and nothing else, from the call being served.
-func TestCopy(t *testing.T) {
+func TestCopyPropagatesTraceContextAndNothingElse(t *testing.T) {
 	t.Parallel()
 	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(
 		"traceparent", sampled, "tracestate", "a=1", "baggage", "k=v", "authorization", "hunter2"))
@@ -118,9 +115,8 @@ func TestCopy(t *testing.T) {
 	}
 }
 
-// FuzzMetadata serves calls with any trace context. What goes on must be well
-// formed whatever came.
-func FuzzMetadata(f *testing.F) {
+// FuzzPropagatedTraceContextIsWellFormed: whatever the caller sent.
+func FuzzPropagatedTraceContextIsWellFormed(f *testing.F) {
 	f.Add(sampled, "a=1")
 	f.Add(unsampled, "a=1,,b")
 	f.Add("00--", "\xff")
@@ -133,7 +129,7 @@ func FuzzMetadata(f *testing.F) {
 		again, next := StartServer(metadata.NewIncomingContext(t.Context(), md), tracer, "/s/m")
 		defer EndCall(next, nil)
 		if trace.SpanContextFromContext(again).TraceID() != span.SpanContext().TraceID() {
-			t.Errorf("%v is not taken for a trace", md)
+			t.Errorf("%v is not recognised as trace context", md)
 		}
 	})
 }

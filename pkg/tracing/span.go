@@ -13,36 +13,36 @@ import (
 	"github.com/imagefit/imagefit/pkg/secret"
 )
 
-// Scope names this program's spans among those of the libraries it uses.
+// Scope is the instrumentation scope of these spans.
 const Scope = "github.com/imagefit/imagefit"
 
-// What imagefit says of a pull, beside the attributes that OpenTelemetry names.
+// Attributes of a pull, besides those that OpenTelemetry defines.
 const (
-	Reference  = attribute.Key("imagefit.reference")  // as it was asked for
-	Candidates = attribute.Key("imagefit.candidates") // how many there were
+	Reference  = attribute.Key("imagefit.reference")  // as requested
+	Candidates = attribute.Key("imagefit.candidates") // their number
 	Choice     = attribute.Key("imagefit.choice")     // the platform that was chosen
-	Action     = attribute.Key("imagefit.action")     // what was done with the pull
+	Action     = attribute.Key("imagefit.action")     // what was done
 	Reason     = attribute.Key("imagefit.reason")     // why, in a sentence
 	Manifest   = attribute.Key("imagefit.manifest")   // its digest
-	Object     = attribute.Key("imagefit.object")     // what a registry was asked for
+	Object     = attribute.Key("imagefit.object")     // requested from a registry
 )
 
-// maxText bounds the text of an error: much of it comes from elsewhere.
+// maxText bounds the text of an error, parts of which come from registries.
 const maxText = 1 << 10
 
-// Start begins a span within that of ctx.
+// Start starts a child of the span of ctx.
 func Start(ctx context.Context, name string) (context.Context, trace.Span) {
 	return start(ctx, name, trace.SpanKindInternal)
 }
 
-// StartClient begins the span of a request to another program.
+// StartClient starts the span of a request to another program.
 func StartClient(ctx context.Context, name string) (context.Context, trace.Span) {
 	return start(ctx, name, trace.SpanKindClient)
 }
 
-// start also serves where the parent has ended, since a look-up may outlive the
-// pull that began it. Not to make a span where none is recorded saves more than
-// the time: ctx keeps the span that goes to the runtime as the parent.
+// start also works after the parent has ended, because a lookup may outlive its
+// pull. If the parent is not sampled, ctx keeps it, so that it remains the parent
+// that the runtime sees.
 func start(ctx context.Context, name string, kind trace.SpanKind) (context.Context, trace.Span) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.SpanContext().IsSampled() {
@@ -55,15 +55,15 @@ func start(ctx context.Context, name string, kind trace.SpanKind) (context.Conte
 func End(span trace.Span, err error) {
 	if err != nil && span.IsRecording() {
 		span.SetAttributes(semconv.ErrorType(err))
-		span.SetStatus(codes.Error, text(err.Error()))
+		span.SetStatus(codes.Error, errorText(err.Error()))
 	}
 	span.End()
 }
 
-// text is what an error says, without what may be a credential.
-func text(s string) string { return textutil.Cut(secret.Strip(s), maxText) }
+// errorText is the bounded text of an error, without credentials.
+func errorText(s string) string { return textutil.Cut(secret.Strip(s), maxText) }
 
-// Link says in the span of ctx that another span did its work.
+// Link links the span of ctx to another span that did its work.
 func Link(ctx context.Context, other trace.SpanContext) {
 	span := trace.SpanFromContext(ctx)
 	if span.IsRecording() && other.IsValid() && !span.SpanContext().Equal(other) {
@@ -71,8 +71,8 @@ func Link(ctx context.Context, other trace.SpanContext) {
 	}
 }
 
-// Hide returns ctx without its span, for libraries that would make spans of their
-// own: theirs may show what ours must not.
+// Hide returns ctx without its span, for libraries that make spans of their own,
+// which may contain credentials.
 func Hide(ctx context.Context) context.Context {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return ctx

@@ -24,9 +24,9 @@ func record(t testing.TB) (trace.Tracer, *tracetest.SpanRecorder) {
 	return provider.Tracer(Scope), seen
 }
 
-// TestOff takes the way of a pull where nobody began a span. AllocsPerRun counts
-// for all goroutines, so this test is not parallel.
-func TestOff(t *testing.T) {
+// TestWithoutAServerSpanNothingIsAllocated: AllocsPerRun counts for all goroutines,
+// so this test is not parallel.
+func TestWithoutAServerSpanNothingIsAllocated(t *testing.T) {
 	ctx := metadata.NewIncomingContext(context.Background(), metadata.Pairs("traceparent", sampled))
 	md, failure := metadata.MD{"x": {"y"}}, errors.New("no")
 	allocations := testing.AllocsPerRun(100, func() {
@@ -49,14 +49,13 @@ func TestOff(t *testing.T) {
 	}
 }
 
-// TestParents begins spans one within the other.
-func TestParents(t *testing.T) {
+func TestSpansAreChildrenOfTheSpanInTheirContext(t *testing.T) {
 	t.Parallel()
 	tracer, seen := record(t)
 	ctx, server := StartServer(t.Context(), tracer, "/runtime.v1.ImageService/PullImage")
 	inner, decide := Start(ctx, "decide")
 	End(decide, nil)
-	_, late := StartClient(inner, "resolve") // of a look-up that others wait for
+	_, late := StartClient(inner, "resolve") // of a lookup that outlives its pull
 	End(late, nil)
 	_, call := StartCall(ctx, "/runtime.v1.ImageService/PullImage")
 	EndCall(call, nil)
@@ -79,7 +78,7 @@ func TestParents(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if hidden := Hide(ctx); trace.SpanContextFromContext(hidden).IsValid() {
-		t.Error("the span is still to be seen")
+		t.Error("the span is still visible")
 	}
 }
 
@@ -92,8 +91,7 @@ func nameOf(seen *tracetest.SpanRecorder, sc trace.SpanContext) string {
 	return "nothing"
 }
 
-// TestErrorText looks for credentials and bounds in what a span says of an error.
-func TestErrorText(t *testing.T) {
+func TestErrorTextsAreBoundedAndWithoutCredentials(t *testing.T) {
 	t.Parallel()
 	tracer, seen := record(t)
 	ctx, server := StartServer(t.Context(), tracer, "/s/m")
@@ -108,7 +106,7 @@ func TestErrorText(t *testing.T) {
 	for _, s := range seen.Ended() {
 		text := s.Status().Description
 		if s.Status().Code != codes.Error || text == "" || strings.Contains(text, "hunter2") || len(text) > maxText+3 || strings.ToValidUTF8(text, "") != text {
-			t.Errorf("%s says %v %q", s.Name(), s.Status().Code, text)
+			t.Errorf("%s has %v %q", s.Name(), s.Status().Code, text)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// collector is a collector that keeps what it gets, or does what answer does.
+// collector keeps the spans that it receives, or returns the error of answer.
 type collector struct {
 	collectorapi.UnimplementedTraceServiceServer
 	answer func(context.Context) error
@@ -41,7 +41,7 @@ func (c *collector) Export(ctx context.Context, r *collectorapi.ExportTraceServi
 	return &collectorapi.ExportTraceServiceResponse{}, nil
 }
 
-// spans returns the spans that came, by name.
+// spans returns the received spans by name.
 func (c *collector) spans() map[string]*traceapi.Span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,7 +78,7 @@ func (c *collector) serve(t *testing.T, address string, opts ...grpc.ServerOptio
 	return listener.Addr().String(), stop
 }
 
-// closed is an address where nobody listens.
+// closed is an address that is not in use.
 func closed(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

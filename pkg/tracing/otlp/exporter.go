@@ -8,11 +8,11 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// exporter keeps errors from the SDK, which would write each of them to stderr:
-// it logs when the collector stops taking spans and when it takes them again.
+// exporter hides errors from the SDK, which would write each of them to stderr. It
+// logs the first failure and the first success after it.
 type exporter struct {
 	sdktrace.SpanExporter
-	closing  context.Context // ends when no export may run any more
+	closing  context.Context // ends when exports must stop
 	endpoint string
 	log      *slog.Logger
 	failing  atomic.Bool
@@ -28,9 +28,9 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	switch {
 	case e.failing.Swap(failing) == failing, e.closing.Err() != nil:
 	case failing:
-		e.log.Warn("the collector does not take spans, they are lost", "collector", e.endpoint, "error", err)
+		e.log.Warn("cannot export spans, dropping them", "collector", e.endpoint, "error", err)
 	default:
-		e.log.Info("the collector takes spans again", "collector", e.endpoint)
+		e.log.Info("exporting spans again", "collector", e.endpoint)
 	}
 	return nil
 }

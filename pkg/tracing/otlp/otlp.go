@@ -21,38 +21,38 @@ const (
 	// A pull makes some ten spans, a few KiB together.
 	maxQueue = 2048
 	maxBatch = 512
-	// batchTime is how long spans wait for others to go with them.
+	// batchTime is how long a batch waits to fill.
 	batchTime = 5 * time.Second
-	// exportTime is how long one batch is tried, over a restart of the collector.
+	// exportTime bounds the retries of a batch, and covers a restart of the collector.
 	exportTime = 30 * time.Second
-	// closeTime is how long Close waits for what is left to be sent.
+	// closeTime bounds the export of the remaining spans.
 	closeTime = 2 * time.Second
-	// maxValue bounds the value of an attribute: some come from elsewhere.
+	// maxValue bounds the value of an attribute.
 	maxValue = 4 << 10
 )
 
-// Options say where spans go.
+// Options say where spans are exported to.
 type Options struct {
-	Endpoint    string  // http://host:port or https://host:port; "" for nowhere
-	SampleRatio float64 // of the traces whose caller does not say
+	Endpoint    string  // http://host:port or https://host:port; "" disables the export
+	SampleRatio float64 // of traces that start here
 	Program     string
 	Version     string
 	Log         *slog.Logger
 
-	exportTime time.Duration // exportTime, but in tests
+	exportTime time.Duration // exportTime, shorter in tests
 }
 
-// Spans sends spans to a collector.
+// Spans exports spans to a collector.
 type Spans struct {
-	provider *sdktrace.TracerProvider // nil where spans go nowhere
-	cut      context.CancelFunc       // ends the export that runs
+	provider *sdktrace.TracerProvider // nil if disabled
+	cut      context.CancelFunc       // ends the running export
 	endpoint string
 	log      *slog.Logger
 }
 
-// Open prepares a connection to the collector, which need not be there yet.
-// Beside the options, the environment variables of OpenTelemetry count: for what
-// is sent along (OTEL_RESOURCE_ATTRIBUTES, OTEL_EXPORTER_OTLP_HEADERS) and for TLS
+// Open prepares a connection to the collector, which need not be available yet.
+// Besides the options, it honours OpenTelemetry's environment variables for the
+// resource (OTEL_RESOURCE_ATTRIBUTES), headers (OTEL_EXPORTER_OTLP_HEADERS) and TLS
 // (OTEL_EXPORTER_OTLP_CERTIFICATE).
 func Open(o Options) (*Spans, error) {
 	if o.Endpoint == "" {
@@ -66,7 +66,7 @@ func Open(o Options) (*Spans, error) {
 		otlptracegrpc.WithEndpointURL(o.Endpoint),
 		otlptracegrpc.WithDialOption(
 			grpc.WithUserAgent(o.Program+"/"+o.Version),
-			// gRPC's own pace grows to two minutes, all of whose spans would be lost.
+			// gRPC's default backoff grows to two minutes, whose spans would be lost.
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff:           backoff.Config{BaseDelay: time.Second, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 15 * time.Second},
 				MinConnectTimeout: 5 * time.Second,
@@ -79,7 +79,7 @@ func Open(o Options) (*Spans, error) {
 	)
 	if err != nil {
 		cut()
-		return nil, fmt.Errorf("prepare to send spans to %s: %w", o.Endpoint, err)
+		return nil, fmt.Errorf("connect to the collector %s: %w", o.Endpoint, err)
 	}
 	limits := sdktrace.NewSpanLimits()
 	limits.AttributeValueLengthLimit = maxValue
@@ -94,7 +94,7 @@ func Open(o Options) (*Spans, error) {
 	return &Spans{provider: provider, cut: cut, endpoint: o.Endpoint, log: o.Log}, nil
 }
 
-// resource is what all spans say of their origin.
+// resource describes the origin of all spans.
 func (o Options) resource(ctx context.Context) *resource.Resource {
 	r, err := resource.New(ctx,
 		resource.WithTelemetrySDK(), resource.WithHost(),
@@ -102,12 +102,12 @@ func (o Options) resource(ctx context.Context) *resource.Resource {
 		resource.WithFromEnv(), // last, so that it wins
 	)
 	if err != nil {
-		o.Log.Warn("spans say less of their origin than they might", "error", err)
+		o.Log.Warn("cannot determine all resource attributes of spans", "error", err)
 	}
 	return r
 }
 
-// Tracer returns what makes the spans, nil where they would go nowhere.
+// Tracer returns the tracer, or nil if the export is disabled.
 func (s *Spans) Tracer() trace.Tracer {
 	if s.provider == nil {
 		return nil
@@ -115,8 +115,8 @@ func (s *Spans) Tracer() trace.Tracer {
 	return s.provider.Tracer(tracing.Scope)
 }
 
-// Close sends what is left, for at most two seconds, and logs if that was not
-// enough. No span is sent afterwards.
+// Close exports the remaining spans, for at most two seconds, and logs an error if
+// that fails. No span is exported afterwards.
 func (s *Spans) Close() {
 	if s.provider == nil {
 		return
@@ -126,6 +126,6 @@ func (s *Spans) Close() {
 	err := s.provider.Shutdown(ctx)
 	s.cut()
 	if err != nil {
-		s.log.Warn("the collector did not take the last spans, they are lost", "collector", s.endpoint, "error", err)
+		s.log.Warn("cannot export the last spans, dropping them", "collector", s.endpoint, "error", err)
 	}
 }

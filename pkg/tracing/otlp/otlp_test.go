@@ -33,8 +33,7 @@ func pull(t *testing.T, s *Spans, md metadata.MD) {
 
 const traceID, spanID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
-// TestExport sends the spans of one pull to a collector.
-func TestExport(t *testing.T) {
+func TestSpansOfAPullReachTheCollector(t *testing.T) {
 	t.Parallel()
 	c := new(collector)
 	address, _ := c.serve(t, "")
@@ -55,18 +54,16 @@ func TestExport(t *testing.T) {
 	if n := len(decide.Attributes[0].Value.GetStringValue()); n != maxValue {
 		t.Errorf("an attribute of %d bytes was sent, want %d at most", n, maxValue)
 	}
-	said := map[string]string{}
+	attributes := map[string]string{}
 	for _, kv := range c.resources[0].Resource.Attributes {
-		said[kv.Key] = kv.Value.GetStringValue()
+		attributes[kv.Key] = kv.Value.GetStringValue()
 	}
-	if said["service.name"] != "cri-proxy" || said["service.version"] != "v1.2.3" || said["host.name"] == "" {
-		t.Errorf("the spans say of their origin: %v", said)
+	if attributes["service.name"] != "cri-proxy" || attributes["service.version"] != "v1.2.3" || attributes["host.name"] == "" {
+		t.Errorf("the resource of the spans has: %v", attributes)
 	}
 }
 
-// TestSampling asks for a share of the traces, and looks at those whose caller
-// has decided.
-func TestSampling(t *testing.T) {
+func TestCallersDecisionToSampleOverridesTheRatio(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
@@ -98,8 +95,7 @@ func TestSampling(t *testing.T) {
 	}
 }
 
-// TestOff goes nowhere.
-func TestOff(t *testing.T) {
+func TestWithoutAnEndpointThereIsNoTracer(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t, "", nil)
 	if s.Tracer() != nil {
@@ -109,8 +105,7 @@ func TestOff(t *testing.T) {
 	s.Close()
 }
 
-// TestIdle sends nothing and so does not connect.
-func TestIdle(t *testing.T) {
+func TestNoConnectionIsMadeWithoutASpan(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -132,9 +127,9 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// TestDown makes more spans than the queue holds while nobody listens, then a
-// collector comes and goes again.
-func TestDown(t *testing.T) {
+// TestFailureAndRecoveryAreLoggedOnce makes more spans than the queue takes while
+// the collector is down, up, and down again.
+func TestFailureAndRecoveryAreLoggedOnce(t *testing.T) {
 	t.Parallel()
 	c := new(collector)
 	address, stop := c.serve(t, "")
@@ -150,7 +145,7 @@ func TestDown(t *testing.T) {
 			}
 		}
 	}
-	const lost, found = "does not take spans", "takes spans again"
+	const lost, found = "cannot export spans", "exporting spans again"
 	flush()
 	flush()
 	if log.count(lost) != 1 || log.count(found) != 0 || log.count("\n") != 1 {
@@ -169,8 +164,7 @@ func TestDown(t *testing.T) {
 	}
 }
 
-// TestCloseIsBounded closes before a collector that takes everything and never
-// answers, and before none.
+// TestCloseIsBounded: by a collector that never answers, or that is down.
 func TestCloseIsBounded(t *testing.T) {
 	t.Parallel()
 	silent := &collector{answer: func(ctx context.Context) error {
@@ -195,15 +189,14 @@ func TestCloseIsBounded(t *testing.T) {
 			case <-time.After(time.Minute): // a fifteenth of it is the bound
 				t.Fatal("Close does not return")
 			}
-			if log.count("did not take the last spans") != 1 {
+			if log.count("cannot export the last spans") != 1 {
 				t.Errorf("the log is\n%s", &log.buf)
 			}
 		})
 	}
 }
 
-// TestEnvironment reaches a collector by TLS, with what the environment says.
-func TestEnvironment(t *testing.T) {
+func TestEnvironmentSetsTLSHeadersAndResource(t *testing.T) {
 	web := httptest.NewTLSServer(nil) // for its certificate
 	t.Cleanup(web.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
@@ -222,11 +215,11 @@ func TestEnvironment(t *testing.T) {
 	if len(c.spans()) != 2 {
 		t.Fatalf("the collector has %v; log: %s", c.spans(), &log.buf)
 	}
-	said := map[string]string{}
+	attributes := map[string]string{}
 	for _, kv := range c.resources[0].Resource.Attributes {
-		said[kv.Key] = kv.Value.GetStringValue()
+		attributes[kv.Key] = kv.Value.GetStringValue()
 	}
-	if said["k8s.cluster.name"] != "one" || said["service.version"] != "mine" || c.headers[0]["x-tenant"][0] != "blue" {
-		t.Errorf("the spans say %v, with %v", said, c.headers[0])
+	if attributes["k8s.cluster.name"] != "one" || attributes["service.version"] != "mine" || c.headers[0]["x-tenant"][0] != "blue" {
+		t.Errorf("the resource has %v, with %v", attributes, c.headers[0])
 	}
 }
