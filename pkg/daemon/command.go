@@ -7,12 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/systemd"
 )
@@ -24,6 +24,9 @@ type Command struct {
 	// Run is the program itself; it returns soon after ctx ends.
 	Run func(ctx context.Context, d *Daemon) error
 }
+
+// maxError bounds an error in the log.
+const maxError = 16 << 10
 
 // Execute runs the daemon until SIGTERM or SIGINT and returns the exit code.
 func (c Command) Execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -86,4 +89,5 @@ func logLevel(cfg config.Config) (level slog.Level) {
 	return level
 }
 
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+// oneLine bounds an error of several lines, as an invalid configuration has.
+func oneLine(err error) string { return textutil.Line(err.Error(), maxError) }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -14,6 +13,7 @@ import (
 	"oras.land/oras-go/v2/errdef"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	redact "github.com/imagefit/imagefit/pkg/secret"
 )
 
 // What a caller branches on. An error that is none of these means that the
@@ -30,9 +30,6 @@ var (
 	// ErrNoReferrersAPI: no host has the referrers API, and the caller wants no fallback.
 	ErrNoReferrersAPI = errors.New("no referrers API")
 )
-
-// queries matches the query of a URL: it may hold a token or a signature.
-var queries = regexp.MustCompile(`\?[^\s"']*`)
 
 const maxErrorText = 256
 
@@ -99,7 +96,7 @@ func describe(err error) string {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		text = strings.ReplaceAll(text, u.Error(), u.Err.Error())
 	}
-	return textutil.Cut(queries.ReplaceAllString(text, ""), maxErrorText)
+	return textutil.Cut(redact.Strip(text), maxErrorText)
 }
 
 // IsContentError tells content that is wrong or missing, and stays so however often

@@ -98,7 +98,7 @@ func TestErrorTexts(t *testing.T) {
 		{&Error{Op: "resolve", Object: "r.test/app:1", Host: "r.test", Status: 404, Kind: ErrNotFound}, "resolve r.test/app:1: r.test answered 404 Not Found"},
 		{&Error{Op: "resolve", Object: "r.test/app:1", Host: "r.test", Status: 599}, "resolve r.test/app:1: r.test answered 599"},
 		{&Error{Op: "fetch blob", Object: "r.test/app@d", Kind: ErrTooLarge}, "fetch blob r.test/app@d: too large"},
-		{&Error{Op: "resolve", Object: "r.test/app:1", Host: "m.test", Cause: fmt.Errorf("log in: %w", leaky)}, `resolve r.test/app:1: m.test: log in: dial "https://h/y"`},
+		{&Error{Op: "resolve", Object: "r.test/app:1", Host: "m.test", Cause: fmt.Errorf("log in: %w", leaky)}, `resolve r.test/app:1: m.test: log in: dial "https://h/y?[redacted]"`},
 	}
 	for _, tt := range tests {
 		if got := tt.err.Error(); got != tt.want {

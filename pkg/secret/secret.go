@@ -13,20 +13,17 @@ import (
 // Redacted replaces a secret.
 const Redacted = "[redacted]"
 
-// inURL matches the parts of a URL that may be credentials: user and password, and
-// the query, where object stores have their signatures.
-var inURL = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)([^/\s"']*@)?([^\s"'?#]*)(\?[^\s"'#]*)?`)
+// The parts of a URL that may be credentials: user and password, and the query,
+// where object stores have their signatures.
+var (
+	userInfo = regexp.MustCompile(`(?i)\b([a-z][a-z0-9+.-]*://)[^/\s"']*@`)
+	query    = regexp.MustCompile(`\?[^\s"'#]+`)
+)
 
-// Strip redacts users, passwords and queries in the URLs of a text.
+// Strip redacts users, passwords and queries in the URLs of a text, and queries of
+// relative ones.
 func Strip(text string) string {
-	return inURL.ReplaceAllStringFunc(text, func(found string) string {
-		parts := inURL.FindStringSubmatch(found)
-		clean := parts[1] + parts[3]
-		if parts[4] != "" {
-			clean += "?" + Redacted
-		}
-		return clean
-	})
+	return query.ReplaceAllString(userInfo.ReplaceAllString(text, "$1"), "?"+Redacted)
 }
 
 // Attr is a slog.HandlerOptions.ReplaceAttr. It redacts values of types that may

@@ -24,8 +24,9 @@ func TestStripRedactsTheSecretsOfURLs(t *testing.T) {
 		"https://u:p@hunter2@host/x":      "https://host/x",
 		`Get "https://store.example/blob?X-Amz-Signature=hunter2&b=c": EOF`: `Get "https://store.example/blob?[redacted]": EOF`,
 		"HTTPS://hunter2@host/a?b=hunter2#c and s3://k:hunter2@b":           "HTTPS://host/a?[redacted]#c and s3://b",
-		"mail@example.com":            "mail@example.com",
-		"https://host/v2/a@sha256:00": "https://host/v2/a@sha256:00",
+		"redirect to /blob?sig=hunter2, then":                               "redirect to /blob?[redacted] then",
+		"mail@example.com":                                                  "mail@example.com",
+		"https://host/v2/a@sha256:00":                                       "https://host/v2/a@sha256:00",
 	} {
 		if got := Strip(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
