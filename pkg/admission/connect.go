@@ -14,22 +14,23 @@ import (
 	"github.com/containerd/nri/pkg/stub"
 )
 
+// The backoff between attempts to connect.
 const (
-	minPause = 100 * time.Millisecond
-	maxPause = 3 * time.Second
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 3 * time.Second
 )
 
-// Socket is where and under which name the plugin meets the runtime.
+// Socket is the NRI socket, and the identity with which the plugin registers.
 type Socket struct {
 	Path        string
 	PluginName  string
 	PluginIndex string // two digits: the order among plugins
 }
 
-// Run keeps the plugin connected until ctx ends. It waits for a runtime that is
-// not there yet and comes back after every restart of it.
+// Run keeps the plugin connected until ctx ends. It waits for the runtime to start
+// and reconnects after each restart of it.
 func Run(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) error {
-	pause, reported := minPause, ""
+	backoff, reported := minBackoff, ""
 	for {
 		connected, err := session(ctx, p, socket, log)
 		if ctx.Err() != nil {
@@ -37,7 +38,7 @@ func Run(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) error 
 		}
 		if connected {
 			log.Warn("the runtime closed the connection", "socket", socket.Path, "error", err)
-			pause, reported = minPause, ""
+			backoff, reported = minBackoff, ""
 		} else if text := fmt.Sprint(err); text != reported { // once, not every three seconds
 			log.Warn("waiting for the runtime", "socket", socket.Path, "error", err)
 			reported = text
@@ -45,24 +46,24 @@ func Run(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) error 
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(pause):
+		case <-time.After(backoff):
 		}
-		pause = min(2*pause, maxPause)
+		backoff = min(2*backoff, maxBackoff)
 	}
 }
 
-// session serves one connection until it ends. It reports whether the runtime
-// took the plugin in.
+// session serves one connection until it ends. It reports whether the plugin was
+// registered.
 func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (connected bool, err error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket.Path)
 	if err != nil {
 		return false, fmt.Errorf("connect to NRI: %w", err)
 	}
-	lost := &watched{Conn: conn, done: make(chan struct{})}
-	defer func() { _ = lost.Close() }()
+	watched := &watchedConn{Conn: conn, closed: make(chan struct{})}
+	defer func() { _ = watched.Close() }()
 	s, err := stub.New(p,
 		stub.WithPluginName(socket.PluginName), stub.WithPluginIdx(socket.PluginIndex),
-		stub.WithConnection(lost), stub.WithOnClose(func() {}), stub.WithLogger(stubLog{log}),
+		stub.WithConnection(watched), stub.WithOnClose(func() {}), stub.WithLogger(stubLog{log}),
 	)
 	if err != nil {
 		return false, fmt.Errorf("set up NRI plugin: %w", err)
@@ -74,18 +75,18 @@ func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (c
 		if err != nil {
 			return false, fmt.Errorf("register with NRI: %w", err)
 		}
-	case <-lost.done:
+	case <-watched.closed:
 		abandon(s, started)
-		return false, errors.New("register with NRI: the runtime hung up")
+		return false, errors.New("register with NRI: connection closed")
 	case <-ctx.Done():
-		_ = lost.Close()
+		_ = watched.Close()
 		abandon(s, started)
 		return false, ctx.Err()
 	}
 	p.connected.Store(true)
 	defer p.connected.Store(false)
 	select {
-	case <-lost.done:
+	case <-watched.closed:
 		s.Wait()
 		return true, errors.New("connection lost")
 	case <-ctx.Done():
@@ -94,13 +95,13 @@ func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (c
 	}
 }
 
-// abandon ends a Start whose connection is gone. By itself Start waits for ever
-// to be configured by a runtime that died after it took the registration.
+// abandon ends a Start whose connection is closed. By itself Start waits forever
+// for Configure if the runtime died after the registration.
 func abandon(s stub.Stub, started <-chan error) {
 	select {
 	case <-started:
 		return
-	case <-time.After(minPause):
+	case <-time.After(minBackoff):
 	}
 	if service, ok := s.(api.PluginService); ok {
 		_, _ = service.Configure(context.Background(), &api.ConfigureRequest{})
@@ -109,46 +110,49 @@ func abandon(s stub.Stub, started <-chan error) {
 	}
 }
 
-// watched tells when a connection is over, whichever side ended it.
-type watched struct {
+// watchedConn closes a channel when either side closes the connection.
+type watchedConn struct {
 	net.Conn
-	over sync.Once
-	done chan struct{}
+	once   sync.Once
+	closed chan struct{}
 }
 
-// Read notes that the other side is gone.
-func (w *watched) Read(b []byte) (int, error) {
+// Read notices when the other side closes the connection.
+func (w *watchedConn) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	if err != nil {
-		w.end()
+		w.once.Do(func() { close(w.closed) })
 	}
 	return n, err
 }
 
-// Close ends the connection from this side.
-func (w *watched) Close() error {
-	w.end()
+// Close closes the connection from this side.
+func (w *watchedConn) Close() error {
+	w.once.Do(func() { close(w.closed) })
 	return w.Conn.Close()
 }
 
-func (w *watched) end() { w.over.Do(func() { close(w.done) }) }
-
-// stubLog brings the stub's own lines into ours; its chatter is for debugging.
+// stubLog is the logger of the NRI stub, whose information is for debugging.
 type stubLog struct{ log *slog.Logger }
 
 var _ nrilog.Logger = stubLog{}
 
-func (l stubLog) Debugf(ctx context.Context, format string, args ...any) { l.debug(ctx, format, args) }
-func (l stubLog) Infof(ctx context.Context, format string, args ...any)  { l.debug(ctx, format, args) }
+// Debugf implements nrilog.Logger.
+func (l stubLog) Debugf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, "NRI stub", "text", fmt.Sprintf(format, args...))
+}
 
+// Infof implements nrilog.Logger.
+func (l stubLog) Infof(ctx context.Context, format string, args ...any) {
+	l.Debugf(ctx, format, args...)
+}
+
+// Warnf implements nrilog.Logger.
 func (l stubLog) Warnf(ctx context.Context, format string, args ...any) {
-	l.log.WarnContext(ctx, fmt.Sprintf(format, args...))
+	l.log.WarnContext(ctx, "NRI stub", "text", fmt.Sprintf(format, args...))
 }
 
+// Errorf implements nrilog.Logger.
 func (l stubLog) Errorf(ctx context.Context, format string, args ...any) {
-	l.log.ErrorContext(ctx, fmt.Sprintf(format, args...))
-}
-
-func (l stubLog) debug(ctx context.Context, format string, args []any) {
-	l.log.DebugContext(ctx, fmt.Sprintf(format, args...))
+	l.log.ErrorContext(ctx, "NRI stub", "text", fmt.Sprintf(format, args...))
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestConnected(t *testing.T) {
+func TestConnectedFollowsTheRegistration(t *testing.T) {
 	t.Parallel()
 	runtime := startNRI(t, "v2.4.2")
 	socket := filepath.Join(t.TempDir(), "nri.sock")
@@ -20,7 +20,7 @@ func TestConnected(t *testing.T) {
 	}()
 	await := func(want bool) {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); p.Connected() != want; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); p.Connected() != want; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("connected: %t", !want)
 			}

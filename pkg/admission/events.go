@@ -8,13 +8,13 @@ import (
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
-// validates is the version of NRI that came with ValidateContainerAdjustment.
-const validates = "0.10.0"
+// validateSince is the first version of NRI with ValidateContainerAdjustment.
+const validateSince = "0.10.0"
 
-// Configure is NRI's hook when the runtime takes the plugin in. It returns what
-// to be asked about; nothing stands for all that the plugin handles. A runtime
-// that does not know one of the hooks turns the plugin away, so an older one is
-// asked for CreateContainer only.
+// Configure is NRI's hook at registration. It returns the events to subscribe to;
+// none means all that the plugin handles. A runtime rejects a plugin that
+// subscribes to an event it does not know, so on an older one the plugin
+// subscribes to CreateContainer only.
 func (p *Plugin) Configure(_ context.Context, _, runtime, runtimeVersion string) (api.EventMask, error) {
 	number, ok := version.Parse(runtimeVersion) // distributions append their own to it
 	if !ok {
@@ -24,8 +24,8 @@ func (p *Plugin) Configure(_ context.Context, _, runtime, runtimeVersion string)
 	if err != nil {
 		return 0, nil // not in the list of old runtimes
 	}
-	if order, ok := version.Compare(nri, validates); ok && order < 0 {
-		p.Log.Info("the runtime does not validate containers, it asks before it creates one", "nri", nri)
+	if order, ok := version.Compare(nri, validateSince); ok && order < 0 {
+		p.Log.Info("the runtime has no hook to validate containers, using CreateContainer only", "nri", nri)
 		var events api.EventMask
 		events.Set(api.Event_CREATE_CONTAINER)
 		return events, nil

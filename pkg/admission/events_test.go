@@ -7,9 +7,9 @@ import (
 	"github.com/containerd/nri/pkg/api"
 )
 
-func TestConfigure(t *testing.T) {
+func TestConfigureSubscribesToWhatTheRuntimeKnows(t *testing.T) {
 	t.Parallel()
-	var all api.EventMask // what the stub takes for "all that the plugin handles"
+	var all api.EventMask // for the stub, all that the plugin handles
 	var createOnly api.EventMask
 	createOnly.Set(api.Event_CREATE_CONTAINER)
 	tests := []struct {

@@ -18,33 +18,34 @@ import (
 )
 
 const (
-	// imageName is containerd's annotation with the reference that the pod
-	// asked for. NRI's own image name may be another name of the same image.
+	// imageName is containerd's annotation with the reference in the pod. NRI's
+	// image name may be another name of the same image.
 	imageName = "io.kubernetes.cri.image-name"
 	// crioImageRef is CRI-O's annotation with the image id.
 	crioImageRef = "io.kubernetes.cri-o.ImageRef"
 )
 
-// Recaller returns what is known of an image id, as the repositories of the
-// references have it, and how it fits the node.
+// Recaller evaluates images by what is cached of them.
 type Recaller interface {
-	// Snapshot returns the rules and facts of this moment.
+	// Snapshot returns the current rules and facts.
 	Snapshot() decision.Snapshot
+	// Recall returns what is cached under an image id, as the repositories of the
+	// references have it, and its verdict.
 	Recall(s decision.Snapshot, imageID string, references ...string) (decision.Variant, selector.Verdict, error)
 }
 
 // Options are what a Plugin is made of.
 type Options struct {
 	Images Recaller
-	// Resolve, where set, finds the image of a container that the runtime
-	// gives no identity of.
+	// Resolve, if set, finds the image of a container that the runtime does not
+	// identify.
 	Resolve Resolve
-	// Record takes one record for each container.
+	// Record is called with one record per container.
 	Record func(decisionlog.Record)
 	Log    *slog.Logger
 }
 
-// Plugin holds every new container against the facts.
+// Plugin is the NRI plugin. It evaluates the image of every new container.
 type Plugin struct {
 	Options
 	connected atomic.Bool
@@ -53,7 +54,7 @@ type Plugin struct {
 // New returns a plugin.
 func New(o Options) *Plugin { return &Plugin{Options: o} }
 
-// Connected tells whether the runtime has the plugin now.
+// Connected reports whether the plugin is registered with the runtime.
 func (p *Plugin) Connected() bool { return p.connected.Load() }
 
 // CreateContainer is NRI's hook before a container is created. An error refuses
@@ -61,16 +62,16 @@ func (p *Plugin) Connected() bool { return p.connected.Load() }
 func (p *Plugin) CreateContainer(
 	ctx context.Context, pod *api.PodSandbox, container *api.Container,
 ) (*api.ContainerAdjustment, []*api.ContainerUpdate, error) {
-	rec := p.judge(ctx, pod, container)
+	rec := p.evaluate(ctx, pod, container)
 	p.Record(rec)
 	return nil, nil, refusal(rec)
 }
 
-// ValidateContainerAdjustment is NRI's hook after all plugins had their say. A
-// runtime that has it refuses the container also when the plugin does not
-// answer. What CreateContainer let pass was recorded there.
+// ValidateContainerAdjustment is NRI's hook after all plugins have adjusted the
+// container. A runtime that has it also refuses the container if the plugin does
+// not answer. A container that was admitted in CreateContainer is recorded there.
 func (p *Plugin) ValidateContainerAdjustment(ctx context.Context, req *api.ValidateContainerAdjustmentRequest) error {
-	rec := p.judge(ctx, req.GetPod(), req.GetContainer())
+	rec := p.evaluate(ctx, req.GetPod(), req.GetContainer())
 	if rec.Action == policy.Refused {
 		p.Record(rec)
 	}
@@ -84,17 +85,17 @@ func refusal(r decisionlog.Record) error {
 	return fmt.Errorf("imagefit: %s", r.Reason)
 }
 
-// Synchronize is told what runs already when the plugin connects. Nothing that
-// runs is ever stopped; what does not fit is recorded.
+// Synchronize is NRI's hook after registration, with the containers that are
+// running. None is ever stopped; those that do not fit are recorded.
 func (p *Plugin) Synchronize(ctx context.Context, pods []*api.PodSandbox, containers []*api.Container) ([]*api.ContainerUpdate, error) {
 	byID := make(map[string]*api.PodSandbox, len(pods))
 	for _, pod := range pods {
 		byID[pod.GetId()] = pod
 	}
-	ctx, cancel := context.WithTimeout(ctx, resolveTime) // for all of them: the runtime waits
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout) // for all of them: the runtime waits
 	defer cancel()
 	for _, c := range containers {
-		rec := p.judge(ctx, byID[c.GetPodSandboxId()], c)
+		rec := p.evaluate(ctx, byID[c.GetPodSandboxId()], c)
 		if rec.Action == policy.Refused || rec.Would == policy.Refused {
 			rec.Action, rec.Would = policy.FoundUnfit, ""
 			p.Record(rec)
@@ -104,34 +105,33 @@ func (p *Plugin) Synchronize(ctx context.Context, pods []*api.PodSandbox, contai
 	return nil, nil
 }
 
-// judge decides about a container. An image that nobody decided about, or that
-// cannot be judged, is no reason to refuse.
-func (p *Plugin) judge(ctx context.Context, pod *api.PodSandbox, container *api.Container) (rec decisionlog.Record) {
+// evaluate decides about a container. It admits a container whose image is not
+// cached or cannot be read.
+func (p *Plugin) evaluate(ctx context.Context, pod *api.PodSandbox, container *api.Container) (rec decisionlog.Record) {
 	start := time.Now()
 	rec = decisionlog.Record{
 		Time: start.UTC(), Action: policy.Admitted, Reference: container.GetAnnotations()[imageName],
 		Namespace: pod.GetNamespace(), Pod: pod.GetName(), Container: container.GetName(),
 	}
 	defer func() { rec.Took = time.Since(start) }()
-	asked := p.imageOf(ctx, container)
-	id := asked.id
+	id, names := p.imageOf(ctx, container)
 	if id == "" {
 		return rec
 	}
 	snapshot := p.Images.Snapshot()
-	image, verdict, err := p.Images.Recall(snapshot, id, asked.names...)
+	image, verdict, err := p.Images.Recall(snapshot, id, names...)
 	switch {
 	case errors.Is(err, cache.ErrMiss):
 		return rec
 	case err != nil:
-		p.Log.Error("what an image needs cannot be read", "image", id, "error", err)
+		p.Log.Error("cannot read the requirements of an image, admitting its containers", "image", id, "error", err)
 		return rec
 	}
 	if rec.Reference == "" {
 		rec.Reference = image.Reference
 	}
 	named := rec.Reference
-	if decision.IsImageID(named) { // which is in no repository
+	if decision.IsImageID(named) { // which has no repository
 		named = image.Reference
 	}
 	effective := policy.EffectiveFor(snapshot.Rules.Policy, decision.RepositoryOf(named), policy.Pod{

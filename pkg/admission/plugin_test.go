@@ -34,8 +34,8 @@ const (
 
 func imageIDOf(name string) string { return digest.FromString(name).String() }
 
-// knownImages is an evaluator on a node of level 2 with three images: "unfit" asks
-// for level 3, "fits" for nothing, "unclear" for what nobody knows.
+// knownImages is an evaluator on a node of level 2 with three images: "unfit"
+// requires level 3, "fits" nothing, and the artifact of "unclear" is unreadable.
 type knownImages struct {
 	*decision.Evaluator
 	dir   string
@@ -97,7 +97,7 @@ func container(image string, annotations ...string) *api.Container {
 	return c
 }
 
-// lines is a log that tests can look into.
+// lines is a log that tests can read.
 type lines struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -149,7 +149,7 @@ func policyWith(change func(*policy.Policy)) policy.Policy {
 	return p
 }
 
-func TestHooks(t *testing.T) {
+func TestHooksRefuseByVerdictAndPolicy(t *testing.T) {
 	t.Parallel()
 	exempt := func(p *policy.Policy) { p.ExemptNamespaces, p.ExemptStaticPods = []string{"kube-system"}, true }
 	audit := func(p *policy.Policy) { p.Mode = policy.Audit }
@@ -163,7 +163,7 @@ func TestHooks(t *testing.T) {
 		pod       *api.PodSandbox
 		container *api.Container
 		want      string // the refusal
-		log       string // a line, once for both hooks together where it let it pass
+		log       string // a line, once for both hooks if they admit it
 	}{
 		{"unfit", exempt, user, container("unfit"), unfit, "action=refused"},
 		{"fits", exempt, user, container("fits"), "", ""},
@@ -172,12 +172,12 @@ func TestHooks(t *testing.T) {
 		{"exempt namespace", exempt, pod("kube-system", "api"), container("unfit"), "", "exempt=true"},
 		{"audit of the repository", auditTeam, user, container("unfit"), "", "would=refused"},
 		{"static pod", exempt, static, container("unfit"), "", "exempt=true"},
-		{"static pods count", nil, static, container("unfit"), unfit, "action=refused"},
-		{"nobody decided about it", exempt, user, container("stranger"), "", ""},
+		{"static pods are not exempt", nil, static, container("unfit"), unfit, "action=refused"},
+		{"not cached", exempt, user, container("stranger"), "", ""},
 		{"no image", exempt, user, container(""), "", ""},
 		{"no pod", exempt, nil, container("unfit"), unfit, "action=refused"},
 		{"no container", exempt, user, nil, "", ""},
-		{"as the pod asked for it", exempt, user, container("unfit", imageName, "registry.example/app:latest"),
+		{"by the reference in the pod", exempt, user, container("unfit", imageName, "registry.example/app:latest"),
 			strings.Replace(unfit, appTag, "registry.example/app:latest", 1), "action=refused"},
 		{"as another repository has it", exempt, user, container("unfit", imageName, "registry.example/copy:1"), "", ""},
 		{"by its id", exempt, user, container("unfit", imageName, imageIDOf("unfit")),
@@ -186,11 +186,11 @@ func TestHooks(t *testing.T) {
 			strings.Replace(unfit, appTag, imageIDOf("unfit")[:19], 1), "action=refused"},
 		{"audit of the repository, by its id", auditTeam, user, container("unfit", imageName, imageIDOf("unfit")), "", "would=refused"},
 		{"hostile reference", exempt, user, container("unfit", imageName, "app\n\x1b[2J"),
-			strings.Replace(unfit, appTag, "app??[2J", 1), "action=refused"},
+			strings.Replace(unfit, appTag, "app; ?[2J", 1), "action=refused"},
 		{"CRI-O's annotation", exempt, user, container("", crioImageRef, imageIDOf("unfit")), unfit, "action=refused"},
 		{"CRI-O's annotation without the algorithm", exempt, user,
 			container("", crioImageRef, strings.TrimPrefix(imageIDOf("unfit"), "sha256:")), unfit, "action=refused"},
-		{"the image goes before an annotation", exempt, user, container("unfit", crioImageRef, imageIDOf("fits")), unfit, "action=refused"},
+		{"the image has precedence over an annotation", exempt, user, container("unfit", crioImageRef, imageIDOf("fits")), unfit, "action=refused"},
 	}
 	images := newKnownImages(t)
 	for _, test := range tests {
@@ -206,7 +206,7 @@ func TestHooks(t *testing.T) {
 			if got := text(err); got != test.want {
 				t.Errorf("ValidateContainerAdjustment\ngot  %s\nwant %s", got, test.want)
 			}
-			want := map[bool]int{true: 1, false: 2}[test.want == ""] // refused twice, for there are two hooks
+			want := map[bool]int{true: 1, false: 2}[test.want == ""] // refused once by each hook
 			if n := log.count(test.log); test.log != "" && n != want {
 				t.Errorf("%d lines %q, want %d", n, test.log, want)
 			}
@@ -228,8 +228,7 @@ func text(err error) string {
 	return err.Error()
 }
 
-// TestFactsOfNow changes the node between two containers.
-func TestFactsOfNow(t *testing.T) {
+func TestContainersAreEvaluatedAgainstCurrentFacts(t *testing.T) {
 	t.Parallel()
 	images := newKnownImages(t)
 	p := newTestPlugin(images, policyWith(nil), slog.New(slog.DiscardHandler))
@@ -244,9 +243,8 @@ func TestFactsOfNow(t *testing.T) {
 	}
 }
 
-// TestCacheDamaged admits what cannot be judged, and says so where it is more
-// than an image that nobody knows.
-func TestCacheDamaged(t *testing.T) {
+// TestUnreadableCacheAdmitsAndLogs: an image that is only not cached is not logged.
+func TestUnreadableCacheAdmitsAndLogs(t *testing.T) {
 	t.Parallel()
 	images, log := newKnownImages(t), new(lines)
 	p := newTestPlugin(images, policyWith(nil), log.logger())
@@ -257,17 +255,17 @@ func TestCacheDamaged(t *testing.T) {
 	if _, _, err := p.CreateContainer(t.Context(), pod("default", "api"), container("unfit")); err != nil {
 		t.Error(err)
 	}
-	if log.count("what an image needs cannot be read") != 1 {
-		t.Errorf("the log does not say that it could not be judged: %s", log.buf.String())
+	if log.count("cannot read the requirements of an image") != 1 {
+		t.Errorf("the log does not mention it: %s", log.buf.String())
 	}
 }
 
-func TestSynchronize(t *testing.T) {
+func TestSynchronizeRecordsRunningContainersThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	log := new(lines)
 	p := newTestPlugin(newKnownImages(t), policyWith(nil), log.logger())
 	lost := container("unfit")
-	lost.PodSandboxId = "nobody knows"
+	lost.PodSandboxId = "unknown"
 	updates, err := p.Synchronize(t.Context(), []*api.PodSandbox{pod("default", "api")},
 		[]*api.Container{container("unfit"), container("fits"), container("stranger"), lost})
 	if err != nil || len(updates) != 0 {

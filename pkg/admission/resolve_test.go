@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
@@ -15,8 +16,8 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// TestResolve is about runtimes that do not say which image a container has.
-func TestResolve(t *testing.T) {
+// TestImageIsLookedUpByName where the runtime does not identify it.
+func TestImageIsLookedUpByName(t *testing.T) {
 	t.Parallel()
 	named := func(name string) *api.Container { return container("", imageName, name) }
 	knows := func(_ context.Context, name string) (*runtimeapi.Image, error) {
@@ -39,42 +40,48 @@ func TestResolve(t *testing.T) {
 		{"by name", knows, named("registry.example/app:unfit"), strings.Replace(unfit, appTag, "registry.example/app:unfit", 1), "action=refused"},
 		{"nothing is known of a copy", copied, named("registry.example/app:unfit"), "", ""},
 		{"it fits", knows, named("registry.example/app:fits"), "", ""},
-		{"the runtime does not know", knows, named("other"), "", "container goes unchecked"},
-		{"nobody to ask", nil, named("registry.example/app:unfit"), "", "does not say which image"},
-		{"no name", knows, container(""), "", "does not say which image"},
-		{"an identity goes before a name", knows, container("fits", imageName, "registry.example/app:unfit"), "", ""},
+		{"the runtime does not know", knows, named("other"), "", "admitting container without a check"},
+		{"no runtime", nil, named("registry.example/app:unfit"), "", "does not identify the image"},
+		{"no name", knows, container(""), "", "does not identify the image"},
+		{"an id has precedence over a name", knows, container("fits", imageName, "registry.example/app:unfit"), "", ""},
 		{"CRI-O's annotation too", knows, container("", crioImageRef, imageIDOf("fits"), imageName, "registry.example/app:unfit"), "", ""},
 		{"the runtime hangs", func(ctx context.Context, _ string) (*runtimeapi.Image, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
-		}, named("registry.example/app:unfit"), "", "container goes unchecked"},
+		}, named("registry.example/app:unfit"), "", "admitting container without a check"},
 	}
 	images := newKnownImages(t)
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			log := new(lines)
-			p := newTestPlugin(images, policyWith(nil), log.logger())
-			p.Resolve = test.resolve
-			start := time.Now()
-			_, _, err := p.CreateContainer(t.Context(), pod("default", "api"), test.container)
-			if got := text(err); got != test.want {
-				t.Errorf("CreateContainer\ngot  %s\nwant %s", got, test.want)
-			}
-			if took := time.Since(start); took > time.Second {
-				t.Errorf("the hook took %s: the runtime would soon drop the plugin", took)
-			}
-			if n := log.count(test.log); test.log != "" && n != 1 {
-				t.Errorf("%d lines %q, want 1: %s", n, test.log, log.buf.String())
-			}
+			synctest.Test(t, func(t *testing.T) {
+				log := new(lines)
+				p := newTestPlugin(images, policyWith(nil), log.logger())
+				p.Resolve = test.resolve
+				start := time.Now()
+				_, _, err := p.CreateContainer(t.Context(), pod("default", "api"), test.container)
+				if got := text(err); got != test.want {
+					t.Errorf("CreateContainer\ngot  %s\nwant %s", got, test.want)
+				}
+				if took := time.Since(start); took > time.Second {
+					t.Errorf("the hook took %s: the runtime would soon drop the plugin", took)
+				}
+				if n := log.count(test.log); test.log != "" && n != 1 {
+					t.Errorf("%d lines %q, want 1: %s", n, test.log, log.buf.String())
+				}
+			})
 		})
 	}
 }
 
-// TestSynchronizeHangs: many containers together have no more time than one, for
-// the runtime creates none until it is over.
-func TestSynchronizeHangs(t *testing.T) {
+// TestSynchronizeIsBoundedForAllContainersTogether: the runtime creates none until
+// it returns.
+func TestSynchronizeIsBoundedForAllContainersTogether(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, synchronizeHangs)
+}
+
+func synchronizeHangs(t *testing.T) {
 	p := newTestPlugin(newKnownImages(t), policyWith(nil), new(lines).logger())
 	p.Resolve = func(ctx context.Context, _ string) (*runtimeapi.Image, error) {
 		<-ctx.Done()
@@ -108,7 +115,7 @@ func (images) ImageStatus(_ context.Context, req *runtimeapi.ImageStatusRequest)
 	return &runtimeapi.ImageStatusResponse{}, nil
 }
 
-func TestResolveBy(t *testing.T) {
+func TestResolveByAsksTheRuntimeOverCRI(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "cri.sock")
 	listener, err := net.Listen("unix", socket)
@@ -129,7 +136,7 @@ func TestResolveBy(t *testing.T) {
 		<-served
 	})
 	for name, want := range map[string]string{
-		appTag: imageIDOf("unfit"), "absent": "it has none of that name", "broken": "no store",
+		appTag: imageIDOf("unfit"), "absent": "not found", "broken": "no store",
 	} {
 		image, err := ResolveBy(conn)(t.Context(), name)
 		id := image.GetId()
