@@ -1,6 +1,5 @@
-// Command nri-plugin is the admission plugin that the container runtime asks
-// before it creates a container: it refuses those whose image does not fit the
-// node.
+// Command nri-plugin is the admission plugin of the container runtime: it refuses
+// containers whose image does not fit the node.
 package main
 
 import (
@@ -26,53 +25,53 @@ func main() {
 		Name:  "nri-plugin",
 		Short: "Refuse containers whose image does not fit this node",
 		Long: `nri-plugin connects to the NRI socket of the container runtime and refuses to
-create containers whose image does not fit this node, by what cri-proxy found
-out about the image and what the node offers at that moment. It never uses the
-network while a container waits, and it comes back after every restart of the
-runtime. What images need that did not come through cri-proxy it finds out in the
-background.
+create containers whose image does not fit this node. It evaluates the
+requirements that cri-proxy found against the current facts of the node. It never
+uses the network while a container waits, and reconnects after each restart of
+the runtime. In the background it looks up the requirements of images that did
+not come through cri-proxy.
 
-With policy.mode = "audit" it only logs what it would refuse. SIGHUP makes it
-look at its configuration and the node's facts again.`,
+With policy.mode = "audit" it only logs what it would refuse. SIGHUP reloads the
+configuration and refreshes the facts.`,
 		Version: version, Run: run,
 	}.Execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, n *daemon.Daemon) error {
-	cfg := n.Config()
+func run(ctx context.Context, d *daemon.Daemon) error {
+	cfg, evaluator := d.Config(), d.Evaluator(nil)
 	backend, err := cri.NewBackend(cfg.Runtime.Endpoint)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = backend.Close() }()
 	plugin := admission.New(admission.Options{
-		Images: n.Evaluator(nil), Resolve: admission.ResolveBy(backend), Record: n.Record, Log: n.Log,
+		Images: evaluator, Resolve: admission.ResolveBy(backend), Record: d.Record, Log: d.Log,
 	})
-	defer n.Observe(cfg.NRI.HTTPListen, health.Check{Name: "nri", Probe: func(context.Context) error {
+	defer d.Observe(cfg.NRI.HTTPListen, health.Check{Name: "nri", Probe: func(context.Context) error {
 		if plugin.Connected() {
 			return nil
 		}
-		return fmt.Errorf("the runtime has not taken the plugin in at %s", cfg.NRI.Socket)
+		return fmt.Errorf("not registered with the runtime (NRI socket %s)", cfg.NRI.Socket)
 	}})()
 	group, ctx := errgroup.WithContext(ctx)
 	if cfg.NRI.LookUp {
-		runtime := n.Runtime(backend)
-		reg := n.Registry(runtime)
+		runtime := d.Runtime(backend)
+		reg := d.Registry(runtime)
 		defer reg.Close()
 		group.Go(func() error { return runtime.Run(ctx) })
-		group.Go(func() error { return n.Backfill(backend, reg).Run(ctx) })
+		group.Go(func() error { return d.Backfill(backend, evaluator, reg).Run(ctx) })
 	}
-	n.KeepFresh(ctx, group)
+	d.KeepFresh(ctx, group)
 	group.Go(func() error {
 		return admission.Run(ctx, plugin, admission.Socket{
 			Path: cfg.NRI.Socket, PluginName: cfg.NRI.PluginName, PluginIndex: cfg.NRI.PluginIndex,
-		}, n.Log)
+		}, d.Log)
 	})
 	group.Go(func() error {
-		n.Systemd.Watch(ctx, alive(plugin, cfg.NRI.Socket))
+		d.Systemd.Watch(ctx, selfTest(plugin, cfg.NRI.Socket))
 		return nil
 	})
-	n.Systemd.Ready("waiting for the runtime at " + cfg.NRI.Socket)
-	context.AfterFunc(ctx, func() { n.Systemd.Stopping("stopping") })
+	d.Systemd.Ready("waiting for the runtime at " + cfg.NRI.Socket)
+	context.AfterFunc(ctx, func() { d.Systemd.Stopping("stopping") })
 	return group.Wait()
 }

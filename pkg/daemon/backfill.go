@@ -13,11 +13,11 @@ import (
 
 // Backfill returns the resolver of images that the runtime behind conn pulled
 // without cri-proxy.
-func (d *Daemon) Backfill(conn grpc.ClientConnInterface, reg *registry.Registry) *backfill.Inventory {
+func (d *Daemon) Backfill(conn grpc.ClientConnInterface, evaluator *decision.Evaluator, reg *registry.Registry) *backfill.Inventory {
 	cfg := d.Config()
 	return backfill.New(backfill.Options{
 		Store:   images.New(conn, cfg.Runtime.Namespace),
-		Decider: decision.NewResolver(d.Evaluator(nil), reg),
+		Decider: decision.NewResolver(evaluator, reg),
 		Auth: func(repository reference.Named) *registry.Auth {
 			auth, err := registry.AuthFromFile(cfg.NRI.Credentials, repository)
 			if err != nil {
