@@ -1,3 +1,3 @@
-// Package backfill resolves, in the background, what those images on the node
-// need that did not come through cri-proxy, so that admission knows them too.
+// Package backfill looks up, in the background, the requirements of images on the
+// node that did not come through cri-proxy, so that admission has them, too.
 package backfill

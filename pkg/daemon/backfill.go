@@ -11,9 +11,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
-// Backfill returns the resolver of images that the runtime behind conn pulled
+// Backfill returns the worker that looks up images that the runtime behind conn pulled
 // without cri-proxy.
-func (d *Daemon) Backfill(conn grpc.ClientConnInterface, evaluator *decision.Evaluator, reg *registry.Registry) *backfill.Inventory {
+func (d *Daemon) Backfill(conn grpc.ClientConnInterface, evaluator *decision.Evaluator, reg *registry.Registry) *backfill.Worker {
 	cfg := d.Config()
 	return backfill.New(backfill.Options{
 		Store:   images.New(conn, cfg.Runtime.Namespace),

@@ -24,26 +24,25 @@ import (
 
 func of(name string) digest.Digest { return digest.FromString(name) }
 
-// TestNewImagesFirst: what was never looked at goes before what failed, so that a
-// registry that does not answer holds up nothing new.
-func TestNewImagesFirst(t *testing.T) {
+// TestNewImagesGoBeforeFailedOnes, so that a registry that is down delays none.
+func TestNewImagesGoBeforeFailedOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{down: true, known: map[string]string{}}
 		v := New(Options{Store: w, Decider: w, Log: slog.New(slog.DiscardHandler)})
 		w.image("registry.example/a:1", "a", "")
 		w.image("registry.example/b:1", "b", "")
-		v.round(t.Context())
-		time.Sleep(2 * minPause)
+		v.lookUpAll(t.Context())
+		time.Sleep(2 * minBackoff)
 		w.image("registry.example/c:1", "c", "")
 		w.asked = nil
-		v.round(t.Context())
+		v.lookUpAll(t.Context())
 		if len(w.asked) != 3 || !strings.HasPrefix(w.asked[0], "registry.example/c@") {
 			t.Errorf("asked %q", w.asked)
 		}
 	})
 }
 
-// world is a runtime with images and a registry that knows of them. Manifests
+// world is a runtime with images, and their registry. Manifests
 // and configs have the digests of their names.
 type world struct {
 	mu       sync.Mutex
@@ -129,7 +128,7 @@ func (w *world) image(name string, target string, index string) {
 	w.records = append(w.records, r)
 }
 
-func (w *world) said() (known string, asked int) {
+func (w *world) state() (known string, asked int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var words []string
@@ -140,7 +139,7 @@ func (w *world) said() (known string, asked int) {
 	return strings.Join(words, " "), len(w.asked)
 }
 
-func TestInventory(t *testing.T) {
+func TestImagesAreLookedUpWhenTheyAppearAndRetriedWhenTheRegistryFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
 			here: map[digest.Digest]digest.Digest{
@@ -175,7 +174,7 @@ func TestInventory(t *testing.T) {
 		want := func(when, images string, asked int) {
 			t.Helper()
 			slices.Sort(strings.Fields(images))
-			if known, n := w.said(); known != images || n != asked {
+			if known, n := w.state(); known != images || n != asked {
 				t.Errorf("%s: known %s, want %s; asked %d times, want %d: %q", when, known, images, n, asked, w.asked)
 			}
 		}
@@ -189,7 +188,7 @@ func TestInventory(t *testing.T) {
 		}
 		sleep(10 * time.Second) // the first connection is lost
 		all := words("c1", "m1", "c2", "m2", "c3", "m3", "c4", "proxy")
-		want("at the start", all, 4) // and the chart, of which there is nothing to know
+		want("at the start", all, 4) // and the chart, which has no requirements
 
 		w.mu.Lock()
 		w.down = true
@@ -198,23 +197,23 @@ func TestInventory(t *testing.T) {
 		w.mu.Unlock()
 		w.image("registry.example/new:1", "m5", "")
 		w.changed()
-		sleep(2 * settle)
+		sleep(2 * debounce)
 		want("a new image, the registry down", all, 5)
-		sleep(minPause / 2)
+		sleep(minBackoff / 2)
 		want("too early", all, 5)
 		w.mu.Lock()
 		w.down = false
 		w.mu.Unlock()
-		sleep(2 * minPause)
+		sleep(2 * minBackoff)
 		all = words("c1", "m1", "c2", "m2", "c3", "m3", "c4", "proxy", "c5", "m5")
 		want("the registry is back", all, 6)
 
 		w.mu.Lock()
 		delete(w.known, of("c1").String())
 		w.mu.Unlock()
-		sleep(2 * maxPause)
+		sleep(2 * maxBackoff)
 		if !w.Knows(of("c1").String(), "") {
-			t.Error("what was lost is not looked up again")
+			t.Error("a deleted record is not looked up again")
 		}
 		stop()
 		if err := <-done; err != nil {
