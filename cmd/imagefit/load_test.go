@@ -169,7 +169,7 @@ func TestLoadFactsErrors(t *testing.T) {
 		"YAML syntax":      {"a: b\n c: [", "", []string{"row 2: ", "expected what"}},
 		"two documents":    {"a: b\n---\na: b\n", "", []string{"more than one document"}},
 		"number in YAML":   {strings.Replace(nodeYAML, `"6"`, "6", 1), "", []string{"node.json: json: ", "number", "expected what"}},
-		"YAML list":        {"- a\n", "", []string{"the document is no object"}},
+		"YAML list":        {"- a\n", "", []string{"the document is not an object"}},
 		"empty":            {" \n", "", []string{"the file is empty; expected what"}},
 		"plain and a node": {exported, "node-1", []string{`no list of nodes to find "node-1" in`}},
 		"unknown key":      {`{"flgs": {}}`, "", []string{"flgs", "expected what"}},

@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/imagefit/imagefit/pkg/compat/document"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
@@ -67,25 +68,21 @@ func toJSON(text []byte) ([]byte, error) {
 		return text, nil
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	var document, more any
-	if err := decoder.Decode(&document); err != nil { // refuses aliases that grow
-		return nil, fmt.Errorf("%s; %s", shortYAML(err), wantFacts)
+	var content, more any
+	if err := decoder.Decode(&content); err != nil { // refuses aliases that grow
+		return nil, fmt.Errorf("%s; %s", document.YAMLError(err), wantFacts)
 	}
 	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is more than one document; " + wantFacts)
 	}
-	if _, ok := document.(map[string]any); !ok {
-		return nil, errors.New("the document is no object; " + wantFacts)
+	if _, ok := content.(map[string]any); !ok {
+		return nil, errors.New("the document is not an object; " + wantFacts)
 	}
-	converted, err := json.Marshal(document)
+	converted, err := json.Marshal(content)
 	if err != nil {
 		return nil, fmt.Errorf("%w; %s", err, wantFacts)
 	}
 	return converted, nil
-}
-
-func shortYAML(err error) string {
-	return strings.Replace(oneLine(err.Error()), "yaml: line ", "row ", 1)
 }
 
 // at puts the row and column before an error of JSON that knows its place; that
@@ -104,9 +101,7 @@ func at(written, text []byte, err error) error {
 	if offset < 1 || offset > int64(len(text)) {
 		return err
 	}
-	before := text[:offset-1]
-	begin := bytes.LastIndexByte(before, '\n') + 1
-	return fmt.Errorf("row %d, column %d: %w", bytes.Count(before, []byte("\n"))+1, len(before)-begin+1, err)
+	return document.ErrorAt(text, int(offset)-1, err)
 }
 
 // object is a NodeFeature of Kubernetes, or a list of them, as far as it counts.

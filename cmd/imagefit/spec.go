@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -27,7 +30,7 @@ one of the same name replaces the one that came along.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newSpecListCommand(&dir), newSpecShowCommand(&dir), newSpecCheckCommand(), newSpecSchemaCommand())
+	cmd.AddCommand(newSpecListCommand(&dir), newSpecShowCommand(&dir), newSpecCheckCommand(), newSpecConvertCommand(), newSpecSchemaCommand())
 	return cmd
 }
 
@@ -39,7 +42,7 @@ func specsFlag(cmd *cobra.Command, dir *string) {
 // loadSpecs returns the specs that count. What is wrong with an operator's file
 // is said and does not stop the others.
 func loadSpecs(cmd *cobra.Command, dir string) ([]compat.Spec, error) {
-	specs, skipped, err := compat.LoadSpecs(dir)
+	specs, skipped, err := compat.LoadSpecs(os.DirFS(dir), dir)
 	for _, problem := range skipped {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "note: left out: %s\n", oneLine(problem.Error()))
 	}
@@ -111,12 +114,14 @@ func printSpecs(w io.Writer, rows []specRow) error {
 func newSpecShowCommand(dir *string) *cobra.Command {
 	var graph string
 	cmd := &cobra.Command{
-		Use:   "show NAME",
+		Use:   "show NAME|FILE",
 		Short: "Show what the attributes of one compatibility spec mean",
 		Long: `Show prints what each attribute of a compatibility spec means. With --graph it
 draws the graph that the attributes make instead, as a tree of text or, with
---graph=dot, for Graphviz.`,
+--graph=dot, for Graphviz. A spec that is not installed is named by its file, as
+for "imagefit spec check".`,
 		Example: `  imagefit spec show io.archspec
+  imagefit spec show ./schema.json --graph
   imagefit spec show io.archspec --graph
   imagefit spec show io.archspec --graph=dot | dot -Tsvg > archspec.svg`,
 		Args:              cobra.ExactArgs(1),
@@ -160,7 +165,7 @@ func completeSpecs(cmd *cobra.Command, args []string, _ string) ([]string, cobra
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	specs, _, err := compat.LoadSpecs(dir)
+	specs, _, err := compat.LoadSpecs(os.DirFS(dir), dir)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
@@ -171,7 +176,12 @@ func completeSpecs(cmd *cobra.Command, args []string, _ string) ([]string, cobra
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+// findSpec returns the spec of a name, or that of a file: "-", or whatever has a
+// slash or ends as files do.
 func findSpec(cmd *cobra.Command, dir, name string) (compat.Spec, error) {
+	if name == "-" || strings.ContainsRune(name, '/') || slices.Contains([]string{".toml", ".json"}, filepath.Ext(name)) {
+		return readSpec(cmd, name)
+	}
 	specs, err := loadSpecs(cmd, dir)
 	if err != nil {
 		return compat.Spec{}, err
@@ -190,26 +200,65 @@ func newSpecCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE",
 		Short: "Say whether a file is a valid compatibility spec",
-		Long: `Check reads a compatibility spec as the programs do when they start. An error
-says the file, the row and, where it is known, the column. "-" is stdin.`,
-		Example: `  imagefit spec check my-group.toml`,
-		Args:    cobra.ExactArgs(1),
+		Long: `Check reads a compatibility spec as the programs do when they start, or a schema
+of Proposal D in the JSON Graph Format. An error says the file, the row and, where
+it is known, the column. "-" is stdin.`,
+		Example: `  imagefit spec check my-group.toml
+  imagefit spec check schema.json`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			text, err := readBounded(args[0], cmd.InOrStdin(), maxSpecFile)
+			spec, err := readSpec(cmd, args[0])
 			if err != nil {
 				return err
-			}
-			spec, err := compat.ParseSpec(text)
-			if err != nil {
-				return fmt.Errorf("%s: %s", args[0], strings.Join(strings.Split(err.Error(), "\n"), "; "))
-			}
-			if len(spec.Nodes) == 0 {
-				return errors.New(args[0] + ": a spec without nodes says nothing")
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s is valid, nodes: %d\n", args[0], printable(spec.Name), len(spec.Nodes))
 			return err
 		},
 	}
+}
+
+func readSpec(cmd *cobra.Command, file string) (compat.Spec, error) {
+	text, err := readBounded(file, cmd.InOrStdin(), maxSpecFile)
+	if err != nil {
+		return compat.Spec{}, err
+	}
+	spec, err := compat.ParseSpec(text)
+	if err != nil {
+		return compat.Spec{}, fmt.Errorf("%s: %s", file, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if len(spec.Nodes) == 0 {
+		return compat.Spec{}, errors.New(file + ": a spec without nodes says nothing")
+	}
+	spec.Source = file
+	return spec, nil
+}
+
+func newSpecConvertCommand() *cobra.Command {
+	var file string
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "convert FILE",
+		Short: "Write a schema graph as a compatibility spec",
+		Long: `Convert reads a schema of Proposal D in the JSON Graph Format and writes it as a
+compatibility spec in TOML, to be completed: the graph does not say what its
+attributes are compared with, so each of them is informative until you add fact,
+element, type and match. "-" is stdin.`,
+		Example: `  imagefit spec convert schema.json -w my-group.toml`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			spec, err := readSpec(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			text, err := spec.TOML()
+			if err != nil {
+				return err
+			}
+			return output(cmd, file, force, text)
+		},
+	}
+	writeFlags(cmd, &file, &force)
+	return cmd
 }
 
 func newSpecSchemaCommand() *cobra.Command {

@@ -107,6 +107,40 @@ func TestSpecCheck(t *testing.T) {
 	}
 }
 
+// TestSpecReadsSchemaGraphs: Proposal D's schemas are checked, drawn and turned
+// into specs that are valid themselves.
+func TestSpecReadsSchemaGraphs(t *testing.T) {
+	t.Parallel()
+	const schema = "../../pkg/compat/testdata/proposal-d/schema.json"
+	if got := toolOK(t, "spec", "check", schema); got != schema+": org.supercontainers is valid, nodes: 22\n" {
+		t.Errorf("check: %q", got)
+	}
+	drawn, err := os.ReadFile("../../pkg/compat/testdata/proposal-d/schema.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := toolOK(t, "spec", "show", schema, "--graph"); got != string(drawn) {
+		t.Errorf("show --graph:\n%s\nwant\n%s", got, drawn)
+	}
+	if got := toolOK(t, "spec", "show", schema); !strings.Contains(got, "\nhardware.gpu.cuda.version\n") || !strings.Contains(got, schema) {
+		t.Errorf("show: %s", got)
+	}
+	file := filepath.Join(t.TempDir(), "own.toml")
+	toolOK(t, "spec", "convert", schema, "-w", file)
+	if got := toolOK(t, "spec", "check", file); got != file+": org.supercontainers is valid, nodes: 22\n" {
+		t.Errorf("check of what was converted: %q", got)
+	}
+	if got := toolOK(t, "spec", "show", file, "--graph"); got != string(drawn) {
+		t.Errorf("show --graph of what was converted:\n%s", got)
+	}
+	wantError(t, tool(t, "", "spec", "convert", schema, "-w", file).err, file, "exists")
+	const printed = "../../pkg/compat/testdata/as-printed/proposal-d-schema.json"
+	for _, verb := range []string{"check", "show", "convert"} {
+		wantError(t, tool(t, "", "spec", verb, printed).err, printed+": row 144, column 19: an edge has the node", "not declared")
+	}
+	wantError(t, tool(t, `{"graph": {"nodes": {"a": {}}}}`, "spec", "check", "-").err, "the graph has no id; row 1", `no edge has the node "a"`)
+}
+
 func TestSpecSchema(t *testing.T) {
 	t.Parallel()
 	var schema map[string]any

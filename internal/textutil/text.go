@@ -3,6 +3,7 @@
 package textutil
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,6 +21,15 @@ func Cut(s string, limit int) string {
 	}
 	return strings.ToValidUTF8(s, "?")
 }
+
+// readable is how much of a text from elsewhere one message shows.
+const readable = 200
+
+// Short is Cut for a part of a message.
+func Short(s string) string { return Cut(s, readable) }
+
+// Quote is Short in quotes, which make what cannot be printed visible.
+func Quote(s string) string { return strconv.Quote(Short(s)) }
 
 // Line is Cut for a text that must stay one line of a log, a table or an event.
 // Lines, of which joined errors have several, are set off by "; ", other white

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
@@ -79,7 +80,7 @@ func (w *Written) attributes(attributes []compat.Attribute, to string) (*Written
 	groups := &groups{}
 	for _, a := range attributes {
 		if !groups.add(a) {
-			w.Lost = append(w.Lost, fmt.Sprintf("%s/%s = %s: the attribute is there already", cut(a.Group), cut(a.Key), cut(a.Value)))
+			w.Lost = append(w.Lost, fmt.Sprintf("%s/%s = %s: the attribute is there already", textutil.Short(a.Group), textutil.Short(a.Key), textutil.Short(a.Value)))
 		}
 	}
 	switch to {

@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/internal/fsutil"
+	"github.com/imagefit/imagefit/internal/textutil"
 )
 
 const (
@@ -117,7 +118,7 @@ func choose(open opener, manifests []ocispec.Descriptor, platform string, depth 
 		fits = images
 	}
 	if len(fits) == 0 {
-		return ocispec.Descriptor{}, fmt.Errorf("the image has no variant for %s, only %s", platform, cut(strings.Join(names, ", ")))
+		return ocispec.Descriptor{}, fmt.Errorf("the image has no variant for %s, only %s", platform, textutil.Short(strings.Join(names, ", ")))
 	}
 	d := fits[0]
 	if d.MediaType != ocispec.MediaTypeImageIndex && !strings.HasSuffix(d.MediaType, "manifest.list.v2+json") {
@@ -148,7 +149,7 @@ func blobPath(d digest.Digest) string {
 // readJSONFile reads a file of the layout, and holds it against its digest.
 func readJSONFile(open opener, name string, d digest.Digest, into any) error {
 	if d != "" && d.Validate() != nil {
-		return fmt.Errorf("%q is no digest", cut(string(d)))
+		return fmt.Errorf("%q is no digest", textutil.Short(string(d)))
 	}
 	f, err := open(name)
 	if err != nil {

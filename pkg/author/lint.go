@@ -2,7 +2,6 @@ package author
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
@@ -119,7 +118,7 @@ func (p *report) fixed(text string) *report { p.fix = editOf(p.node, text); retu
 func (p *report) say(key, text, expected string) {
 	p.run.findings = append(p.run.findings, Finding{
 		File: p.run.file, Row: p.node.Row, Column: p.node.Column, Severity: p.severity, Code: p.code,
-		Key: cut(key), Text: cut(text), Expected: cut(expected), Fixable: p.fix != nil, Edit: p.fix,
+		Key: textutil.Short(key), Text: textutil.Short(text), Expected: textutil.Short(expected), Fixable: p.fix != nil, Edit: p.fix,
 	})
 }
 
@@ -132,7 +131,3 @@ func isManifest(root *document.Node) bool {
 	return root.Key("layers") != nil || root.Key("manifests") != nil || root.Key("artifactType") != nil ||
 		strings.HasPrefix(root.Field("mediaType").Text(), "application/vnd.oci.image.manifest.")
 }
-
-func quoted(s string) string { return fmt.Sprintf("%q", cut(s)) }
-
-func cut(s string) string { return textutil.Cut(s, 120) }

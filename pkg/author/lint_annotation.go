@@ -1,11 +1,10 @@
 package author
 
 import (
-	"github.com/imagefit/imagefit/internal/textutil"
-
 	"strings"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -28,7 +27,7 @@ func (r *run) annotated(annotations *document.Node, manifest bool) {
 		switch {
 		case key.Value == createdKey:
 			if _, err := time.Parse(time.RFC3339, value.Text()); err != nil && manifest {
-				r.at(value, codeBadValue).say(key.Value, quoted(value.Text())+" is no time", "one such as 2026-01-31T12:00:00Z (RFC 3339)")
+				r.at(value, codeBadValue).say(key.Value, textutil.Quote(value.Text())+" is no time", "one such as 2026-01-31T12:00:00Z (RFC 3339)")
 			}
 		case isMisspeltCreated(key.Value):
 			report := r.at(key, codeAnnotation)
@@ -38,7 +37,7 @@ func (r *run) annotated(annotations *document.Node, manifest bool) {
 			if annotations.Key(createdKey) == nil {
 				report.fixed(createdKey)
 			}
-			report.say(key.Value, "the annotation "+quoted(key.Value)+" is misspelt", createdKey)
+			report.say(key.Value, "the annotation "+textutil.Quote(key.Value)+" is misspelt", createdKey)
 		}
 	}
 }

@@ -1,11 +1,10 @@
 package author
 
 import (
-	"github.com/imagefit/imagefit/internal/textutil"
-
 	"slices"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
@@ -22,7 +21,7 @@ func (r *run) scopes(scopes []compat.Scope, root *document.Node) {
 	for _, s := range scopes {
 		for _, g := range s.Groups {
 			if g.Node.IsEmpty() && g.Node.Kind == document.Mapping {
-				r.empty(g.Node, "the group "+quoted(g.Name))
+				r.empty(g.Node, "the group "+textutil.Quote(g.Name))
 			}
 		}
 		r.attributes(s.All(), r.in.Requirements(s.Plain()))
@@ -87,9 +86,9 @@ func (r *run) unclear(a *compat.Located, why string) {
 	key := strings.TrimPrefix(a.Key, labelPrefix)
 	switch {
 	case strings.HasPrefix(why, "no compatibility spec knows"):
-		r.at(a.KeyAt, codeUnknownAttribute).say(a.Key, "no compatibility spec knows "+quoted(a.Name()), r.nearestAttribute(a.Group, key))
+		r.at(a.KeyAt, codeUnknownAttribute).say(a.Key, "no compatibility spec knows "+textutil.Quote(a.Name()), r.nearestAttribute(a.Group, key))
 	case strings.Contains(why, "CPU target"):
-		r.at(a.ValueAt, codeUnknownTarget).say(a.Key, "archspec has no CPU target "+quoted(a.Value), nearTarget(a.Value))
+		r.at(a.ValueAt, codeUnknownTarget).say(a.Key, "archspec has no CPU target "+textutil.Quote(a.Value), nearTarget(a.Value))
 	default:
 		if right, ok := rightSwitch(a.Value); ok && strings.Contains(why, "true nor false") {
 			r.at(a.ValueAt, codeValueSpelling).fixed(right).say(a.Key, why, right)

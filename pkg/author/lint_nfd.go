@@ -2,11 +2,9 @@ package author
 
 import (
 	"slices"
-
-	"github.com/imagefit/imagefit/internal/textutil"
-
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
@@ -184,7 +182,7 @@ func (r *run) operator(a *ask, op string) bool {
 	if slices.Contains(compat.Ops(), a.term.Op) {
 		return true
 	}
-	text := "the operator " + quoted(op) + " is not known"
+	text := "the operator " + textutil.Quote(op) + " is not known"
 	var names []string
 	for _, known := range compat.Ops() {
 		names = append(names, string(known))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/version"
 )
@@ -30,7 +31,7 @@ func (r *run) operands(a *ask) bool {
 		for _, pattern := range t.Values {
 			compiled, err := regexp.Compile(pattern)
 			if err != nil {
-				want, text = "a regular expression of Go", fmt.Sprintf("read %s: %v", quoted(pattern), err)
+				want, text = "a regular expression of Go", fmt.Sprintf("read %s: %v", textutil.Quote(pattern), err)
 				break
 			}
 			t.Regexps = append(t.Regexps, compiled)
@@ -48,12 +49,12 @@ func wantNumbers(t *compat.Term, n int) (want, text string) {
 	}
 	for _, value := range t.Values {
 		if _, ok := version.Parse(value); !ok && (len(value) < 2 || value[0] != '-') {
-			return "a number or a version", quoted(value) + " cannot be compared"
+			return "a number or a version", textutil.Quote(value) + " cannot be compared"
 		}
 	}
 	if n == 2 {
 		if c, ok := version.Compare(t.Values[0], t.Values[1]); ok && c >= 0 {
-			return "the smaller one first", fmt.Sprintf("%s is not less than %s", quoted(t.Values[0]), quoted(t.Values[1]))
+			return "the smaller one first", fmt.Sprintf("%s is not less than %s", textutil.Quote(t.Values[0]), textutil.Quote(t.Values[1]))
 		}
 	}
 	return "", ""

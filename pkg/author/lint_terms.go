@@ -1,12 +1,11 @@
 package author
 
 import (
-	"github.com/imagefit/imagefit/internal/textutil"
-
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
@@ -49,7 +48,7 @@ func (r *run) feature(a *ask) bool {
 		report.as(Warning)
 		near = "one of NFD's, or facts of the operator's own"
 	}
-	report.say(a.set, "the feature "+quoted(a.set)+" is not known", near)
+	report.say(a.set, "the feature "+textutil.Quote(a.set)+" is not known", near)
 	return false
 }
 
@@ -61,7 +60,7 @@ func (r *run) elementOf(a *ask) {
 		r.flag(a)
 	case a.set == "cpu.archspec":
 		if !archspec.Known(element) {
-			r.at(a.name, codeUnknownTarget).say(element, "archspec has no CPU target "+quoted(element), nearTarget(element))
+			r.at(a.name, codeUnknownTarget).say(element, "archspec has no CPU target "+textutil.Quote(element), nearTarget(element))
 		}
 	case a.set == "kernel.config" && strings.HasPrefix(element, "CONFIG_"):
 		report := r.at(a.name, codeUnknownElement)
@@ -76,7 +75,7 @@ func (r *run) elementOf(a *ask) {
 			if expected == "" {
 				expected = strings.Join(known, ", ")
 			}
-			r.at(a.name, codeUnknownElement).say(element, a.set+" has no element "+quoted(element), expected)
+			r.at(a.name, codeUnknownElement).say(element, a.set+" has no element "+textutil.Quote(element), expected)
 		}
 	}
 }
@@ -94,7 +93,7 @@ func (r *run) flag(a *ask) {
 	if near == "" { // a CPU of tomorrow may have it
 		report.as(Warning)
 	}
-	report.say(element, "no CPU has the flag "+quoted(element), near)
+	report.say(element, "no CPU has the flag "+textutil.Quote(element), near)
 }
 
 // kernelFlag returns NFD's name of a flag that /proc/cpuinfo or a compiler
@@ -145,7 +144,7 @@ func (r *run) valuesOf(a *ask) {
 		}
 		if right, wrong := rightValue(a.set, a.term.Element, value); wrong {
 			r.at(at, codeValueSpelling).fixedIf(at.Value == value, right).say(a.term.Element,
-				fmt.Sprintf("no node has %s %s=%s", a.set, a.term.Element, quoted(value)), right)
+				fmt.Sprintf("no node has %s %s=%s", a.set, a.term.Element, textutil.Quote(value)), right)
 		}
 	}
 }

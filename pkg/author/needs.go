@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
@@ -40,7 +41,7 @@ func FromFacts(facts *facts.Facts, families []string) (needs []Need, notes []str
 		case "gpu":
 			n, note = gpuNeed(facts)
 		default:
-			note = fmt.Sprintf("%s: nothing is known of it", cut(family))
+			note = fmt.Sprintf("%s: nothing is known of it", textutil.Short(family))
 		}
 		if len(n.Attributes) > 0 {
 			needs = append(needs, n)

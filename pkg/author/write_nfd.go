@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
@@ -180,7 +181,7 @@ func (w *nfdWriter) rules(reqs []compat.Requirement) []nfdRule {
 }
 
 func ruleOf(r *compat.Requirement, ways [][]nfdFeature) nfdRule {
-	rule := nfdRule{Name: cut(r.Key)}
+	rule := nfdRule{Name: textutil.Short(r.Key)}
 	if r.Key == "" {
 		rule.Name = r.Want()
 	}

@@ -1,7 +1,5 @@
 package compat
 
-import "strconv"
-
 // Attribute is one "group, key, scalar". Kind tells how the value was written,
 // since "true" and true may be meant differently.
 type Attribute struct {
@@ -21,6 +19,3 @@ const (
 
 // Name is the key of the requirement that the attribute becomes.
 func (a Attribute) Name() string { return a.Group + "/" + a.Key }
-
-// quoted is s in quotes, cut where it is too long to be read.
-func quoted(s string) string { return strconv.Quote(shortened(s)) }

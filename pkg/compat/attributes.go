@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -78,8 +79,8 @@ func located(group string, key, value *document.Node) Located {
 
 // check refuses what groupOf leaves out.
 func (g Group) check() error {
-	return g.Node.Each("the attributes of "+quoted(g.Name), func(key, value *document.Node) error {
-		_, err := value.AsText("the attribute " + quoted(key.Value))
+	return g.Node.Each("the attributes of "+textutil.Quote(g.Name), func(key, value *document.Node) error {
+		_, err := value.AsText("the attribute " + textutil.Quote(key.Value))
 		return err
 	})
 }

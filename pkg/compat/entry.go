@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -58,7 +59,7 @@ func preferred(annotations map[string]string, prefs []AnnotationPreference) []Re
 		if !ok || p.Value != "" && p.Value != value {
 			continue
 		}
-		name := shortened("annotation " + p.Key + "=" + value)
+		name := textutil.Short("annotation " + p.Key + "=" + value)
 		reqs = append(reqs, Requirement{Key: name, Title: name, Combine: AllOf, Importance: Preferred, Weight: p.Weight})
 	}
 	return reqs
@@ -116,11 +117,11 @@ func (e *entry) each(n *document.Node, what string, one func(name string) Requir
 // feature is one of Proposal E: a flag of the CPU under the name that Go's
 // golang.org/x/sys/cpu has, in lower case.
 func (e *entry) feature(name string) Requirement {
-	req := Requirement{Key: "platform/features " + shortened(name), Set: "cpu.cpuid"}
+	req := Requirement{Key: "platform/features " + textutil.Short(name), Set: "cpu.cpuid"}
 	flags, ok := cpuFeature(e.arch, strings.ToLower(name))
 	if !ok {
 		req.Strict = true
-		return req.unclear("no feature of that name is known for %s", quoted(e.arch))
+		return req.unclear("no feature of that name is known for %s", textutil.Quote(e.arch))
 	}
 	for _, flag := range flags {
 		req.Terms = append(req.Terms, Term{Element: flag, Op: Exists})
@@ -131,7 +132,7 @@ func (e *entry) feature(name string) Requirement {
 func (e *entry) osFeature(name string) Requirement {
 	reqs := e.in.Requirements([]Attribute{{Group: "os.features", Key: name, Value: "true", Kind: Bool}})
 	req := reqs[0]
-	req.Key = "platform/os.features " + shortened(name)
+	req.Key = "platform/os.features " + textutil.Short(name)
 	if req.Unclear != "" {
 		req.Unclear = "no compatibility spec knows this os feature"
 	}
@@ -145,11 +146,11 @@ func (e *entry) osVersion(n *document.Node) error {
 	if err != nil || version == "" {
 		return err
 	}
-	req := Requirement{Key: "platform/os.version " + shortened(version)}
+	req := Requirement{Key: "platform/os.version " + textutil.Short(version)}
 	if e.os != "windows" {
 		req.Importance = Informative
 	}
-	e.reqs = append(e.reqs, req.unclear("what os.version means is not defined for %s", quoted(e.os)))
+	e.reqs = append(e.reqs, req.unclear("what os.version means is not defined for %s", textutil.Quote(e.os)))
 	return nil
 }
 
@@ -177,7 +178,7 @@ func EntryCompat(platform json.RawMessage) (CompatDescriptor, bool, error) {
 	case p.Compat == nil:
 		return CompatDescriptor{}, false, nil
 	case !slices.Contains([]string{LayerTypeCompatibilities, LayerTypeOutline}, p.Compat.MediaType):
-		return CompatDescriptor{}, false, fmt.Errorf("read platform: compat has the media type %s, not %s", quoted(p.Compat.MediaType), LayerTypeCompatibilities)
+		return CompatDescriptor{}, false, fmt.Errorf("read platform: compat has the media type %s, not %s", textutil.Quote(p.Compat.MediaType), LayerTypeCompatibilities)
 	case p.Compat.Digest == "" || p.Compat.Size <= 0:
 		return CompatDescriptor{}, false, fmt.Errorf("read platform: compat needs digest and size")
 	}

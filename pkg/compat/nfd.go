@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -114,7 +115,7 @@ func readSet(i int, n *document.Node, rule func(i int, n *document.Node) (Requir
 	}
 	tag, description := n.Field("tag").Text(), n.Field("description").Text()
 	req := Requirement{
-		Key: cmp.Or(shortened(tag), fmt.Sprintf("set %d", i+1)), Title: cmp.Or(description, tag), Combine: AllOf,
+		Key: cmp.Or(textutil.Short(tag), fmt.Sprintf("set %d", i+1)), Title: cmp.Or(description, tag), Combine: AllOf,
 	}
 	if weight := n.Field("weight"); weight != nil {
 		if req.Weight, err = weight.AsNumber("weight", maxWeight); err != nil {

@@ -1,16 +1,14 @@
 package compat
 
 import (
-	"slices"
-
-	"github.com/imagefit/imagefit/internal/textutil"
-
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 	"github.com/imagefit/imagefit/pkg/version"
 )
@@ -62,7 +60,7 @@ func (p *nfdParser) fullExpression(t *Term, n *document.Node) error {
 		case "type":
 			var kind string
 			if kind, err = value.AsText("type"); err == nil && kind != "" && kind != "version" {
-				err = value.Errorf("type is %s, not version", quoted(kind))
+				err = value.Errorf("type is %s, not version", textutil.Quote(kind))
 			}
 			t.Version = kind == "version"
 		default:
@@ -116,7 +114,7 @@ func knownOp(op Op) (why string, ok bool) {
 	if near != "" {
 		near = " (is " + near + " meant?)"
 	}
-	return fmt.Sprintf("the operator %s is not known%s", quoted(string(op)), near), false
+	return fmt.Sprintf("the operator %s is not known%s", textutil.Quote(string(op)), near), false
 }
 
 func (p *nfdParser) validate(t *Term, n *document.Node) error {
@@ -159,7 +157,7 @@ func (t *Term) validateNumbers(n *document.Node) error {
 	for _, value := range t.Values {
 		_, err := strconv.Atoi(value)
 		if _, isVersion := version.Parse(value); !isVersion && (err != nil || t.Version) {
-			return n.Errorf("%s is no %s", quoted(value), t.numberKind())
+			return n.Errorf("%s is no %s", textutil.Quote(value), t.numberKind())
 		}
 	}
 	if len(t.Values) == 2 {
@@ -168,7 +166,7 @@ func (t *Term) validateNumbers(n *document.Node) error {
 		b, errB := strconv.Atoi(high)
 		c, ok := version.Compare(low, high)
 		if errA == nil && errB == nil && a >= b || ok && c >= 0 {
-			return n.Errorf("%s is not less than %s", quoted(low), quoted(high))
+			return n.Errorf("%s is not less than %s", textutil.Quote(low), textutil.Quote(high))
 		}
 	}
 	return nil
@@ -188,15 +186,15 @@ func (p *nfdParser) compile(t *Term, n *document.Node) error {
 		}
 		parsed, err := syntax.Parse(pattern, syntax.Perl)
 		if err != nil {
-			return n.Errorf("read %s: %w", quoted(pattern), err)
+			return n.Errorf("read %s: %w", textutil.Quote(pattern), err)
 		}
 		size := instructions(parsed)
 		if p.pattern += size; size > maxPattern || p.pattern > maxPatterns {
-			return n.Errorf("the regular expression %s is too large, or one too many", quoted(pattern))
+			return n.Errorf("the regular expression %s is too large, or one too many", textutil.Quote(pattern))
 		}
 		re, err := regexp.Compile(pattern)
 		if err != nil {
-			return n.Errorf("read %s: %w", quoted(pattern), err)
+			return n.Errorf("read %s: %w", textutil.Quote(pattern), err)
 		}
 		t.Regexps = append(t.Regexps, re)
 	}

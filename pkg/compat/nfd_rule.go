@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -52,7 +53,7 @@ func (p *nfdParser) rule(i int, n *document.Node) (Requirement, error) {
 func (p *nfdParser) vars(n *document.Node) (map[string]string, error) {
 	vars := map[string]string{}
 	err := n.Each("vars", func(key, value *document.Node) (err error) {
-		vars[key.Value], err = value.AsText("the variable " + quoted(key.Value))
+		vars[key.Value], err = value.AsText("the variable " + textutil.Quote(key.Value))
 		if err == nil {
 			err = p.another(key)
 		}
@@ -97,7 +98,7 @@ func (p *nfdParser) feature(_ int, n *document.Node) (Requirement, error) {
 		req.Name = &Term{Op: Any}
 	}
 	if req.Set == "rule.matched" && p.dynamic != "" {
-		req.Unclear = fmt.Sprintf("the rule %s makes its variables with a varsTemplate, which imagefit does not run", quoted(p.dynamic))
+		req.Unclear = fmt.Sprintf("the rule %s makes its variables with a varsTemplate, which imagefit does not run", textutil.Quote(p.dynamic))
 	}
 	return req, nil
 }

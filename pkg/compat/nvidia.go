@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/imagefit/imagefit/internal/textutil"
 )
 
 const (
@@ -42,7 +44,7 @@ func NVIDIARequirements(env map[string]string) []Requirement {
 }
 
 func nvidiaVariable(name, text string) Requirement {
-	req := Requirement{Key: shortened(name), Combine: AnyOf}
+	req := Requirement{Key: textutil.Short(name), Combine: AnyOf}
 	if len(text) > maxNVIDIAText {
 		return Requirement{Key: req.Key}.unclear("it is longer than %d bytes", maxNVIDIAText)
 	}
@@ -51,7 +53,7 @@ func nvidiaVariable(name, text string) Requirement {
 		return Requirement{Key: req.Key}.unclear("it has more than %d alternatives", maxNVIDIAWays)
 	}
 	for _, way := range ways {
-		all := Requirement{Key: shortened(way), Combine: AllOf}
+		all := Requirement{Key: textutil.Short(way), Combine: AllOf}
 		for condition := range strings.SplitSeq(way, ",") {
 			all.Parts = append(all.Parts, nvidiaCondition(condition))
 		}
@@ -67,17 +69,17 @@ func nvidiaElements() map[string]string {
 }
 
 func nvidiaCondition(text string) Requirement {
-	req := Requirement{Key: shortened(text), Set: "gpu.nvidia"}
+	req := Requirement{Key: textutil.Short(text), Set: "gpu.nvidia"}
 	at := strings.IndexAny(text, "=!<>")
 	if at < 0 {
-		return req.unclear("%s is no condition such as cuda>=12.0", quoted(text))
+		return req.unclear("%s is no condition such as cuda>=12.0", textutil.Quote(text))
 	}
 	property := text[:at]
 	value := strings.TrimLeft(text[at:], "=!<>")
 	symbol := text[at : len(text)-len(value)]
 	element, known := nvidiaElements()[property]
 	if !known {
-		return req.unclear("no fact tells the property %s of a GPU", quoted(property))
+		return req.unclear("no fact tells the property %s of a GPU", textutil.Quote(property))
 	}
 	if err := checkVersion(value); err != nil {
 		return req.unclear("%s", err)
@@ -97,7 +99,7 @@ func nvidiaCondition(text string) Requirement {
 	case ">=":
 		req.Terms = []Term{term(Ge)}
 	default:
-		return req.unclear("%s is none of = != < <= > >=", quoted(symbol))
+		return req.unclear("%s is none of = != < <= > >=", textutil.Quote(symbol))
 	}
 	return req
 }

@@ -3,6 +3,7 @@ package compat
 import (
 	"cmp"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -102,14 +103,14 @@ func (p *graphParser) compatibility(n *document.Node) error {
 	case id == "" || domain == "" || attributes == nil:
 		return n.Errorf("a compatibility needs id, domain and attributes")
 	case p.has(id):
-		return n.Errorf("the id %s is there twice", quoted(id))
+		return n.Errorf("the id %s is there twice", textutil.Quote(id))
 	}
 	group := groupOf(domain, attributes)
 	if err := group.check(); err != nil {
 		return err
 	}
 	p.ids = append(p.ids, id)
-	p.asked[id] = Requirement{Key: shortened(id), Title: shortened(id), Combine: AllOf, Parts: p.in.Requirements(group.plain())}
+	p.asked[id] = Requirement{Key: textutil.Short(id), Title: textutil.Short(id), Combine: AllOf, Parts: p.in.Requirements(group.plain())}
 	return nil
 }
 

@@ -1,13 +1,12 @@
 package compat
 
 import (
-	"github.com/imagefit/imagefit/internal/textutil"
-
 	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -32,18 +31,18 @@ func (p *graphParser) graph(name, n *document.Node) error {
 	p.graphs[name.Value] = g
 	edges := n.Field("edges")
 	err := cmp.Or(
-		n.AsMapping("the graph "+quoted(name.Value)), n.OnlyKeys("a graph", "edges", "annotations"),
+		n.AsMapping("the graph "+textutil.Quote(name.Value)), n.OnlyKeys("a graph", "edges", "annotations"),
 		n.Field("annotations").AsMapping("annotations"),
 	)
 	if err == nil && edges == nil {
-		err = n.Errorf(`the graph %s has no "edges"`, quoted(name.Value))
+		err = n.Errorf(`the graph %s has no "edges"`, textutil.Quote(name.Value))
 	}
 	if err != nil {
 		return err
 	}
 	list, err := edges.AsList("edges")
 	if err == nil && len(list) == 0 {
-		err = edges.Errorf("the graph %s has no edge", quoted(name.Value))
+		err = edges.Errorf("the graph %s has no edge", textutil.Quote(name.Value))
 	}
 	for _, edge := range list {
 		if err == nil {
@@ -82,7 +81,7 @@ func (p *graphParser) edge(g *graphEdges, n *document.Node) error {
 func (p *graphParser) id(n *document.Node) (string, error) {
 	id, err := n.AsText("an id")
 	if err == nil && !p.has(id) {
-		err = n.Errorf("no compatibility has the id %s%s", quoted(id), near(id, p.ids))
+		err = n.Errorf("no compatibility has the id %s%s", textutil.Quote(id), near(id, p.ids))
 	}
 	return id, err
 }
@@ -90,7 +89,7 @@ func (p *graphParser) id(n *document.Node) (string, error) {
 // near suggests the name that was probably meant.
 func near(name string, known []string) string {
 	if meant := textutil.Nearest(name, known); meant != "" {
-		return " (is " + quoted(meant) + " meant?)"
+		return " (is " + textutil.Quote(meant) + " meant?)"
 	}
 	return ""
 }
@@ -129,7 +128,7 @@ func (p *graphParser) criterion(i int, n *document.Node) (Requirement, error) {
 	names, combine, err := condition(n, "graphs", func(m *document.Node) (string, error) {
 		name, err := m.AsText("a graph")
 		if err == nil && p.graphs[name] == nil {
-			err = m.Errorf("there is no graph %s%s", quoted(name), near(name, slices.Sorted(maps.Keys(p.graphs))))
+			err = m.Errorf("there is no graph %s%s", textutil.Quote(name), near(name, slices.Sorted(maps.Keys(p.graphs))))
 		}
 		return name, err
 	})
@@ -150,7 +149,7 @@ func (p *graphParser) criterion(i int, n *document.Node) (Requirement, error) {
 // whole makes the requirement of a graph: its roots hold with what is below.
 func (p *graphParser) whole(name string, at *document.Node) (Requirement, error) {
 	g := p.graphs[name]
-	req := Requirement{Key: shortened("graph " + name), Title: shortened(name), Combine: AllOf}
+	req := Requirement{Key: textutil.Short("graph " + name), Title: textutil.Short(name), Combine: AllOf}
 	for _, from := range g.from {
 		if g.into[from] {
 			continue
@@ -162,7 +161,7 @@ func (p *graphParser) whole(name string, at *document.Node) (Requirement, error)
 		req.Parts = append(req.Parts, part)
 	}
 	if len(req.Parts) == 0 {
-		return Requirement{}, at.Errorf("the graph %s has no beginning: its edges go round", quoted(name))
+		return Requirement{}, at.Errorf("the graph %s has no beginning: its edges go round", textutil.Quote(name))
 	}
 	return req, nil
 }
@@ -181,9 +180,9 @@ func (p *graphParser) below(g *graphEdges, id string, depth int, at *document.No
 	if len(edges) == 0 {
 		return p.asked[id], nil
 	}
-	req := Requirement{Key: shortened(id), Title: shortened(id), Combine: AllOf, Prune: true, Parts: []Requirement{p.asked[id]}}
+	req := Requirement{Key: textutil.Short(id), Title: textutil.Short(id), Combine: AllOf, Prune: true, Parts: []Requirement{p.asked[id]}}
 	for _, e := range edges {
-		to := Requirement{Key: shortened(id), Combine: e.condition}
+		to := Requirement{Key: textutil.Short(id), Combine: e.condition}
 		for _, next := range e.to {
 			part, err := p.below(g, next, depth+1, e.at)
 			if err != nil {

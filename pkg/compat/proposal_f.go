@@ -1,6 +1,9 @@
 package compat
 
-import "github.com/imagefit/imagefit/pkg/compat/document"
+import (
+	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat/document"
+)
 
 // ProposalF is the name of the dialect of Proposal F ("artifact compatibility
 // outline") of the OCI image compatibility working group.
@@ -58,12 +61,12 @@ func checkProposalF(root *document.Node) error {
 	}
 	for group, attributes := range groups.Pairs {
 		if attributes.Kind != document.Mapping {
-			return attributes.Errorf("expected group %s to be an object, found %s", quoted(group.Value), attributes.Describe())
+			return attributes.Errorf("expected group %s to be an object, found %s", textutil.Quote(group.Value), attributes.Describe())
 		}
 		for key, value := range attributes.Pairs {
 			if value.Kind != document.Scalar || value.IsNull() {
 				return value.Errorf("group %s, key %s: expected true, false, a number or a string, found %s",
-					quoted(group.Value), quoted(key.Value), value.Describe())
+					textutil.Quote(group.Value), textutil.Quote(key.Value), value.Describe())
 			}
 		}
 	}

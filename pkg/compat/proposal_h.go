@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -82,10 +83,10 @@ func flatSet(in *Interpreter, n *document.Node) (Requirement, error) {
 			set.Weight, err = value.AsNumber(key.Value, maxWeight)
 		case key.Value == "description" || key.Value == "oci.description":
 			if value.Kind == document.Scalar {
-				set.Title = shortened(value.Value)
+				set.Title = textutil.Short(value.Value)
 			}
 		case !isNote(key.Value):
-			_, err = value.AsText("the attribute " + quoted(key.Value))
+			_, err = value.AsText("the attribute " + textutil.Quote(key.Value))
 		}
 		return err
 	})

@@ -106,7 +106,7 @@ func (n *Node) meaning() string {
 }
 
 // oneLine keeps a text from looking like several lines of a drawing.
-func oneLine(s string) string { return textutil.Line(s, maxText) }
+func oneLine(s string) string { return textutil.Line(s, 200) }
 
 func dotQuoted(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", "").Replace(s) + `"`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -65,7 +66,7 @@ func (g graphSchema) checkShape() error {
 	}
 	for name, n := range g.nodes.Pairs {
 		err = cmp.Or(err,
-			n.AsMapping("the node "+quoted(name.Value)), n.OnlyKeys("a node", "label", "metadata"), n.TextKeys("label"))
+			n.AsMapping("the node "+textutil.Quote(name.Value)), n.OnlyKeys("a node", "label", "metadata"), n.TextKeys("label"))
 	}
 	edges := g.graph.Field("edges")
 	if err == nil && edges != nil {
@@ -101,14 +102,14 @@ func (g graphSchema) checkEdges() error {
 		for _, end := range []string{"source", "target"} {
 			name := e.Field(end).Text()
 			if g.nodes.Key(name) == nil && !linked[name] {
-				problems = append(problems, e.Field(end).Errorf("an edge has the node %s, which is not declared", quoted(name)))
+				problems = append(problems, e.Field(end).Errorf("an edge has the node %s, which is not declared", textutil.Quote(name)))
 			}
 			linked[name] = true
 		}
 	}
 	for name := range g.nodes.Pairs {
 		if !linked[name.Value] {
-			problems = append(problems, name.Errorf("no edge has the node %s", quoted(name.Value)))
+			problems = append(problems, name.Errorf("no edge has the node %s", textutil.Quote(name.Value)))
 		}
 	}
 	return errors.Join(problems...)

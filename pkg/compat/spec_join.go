@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -34,7 +35,7 @@ func joinedRequirement(all []said) Requirement {
 		case one.Unclear != "":
 			return req.unclear("%s", one.Unclear)
 		case one.Set != req.Set || one.Not:
-			return req.unclear("%s cannot be joined with the others", quoted(s.Key))
+			return req.unclear("%s cannot be joined with the others", textutil.Quote(s.Key))
 		}
 		for _, term := range one.Terms {
 			if !slices.ContainsFunc(req.Terms, func(t Term) bool {
@@ -67,7 +68,7 @@ func partsRequirement(all []said) Requirement {
 			return req.unclear("a part of the version is missing before the last one given")
 		}
 		if n, ok := version.Parse(given[0]); !ok || n.String() != given[0] || len(n) != 1 {
-			return req.unclear("%s is no whole number", quoted(given[0]))
+			return req.unclear("%s is no whole number", textutil.Quote(given[0]))
 		}
 		want = append(want, given[0])
 	}
@@ -107,7 +108,7 @@ func abiRequirement(all []said) Requirement {
 	if byVersion != nil {
 		v, ok := version.Parse(wanted)
 		if !ok {
-			return req.unclear("%s is no version", quoted(wanted))
+			return req.unclear("%s is no version", textutil.Quote(wanted))
 		}
 		library.version, library.wanted = byVersion.Element, v
 	}

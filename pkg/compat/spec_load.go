@@ -1,11 +1,12 @@
 package compat
 
 import (
+	"errors"
 	"fmt"
-	"path/filepath"
+	"io"
+	"io/fs"
+	"path"
 	"slices"
-
-	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
 const (
@@ -14,29 +15,32 @@ const (
 )
 
 // LoadSpecs returns the embedded compatibility specs together with those that
-// the operator keeps as *.toml in dir, in the order in which they are asked:
-// the operator's first. Of several specs of one name one counts: the operator's
-// before the embedded, and of the operator's the last by file name. A file that
-// cannot be used is left out and said in skipped; the rest stays. A directory
-// that is not there holds none.
-func LoadSpecs(dir string) (specs []Spec, skipped []error, err error) {
+// the operator keeps as *.toml in a folder, in the order in which they are
+// asked: the operator's first. Of several specs of one name only one applies:
+// the operator's before the embedded, and of the operator's the last by file
+// name. A file that cannot be used is left out, with the reason in skipped. A
+// folder that does not exist has no specs.
+//
+// The name of the folder is for messages.
+func LoadSpecs(folder fs.FS, name string) (specs []Spec, skipped []error, err error) {
 	specs, err = EmbeddedSpecs()
 	if err != nil {
 		return nil, nil, err
 	}
-	files, err := filepath.Glob(filepath.Join(escapeGlob(dir), "*.toml"))
+	files, err := fs.Glob(folder, "*.toml")
 	if err != nil {
 		return nil, nil, fmt.Errorf("list compatibility specs: %w", err)
 	}
 	if len(files) > maxSpecFiles {
-		skipped = append(skipped, fmt.Errorf("read compatibility specs of %s: only the first %d of %d files are read", dir, maxSpecFiles, len(files)))
+		skipped = append(skipped, fmt.Errorf("read compatibility specs of %s: only the first %d of %d files are read", name, maxSpecFiles, len(files)))
 		files = files[:maxSpecFiles]
 	}
 	var own []Spec
 	for _, file := range files {
-		spec, err := readSpec(file)
+		spec, err := readSpec(folder, file)
+		spec.Source = path.Join(name, file)
 		if err != nil {
-			skipped = append(skipped, fmt.Errorf("load compatibility spec: %w", err))
+			skipped = append(skipped, fmt.Errorf("read compatibility spec %s: %w", spec.Source, err))
 			continue
 		}
 		own = append(without(own, spec.Name), spec)
@@ -51,27 +55,25 @@ func without(specs []Spec, name string) []Spec {
 	return slices.DeleteFunc(specs, func(s Spec) bool { return s.Name == name })
 }
 
-func readSpec(file string) (Spec, error) {
-	text, err := fsutil.ReadFile(file, maxSpecFile)
+func readSpec(folder fs.FS, file string) (Spec, error) {
+	info, err := fs.Stat(folder, file)
 	if err != nil {
 		return Spec{}, err
 	}
-	spec, err := ParseSpec(text)
+	if !info.Mode().IsRegular() { // a pipe would never end
+		return Spec{}, errors.New("not a regular file")
+	}
+	f, err := folder.Open(file)
 	if err != nil {
-		return Spec{}, fmt.Errorf("read %s: %w", file, err)
+		return Spec{}, err
 	}
-	spec.Source = file
-	return spec, nil
-}
-
-// escapeGlob makes a path a pattern that only matches itself.
-func escapeGlob(path string) string {
-	var escaped []rune
-	for _, r := range path {
-		if r == '*' || r == '?' || r == '[' || r == '\\' {
-			escaped = append(escaped, '\\')
-		}
-		escaped = append(escaped, r)
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxSpecFile+1))
+	if err != nil {
+		return Spec{}, err
 	}
-	return string(escaped)
+	if len(text) > maxSpecFile {
+		return Spec{}, fmt.Errorf("larger than %d bytes", maxSpecFile)
+	}
+	return ParseSpec(text)
 }

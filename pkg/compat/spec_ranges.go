@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -25,7 +26,7 @@ func parseRanges(element, text string) ([][]Term, error) {
 	for rest != "" {
 		end := strings.IndexAny(rest, "])")
 		if end < 0 || rest[0] != '[' && rest[0] != '(' || len(all) == maxIntervals {
-			return nil, fmt.Errorf("%s is no range such as [4.19, 5.16)", quoted(text))
+			return nil, fmt.Errorf("%s is no range such as [4.19, 5.16)", textutil.Quote(text))
 		}
 		terms, err := parseInterval(element, rest[:end+1])
 		if err != nil {
@@ -44,7 +45,7 @@ func parseInterval(element, text string) ([]Term, error) {
 	from, to, ok := strings.Cut(text[1:last], ",")
 	from, to = strings.TrimSpace(from), strings.TrimSpace(to)
 	if !ok || from == "" && to == "" {
-		return nil, fmt.Errorf("%s is no range such as [4.19, 5.16)", quoted(text))
+		return nil, fmt.Errorf("%s is no range such as [4.19, 5.16)", textutil.Quote(text))
 	}
 	ends := []struct {
 		value string
@@ -65,7 +66,7 @@ func parseInterval(element, text string) ([]Term, error) {
 	}
 	if a, b := from, to; a != "" && b != "" {
 		if order, _ := version.Compare(a, b); order > 0 {
-			return nil, fmt.Errorf("%s ends before it begins", quoted(text))
+			return nil, fmt.Errorf("%s ends before it begins", textutil.Quote(text))
 		}
 	}
 	return terms, nil
@@ -97,7 +98,7 @@ func parseComparisons(element, text string) ([]Term, error) {
 		case "<=":
 			terms = append(terms, Term{Element: element, Op: Le, Values: []string{value}})
 		default:
-			return nil, fmt.Errorf("%s is no comparison", quoted(part))
+			return nil, fmt.Errorf("%s is no comparison", textutil.Quote(part))
 		}
 		if len(terms) > maxIntervals {
 			return nil, errors.New("too many comparisons")
@@ -109,10 +110,10 @@ func parseComparisons(element, text string) ([]Term, error) {
 // checkVersion wants nothing behind the numbers that would be left out.
 func checkVersion(text string) error {
 	if _, ok := version.Parse(text); !ok {
-		return fmt.Errorf("%s is no version", quoted(text))
+		return fmt.Errorf("%s is no version", textutil.Quote(text))
 	}
 	if strings.ContainsAny(text, " \t,;|[]()<>") {
-		return fmt.Errorf("%s is no version", quoted(text))
+		return fmt.Errorf("%s is no version", textutil.Quote(text))
 	}
 	return nil
 }

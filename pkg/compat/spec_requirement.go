@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 	"github.com/imagefit/imagefit/pkg/version"
 )
@@ -62,11 +63,11 @@ func (n *Node) makesNoSense(value string, a Attribute) string {
 	known := len(n.Values) == 0 || slices.Contains(n.Values, value)
 	switch {
 	case n.Type == "bool" && n.Match != matchOption && value != "true" && value != "false":
-		return quoted(value) + " is neither true nor false"
+		return textutil.Quote(value) + " is neither true nor false"
 	case (n.Type == "version" || n.Type == "int") && n.Match != matchRange && !isVersion():
-		return quoted(value) + " is no " + map[string]string{"version": "version", "int": "number"}[n.Type]
+		return textutil.Quote(value) + " is no " + map[string]string{"version": "version", "int": "number"}[n.Type]
 	case !known && n.Type != "list":
-		return quoted(value) + " is none of " + shortened(strings.Join(n.Values, ", "))
+		return textutil.Quote(value) + " is none of " + textutil.Short(strings.Join(n.Values, ", "))
 	default:
 		return ""
 	}
@@ -156,7 +157,7 @@ func (s said) without() bool {
 // from it: the set holds the CPU's own name and those of all its ancestors.
 func targetRequirement(req Requirement, name string) Requirement {
 	if !archspec.Known(name) {
-		return req.unclear("the CPU target %s is not known to this version", quoted(name))
+		return req.unclear("the CPU target %s is not known to this version", textutil.Quote(name))
 	}
 	req.Terms = []Term{{Element: name, Op: Exists}}
 	return req
@@ -192,7 +193,7 @@ func (s said) listRequirement(req Requirement, value string) Requirement {
 			continue
 		}
 		if known := s.node.Values; len(known) > 0 && !slices.Contains(known, item) {
-			return req.unclear("%s is none of %s", quoted(item), shortened(strings.Join(known, ", ")))
+			return req.unclear("%s is none of %s", textutil.Quote(item), textutil.Short(strings.Join(known, ", ")))
 		}
 		terms, err := s.node.itemTerms(item)
 		if err != nil {
@@ -202,7 +203,7 @@ func (s said) listRequirement(req Requirement, value string) Requirement {
 	}
 	switch {
 	case len(parts) == 0:
-		return req.unclear("%s lists nothing", quoted(value))
+		return req.unclear("%s lists nothing", textutil.Quote(value))
 	case len(parts) == 1:
 		req.Terms = parts[0].Terms
 	case len(s.node.Items) > 0:
@@ -246,7 +247,7 @@ func (n *Node) deviceTerms(item string) ([]Term, error) {
 		}
 		return terms, nil
 	}
-	return nil, fmt.Errorf("%s is not written %s", quoted(item), strings.Join(n.Items, " or "))
+	return nil, fmt.Errorf("%s is not written %s", textutil.Quote(item), strings.Join(n.Items, " or "))
 }
 
 func (r Requirement) unclear(format string, args ...any) Requirement {

@@ -152,7 +152,7 @@ func TestLoadSpecs(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "70-dir.toml"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	specs, skipped, err := compat.LoadSpecs(dir)
+	specs, skipped, err := compat.LoadSpecs(os.DirFS(dir), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestLoadSpecs(t *testing.T) {
 
 func TestLoadSpecsWithoutDirectory(t *testing.T) {
 	t.Parallel()
-	specs, skipped, err := compat.LoadSpecs(filepath.Join(t.TempDir(), "missing"))
+	specs, skipped, err := compat.LoadSpecs(os.DirFS(filepath.Join(t.TempDir(), "missing")), "missing")
 	if err != nil || len(skipped) > 0 || len(specs) == 0 {
 		t.Errorf("%d specs, skipped %v, %v", len(specs), skipped, err)
 	}

@@ -9,12 +9,12 @@ import (
 // Want returns what is asked for in the words of NFD, such as
 // "cpu.cpuid AVX2" or "kernel.version >= 6.8", and of a tree
 // "one of: pci.device vendor=0eee and class=0200; pci.device vendor=0fff".
-func (r *Requirement) Want() string { return shortened(r.want()) }
+func (r *Requirement) Want() string { return textutil.Short(r.want()) }
 
 func (r *Requirement) want() string {
 	switch {
 	case r.Unclear != "":
-		return shortened(r.Key)
+		return textutil.Short(r.Key)
 	case r.Combine != Leaf:
 		return r.wantParts()
 	}
@@ -34,22 +34,23 @@ func (r *Requirement) want() string {
 
 // WantTerm returns what one of the terms asks for, such as
 // "kernel.version >= 6.8".
-func (r *Requirement) WantTerm(i int) string { return shortened(r.Set + " " + r.Terms[i].want()) }
+func (r *Requirement) WantTerm(i int) string { return textutil.Short(r.Set + " " + r.Terms[i].want()) }
 
-// wantParts names the parts until there is no more room for people to read.
+// wantParts names the parts until there is more than people can read.
 func (r *Requirement) wantParts() string {
 	before, between := r.joint()
+	const enough = 200
 	var b strings.Builder
 	b.WriteString(before)
 	for i := range r.Parts {
 		if i > 0 {
 			b.WriteString(between)
 		}
-		if b.Len() > maxText {
+		if b.Len() > enough {
 			break
 		}
 		part := &r.Parts[i]
-		inner := shortened(part.want())
+		inner := textutil.Short(part.want())
 		if part.Unclear == "" && part.Combine != Leaf && len(part.Parts) > 1 {
 			inner = "(" + inner + ")"
 		}
@@ -82,9 +83,9 @@ func (r *Requirement) joint() (before, between string) {
 
 func (r *Requirement) emptyWant() string {
 	if r.Title != "" {
-		return shortened(r.Title)
+		return textutil.Short(r.Title)
 	}
-	return shortened(r.Key)
+	return textutil.Short(r.Key)
 }
 
 func (t *Term) want() string {
@@ -158,9 +159,3 @@ func (o Op) symbol() string {
 // fullVersion is the element of NFD's kernel.version that holds the whole
 // version.
 const fullVersion = "full"
-
-// maxText is how much of a text that an artifact brought is shown to people.
-const maxText = 200
-
-// shortened is s, cut where it is too long to be read.
-func shortened(s string) string { return textutil.Cut(s, maxText) }

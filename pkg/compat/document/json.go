@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/imagefit/imagefit/internal/textutil"
 )
 
 // What a document may hold; real ones have a few kilobytes. YAML takes far
@@ -67,19 +69,20 @@ func checkJSON(body []byte) error {
 	for i := 0; i < len(body); {
 		r, size := utf8.DecodeRune(body[i:])
 		if r == utf8.RuneError && size == 1 {
-			return errorAt(body, i, syntaxError{errors.New("the text is not UTF-8")})
+			return ErrorAt(body, i, syntaxError{errors.New("the text is not UTF-8")})
 		}
 		i += size
 	}
 	var whole json.RawMessage
 	err := json.Unmarshal(body, &whole)
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return errorAt(body, int(syntax.Offset)-1, syntaxError{err}) // the offset is behind the offending byte
+		return ErrorAt(body, int(syntax.Offset)-1, syntaxError{err}) // the offset is behind the offending byte
 	}
 	return err
 }
 
-func errorAt(body []byte, offset int, err error) error {
+// ErrorAt is an error about the byte of a document at an offset.
+func ErrorAt(body []byte, offset int, err error) error {
 	read := body[:max(offset, 0)]
 	return &Error{1 + bytes.Count(read, []byte("\n")), len(read) - bytes.LastIndexByte(read, '\n'), err}
 }
@@ -106,7 +109,7 @@ func (r *jsonReader) next() (json.Token, *Node, error) {
 	start := before + len(between) - len(bytes.TrimLeft(between, " \t\r\n,:"))
 	token, err := r.dec.Token()
 	if err != nil {
-		return nil, nil, errorAt(r.body, start, err)
+		return nil, nil, ErrorAt(r.body, start, err)
 	}
 	for i := r.seen; i < start; i++ {
 		if r.body[i] == '\n' {
@@ -185,4 +188,4 @@ func (r *jsonReader) members(n *Node, open json.Delim, depth int) error {
 
 // twice is the error about a key that its mapping has already: readers would not
 // agree on which of the two applies.
-func (n *Node) twice() error { return n.Errorf("the key %s is there twice", quote(n.Value)) }
+func (n *Node) twice() error { return n.Errorf("the key %s is there twice", textutil.Quote(n.Value)) }

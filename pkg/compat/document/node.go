@@ -146,7 +146,7 @@ func (n *Node) OnlyKeys(what string, known ...string) error {
 func (n *Node) NeedKeys(names ...string) error {
 	for _, name := range names {
 		if n.Field(name) == nil {
-			return n.Errorf("key %s is missing", quote(name))
+			return n.Errorf("key %s is missing", textutil.Quote(name))
 		}
 	}
 	return nil
@@ -202,9 +202,9 @@ func (n *Node) Describe() string {
 	case n.IsNull():
 		return "null"
 	case n.Tag != "str":
-		return cut(n.Value)
+		return textutil.Short(n.Value)
 	default:
-		return quote(n.Value)
+		return textutil.Quote(n.Value)
 	}
 }
 
@@ -259,10 +259,5 @@ func (n *Node) Errorf(format string, args ...any) error {
 
 // UnknownKey returns the error about a key that its mapping does not have.
 func (n *Node) UnknownKey(of string, known ...string) error {
-	return n.Errorf("%s has no key %s, only %s", of, quote(n.Value), strings.Join(known, ", "))
+	return n.Errorf("%s has no key %s, only %s", of, textutil.Quote(n.Value), strings.Join(known, ", "))
 }
-
-// quote is a text of the document in quotes, cut where it is too long to read.
-func quote(s string) string { return strconv.Quote(cut(s)) }
-
-func cut(s string) string { return textutil.Cut(s, 200) }

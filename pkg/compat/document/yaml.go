@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/imagefit/imagefit/internal/textutil"
 )
 
 // yamlRow finds the row in the errors of the YAML parser.
@@ -28,13 +30,13 @@ func parseYAML(body []byte) (*Node, error) {
 	case errors.Is(err, io.EOF) || err == nil && len(document.Content) != 1:
 		return nil, &Error{1, 1, syntaxError{errors.New("the document is empty")}}
 	case err != nil:
-		return nil, yamlError(err)
+		return nil, YAMLError(err)
 	}
 	switch err := decoder.Decode(&more); {
 	case err == nil:
 		return nil, &Error{more.Line, more.Column, errors.New("there is more than one document")}
 	case !errors.Is(err, io.EOF):
-		return nil, yamlError(err)
+		return nil, YAMLError(err)
 	}
 	r := &yamlReader{body: body, rows: []int{0}}
 	for i, b := range body {
@@ -45,10 +47,10 @@ func parseYAML(body []byte) (*Node, error) {
 	return r.value(document.Content[0], 1)
 }
 
-// yamlError is an error of the YAML parser, which knows only rows, and does not
+// YAMLError is an error of the YAML parser, which knows only rows, and does not
 // name the first.
-func yamlError(err error) error {
-	text := cut(err.Error())
+func YAMLError(err error) error {
+	text := textutil.Short(err.Error())
 	found := regexp.MustCompile(yamlRow).FindStringSubmatch(text)
 	if found == nil {
 		return &Error{1, 0, syntaxError{errors.New(strings.TrimPrefix(text, "yaml: "))}}
@@ -104,7 +106,7 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*Node, error) {
 	case y.Kind == yaml.AliasNode || y.Anchor != "":
 		return nil, n.Errorf("anchors and aliases are not read")
 	case !isPlainTag(y.ShortTag()):
-		return nil, n.Errorf("the tag %s is not read", quote(y.ShortTag()))
+		return nil, n.Errorf("the tag %s is not read", textutil.Quote(y.ShortTag()))
 	}
 	switch y.Kind {
 	case yaml.MappingNode:
