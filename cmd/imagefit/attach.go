@@ -39,14 +39,14 @@ func newAttachCommand() *cobra.Command {
 		Short: "Attach a compatibility artifact to an image in a registry",
 		Long: `Attach pushes a file that says what an image needs as an OCI artifact whose
 subject is the image. Where IMAGE is an index, the subject is the index, which
-holds for each of its entries that has no artifact of the same type of its own;
+applies to each of its entries that has no artifact of the same type of its own;
 --platform or --entry picks one entry instead.
 
-The file is read first, by the dialect that its shape shows or that --dialect
+The file is read first, as the dialect that its shape shows or that --dialect
 names; "-" is stdin. Of several artifacts of one type (of artifact and layer) the
-newest counts: what is attached already is kept as it is, unless --replace says to
-delete it. On a registry without the referrers API the artifact is listed under
-the referrers tag. Credentials are those of your container tools (docker login).
+newest is used; what is attached already is kept, unless --replace is given. On a
+registry without the referrers API the artifact is listed under the referrers tag.
+Credentials are those of your container tools (docker login).
 
 The digest of the artifact is printed.`,
 		Example: `  imagefit attach registry.example/app:1 needs.json
@@ -150,7 +150,7 @@ func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
 		w.note("%s asks for nothing", file)
 	}
 	for _, unclear := range body.Unclear() {
-		w.note("%s: nobody here knows what is asked: %s", file, unclear)
+		w.note("%s: no compatibility spec on this machine defines %s", file, unclear)
 	}
 	return body, nil
 }
@@ -190,7 +190,7 @@ func (w *work) attach(ctx context.Context, body attach.Body) ([]byte, error) {
 	now := time.Now()
 	created := there.After(body.Kind(), now)
 	if created.After(now.Add(time.Minute)) { // not a matter of two pushes in one second
-		w.note("what is attached already claims to be newer: this artifact is dated %s, or it would not count", created.Format(time.RFC3339))
+		w.note("what is attached already claims to be newer: this artifact is dated %s, or it would not be used", created.Format(time.RFC3339))
 	}
 	packed, err := attach.Pack(body, subject, created)
 	if err != nil {
@@ -238,14 +238,14 @@ func (w *work) push(ctx context.Context, subject attach.Subject, packed attach.P
 	old := there.OfType(referrers.Kind{Artifact: w.result.ArtifactType, Layer: w.result.LayerType})
 	if !w.replace {
 		if len(old) > 0 {
-			w.step(fmt.Sprintf("%d older of this type stay attached and count no longer", len(old)))
+			w.step(fmt.Sprintf("%d older of this type stay attached and are no longer used", len(old)))
 		}
 		return nil
 	}
 	var err error
 	w.result.Replaced, err = target.Replace(ctx, w.repo, subject, old, w.step)
 	if n := len(w.result.Superseded); n > 0 {
-		w.note("%d older of this type stay attached, for the registry does not delete (%s); the new artifact counts, being newer", n, w.result.Why)
+		w.note("%d older of this type stay attached, for the registry does not delete (%s); the new artifact is used, being newer", n, w.result.Why)
 	}
 	if err != nil {
 		return fmt.Errorf("%s is attached, what it replaces may still be: %w", packed.Descriptor.Digest, err)

@@ -106,7 +106,7 @@ func TestAttachKeepsAndReplaces(t *testing.T) {
 			s := newRegistry(t, tt.options)
 			ref, file := s.Reference(":1"), write(t, "needs.json", needsAVX2)
 			toolOK(t, "attach", ref, file, "-q")
-			if got := tool(t, "", "attach", ref, file); !strings.Contains(got.stderr, "1 older of this type stay attached and count no longer") {
+			if got := tool(t, "", "attach", ref, file); !strings.Contains(got.stderr, "1 older of this type stay attached and are no longer used") {
 				t.Errorf("stderr %q", got.stderr)
 			}
 			got := tool(t, "", "attach", ref, file, "--replace", "-q")
@@ -147,7 +147,7 @@ func TestAttachRefuses(t *testing.T) {
 		"no file":        {[]string{ref, "/nonexistent/x"}, []string{"/nonexistent/x"}, true},
 		"dialect":        {[]string{ref, good, "--dialect", "x"}, []string{`--dialect "x" is not known`, "compspec"}, true},
 		"wrong dialect":  {[]string{ref, good, "--dialect", "compspec"}, []string{"needs.json: read as compspec: row 1, column"}, true},
-		"layer type":     {[]string{ref, good, "--layer-type", "x/y"}, []string{`layer type "x/y" is none of`}, true},
+		"layer type":     {[]string{ref, good, "--layer-type", "x/y"}, []string{`layer type "x/y" is not one of`}, true},
 		"output":         {[]string{ref, good, "-o", "yaml"}, []string{"-o"}, true},
 		"reference":      {[]string{"HTTP://x", good}, []string{`read reference "HTTP://x"`}, true},
 		"no such image":  {[]string{s.Reference(":2"), good}, []string{":2", "404 Not Found"}, false},

@@ -55,7 +55,7 @@ func TestLintFix(t *testing.T) {
 		t.Errorf("--diff changed the file: %q", text)
 	}
 	got := tool(t, "", "lint", "--fix", file)
-	if got.err != nil || got.stdout != "" || !strings.Contains(got.stderr, ": 1 mended") {
+	if got.err != nil || got.stdout != "" || !strings.Contains(got.stderr, ": 1 fixed") {
 		t.Errorf("%+v", got)
 	}
 	if text := readText(t, file); text != strings.Replace(misspelt, "Amd", "AMD", 1) {
@@ -116,8 +116,8 @@ func TestCreateRefuses(t *testing.T) {
 	wantError(t, tool(t, "", "create").err, "from")
 	wantError(t, tool(t, "", "create", "--from", "x", "--from-host").err, "from")
 	wantError(t, tool(t, "", "create", "--from-host", "--family", "magic").err, `--family "magic"`, "cpu, kernel")
-	wantError(t, tool(t, "", "create", "--from", t.TempDir()).err, "nothing to ask for")
-	wantError(t, tool(t, "", "create", "--from", "/dev/null").err, "no file and no directory")
+	wantError(t, tool(t, "", "create", "--from", t.TempDir()).err, "nothing was found to ask for")
+	wantError(t, tool(t, "", "create", "--from", "/dev/null").err, "not a file or a directory")
 }
 
 func TestConvertCommand(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 // maxSpecFile bounds what is read of a file, as of an artifact.
 const maxSpecFile = 4 << 20
 
-// checkCommand holds a file that is not pushed yet against a node.
+// checkCommand evaluates a file that is not pushed yet on a node.
 type checkCommand struct {
 	facts  string
 	output string
@@ -29,8 +29,8 @@ func newCheckCommand() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Show whether a node meets what a file asks for",
 		Long: `Check does for a file what explain does for an image: it reads the body of a
-compatibility artifact that is not attached to anything yet and holds it against
-the facts of a node. The form of the file is told by its shape; "-" is stdin.
+compatibility artifact that is not attached to anything yet and evaluates it
+against the facts of a node. The dialect is detected by its shape; "-" is stdin.
 
 Exit code 0: the node fits; 3: it does not; 4: it cannot be known; 1: error.`,
 		Example: `  imagefit check needs.json

@@ -12,7 +12,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/author"
 )
 
-// exitLost is how convert ends when the meaning does not survive.
+// exitLost is the exit code of convert when part of the meaning is lost.
 const exitLost = 3
 
 // convertCommand writes what an image asks for in another dialect.
@@ -30,16 +30,16 @@ func newConvertCommand() *cobra.Command {
 		Use:   "convert FILE --to DIALECT",
 		Short: "Write what an image asks for in another dialect",
 		Long: `Convert reads the body of a compatibility artifact and writes it in another
-dialect, so that the result asks the same of a node. The dialect of FILE is told
-by its shape; "-" is stdin.
+dialect, so that the result requires the same of a node. The dialect of FILE is
+detected by its shape; "-" is stdin.
 
   proposal-f     attributes by group, of the OCI image compatibility proposal F
   nfd-v1alpha1   rules of Node Feature Discovery, YAML
   compspec       attributes of compspec and of proposal D
 
-Not everything can be said in each of them: attributes know no alternatives, and
-NFD has no GPUs. What does not survive is said on stderr; then nothing is written
-and the exit code is 3, unless you ask for the rest with --lossy.
+Not every dialect can express everything: attributes have no alternatives, and NFD
+has no GPUs. What would be lost is printed on stderr; then nothing is written and
+the exit code is 3, unless you accept that with --lossy.
 
 Exit code 0: written; 3: something would be lost; 1: error.`,
 		Example: `  imagefit convert needs.json --to nfd-v1alpha1
@@ -58,7 +58,7 @@ Exit code 0: written; 3: something would be lost; 1: error.`,
 
 func writeFlags(cmd *cobra.Command, name *string, force *bool) {
 	cmd.Flags().StringVarP(name, "write", "w", "", "write to this file, not to stdout")
-	cmd.Flags().BoolVar(force, "force", false, "with -w, replace a file that is there")
+	cmd.Flags().BoolVar(force, "force", false, "with -w, replace an existing file")
 }
 
 func (c convertCommand) run(cmd *cobra.Command, file string) error {

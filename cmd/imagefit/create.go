@@ -30,21 +30,21 @@ func newCreateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create (--from PATH | --from-host)",
 		Short: "Make a first version of what an image asks for",
-		Long: `Create writes the body of a compatibility artifact, with the least that the image
-needs. It says on stderr where each requirement comes from. Read it and change
+		Long: `Create writes the body of a compatibility artifact with the least that the image
+needs, and prints on stderr where each requirement comes from. Read it and change
 what you know better, then "imagefit check" it and attach it to the image.
 
 With --from it looks at what was built: a program, a directory, an OCI layout, or
-a tar archive of a file system or of an OCI layout. Programs and libraries tell
+a tar archive of a file system or of an OCI layout. Programs and libraries record
 the C library that they need, the x86-64 level that they were built for, and
-whether they are linked to MPI, CUDA or ROCm. What the image brings itself is not
-asked of the node. Nothing is run.
+whether they are linked to MPI, CUDA or ROCm. What the image itself contains is
+not required of the node. Nothing is run.
 
 With --from-host it looks at this node, or with --facts at another one, and takes
 what any node of its kind has: the x86-64 level but not the CPU's model, the
 version of the kernel but not its release. Choose with --family.
 
-Exit code 0: written; 1: error, or there is nothing to ask for.`,
+Exit code 0: written; 1: error, or nothing was found to ask for.`,
 		Example: `  imagefit create --from ./build/app
   imagefit create --from image.tar --platform linux/amd64 -w needs.json
   imagefit create --from-host --family cpu,kernel,gpu --dialect nfd-v1alpha1`,
@@ -96,7 +96,7 @@ func (c createCommand) run(cmd *cobra.Command) error {
 		return err
 	}
 	if len(needs) == 0 {
-		return errors.New("there is nothing to ask for")
+		return errors.New("nothing was found to ask for")
 	}
 	written, err := author.WriteNeeds(specs, needs, c.dialect)
 	if err != nil {
@@ -127,11 +127,11 @@ func (c createCommand) needs(cmd *cobra.Command) ([]author.Need, []string, error
 
 func sayNeeds(w io.Writer, needs []author.Need, notes []string) error {
 	for _, n := range needs {
-		said := make([]string, len(n.Attributes))
+		pairs := make([]string, len(n.Attributes))
 		for i, a := range n.Attributes {
-			said[i] = a.Key + "=" + a.Value
+			pairs[i] = a.Key + "=" + a.Value
 		}
-		if _, err := fmt.Fprintf(w, "%s: %s\n", printable(strings.Join(said, " ")), printable(n.Because)); err != nil {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", printable(strings.Join(pairs, " ")), printable(n.Because)); err != nil {
 			return err
 		}
 	}

@@ -41,8 +41,8 @@ or artifact manifests, and says what cannot work or is not what its author wants
   - conditions that can never hold together, and versions compared part by part
   - misspelt annotations, empty rules, wrong shapes
 
---fix mends what can only be meant in one way: the spelling of values, operators
-and annotations, and prefixes. Nothing else in the file changes; comments stay.
+--fix corrects what can only be meant in one way: the spelling of values,
+operators and annotations, and prefixes. Nothing else in the file changes.
 --diff shows what --fix would change, and changes nothing.
 
 Each finding is FILE:ROW:COLUMN: severity: text [code]. What the codes mean is
@@ -58,9 +58,9 @@ Exit code 0: nothing, or warnings only; 3: errors, with --strict also warnings;
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}
 	outputFlag(cmd, &c.output, []string{"text", "json"})
-	cmd.Flags().BoolVar(&c.fix, "fix", false, "mend what can only be meant in one way, in the files themselves")
+	cmd.Flags().BoolVar(&c.fix, "fix", false, "fix what can only be meant in one way, in the files themselves")
 	cmd.Flags().BoolVar(&c.diff, "diff", false, "show what --fix would change, and change nothing")
-	cmd.Flags().BoolVar(&c.strict, "strict", false, "let warnings count as errors")
+	cmd.Flags().BoolVar(&c.strict, "strict", false, "treat warnings as errors")
 	cmd.Flags().StringVar(&c.dialect, "dialect", "", "read the files as this dialect, not as their shape says")
 	complete(cmd, "dialect", dialectNames())
 	specsFlag(cmd, &c.specs)
@@ -87,7 +87,7 @@ func (c lintCommand) validate(files []string) error {
 	}
 	switch {
 	case c.diff && c.output == "json":
-		return errors.New("--diff has no JSON form; each finding says whether --fix mends it")
+		return errors.New("--diff has no JSON form; each finding says whether --fix corrects it")
 	case c.fix && !c.diff && slices.Contains(files, "-"):
 		return errors.New("--fix cannot change stdin; use --diff")
 	}
@@ -124,7 +124,7 @@ func (c lintCommand) run(cmd *cobra.Command, files []string) error {
 	return nil
 }
 
-// file returns what is wrong with a file, after it was mended.
+// file returns what is wrong with a file, after it was fixed.
 func (c lintCommand) file(cmd *cobra.Command, linter *author.Linter, file string) ([]author.Finding, error) {
 	body, err := readBounded(file, cmd.InOrStdin(), maxSpecFile)
 	if err != nil {
@@ -148,7 +148,7 @@ func (c lintCommand) file(cmd *cobra.Command, linter *author.Linter, file string
 	if err := fsutil.ReplaceFile(file, fixed); err != nil {
 		return findings, err
 	}
-	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d mended\n", file, n); err != nil {
+	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d fixed\n", file, n); err != nil {
 		return nil, err
 	}
 	return linter.Lint(file, fixed, c.dialect), nil

@@ -85,8 +85,8 @@ func toJSON(text []byte) ([]byte, error) {
 	return converted, nil
 }
 
-// at puts the row and column before an error of JSON that knows its place; that
-// is none of the author's where the text was made from YAML.
+// at adds the row and column to an error of JSON that knows its place, unless the
+// text was made from YAML.
 func at(written, text []byte, err error) error {
 	if !bytes.Equal(written, text) {
 		return err
@@ -104,7 +104,7 @@ func at(written, text []byte, err error) error {
 	return document.ErrorAt(text, int(offset)-1, err)
 }
 
-// object is a NodeFeature of Kubernetes, or a list of them, as far as it counts.
+// object is a NodeFeature of Kubernetes, or a list of them, as far as it matters.
 type object struct {
 	Kind     string `json:"kind"`
 	Metadata struct {

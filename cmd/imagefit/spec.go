@@ -24,9 +24,9 @@ func newSpecCommand() *cobra.Command {
 		Use:   "spec",
 		Short: "Show and check compatibility specs: what the attributes of images mean",
 		Long: `A compatibility spec says what the attributes of one compatibility interest group
-mean: which fact each is held against, how, and whether it must hold. Imagefit
-brings some along; operators add theirs as *.toml to /etc/imagefit/specs.d, where
-one of the same name replaces the one that came along.`,
+mean: which fact each is compared with, how, and whether it is required. Imagefit
+comes with some; operators add theirs as *.toml to /etc/imagefit/specs.d, where a
+spec of the same name replaces the embedded one.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -39,12 +39,12 @@ func specsFlag(cmd *cobra.Command, dir *string) {
 	_ = cmd.MarkFlagDirname("specs") // the flag exists
 }
 
-// loadSpecs returns the specs that count. What is wrong with an operator's file
-// is said and does not stop the others.
+// loadSpecs returns the specs that apply. What is wrong with an operator's file is
+// printed and does not stop the others.
 func loadSpecs(cmd *cobra.Command, dir string) ([]compat.Spec, error) {
 	specs, skipped, err := compat.LoadSpecs(os.DirFS(dir), dir)
 	for _, problem := range skipped {
-		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "note: left out: %s\n", oneLine(problem.Error()))
+		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "note: skipped: %s\n", oneLine(problem.Error()))
 	}
 	return specs, err
 }
@@ -199,7 +199,7 @@ func findSpec(cmd *cobra.Command, dir, name string) (compat.Spec, error) {
 func newSpecCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE",
-		Short: "Say whether a file is a valid compatibility spec",
+		Short: "Check whether a file is a valid compatibility spec",
 		Long: `Check reads a compatibility spec as the programs do when they start, or a schema
 of Proposal D in the JSON Graph Format. An error says the file, the row and, where
 it is known, the column. "-" is stdin.`,
@@ -227,7 +227,7 @@ func readSpec(cmd *cobra.Command, file string) (compat.Spec, error) {
 		return compat.Spec{}, fmt.Errorf("%s: %s", file, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if len(spec.Nodes) == 0 {
-		return compat.Spec{}, errors.New(file + ": a spec without nodes says nothing")
+		return compat.Spec{}, errors.New(file + ": a spec needs at least one node")
 	}
 	spec.Source = file
 	return spec, nil

@@ -94,8 +94,8 @@ func TestSpecCheck(t *testing.T) {
 		"syntax":       {"version = 1\nname = \n", []string{"x.toml: row 2, column"}},
 		"unknown key":  {strings.Replace(ownSpec, "element", "elemnt", 1), []string{"x.toml: row 11, column 1", "elemnt", "is node.element meant?"}},
 		"two unknown":  {strings.NewReplacer("element", "elemnt", "weight", "wieght").Replace(ownSpec), []string{"elemnt", "; row 15", "wieght"}},
-		"bad match":    {strings.Replace(ownSpec, `"exists"`, `"at-least"`, 1), []string{"x.toml: row 7", `node "licence"`, `match "at-least" is none of`}},
-		"no nodes":     {"version = 1\nname = \"x\"\ngroups = [\"x\"]\n", []string{"x.toml: ", "without nodes"}},
+		"bad match":    {strings.Replace(ownSpec, `"exists"`, `"at-least"`, 1), []string{"x.toml: row 7", `node "licence"`, `match "at-least" is not one of`}},
+		"no nodes":     {"version = 1\nname = \"x\"\ngroups = [\"x\"]\n", []string{"x.toml: ", "needs at least one node"}},
 		"of tomorrow":  {"version = 2\n", []string{"version is 2, this imagefit reads 1"}},
 		"not a string": {"version = \"1\"\n", []string{"row 1, column"}},
 	}

@@ -53,7 +53,7 @@ func printNode(b *strings.Builder, n compat.Node) {
 		return // it only contains others
 	}
 	row(b, "  ", "value", nodeValue(n))
-	row(b, "  ", "held against", heldAgainst(n))
+	row(b, "  ", "compared with", comparedWith(n))
 	row(b, "  ", "also written", pairs(n.Aliases, " for "))
 	importance := n.Importance
 	if importance == "" {
@@ -73,7 +73,7 @@ func nodeValue(n compat.Node) string {
 	return text
 }
 
-func heldAgainst(n compat.Node) string {
+func comparedWith(n compat.Node) string {
 	if n.Fact == "" {
 		return "nothing"
 	}

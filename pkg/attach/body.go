@@ -13,8 +13,8 @@ import (
 // maxTitle bounds the name of a file that goes into a manifest.
 const maxTitle = 255
 
-// Body is a file that was held against its dialect, with the types that it is
-// pushed under.
+// Body is a file that was read as its dialect, with the types that it is pushed
+// under.
 type Body struct {
 	Dialect      compat.Dialect
 	ArtifactType string
@@ -40,7 +40,7 @@ func NewBody(title string, text []byte, dialect compat.Dialect, layerType string
 	case len(usual) == 1:
 		return Body{}, fmt.Errorf("layer type %q is not %s, which %s has", layerType, usual[0], dialect.Name)
 	default:
-		return Body{}, fmt.Errorf("layer type %q is none of %s, which %s has", layerType, strings.Join(usual, ", "), dialect.Name)
+		return Body{}, fmt.Errorf("layer type %q is not one of %s, which %s has", layerType, strings.Join(usual, ", "), dialect.Name)
 	}
 	if read, ok := compat.Detect(artifactType, layerType, text); !ok || read.Name != dialect.Name {
 		return Body{}, fmt.Errorf("pushed as %s in a layer of %s it would be read as %s, not as %s",
@@ -57,8 +57,7 @@ func (b Body) Kind() referrers.Kind {
 	return referrers.Kind{Artifact: b.ArtifactType, Layer: b.LayerType}
 }
 
-// Unclear names the requirements whose meaning nobody here knows, each with the
-// reason.
+// Unclear names the requirements that no fact can decide, each with the reason.
 func (b Body) Unclear() []string {
 	var unclear []string
 	compat.Walk(b.Requirements, func(r *compat.Requirement) {

@@ -29,7 +29,7 @@ func TestBodyTypes(t *testing.T) {
 	}{
 		"outline":            {"proposal-f", outline, "", compat.ArtifactType, compat.LayerTypeOutline, ""},
 		"outline as nfd":     {"proposal-f", outline, compat.LayerTypeOutlineNFD, compat.ArtifactType, compat.LayerTypeOutlineNFD, ""},
-		"outline as other":   {dialect: "proposal-f", text: outline, layerType: "a/b", err: `layer type "a/b" is none of `},
+		"outline as other":   {dialect: "proposal-f", text: outline, layerType: "a/b", err: `layer type "a/b" is not one of `},
 		"nfd":                {"nfd-v1alpha1", nfd, "", compat.ArtifactTypeNFD, compat.LayerTypeNFD, ""},
 		"nfd as other":       {dialect: "nfd-v1alpha1", text: nfd, layerType: "a/b", err: `layer type "a/b" is not ` + compat.LayerTypeNFD},
 		"compspec":           {"compspec", compspec, "", compat.ArtifactTypeCompspec, compat.ArtifactTypeCompspec, ""},

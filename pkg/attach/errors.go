@@ -34,14 +34,14 @@ func (t *Target) failed(what string, err error) error {
 		}
 		return fmt.Errorf("%s at %s: %s", what, t.host, text)
 	}
-	said := strings.TrimSpace(fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode)))
+	reply := strings.TrimSpace(fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode)))
 	if len(answer.Errors) > 0 {
-		said += " (" + clean(answer.Errors.Error()) + ")"
+		reply += " (" + clean(answer.Errors.Error()) + ")"
 	}
 	if answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden {
-		return fmt.Errorf("%s at %s: %w: it answered %s; %s", what, t.host, ErrRefused, said, t.login())
+		return fmt.Errorf("%s at %s: %w: it answered %s; %s", what, t.host, ErrRefused, reply, t.login())
 	}
-	return fmt.Errorf("%s: %s answered %s", what, t.host, said)
+	return fmt.Errorf("%s: %s answered %s", what, t.host, reply)
 }
 
 func (t *Target) login() string {

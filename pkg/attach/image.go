@@ -15,7 +15,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
-// Image is what a reference stands for in a registry.
+// Image is what a reference names in a registry.
 type Image struct {
 	Reference reference.Named
 	Top       ocispec.Descriptor
@@ -30,7 +30,7 @@ type Subject struct {
 	Entry int
 }
 
-// None is the position of what is no entry of an index.
+// None is the position of what is not an entry of an index.
 const None = -1
 
 // ReadImage asks the registry what the reference is. It is one request.
@@ -68,7 +68,7 @@ func (img *Image) Subjects() []Subject {
 
 // Subject picks what an artifact is to be about: the entry at a position, or the
 // one entry for a platform such as "linux/amd64/v3"; without either (None, "")
-// it is what the reference stands for.
+// it is what the reference names.
 func (img *Image) Subject(platform string, entry int) (Subject, error) {
 	switch {
 	case platform == "" && entry == None:

@@ -20,7 +20,7 @@ type Packed struct {
 }
 
 // Pack makes the manifest of an artifact. The time decides which of several
-// artifacts counts, in whole seconds as other tools write it.
+// artifacts applies, in whole seconds as other tools write it.
 func Pack(body Body, subject Subject, created time.Time) (Packed, error) {
 	created = created.UTC().Truncate(time.Second)
 	layer := ocispec.Descriptor{

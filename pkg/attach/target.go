@@ -57,7 +57,7 @@ func NewTarget(named reference.Named, credentials *registry.Auth, userAgent stri
 		Client:    client,
 		Reference: oras.Reference{Registry: host, Repository: reference.Path(named)},
 		PlainHTTP: isLoopback(host),
-		// Many registries let nobody delete, and would fail here when the list
+		// Many registries do not let clients delete, and would fail here when the list
 		// of referrers under the tag has been replaced already.
 		SkipReferrersGC:  true,
 		MaxMetadataBytes: maxManifest,
@@ -74,7 +74,7 @@ func isLoopback(host string) bool {
 	return name == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Push uploads the artifact. step hears of each part that takes time. Where the
+// Push uploads the artifact. step is told of each part that takes time. Where the
 // registry has no referrers API, oras-go keeps the list under the referrers tag.
 func (t *Target) Push(ctx context.Context, p Packed, step func(string)) error {
 	blobs := []struct {
@@ -91,7 +91,7 @@ func (t *Target) Push(ctx context.Context, p Packed, step func(string)) error {
 			return t.failed("look for "+b.name, err)
 		}
 		if there {
-			step(fmt.Sprintf("%s is there already", b.name))
+			step(fmt.Sprintf("%s exists already", b.name))
 			continue
 		}
 		step(fmt.Sprintf("push %s, %d bytes", b.name, b.desc.Size))

@@ -31,7 +31,7 @@ func Convert(specs []compat.Spec, body []byte, to string) (*Written, error) {
 	case err != nil:
 		return nil, err
 	case !ok:
-		return nil, errors.New("none of the forms that imagefit reads")
+		return nil, errors.New("not a form that imagefit reads")
 	}
 	in := compat.NewInterpreter(specs)
 	reqs, err := from.Requirements(in, root)
@@ -80,7 +80,7 @@ func (w *Written) attributes(attributes []compat.Attribute, to string) (*Written
 	groups := &groups{}
 	for _, a := range attributes {
 		if !groups.add(a) {
-			w.Lost = append(w.Lost, fmt.Sprintf("%s/%s = %s: the attribute is there already", textutil.Short(a.Group), textutil.Short(a.Key), textutil.Short(a.Value)))
+			w.Lost = append(w.Lost, fmt.Sprintf("%s/%s = %s: the attribute has another value already", textutil.Short(a.Group), textutil.Short(a.Key), textutil.Short(a.Value)))
 		}
 	}
 	switch to {

@@ -128,7 +128,7 @@ func TestConvert(t *testing.T) {
 		},
 		{
 			"an attribute twice", nfdRule("    - feature: kernel.version\n      matchExpressions: {full: {op: Ge, value: [\"6\"]}}\n    - feature: kernel.version\n      matchExpressions: {major: {op: Ge, value: [\"5\"]}}\n"), "proposal-f",
-			`{"compatibilities":{"nfd":{"kernel-version.full":"6"}}}`, []string{"nfd/kernel-version.full = 5: the attribute is there already"},
+			`{"compatibilities":{"nfd":{"kernel-version.full":"6"}}}`, []string{"nfd/kernel-version.full = 5: the attribute has another value already"},
 		},
 		{
 			"attributes to rules", outline("nfd", `"cpu-cpuid.AVX2": true, "memory-numa": false`), "nfd-v1alpha1",
@@ -172,7 +172,7 @@ func TestConvertRefuses(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ body, to, want string }{
 		"broken":         {`{"compatibilities": {`, "proposal-f", "row 1, column"},
-		"other shape":    {`{}`, "proposal-f", "none of the forms"},
+		"other shape":    {`{}`, "proposal-f", "not a form that imagefit reads"},
 		"wrong shape":    {outline("nfd", `"a": [1]`), "proposal-f", "read as proposal-f: row 1"},
 		"other dialects": {outline("nfd", `"memory-numa": true`), "klingon", `write "klingon"`},
 	} {

@@ -29,7 +29,7 @@ const (
 	propertyISA1Needed = 0xc0008002 // GNU_PROPERTY_X86_ISA_1_NEEDED
 )
 
-// errNotELF is a file that is no program and no library.
+// errNotELF is a file that is not a program or a library.
 var errNotELF = errors.New("no ELF file")
 
 // Program is what a program or library says of what it needs.

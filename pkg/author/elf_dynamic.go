@@ -74,7 +74,7 @@ func (e *elfReader) word(b []byte) uint64 {
 }
 
 // versions reads the table of the versions that symbols need (verneed), of
-// which those of the GNU C library count.
+// which those of the GNU C library matter.
 func (e *elfReader) versions(p *Program, at, table, count uint64) {
 	left := maxNeeded
 	for range count {

@@ -74,21 +74,21 @@ const (
 // Codes returns all codes, in the order of their names.
 func Codes() []Code {
 	return []Code{
-		{codeAnnotation, Error, "the annotation of the time has a misspelt key, so that nobody knows which artifact is the newest"},
+		{codeAnnotation, Error, "the annotation of the time has a misspelt key, so that readers cannot tell which artifact is the newest"},
 		{codeBadValue, Error, "a value makes no sense for the attribute"},
-		{codeBuildHost, Warning, "a fact of the machine that the image was built on stands there as a requirement"},
+		{codeBuildHost, Warning, "a fact of the machine that the image was built on is a requirement"},
 		{codeContradiction, Error, "the conditions can never hold together"},
-		{codeEmptyRule, Warning, "a rule, set or group asks nothing"},
+		{codeEmptyRule, Warning, "a rule, set or group requires nothing"},
 		{codeLabelPrefix, Warning, "a key has the prefix of a node label, which other readers of the dialect do not take off"},
-		{codeNotAString, Warning, "NFD wants a string, and a number or a bool stands there"},
+		{codeNotAString, Warning, "NFD wants a string, and this is a number or a bool"},
 		{codeOperatorValues, Error, "the operator has too few, too many or unusable values"},
 		{codeShape, Error, "the document is not of the shape of its dialect"},
 		{codeSyntax, Error, "the document is neither JSON nor YAML"},
 		{codeUnknownAttribute, Error, "no compatibility spec knows the attribute"},
 		{codeUnknownElement, Error, "the feature has no such element"},
-		{codeUnknownFeature, Error, "there is no such feature; of a family of the operator's own it is a warning"},
+		{codeUnknownFeature, Error, "no such feature exists; a warning for a family of the operator's own"},
 		{codeUnknownFlag, Error, "no known CPU has such a flag; a warning where none is spelt alike"},
-		{codeUnknownOperator, Error, "there is no such operator"},
+		{codeUnknownOperator, Error, "no such operator exists"},
 		{codeUnknownTarget, Error, "archspec has no such CPU"},
 		{codeValueSpelling, Error, "no node has a value spelt so; a warning where the reader of the dialect takes it"},
 		{codeVersionParts, Warning, "the parts of a version are compared one by one, which is false on later versions"},
@@ -96,8 +96,7 @@ func Codes() []Code {
 	}
 }
 
-// sortFindings puts them in the order of the text, and drops what is said
-// twice.
+// sortFindings puts them in the order of the text, and drops duplicates.
 func sortFindings(findings []Finding) []Finding {
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Row, b.Row), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Code, b.Code))

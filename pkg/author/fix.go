@@ -55,7 +55,7 @@ func Apply(body []byte, findings []Finding) ([]byte, int, error) {
 	at := 0
 	for _, e := range edits {
 		if e.Offset < at || e.Offset+e.Length > len(body) {
-			return nil, 0, fmt.Errorf("mend byte %d: two changes overlap", e.Offset)
+			return nil, 0, fmt.Errorf("fix byte %d: two changes overlap", e.Offset)
 		}
 		fixed = append(append(fixed, body[at:e.Offset]...), e.Text...)
 		at = e.Offset + e.Length

@@ -16,7 +16,7 @@ import (
 const (
 	maxFiles    = 1_000_000
 	maxPrograms = 50_000
-	maxProgram  = 512 << 20 // of an archive, which has to be held in memory
+	maxProgram  = 512 << 20 // of an archive, which has to fit into memory
 )
 
 // Inspected is what is in a program, a directory or an image.
@@ -43,12 +43,12 @@ func Inspect(ctx context.Context, name, platform string) (*Inspected, error) {
 	case info.IsDir():
 		err = found.directory(ctx, name, platform)
 	case !info.Mode().IsRegular():
-		err = errors.New("it is no file and no directory")
+		err = errors.New("not a file or a directory")
 	default:
 		err = found.file(ctx, name, platform)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look at %s: %w", name, err)
+		return nil, fmt.Errorf("inspect %s: %w", name, err)
 	}
 	slices.SortFunc(found.Programs, func(a, b Program) int { return strings.Compare(a.Path, b.Path) })
 	return found, nil

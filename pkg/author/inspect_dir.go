@@ -81,7 +81,7 @@ func (i *Inspected) archive(ctx context.Context, f *os.File, platform string) er
 // blobFile is a member of an archive as a file.
 type blobFile struct{ *io.SectionReader }
 
-func (blobFile) Stat() (fs.FileInfo, error) { return nil, errors.New("no such thing") }
+func (blobFile) Stat() (fs.FileInfo, error) { return nil, errors.New("not supported") }
 func (blobFile) Close() error               { return nil }
 
 // tarBlobs finds the members of an archive that is not compressed.
@@ -121,8 +121,8 @@ func (c *counter) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// layer looks at one tar archive, compressed or not, passing over what layers
-// above it replace or remove.
+// layer looks at one tar archive, compressed or not, except for what layers above
+// it replace or remove.
 func (i *Inspected) layer(ctx context.Context, r io.Reader, above *shadow) error {
 	plain, done, err := decompress(r)
 	if err != nil {
@@ -141,7 +141,7 @@ func (i *Inspected) layer(ctx context.Context, r io.Reader, above *shadow) error
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("no program, directory, image or archive: %w", err)
+			return fmt.Errorf("not a program, directory, image or archive: %w", err)
 		}
 		name := strings.TrimPrefix(path.Clean("/"+head.Name), "/")
 		if above.hides(name) || own.whiteout(name) || head.Typeflag == tar.TypeDir {

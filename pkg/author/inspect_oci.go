@@ -32,7 +32,7 @@ const (
 // opener opens a file of an OCI layout.
 type opener func(name string) (fs.File, error)
 
-// image looks at the layers of an image, the last first: what stands in a layer
+// image looks at the layers of an image, the last first: what is in a layer
 // replaces what is below.
 func (i *Inspected) image(ctx context.Context, open opener, platform string) error {
 	var index ocispec.Index
@@ -59,7 +59,7 @@ func (i *Inspected) image(ctx context.Context, open opener, platform string) err
 	return nil
 }
 
-// blob looks at one layer and holds it against its digest.
+// blob looks at one layer and verifies its digest.
 func (i *Inspected) blob(ctx context.Context, open opener, d digest.Digest, above *shadow) error {
 	if err := d.Validate(); err != nil {
 		return err
@@ -73,11 +73,11 @@ func (i *Inspected) blob(ctx context.Context, open opener, d digest.Digest, abov
 	if err := i.layer(ctx, checked, above); err != nil {
 		return err
 	}
-	if _, err := io.Copy(io.Discard, checked); err != nil { // what stands behind the archive
+	if _, err := io.Copy(io.Discard, checked); err != nil { // what follows the archive
 		return err
 	}
 	if got := digest.NewDigest(digest.SHA256, checked.sum); d.Algorithm() == digest.SHA256 && got != d {
-		return fmt.Errorf("its digest is %s", got)
+		return fmt.Errorf("the digest does not match, it is %s", got)
 	}
 	return nil
 }
@@ -146,10 +146,10 @@ func blobPath(d digest.Digest) string {
 	return path.Join("blobs", algorithm, hex)
 }
 
-// readJSONFile reads a file of the layout, and holds it against its digest.
+// readJSONFile reads a file of the layout, and verifies its digest.
 func readJSONFile(open opener, name string, d digest.Digest, into any) error {
 	if d != "" && d.Validate() != nil {
-		return fmt.Errorf("%q is no digest", textutil.Short(string(d)))
+		return fmt.Errorf("%q is not a digest", textutil.Short(string(d)))
 	}
 	f, err := open(name)
 	if err != nil {
@@ -161,7 +161,7 @@ func readJSONFile(open opener, name string, d digest.Digest, into any) error {
 		return err
 	}
 	if d != "" && d.Algorithm().FromBytes(body) != d {
-		return fmt.Errorf("read %s: its digest is another one", name)
+		return fmt.Errorf("read %s: the digest does not match", name)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("read %s: %w", name, err)

@@ -229,11 +229,11 @@ func TestInspectErrors(t *testing.T) {
 	for name, tt := range map[string]struct{ path, platform, want string }{
 		"no such file":   {filepath.Join(dir, "none"), "", "no such file"},
 		"other platform": {image.write(t), "linux/s390x", "no variant for linux/s390x, only"},
-		"damaged layer":  {damaged.write(t), "linux/amd64", "its digest is"},
-		"a text":         {writeFile(t, filepath.Join(dir, "a.txt"), []byte("hello")), "", "no program, directory, image or archive"},
+		"damaged layer":  {damaged.write(t), "linux/amd64", "the digest does not match, it is"},
+		"a text":         {writeFile(t, filepath.Join(dir, "a.txt"), []byte("hello")), "", "not a program, directory, image or archive"},
 		"cut archive":    {writeFile(t, filepath.Join(dir, "cut.tar.gz"), gzipOf(t, tarOf(t, member{"a", elfFile(program{})}))[:60]), "", "unexpected EOF"},
 		"empty layout":   {layout{"oci-layout": []byte("{}"), "index.json": []byte(`{"manifests": []}`)}.write(t), "linux/amd64", "no variant"},
-		"climbing out":   {layout{"oci-layout": []byte("{}"), "index.json": []byte(`{"manifests": [{"digest": "../../etc:passwd"}]}`)}.write(t), "", "is no digest"},
+		"climbing out":   {layout{"oci-layout": []byte("{}"), "index.json": []byte(`{"manifests": [{"digest": "../../etc:passwd"}]}`)}.write(t), "", "is not a digest"},
 	} {
 		_, err := author.Inspect(t.Context(), tt.path, tt.platform)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -51,7 +51,7 @@ func (r *run) body(body []byte, root *document.Node, name string) {
 		d, ok = compat.Detect("", "", body)
 	}
 	if !ok {
-		r.at(root, codeShape).say("", "this is none of the forms that imagefit reads", `an object with "compatibilities"`)
+		r.at(root, codeShape).say("", "this is not one of the forms that imagefit reads", `an object with "compatibilities"`)
 		return
 	}
 	if _, err := d.Read(body); err != nil { // YAML, in a dialect of JSON
@@ -123,7 +123,7 @@ func (p *report) say(key, text, expected string) {
 }
 
 func (r *run) empty(n *document.Node, what string) {
-	r.at(n, codeEmptyRule).say(what, what+" asks nothing", "")
+	r.at(n, codeEmptyRule).say(what, what+" requires nothing", "")
 }
 
 // isManifest tells the manifest of an artifact, or an index, from its body.

@@ -8,7 +8,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
-// createdKey tells when an artifact was made: the newest of several counts.
+// createdKey is the time of an artifact: of several only the newest applies.
 const createdKey = "org.opencontainers.image.created"
 
 // annotations looks for the key that is misspelt in many documents, in the
@@ -27,7 +27,7 @@ func (r *run) annotated(annotations *document.Node, manifest bool) {
 		switch {
 		case key.Value == createdKey:
 			if _, err := time.Parse(time.RFC3339, value.Text()); err != nil && manifest {
-				r.at(value, codeBadValue).say(key.Value, textutil.Quote(value.Text())+" is no time", "one such as 2026-01-31T12:00:00Z (RFC 3339)")
+				r.at(value, codeBadValue).say(key.Value, textutil.Quote(value.Text())+" is not a time", "one such as 2026-01-31T12:00:00Z (RFC 3339)")
 			}
 		case isMisspeltCreated(key.Value):
 			report := r.at(key, codeAnnotation)

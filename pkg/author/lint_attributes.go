@@ -105,7 +105,7 @@ func rightSwitch(value string) (string, bool) {
 }
 
 // nearestAttribute looks for a key that is spelt alike among those of the
-// specs; of a family of keys the part before the name counts.
+// specs; of a family of keys the part before the name is compared.
 func (r *run) nearestAttribute(group, key string) string {
 	var known []string
 	for i := range r.specs {

@@ -70,7 +70,7 @@ func (r *run) labelAsk(n *document.Node) *ask {
 func (r *run) ofLabel(a *ask, label string) *ask {
 	reqs := r.in.Requirements([]compat.Attribute{{Group: "label", Key: label, Value: "true", Kind: compat.Bool}})
 	if len(reqs) != 1 || strings.HasPrefix(reqs[0].Unclear, "no compatibility spec") {
-		r.at(a.name, codeUnknownAttribute).say(label, "no fact of a node stands behind the label "+textutil.Quote(label), r.nearestAttribute("label", label))
+		r.at(a.name, codeUnknownAttribute).say(label, "no fact of a node is behind the label "+textutil.Quote(label), r.nearestAttribute("label", label))
 		return nil
 	}
 	element := label[strings.LastIndexByte(label, '.')+1:]

@@ -12,7 +12,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
-// ask is one condition of a document together with where it stands. The nodes
+// ask is one condition of a document together with where it is written. The nodes
 // are never nil.
 type ask struct {
 	set        string

@@ -12,8 +12,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
-// together looks at conditions that must all hold. What is wrong is said of the
-// last one that takes part in it, if it is not one of the first fixed ones,
+// together looks at conditions that must all hold. What is wrong is reported for
+// the last one that takes part in it, if it is not one of the first fixed ones,
 // which were looked at before.
 func (r *run) together(asks []*ask, fixed int) {
 	groups := map[string][]int{}

@@ -13,7 +13,7 @@ import (
 // that is in the image or cannot be told.
 func (i *Inspected) Needs() (needs []Need, notes []string) {
 	if len(i.Programs) == 0 {
-		return nil, []string{"there is no program and no library in ELF format"}
+		return nil, []string{"no program or library in ELF format was found"}
 	}
 	add := func(n Need, note string) {
 		if len(n.Attributes) > 0 {
@@ -35,7 +35,7 @@ func (i *Inspected) Needs() (needs []Need, notes []string) {
 		add(n, "")
 	}
 	for _, s := range i.Skipped {
-		notes = append(notes, "passed over "+s)
+		notes = append(notes, "skipped "+s)
 	}
 	return needs, notes
 }
@@ -84,7 +84,7 @@ func (i *Inspected) glibcNeed() (Need, string) {
 	case least == "":
 		return Need{}, ""
 	case i.has("libc.so.6"):
-		return Need{}, fmt.Sprintf("glibc: %s needs %s, and the image brings its own C library, so nothing is asked of the node", by, least)
+		return Need{}, fmt.Sprintf("glibc: %s needs %s, and the image brings its own C library, so the node needs none", by, least)
 	default:
 		where := "the image"
 		if i.Alone {

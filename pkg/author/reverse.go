@@ -58,7 +58,7 @@ func (v *reverser) one(req *compat.Requirement) []compat.Attribute {
 	case req.Combine == compat.AnyOf && !req.Not:
 		v.lose(req, "attributes hold all together; there are no alternatives")
 	default:
-		v.lose(req, "attributes cannot be counted or turned round")
+		v.lose(req, "attributes cannot be counted or negated")
 	}
 	return nil
 }
@@ -195,7 +195,7 @@ func kindOf(value string) compat.Kind {
 	return compat.String
 }
 
-// starsOf are the texts that the "*" of a key could stand for.
+// starsOf are the texts that could take the place of the "*" of a key.
 func starsOf(n *compat.Node, req *compat.Requirement) []string {
 	values := map[string]string{}
 	var stars []string

@@ -15,7 +15,7 @@ import (
 const maxWays = 64
 
 // ways returns a requirement, or what is not it, as alternatives, each of
-// features that hold together; or why it cannot be said so.
+// features that hold together; or why that is not possible.
 func (w *nfdWriter) ways(r *compat.Requirement, not bool) (ways [][]nfdFeature, why string) {
 	not = not != r.Not
 	combine := r.Combine
@@ -80,11 +80,11 @@ func (w *nfdWriter) leaf(r *compat.Requirement, not bool) ([][]nfdFeature, strin
 	set := r.Set
 	if not {
 		if len(terms) != 1 || r.Name != nil || isDeviceList(set) {
-			return nil, "NFD cannot turn this round"
+			return nil, "NFD cannot negate this"
 		}
 		opposite, ok := oppositeOf(terms[0])
 		if !ok {
-			return nil, "NFD cannot turn this round"
+			return nil, "NFD cannot negate this"
 		}
 		terms[0] = opposite
 	}
@@ -110,7 +110,7 @@ func (w *nfdWriter) leaf(r *compat.Requirement, not bool) ([][]nfdFeature, strin
 	return [][]nfdFeature{features}, why
 }
 
-// featuresOf puts conditions under their elements. An element that stands there
+// featuresOf puts conditions under their elements. An element that occurs
 // twice needs a second entry, which may then be of another device.
 func featuresOf(set string, terms []compat.Term) ([]nfdFeature, string) {
 	features := []nfdFeature{{Feature: set}}

@@ -39,7 +39,7 @@ func TestDialects(t *testing.T) {
 	seen := map[string]bool{}
 	for _, d := range compat.Dialects() {
 		if d.Name == "" || seen[d.Name] || len(d.ArtifactTypes) == 0 || d.Requirements == nil {
-			t.Errorf("dialect %q is there twice, or lacks something", d.Name)
+			t.Errorf("dialect %q is given twice, or lacks something", d.Name)
 		}
 		seen[d.Name] = true
 		for _, artifactType := range d.ArtifactTypes {

@@ -67,7 +67,7 @@ func TestOcifitExpressions(t *testing.T) {
 		{`{"key":"cpu-cpuid.AVX2","op":"In","value":"true"}`, "cpu.cpuid AVX2 | required"},
 		{`{"key":"cpu-cpuid.AVX2","op":"NotIn","value":"true"}`, "none of: cpu.cpuid AVX2 | required"},
 		{`{"key":"cpu-cpuid.AVX2","op":"DoesNotExist"}`, "cpu.cpuid without AVX2 | required"},
-		{`{"key":"cpu-cpuid.AVX2","op":"Gt","value":"1"}`, "cpu-cpuid.AVX2 | required | unclear: op Gt cannot be held against a label that is true or missing"},
+		{`{"key":"cpu-cpuid.AVX2","op":"Gt","value":"1"}`, "cpu-cpuid.AVX2 | required | unclear: op Gt cannot be compared with a label that is true or missing"},
 		{`{"key":"pci-0302_10de.present","op":"In","value":["true"]}`, "pci.device class=0302 and vendor=10de | required"},
 		{`{"key":"network-sriov.capable","op":"In","value":["true"]}`, "network.device sriov_totalvfs > 0 | required"},
 		{`{"key":"kernel-config.NO_HZ","op":"In","value":["true"]}`, "kernel.config NO_HZ=y|m | required"},

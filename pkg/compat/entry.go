@@ -22,8 +22,8 @@ type AnnotationPreference struct {
 // architecture and variant, without another request to the registry:
 //
 //   - annotations that the operator prefers (Proposal A)
-//   - platform.features (Proposal E): all are required, and one that nobody
-//     knows makes the entry not eligible
+//   - platform.features (Proposal E): all are required, and one that is not
+//     known makes the entry not eligible
 //   - platform.compatibilities (Proposal H)
 //   - os.features and os.version
 //
@@ -139,8 +139,8 @@ func (e *entry) osFeature(name string) Requirement {
 	return req
 }
 
-// osVersion is what the image was built for. On Linux nobody says what it is a
-// version of, so that nothing follows; on Windows the kernel's must be it.
+// osVersion is what the image was built for. On Linux it is not defined what it
+// is a version of, so it is informative; on Windows it must be the kernel's.
 func (e *entry) osVersion(n *document.Node) error {
 	version, err := n.AsText("os.version")
 	if err != nil || version == "" {

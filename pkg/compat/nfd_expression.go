@@ -13,8 +13,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
-// What the regular expressions of one spec may come to. A pattern is held
-// against thousands of names, and one of a few bytes can be huge once compiled.
+// What the regular expressions of one spec may add up to. A pattern is compared
+// with thousands of names, and one of a few bytes can be huge once compiled.
 const (
 	maxPatternText = 1_000
 	maxPattern     = 1_000  // instructions of one
@@ -74,7 +74,7 @@ func (p *nfdParser) fullExpression(t *Term, n *document.Node) error {
 	return err
 }
 
-// valuesOf reads a list of values; one alone need not stand in a list.
+// valuesOf reads a list of values; one alone need not be in a list.
 func valuesOf(n *document.Node) ([]string, error) {
 	if n.Kind == document.Scalar {
 		value, err := n.AsText("value")
@@ -157,7 +157,7 @@ func (t *Term) validateNumbers(n *document.Node) error {
 	for _, value := range t.Values {
 		_, err := strconv.Atoi(value)
 		if _, isVersion := version.Parse(value); !isVersion && (err != nil || t.Version) {
-			return n.Errorf("%s is no %s", textutil.Quote(value), t.numberKind())
+			return n.Errorf("%s is not a %s", textutil.Quote(value), t.numberKind())
 		}
 	}
 	if len(t.Values) == 2 {

@@ -27,7 +27,7 @@ func (p *nfdParser) rule(i int, n *document.Node) (Requirement, error) {
 		case "matchAny":
 			ways, err = eachOf(value, "matchAny", p.way)
 		case "labels", "labelsTemplate", "annotations", "taints", "extendedResources":
-			// What a NodeFeatureRule gives to a node; it asks nothing of one.
+			// What a NodeFeatureRule adds to a node; it requires nothing.
 		default:
 			err = key.UnknownKey("a rule", "name", "vars", "varsTemplate", "matchFeatures", "matchAny")
 		}
@@ -141,7 +141,7 @@ func (p *nfdParser) shortList(req *Requirement, n *document.Node) error {
 	return nil
 }
 
-// another counts what a spec holds, so that weighing it stays cheap.
+// another counts what a spec has, so that evaluating it stays cheap.
 func (p *nfdParser) another(n *document.Node) error {
 	if p.terms++; p.terms > maxNFDTerms {
 		return n.Errorf("more than %d expressions and variables", maxNFDTerms)

@@ -72,7 +72,7 @@ func nvidiaCondition(text string) Requirement {
 	req := Requirement{Key: textutil.Short(text), Set: "gpu.nvidia"}
 	at := strings.IndexAny(text, "=!<>")
 	if at < 0 {
-		return req.unclear("%s is no condition such as cuda>=12.0", textutil.Quote(text))
+		return req.unclear("%s is not a condition such as cuda>=12.0", textutil.Quote(text))
 	}
 	property := text[:at]
 	value := strings.TrimLeft(text[at:], "=!<>")
@@ -99,7 +99,7 @@ func nvidiaCondition(text string) Requirement {
 	case ">=":
 		req.Terms = []Term{term(Ge)}
 	default:
-		return req.unclear("%s is none of = != < <= > >=", textutil.Quote(symbol))
+		return req.unclear("%s is not one of = != < <= > >=", textutil.Quote(symbol))
 	}
 	return req
 }

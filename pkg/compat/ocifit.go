@@ -143,7 +143,7 @@ func (p *ocifitParser) expression(_ int, n *document.Node) (Requirement, error) 
 	return p.in.label(label, term), nil
 }
 
-// label makes a requirement on the label of a node. A label is held against the
+// label makes a requirement on the label of a node. A label is compared with the
 // fact that it is made of. The term's element is set here.
 func (in *Interpreter) label(label string, term Term) Requirement {
 	s, ok := in.find(Attribute{Group: "label", Key: label, Value: "true", Kind: Bool})
@@ -162,7 +162,7 @@ func (in *Interpreter) label(label string, term Term) Requirement {
 
 // switchLabel makes a requirement on a label that is true where something is
 // there, and missing otherwise.
-func (s said) switchLabel(label string, term Term) Requirement {
+func (s boundAttribute) switchLabel(label string, term Term) Requirement {
 	one := func(value string) Requirement {
 		s.Value = value
 		req := s.requirement()
@@ -184,6 +184,6 @@ func (s said) switchLabel(label string, term Term) Requirement {
 		}
 		return any
 	default:
-		return Requirement{Key: label, Unclear: fmt.Sprintf("op %s cannot be held against a label that is true or missing", term.Op)}
+		return Requirement{Key: label, Unclear: fmt.Sprintf("op %s cannot be compared with a label that is true or missing", term.Op)}
 	}
 }

@@ -103,7 +103,7 @@ func (p *graphParser) compatibility(n *document.Node) error {
 	case id == "" || domain == "" || attributes == nil:
 		return n.Errorf("a compatibility needs id, domain and attributes")
 	case p.has(id):
-		return n.Errorf("the id %s is there twice", textutil.Quote(id))
+		return n.Errorf("the id %s is given twice", textutil.Quote(id))
 	}
 	group := groupOf(domain, attributes)
 	if err := group.check(); err != nil {

@@ -77,7 +77,7 @@ func (p *graphParser) edge(g *graphEdges, n *document.Node) error {
 	return nil
 }
 
-// id reads the id of a compatibility that is there.
+// id reads the id of a compatibility that is declared.
 func (p *graphParser) id(n *document.Node) (string, error) {
 	id, err := n.AsText("an id")
 	if err == nil && !p.has(id) {
@@ -102,7 +102,7 @@ func condition(n *document.Node, list string, name func(*document.Node) (string,
 	if word := n.Field("condition"); word != nil {
 		c = map[string]Combine{"allOf": AllOf, "oneOf": OneOf, "noneOf": NoneOf}[word.Value]
 		if c == Leaf {
-			return nil, Leaf, word.Errorf("condition is %s, none of allOf, oneOf, noneOf", word.Describe())
+			return nil, Leaf, word.Errorf("condition is %s, not one of allOf, oneOf, noneOf", word.Describe())
 		}
 	}
 	if members := n.Field(list); members != nil {
@@ -128,7 +128,7 @@ func (p *graphParser) criterion(i int, n *document.Node) (Requirement, error) {
 	names, combine, err := condition(n, "graphs", func(m *document.Node) (string, error) {
 		name, err := m.AsText("a graph")
 		if err == nil && p.graphs[name] == nil {
-			err = m.Errorf("there is no graph %s%s", textutil.Quote(name), near(name, slices.Sorted(maps.Keys(p.graphs))))
+			err = m.Errorf("no graph is named %s%s", textutil.Quote(name), near(name, slices.Sorted(maps.Keys(p.graphs))))
 		}
 		return name, err
 	})

@@ -77,7 +77,7 @@ func flatSet(in *Interpreter, n *document.Node) (Requirement, error) {
 		switch {
 		case key.Value == keyScore || key.Value == keyScoreMisspelled:
 			if scored {
-				return key.Errorf("the score is there twice")
+				return key.Errorf("the score is given twice")
 			}
 			scored = true
 			set.Weight, err = value.AsNumber(key.Value, maxWeight)

@@ -9,7 +9,7 @@ type Importance uint8
 const (
 	Required    Importance = iota // the image does not fit without it
 	Preferred                     // the image is a better choice with it
-	Informative                   // said, but nothing follows
+	Informative                   // for people; nothing follows
 )
 
 // String returns the importance in lower case.
@@ -71,7 +71,7 @@ const (
 // Requirement is one thing an image asks for of the node: a condition on
 // facts, or several requirements combined.
 //
-// In AllOf the parts count by their importance, as requirements do at the top:
+// In AllOf the importance of the parts applies, as it does at the top:
 // a preferred part only adds its weight, an informative one nothing. The other
 // combinations ask of each part whether it holds, whatever its importance.
 type Requirement struct {
@@ -94,13 +94,12 @@ type Requirement struct {
 	// Prune leaves unlooked at in AllOf what comes after a required part that
 	// does not hold: the first parts decide whether the others mean anything.
 	Prune bool
-	// Not turns the requirement round: it holds where the rest says it does
-	// not.
+	// Not negates the requirement: it holds where the rest does not.
 	Not bool
 	// Importance says what follows when the requirement does not hold.
 	Importance Importance
-	// Weight counts for a candidate when a preferred requirement holds, or a
-	// part of AnyOf or OneOf: of such parts the best one counts.
+	// Weight is added to a candidate's score when a preferred requirement holds,
+	// or a part of AnyOf or OneOf: of such parts the best one is taken.
 	Weight int
 	// Unclear, if not empty, says why no fact can decide the requirement.
 	Unclear string

@@ -13,7 +13,7 @@ import (
 // family of attributes, and an edge says that one node contains another.
 type Spec struct {
 	Version     int    `toml:"version,omitempty"`     // of the shape of the file
-	Name        string `toml:"name,omitempty"`        // one spec of a name counts
+	Name        string `toml:"name,omitempty"`        // of several specs of one name only one applies
 	Revision    string `toml:"revision,omitempty"`    // of what the spec says, for people
 	Description string `toml:"description,omitempty"` // in a sentence
 	// Groups are the groups of attributes that the spec speaks for; "*" is any.
@@ -37,15 +37,15 @@ type Node struct {
 	Name        string   `toml:"name,omitempty"`        // in the graph
 	Parent      string   `toml:"parent,omitempty"`      // the node that contains this one
 	Description string   `toml:"description,omitempty"` // what it is, for people
-	Keys        []string `toml:"keys,omitempty"`        // spellings; without any it is the name; one "*" stands for any text
+	Keys        []string `toml:"keys,omitempty"`        // spellings; without any it is the name; one "*" matches any text
 
-	Fact    string      `toml:"fact,omitempty"`    // the feature set it is held against
-	Element string      `toml:"element,omitempty"` // of the set; "*" is what the key's "*" stood for
+	Fact    string      `toml:"fact,omitempty"`    // the feature set it is compared with
+	Element string      `toml:"element,omitempty"` // of the set; "*" is what the key's "*" matched
 	Where   []Condition `toml:"where,omitempty"`   // what must hold besides, on the same instance
 	Items   []string    `toml:"items,omitempty"`   // forms of what names a device, such as "vendor.device" or "class_vendor"
 
 	Type     string            `toml:"type,omitempty"`      // of the value: bool, int, version, string or list
-	Match    string            `toml:"match,omitempty"`     // how it is held against the fact
+	Match    string            `toml:"match,omitempty"`     // how it is compared with the fact
 	Aliases  map[string]string `toml:"aliases,omitempty"`   // other spellings of values, in any case
 	Values   []string          `toml:"values,omitempty"`    // the values that make sense; without any all do
 	Trim     string            `toml:"trim,omitempty"`      // what a value may begin with, and means nothing
@@ -61,14 +61,14 @@ type Node struct {
 }
 
 // Condition is a term that a spec states itself. In its values "*" is what the
-// key's "*", or the item of a list, stands for.
+// key's "*", or the item of a list, matched.
 type Condition struct {
 	Element string   `toml:"element,omitempty"`
 	Op      Op       `toml:"op,omitempty"`
 	Values  []string `toml:"values,omitempty"`
 }
 
-// Family is a set of libraries of which one can stand in for another.
+// Family is a set of libraries that can replace each other.
 type Family struct {
 	Name string `toml:"name,omitempty"`
 	// Members are the implementations, each with its first version that has the
@@ -153,7 +153,7 @@ func (n *Node) spellings() []string {
 }
 
 // find returns the first node that speaks of the attribute, and what the "*"
-// of its key stands for.
+// of its key matched.
 func (s *Spec) find(a Attribute) (*Node, string, bool) {
 	prefix, ok := s.Prefixes[a.Group]
 	if !ok && !slices.Contains(s.Groups, "*") && !slices.Contains(s.Groups, a.Group) {
@@ -176,7 +176,7 @@ func (s *Spec) find(a Attribute) (*Node, string, bool) {
 	return nil, "", false
 }
 
-// matchKey returns what the "*" of a pattern stands for.
+// matchKey returns what the "*" of a pattern matched.
 func matchKey(pattern, key string) (rest string, ok bool) {
 	prefix, suffix, isFamily := strings.Cut(pattern, "*")
 	if !isFamily {

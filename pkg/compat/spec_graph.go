@@ -16,7 +16,7 @@ var specSchema string
 func SpecSchema() string { return specSchema }
 
 // GraphText draws the graph of the spec as a tree, one node a line with what
-// it is held against.
+// it is compared with.
 func (s *Spec) GraphText() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", oneLine(s.Name))
@@ -62,7 +62,7 @@ func (s *Spec) GraphDOT() string {
 		switch {
 		case n.isGroup():
 			style = ", style=rounded"
-		case n.decides() && len(contained[n.Name]) > 0:
+		case n.isPrecondition() && len(contained[n.Name]) > 0:
 			style = ", style=bold"
 		case n.importance() == Informative:
 			style = ", style=dotted"
@@ -80,7 +80,7 @@ func (s *Spec) GraphDOT() string {
 	return b.String()
 }
 
-// meaning says in short what a node is held against, such as
+// meaning says in short what a node is compared with, such as
 // "kernel.version full, version at-least, required".
 func (n *Node) meaning() string {
 	if n.isGroup() {

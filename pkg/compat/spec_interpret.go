@@ -12,11 +12,11 @@ func NewInterpreter(specs []Spec) *Interpreter { return &Interpreter{specs: spec
 // knows, or whose value makes no sense for it, becomes a requirement that is
 // Unclear: it is never dropped, for its author meant something by it.
 //
-// Attributes that a spec joins make one requirement, and those below a node
-// that decides over them stand with it in one AllOf that is pruned.
+// Attributes that a spec joins make one requirement. Those below a node that is
+// their precondition follow it in one AllOf that is pruned.
 func (in *Interpreter) Requirements(attributes []Attribute) []Requirement {
 	answers := make([]answer, 0, len(attributes))
-	joined := map[gate]int{}
+	joined := map[nodeKey]int{}
 	for _, a := range attributes {
 		s, ok := in.find(a)
 		if !ok {
@@ -24,17 +24,17 @@ func (in *Interpreter) Requirements(attributes []Attribute) []Requirement {
 			continue
 		}
 		if s.node.Join == "" {
-			answers = append(answers, answer{said: []said{s}})
+			answers = append(answers, answer{attributes: []boundAttribute{s}})
 			continue
 		}
-		join := gate{group: a.Group, spec: s.spec, name: s.node.Join}
+		join := nodeKey{group: a.Group, spec: s.spec, name: s.node.Join}
 		at, ok := joined[join]
 		if !ok {
 			at = len(answers)
 			joined[join] = at
 			answers = append(answers, answer{})
 		}
-		answers[at].said = append(answers[at].said, s)
+		answers[at].attributes = append(answers[at].attributes, s)
 	}
 	for i := range answers {
 		answers[i].decide()
@@ -42,70 +42,71 @@ func (in *Interpreter) Requirements(attributes []Attribute) []Requirement {
 	return prune(answers, 0)
 }
 
-func (in *Interpreter) find(a Attribute) (said, bool) {
+func (in *Interpreter) find(a Attribute) (boundAttribute, bool) {
 	for i := range in.specs {
 		if node, rest, ok := in.specs[i].find(a); ok {
-			return said{Attribute: a, spec: &in.specs[i], node: node, rest: rest}, true
+			return boundAttribute{Attribute: a, spec: &in.specs[i], node: node, rest: rest}, true
 		}
 	}
-	return said{}, false
+	return boundAttribute{}, false
 }
 
-// said is an attribute together with what a spec says of it.
-type said struct {
+// boundAttribute is an attribute together with the node of the spec that defines
+// it.
+type boundAttribute struct {
 	Attribute
 	spec *Spec
 	node *Node
-	rest string // what the "*" of the node's key stands for
+	rest string // what the "*" of the node's key matched
 }
 
-// answer is the requirement that one attribute, or several joined ones, make.
+// answer is the requirement of one attribute, or of several joined ones.
 type answer struct {
-	said    []said // none where no spec knows the attribute
-	req     Requirement
-	without bool // the image says that it does without this
+	attributes []boundAttribute // none where no spec knows the attribute
+	req        Requirement
+	without    bool // the image states that it does without this
 }
 
-// gate is a node that decides over others, for the attributes of one group.
-type gate struct {
+// nodeKey names a node, or a join of nodes, for the attributes of one group.
+type nodeKey struct {
 	group string
 	spec  *Spec
 	name  string
 }
 
 func (a *answer) decide() {
-	if len(a.said) == 0 {
+	if len(a.attributes) == 0 {
 		return
 	}
-	first := a.said[0]
+	first := a.attributes[0]
 	switch {
 	case first.node.Part > 0:
-		a.req = partsRequirement(a.said)
+		a.req = partsRequirement(a.attributes)
 	case first.node.Match == matchABI:
-		a.req = abiRequirement(a.said)
+		a.req = abiRequirement(a.attributes)
 	case first.node.Match == matchRelease:
-		a.req = releaseRequirement(a.said)
+		a.req = releaseRequirement(a.attributes)
 	case first.node.Join != "":
-		a.req = joinedRequirement(a.said)
+		a.req = joinedRequirement(a.attributes)
 	default:
 		a.req = first.requirement()
 		a.without = first.without()
 	}
 }
 
-// gates are the nodes that decide over this answer, the highest first. A node
-// that others are below of decides over itself, too.
-func (a *answer) gates() []*Node {
-	if len(a.said) == 0 {
+// preconditions are the nodes without which this answer means nothing, the
+// highest first. A node that has others below is its own precondition, too.
+func (a *answer) preconditions() []*Node {
+	if len(a.attributes) == 0 {
 		return nil
 	}
-	s := a.said[0]
+	s := a.attributes[0]
 	var path []*Node
-	if s.node.decides() && s.spec.hasChildren(s.node) {
+	if s.node.isPrecondition() && s.spec.hasChildren(s.node) {
 		path = append(path, s.node)
 	}
 	for n := s.spec.node(s.node.Parent); n != nil; n = s.spec.node(n.Parent) {
-		if n.decides() {
+		if n.isPrecondition() {
 			path = append(path, n)
 		}
 	}
@@ -113,48 +114,49 @@ func (a *answer) gates() []*Node {
 	return path
 }
 
-// decides tells a node of which nothing below can be there where it is not.
-func (n *Node) decides() bool { return n.Type == "bool" && n.Fact != "" && n.Join == "" }
+// isPrecondition reports whether a node that lacks this one can have nothing of
+// what is below.
+func (n *Node) isPrecondition() bool { return n.Type == "bool" && n.Fact != "" && n.Join == "" }
 
 func (s *Spec) hasChildren(n *Node) bool {
 	return slices.ContainsFunc(s.Nodes, func(child Node) bool { return child.Parent == n.Name })
 }
 
-// prune puts the answers below a gate together with it, so that the whole
-// sub-graph is settled where the gate does not hold.
+// prune puts the answers below a precondition together with it, so that the whole
+// sub-graph is decided where the precondition is not met.
 func prune(answers []answer, depth int) []Requirement {
-	below := map[gate][]answer{}
+	below := map[nodeKey][]answer{}
 	for _, a := range answers {
-		if g, ok := a.gate(depth); ok {
-			below[g] = append(below[g], a)
+		if key, ok := a.precondition(depth); ok {
+			below[key] = append(below[key], a)
 		}
 	}
 	reqs := make([]Requirement, 0, len(answers))
 	for _, a := range answers {
-		g, ok := a.gate(depth)
+		key, ok := a.precondition(depth)
 		if !ok {
 			reqs = append(reqs, a.req)
 			continue
 		}
-		reqs = append(reqs, g.requirements(below[g], depth)...)
-		delete(below, g)
+		reqs = append(reqs, key.requirements(below[key], depth)...)
+		delete(below, key)
 	}
 	return reqs
 }
 
-func (a *answer) gate(depth int) (gate, bool) {
-	path := a.gates()
+func (a *answer) precondition(depth int) (nodeKey, bool) {
+	path := a.preconditions()
 	if depth >= len(path) {
-		return gate{}, false
+		return nodeKey{}, false
 	}
-	return gate{group: a.said[0].Group, spec: a.said[0].spec, name: path[depth].Name}, true
+	return nodeKey{group: a.attributes[0].Group, spec: a.attributes[0].spec, name: path[depth].Name}, true
 }
 
-func (g gate) requirements(members []answer, depth int) []Requirement {
+func (k nodeKey) requirements(members []answer, depth int) []Requirement {
 	var own, rest []answer
 	without := false
 	for _, m := range members {
-		if m.said[0].node.Name == g.name {
+		if m.attributes[0].node.Name == k.name {
 			own = append(own, m)
 			without = without || m.without
 		} else {
@@ -164,28 +166,28 @@ func (g gate) requirements(members []answer, depth int) []Requirement {
 	parts := prune(rest, depth+1)
 	important := mostImportant(parts)
 	switch {
-	case without: // what is said below of something that the image does without
+	case without: // what is below of something that the image does without
 		for i := range parts {
 			parts[i].Importance = Informative
 		}
 		fallthrough
-	case important == Informative: // nothing to settle
+	case important == Informative: // nothing to decide
 		return append(plain(own), parts...)
 	case len(own) == 0:
-		own = []answer{g.implied(important)}
+		own = []answer{k.implied(important)}
 	}
 	return []Requirement{{
-		Key: g.group + "/" + g.name, Title: g.spec.node(g.name).Description,
+		Key: k.group + "/" + k.name, Title: k.spec.node(k.name).Description,
 		Combine: AllOf, Prune: true, Parts: append(plain(own), parts...),
 	}}
 }
 
-// implied is the gate's own requirement where the image says only what is below
-// of it.
-func (g gate) implied(importance Importance) answer {
-	node := g.spec.node(g.name)
-	a := Attribute{Group: g.group, Key: g.name, Value: "true", Kind: Bool}
-	req := said{Attribute: a, spec: g.spec, node: node}.requirement()
+// implied is the requirement of a precondition that the image only implies, by
+// what is below.
+func (k nodeKey) implied(importance Importance) answer {
+	node := k.spec.node(k.name)
+	a := Attribute{Group: k.group, Key: k.name, Value: "true", Kind: Bool}
+	req := boundAttribute{Attribute: a, spec: k.spec, node: node}.requirement()
 	req.Importance, req.Weight = importance, 0
 	return answer{req: req}
 }

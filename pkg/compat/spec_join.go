@@ -12,7 +12,7 @@ import (
 
 // joint is the requirement that several attributes make, before what they ask
 // for is known.
-func joint(all []said) Requirement {
+func joint(all []boundAttribute) Requirement {
 	n := all[0].node
 	req := Requirement{Set: n.Fact, Importance: n.importance(), Weight: n.Weight}
 	keys := make([]string, len(all))
@@ -25,9 +25,9 @@ func joint(all []said) Requirement {
 	return req
 }
 
-// joinedRequirement makes one requirement of attributes that are held against
-// the same instance, such as the vendor and the class of one device.
-func joinedRequirement(all []said) Requirement {
+// joinedRequirement makes one requirement of attributes that are about the same
+// instance, such as the vendor and the class of one device.
+func joinedRequirement(all []boundAttribute) Requirement {
 	req := joint(all)
 	for _, s := range all {
 		one := s.requirement()
@@ -51,7 +51,7 @@ func joinedRequirement(all []said) Requirement {
 // partsRequirement makes one version of attributes that state it part by part,
 // such as kernel-version.major and .minor: apart they would refuse 7.0 to who
 // asks for 6.8 or later.
-func partsRequirement(all []said) Requirement {
+func partsRequirement(all []boundAttribute) Requirement {
 	req := joint(all)
 	var values [3][]string // of each part what was given for it
 	for _, s := range all {
@@ -68,7 +68,7 @@ func partsRequirement(all []said) Requirement {
 			return req.unclear("a part of the version is missing before the last one given")
 		}
 		if n, ok := version.Parse(given[0]); !ok || n.String() != given[0] || len(n) != 1 {
-			return req.unclear("%s is no whole number", textutil.Quote(given[0]))
+			return req.unclear("%s is not a whole number", textutil.Quote(given[0]))
 		}
 		want = append(want, given[0])
 	}
@@ -77,7 +77,7 @@ func partsRequirement(all []said) Requirement {
 }
 
 // role returns the one attribute of a role, in its normal spelling.
-func role(all []said, name string) (value string, node *Node, twice bool) {
+func role(all []boundAttribute, name string) (value string, node *Node, twice bool) {
 	for _, s := range all {
 		if s.node.Role != name {
 			continue
@@ -90,11 +90,11 @@ func role(all []said, name string) (value string, node *Node, twice bool) {
 	return value, node, false
 }
 
-// abiRequirement asks for a library that can stand in for the image's own, as
+// abiRequirement asks for a library that can replace the image's own, as
 // the hooks of HPC container runtimes put the node's MPI in its place: any
 // implementation of its family, or the same one of the same major version that
 // is not older by its minor.
-func abiRequirement(all []said) Requirement {
+func abiRequirement(all []boundAttribute) Requirement {
 	req := joint(all)
 	name, byName, twice := role(all, "implementation")
 	wanted, byVersion, twiceVersion := role(all, "version")
@@ -108,7 +108,7 @@ func abiRequirement(all []said) Requirement {
 	if byVersion != nil {
 		v, ok := version.Parse(wanted)
 		if !ok {
-			return req.unclear("%s is no version", textutil.Quote(wanted))
+			return req.unclear("%s is not a version", textutil.Quote(wanted))
 		}
 		library.version, library.wanted = byVersion.Element, v
 	}
@@ -189,7 +189,7 @@ func (r Requirement) onAny(n *Node, ways [][]Term) Requirement {
 // what the node brings into a container runs there: the libraries of a node,
 // such as its MPI or its GPU driver's, need at least the C library they were
 // built with. It never refuses, for most containers bring all they need.
-func releaseRequirement(all []said) Requirement {
+func releaseRequirement(all []boundAttribute) Requirement {
 	req := joint(all)
 	vendor, _, twice := role(all, "vendor")
 	release, node, twiceRelease := role(all, "release")

@@ -77,7 +77,7 @@ func (s *Spec) validateNode(i int) error {
 		return errors.New("name is needed")
 	}
 	if first := s.node(n.Name); first != n {
-		return errors.New("a node of this name stands above")
+		return errors.New("another node has this name")
 	}
 	if err := s.validateParent(n); err != nil {
 		return err
@@ -116,14 +116,14 @@ func (s *Spec) validateParent(n *Node) error {
 		}
 		next := s.node(at.Parent)
 		if next == nil {
-			return fmt.Errorf("parent %q is no node", at.Parent)
+			return fmt.Errorf("parent %q is not a node", at.Parent)
 		}
 		at = next
 	}
 	return nil
 }
 
-// validateKeys sees to it that every "*" of an element has one to stand for.
+// validateKeys refuses an element with a "*" that no "*" of a key gives a value.
 func (n *Node) validateKeys() error {
 	star := strings.Contains(n.Element, "*")
 	for _, key := range n.spellings() {
@@ -190,31 +190,31 @@ func (n *Node) validateMatch() error {
 	known, ok := matches()[n.Type]
 	switch {
 	case !ok:
-		return fmt.Errorf("type %q is none of bool, int, version, string, list", n.Type)
+		return fmt.Errorf("type %q is not one of bool, int, version, string, list", n.Type)
 	case n.Match == "" && n.Fact == "":
 		return nil
 	case !slices.Contains(known, n.Match):
-		return fmt.Errorf("match %q is none of %s, which type %s has", n.Match, strings.Join(known, ", "), n.Type)
+		return fmt.Errorf("match %q is not one of %s, which type %s has", n.Match, strings.Join(known, ", "), n.Type)
 	case n.Part < 0 || n.Part > 3:
 		return fmt.Errorf("part is %d, not 1 to 3", n.Part)
 	case n.Part > 0 && (n.Type != "version" || n.Match != matchAtLeast || n.Join == ""):
 		return errors.New("a part is that of a version with match at-least and a join")
 	case !slices.Contains(roles()[n.Match], n.Role):
-		return fmt.Errorf("role %q is none of %s, which match %s has", n.Role, strings.Join(roles()[n.Match], ", "), n.Match)
+		return fmt.Errorf("role %q is not one of %s, which match %s has", n.Role, strings.Join(roles()[n.Match], ", "), n.Match)
 	case n.Role != "" && n.Join == "":
 		return errors.New("a role needs a join")
 	case n.Fold != "" && n.Fold != "lower" && n.Fold != "upper":
-		return fmt.Errorf("fold %q is none of lower, upper", n.Fold)
+		return fmt.Errorf("fold %q is not one of lower, upper", n.Fold)
 	case n.Join != "" && n.Part == 0 && (n.Type == "list" || n.Match == matchRange):
 		return fmt.Errorf("a %s with match %s cannot be joined", n.Type, n.Match)
 	case n.IfFalse != "" && n.IfFalse != "absent" && n.IfFalse != "nothing":
-		return fmt.Errorf("if_false %q is none of absent, nothing", n.IfFalse)
+		return fmt.Errorf("if_false %q is not one of absent, nothing", n.IfFalse)
 	case n.IfFalse != "" && n.Type != "bool":
 		return errors.New("only a bool has if_false")
 	}
 	for from, to := range n.Aliases {
 		if len(n.Values) > 0 && !slices.Contains(n.Values, to) {
-			return fmt.Errorf("alias %q leads to %q, which is none of the values", from, to)
+			return fmt.Errorf("alias %q leads to %q, which is not one of the values", from, to)
 		}
 	}
 	return nil
@@ -224,7 +224,7 @@ func (n *Node) validateWeight() error {
 	importances := []string{"", "required", "preferred", "informative"}
 	switch {
 	case !slices.Contains(importances, n.Importance):
-		return fmt.Errorf("importance %q is none of %s", n.Importance, strings.Join(importances[1:], ", "))
+		return fmt.Errorf("importance %q is not one of %s", n.Importance, strings.Join(importances[1:], ", "))
 	case n.Weight < 0 || n.Weight > maxWeight:
 		return fmt.Errorf("weight is %d, not 0 to %d", n.Weight, maxWeight)
 	case n.Weight > 0 && n.Importance != "preferred":
@@ -260,11 +260,11 @@ func (f Family) validate() error {
 	}
 	for name, from := range f.Members {
 		if _, ok := version.Parse(from); !ok {
-			return fmt.Errorf("member %q begins at %q, which is no version", name, from)
+			return fmt.Errorf("member %q begins at %q, which is not a version", name, from)
 		}
 	}
 	if f.Version != "any" && f.Version != "minor" {
-		return fmt.Errorf("version %q is none of any, minor", f.Version)
+		return fmt.Errorf("version %q is not one of any, minor", f.Version)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ const maxIntervals = 64
 
 // parseRanges reads intervals of versions, and returns the terms of each. It
 // takes "[4.19, 5.16)" of Proposal H, where one end may be left out and several
-// intervals stand behind one another, and ">=2.31, <=2.37" of Proposal I. A
+// intervals follow one another, and ">=2.31, <=2.37" of Proposal I. A
 // bare version is that one or any later: kernels and C libraries keep what they
 // once offered.
 func parseRanges(element, text string) ([][]Term, error) {
@@ -26,7 +26,7 @@ func parseRanges(element, text string) ([][]Term, error) {
 	for rest != "" {
 		end := strings.IndexAny(rest, "])")
 		if end < 0 || rest[0] != '[' && rest[0] != '(' || len(all) == maxIntervals {
-			return nil, fmt.Errorf("%s is no range such as [4.19, 5.16)", textutil.Quote(text))
+			return nil, fmt.Errorf("%s is not a range such as [4.19, 5.16)", textutil.Quote(text))
 		}
 		terms, err := parseInterval(element, rest[:end+1])
 		if err != nil {
@@ -38,14 +38,14 @@ func parseRanges(element, text string) ([][]Term, error) {
 	return all, nil
 }
 
-// parseInterval reads "[a, b)": a bracket counts its end in, a parenthesis does
+// parseInterval reads "[a, b)": a bracket includes its end, a parenthesis does
 // not.
 func parseInterval(element, text string) ([]Term, error) {
 	last := len(text) - 1
 	from, to, ok := strings.Cut(text[1:last], ",")
 	from, to = strings.TrimSpace(from), strings.TrimSpace(to)
 	if !ok || from == "" && to == "" {
-		return nil, fmt.Errorf("%s is no range such as [4.19, 5.16)", textutil.Quote(text))
+		return nil, fmt.Errorf("%s is not a range such as [4.19, 5.16)", textutil.Quote(text))
 	}
 	ends := []struct {
 		value string
@@ -98,7 +98,7 @@ func parseComparisons(element, text string) ([]Term, error) {
 		case "<=":
 			terms = append(terms, Term{Element: element, Op: Le, Values: []string{value}})
 		default:
-			return nil, fmt.Errorf("%s is no comparison", textutil.Quote(part))
+			return nil, fmt.Errorf("%s is not a comparison", textutil.Quote(part))
 		}
 		if len(terms) > maxIntervals {
 			return nil, errors.New("too many comparisons")
@@ -110,10 +110,10 @@ func parseComparisons(element, text string) ([]Term, error) {
 // checkVersion wants nothing behind the numbers that would be left out.
 func checkVersion(text string) error {
 	if _, ok := version.Parse(text); !ok {
-		return fmt.Errorf("%s is no version", textutil.Quote(text))
+		return fmt.Errorf("%s is not a version", textutil.Quote(text))
 	}
 	if strings.ContainsAny(text, " \t,;|[]()<>") {
-		return fmt.Errorf("%s is no version", textutil.Quote(text))
+		return fmt.Errorf("%s is not a version", textutil.Quote(text))
 	}
 	return nil
 }

@@ -11,11 +11,11 @@ import (
 )
 
 // requirement makes the requirement of one attribute.
-func (s said) requirement() Requirement {
+func (s boundAttribute) requirement() Requirement {
 	n := s.node
 	req := Requirement{Key: s.Name(), Set: n.Fact, Importance: n.importance(), Weight: n.Weight}
 	if n.Fact == "" {
-		return req.unclear("the author noted it; no fact of a node is held against it")
+		return req.unclear("it is a note of the author; no fact of a node is compared with it")
 	}
 	value := n.normal(s.Value)
 	if problem := n.makesNoSense(value, s.Attribute); problem != "" {
@@ -65,9 +65,9 @@ func (n *Node) makesNoSense(value string, a Attribute) string {
 	case n.Type == "bool" && n.Match != matchOption && value != "true" && value != "false":
 		return textutil.Quote(value) + " is neither true nor false"
 	case (n.Type == "version" || n.Type == "int") && n.Match != matchRange && !isVersion():
-		return textutil.Quote(value) + " is no " + map[string]string{"version": "version", "int": "number"}[n.Type]
+		return textutil.Quote(value) + " is not a " + map[string]string{"version": "version", "int": "number"}[n.Type]
 	case !known && n.Type != "list":
-		return textutil.Quote(value) + " is none of " + textutil.Short(strings.Join(n.Values, ", "))
+		return textutil.Quote(value) + " is not one of " + textutil.Short(strings.Join(n.Values, ", "))
 	default:
 		return ""
 	}
@@ -105,7 +105,7 @@ func (n *Node) conditions(rest string) []Term {
 
 // boolRequirement holds where the feature is there; false asks for its absence,
 // or, where the spec says so, for nothing.
-func (s said) boolRequirement(req Requirement, value string) Requirement {
+func (s boundAttribute) boolRequirement(req Requirement, value string) Requirement {
 	n := s.node
 	element := strings.Replace(n.Element, "*", s.rest, 1)
 	yes := value == "true"
@@ -128,7 +128,7 @@ func (s said) boolRequirement(req Requirement, value string) Requirement {
 	case s.without():
 		req.Importance, req.Weight, yes = Informative, 0, true
 		fallthrough
-	case len(n.Where)+len(n.Items) > 0: // a device, so that only the whole can be turned round
+	case len(n.Where)+len(n.Items) > 0: // a device, so that only the whole can be negated
 		if element != "" {
 			req.Terms = append(req.Terms, Term{Element: element, Op: Exists})
 		}
@@ -149,7 +149,7 @@ func (s said) boolRequirement(req Requirement, value string) Requirement {
 
 // without reports whether the image says that it can do without a thing, so
 // that nothing is asked for.
-func (s said) without() bool {
+func (s boundAttribute) without() bool {
 	return s.node.IfFalse == "nothing" && s.node.normal(s.Value) == "false"
 }
 
@@ -164,7 +164,7 @@ func targetRequirement(req Requirement, name string) Requirement {
 }
 
 // rangeRequirement holds in one of the intervals.
-func (s said) rangeRequirement(req Requirement, value string) Requirement {
+func (s boundAttribute) rangeRequirement(req Requirement, value string) Requirement {
 	element := strings.Replace(s.node.Element, "*", s.rest, 1)
 	intervals, err := parseRanges(element, value)
 	if err != nil {
@@ -185,7 +185,7 @@ func (s said) rangeRequirement(req Requirement, value string) Requirement {
 
 // listRequirement holds where all that is listed is there, each device of a
 // list by itself.
-func (s said) listRequirement(req Requirement, value string) Requirement {
+func (s boundAttribute) listRequirement(req Requirement, value string) Requirement {
 	var parts []Requirement
 	for item := range strings.SplitSeq(value, ",") {
 		item = s.node.normal(strings.TrimSpace(item))
@@ -193,7 +193,7 @@ func (s said) listRequirement(req Requirement, value string) Requirement {
 			continue
 		}
 		if known := s.node.Values; len(known) > 0 && !slices.Contains(known, item) {
-			return req.unclear("%s is none of %s", textutil.Quote(item), textutil.Short(strings.Join(known, ", ")))
+			return req.unclear("%s is not one of %s", textutil.Quote(item), textutil.Short(strings.Join(known, ", ")))
 		}
 		terms, err := s.node.itemTerms(item)
 		if err != nil {

@@ -2,5 +2,5 @@
 // kind of tree, in which every value knows where it is written.
 //
 // Documents are untrusted: their size, depth and number of values are bounded,
-// and what could make a short text stand for a huge one is refused.
+// and what lets a short text expand to a huge one is refused.
 package document

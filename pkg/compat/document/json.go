@@ -188,4 +188,4 @@ func (r *jsonReader) members(n *Node, open json.Delim, depth int) error {
 
 // twice is the error about a key that its mapping has already: readers would not
 // agree on which of the two applies.
-func (n *Node) twice() error { return n.Errorf("the key %s is there twice", textutil.Quote(n.Value)) }
+func (n *Node) twice() error { return n.Errorf("the key %s is given twice", textutil.Quote(n.Value)) }

@@ -18,7 +18,7 @@ import (
 const yamlRow = `^yaml: (?:unmarshal errors:\s*)?line (\d+): `
 
 // parseYAML reads one document of YAML. It has no anchors, aliases, merge keys
-// or tags of its own, with which a short text can stand for a huge one.
+// or tags of its own, with which a short text can expand to a huge one.
 func parseYAML(body []byte) (*Node, error) {
 	if len(body) > maxYAML {
 		return nil, tooLarge(body, maxYAML)
