@@ -121,7 +121,7 @@ func (e *entry) feature(name string) Requirement {
 	flags, ok := cpuFeature(e.arch, strings.ToLower(name))
 	if !ok {
 		req.Strict = true
-		return req.unclear("no feature of that name is known for %s", textutil.Quote(e.arch))
+		return req.Unclearf("no feature of that name is known for %s", textutil.Quote(e.arch))
 	}
 	for _, flag := range flags {
 		req.Terms = append(req.Terms, Term{Element: flag, Op: Exists})
@@ -150,7 +150,7 @@ func (e *entry) osVersion(n *document.Node) error {
 	if e.os != "windows" {
 		req.Importance = Informative
 	}
-	e.reqs = append(e.reqs, req.unclear("what os.version means is not defined for %s", textutil.Quote(e.os)))
+	e.reqs = append(e.reqs, req.Unclearf("what os.version means is not defined for %s", textutil.Quote(e.os)))
 	return nil
 }
 

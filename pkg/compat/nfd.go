@@ -118,7 +118,7 @@ func readSet(i int, n *document.Node, rule func(i int, n *document.Node) (Requir
 		Key: cmp.Or(textutil.Short(tag), fmt.Sprintf("set %d", i+1)), Title: cmp.Or(description, tag), Combine: AllOf,
 	}
 	if weight := n.Field("weight"); weight != nil {
-		if req.Weight, err = weight.AsNumber("weight", maxWeight); err != nil {
+		if req.Weight, err = weight.AsNumber("weight", MaxWeight); err != nil {
 			return Requirement{}, err
 		}
 	}

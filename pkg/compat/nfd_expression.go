@@ -128,12 +128,12 @@ func (p *nfdParser) validate(t *Term, n *document.Node) error {
 		if given != 1 {
 			return n.Errorf("op %s has %d values, not 1", t.Op, given)
 		}
-		return t.validateNumbers(n)
+		return validateNumbers(t, n)
 	case GtLt, GeLe:
 		if given != 2 {
 			return n.Errorf("op %s has %d values, not 2", t.Op, given)
 		}
-		return t.validateNumbers(n)
+		return validateNumbers(t, n)
 	default:
 		if given != 0 {
 			return n.Errorf("op %s has %d values, not 0", nfdOp(t.Op), given)
@@ -153,11 +153,11 @@ func nfdOp(op Op) string {
 }
 
 // validateNumbers refuses what nothing can be compared with.
-func (t *Term) validateNumbers(n *document.Node) error {
+func validateNumbers(t *Term, n *document.Node) error {
 	for _, value := range t.Values {
 		_, err := strconv.Atoi(value)
 		if _, isVersion := version.Parse(value); !isVersion && (err != nil || t.Version) {
-			return n.Errorf("%s is not a %s", textutil.Quote(value), t.numberKind())
+			return n.Errorf("%s is not a %s", textutil.Quote(value), numberKind(t))
 		}
 	}
 	if len(t.Values) == 2 {
@@ -172,7 +172,7 @@ func (t *Term) validateNumbers(n *document.Node) error {
 	return nil
 }
 
-func (t *Term) numberKind() string {
+func numberKind(t *Term) string {
 	if t.Version {
 		return "version"
 	}

@@ -46,11 +46,11 @@ func NVIDIARequirements(env map[string]string) []Requirement {
 func nvidiaVariable(name, text string) Requirement {
 	req := Requirement{Key: textutil.Short(name), Combine: AnyOf}
 	if len(text) > maxNVIDIAText {
-		return Requirement{Key: req.Key}.unclear("it is longer than %d bytes", maxNVIDIAText)
+		return Requirement{Key: req.Key}.Unclearf("it is longer than %d bytes", maxNVIDIAText)
 	}
 	ways := strings.Fields(text)
 	if len(ways) > maxNVIDIAWays {
-		return Requirement{Key: req.Key}.unclear("it has more than %d alternatives", maxNVIDIAWays)
+		return Requirement{Key: req.Key}.Unclearf("it has more than %d alternatives", maxNVIDIAWays)
 	}
 	for _, way := range ways {
 		all := Requirement{Key: textutil.Short(way), Combine: AllOf}
@@ -72,24 +72,24 @@ func nvidiaCondition(text string) Requirement {
 	req := Requirement{Key: textutil.Short(text), Set: "gpu.nvidia"}
 	at := strings.IndexAny(text, "=!<>")
 	if at < 0 {
-		return req.unclear("%s is not a condition such as cuda>=12.0", textutil.Quote(text))
+		return req.Unclearf("%s is not a condition such as cuda>=12.0", textutil.Quote(text))
 	}
 	property := text[:at]
 	value := strings.TrimLeft(text[at:], "=!<>")
 	symbol := text[at : len(text)-len(value)]
 	element, known := nvidiaElements()[property]
 	if !known {
-		return req.unclear("no fact tells the property %s of a GPU", textutil.Quote(property))
+		return req.Unclearf("no fact tells the property %s of a GPU", textutil.Quote(property))
 	}
-	if err := checkVersion(value); err != nil {
-		return req.unclear("%s", err)
+	if err := CheckVersion(value); err != nil {
+		return req.Unclearf("%s", err)
 	}
 	term := func(op Op) Term { return Term{Element: element, Op: op, Values: []string{value}} }
 	switch symbol {
 	case "=":
 		req.Terms = []Term{term(Ge), term(Le)}
 	case "!=":
-		return req.anyOf(term(Lt), term(Gt))
+		return anyOf(req, term(Lt), term(Gt))
 	case "<":
 		req.Terms = []Term{term(Lt)}
 	case "<=":
@@ -99,13 +99,13 @@ func nvidiaCondition(text string) Requirement {
 	case ">=":
 		req.Terms = []Term{term(Ge)}
 	default:
-		return req.unclear("%s is not one of = != < <= > >=", textutil.Quote(symbol))
+		return req.Unclearf("%s is not one of = != < <= > >=", textutil.Quote(symbol))
 	}
 	return req
 }
 
-// anyOf makes the requirement hold where one of the terms does.
-func (r Requirement) anyOf(terms ...Term) Requirement {
+// anyOf makes a requirement hold where one of the terms does.
+func anyOf(r Requirement, terms ...Term) Requirement {
 	for _, t := range terms {
 		r.Parts = append(r.Parts, Requirement{Key: r.Key, Set: r.Set, Terms: []Term{t}})
 	}

@@ -80,7 +80,7 @@ func flatSet(in *Interpreter, n *document.Node) (Requirement, error) {
 				return key.Errorf("the score is given twice")
 			}
 			scored = true
-			set.Weight, err = value.AsNumber(key.Value, maxWeight)
+			set.Weight, err = value.AsNumber(key.Value, MaxWeight)
 		case key.Value == "description" || key.Value == "oci.description":
 			if value.Kind == document.Scalar {
 				set.Title = textutil.Short(value.Value)

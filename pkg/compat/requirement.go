@@ -1,6 +1,12 @@
 package compat
 
-import "regexp"
+import (
+	"fmt"
+	"regexp"
+)
+
+// MaxWeight bounds weights, so that no sum of them overflows.
+const MaxWeight = 1_000_000
 
 // Importance says what follows when a requirement does not hold.
 type Importance uint8
@@ -109,6 +115,12 @@ type Requirement struct {
 	// Defines is what the set rule.matched holds for the later parts of the
 	// AllOf that this requirement is a part of, where it holds (NFD's vars).
 	Defines map[string]string
+}
+
+// Unclearf returns the requirement with the reason why no fact can decide it.
+func (r Requirement) Unclearf(format string, args ...any) Requirement {
+	r.Unclear = fmt.Sprintf(format, args...)
+	return r
 }
 
 // Walk calls visit for each requirement and each of its parts, the whole before

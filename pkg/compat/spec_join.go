@@ -33,9 +33,9 @@ func joinedRequirement(all []boundAttribute) Requirement {
 		one := s.requirement()
 		switch {
 		case one.Unclear != "":
-			return req.unclear("%s", one.Unclear)
+			return req.Unclearf("%s", one.Unclear)
 		case one.Set != req.Set || one.Not:
-			return req.unclear("%s cannot be joined with the others", textutil.Quote(s.Key))
+			return req.Unclearf("%s cannot be joined with the others", textutil.Quote(s.Key))
 		}
 		for _, term := range one.Terms {
 			if !slices.ContainsFunc(req.Terms, func(t Term) bool {
@@ -63,12 +63,12 @@ func partsRequirement(all []boundAttribute) Requirement {
 		case len(given) == 0:
 			continue
 		case len(given) > 1:
-			return req.unclear("a part of the version is given more than once")
+			return req.Unclearf("a part of the version is given more than once")
 		case len(want) < i:
-			return req.unclear("a part of the version is missing before the last one given")
+			return req.Unclearf("a part of the version is missing before the last one given")
 		}
 		if n, ok := version.Parse(given[0]); !ok || n.String() != given[0] || len(n) != 1 {
-			return req.unclear("%s is not a whole number", textutil.Quote(given[0]))
+			return req.Unclearf("%s is not a whole number", textutil.Quote(given[0]))
 		}
 		want = append(want, given[0])
 	}
@@ -100,15 +100,15 @@ func abiRequirement(all []boundAttribute) Requirement {
 	wanted, byVersion, twiceVersion := role(all, "version")
 	switch {
 	case twice || twiceVersion:
-		return req.unclear("it is given more than once")
+		return req.Unclearf("it is given more than once")
 	case byName == nil:
-		return req.unclear("a version says nothing without the implementation")
+		return req.Unclearf("a version says nothing without the implementation")
 	}
 	library := abi{byName: byName.Element, version: "version"}
 	if byVersion != nil {
 		v, ok := version.Parse(wanted)
 		if !ok {
-			return req.unclear("%s is not a version", textutil.Quote(wanted))
+			return req.Unclearf("%s is not a version", textutil.Quote(wanted))
 		}
 		library.version, library.wanted = byVersion.Element, v
 	}
@@ -117,7 +117,7 @@ func abiRequirement(all []boundAttribute) Requirement {
 	if ok && family.Version == "any" && !library.olderThan(family.Members[name]) {
 		ways = library.standIns(family, name)
 	}
-	return req.onAny(byName, ways)
+	return onAny(req, byName, ways)
 }
 
 // abi is what a library is asked for.
@@ -167,9 +167,9 @@ func (l abi) same(name string) []Term {
 		Term{Element: l.version, Op: Lt, Values: []string{strconv.FormatUint(least[0]+1, 10)}})
 }
 
-// onAny makes the requirement hold where one of the ways holds, or, where the
+// onAny makes a requirement hold where one of the ways holds, or, where the
 // spec says so, where the node is known to have no such library.
-func (r Requirement) onAny(n *Node, ways [][]Term) Requirement {
+func onAny(r Requirement, n *Node, ways [][]Term) Requirement {
 	parts := make([]Requirement, 0, len(ways)+1)
 	for _, terms := range ways {
 		parts = append(parts, Requirement{Key: r.Key, Set: r.Set, Terms: terms})
@@ -199,7 +199,7 @@ func releaseRequirement(all []boundAttribute) Requirement {
 	}
 	if !known || node == nil {
 		req.Importance, req.Weight = Informative, 0
-		return req.unclear("a container brings its own operating system")
+		return req.Unclearf("a container brings its own operating system")
 	}
 	req.Terms = []Term{{Element: node.Element, Op: Le, Values: []string{libc}}}
 	return req

@@ -15,7 +15,6 @@ import (
 
 const (
 	specVersion = 1
-	maxWeight   = 1_000_000 // so that no sum of weights overflows
 	maxNodes    = 2_000
 )
 
@@ -225,8 +224,8 @@ func (n *Node) validateWeight() error {
 	switch {
 	case !slices.Contains(importances, n.Importance):
 		return fmt.Errorf("importance %q is not one of %s", n.Importance, strings.Join(importances[1:], ", "))
-	case n.Weight < 0 || n.Weight > maxWeight:
-		return fmt.Errorf("weight is %d, not 0 to %d", n.Weight, maxWeight)
+	case n.Weight < 0 || n.Weight > MaxWeight:
+		return fmt.Errorf("weight is %d, not 0 to %d", n.Weight, MaxWeight)
 	case n.Weight > 0 && n.Importance != "preferred":
 		return errors.New("only what is preferred has a weight")
 	default:

@@ -59,7 +59,7 @@ func parseInterval(element, text string) ([]Term, error) {
 		if end.value == "" {
 			continue
 		}
-		if err := checkVersion(end.value); err != nil {
+		if err := CheckVersion(end.value); err != nil {
 			return nil, err
 		}
 		terms = append(terms, Term{Element: element, Op: end.op, Values: []string{end.value}})
@@ -83,7 +83,7 @@ func parseComparisons(element, text string) ([]Term, error) {
 		if part == "" && len(terms) > 0 {
 			continue // a comma behind the last one
 		}
-		if err := checkVersion(value); err != nil {
+		if err := CheckVersion(value); err != nil {
 			return nil, err
 		}
 		switch symbol {
@@ -107,8 +107,8 @@ func parseComparisons(element, text string) ([]Term, error) {
 	return terms, nil
 }
 
-// checkVersion wants nothing behind the numbers that would be left out.
-func checkVersion(text string) error {
+// CheckVersion wants nothing behind the numbers that would be left out.
+func CheckVersion(text string) error {
 	if _, ok := version.Parse(text); !ok {
 		return fmt.Errorf("%s is not a version", textutil.Quote(text))
 	}

@@ -15,11 +15,11 @@ func (s boundAttribute) requirement() Requirement {
 	n := s.node
 	req := Requirement{Key: s.Name(), Set: n.Fact, Importance: n.importance(), Weight: n.Weight}
 	if n.Fact == "" {
-		return req.unclear("it is a note of the author; no fact of a node is compared with it")
+		return req.Unclearf("it is a note of the author; no fact of a node is compared with it")
 	}
 	value := n.normal(s.Value)
 	if problem := n.makesNoSense(value, s.Attribute); problem != "" {
-		return req.unclear("%s", problem)
+		return req.Unclearf("%s", problem)
 	}
 	switch {
 	case n.Type == "bool" || n.Match == matchOption:
@@ -58,7 +58,7 @@ func (n *Node) normal(value string) string {
 func (n *Node) makesNoSense(value string, a Attribute) string {
 	isVersion := func() bool {
 		_, ok := version.Parse(value)
-		return ok && !a.hasExponent()
+		return ok && !hasExponent(a)
 	}
 	known := len(n.Values) == 0 || slices.Contains(n.Values, value)
 	switch {
@@ -113,7 +113,7 @@ func (s boundAttribute) boolRequirement(req Requirement, value string) Requireme
 	if len(n.Items) > 0 {
 		terms, err := n.deviceTerms(s.rest)
 		if err != nil {
-			return req.unclear("%s", err)
+			return req.Unclearf("%s", err)
 		}
 		req.Terms = append(terms, req.Terms...)
 	}
@@ -157,7 +157,7 @@ func (s boundAttribute) without() bool {
 // from it: the set holds the CPU's own name and those of all its ancestors.
 func targetRequirement(req Requirement, name string) Requirement {
 	if !archspec.Known(name) {
-		return req.unclear("the CPU target %s is not known to this version", textutil.Quote(name))
+		return req.Unclearf("the CPU target %s is not known to this version", textutil.Quote(name))
 	}
 	req.Terms = []Term{{Element: name, Op: Exists}}
 	return req
@@ -168,7 +168,7 @@ func (s boundAttribute) rangeRequirement(req Requirement, value string) Requirem
 	element := strings.Replace(s.node.Element, "*", s.rest, 1)
 	intervals, err := parseRanges(element, value)
 	if err != nil {
-		return req.unclear("%s", err)
+		return req.Unclearf("%s", err)
 	}
 	if len(intervals) == 1 {
 		req.Terms = append(s.node.conditions(s.rest), intervals[0]...)
@@ -193,17 +193,17 @@ func (s boundAttribute) listRequirement(req Requirement, value string) Requireme
 			continue
 		}
 		if known := s.node.Values; len(known) > 0 && !slices.Contains(known, item) {
-			return req.unclear("%s is not one of %s", textutil.Quote(item), textutil.Short(strings.Join(known, ", ")))
+			return req.Unclearf("%s is not one of %s", textutil.Quote(item), textutil.Short(strings.Join(known, ", ")))
 		}
 		terms, err := s.node.itemTerms(item)
 		if err != nil {
-			return req.unclear("%s", err)
+			return req.Unclearf("%s", err)
 		}
 		parts = append(parts, Requirement{Key: req.Key, Set: req.Set, Terms: terms})
 	}
 	switch {
 	case len(parts) == 0:
-		return req.unclear("%s lists nothing", textutil.Quote(value))
+		return req.Unclearf("%s lists nothing", textutil.Quote(value))
 	case len(parts) == 1:
 		req.Terms = parts[0].Terms
 	case len(s.node.Items) > 0:
@@ -250,13 +250,8 @@ func (n *Node) deviceTerms(item string) ([]Term, error) {
 	return nil, fmt.Errorf("%s is not written %s", textutil.Quote(item), strings.Join(n.Items, " or "))
 }
 
-func (r Requirement) unclear(format string, args ...any) Requirement {
-	r.Unclear = fmt.Sprintf(format, args...)
-	return r
-}
-
 // hasExponent tells a number such as 1e400, whose digits say nothing of a
 // version.
-func (a Attribute) hasExponent() bool {
+func hasExponent(a Attribute) bool {
 	return a.Kind == Number && strings.ContainsAny(a.Value, "eE")
 }
