@@ -222,15 +222,15 @@ func readSpec(cmd *cobra.Command, file string) (compat.Spec, error) {
 	if err != nil {
 		return compat.Spec{}, err
 	}
-	spec, err := compat.ParseSpec(text)
+	parsed, err := compat.ParseSpec(text)
 	if err != nil {
 		return compat.Spec{}, fmt.Errorf("%s: %s", file, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	if len(spec.Nodes) == 0 {
+	if len(parsed.Nodes) == 0 {
 		return compat.Spec{}, errors.New(file + ": a spec needs at least one node")
 	}
-	spec.Source = file
-	return spec, nil
+	parsed.Source = file
+	return parsed, nil
 }
 
 func newSpecConvertCommand() *cobra.Command {

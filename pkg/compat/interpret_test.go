@@ -208,8 +208,8 @@ func TestVersionParts(t *testing.T) {
 func TestFirstSpecThatKnowsDecides(t *testing.T) {
 	t.Parallel()
 	specs := []compat.Spec{
-		spec(t, `groups=["mpi"]`, `keys=["version"]`, `fact="site.mpi"`, `element="version"`, `type="version"`, `match="at-least"`, `importance="preferred"`, `weight=7`),
-		spec(t, `groups=["*"]`, `keys=["version","other"]`, `fact="site.any"`, `element="v"`, `type="string"`, `match="equal"`, `importance="informative"`),
+		specWith(t, `groups=["mpi"]`, `keys=["version"]`, `fact="site.mpi"`, `element="version"`, `type="version"`, `match="at-least"`, `importance="preferred"`, `weight=7`),
+		specWith(t, `groups=["*"]`, `keys=["version","other"]`, `fact="site.any"`, `element="v"`, `type="string"`, `match="equal"`, `importance="informative"`),
 	}
 	in := compat.NewInterpreter(specs)
 	got := in.Requirements([]compat.Attribute{

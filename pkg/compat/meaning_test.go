@@ -78,7 +78,7 @@ func TestMatches(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			in := compat.NewInterpreter([]compat.Spec{spec(t, `groups=["g"]`, append(tt.lines, `fact="f"`, `element="e"`)...)})
+			in := compat.NewInterpreter([]compat.Spec{specWith(t, `groups=["g"]`, append(tt.lines, `fact="f"`, `element="e"`)...)})
 			if got := asked(t, in, "g/n="+tt.value); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}

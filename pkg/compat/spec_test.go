@@ -14,8 +14,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
-// spec makes a spec of its groups and the lines of one node.
-func spec(t *testing.T, groups string, lines ...string) compat.Spec {
+// specWith makes a spec of its groups and the lines of one node.
+func specWith(t *testing.T, groups string, lines ...string) compat.Spec {
 	t.Helper()
 	s, err := compat.ParseSpec([]byte("version=1\nname=\"x\"\n" + groups + "\n[[node]]\nname=\"n\"\n" + strings.Join(lines, "\n")))
 	if err != nil {
