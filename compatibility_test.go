@@ -1,16 +1,15 @@
 package imagefit_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write generated parts of the documentation")
+	"github.com/imagefit/imagefit/internal/testkit/golden"
+)
 
 // pinned is a version that a go.mod fixes.
 type pinned struct {
@@ -65,26 +64,7 @@ func compatibilityTable(t *testing.T) string {
 
 func TestCompatibilityTableIsUpToDate(t *testing.T) {
 	t.Parallel()
-	const path, begin, end = "docs/compatibility.md", "<!-- begin generated -->\n", "<!-- end generated -->\n"
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok := strings.Cut(string(content), begin)
-	have, after, closed := strings.Cut(rest, end)
-	if !ok || !closed {
-		t.Fatalf("%s lacks %q or %q", path, begin, end)
-	}
-	want := compatibilityTable(t)
-	if have == want {
-		return
-	}
-	if !*update {
-		t.Fatalf("%s is stale, run: go test . -run Compatibility -update\nhave:\n%s\nwant:\n%s", path, have, want)
-	}
-	if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	golden.Part(t, "docs/compatibility.md", "<!-- begin generated -->\n", "<!-- end generated -->\n", compatibilityTable(t))
 }
 
 // TestEveryPeerIsInTheCompatibilityTable fails where a program is tested and the

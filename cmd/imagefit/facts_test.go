@@ -3,23 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 const zenRoot = "../../pkg/hostfacts/testdata/amd-zen/root"
-
-func TestMain(m *testing.M) {
-	flag.Bool("update", false, "rewrite the golden files")
-	flag.Parse()
-	os.Exit(m.Run())
-}
 
 // imagefit runs one command line in this process.
 func imagefit(args ...string) (code int, stdout, stderr string) {
@@ -35,34 +28,15 @@ func TestFactsArePrintedAsText(t *testing.T) {
 		"no-sys.txt":          {"facts", "--root", "../../pkg/hostfacts/testdata/no-sys/root"},
 		"arm64-graviton2.txt": {"facts", "--root", "../../pkg/hostfacts/testdata/arm64-graviton2/root", "--family", "cpu"},
 	}
-	for golden, args := range tests {
-		t.Run(golden, func(t *testing.T) {
+	for name, args := range tests {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			code, stdout, stderr := imagefit(args...)
 			if code != 0 || stderr != "" {
 				t.Fatalf("exit code %d, stderr %q", code, stderr)
 			}
-			checkGolden(t, filepath.Join("testdata", "facts", golden), stdout)
+			golden.Equal(t, filepath.Join("testdata", "facts", name), stdout)
 		})
-	}
-}
-
-func checkGolden(t *testing.T, path, got string) {
-	t.Helper()
-	if flag.Lookup("update").Value.String() == "true" {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("differs from %s (rewrite with -update); got:\n%s", path, got)
 	}
 }
 

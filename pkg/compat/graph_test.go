@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
@@ -28,7 +29,7 @@ func TestSchemaGraphIsReadAsASpec(t *testing.T) {
 	if parents != 18 {
 		t.Errorf("%d nodes are contained in others, want one for each edge", parents)
 	}
-	golden(t, "proposal-d/schema.golden", s.GraphText())
+	golden.Equal(t, "testdata/proposal-d/schema.golden", s.GraphText())
 	written, err := s.TOML()
 	if err != nil {
 		t.Fatal(err)
@@ -86,8 +87,8 @@ func TestGraphs(t *testing.T) {
 		text.WriteString(s.GraphText())
 		dot.WriteString(s.GraphDOT())
 	}
-	golden(t, "graph.golden", text.String())
-	golden(t, "graph.dot", dot.String())
+	golden.Equal(t, "testdata/graph.golden", text.String())
+	golden.Equal(t, "testdata/graph.dot", dot.String())
 	program, err := exec.LookPath("dot")
 	if err != nil {
 		return // the golden file is what counts; Graphviz itself is not everywhere

@@ -29,18 +29,6 @@ func readFile(t *testing.T, name string) []byte {
 	return content
 }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(filepath.Join("testdata", name), []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if want := string(readFile(t, name)); got != want {
-		t.Errorf("%s differs (-update writes it)\ngot:\n%s\nwant:\n%s", name, got, want)
-	}
-}
-
 func dialect(t testing.TB, name string) compat.Dialect {
 	t.Helper()
 	d, ok := compat.Named(name)

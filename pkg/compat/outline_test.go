@@ -1,7 +1,6 @@
 package compat_test
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,10 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // TestParseOutlineSamples holds the samples of both revisions of Proposal F,
 // repaired, against what is read in them and what they ask for.
@@ -33,7 +31,7 @@ func TestParseOutlineSamples(t *testing.T) {
 			for _, r := range in.Requirements(attributes) {
 				fmt.Fprintf(&got, "requirement %s\n", describe(r))
 			}
-			golden(t, filepath.Join("outline", name+".golden"), got.String())
+			golden.Equal(t, filepath.Join("testdata", "outline", name+".golden"), got.String())
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -82,7 +83,7 @@ func TestSamples(t *testing.T) {
 			fmt.Fprintf(&told, "  %-6s%s, score %d%s\n", host.name, v.Outcome, v.Score, after(": ", v.Reason()))
 		}
 	}
-	golden(t, "samples.golden", told.String())
+	golden.Equal(t, "testdata/samples.golden", told.String())
 }
 
 func after(separator, text string) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts/internal/hosttest"
 )
@@ -45,8 +46,8 @@ func TestFactsAndLabelsOfHostsAreGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			text := strings.ReplaceAll(string(data), root.Dir()+"/", "/") // causes name the directory
-			checkGolden(t, base+".json", []byte(text+"\n"))
-			checkGolden(t, base+".labels", []byte(labelLines(known)))
+			golden.Equal(t, base+".json", text+"\n")
+			golden.Equal(t, base+".labels", labelLines(known))
 			back, err := Parse(strings.NewReader(text))
 			if err != nil || back.Fingerprint() != known.Fingerprint() || !maps.Equal(back.Labels(), known.Labels()) {
 				t.Errorf("read back: %v, %v", err, facts.Diff(known, back))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
 
+	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
@@ -100,24 +101,13 @@ func TestKnownCPUFlagsCoverThoseOfHosts(t *testing.T) {
 func TestSetsAreDocumented(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join("..", "..", "docs", "facts.md")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	generated := string(text)
 	for _, table := range []struct {
 		name string
 		nfd  bool
 	}{{"NFD", true}, {"beyond NFD", false}} {
 		begin := "<!-- sets " + table.name + ": written by go test ./pkg/hostfacts -update -->\n"
-		before, rest, ok := strings.Cut(generated, begin)
-		_, after, closed := strings.Cut(rest, "<!-- end -->\n")
-		if !ok || !closed {
-			t.Fatalf("%s has no table between %q and the end mark", path, begin)
-		}
-		generated = before + begin + documentation(table.nfd) + "<!-- end -->\n" + after
+		golden.Part(t, path, begin, "<!-- end -->\n", documentation(table.nfd))
 	}
-	checkGolden(t, path, []byte(generated))
 }
 
 // documentation returns the table of the sets that NFD has, or of the others.
