@@ -11,8 +11,8 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/attach"
-	"github.com/imagefit/imagefit/pkg/attach/registrytest"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
@@ -20,17 +20,17 @@ const needsAVX2 = `{"compatibilities": {"nfd": {"cpu-cpuid.AVX2": true}}}`
 
 // newRegistry starts a registry with an index, :1, of two images, and sees to
 // it that no credentials of whoever runs the test are used.
-func newRegistry(t *testing.T, o registrytest.Options) *registrytest.Server {
+func newRegistry(t *testing.T, o fakeregistry.Options) *fakeregistry.Registry {
 	t.Helper()
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	s := registrytest.New(t, o)
-	s.Index("1", s.Image("linux/amd64", "a"), s.Image("linux/amd64/v3", "b"))
+	s := fakeregistry.New(t, o)
+	s.Index("1", s.Image("linux/amd64", "a", "a"), s.Image("linux/amd64/v3", "b", "b"))
 	return s
 }
 
 func TestAttach(t *testing.T) {
-	s := newRegistry(t, registrytest.Options{})
+	s := newRegistry(t, fakeregistry.Options{Strict: true})
 	file := write(t, "needs.json", needsAVX2)
 	got := tool(t, "", "attach", s.Reference(":1"), file, "--platform", "linux/amd64/v3")
 	if got.err != nil {
@@ -55,7 +55,7 @@ func TestAttach(t *testing.T) {
 }
 
 func TestAttachToIndexJSON(t *testing.T) {
-	s := newRegistry(t, registrytest.Options{NoReferrersAPI: true})
+	s := newRegistry(t, fakeregistry.Options{Strict: true, NoReferrersAPI: true})
 	got := tool(t, needsAVX2, "attach", s.Reference(":1"), "-", "-o", "json")
 	if got.err != nil {
 		t.Fatal(got.err)
@@ -78,12 +78,12 @@ func TestAttachToIndexJSON(t *testing.T) {
 }
 
 func TestAttachDryRun(t *testing.T) {
-	s := newRegistry(t, registrytest.Options{})
+	s := newRegistry(t, fakeregistry.Options{Strict: true})
 	file := write(t, "needs.json", needsAVX2)
 	toolOK(t, "attach", s.Reference(":1"), file, "-q")
 	s.Requests()
 	got := toolOK(t, "attach", s.Reference(":1"), file, "--dry-run", "--replace")
-	if writes := registrytest.Writes(s.Requests()); len(writes) > 0 {
+	if writes := fakeregistry.Writes(s.Requests()); len(writes) > 0 {
 		t.Errorf("dry run asked for %q", writes)
 	}
 	var m ocispec.Manifest
@@ -94,12 +94,12 @@ func TestAttachDryRun(t *testing.T) {
 
 func TestAttachKeepsAndReplaces(t *testing.T) {
 	tests := map[string]struct {
-		options registrytest.Options
+		options fakeregistry.Options
 		left    int // after --replace
 		want    string
 	}{
-		"delete":    {registrytest.Options{}, 1, ""},
-		"no delete": {registrytest.Options{NoDelete: true}, 3, "2 older of this type stay attached, for the registry does not delete"},
+		"delete":    {fakeregistry.Options{Strict: true}, 1, ""},
+		"no delete": {fakeregistry.Options{Strict: true, NoDelete: true}, 3, "2 older of this type stay attached, for the registry does not delete"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -123,7 +123,7 @@ func TestAttachKeepsAndReplaces(t *testing.T) {
 }
 
 func TestAttachQuiet(t *testing.T) {
-	s := newRegistry(t, registrytest.Options{})
+	s := newRegistry(t, fakeregistry.Options{Strict: true})
 	got := tool(t, "", "attach", s.Reference(":1"), write(t, "n.json", needsAVX2), "-q")
 	if got.err != nil || got.stderr != "" {
 		t.Errorf("%v, stderr %q", got.err, got.stderr)
@@ -135,7 +135,7 @@ func TestAttachQuiet(t *testing.T) {
 }
 
 func TestAttachRefuses(t *testing.T) {
-	s := newRegistry(t, registrytest.Options{})
+	s := newRegistry(t, fakeregistry.Options{Strict: true})
 	good := write(t, "needs.json", needsAVX2)
 	ref := s.Reference(":1")
 	tests := map[string]struct {
@@ -160,7 +160,7 @@ func TestAttachRefuses(t *testing.T) {
 			got := tool(t, "", append([]string{"attach"}, tt.args...)...)
 			wantError(t, got.err, tt.want...)
 			requests := s.Requests()
-			if len(registrytest.Writes(requests)) > 0 || tt.quiet && len(requests) > 0 || got.stdout != "" {
+			if len(fakeregistry.Writes(requests)) > 0 || tt.quiet && len(requests) > 0 || got.stdout != "" {
 				t.Errorf("asked %q, printed %q", requests, got.stdout)
 			}
 		})
@@ -168,7 +168,7 @@ func TestAttachRefuses(t *testing.T) {
 }
 
 func TestAttachCredentials(t *testing.T) {
-	s := newRegistry(t, registrytest.Options{Password: "right"})
+	s := newRegistry(t, fakeregistry.Options{Strict: true, Password: "right"})
 	host := strings.TrimPrefix(s.URL, "http://")
 	file := write(t, "needs.json", needsAVX2)
 	const wrong, right = "YXV0aG9yOndyb25n", "YXV0aG9yOnJpZ2h0" // author:wrong, author:right
@@ -184,14 +184,14 @@ func TestAttachCredentials(t *testing.T) {
 		if want != "" {
 			wantError(t, got.err, want, host)
 		}
-		if writes := registrytest.Writes(s.Requests()); (len(writes) > 0) != (want == "") {
+		if writes := fakeregistry.Writes(s.Requests()); (len(writes) > 0) != (want == "") {
 			t.Errorf("auth %q: asked %q", auth, writes)
 		}
 	}
 }
 
 func TestListTree(t *testing.T) {
-	s := newRegistry(t, registrytest.Options{})
+	s := newRegistry(t, fakeregistry.Options{Strict: true})
 	ref := s.Reference(":1")
 	file := write(t, "needs.json", needsAVX2)
 	onIndex := strings.TrimSpace(toolOK(t, "attach", ref, file, "-q"))
@@ -209,7 +209,7 @@ func TestListTree(t *testing.T) {
 	if got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
-	image := s.Reference("@" + s.Image("linux/arm64", "c").Digest.String())
+	image := s.Reference("@" + s.Image("linux/arm64", "c", "c").Digest.String())
 	if got := toolOK(t, "list", image); !strings.Contains(got, "  image  sha256:") || slices.Contains(strings.Split(got, "\n"), "└── ") {
 		t.Errorf("single image: %s", got)
 	}

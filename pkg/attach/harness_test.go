@@ -6,8 +6,8 @@ import (
 
 	"github.com/distribution/reference"
 
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/attach"
-	"github.com/imagefit/imagefit/pkg/attach/registrytest"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
@@ -26,14 +26,14 @@ compatibilities:
 // client is one author at one registry.
 type client struct {
 	t      *testing.T
-	server *registrytest.Server
+	server *fakeregistry.Registry
 	named  reference.Named
 	auth   *registry.Auth
 	repo   *registry.Repository
 	in     *compat.Interpreter
 }
 
-func newClient(t *testing.T, s *registrytest.Server, auth *registry.Auth) *client {
+func newClient(t *testing.T, s *fakeregistry.Registry, auth *registry.Auth) *client {
 	t.Helper()
 	named, err := reference.ParseDockerRef(s.Reference(":1"))
 	if err != nil {
@@ -111,8 +111,8 @@ func (c *client) attached(to attach.Subject) attach.Holder {
 }
 
 // twoImages fills a registry with an index of two images and an attestation.
-func twoImages(s *registrytest.Server) {
-	attestation := s.Image("unknown/unknown", "att")
+func twoImages(s *fakeregistry.Registry) {
+	attestation := s.Image("unknown/unknown", "att", "att")
 	attestation.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest"}
-	s.Index("1", s.Image("linux/amd64", "a"), attestation, s.Image("linux/amd64/v3", "b"))
+	s.Index("1", s.Image("linux/amd64", "a", "a"), attestation, s.Image("linux/amd64/v3", "b", "b"))
 }

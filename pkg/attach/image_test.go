@@ -6,17 +6,17 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/attach"
-	"github.com/imagefit/imagefit/pkg/attach/registrytest"
 )
 
 func TestSubject(t *testing.T) {
 	t.Parallel()
-	s := registrytest.New(t, registrytest.Options{})
+	s := fakeregistry.New(t, fakeregistry.Options{Strict: true})
 	attestation := s.Image("unknown/unknown", "")
 	attestation.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest"}
-	plain, v3, arm := s.Image("linux/amd64", "a"), s.Image("linux/amd64/v3", "b"), s.Image("linux/arm64/v8", "c")
-	windows, twin, twin2 := s.Image("windows/amd64", "d"), s.Image("linux/s390x", "e"), s.Image("linux/s390x", "f")
+	plain, v3, arm := s.Image("linux/amd64", "a", "a"), s.Image("linux/amd64/v3", "b", "b"), s.Image("linux/arm64/v8", "c", "c")
+	windows, twin, twin2 := s.Image("windows/amd64", "d", "d"), s.Image("linux/s390x", "e", "e"), s.Image("linux/s390x", "f", "f")
 	windows.Platform.OSVersion = "10.0.20348.1"
 	index := s.Index("1", plain, attestation, v3, arm, windows, twin, twin2)
 	img := newClient(t, s, nil).image()
@@ -61,8 +61,8 @@ func TestSubject(t *testing.T) {
 
 func TestSingleImage(t *testing.T) {
 	t.Parallel()
-	s := registrytest.New(t, registrytest.Options{})
-	want := s.Image("linux/amd64", "1")
+	s := fakeregistry.New(t, fakeregistry.Options{Strict: true})
+	want := s.Image("linux/amd64", "1", "1")
 	img := newClient(t, s, nil).image()
 	if got, err := img.Subject("", attach.None); err != nil || got.Descriptor.Digest != want.Digest {
 		t.Errorf("got %v, %v", got, err)
@@ -87,8 +87,8 @@ func TestReadImageRefuses(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := registrytest.NewLax(t)
-			s.Manifest("1", tt.mediaType, tt.body)
+			s := fakeregistry.New(t, fakeregistry.Options{})
+			s.Manifest(tt.mediaType, tt.body, "1")
 			c := newClient(t, s, nil)
 			if _, err := attach.ReadImage(t.Context(), c.repo, c.named); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)

@@ -7,13 +7,13 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/attach"
-	"github.com/imagefit/imagefit/pkg/attach/registrytest"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 // artifact stores a referrer of a subject, changed as a case has it.
-func artifact(s *registrytest.Server, subject ocispec.Descriptor, body string, change func(*ocispec.Manifest)) ocispec.Descriptor {
+func artifact(s *fakeregistry.Registry, subject ocispec.Descriptor, body string, change func(*ocispec.Manifest)) ocispec.Descriptor {
 	m := ocispec.Manifest{
 		MediaType: ocispec.MediaTypeImageManifest, ArtifactType: compat.ArtifactType, Config: s.Blob("application/vnd.oci.empty.v1+json", "{}"),
 		Layers:      []ocispec.Descriptor{s.Blob(compat.LayerTypeOutline, body)},
@@ -23,12 +23,12 @@ func artifact(s *registrytest.Server, subject ocispec.Descriptor, body string, c
 	if change != nil {
 		change(&m)
 	}
-	return s.Manifest("", ocispec.MediaTypeImageManifest, m)
+	return s.Manifest(ocispec.MediaTypeImageManifest, m)
 }
 
 func TestList(t *testing.T) {
 	t.Parallel()
-	s := registrytest.New(t, registrytest.Options{})
+	s := fakeregistry.New(t, fakeregistry.Options{Strict: true})
 	twoImages(s)
 	c := newClient(t, s, nil)
 	index, entry := c.subject("", attach.None), c.subject("linux/amd64", attach.None)
@@ -84,8 +84,8 @@ func TestListOddArtifacts(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := registrytest.NewLax(t)
-			image := s.Image("linux/amd64", "1")
+			s := fakeregistry.New(t, fakeregistry.Options{})
+			image := s.Image("linux/amd64", "1", "1")
 			artifact(s, image, tt.body, tt.change)
 			c := newClient(t, s, nil)
 			got := c.attached(attach.Subject{Descriptor: image, Entry: attach.None}).Artifacts
@@ -112,8 +112,8 @@ func TestUnreadableCounts(t *testing.T) {
 		}
 	}
 	for year, counts := range map[string]bool{"2025": false, "2026": true, "2027": true} {
-		s := registrytest.NewLax(t)
-		image := s.Image("linux/amd64", "1")
+		s := fakeregistry.New(t, fakeregistry.Options{})
+		image := s.Image("linux/amd64", "1", "1")
 		good := artifact(s, image, outline, nil)
 		artifact(s, image, outline, odd(year))
 		for _, a := range newClient(t, s, nil).attached(attach.Subject{Descriptor: image, Entry: attach.None}).Artifacts {
@@ -127,8 +127,8 @@ func TestUnreadableCounts(t *testing.T) {
 // A list of referrers under a tag can name anything.
 func TestSubjectIsElsewhere(t *testing.T) {
 	t.Parallel()
-	s := registrytest.New(t, registrytest.Options{NoReferrersAPI: true})
-	image, other := s.Image("linux/amd64", "1"), s.Image("linux/arm64", "2")
+	s := fakeregistry.New(t, fakeregistry.Options{Strict: true, NoReferrersAPI: true})
+	image, other := s.Image("linux/amd64", "1", "1"), s.Image("linux/arm64", "2", "2")
 	foreign := artifact(s, other, outline, nil)
 	foreign.ArtifactType = compat.ArtifactType
 	s.Index(strings.Replace(image.Digest.String(), ":", "-", 1), foreign, foreign)
@@ -141,8 +141,8 @@ func TestSubjectIsElsewhere(t *testing.T) {
 // One that has bodies of several types is not deleted for the sake of one.
 func TestMixedArtifactStays(t *testing.T) {
 	t.Parallel()
-	s := registrytest.New(t, registrytest.Options{})
-	image := s.Image("linux/amd64", "1")
+	s := fakeregistry.New(t, fakeregistry.Options{Strict: true})
+	image := s.Image("linux/amd64", "1", "1")
 	artifact(s, image, outline, func(m *ocispec.Manifest) {
 		m.Layers = append(m.Layers, s.Blob(compat.LayerTypeOutlineNFD, outline+" "))
 	})

@@ -10,8 +10,8 @@ import (
 	digest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/attach"
-	"github.com/imagefit/imagefit/pkg/attach/registrytest"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
@@ -25,14 +25,14 @@ func noon() time.Time { return time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC) }
 
 func TestPush(t *testing.T) {
 	t.Parallel()
-	for name, options := range map[string]registrytest.Options{
+	for name, options := range map[string]fakeregistry.Options{
 		"referrers API": {},
 		"referrers tag": {NoReferrersAPI: true},
 		"with password": {Password: "right"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := registrytest.New(t, options)
+			s := fakeregistry.New(t, options)
 			twoImages(s)
 			c := newClient(t, s, &registry.Auth{Username: "author", Password: options.Password})
 			entry := c.subject("linux/amd64/v3", attach.None)
@@ -81,20 +81,20 @@ func TestPushRefused(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2"
 	tests := map[string]struct {
-		options registrytest.Options
+		options fakeregistry.Options
 		auth    *registry.Auth
 		want    string
 	}{
-		"no credentials":    {registrytest.Options{Password: "right"}, nil, "asks for credentials; log in"},
-		"wrong password":    {registrytest.Options{Password: "right"}, &registry.Auth{Username: "author", Password: secret}, "answered 401 Unauthorized"},
-		"may not push":      {registrytest.Options{ReadOnly: true}, nil, "answered 403 Forbidden (denied: not here); log in"},
-		"may not with name": {registrytest.Options{ReadOnly: true}, &registry.Auth{Username: "author", Password: secret}, "docker login 127.0.0.1:"},
+		"no credentials":    {fakeregistry.Options{Strict: true, Password: "right"}, nil, "asks for credentials; log in"},
+		"wrong password":    {fakeregistry.Options{Strict: true, Password: "right"}, &registry.Auth{Username: "author", Password: secret}, "answered 401 Unauthorized"},
+		"may not push":      {fakeregistry.Options{Strict: true, ReadOnly: true}, nil, "answered 403 Forbidden (denied: not here); log in"},
+		"may not with name": {fakeregistry.Options{Strict: true, ReadOnly: true}, &registry.Auth{Username: "author", Password: secret}, "docker login 127.0.0.1:"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := registrytest.New(t, tt.options)
-			image := s.Image("linux/amd64", "1")
+			s := fakeregistry.New(t, tt.options)
+			image := s.Image("linux/amd64", "1", "1")
 			_, _, err := newClient(t, s, tt.auth).push(outline, attach.Subject{Descriptor: image, Entry: attach.None}, noon())
 			if !errors.Is(err, attach.ErrRefused) || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), secret) {
 				t.Errorf("got %v, want %q", err, tt.want)
@@ -109,19 +109,19 @@ func TestPushRefused(t *testing.T) {
 func TestReplace(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		options registrytest.Options
+		options fakeregistry.Options
 		removed bool
 		why     string
 	}{
-		"API":                {registrytest.Options{}, true, ""},
-		"API, no delete":     {registrytest.Options{NoDelete: true}, false, "405 Method Not Allowed"},
-		"tag":                {registrytest.Options{NoReferrersAPI: true}, true, ""},
-		"tag, but no delete": {registrytest.Options{NoReferrersAPI: true, NoDelete: true}, true, "405 Method Not Allowed"},
+		"API":                {fakeregistry.Options{Strict: true}, true, ""},
+		"API, no delete":     {fakeregistry.Options{Strict: true, NoDelete: true}, false, "405 Method Not Allowed"},
+		"tag":                {fakeregistry.Options{Strict: true, NoReferrersAPI: true}, true, ""},
+		"tag, but no delete": {fakeregistry.Options{Strict: true, NoReferrersAPI: true, NoDelete: true}, true, "405 Method Not Allowed"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := registrytest.New(t, tt.options)
+			s := fakeregistry.New(t, tt.options)
 			twoImages(s)
 			c := newClient(t, s, nil)
 			index := c.subject("", attach.None)

@@ -194,11 +194,16 @@ func (r *Registry) Content(reference string) (body []byte, mediaType string) {
 	return body, reader.Descriptor().MediaType
 }
 
-// Decode reads a manifest or blob into v, and fails the test where it is not there.
-func (r *Registry) Decode(reference string, v any) {
+// Get returns the manifest of a digest, or nil.
+func (r *Registry) Get(d digest.Digest) *ocispec.Manifest {
 	r.t.Helper()
-	body, _ := r.Content(reference)
-	if err := json.Unmarshal(body, v); err != nil {
-		r.t.Fatalf("%s of %s: %v", reference, r.Repository, err)
+	body, _ := r.Content(d.String())
+	if body == nil {
+		return nil
 	}
+	var m ocispec.Manifest
+	if err := json.Unmarshal(body, &m); err != nil {
+		r.t.Fatal(err)
+	}
+	return &m
 }

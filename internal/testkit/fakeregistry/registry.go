@@ -132,6 +132,17 @@ func (r *Registry) Requests() []string {
 	return lines
 }
 
+// Writes are the requests of a list that change something.
+func Writes(requests []string) []string {
+	var writes []string
+	for _, r := range requests {
+		if !strings.HasPrefix(r, "GET ") && !strings.HasPrefix(r, "HEAD ") {
+			writes = append(writes, r)
+		}
+	}
+	return writes
+}
+
 // Recorded returns all requests so far. Their bodies are gone.
 func (s *server) Recorded() []*http.Request {
 	s.mu.Lock()
