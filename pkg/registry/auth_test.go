@@ -154,7 +154,7 @@ func TestTokensAreNeverShared(t *testing.T) {
 	for name, auth := range map[string]*Auth{
 		"alice": {Username: "alice", Password: secret}, "bob": {Username: "bob", Password: secret}, "identity": {IdentityToken: secret},
 	} {
-		s.seen = nil
+		s.Forget()
 		if err := pull(auth); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -166,7 +166,7 @@ func TestTokensAreNeverShared(t *testing.T) {
 		}
 	}
 	for name, auth := range map[string]*Auth{"anonymous": nil, "mallory": {Username: "mallory", Password: "wrong"}} {
-		s.seen = nil
+		s.Forget()
 		err := pull(auth)
 		if !errors.Is(err, ErrUnauthorized) || strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "?") {
 			t.Errorf("%s: %v", name, err)

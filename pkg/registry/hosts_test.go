@@ -15,12 +15,13 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 )
 
 func TestPullOnlyMirror(t *testing.T) {
 	t.Parallel()
-	mirror, origin := newStub(t), newStub(t)
-	origin.api, mirror.api = true, true
+	mirror, origin := newStubWith(t, fakeregistry.Options{}), newStubWith(t, fakeregistry.Options{})
 	desc := origin.putManifest("app", "1", ocispec.MediaTypeImageIndex, index())
 	mirror.putManifest("app", "1", ocispec.MediaTypeImageIndex, index())
 	blob := mirror.put("app/blobs/"+descOf("blob").Digest.String(), "x/y", []byte("blob"))
@@ -41,7 +42,13 @@ func TestPullOnlyMirror(t *testing.T) {
 	if _, err := repo.Referrers(t.Context(), desc); err != nil {
 		t.Fatal(err)
 	}
-	origin.api = false
+	origin.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		withoutAPI := strings.Contains(r.URL.Path, "/referrers/")
+		if withoutAPI {
+			http.NotFound(w, r)
+		}
+		return withoutAPI
+	}
 	if got, err := repo.Referrers(t.Context(), descOf("other")); err != nil || len(got) > 0 {
 		t.Fatalf("tag schema: %v, %v", got, err)
 	}
@@ -187,10 +194,8 @@ func TestConnectionsAreShared(t *testing.T) {
 	r := newRegistry(Options{}, func() time.Time { return now })
 	t.Cleanup(r.Close)
 	remotes := func() map[string]bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		found := map[string]bool{}
-		for _, req := range s.seen {
+		for _, req := range s.Recorded() {
 			found[req.RemoteAddr] = true
 		}
 		return found

@@ -208,10 +208,10 @@ func TestHTTP2(t *testing.T) {
 	}
 	group.Wait()
 	connections := map[string]bool{}
-	for _, r := range s.seen {
+	for _, r := range s.Recorded() {
 		connections[r.RemoteAddr] = true
 	}
 	if len(connections) != 1 {
-		t.Errorf("%d connections for %d requests", len(connections), len(s.seen))
+		t.Errorf("%d connections for %d requests", len(connections), len(s.Recorded()))
 	}
 }

@@ -4,12 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +15,8 @@ import (
 	digest "github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 )
 
 type stored struct {
@@ -24,69 +24,46 @@ type stored struct {
 	body  []byte
 }
 
-// stub is a registry on a real listener: manifests, blobs and referrers by path,
-// below any prefix. hook may answer first.
+// stub is the kit's registry, without a referrers API, by the paths of requests.
+// hook may answer first.
 type stub struct {
-	*httptest.Server
-	hook func(w http.ResponseWriter, r *http.Request) bool
-	api  bool
+	*fakeregistry.Registry
 
-	mu       sync.Mutex
-	contents map[string]stored // by "app/manifests/latest" and the like
-	seen     []*http.Request
+	hook func(w http.ResponseWriter, r *http.Request) bool
 }
 
 func newStub(t *testing.T) *stub {
 	t.Helper()
-	s := &stub{contents: map[string]stored{}}
-	s.Server = httptest.NewServer(s)
-	t.Cleanup(s.Close)
+	return newStubWith(t, fakeregistry.Options{NoReferrersAPI: true})
+}
+
+func newStubWith(t *testing.T, o fakeregistry.Options) *stub {
+	t.Helper()
+	s := &stub{Registry: fakeregistry.New(t, o)}
+	s.Answer(func(w http.ResponseWriter, r *http.Request) bool { return s.hook != nil && s.hook(w, r) })
 	return s
 }
 
-func (s *stub) host() string { return strings.TrimPrefix(s.URL, "http://") }
+func (s *stub) host() string { return s.Host() }
 
-func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	s.seen = append(s.seen, r)
-	c, ok := s.contents[strings.TrimPrefix(r.URL.Path, "/v2/")]
-	s.mu.Unlock()
-	if s.hook != nil && s.hook(w, r) {
-		return
-	}
-	switch {
-	case ok:
-	case s.api && strings.Contains(r.URL.Path, "/referrers/"):
-		c = stored{ocispec.MediaTypeImageIndex, []byte(`{"schemaVersion":2,"manifests":[]}`)}
-	default:
-		http.Error(w, "404 page not found", http.StatusNotFound)
-		return
-	}
-	w.Header().Set("Content-Type", c.media)
-	w.Header().Set("Docker-Content-Digest", digest.FromBytes(c.body).String())
-	http.ServeContent(w, r, "", time.Time{}, strings.NewReader(string(c.body)))
-}
-
-// put stores content under a path and returns its descriptor.
+// put stores content under a path, such as "app/manifests/1" or "/elsewhere".
 func (s *stub) put(path, media string, body []byte) ocispec.Descriptor {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.contents[path] = stored{media, body}
+	if !strings.HasPrefix(path, "/") {
+		path = "/v2/" + path
+	}
+	s.Serve(path, media, body)
 	return ocispec.Descriptor{MediaType: media, Digest: digest.FromBytes(body), Size: int64(len(body))}
 }
 
 // putManifest stores a manifest under its digest and a tag.
 func (s *stub) putManifest(repo, tag, media string, body []byte) ocispec.Descriptor {
-	desc := s.put(repo+"/manifests/"+tag, media, body)
-	return s.put(repo+"/manifests/"+desc.Digest.String(), desc.MediaType, body)
+	return s.In(repo).Manifest(media, body, tag)
 }
 
 // requests lists what was asked, as "METHOD path", from a point on.
 func (s *stub) requests() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var lines []string
-	for _, r := range s.seen {
+	for _, r := range s.Recorded() {
 		lines = append(lines, r.Method+" "+r.URL.RequestURI())
 	}
 	return lines
@@ -103,10 +80,8 @@ func (s *stub) count(part string) int {
 }
 
 func (s *stub) headers(key string) []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var values []string
-	for _, r := range s.seen {
+	for _, r := range s.Recorded() {
 		if v := r.Header.Get(key); !slices.Contains(values, v) {
 			values = append(values, v)
 		}

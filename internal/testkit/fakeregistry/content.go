@@ -141,15 +141,15 @@ func (r *Registry) lists(subject digest.Digest) []ocispec.Descriptor {
 	return r.listed[r.path("referrers/"+subject.String())]
 }
 
-// Serve answers requests for a path of the repository, such as "manifests/1", with
-// these bytes, whatever else is there.
+// Serve answers requests for a path with these bytes, whatever else is there. The
+// path is one of the repository, such as "manifests/1", or begins with a slash.
 func (r *Registry) Serve(path, mediaType string, body []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.served[r.path(path)] = content{mediaType, append([]byte{}, body...)}
 }
 
-// Remove makes a path of the repository one that is not there.
+// Remove makes a path one that is not there.
 func (r *Registry) Remove(path string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -163,7 +163,12 @@ func (r *Registry) forget(path string) {
 	delete(r.served, r.path(path))
 }
 
-func (r *Registry) path(path string) string { return r.Repository + "/" + path }
+func (r *Registry) path(path string) string {
+	if strings.HasPrefix(path, "/") {
+		return path
+	}
+	return "/v2/" + r.Repository + "/" + path
+}
 
 // Content returns a manifest by its tag or digest, or a blob by its digest, and the
 // media type of it. It takes no request, and is nil for what is not there.

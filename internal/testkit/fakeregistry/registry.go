@@ -50,7 +50,7 @@ type server struct {
 	api     http.Handler
 
 	mu     sync.Mutex
-	served map[string]content              // by path below /v2/, before what the memory has
+	served map[string]content              // by path, before what the memory has
 	listed map[string][]ocispec.Descriptor // by path, in place of the referrers that the memory knows
 	hook   func(w http.ResponseWriter, r *http.Request) bool
 	seen   []*http.Request
@@ -143,6 +143,13 @@ func Writes(requests []string) []string {
 	return writes
 }
 
+// Forget forgets the requests so far.
+func (s *server) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen, s.told = nil, 0
+}
+
 // Recorded returns all requests so far. Their bodies are gone.
 func (s *server) Recorded() []*http.Request {
 	s.mu.Lock()
@@ -152,7 +159,7 @@ func (s *server) Recorded() []*http.Request {
 
 // ServeHTTP implements http.Handler.
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := strings.TrimPrefix(r.URL.Path, "/v2/")
+	path := r.URL.Path
 	s.mu.Lock()
 	s.seen = append(s.seen, r)
 	hook := s.hook
