@@ -80,6 +80,19 @@ func TestProductCodeDoesNotImportOSExec(t *testing.T) {
 	}
 }
 
+func TestProductCodeDoesNotImportTheTestkit(t *testing.T) {
+	t.Parallel()
+	for folder, files := range parseTree(t, "pkg", "cmd", "internal") {
+		for _, file := range files {
+			for _, spec := range file.Imports {
+				if strings.Contains(imported(t, spec), "/testkit") && !strings.HasPrefix(filepath.ToSlash(folder), "internal/testkit") {
+					t.Errorf("%s imports %s", folder, spec.Path.Value)
+				}
+			}
+		}
+	}
+}
+
 func imported(t *testing.T, spec *ast.ImportSpec) string {
 	t.Helper()
 	path, err := strconv.Unquote(spec.Path.Value)
