@@ -80,7 +80,7 @@ func (r *Runtime) Register(s grpc.ServiceRegistrar) {
 	eventsapi.RegisterEventsServer(s, eventService{r: r})
 }
 
-// Put stores content.
+// Put stores content; nil removes it.
 func (r *Runtime) Put(d digest.Digest, body []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,12 +102,12 @@ func (r *Runtime) Record(name string) *imagesapi.Image {
 	return r.records[name]
 }
 
-// SetRecord makes a record behind the back of whoever looks: neither is it written
-// down, nor told, nor does the CRI show it.
-func (r *Runtime) SetRecord(image *imagesapi.Image) {
+// Write makes or changes a record as another client does, of which Writes tells
+// nothing.
+func (r *Runtime) Write(image *imagesapi.Image) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.records[image.GetName()] = image
+	r.write(image, r.manifestOf(digest.Digest(image.GetTarget().GetDigest())), r.Delay)
 }
 
 // RemoveRecord removes a name as a pruner does.
@@ -115,6 +115,13 @@ func (r *Runtime) RemoveRecord(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.remove(name, 0)
+}
+
+// Hide makes the CRI show nothing under a name until it is written again.
+func (r *Runtime) Hide(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.shown, name)
 }
 
 // Writes returns the records that clients of containerd wrote, as "create NAME" or

@@ -13,6 +13,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/imagefit/imagefit/internal/testkit/fakeruntime"
 )
 
 const (
@@ -21,10 +23,10 @@ const (
 )
 
 // choose stores an image and returns the choice of it.
-func choose(f *fake, name string) Choice {
+func choose(f *fakeruntime.Runtime, name string) Choice {
 	return Choice{
 		Reference: reference, Repository: repository, Index: digest.FromString("index"),
-		Manifest: f.image(name), ImageID: digest.FromString(name).String(),
+		Manifest: f.Image(name), ImageID: digest.FromString(name).String(),
 	}
 }
 
@@ -45,7 +47,7 @@ func TestPointRecordsTheReferenceAndTheIndexDigest(t *testing.T) {
 			if !shows(s, name, c) {
 				t.Errorf("the CRI does not show %s yet", name)
 			}
-			record := f.records[name]
+			record := f.Record(name)
 			if d := record.GetTarget(); d.GetDigest() != c.Manifest.Digest.String() || d.GetSize() != c.Manifest.Size || d.GetMediaType() != c.Manifest.MediaType {
 				t.Errorf("%s points at %v", name, d)
 			}
@@ -64,14 +66,14 @@ func TestPointKeepsTheLabelsOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, s := newFake()
 		c := choose(f, "v3")
-		f.records[reference] = &imagesapi.Image{Name: reference, Labels: map[string]string{"theirs": "stays", labelManifest: "stale"}}
+		f.Write(&imagesapi.Image{Name: reference, Labels: map[string]string{"theirs": "stays", labelManifest: "stale"}})
 		if err := s.Point(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Join(f.writes, ", "); got != "create "+repository+"@"+c.Index.String()+", update "+reference {
+		if got := strings.Join(f.Writes(), ", "); got != "create "+repository+"@"+c.Index.String()+", update "+reference {
 			t.Errorf("wrote %s", got)
 		}
-		labels := f.records[reference].GetLabels()
+		labels := f.Record(reference).GetLabels()
 		if labels["theirs"] != "stays" || labels[labelManifest] != c.Manifest.Digest.String() || labels[labelManaged] != "managed" {
 			t.Errorf("labels %v", labels)
 		}
@@ -83,8 +85,8 @@ func TestPointWritesARecordOnceForAReferenceByTheIndexDigest(t *testing.T) {
 		f, s := newFake()
 		c := choose(f, "v3")
 		c.Reference = repository + "@" + c.Index.String()
-		if err := s.Point(t.Context(), c); err != nil || len(f.writes) != 1 || !shows(s, c.Reference, c) {
-			t.Errorf("%v, wrote %q", err, f.writes)
+		if err := s.Point(t.Context(), c); err != nil || len(f.Writes()) != 1 || !shows(s, c.Reference, c) {
+			t.Errorf("%v, wrote %q", err, f.Writes())
 		}
 	})
 }
@@ -95,11 +97,11 @@ func TestPointWritesOnlyRecordsThatAreNotCurrent(t *testing.T) {
 		c := choose(f, "v3")
 		point := func(when string, want int) {
 			t.Helper()
-			before := len(f.writes)
+			before := len(f.Writes())
 			if err := s.Point(t.Context(), c); err != nil || !shows(s, reference, c) {
 				t.Fatalf("%s: %v", when, err)
 			}
-			if wrote := f.writes[before:]; len(wrote) != want {
+			if wrote := f.Writes()[before:]; len(wrote) != want {
 				t.Errorf("%s: wrote %q, want %d writes", when, wrote, want)
 			}
 		}
@@ -111,10 +113,10 @@ func TestPointWritesOnlyRecordsThatAreNotCurrent(t *testing.T) {
 			"another index":    func(i *imagesapi.Image) { i.Labels[labelIndex] = "stale" },
 			"not managed":      func(i *imagesapi.Image) { delete(i.Labels, labelManaged) },
 		} {
-			change(f.records[reference])
+			change(f.Record(reference))
 			point(when, 1)
 		}
-		delete(f.shown, reference)
+		f.Hide(reference)
 		point("not shown", 1)
 	})
 }
@@ -122,17 +124,16 @@ func TestPointWritesOnlyRecordsThatAreNotCurrent(t *testing.T) {
 func TestPointReturnsWhenTheCRIShowsBothNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, s := newFake()
-		f.delay = 3 * time.Second
+		f.Delay = 3 * time.Second
 		c := choose(f, "v3")
 		start := time.Now()
 		err := s.Point(t.Context(), c)
-		if took := time.Since(start); err != nil || took < f.delay || took > f.delay+100*time.Millisecond {
+		if took := time.Since(start); err != nil || took < f.Delay || took > f.Delay+100*time.Millisecond {
 			t.Errorf("%v after %s", err, took)
 		}
 		// The reference is shown all the time, which is not a sign of the record beside it.
 		index := repository + "@" + c.Index.String()
-		delete(f.records, index)
-		delete(f.shown, index)
+		f.RemoveRecord(index)
 		if err := s.Point(t.Context(), c); err != nil || !shows(s, index, c) {
 			t.Errorf("returned %v before the CRI shows %s", err, index)
 		}
@@ -142,7 +143,7 @@ func TestPointReturnsWhenTheCRIShowsBothNames(t *testing.T) {
 func TestPointFailsWhenTheCRINeverShowsTheRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, s := newFake()
-		f.delay = time.Hour
+		f.Delay = time.Hour
 		c := choose(f, "v3")
 		start := time.Now()
 		err := s.Point(t.Context(), c)
@@ -164,8 +165,8 @@ func TestPointFailsWhenARecordCannotBeWritten(t *testing.T) {
 	for _, method := range []string{"create", "update"} {
 		f, s := newFake()
 		c := choose(f, "v3")
-		f.records[repository+"@"+c.Index.String()] = &imagesapi.Image{}
-		f.err[method] = status.Error(codes.ResourceExhausted, "disk full")
+		f.Write(&imagesapi.Image{Name: repository + "@" + c.Index.String()})
+		f.Before = failing(method, status.Error(codes.ResourceExhausted, "disk full"))
 		err := s.Point(t.Context(), c)
 		if status.Code(err) != codes.ResourceExhausted || !strings.HasPrefix(err.Error(), "record image "+repository) {
 			t.Errorf("%s: %v", method, err)
@@ -179,31 +180,29 @@ func TestPointDoesNotWaitForWhatOthersRemovedOrMoved(t *testing.T) {
 	index := repository + "@" + digest.FromString("index").String()
 	for _, tt := range []struct {
 		name   string
-		others func(f *fake, c Choice, other string)
+		others func(f *fakeruntime.Runtime, c Choice, other string)
 		want   error
 	}{
-		{"removes the record", func(f *fake, _ Choice, _ string) {
-			delete(f.records, reference)
-			delete(f.shown, reference)
+		{"removes the record", func(f *fakeruntime.Runtime, _ Choice, _ string) {
+			f.RemoveRecord(reference)
 		}, ErrRemoved},
-		{"removes the content", func(f *fake, c Choice, _ string) {
-			delete(f.content, c.Manifest.Digest)
+		{"removes the content", func(f *fakeruntime.Runtime, c Choice, _ string) {
+			f.Put(c.Manifest.Digest, nil)
 		}, ErrRemoved},
-		{"removes the record of the index", func(f *fake, _ Choice, _ string) {
-			delete(f.records, index)
-			delete(f.shown, index)
+		{"removes the record of the index", func(f *fakeruntime.Runtime, _ Choice, _ string) {
+			f.RemoveRecord(index)
 		}, nil},
-		{"moves the record", func(f *fake, _ Choice, other string) {
-			f.write("move", &imagesapi.Image{Name: reference, Target: &types.Descriptor{Digest: other}})
+		{"moves the record", func(f *fakeruntime.Runtime, _ Choice, other string) {
+			f.Write(&imagesapi.Image{Name: reference, Target: &types.Descriptor{Digest: other}})
 		}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, s := newFake()
-				c, other := choose(f, "v3"), f.image("other")
-				f.written = func(name string) {
+				c, other := choose(f, "v3"), f.Image("other")
+				f.Written = func(name string) {
 					if name == reference { // which is the last one
-						f.written = nil
+						f.Written = nil
 						tt.others(f, c, other.Digest.String())
 					}
 				}
@@ -223,16 +222,17 @@ func TestPointSucceedsBesideOtherPullsAndRemovals(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f, s := newFake()
 			left := calls
-			f.before = func(method, name string) {
+			f.Before = func(_ context.Context, method, name string) error {
 				if method != "create" && method != "update" {
-					return
+					return nil
 				}
 				if left--; left < 0 {
-					return
+					return nil
 				}
-				if delete(f.records, name); method == "create" {
-					f.records[name] = &imagesapi.Image{Name: name}
+				if f.RemoveRecord(name); method == "create" {
+					f.Write(&imagesapi.Image{Name: name})
 				}
+				return nil
 			}
 			c := choose(f, "v3")
 			if err := s.Point(t.Context(), c); err != nil || !shows(s, reference, c) {

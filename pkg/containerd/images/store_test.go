@@ -19,16 +19,16 @@ func TestRecordsHaveAnIndexOnlyWhileTheirLabelsAreTrue(t *testing.T) {
 	f, s := newFake()
 	target, index := digest.FromString("target"), digest.FromString("index")
 	for labelled, want := range map[string]digest.Digest{target.String(): index, "moved": "", "": ""} {
-		f.records = map[string]*imagesapi.Image{reference: {
+		f.Write(&imagesapi.Image{
 			Name: reference, Target: &types.Descriptor{Digest: target.String()},
 			Labels: map[string]string{labelManifest: labelled, labelIndex: index.String()},
-		}}
+		})
 		got, err := s.Records(t.Context())
 		if err != nil || !reflect.DeepEqual(got, []Record{{Name: reference, Target: target, Index: want}}) {
 			t.Errorf("labelled %q: %v, %v", labelled, got, err)
 		}
 	}
-	f.err["list"] = status.Error(codes.Unavailable, "away")
+	f.Before = failing("list", status.Error(codes.Unavailable, "away"))
 	if _, err := s.Records(t.Context()); status.Code(err) != codes.Unavailable || !strings.HasPrefix(err.Error(), "list image records: ") {
 		t.Errorf("while the runtime is away: %v", err)
 	}
@@ -37,9 +37,9 @@ func TestRecordsHaveAnIndexOnlyWhileTheirLabelsAreTrue(t *testing.T) {
 func TestConfigOfReadsTheManifestOfTheContentStore(t *testing.T) {
 	t.Parallel()
 	f, s := newFake()
-	image := f.image("some")
+	image := f.Image("some")
 	named := func(name string, body []byte) digest.Digest {
-		f.content[digest.FromString(name)] = body
+		f.Put(digest.FromString(name), body)
 		return digest.FromString(name)
 	}
 	for _, test := range []struct {
@@ -51,7 +51,7 @@ func TestConfigOfReadsTheManifestOfTheContentStore(t *testing.T) {
 		{"there", image.Digest, digest.FromString("some"), ""},
 		{"not there", digest.FromString("missing"), "", "not found"},
 		{"not JSON", named("html", []byte("<html>")), "", "invalid character"},
-		{"huge", named("huge", append(f.content[image.Digest], bytes.Repeat([]byte(" "), maxManifest)...)), "", "larger than 4194304 bytes"},
+		{"huge", named("huge", bytes.Repeat([]byte(" "), maxManifest+1)), "", "larger than 4194304 bytes"},
 	} {
 		got, err := s.ConfigOf(t.Context(), test.manifest)
 		if got != test.want || (err != nil) != (test.err != "") {
@@ -69,18 +69,19 @@ func TestConfigOfReadsTheManifestOfTheContentStore(t *testing.T) {
 func TestFollowCallsBackAtItsStartAndForEveryEvent(t *testing.T) {
 	t.Parallel()
 	f, s := newFake()
-	f.events = []*types.Envelope{{}, {}}
+	f.Events = []*types.Envelope{{}, {}}
 	calls := 0
 	err := s.Follow(t.Context(), func() { calls++ })
 	if calls != 3 || status.Code(errors.Unwrap(err)) != codes.Unavailable {
 		t.Errorf("%d calls, %v", calls, err)
 	}
 	want := []string{`namespace=="k8s.io",topic=="/images/create"`, `namespace=="k8s.io",topic=="/images/update"`}
-	if !reflect.DeepEqual(f.filters, want) {
-		t.Errorf("subscribed to %q", f.filters)
+	if !reflect.DeepEqual(f.Filters(), want) {
+		t.Errorf("subscribed to %q", f.Filters())
 	}
-	f.err["subscribe"] = status.Error(codes.Unimplemented, "unknown service")
-	if err := s.Follow(t.Context(), func() { t.Error("called without events") }); status.Code(errors.Unwrap(err)) != codes.Unimplemented {
-		t.Errorf("without an event service: %v", err)
+	f.Before = failing("subscribe", status.Error(codes.Unimplemented, "unknown service"))
+	calls = 0 // gRPC tells only after the start that there is no such service
+	if err := s.Follow(t.Context(), func() { calls++ }); calls != 1 || status.Code(errors.Unwrap(err)) != codes.Unimplemented {
+		t.Errorf("without an event service: %d calls, %v", calls, err)
 	}
 }
