@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/imagefit/imagefit/integration/stack"
-	"github.com/imagefit/imagefit/pkg/imagestore"
+	"github.com/imagefit/imagefit/pkg/containerd/images"
 )
 
 // What admission and the proxy read of containerd's image records.
@@ -24,8 +24,8 @@ func TestRecordsTellWhatCriProxyChoseAndWhatOthersDid(t *testing.T) {
 	if _, err := f.containerd.CRI.Pull(t.Context(), other.Ref("1"), stack.PullOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	store := imagestore.New(f.containerd.CRI.Conn(), "k8s.io")
-	want := map[string]imagestore.Record{
+	store := images.New(f.containerd.CRI.Conn(), "k8s.io")
+	want := map[string]images.Record{
 		repo.Ref("1"):         {Name: repo.Ref("1"), Target: manifests[1].Digest, Index: index.Digest},
 		repo.DigestRef(index): {Name: repo.DigestRef(index), Target: manifests[1].Digest, Index: index.Digest},
 		other.Ref("1"):        {Name: other.Ref("1"), Target: f.records(t)[other.Ref("1")]},
@@ -36,11 +36,11 @@ func TestRecordsTellWhatCriProxyChoseAndWhatOthersDid(t *testing.T) {
 	if _, err := f.containerd.CRI.Pull(t.Context(), repo.Ref("1"), stack.PullOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	want[repo.Ref("1")] = imagestore.Record{Name: repo.Ref("1"), Target: index.Digest}
-	wantRecords(t, store, map[string]imagestore.Record{repo.Ref("1"): want[repo.Ref("1")]})
+	want[repo.Ref("1")] = images.Record{Name: repo.Ref("1"), Target: index.Digest}
+	wantRecords(t, store, map[string]images.Record{repo.Ref("1"): want[repo.Ref("1")]})
 }
 
-func wantRecords(t *testing.T, store *imagestore.Store, want map[string]imagestore.Record) {
+func wantRecords(t *testing.T, store *images.Store, want map[string]images.Record) {
 	t.Helper()
 	records, err := store.Records(t.Context())
 	if err != nil {
@@ -60,7 +60,7 @@ func TestConfigOfAManifestIsTheImageID(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := imagestore.New(containerd.CRI.Conn(), "k8s.io")
+	store := images.New(containerd.CRI.Conn(), "k8s.io")
 	if config, err := store.ConfigOf(t.Context(), manifests[0].Digest); err != nil || config.String() != id {
 		t.Errorf("%s, %v, want %s", config, err, id)
 	}
@@ -70,7 +70,7 @@ func TestConfigOfAManifestIsTheImageID(t *testing.T) {
 	if _, err := store.ConfigOf(t.Context(), digest.FromString("not in the store")); status.Code(err) != codes.NotFound {
 		t.Errorf("of what is not there: %v, want NotFound", err)
 	}
-	if _, err := imagestore.New(containerd.CRI.Conn(), "moby").ConfigOf(t.Context(), manifests[0].Digest); status.Code(err) != codes.NotFound {
+	if _, err := images.New(containerd.CRI.Conn(), "moby").ConfigOf(t.Context(), manifests[0].Digest); status.Code(err) != codes.NotFound {
 		t.Errorf("of another namespace: %v, want NotFound", err)
 	}
 }
@@ -81,7 +81,7 @@ func TestFollowTellsOfEachPullUntilContainerdIsGone(t *testing.T) {
 	changes, ended := make(chan struct{}, 100), make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	store := imagestore.New(containerd.CRI.Conn(), "k8s.io")
+	store := images.New(containerd.CRI.Conn(), "k8s.io")
 	go func() { ended <- store.Follow(ctx, func() { changes <- struct{}{} }) }()
 	await := func(what string) {
 		t.Helper()

@@ -11,8 +11,8 @@ import (
 	digest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/attach"
-	"github.com/imagefit/imagefit/pkg/attach/registrytest"
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/decision"
@@ -46,7 +46,7 @@ func (c *client) decide() *decision.Decision {
 }
 
 // odds are referrers of every kind that there is, well made and not.
-func odds(s *registrytest.Server) map[string]func(*ocispec.Manifest) {
+func odds(s *fakeregistry.Registry) map[string]func(*ocispec.Manifest) {
 	created := func(at string) map[string]string { return map[string]string{ocispec.AnnotationCreated: at} }
 	return map[string]func(*ocispec.Manifest){
 		"good":    nil,
@@ -85,7 +85,7 @@ func TestListAndPullAgreeOnEveryKindOfReferrer(t *testing.T) {
 	for name, group := range groups {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := registrytest.NewLax(t)
+			s := fakeregistry.New(t, fakeregistry.Options{})
 			image := s.Image("linux/amd64", "a")
 			index := s.Index("1", image)
 			for i, subject := range []ocispec.Descriptor{image, index} {
@@ -148,7 +148,7 @@ func checkAgreement(t *testing.T, c *client) {
 // An index that a pull leaves to the runtime is listed, with the reason.
 func TestListSaysWhyAPullLeavesAnIndexToTheRuntime(t *testing.T) {
 	t.Parallel()
-	s := registrytest.NewLax(t)
+	s := fakeregistry.New(t, fakeregistry.Options{})
 	inner := s.Index("inner", s.Image("linux/amd64", "a"))
 	s.Index("1", s.Image("linux/amd64", "b"), inner)
 	c := newClient(t, s, nil)
@@ -169,7 +169,7 @@ func TestListSaysWhyAPullLeavesAnIndexToTheRuntime(t *testing.T) {
 // Of more referrers than are read, the same are left out, and both say so.
 func TestListAndPullReadTheSameOfManyReferrers(t *testing.T) {
 	t.Parallel()
-	s := registrytest.NewLax(t)
+	s := fakeregistry.New(t, fakeregistry.Options{})
 	image := s.Image("linux/amd64", "a")
 	s.Index("1", image)
 	for i := range referrers.MaxOpened + 3 {
