@@ -28,11 +28,11 @@ func newFactsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "facts",
 		Short: "Show what this node offers to images",
-		Long: `Facts prints what this node offers: what the requirements of images are held
-against. The names are those of Node Feature Discovery (NFD).
+		Long: `Facts prints what this node offers, which is what the requirements of images
+are evaluated against. The names are those of Node Feature Discovery (NFD).
 
-The JSON output is what "nfd export features" prints, and more. Save it on one
-node to ask on another machine whether an image would fit. The labels are those
+The JSON output is a superset of what "nfd export features" prints. Save it to
+check on another machine whether an image fits this node. The labels are those
 that NFD gives a node, without their prefix "` + "feature.node.kubernetes.io/" + `".`,
 		Example: `  imagefit facts
   imagefit facts --family cpu
@@ -53,7 +53,7 @@ that NFD gives a node, without their prefix "` + "feature.node.kubernetes.io/" +
 func factsOutputs() []string { return []string{"text", "json", "yaml", "labels"} }
 
 func rootFlag(cmd *cobra.Command, root *string) {
-	cmd.Flags().StringVar(root, "root", "/", "where the proc, sys, etc, boot, usr and lib of the node are: a directory, or a snapshot")
+	cmd.Flags().StringVar(root, "root", "/", "root of the node's file system (proc, sys, etc, boot, usr, lib): a directory or a snapshot")
 }
 
 func outputFlag(cmd *cobra.Command, output *string, formats []string) {
@@ -62,7 +62,7 @@ func outputFlag(cmd *cobra.Command, output *string, formats []string) {
 }
 
 // complete offers the values of a flag to the shell. The flag exists, so there
-// is no error to hear of.
+// is no error to report.
 func complete(cmd *cobra.Command, flag string, values []string) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -111,7 +111,7 @@ func oneOf(flag, value string, allowed []string) error {
 }
 
 // familyOf keeps the sets of one family, such as cpu for cpu.cpuid. A family
-// that nobody collects may be the operator's own.
+// without a collector may be the operator's own.
 func familyOf(known *facts.Facts, family string) (*facts.Facts, error) {
 	features := known.Features()
 	families := hostfacts.Families()

@@ -14,7 +14,7 @@ import (
 // exitDiffer is the exit code for facts that differ.
 const exitDiffer = 3
 
-// errDiffer leads to exitDiffer; nothing more is said.
+// errDiffer leads to exitDiffer without a message.
 var errDiffer = errors.New("facts differ")
 
 // diffCommand compares the facts of two nodes.

@@ -23,17 +23,17 @@ func newSnapshotCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "snapshot FILE",
 		Short: "Save the files that the facts are read from",
-		Long: `Snapshot writes a tar.gz of just the files that the facts of this node are read
-from. "imagefit facts --root FILE" takes it back, on any machine, and yields the
+		Long: `Snapshot writes a tar.gz of exactly the files that the facts of this node are
+read from. "imagefit facts --root FILE" reads it on any machine and yields the
 same facts. With "-" as FILE it is written to standard output.
 
-Left out is what tells this machine from its twin: host name, serial numbers,
-UUIDs, hardware and network addresses, disk labels, and the kernel parameters
-that hold them or secrets. The facts that need them are unknown in the snapshot;
-the fingerprint is the same. With --all they are kept.
+What identifies the machine is left out: host name, serial numbers, UUIDs,
+hardware and network addresses, disk labels, and the kernel parameters that
+contain them or secrets. The facts that need them are unknown in the snapshot;
+the fingerprint is the same. Use --all to keep them.
 
-What the operator says in /etc/imagefit/facts.d, and NFD's features.d files, are
-facts and go along: look at them before you hand on a snapshot.`,
+Files of /etc/imagefit/facts.d and of NFD's features.d are facts and are
+included: review them before you share a snapshot.`,
 		Example: `  imagefit facts snapshot node-1.tar.gz
   imagefit facts --root node-1.tar.gz`,
 		Args: cobra.ExactArgs(1),

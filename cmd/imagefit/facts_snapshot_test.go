@@ -166,7 +166,7 @@ func TestFactsShowOrigins(t *testing.T) {
 		"\nkernel.version: 5 present (/proc/sys/kernel/osrelease)\n",
 		"\n  flavour   ours  (/etc/imagefit/facts.d/10-a.toml)\n",
 		"\nsite.licences: 1 present (/etc/imagefit/facts.d/10-a.toml)\n  matlab\n",
-		"\nproblems: passed over\n", "20-b.toml: row 2, column ",
+		"\nproblems: skipped\n", "20-b.toml: row 2, column ",
 	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("lacks %q:\n%s", want, stdout)

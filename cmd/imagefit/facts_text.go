@@ -12,13 +12,13 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-// maxListed keeps a set such as kernel.config, with thousands of attributes,
-// from burying the rest.
+// maxListed keeps a set such as kernel.config, with thousands of attributes, from
+// filling the screen.
 const maxListed = 100
 
 // writeFacts prints one section for each set that is known, then what is
-// unknown and what was passed over. Of a set with more than limit attributes it
-// prints the count alone.
+// unknown and what was skipped. Of a set with more than limit attributes it prints
+// only the count.
 func writeFacts(w io.Writer, facts *facts.Facts, limit int) error {
 	features := facts.Features()
 	var b strings.Builder
@@ -32,7 +32,7 @@ func writeFacts(w io.Writer, facts *facts.Facts, limit int) error {
 		writeAligned(&b, features.Unknown, nil)
 	}
 	if problems := facts.Problems(); len(problems) > 0 {
-		b.WriteString("\nproblems: passed over\n")
+		b.WriteString("\nproblems: skipped\n")
 		for _, problem := range problems {
 			b.WriteString("  " + printable(problem) + "\n")
 		}
@@ -95,8 +95,8 @@ func (s section) state(count int) string {
 	return state
 }
 
-// origin returns where an element was read, in brackets, if that is elsewhere
-// than the rest of its set.
+// origin returns where an element was read, in parentheses, if that is not where
+// the rest of its set was.
 func (s section) origin(element string) string {
 	if origin := s.facts.Origin(s.set, element); origin != s.facts.Origin(s.set, "") {
 		return "  (" + printable(origin) + ")"
@@ -104,7 +104,7 @@ func (s section) origin(element string) string {
 	return ""
 }
 
-// writeFlags gives a line of its own to each flag that came from elsewhere.
+// writeFlags prints flags with an origin of their own on separate lines.
 func (s section) writeFlags(b *strings.Builder, flags []string) {
 	var words, lines []string
 	for _, flag := range flags {
@@ -163,7 +163,7 @@ func writeWrapped(b *strings.Builder, words []string) {
 	}
 }
 
-// printable quotes a value that would upset a terminal.
+// printable quotes a value with characters that a terminal could interpret.
 func printable(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		return strconv.Quote(s)

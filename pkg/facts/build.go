@@ -8,22 +8,22 @@ import (
 )
 
 // Features is what is known of a node, by set name, before it becomes Facts.
-// A set that is there but empty was looked at and holds nothing.
+// A set that is there but empty was looked at and has no elements.
 type Features struct {
 	Flags      map[string][]string
 	Attributes map[string]map[string]string
 	Instances  map[string][]map[string]string
-	// Unknown holds, for each set ("cpu.cpuid") or element
-	// ("cpu.model/hypervisor") that could not be read, the cause.
+	// Unknown is the cause, for each set ("cpu.cpuid") or element
+	// ("cpu.model/hypervisor") that could not be read.
 	Unknown map[string]string
-	// Absent holds the elements known to be missing from sets of which the rest
-	// is unknown. In a set that was read, what is not there needs no mention.
+	// Absent lists the elements known to be missing from sets of which the rest
+	// is unknown. In a set that was read, missing elements need no mention.
 	Absent map[string][]string
-	// Origins says, for each set and for elements that came from elsewhere than
-	// the rest of their set, where the facts were read: "/proc/cpuinfo".
+	// Origins is where the facts were read ("/proc/cpuinfo"), for each set and for
+	// elements that came from elsewhere than the rest of their set.
 	Origins map[string]string
-	// Problems names what was passed over while reading, such as a bad file of
-	// the operator's.
+	// Problems lists what was skipped while reading, such as a bad file of the
+	// operator's.
 	Problems []string
 }
 
@@ -33,12 +33,12 @@ func New(os, arch string, features Features) *Facts {
 	return build(os, arch, features, copyText)
 }
 
-// NewOwned is New without the copy: the features are the caller's no longer.
+// NewOwned is New without the copy: the caller gives the features away.
 func NewOwned(os, arch string, features Features) *Facts {
 	return build(os, arch, features, ownText)
 }
 
-// build builds Facts from what take makes of each map of features.
+// build builds Facts with what take returns for each map of features.
 func build(os, arch string, features Features, take func(map[string]string) map[string]string) *Facts {
 	f := &Facts{
 		os:              os,
@@ -88,8 +88,8 @@ func build(os, arch string, features Features, take func(map[string]string) map[
 	return f
 }
 
-// addAbsent keeps only what the rest does not say already, so that facts that
-// say the same are the same.
+// addAbsent keeps only what does not follow from the rest already, so that equal
+// facts have equal features.
 func (f *Facts) addAbsent(set, element string) {
 	if f.Lookup(set, element).State != Unknown {
 		return
@@ -112,32 +112,8 @@ func (f *Facts) addUnknown(name, cause string) {
 	f.unknownElements[set][element] = cause
 }
 
-func (f *Facts) features() Features {
-	features := NewFeatures()
-	for set, elements := range f.flags {
-		features.Flags[set] = slices.Sorted(maps.Keys(elements))
-	}
-	for set, attributes := range f.attributes {
-		features.Attributes[set] = maps.Clone(attributes)
-	}
-	for set, list := range f.instances {
-		copied := make([]map[string]string, 0, len(list))
-		for _, attributes := range list {
-			copied = append(copied, maps.Clone(attributes))
-		}
-		features.Instances[set] = copied
-	}
-	maps.Copy(features.Unknown, f.unknown)
-	for set, elements := range f.absent {
-		features.Absent[set] = slices.Sorted(maps.Keys(elements))
-	}
-	maps.Copy(features.Origins, f.origins)
-	features.Problems = slices.Clone(f.problems)
-	return features
-}
-
-// ownText is copyText for a map that nobody else has: it is copied only where
-// something in it must be mended. A kernel has thousands of options.
+// ownText is copyText for a map that is not shared: it is copied only where
+// something in it must be replaced. A kernel has thousands of options.
 func ownText(attributes map[string]string) map[string]string {
 	if attributes == nil {
 		return map[string]string{}
@@ -159,8 +135,7 @@ func copyText(attributes map[string]string) map[string]string {
 	return copied
 }
 
-// validText makes s what JSON can hold, so that facts come back from JSON as
-// they went in.
+// validText replaces what JSON cannot encode, so that facts survive a round trip.
 func validText(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // NewFeatures returns features without any set.
@@ -186,8 +161,7 @@ func (f *Features) Add(found Features) {
 	f.Problems = append(f.Problems, found.Problems...)
 }
 
-// Sets returns the names of all sets that something is known or unknown of,
-// sorted.
+// Sets returns the names of all sets that are mentioned, sorted.
 func (f Features) Sets() []string {
 	sets := map[string]struct{}{}
 	addSets(sets, f.Flags)
@@ -198,7 +172,7 @@ func (f Features) Sets() []string {
 	return slices.Sorted(maps.Keys(sets))
 }
 
-// Only returns the sets that keep wants, without problems.
+// Only returns the sets for which keep is true, without problems.
 func (f Features) Only(keep func(set string) bool) Features {
 	return Features{
 		Flags:      only(f.Flags, keep),

@@ -91,7 +91,7 @@ func (d *differ) set(set string) {
 	d.instances(set)
 }
 
-// rest tells when only one of them knows a set as a whole and the other in part.
+// rest reports a set that only one of the two knows in full.
 func (d *differ) rest(set string) {
 	_, was := d.before.unknownSets[set]
 	_, is := d.after.unknownSets[set]
@@ -133,7 +133,7 @@ func (d *differ) element(set, element string) {
 	}
 }
 
-// text returns the value of a fact, or its state where it has none.
+// Text returns the value of a fact, or its state where it has none.
 func (f Fact) Text() string {
 	if f.State == Present && f.Value != "" {
 		return f.Value
@@ -141,8 +141,8 @@ func (f Fact) Text() string {
 	return f.State.String()
 }
 
-// instances takes away what both have. Of what is left, instances of the same
-// name are one that changed. A list known in part is none to compare.
+// instances removes what both have. Of what is left, instances of the same name
+// are one that changed. Lists known in part are not compared.
 func (d *differ) instances(set string) {
 	_, wasPart := d.before.unknownSets[set]
 	_, isPart := d.after.unknownSets[set]

@@ -4,18 +4,19 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"slices"
 	"sync"
 )
 
-// State says how much is known of a fact.
+// State is how much is known of a fact.
 type State uint8
 
-// The three states of a fact. The zero value is Unknown: what nobody looked at
+// The three states of a fact. The zero value is Unknown: what was not looked at
 // is not known to be missing.
 const (
-	Unknown State = iota // could not look; Fact.Cause says why
-	Absent               // looked, and it is not there
-	Present              // it is there
+	Unknown State = iota // could not look; Fact.Cause is why
+	Absent               // looked, and the node does not have it
+	Present              // the node has it
 )
 
 // String returns the state in lower case.
@@ -37,7 +38,7 @@ type Fact struct {
 	Cause string // why the fact is unknown
 }
 
-// CauseOf says in one line why something could not be read, in a form an
+// CauseOf returns in one line why something could not be read, in a form an
 // operator can act on: "permission denied reading /proc/config.gz".
 func CauseOf(err error) string {
 	if path, ok := errors.AsType[*fs.PathError](err); ok && path.Err != nil {
@@ -73,12 +74,12 @@ type Facts struct {
 func (f *Facts) OS() string { return f.os }
 
 // Arch returns the node's architecture in GOARCH spelling. It is empty when the
-// facts come from a tree that does not say.
+// facts come from a tree that does not tell it.
 func (f *Facts) Arch() string { return f.arch }
 
 // Lookup returns the state of one element of a flag set or attribute map. An
-// element of a set that was read is present or absent; of a set that nobody
-// collects, or that could not be read, it is unknown. Of a set read in part,
+// element of a set that was read is present or absent; of a set without a
+// collector, or that could not be read, it is unknown. Of a set read in part,
 // what was seen is present and the rest unknown.
 func (f *Facts) Lookup(set, element string) Fact {
 	if v, ok := f.attributes[set][element]; ok {
@@ -118,7 +119,29 @@ func (f *Facts) HasInstances(set string) bool {
 
 // Features returns a copy of everything that is known and unknown, in the form
 // New takes.
-func (f *Facts) Features() Features { return f.features() }
+func (f *Facts) Features() Features {
+	features := NewFeatures()
+	for set, elements := range f.flags {
+		features.Flags[set] = slices.Sorted(maps.Keys(elements))
+	}
+	for set, attributes := range f.attributes {
+		features.Attributes[set] = maps.Clone(attributes)
+	}
+	for set, list := range f.instances {
+		copied := make([]map[string]string, 0, len(list))
+		for _, attributes := range list {
+			copied = append(copied, maps.Clone(attributes))
+		}
+		features.Instances[set] = copied
+	}
+	maps.Copy(features.Unknown, f.unknown)
+	for set, elements := range f.absent {
+		features.Absent[set] = slices.Sorted(maps.Keys(elements))
+	}
+	maps.Copy(features.Origins, f.origins)
+	features.Problems = slices.Clone(f.problems)
+	return features
+}
 
 // Unknown returns the sets, and the elements as "set/element", that could not
 // be read, each with its cause.

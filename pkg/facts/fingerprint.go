@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// volatileSet names what of a set comes and goes while the node stays what it
-// is, and so does not count in its fingerprint.
+// volatileSet names the part of a set that comes and goes while the node stays
+// what it is, and so is left out of its fingerprint.
 type volatileSet struct {
 	set       string
 	whole     bool
@@ -19,11 +19,11 @@ type volatileSet struct {
 	instances func(map[string]string) bool // whole instances
 }
 
-// volatileSets is the one list of what does not count. Everything else does.
+// volatileTable is the one list of what is left out. Everything else is in.
 func volatileTable() []volatileSet {
 	return []volatileSet{
 		{set: "network.device", elements: []string{"operstate", "speed", "sriov_numvfs"}},
-		{set: "network.virtual", whole: true}, // those of pods
+		{set: "network.virtual", whole: true}, // mostly those of pods
 		{set: "rdma.device", elements: []string{"state", "rate_gbps"}},
 		{set: "storage.block", instances: isVirtualBlock},
 		// Who the node is, which its twin is not; a snapshot may leave it out.
@@ -37,7 +37,7 @@ func volatileTable() []volatileSet {
 // for the same content. Left out are values that come and go while the node
 // stays what it is: the state, speed and configured functions of network
 // devices, all virtual interfaces, block devices made by software; who the node
-// is, by its name and serial numbers; and what is no fact: origins, problems and
+// is, by its name and serial numbers; and what is not a fact: origins, problems and
 // the wording of causes. Two facts with one fingerprint may therefore still
 // differ in those.
 func (f *Facts) Fingerprint() string {
@@ -131,7 +131,7 @@ func (v volatileSet) stableInstances(list []map[string]string) []string {
 // sumJSON digests the JSON of v, whose maps come out sorted by key.
 func sumJSON(v any) string {
 	data, err := json.Marshal(v)
-	if err != nil { // strings, lists and maps of strings only: cannot be
+	if err != nil { // cannot happen: v has only strings, lists and maps of strings
 		data = fmt.Appendf(nil, "%v", err)
 	}
 	return fmt.Sprintf("sha256:%x", sha256.Sum256(data))

@@ -46,9 +46,9 @@ type jsonInstance struct {
 	Attributes map[string]string `json:"attributes"`
 }
 
-// MarshalJSON returns the facts as "nfd export features" prints them, with the
-// os, the architecture, the fingerprint, the unknowns, the origins and the
-// problems besides. The order is always the same.
+// MarshalJSON returns the facts as "nfd export features" prints them, and in
+// addition the os, the architecture, the fingerprint, the unknowns, the origins
+// and the problems. The order is always the same.
 func (f *Facts) MarshalJSON() ([]byte, error) {
 	doc := document{
 		Version:     jsonVersion,

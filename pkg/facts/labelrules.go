@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// labelRule says how labels come from facts.
+// labelRule derives labels from facts.
 type labelRule struct {
-	label string // a name; a star in it stands for what each gives
+	label string // a name, with a star for what each returns
 	each  func(f *Facts, put func(star, value string))
-	// look returns the state of the fact behind a label.
+	// look returns the fact that a label depends on.
 	look func(f *Facts, star string) Fact
 }
 
-// match returns what the star stands for in name.
+// match returns the part of name that matches the star.
 func (r labelRule) match(name string) (string, bool) {
 	before, after, hasStar := strings.Cut(r.label, "*")
 	if !hasStar {
@@ -26,7 +26,7 @@ func (r labelRule) match(name string) (string, bool) {
 	return name[len(before) : len(name)-len(after)], true
 }
 
-// labelRules is the one table of label names and the facts behind them.
+// labelRules is the one table of label names and the facts they depend on.
 func labelRules() []labelRule {
 	return []labelRule{
 		elementLabels("cpu-cpuid.*", "cpu.cpuid", asIs),
@@ -59,8 +59,8 @@ func labelRules() []labelRule {
 	}
 }
 
-// elementLabels makes a label of every element of a set for which value gives
-// one.
+// elementLabels derives a label from every element of a set for which value
+// returns true.
 func elementLabels(label, set string, value func(element, value string) (string, bool)) labelRule {
 	return labelRule{
 		label: label,
@@ -88,7 +88,7 @@ func oneOf(elements ...string) func(element, value string) (string, bool) {
 	return func(element, value string) (string, bool) { return value, slices.Contains(elements, element) }
 }
 
-// enabledOption says true of what is built in and of what is a module.
+// enabledOption gives an option the value true, built in or as a module.
 func enabledOption(_, value string) (string, bool) {
 	if value == "y" || value == "m" {
 		return "true", true
@@ -96,7 +96,7 @@ func enabledOption(_, value string) (string, bool) {
 	return value, true
 }
 
-// switchLabel makes a label when the element is true.
+// switchLabel derives a label from an element that is true.
 func switchLabel(label, set, element string) labelRule {
 	return labelRule{
 		label: label,
@@ -109,14 +109,14 @@ func switchLabel(label, set, element string) labelRule {
 	}
 }
 
-// flagsLabel makes a label when all flags are there.
+// flagsLabel derives a label from flags that are all present.
 func flagsLabel(label, set string, flags ...string) labelRule {
 	look := func(f *Facts, _ string) Fact {
 		worst := Fact{State: Present}
 		for _, flag := range flags {
 			switch fact := f.Lookup(set, flag); fact.State {
 			case Absent:
-				return fact // whatever the others are
+				return fact // regardless of the others
 			case Unknown:
 				worst = fact
 			}
@@ -134,17 +134,17 @@ func flagsLabel(label, set string, flags ...string) labelRule {
 	}
 }
 
-// deviceLabel makes a label when the condition holds for one instance.
-func deviceLabel(label, set string, holds func(map[string]string) bool) labelRule {
+// deviceLabel derives a label from a set with an instance that matches.
+func deviceLabel(label, set string, matches func(map[string]string) bool) labelRule {
 	return deviceLabels(label, set, func(device map[string]string) []string {
-		if holds(device) {
+		if matches(device) {
 			return []string{""}
 		}
 		return nil
 	})
 }
 
-// deviceLabels makes the labels that each instance gives.
+// deviceLabels derives the labels that stars returns for each instance.
 func deviceLabels(label, set string, stars func(map[string]string) []string) labelRule {
 	return labelRule{
 		label: label,

@@ -18,7 +18,7 @@ const labelNamespace = "feature.node.kubernetes.io/"
 func (f *Facts) Labels() map[string]string { return maps.Clone(f.allLabels()) }
 
 // Label returns what is known of one label, with or without the prefix
-// feature.node.kubernetes.io/. A label that no fact stands behind is unknown.
+// feature.node.kubernetes.io/. A label that no fact corresponds to is unknown.
 func (f *Facts) Label(name string) Fact {
 	name = strings.TrimPrefix(name, labelNamespace)
 	if value, ok := f.allLabels()[name]; ok {
@@ -35,7 +35,7 @@ func (f *Facts) Label(name string) Fact {
 		}
 		return fact
 	}
-	return Fact{Cause: "no fact stands behind the label " + name}
+	return Fact{Cause: "no fact corresponds to label " + name}
 }
 
 func (f *Facts) allLabels() map[string]string {
@@ -46,7 +46,7 @@ func (f *Facts) allLabels() map[string]string {
 				f.putLabel(strings.Replace(rule.label, "*", star, 1), value)
 			})
 		}
-		// What a feature file says goes over what NFD found, as in NFD.
+		// Feature files override what NFD found, as in NFD.
 		for name, value := range f.attributes["local.label"] {
 			f.putLabel(strings.TrimPrefix(name, labelNamespace), value)
 		}
@@ -54,14 +54,15 @@ func (f *Facts) allLabels() map[string]string {
 	return f.labels
 }
 
-// putLabel passes over what Kubernetes does not take as a label, as NFD does.
+// putLabel skips what Kubernetes does not accept as a label, as NFD does.
 func (f *Facts) putLabel(name, value string) {
 	if isLabelName(name) && (value == "" || isLabelWord(value)) {
 		f.labels[name] = value
 	}
 }
 
-// isLabelName wants a word with, if any, the prefix of a DNS name.
+// isLabelName reports whether name is a label word, with or without the prefix
+// of a DNS name.
 func isLabelName(name string) bool {
 	if prefix, word, ok := strings.Cut(name, "/"); ok {
 		const allowed = "abcdefghijklmnopqrstuvwxyz0123456789-."
@@ -71,8 +72,8 @@ func isLabelName(name string) bool {
 	return isLabelWord(name)
 }
 
-// isLabelWord wants up to 63 letters, digits, dashes, underscores and dots,
-// with a letter or digit at both ends.
+// isLabelWord reports whether s has up to 63 letters, digits, dashes, underscores
+// and dots, with a letter or digit at both ends.
 func isLabelWord(s string) bool {
 	if s == "" || len(s) > 63 || strings.Trim(s[:1]+s[len(s)-1:], "-_.") != s[:1]+s[len(s)-1:] {
 		return false
@@ -80,12 +81,13 @@ func isLabelWord(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return !IsLabelRune(r) })
 }
 
+// IsLabelRune reports whether label values can contain r.
 func IsLabelRune(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r)
 }
 
-// LabelPatterns returns the names of the labels that facts can have, where *
-// stands for an element of the set.
+// LabelPatterns returns the names of the labels that facts can have, with * for
+// an element of the set.
 func LabelPatterns() []string {
 	var patterns []string
 	for _, rule := range labelRules() {

@@ -132,8 +132,8 @@ func TestLabelHasTheStateOfItsFact(t *testing.T) {
 		"usb-ff_1234_1234.present":                  {Cause: "no sys"},
 		"cpu-coprocessor.nx_gzip":                   {State: Absent},
 		"vendor.io/rack":                            {State: Present, Value: "2"},
-		"vendor.io/row":                             {Cause: "no fact stands behind the label vendor.io/row"},
-		"pci-.present":                              {Cause: "no fact stands behind the label pci-.present"},
+		"vendor.io/row":                             {Cause: "no fact corresponds to label vendor.io/row"},
+		"pci-.present":                              {Cause: "no fact corresponds to label pci-.present"},
 	} {
 		if got := facts.Label(name); got != want {
 			t.Errorf("%s is %+v, want %+v", name, got, want)

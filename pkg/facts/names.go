@@ -2,11 +2,11 @@ package facts
 
 import "iter"
 
-// Names returns the names of a set's elements, in no order: those present, and
-// those of which only that is unknown. Of a list of instances they are the
-// names of the attributes, one instance after the other. The fact besides is
-// Present when the whole set could be read, even if it is empty, and Unknown
-// otherwise.
+// Names returns the names of a set's elements in no particular order: those that
+// are present, and those that are unknown while the rest of the set is not. Of a
+// list of instances they are the names of the attributes, instance by instance.
+// The other result is Present when the whole set could be read, even if it is
+// empty, and Unknown otherwise.
 func (f *Facts) Names(set string) (iter.Seq2[string, Fact], Fact) {
 	state := Fact{State: Present}
 	if cause, unknown := f.unknownSets[set]; unknown {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Kind says what the elements of a set are.
+// Kind is what the elements of a set are.
 type Kind uint8
 
 // The kinds of NFD.
@@ -24,11 +24,11 @@ type Set struct {
 	// Elements lists the names of the elements, or of the attributes of an
 	// instance, each with a note on its values in parentheses: "level (1 to 4),
 	// name". A note that begins with "true" marks a switch. A name with a star
-	// says that there are names that cannot be listed.
+	// means that not all names can be listed.
 	Elements string
-	Note     string // what else the documentation says of the elements
+	Note     string // what else users should know of the elements
 	Origin   string // where the set is read, as Facts.Origin returns it
-	From     string // what the documentation says instead, if anything
+	From     string // the same in the documentation, if it differs
 }
 
 // Family returns the first part of the name, such as cpu for cpu.cpuid.

@@ -42,10 +42,11 @@ func x86LevelFlags() [29]leveledFlag {
 	}
 }
 
+// X86MaxLevel is the highest level of the psABI.
 const X86MaxLevel = 4
 
 // X86Level returns the x86-64 micro-architecture level, 1 to 4, of an amd64 CPU
-// of which has says whether a flag is there.
+// for which has reports whether it has a flag.
 func X86Level(has func(flag string) bool) int {
 	level := X86MaxLevel
 	for _, f := range x86LevelFlags() {

@@ -33,7 +33,7 @@ func collectArchspec(h host, out *facts.Features) error {
 		if !h.live {
 			return err
 		}
-		_, level, _ := readCPUFlags(h) // may know what proc/cpuinfo does not tell
+		_, level, _ := readCPUFlags(h) // CPUID may know more than proc/cpuinfo
 		addUnnamedCPU(h.arch, level, facts.CauseOf(err), out)
 		return nil
 	}
@@ -53,14 +53,14 @@ func collectArchspec(h host, out *facts.Features) error {
 	return nil
 }
 
-// describesCPU says why proc/cpuinfo cannot tell the micro-architecture. An
-// emulator shows programs of one architecture the file of another.
+// describesCPU returns why proc/cpuinfo does not identify the CPU. An emulator
+// shows programs of one architecture the file of another.
 func describesCPU(h host) error {
 	if h.cpuErr != nil {
 		return h.cpuErr
 	}
 	if instructionSet(h.cpu.Arch) != instructionSet(h.arch) {
-		return fmt.Errorf("proc/cpuinfo describes a CPU of %s, not of %s", h.cpu.Arch, h.arch)
+		return fmt.Errorf("proc/cpuinfo describes a %s CPU, not %s", h.cpu.Arch, h.arch)
 	}
 	return nil
 }

@@ -23,8 +23,8 @@ func commandLineCollector() collector {
 	}}}
 }
 
-// collectCommandLine reads the kernel's parameters. Of a parameter whose value
-// may tell who the node is, the value is unknown.
+// collectCommandLine reads the kernel's parameters. A value that may identify the
+// node is unknown.
 func collectCommandLine(h host, out *facts.Features) error {
 	data, err := h.root.ReadHead("proc/cmdline", maxCommandLine)
 	if err != nil {
@@ -83,8 +83,7 @@ func splitQuoted(line string) []string {
 }
 
 // privateParameters are keys whose value names a disk, a host, a network
-// address, a user or a place on the network. A key that ends in a dot stands
-// for all that begin so.
+// address, a user or a place on the network. A key that ends in a dot is a prefix.
 func privateParameters() []string {
 	return []string{
 		"BOOTIF", "BOOT_IMAGE", "auth", "autoinstall", "cloud-config-url", "cloud-init", "coreos.", "cryptdevice",
@@ -98,7 +97,7 @@ func privateParameters() []string {
 	}
 }
 
-// isPrivate tells whether the value may identify the node: by the key, or
+// isPrivate reports whether the value may identify the node: by the key, or
 // because it looks like an address, a UUID or a path to somewhere.
 func (p parameter) isPrivate() bool {
 	if p.bare {
@@ -142,8 +141,8 @@ func looksPrivate(value string) bool {
 	return false
 }
 
-// hasHexGroups tells whether groups of so many hexadecimal digits, with a
-// separator between them, stand somewhere in s.
+// hasHexGroups reports whether s contains groups of hexadecimal digits of these
+// sizes, with a separator between them.
 func hasHexGroups(s, separator string, sizes ...int) bool {
 	for start := range len(s) {
 		rest, found := s[start:], true

@@ -15,15 +15,15 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-// collector reads one family of facts. Every set it answers for is named, so
-// that the sets become unknown, and not absent, when it fails.
+// collector reads some sets of facts. It declares all of them, so that they
+// become unknown, and not absent, when it fails.
 type collector struct {
 	// sets declares what is collected. A collector that knows an origin better
 	// than the declaration puts it into Features.Origins.
 	sets    []facts.Set
 	collect func(host, *facts.Features) error
-	// lenient is a collector that goes on without what it cannot read. What it
-	// then did not find is unknown.
+	// lenient is a collector that continues without what it cannot read. What it
+	// did not find is then unknown.
 	lenient bool
 }
 
@@ -37,17 +37,16 @@ func (c collector) names() string {
 
 // host is what the collectors work on.
 type host struct {
-	root Root
-	live bool // the root belongs to the kernel this process runs on
-	arch string
-	cpu  cpuInfo
-	// cpuErr says why cpu is empty.
-	cpuErr error
-	now    time.Time // what is past its expiry time is held against
+	root   Root
+	live   bool // the root belongs to the kernel this process runs on
+	arch   string
+	cpu    cpuInfo
+	cpuErr error // why cpu is empty
+	now    time.Time
 }
 
-// collectors are all collectors, in the order of the documentation. What it
-// returns is never changed.
+// collectors returns all collectors, in the order of the documentation. What it
+// returns must not be changed.
 var collectors = sync.OnceValue(func() []collector {
 	return []collector{
 		cpuidCollector(), cpuModelCollector(), topologyCollector(), pstateCollector(),
@@ -94,7 +93,7 @@ func Families() []string {
 	return slices.Compact(families)
 }
 
-// Collect reads what the node at root offers. It never fails as a whole: a set
+// Collect reads the facts of the node at root. It never fails as a whole: a set
 // that could not be read is unknown, with the cause.
 func Collect(ctx context.Context, root Root) *facts.Facts {
 	return collectWith(ctx, root, collectors())
@@ -125,7 +124,7 @@ func collectWith(ctx context.Context, root Root, list []collector) *facts.Facts 
 	return facts.NewOwned(h.os(), h.arch, all)
 }
 
-// over puts what the files do not tell in the place of what they do.
+// over replaces the sets that the machine knew better than from its files.
 func (r *Recorded) over(all facts.Features) facts.Features {
 	if len(r.Sets) == 0 {
 		return all
@@ -180,7 +179,7 @@ func newHost(root Root) host {
 	return h
 }
 
-// os is Linux for a tree from elsewhere: nothing else has a proc and a sys.
+// os is Linux for a tree from elsewhere: no other system has a proc and a sys.
 func (h host) os() string {
 	if h.live {
 		return runtime.GOOS

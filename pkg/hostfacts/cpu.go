@@ -30,7 +30,7 @@ func cpuidCollector() collector {
 	}}
 }
 
-// collectCPUID reads the CPU flags and what follows from them alone.
+// collectCPUID reads the CPU flags and what follows from them.
 func collectCPUID(h host, out *facts.Features) error {
 	flags, level, err := readCPUFlags(h)
 	if err != nil {
@@ -48,29 +48,29 @@ func collectCPUID(h host, out *facts.Features) error {
 	return nil
 }
 
-// asksCPU reports whether the CPUID instruction answers for this host.
+// asksCPU reports whether the CPUID instruction describes this host.
 func (h host) asksCPU() bool { return h.live && h.arch == "amd64" }
 
-// addAVX10Version sets the one attribute that cpu.cpuid has besides its flags.
-// The kernel does not show it.
+// addAVX10Version sets the one attribute that cpu.cpuid has in addition to its
+// flags. The kernel does not show it.
 func addAVX10Version(h host, flags []string, out *facts.Features) {
 	const version = "AVX10_VERSION"
 	switch {
 	case h.asksCPU() && cpuid.CPU.AVX10Level > 0:
 		out.Attributes["cpu.cpuid"] = map[string]string{version: strconv.Itoa(int(cpuid.CPU.AVX10Level))}
 	case !h.asksCPU() && slices.Contains(flags, "AVX10"):
-		out.Unknown["cpu.cpuid/"+version] = "/proc/cpuinfo does not tell the version of AVX10"
+		out.Unknown["cpu.cpuid/"+version] = "/proc/cpuinfo does not show the version of AVX10"
 	}
 }
 
-// readCPUFlags returns the flags and, on amd64, the x86-64 level. The CPU
-// itself is asked when it is the one this process runs on; on arm64 that is
-// what the kernel's list already is.
+// readCPUFlags returns the flags and, on amd64, the x86-64 level. They come from
+// CPUID when the CPU is the one this process runs on; on arm64 the kernel's list
+// is equivalent.
 func readCPUFlags(h host) ([]string, int, error) {
 	if h.asksCPU() {
 		level := cpuid.CPU.X64Level()
 		if level == 0 {
-			return nil, 0, errors.New("the CPUID instruction names no x86-64 level")
+			return nil, 0, errors.New("CPUID reports no x86-64 level")
 		}
 		return cpuid.CPU.FeatureSet(), level, nil
 	}
@@ -79,7 +79,7 @@ func readCPUFlags(h host) ([]string, int, error) {
 	}
 	flags, ok := cpuFlags(h.cpu)
 	if !ok {
-		return nil, 0, fmt.Errorf("CPU flags of %s are not collected", h.arch)
+		return nil, 0, fmt.Errorf("CPU flags are not collected on %s", h.arch)
 	}
 	if h.arch != "amd64" {
 		return flags, 0, nil
@@ -124,7 +124,7 @@ func collectCPUModel(h host, out *facts.Features) error {
 			model[element] = value
 			return
 		}
-		out.Unknown["cpu.model/"+element] = fmt.Sprintf("the CPU (vendor %q) does not say", c.Vendor)
+		out.Unknown["cpu.model/"+element] = fmt.Sprintf("the CPU (vendor %q) does not report it", c.Vendor)
 	}
 	setKnown("vendor_id", vendor, vendor != "")
 	setKnown("family", strconv.Itoa(c.family), c.has.family)
@@ -145,7 +145,7 @@ func knownVendor(v cpuid.Vendor) string {
 	return v.String()
 }
 
-// vendorName turns what proc/cpuinfo says into NFD's spelling; it is empty for
+// vendorName returns NFD's spelling of a vendor in proc/cpuinfo; it is empty for
 // a vendor NFD has no name for.
 func vendorName(vendor string) string {
 	names := map[string]cpuid.Vendor{
@@ -174,7 +174,7 @@ func topologyCollector() collector {
 	}}}
 }
 
-// collectTopology looks at every CPU that is on line.
+// collectTopology looks at every CPU that is online.
 func collectTopology(h host, out *facts.Features) error {
 	const dir = "sys/devices/system/cpu"
 	names, err := h.root.ReadDir(dir)
@@ -189,7 +189,7 @@ func collectTopology(h host, out *facts.Features) error {
 		}
 		siblings, err := readTrimmed(h.root, dir+"/"+name+"/topology/thread_siblings_list")
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // off line
+			continue // offline
 		}
 		if err != nil {
 			return err

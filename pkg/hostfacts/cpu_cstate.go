@@ -15,7 +15,7 @@ func cstateCollector() collector {
 	}}}
 }
 
-// collectCState tells whether the intel_idle driver may use C-states. With
+// collectCState reads whether the intel_idle driver may use C-states. With
 // another driver, or none, the set is known and empty, as in NFD.
 func collectCState(h host, out *facts.Features) error {
 	const dir = "sys/devices/system/cpu"

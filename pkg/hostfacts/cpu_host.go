@@ -13,12 +13,11 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-// readHypervisor returns NFD's word for the hypervisor below, and "none" on
-// bare metal.
+// readHypervisor returns NFD's name of the hypervisor, and "none" on bare metal.
 func readHypervisor(h host) (string, error) {
 	switch {
 	case h.arch != "amd64" && h.arch != "386":
-		return "", fmt.Errorf("a CPU of %s does not say whether it is virtual", h.arch)
+		return "", fmt.Errorf("%s CPUs do not report a hypervisor", h.arch)
 	case h.live:
 		return liveHypervisor(cpuid.CPU.VM(), cpuid.CPU.HypervisorVendorID, cpuid.CPU.HypervisorVendorString), nil
 	case h.cpuErr != nil:
@@ -42,7 +41,7 @@ func liveHypervisor(virtual bool, vendor cpuid.Vendor, raw string) string {
 	return "unknown"
 }
 
-// treeHypervisor guesses from the firmware's vendor, which is all a tree has.
+// treeHypervisor infers it from the firmware vendor, which is all a tree has.
 func treeHypervisor(root Root) (string, error) {
 	if kind, err := readTrimmed(root, "sys/hypervisor/type"); err == nil && kind == "xen" {
 		return "xenhvm", nil
@@ -61,11 +60,11 @@ func treeHypervisor(root Root) (string, error) {
 	case "Xen":
 		return "xenhvm", nil
 	}
-	return "", fmt.Errorf("the firmware's vendor %q tells no hypervisor", vendor)
+	return "", fmt.Errorf("the firmware vendor %q does not identify a hypervisor", vendor)
 }
 
-// labelText replaces every run of characters that a Kubernetes label value
-// cannot hold by one underscore, as NFD does.
+// labelText replaces every run of characters that a Kubernetes label value cannot
+// have by one underscore, as NFD does.
 func labelText(s string) string {
 	var b strings.Builder
 	replaced := false

@@ -11,8 +11,8 @@ import (
 )
 
 // rdtFlags lists the elements of cpu.rdt and the kernel's CPU flags that all
-// must be there for one. The kernel hides what the command line disables, so
-// this says what can be used, and not only what the CPU could do.
+// each of them needs. The kernel hides what the command line disables, so this is
+// what can be used, and not only what the CPU could do.
 func rdtFlags() map[string][]string {
 	return map[string][]string{
 		"RDTMON":  {"cqm_llc"},
@@ -63,7 +63,7 @@ func collectRDT(h host, out *facts.Features) error {
 	return nil
 }
 
-// l3Classes counts the classes of service beside the default one.
+// l3Classes returns the number of classes of service beside the default one.
 func l3Classes(root Root) (uint64, error) {
 	text, err := readTrimmed(root, "sys/fs/resctrl/info/L3/num_closids")
 	if errors.Is(err, fs.ErrNotExist) {

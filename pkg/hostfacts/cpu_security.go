@@ -56,8 +56,8 @@ func (s security) unknown(err error, elements ...string) {
 	}
 }
 
-// addSwitch sets the element when the file holds 1 or Y, and reports whether it
-// did. When it cannot be read, what depends on it is unknown too.
+// addSwitch sets the element when the file contains 1 or Y, and reports whether it
+// did. When it cannot be read, the dependents are unknown too.
 func (s security) addSwitch(element, parent, name string, dependents ...string) bool {
 	value, err := readTrimmed(s.root, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -74,7 +74,7 @@ func (s security) addSwitch(element, parent, name string, dependents ...string) 
 	return true
 }
 
-// addSGX takes SGX for enabled when the firmware set memory aside for it.
+// addSGX considers SGX enabled when the firmware reserved memory for it.
 func (s security) addSGX() {
 	size, origin, err := s.epcSize()
 	if err != nil {
@@ -89,7 +89,7 @@ func (s security) addSGX() {
 	}
 }
 
-// epcSize returns the bytes of the enclave page cache, and where it says so.
+// epcSize returns the bytes of the enclave page cache, and their origin.
 func (s security) epcSize() (uint64, string, error) {
 	if s.asksCPU() {
 		var size uint64
@@ -109,7 +109,7 @@ func (s security) epcSize() (uint64, string, error) {
 	return size, "/" + dir, err
 }
 
-// sumOverNodes adds up what a file holds for each memory node.
+// sumOverNodes adds up a number that each memory node has in a file.
 func sumOverNodes(root Root, dir, file string) (uint64, error) {
 	names, err := root.ReadDir(dir)
 	if err != nil {
@@ -137,16 +137,16 @@ func (s security) addTDX() {
 	if s.addSwitch("tdx.enabled", "sys/module", "sys/module/kvm_intel/parameters/tdx", "tdx.total_keys") {
 		s.addCapacity("tdx.total_keys", "tdx")
 	}
-	guest, origin := slices.Contains(s.cpu.Flags, "tdx_guest"), "/proc/cpuinfo"
+	protected, origin := slices.Contains(s.cpu.Flags, "tdx_guest"), "/proc/cpuinfo"
 	switch {
 	case s.asksCPU():
-		guest, origin = cpuid.CPU.Has(cpuid.TDX_GUEST), "CPUID"
+		protected, origin = cpuid.CPU.Has(cpuid.TDX_GUEST), "CPUID"
 	case s.cpuErr != nil:
 		s.unknown(s.cpuErr, "tdx.protected")
 		return
 	}
 	s.out.Origins["cpu.security/tdx.protected"] = origin
-	if guest {
+	if protected {
 		s.elements["tdx.protected"] = "true"
 	}
 }
@@ -162,7 +162,7 @@ func (s security) addSEV() {
 	s.addSwitch("sev.snp.enabled", "sys/module", parameters+"sev_snp")
 }
 
-// addCapacity sets the element to how many keys of a kind the node has.
+// addCapacity sets the element to the number of keys of a kind.
 func (s security) addCapacity(element, resource string) {
 	const current, legacy = "sys/fs/cgroup/misc.capacity", "sys/fs/cgroup/misc/misc.capacity"
 	name := current

@@ -18,9 +18,9 @@ func sstCollector() collector {
 	}}}
 }
 
-// collectSST tells whether Intel's speed select technology gives some cores a
-// higher base frequency (SST-BF) than the CPU is sold with. Only the intel_pstate
-// driver shows base frequencies; without any, nothing is set, as in NFD.
+// collectSST reads whether Intel Speed Select gives some cores a higher base
+// frequency (SST-BF) than the nominal one. Only the intel_pstate driver shows base
+// frequencies; without any, nothing is set, as in NFD.
 func collectSST(h host, out *facts.Features) error {
 	const dir = "sys/devices/system/cpu"
 	policies, err := readDirIn(h.root, dir, dir+"/cpufreq")
@@ -50,7 +50,7 @@ func collectSST(h host, out *facts.Features) error {
 		return nil
 	}
 	if !h.asksCPU() || cpuid.CPU.Hz <= 0 {
-		return errors.New("the CPU's nominal base frequency is not known")
+		return errors.New("the nominal base frequency of the CPU is not known")
 	}
 	if baseRaised(highest, cpuid.CPU.Hz) {
 		out.Attributes["cpu.sst"]["bf.enabled"] = "true"

@@ -7,11 +7,11 @@ import (
 	"github.com/klauspost/cpuid/v2"
 )
 
-// cpuFlags turns the kernel's flag names of an architecture into the names that
-// cpu.cpuid has in NFD. It reports false for an architecture without a table.
+// cpuFlags maps the kernel's flag names of an architecture to those of cpu.cpuid in
+// NFD. It reports false for an architecture without a table.
 //
-// Only flags the kernel shows can be found this way; some of those that CPUID
-// alone tells, such as AVXSLOW or the speculation controls, are missing.
+// Only flags that the kernel shows can be found this way; some of those that only
+// CPUID reports, such as AVXSLOW or the speculation controls, are missing.
 func cpuFlags(c cpuInfo) ([]string, bool) {
 	switch c.Arch {
 	case "amd64", "386":

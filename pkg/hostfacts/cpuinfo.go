@@ -9,11 +9,11 @@ import (
 	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 )
 
-// maxCPUInfo bounds what is read of proc/cpuinfo: the first processors say
-// enough, and on a large host the file has many megabytes.
+// maxCPUInfo bounds what is read of proc/cpuinfo: the first processors suffice,
+// and on a large host the file has many megabytes.
 const maxCPUInfo = 64 << 10
 
-// cpuInfo is what the first processor of proc/cpuinfo says of itself.
+// cpuInfo is what proc/cpuinfo has on the first processor.
 type cpuInfo struct {
 	archspec.CPU
 	family, model int
@@ -36,12 +36,12 @@ func parseCPUInfo(data []byte) (cpuInfo, error) {
 	case strings.HasPrefix(fields["cpu"], "POWER"):
 		return cpuInfo{CPU: archspec.CPU{Arch: "ppc64le", Vendor: "IBM", Core: fields["cpu"]}}, nil
 	default:
-		return cpuInfo{}, errors.New("proc/cpuinfo describes no CPU of a known kind")
+		return cpuInfo{}, errors.New("no CPU of a known kind in proc/cpuinfo")
 	}
 }
 
-// firstProcessor returns the fields up to the second processor. The first value
-// of a key counts.
+// firstProcessor returns the fields up to the second processor, each with its
+// first value.
 func firstProcessor(data []byte) map[string]string {
 	fields := map[string]string{}
 	for line := range strings.Lines(string(data)) {
@@ -74,8 +74,8 @@ func parseX86(fields map[string]string) cpuInfo {
 	return c
 }
 
-// parseARM puts family and model together as the CPU's main id register has
-// them, which is how NFD prints them.
+// parseARM composes family and model as the main ID register of the CPU has them,
+// which is how NFD prints them.
 func parseARM(fields map[string]string) cpuInfo {
 	c := cpuInfo{CPU: archspec.CPU{
 		Arch: "arm", Vendor: fields["CPU implementer"], Core: fields["CPU part"], Flags: strings.Fields(fields["Features"]),

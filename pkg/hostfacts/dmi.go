@@ -7,8 +7,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-// dmiFiles are the files that NFD reads. The serial numbers are for root only
-// and left out.
+// dmiFiles are the files that NFD reads. Serial numbers are left out.
 func dmiFiles() []string {
 	return []string{
 		"bios_date", "bios_vendor", "bios_version",
@@ -27,7 +26,7 @@ func dmiCollector() collector {
 	}}}
 }
 
-// collectDMI reads what the firmware says of the machine. Machines without DMI,
+// collectDMI reads how the firmware describes the machine. Machines without DMI,
 // such as many of arm64, have an empty set.
 func collectDMI(h host, out *facts.Features) error {
 	const dir = "sys/class/dmi/id"

@@ -1,9 +1,12 @@
-// Package hostfacts says what this node offers: the facts an image's
-// requirements are held against.
+// Package hostfacts collects what a node offers: the facts that requirements of
+// images are evaluated against.
 //
-// Facts carry the names of Node Feature Discovery (NFD): flag sets such as
+// Facts have the names of Node Feature Discovery (NFD): flag sets such as
 // cpu.cpuid, attribute maps such as kernel.version, instance lists such as
-// network.device. Every fact is in one of three states, and they are never
-// mixed up: present, absent (looked, not there) and unknown (could not look,
-// with the cause).
+// network.device. Every fact is present, absent (looked, and the node does not
+// have it) or unknown (could not look, with the cause).
+//
+// Each collector declares its sets. To add one, write its file and name it in
+// collectors; lint, the documentation and the golden files follow with
+// "go test ./pkg/hostfacts/... -update".
 package hostfacts

@@ -16,8 +16,8 @@ const (
 	elfWrite, elfAlloc, elfExec, elfZipped = 0x1, 0x2, 0x4, 0x800
 )
 
-// constantData returns what a program or library has as constants, where its
-// texts are; or the start of the file, when it is no 64-bit ELF file with
+// constantData returns the constants of a program or library, which its texts are
+// part of; or the start of the file, when it is not a 64-bit ELF file with
 // sections. The package debug/elf is not used, because it unpacks compressed
 // sections to whatever size they have.
 func constantData(f io.ReaderAt) io.Reader {

@@ -9,10 +9,10 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-// gpu is one GPU on the PCI bus and what is said of it in gpu.device.
+// gpu is one GPU on the PCI bus, with its attributes in gpu.device.
 type gpu struct {
 	pciFunction
-	driver string // the kernel driver bound to it; none is empty
+	driver string // the kernel driver bound to it, or empty
 	facts  map[string]string
 }
 
@@ -70,24 +70,24 @@ func collectGPUs(h host, out *facts.Features) error {
 	return nil
 }
 
-// gpuBesidePCI returns an error where GPUs are reached by another road than
-// the PCI bus, so that none there is no proof that there is none.
+// gpuBesidePCI returns an error where the node has a GPU that is not on the PCI
+// bus, so that the bus does not tell all.
 func gpuBesidePCI(root Root, functions []pciFunction) error {
 	const microsoft, paravirtual = "1414", "008e"
 	for _, f := range functions {
 		if f.vendor == microsoft && f.device == paravirtual {
-			return errors.New("the GPU is paravirtual (dxgkrnl), its kind is not told")
+			return errors.New("the GPU is paravirtual (dxgkrnl) and cannot be identified")
 		}
 	}
 	onChip, err := root.Exists("sys/module/nvgpu")
 	if err == nil && onChip {
-		return errors.New("the GPU is part of a Tegra chip (nvgpu), its kind is not told")
+		return errors.New("the GPU is part of a Tegra chip (nvgpu) and cannot be identified")
 	}
 	return nil
 }
 
-// gpusOf returns the GPUs of one vendor. Virtual functions of a GPU that is
-// here itself are not counted again.
+// gpusOf returns the GPUs of one vendor, without virtual functions of a GPU that is
+// in the node itself.
 func gpusOf(root Root, vendor string, functions []pciFunction) []gpu {
 	var gpus []gpu
 	for _, f := range functions {
@@ -106,8 +106,8 @@ func gpusOf(root Root, vendor string, functions []pciFunction) []gpu {
 	return gpus
 }
 
-// gpuVendor names the vendor of a GPU. Among AMD's accelerators without a
-// display are GPUs; among Intel's are none.
+// gpuVendor names the vendor of a GPU. Some of AMD's processing accelerators are
+// GPUs, none of Intel's.
 func (f pciFunction) gpuVendor() string {
 	isDisplay := strings.HasPrefix(f.class, "03")
 	switch {
@@ -134,7 +134,7 @@ func shareElement(out *facts.Features, set, element string, gpus []gpu) {
 }
 
 // leastMemory gives the set the memory of its smallest GPU. It is unknown when
-// one of them does not tell.
+// that of one of them is.
 func leastMemory(out *facts.Features, set, cause string, gpus []gpu) {
 	least := uint64(0)
 	for _, g := range gpus {
@@ -152,9 +152,9 @@ func leastMemory(out *facts.Features, set, cause string, gpus []gpu) {
 	}
 }
 
-// setDriverVersion gives the set and its GPUs the version of a kernel module.
-// A module that is not loaded, or that has no version of its own, as those of
-// the kernel's own source have none, leaves it absent.
+// setDriverVersion gives the set and its GPUs the version of a kernel module. It
+// is absent without the module, and with one of the kernel's own source, which has
+// no version.
 func setDriverVersion(root Root, out *facts.Features, set, module string, gpus []gpu) {
 	version, err := moduleVersion(root, module)
 	if err != nil {
@@ -180,8 +180,8 @@ func moduleVersion(root Root, module string) (string, error) {
 	return version, err
 }
 
-// readMiB reads a file that holds a number of bytes. It returns nothing for a
-// file that is not there or holds something else.
+// readMiB reads a number of bytes from a file, in MiB. It is empty when the file
+// is missing or contains something else.
 func readMiB(root Root, name string) string {
 	text, err := readTrimmed(root, name)
 	if err != nil {

@@ -33,7 +33,7 @@ func describeAMD(root Root, gpus []gpu, out *facts.Features) {
 		}
 	}
 	shareElement(out, amdSet, "model", gpus)
-	leastMemory(out, amdSet, "the driver of a GPU does not tell its memory size", gpus)
+	leastMemory(out, amdSet, "the driver of a GPU does not report its memory size", gpus)
 	release, err := readTrimmed(root, "opt/rocm/.info/version")
 	switch {
 	case err == nil && release != "":
@@ -82,8 +82,8 @@ func kfdTargets(root Root) (map[string]string, error) {
 	return targets, nil
 }
 
-// parseKFDNode returns the PCI address and the instruction set of one node of
-// the topology. A node that is a CPU has no instruction set.
+// parseKFDNode returns the PCI address and the instruction set of one node of the
+// topology. CPUs have no instruction set there.
 func parseKFDNode(data []byte) (address, target string) {
 	properties := map[string]uint64{}
 	for line := range strings.Lines(string(data)) {

@@ -31,11 +31,11 @@ func describeIntel(root Root, gpus []gpu, out *facts.Features) {
 		}
 	}
 	shareElement(out, intelSet, "model", gpus)
-	leastMemory(out, intelSet, "the driver of a discrete GPU does not tell its memory size", discrete)
+	leastMemory(out, intelSet, "the driver of a discrete GPU does not report its memory size", discrete)
 }
 
 // intelMemory returns the size of a GPU's own memory, which an integrated one
-// does not have. The i915 driver tells it of the card, xe of each tile.
+// does not have. The i915 driver reports it per card, xe per tile.
 func intelMemory(root Root, g gpu) string {
 	names, err := root.ReadDir(g.dir() + "/drm")
 	if err == nil {
@@ -63,7 +63,7 @@ func intelMemory(root Root, g gpu) string {
 	return strconv.FormatUint(total, 10)
 }
 
-// intelModel names the GPUs made for servers, by PCI device id (pci.ids).
+// intelModel names the GPUs for servers, by PCI device id (pci.ids).
 func intelModel(device string) string {
 	switch device {
 	case "0bd5", "0bd6":

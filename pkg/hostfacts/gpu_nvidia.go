@@ -33,7 +33,7 @@ func describeNVIDIA(root Root, gpus []gpu, out *facts.Features) {
 		}
 	}
 	if driver.version != "" && set["cuda_version"] == "" {
-		out.Unknown[nvidiaSet+"/cuda_version"] = "no CUDA version is known for driver " + driver.version
+		out.Unknown[nvidiaSet+"/cuda_version"] = "no known CUDA version for driver " + driver.version
 	}
 	for _, g := range gpus {
 		describeNVIDIADevice(root, g, driver, set["cuda_version"], out)
@@ -41,7 +41,7 @@ func describeNVIDIA(root Root, gpus []gpu, out *facts.Features) {
 	leastCapability(gpus, out)
 	shareElement(out, nvidiaSet, "architecture", gpus)
 	shareElement(out, nvidiaSet, "model", gpus)
-	leastMemory(out, nvidiaSet, "NVIDIA's driver tells the memory size only through its library NVML", gpus)
+	leastMemory(out, nvidiaSet, "the NVIDIA driver reports the memory size only through NVML", gpus)
 }
 
 func describeNVIDIADevice(root Root, g gpu, driver nvidiaModule, cuda string, out *facts.Features) {
@@ -65,7 +65,7 @@ func describeNVIDIADevice(root Root, g gpu, driver nvidiaModule, cuda string, ou
 		g.facts["model"] = model
 		return
 	}
-	out.Unknown[nvidiaSet+"/model"] = "the driver does not tell the model of GPU " + g.address
+	out.Unknown[nvidiaSet+"/model"] = "the driver does not report the model of GPU " + g.address
 }
 
 // leastCapability gives the set the lowest compute capability, which is what
@@ -88,7 +88,8 @@ func leastCapability(gpus []gpu, out *facts.Features) {
 	}
 }
 
-// nvidiaModule is NVIDIA's kernel module; its zero value is one not loaded.
+// nvidiaModule is NVIDIA's kernel module; the zero value is one that is not
+// loaded.
 type nvidiaModule struct {
 	version string
 	kind    string // open or proprietary
@@ -133,7 +134,7 @@ func parseNVRM(data []byte) (nvidiaModule, bool) {
 	return nvidiaModule{}, false
 }
 
-// isDottedNumber tells whether s is numbers joined by dots, at least two.
+// isDottedNumber reports whether s is at least two numbers joined by dots.
 func isDottedNumber(s string) bool {
 	parts := strings.Split(s, ".")
 	for _, part := range parts {
@@ -145,7 +146,7 @@ func isDottedNumber(s string) bool {
 }
 
 // parseNVIDIAModel returns the model of a GPU's information file. The file also
-// tells the GPU's UUID, which is nobody's business.
+// has the GPU's UUID, which is not a fact.
 func parseNVIDIAModel(data []byte) string {
 	for line := range strings.Lines(string(data)) {
 		if rest, ok := strings.CutPrefix(line, "Model:"); ok {
@@ -155,9 +156,9 @@ func parseNVIDIAModel(data []byte) string {
 	return ""
 }
 
-// cudaOfDriver returns the newest CUDA release that the driver is made for, or
-// nothing where the driver is older than all of them. A driver later than the
-// last release known here supports at least that one.
+// cudaOfDriver returns the newest CUDA release that the driver supports, or
+// nothing when the driver is older than all of them. A driver newer than the last
+// release known here supports at least that one.
 func cudaOfDriver(driver string) string {
 	newest := ""
 	for _, release := range cudaReleases() {

@@ -176,7 +176,7 @@ func TestGPUFactsArePresentAbsentOrUnknown(t *testing.T) {
 		{name: "KFD that cannot be read", files: gpuFiles("0x120000", "0x1002", "0x74a1", map[string]string{"sys/class/kfd/kfd/topology/nodes/1/properties/x": ""}), set: "gpu.amd", element: "gfx_target", want: facts.Unknown, cause: "not a regular file"},
 		{name: "no KFD", files: gpuFiles("0x120000", "0x1002", "0x74a1", nil), set: "gpu.amd", element: "gfx_target", want: facts.Absent},
 		{name: "xe tells the memory of each tile", files: gpuFiles("0x030000", "0x8086", "0xe20b", map[string]string{"GPU/tile0/physical_vram_size_bytes": "8589934592", "GPU/tile1/physical_vram_size_bytes": "4294967296"}), set: "gpu.intel", element: "memory_mib", want: facts.Present, value: "12288"},
-		{name: "memory that is no number", files: gpuFiles("0x030000", "0x1002", "0x744c", map[string]string{"GPU/mem_info_vram_total": "much"}), set: "gpu.amd", element: "memory_mib", want: facts.Unknown, cause: "does not tell"},
+		{name: "memory that is no number", files: gpuFiles("0x030000", "0x1002", "0x744c", map[string]string{"GPU/mem_info_vram_total": "much"}), set: "gpu.amd", element: "memory_mib", want: facts.Unknown, cause: "does not report"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -40,8 +40,8 @@ func collectKernelVersion(h host, out *facts.Features) error {
 	return nil
 }
 
-// parseKernelVersion splits a kernel release. The leading numbers count, also
-// where something is glued to them, as in 6.1.0+bpo or 5.10.y.
+// parseKernelVersion splits a kernel release at its leading numbers, also when
+// something follows without a separator, as in 6.1.0+bpo or 5.10.y.
 func parseKernelVersion(release string) map[string]string {
 	version := map[string]string{"full": strings.Trim(labelRunes(release), "-_.")}
 	rest := release
@@ -59,8 +59,8 @@ func parseKernelVersion(release string) map[string]string {
 	return version
 }
 
-// labelRunes replaces each character that a label value cannot hold, as NFD
-// does in kernel.version.
+// labelRunes replaces each character that a label value cannot have, as NFD does
+// in kernel.version.
 func labelRunes(s string) string {
 	return strings.Map(func(r rune) rune {
 		if facts.IsLabelRune(r) {
@@ -110,8 +110,8 @@ func collectLoadedModules(h host, out *facts.Features) error {
 	return nil
 }
 
-// loadedModules returns nothing for a kernel that cannot load modules: then
-// proc is there and proc/modules is not.
+// loadedModules returns nothing for a kernel that cannot load modules: it has a
+// proc without modules.
 func loadedModules(root Root) ([]string, error) {
 	data, err := root.ReadFile("proc/modules")
 	if errors.Is(err, fs.ErrNotExist) && root.stat("proc/sys/kernel/osrelease") == nil {
@@ -142,9 +142,8 @@ func enabledModulesCollector() collector {
 	}}}
 }
 
-// collectEnabledModules joins the loaded and the built-in modules. When the
-// list of built-in modules is missing, those loaded are known and all others
-// unknown.
+// collectEnabledModules combines loaded and built-in modules. When the list of
+// built-in modules is missing, those loaded are known and all others unknown.
 func collectEnabledModules(h host, out *facts.Features) error {
 	modules, err := loadedModules(h.root)
 	if err != nil {
@@ -177,7 +176,7 @@ func builtinModules(root Root) ([]string, error) {
 }
 
 // parseBuiltinModules returns the module names of a modules.builtin file. A
-// file name may have dashes where the kernel says underscores; both are given.
+// file name may have dashes where the kernel has underscores; both are returned.
 func parseBuiltinModules(data []byte) []string {
 	var modules []string
 	for line := range strings.Lines(string(data)) {

@@ -49,8 +49,7 @@ func collectKernelConfig(h host, out *facts.Features) error {
 }
 
 // kernelConfigPlaces lists where distributions put the configuration of the
-// running kernel. The plain usr/src/linux is left out: nothing says that it is
-// the running kernel's.
+// running kernel. The plain usr/src/linux is left out: it may be another kernel's.
 func kernelConfigPlaces(root Root) ([]string, error) {
 	places := []string{"proc/config.gz"}
 	release, err := kernelRelease(root)
@@ -88,7 +87,7 @@ func readKernelConfig(root Root, name string) ([]byte, error) {
 	return data, nil
 }
 
-// usualConfig is what the configuration of a distribution's kernel fits into.
+// usualConfig is larger than the configuration of most distributions' kernels.
 const usualConfig = 320 << 10
 
 // gunzip bounds what comes out, however little went in.

@@ -14,8 +14,8 @@ import (
 const maxLibraryDirs = 512
 
 // libraryDirs are the usual places of MPI and libfabric: where distributions,
-// vendors and OpenHPC install them, and /usr/local and /opt. A star stands for
-// any one name.
+// vendors and OpenHPC install them, and /usr/local and /opt. A star matches any
+// one name.
 func libraryDirs() []string {
 	return []string{
 		"usr/lib", "usr/lib64", "usr/lib/*-linux-gnu*", "usr/local/lib", "usr/local/lib64",
@@ -59,8 +59,8 @@ func findLibraries(root Root) ([]libraryDir, error) {
 	return dirs, w.err
 }
 
-// walker lists directories, no more than it may. What is not there is empty;
-// err is the first that was there and could not be read.
+// walker lists a bounded number of directories. A missing one is empty; err is
+// that of the first that could not be read.
 type walker struct {
 	root   Root
 	listed map[string][]string
@@ -83,9 +83,8 @@ func (w *walker) list(dir string) []string {
 	return names
 }
 
-// expand returns the directories that a pattern stands for. Those that may not
-// be there are left in; links beside what they lead to, as "latest", are not
-// taken.
+// expand returns the directories that match a pattern. The last ones may not
+// exist; links to another match, such as "latest", are left out.
 func (w *walker) expand(pattern string) []string {
 	dirs := []string{""}
 	for part := range strings.SplitSeq(pattern, "/") {
@@ -142,8 +141,8 @@ func soVersion(names []string, library string) string {
 	return longest
 }
 
-// libraryPrefix returns where a library directory belongs, as an operator would
-// name it: /opt/mpich for opt/mpich/lib.
+// libraryPrefix returns the installation prefix of a library directory: /opt/mpich
+// for opt/mpich/lib.
 func libraryPrefix(dir string) string {
 	dir = strings.TrimSuffix(dir, "/release")
 	if base := path.Base(dir); base == "lib" || base == "lib64" || strings.Contains(base, "-linux-gnu") {

@@ -29,8 +29,8 @@ func libcCollector() collector {
 	}}}
 }
 
-// collectLibC tells which C library the node's own programs run on. The
-// library is not run; it names its version in its data.
+// collectLibC finds the C library that the node's own programs run on. The library
+// is not run; its version is in its data.
 func collectLibC(h host, out *facts.Features) error {
 	for _, name := range glibcPaths(h.arch) {
 		exists, err := h.root.Exists(name)
@@ -111,7 +111,7 @@ func findLibCBanner(r io.Reader) (string, error) {
 			return parseLibCBanner(window[at:min(at+maxLibCBanner, len(window))])
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return "", errors.New("no version of the C library in it")
+			return "", errors.New("no version of the C library found")
 		}
 		if err != nil {
 			return "", err
@@ -154,8 +154,8 @@ func findMusl(h host) (bool, error) {
 	return false, err
 }
 
-// muslVersion asks Alpine's package database, since musl does not name its
-// version in a way that could be told from other text.
+// muslVersion reads Alpine's package database, since musl does not name its
+// version in a way that can be distinguished from other text.
 func muslVersion(root Root) (string, error) {
 	const database = "lib/apk/db/installed"
 	data, err := root.ReadHead(database, maxFileSize)
@@ -165,7 +165,7 @@ func muslVersion(root Root) (string, error) {
 	if version := parseAPKVersion(data, "musl"); version != "" {
 		return version, nil
 	}
-	return "", root.pathError("read", database, errors.New("no package musl"))
+	return "", root.pathError("read", database, errors.New("no package musl found"))
 }
 
 // parseAPKVersion returns the version of a package without its revision, as in

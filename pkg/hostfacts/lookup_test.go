@@ -104,7 +104,7 @@ func otherLookups() []lookupCase {
 		{
 			name:  "an architecture without a table of flags",
 			files: map[string]string{"proc/cpuinfo": "processor\t: 0\nisa\t\t: rv64imafdc\n"},
-			set:   "cpu.cpuid", element: "AVX2", want: facts.Unknown, cause: "CPU flags of riscv64 are not collected",
+			set:   "cpu.cpuid", element: "AVX2", want: facts.Unknown, cause: "CPU flags are not collected on riscv64",
 		},
 	}
 }

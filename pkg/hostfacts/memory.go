@@ -16,8 +16,8 @@ func numaCollector() collector {
 	}}}
 }
 
-// collectNUMA counts the memory nodes. A kernel built without NUMA shows none;
-// the machine is then one node.
+// collectNUMA counts the memory nodes. A kernel built without NUMA does not show
+// any; the machine is then one node.
 func collectNUMA(h host, out *facts.Features) error {
 	const dir = "sys/devices/system"
 	if err := h.root.stat(dir); err != nil {

@@ -16,8 +16,7 @@ func hugePagesCollector() collector {
 	}}}
 }
 
-// collectHugePages counts the huge pages of each size that the operator set
-// aside, used or not. A kernel without huge pages has none enabled.
+// collectHugePages counts the reserved huge pages of each size, used or not.
 func collectHugePages(h host, out *facts.Features) error {
 	const dir = "sys/kernel/mm/hugepages"
 	names, err := readDirIn(h.root, "sys/kernel", dir)
@@ -51,8 +50,8 @@ func collectHugePages(h host, out *facts.Features) error {
 	return nil
 }
 
-// hugePagesElement turns hugepages-2048kB into hugepages-2Mi, which is what
-// Kubernetes calls the resource.
+// hugePagesElement returns Kubernetes' name of the resource: hugepages-2Mi for
+// hugepages-2048kB.
 func hugePagesElement(name string) (string, bool) {
 	digits, isPrefixed := strings.CutPrefix(name, "hugepages-")
 	digits, isKilo := strings.CutSuffix(digits, "kB")

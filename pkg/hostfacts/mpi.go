@@ -30,12 +30,12 @@ func mpiCollector() collector {
 	}}
 }
 
-// collectMPI finds the MPI libraries in the usual places. One elsewhere, as
-// sites have on a shared file system, the operator has to name.
+// collectMPI finds the MPI libraries in the usual places. Those elsewhere, such as
+// on a shared file system, the operator has to declare.
 func collectMPI(h host, out *facts.Features) error {
 	dirs, err := findLibraries(h.root)
 	if err == nil && len(dirs) == 0 {
-		err = h.root.stat("usr") // without it, nobody could look
+		err = h.root.stat("usr") // without it, there is nowhere to look
 	}
 	if err != nil {
 		return err
@@ -80,8 +80,8 @@ func (m mpiInstallation) element(name string) string {
 	return map[string]string{"implementation": m.implementation, "version": m.version, "abi": m.abi}[name]
 }
 
-// setMPIHost says what all installations have in common. Of what they differ
-// in, or do not tell, nobody but the operator knows which one counts.
+// setMPIHost sets what all installations have in common. Where they differ, only
+// the operator knows which of them is used.
 func setMPIHost(found []mpiInstallation, out *facts.Features) {
 	if len(found) == 0 {
 		return
@@ -93,7 +93,7 @@ func setMPIHost(found []mpiInstallation, out *facts.Features) {
 		case same && value != "":
 			out.Attributes["mpi.host"][element] = value
 		case same:
-			out.Unknown["mpi.host/"+element] = "the library in " + found[0].prefix + " does not tell it"
+			out.Unknown["mpi.host/"+element] = "the library in " + found[0].prefix + " does not report it"
 		default:
 			out.Unknown["mpi.host/"+element] = fmt.Sprintf("there are %d MPI installations, from %s to %s",
 				len(found), found[0].prefix, found[len(found)-1].prefix)
@@ -153,7 +153,7 @@ func crayLibrary(names []string) string {
 const mpichABI = "mpich-12"
 
 // mpiABI names the binary interface. MPICH, and what descends from it, agreed
-// on that of libmpi.so.12; Open MPI counts for itself.
+// on that of libmpi.so.12; Open MPI numbers its own.
 func mpiABI(implementation, major string) string {
 	switch {
 	case implementation == "openmpi":
@@ -164,8 +164,8 @@ func mpiABI(implementation, major string) string {
 	return ""
 }
 
-// fabricLibraries lists the libfabric installations. The number in the file
-// name is not that of the release.
+// fabricLibraries lists the libfabric installations. The version in the file name
+// is not that of the release.
 func fabricLibraries(root Root, dirs []libraryDir) ([]map[string]string, error) {
 	found := []map[string]string{}
 	for _, dir := range dirs {

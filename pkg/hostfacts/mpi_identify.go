@@ -10,9 +10,9 @@ import (
 // maxHeader is more than any mpi.h has.
 const maxHeader = 1 << 20
 
-// identifyMPI says which implementation a library is, and its version: by the
-// vendor's directory, else by what the header or the pkg-config file says, else
-// by the name of the library.
+// identifyMPI returns the implementation and version of a library: by the vendor's
+// directory, else by the header or the pkg-config file, else by the name of the
+// library.
 func identifyMPI(root Root, dir libraryDir, library, so string) (implementation, version string, err error) {
 	padded := "/" + dir.path + "/"
 	for vendor, above := range map[string]string{
@@ -47,8 +47,8 @@ func identifyMPI(root Root, dir libraryDir, library, so string) (implementation,
 	return implementation, version, nil
 }
 
-// guessMPI goes by names. libmpi.so.12 was Open MPI 1.10 once and is MPICH
-// today, so it needs a second sign.
+// guessMPI goes by names. libmpi.so.12 was Open MPI 1.10 once and is MPICH today,
+// so it needs other evidence.
 func guessMPI(dir libraryDir, library, so string) string {
 	has := func(prefix string) bool {
 		return slices.ContainsFunc(dir.names, func(name string) bool { return strings.HasPrefix(name, prefix+".so") })
@@ -69,8 +69,8 @@ func guessMPI(dir libraryDir, library, so string) string {
 	return ""
 }
 
-// openMPISeries tells the series by the library's own version, which its
-// authors raise with each: 40.30.4 is one of 4.1.
+// openMPISeries returns the release series of a library version: 40.30.4 is one of
+// 4.1.
 func openMPISeries(so string) string {
 	parts := strings.Split(so, ".")
 	if len(parts) < 2 || parts[0] != "40" {
@@ -109,7 +109,7 @@ func headerOfMPI(root Root, dir libraryDir, library string) (implementation, ver
 }
 
 // parseMPIHeader reads the macros by which the implementations name themselves.
-// What descends from MPICH names MPICH too, so the more special one counts.
+// Descendants of MPICH name MPICH too, so the more specific one is used.
 func parseMPIHeader(data []byte) (implementation, version string) {
 	macros := map[string]string{}
 	for line := range strings.Lines(string(data)) {

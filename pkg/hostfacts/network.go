@@ -24,8 +24,8 @@ func networkCollector() collector {
 	}}
 }
 
-// collectNetwork tells interfaces of hardware, which have a device, from
-// virtual ones. A kernel built without networking shows no class at all.
+// collectNetwork separates interfaces of hardware, which have a device, from
+// virtual ones. A kernel built without networking has no such class at all.
 func collectNetwork(h host, out *facts.Features) error {
 	const dir = "sys/class/net"
 	if err := h.root.stat("sys/class"); err != nil {
@@ -63,9 +63,8 @@ func collectNetwork(h host, out *facts.Features) error {
 	return nil
 }
 
-// readInstance reads the files of one device as attributes. A file that is not
-// there, or that the driver has no answer for, is an attribute the device does
-// not have.
+// readInstance reads the files of one device as attributes. A file that is missing,
+// or that the driver cannot provide, is an attribute the device does not have.
 func readInstance(root Root, dir string, files ...string) (map[string]string, error) {
 	instance := map[string]string{"name": path.Base(dir)}
 	for _, file := range files {
@@ -85,6 +84,6 @@ func isNoAttribute(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) ||
 		errors.Is(err, syscall.EINVAL) || // speed of an interface that is down
 		errors.Is(err, syscall.EOPNOTSUPP) ||
-		errors.Is(err, syscall.ENODEV) || // the device left meanwhile
+		errors.Is(err, syscall.ENODEV) || // the device was just removed
 		errors.Is(err, syscall.ENOTDIR)
 }

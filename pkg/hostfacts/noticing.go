@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// noticing passes everything on and keeps the first error that is more than
-// "not there".
+// noticing forwards everything and keeps the first error that is not about a
+// missing file.
 type noticing struct {
 	Files
 	name string

@@ -33,11 +33,11 @@ func fromNFD(features facts.Features) (*facts.Facts, error) {
 	}
 	level := levelOf(arch, flags)
 	addX86Level(level, &features)
-	addUnnamedCPU(arch, level, "NFD does not export what tells the micro-architecture", &features)
+	addUnnamedCPU(arch, level, "NFD does not export the micro-architecture", &features)
 	return facts.New("linux", arch, features), nil
 }
 
-// archOf tells the architecture from flags that only one has.
+// archOf infers the architecture from flags that only one has.
 func archOf(flags []string) (string, error) {
 	switch {
 	case slices.Contains(flags, "ASIMD"):

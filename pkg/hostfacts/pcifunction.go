@@ -56,7 +56,7 @@ func functionsOfClass(root Root, prefixes ...string) ([]pciFunction, error) {
 		if err == nil {
 			f.device, err = readHex(root, f.dir()+"/device")
 		}
-		if isNoAttribute(err) { // the device left meanwhile
+		if isNoAttribute(err) { // the device was just removed
 			continue
 		}
 		if err != nil {

@@ -19,8 +19,8 @@ func cgroupCollector() collector {
 	}}}
 }
 
-// collectCgroup tells which version of control groups is mounted, and which
-// controllers it offers. Where none is mounted the set is empty.
+// collectCgroup reads which version of control groups is mounted, and its
+// controllers. The set is empty when neither is mounted.
 func collectCgroup(h host, out *facts.Features) error {
 	names, err := h.root.ReadDir(cgroupDir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -60,7 +60,7 @@ func cgroupControllers(root Root, dir string) ([]string, error) {
 }
 
 // legacyCgroups reads a tree in which each controller of version 1 has a
-// directory of its own. In a hybrid one, version 2 is mounted beside them.
+// directory of its own. In a hybrid one, version 2 is mounted next to them.
 func legacyCgroups(root Root, names []string) (version string, controllers []string, err error) {
 	known := []string{
 		"blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "hugetlb", "memory", "misc", "net_cls", "net_prio",
@@ -94,9 +94,8 @@ func virtualizationCollector() collector {
 	}}}
 }
 
-// collectVirtualization tells what kind of hypervisor is below the node. It
-// cannot tell whether this process runs in a container, nor does it try: the
-// facts are those of the node.
+// collectVirtualization finds the kind of hypervisor that the node runs on. Whether
+// this process runs in a container makes no difference: the facts are the node's.
 func collectVirtualization(h host, out *facts.Features) error {
 	kind, err := virtualization(h)
 	if err != nil {
@@ -107,7 +106,7 @@ func collectVirtualization(h host, out *facts.Features) error {
 }
 
 func virtualization(h host) (string, error) {
-	// A paravirtual guest of Xen, and its first domain, see the CPU as it is.
+	// Paravirtual machines of Xen, and its first domain, see the CPU as it is.
 	kind, err := readTrimmed(h.root, "sys/hypervisor/type")
 	if err == nil && kind == "xen" {
 		return "xen", nil
@@ -128,7 +127,7 @@ func virtualization(h host) (string, error) {
 	return cpuHypervisor(h)
 }
 
-// cpuHypervisor asks the CPU what the firmware does not tell.
+// cpuHypervisor asks the CPU when the firmware does not help.
 func cpuHypervisor(h host) (string, error) {
 	name, err := readHypervisor(h)
 	if err != nil {
@@ -145,8 +144,8 @@ func cpuHypervisor(h host) (string, error) {
 	return name, nil
 }
 
-// firmwareHypervisor goes by what the firmware, or the device tree, calls the
-// machine.
+// firmwareHypervisor goes by the name of the machine in the firmware or the device
+// tree.
 func firmwareHypervisor(root Root) (string, error) {
 	vendor, err := readTrimmed(root, "sys/class/dmi/id/sys_vendor")
 	if err != nil {
@@ -181,7 +180,7 @@ func firmwareHypervisor(root Root) (string, error) {
 	case vendor == "BHYVE", product == "BHYVE":
 		return "bhyve", nil
 	}
-	return "", fmt.Errorf("the firmware's vendor %.64q tells no hypervisor", vendor)
+	return "", fmt.Errorf("the firmware vendor %.64q does not identify a hypervisor", vendor)
 }
 
 // treeNodeHypervisor reads the device tree, which a machine without DMI has.

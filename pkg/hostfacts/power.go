@@ -4,8 +4,8 @@ import "strings"
 
 func isPower(arch string) bool { return arch == "ppc64" || arch == "ppc64le" }
 
-// powerArch tells ppc64le from ppc64, which proc/cpuinfo does not. It is empty
-// where the tree does not say either.
+// powerArch distinguishes ppc64le from ppc64, which proc/cpuinfo does not. It is
+// empty where the rest of the tree does not either.
 func powerArch(root Root) string {
 	if order, err := readTrimmed(root, "sys/kernel/cpu_byteorder"); err == nil && order != "" {
 		if order == "big" {

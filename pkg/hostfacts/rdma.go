@@ -101,7 +101,7 @@ func rdmaPort(device map[string]string, number string, read map[string]string) m
 	return port
 }
 
-// afterColon turns what sysfs writes as "4: ACTIVE" into "active".
+// afterColon returns "active" for what sysfs writes as "4: ACTIVE".
 func afterColon(s string) string {
 	if _, word, ok := strings.Cut(s, ":"); ok {
 		s = word
@@ -118,7 +118,7 @@ func gigabits(rate string) string {
 	return number
 }
 
-// fabrics names what the adapters are made for: infiniband and roce by the link
+// fabrics names what the adapters connect to: infiniband and roce by the link
 // layer, iwarp by the node type, efa (AWS), cxi (HPE Slingshot) and opa (Cornelis
 // Omni-Path) by the driver.
 func fabrics(root Root, ports []map[string]string) []string {
@@ -154,9 +154,9 @@ func rdmaHostCollector() collector {
 	}}}
 }
 
-// collectRDMAHost says what NFD's labels custom-rdma.capable and
-// custom-rdma.available say, by the same rules: a device of Mellanox, and the
-// two modules that programs need.
+// collectRDMAHost applies the rules of NFD's labels custom-rdma.capable and
+// custom-rdma.available: a device of Mellanox, and the two modules that programs
+// need.
 func collectRDMAHost(h host, out *facts.Features) error {
 	set := map[string]string{}
 	out.Attributes["rdma.host"] = set

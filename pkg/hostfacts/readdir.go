@@ -5,9 +5,9 @@ import (
 	"io/fs"
 )
 
-// readDirIn returns the names in a directory that a kernel without the
-// subsystem does not have. It has none then; but when parent, which every
-// kernel has, is missing too, nobody could look, and that is an error.
+// readDirIn returns the names in a directory that a kernel without the subsystem
+// does not have. There are none then; but when parent, which every kernel has, is
+// missing too, that is an error.
 func readDirIn(root Root, parent, dir string) ([]string, error) {
 	names, err := root.ReadDir(dir)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -16,8 +16,8 @@ func readDirIn(root Root, parent, dir string) ([]string, error) {
 	return nil, root.stat(parent)
 }
 
-// existsIn reports whether name is there. When it is not and parent, which
-// every kernel has, is missing too, that is an error.
+// existsIn reports whether name exists. When parent, which every kernel has, is
+// missing too, that is an error.
 func existsIn(root Root, parent, name string) (bool, error) {
 	exists, err := root.Exists(name)
 	if exists || err != nil {

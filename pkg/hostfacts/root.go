@@ -26,7 +26,7 @@ const (
 type Root struct {
 	dir   string
 	files Files // nil: the real ones
-	// machine says that files, although not the real ones, are those of the
+	// machine is true when files, although not the real ones, are those of the
 	// machine this process runs on.
 	machine  bool
 	recorded *Recorded
@@ -101,7 +101,7 @@ const BootIDFile = "proc/sys/kernel/random/boot_id"
 
 // isLive reports whether root shows the machine this process runs on. In a
 // container the machine's tree is often mounted elsewhere, such as /host; the
-// boot id says that it is the same machine.
+// boot id proves that it is the same machine.
 func (r Root) isLive() bool {
 	if r.IsReal() || r.machine {
 		return true

@@ -20,13 +20,14 @@ type Source struct {
 	log     *slog.Logger
 	refresh sync.Mutex // one collection at a time
 	current atomic.Pointer[facts.Facts]
-	age     freshness
+	at      atomic.Int64 // of the last refresh, in nanoseconds since 1970
+	changes atomic.Uint64
 
-	settle, gap time.Duration // as the constants of these names say
+	settle, gap time.Duration // see the constants settle and minGap
 }
 
-// NewSource collects the facts of root once and returns a source of them. A nil
-// log keeps silent.
+// NewSource collects the facts of root once and returns a source of them. The log
+// may be nil.
 func NewSource(ctx context.Context, root Root, log *slog.Logger) *Source {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -34,15 +35,15 @@ func NewSource(ctx context.Context, root Root, log *slog.Logger) *Source {
 	s := &Source{root: root, log: log, settle: settle, gap: minGap}
 	facts := Collect(ctx, root)
 	s.current.Store(facts)
-	s.age.refreshed(false)
+	s.at.Store(time.Now().UnixNano())
 	log.Info("node facts collected",
 		"arch", facts.Arch(), "fingerprint", facts.Fingerprint(), "unknown", names(facts.Unknown()))
 	s.warn(nil, facts)
 	return s
 }
 
-// warn logs the sources of facts that had to be passed over, each once for as
-// long as it stays wrong in the same way.
+// warn logs the sources of facts that were skipped, each once for as long as it has
+// the same problem.
 func (s *Source) warn(before, facts *facts.Facts) {
 	var known []string
 	if before != nil {
@@ -51,7 +52,7 @@ func (s *Source) warn(before, facts *facts.Facts) {
 	problems := facts.Problems()
 	for _, problem := range problems {
 		if !slices.Contains(known, problem) {
-			s.log.Warn("a source of facts is passed over", "problem", problem, "count", len(problems))
+			s.log.Warn("skipping facts source", "problem", problem, "count", len(problems))
 		}
 	}
 }
@@ -59,15 +60,21 @@ func (s *Source) warn(before, facts *facts.Facts) {
 // Current returns the facts collected last. It takes no lock.
 func (s *Source) Current() *facts.Facts { return s.current.Load() }
 
-// Run collects the facts anew at every interval, and soon after the kernel says
-// that a module, a device or a file with facts came or went. It returns nil when
-// ctx ends. With an interval of zero or less only events count.
+// Refreshed returns when the facts were last collected.
+func (s *Source) Refreshed() time.Time { return time.Unix(0, s.at.Load()) }
+
+// Changes returns how many refreshes changed the facts.
+func (s *Source) Changes() uint64 { return s.changes.Load() }
+
+// Run collects the facts again at every interval, and soon after a module, a device
+// or a file with facts was added or removed. It returns nil when ctx ends. With an
+// interval of zero or less only events lead to a refresh.
 func (s *Source) Run(ctx context.Context, interval time.Duration) error {
 	hints := make(chan string, 1)
 	watchers := s.watch(ctx, func(hint string) {
 		select {
 		case hints <- hint:
-		default: // one is waiting already
+		default: // one is pending already
 		}
 	})
 	defer watchers.Wait()
@@ -75,7 +82,7 @@ func (s *Source) Run(ctx context.Context, interval time.Duration) error {
 	return nil
 }
 
-// watch starts what looks out for changes. It ends with ctx.
+// watch starts the watchers for changes. They end with ctx.
 func (s *Source) watch(ctx context.Context, changed func(hint string)) *sync.WaitGroup {
 	var group sync.WaitGroup
 	if _, isDir := s.root.files.(dirFiles); isDir || s.root.IsReal() {
@@ -88,10 +95,10 @@ func (s *Source) watch(ctx context.Context, changed func(hint string)) *sync.Wai
 }
 
 const (
-	// settle is how long after a hint its companions are waited for: one
-	// device makes several.
+	// settle is how long to wait for more hints after one: a single device causes
+	// several.
 	settle = 200 * time.Millisecond
-	// minGap is the least time between two refreshes that hints lead to.
+	// minGap is the least time between two refreshes caused by hints.
 	minGap = 2 * time.Second
 )
 
@@ -104,7 +111,7 @@ func (s *Source) follow(ctx context.Context, interval time.Duration, hints <-cha
 		tick = ticker.C
 	}
 	var due <-chan time.Time // not nil while a refresh is due
-	next := time.Now()       // before which no hint leads to a refresh
+	next := time.Now()       // no hint leads to a refresh before this
 	for {
 		select {
 		case <-ctx.Done():
@@ -124,8 +131,8 @@ func (s *Source) follow(ctx context.Context, interval time.Duration, hints <-cha
 	}
 }
 
-// Refresh collects the facts now and returns them. When ctx ends meanwhile, the
-// facts stay as they were.
+// Refresh collects the facts now and returns them. If ctx ends before that is done,
+// the facts stay as they were.
 func (s *Source) Refresh(ctx context.Context) *facts.Facts {
 	s.refresh.Lock()
 	defer s.refresh.Unlock()
@@ -135,9 +142,10 @@ func (s *Source) Refresh(ctx context.Context) *facts.Facts {
 	}
 	changed := facts.Fingerprint() != before.Fingerprint()
 	s.current.Store(facts)
-	s.age.refreshed(changed)
+	s.at.Store(time.Now().UnixNano())
 	s.warn(before, facts)
 	if changed {
+		s.changes.Add(1)
 		s.log.Info("node facts changed",
 			"changed", strings.Join(facts.ChangedSets(before), " "),
 			"fingerprint", facts.Fingerprint(), "unknown", names(facts.Unknown()))

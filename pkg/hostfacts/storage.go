@@ -9,8 +9,8 @@ func blockCollector() collector {
 	}}}
 }
 
-// collectBlock reads how each block device takes its requests. Names are those
-// of whole devices; partitions are not listed.
+// collectBlock reads the request queue of each block device. Partitions are not
+// listed.
 func collectBlock(h host, out *facts.Features) error {
 	const dir = "sys/block"
 	names, err := readDirIn(h.root, "sys/class", dir)

@@ -2,15 +2,14 @@ package hostfacts
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-// sysctls are the settings an image may depend on. None of them tells who the
-// node is, and none changes by itself.
+// sysctls are the settings an image may depend on. None of them identifies the
+// node, and none changes by itself.
 func sysctls() []string {
 	return []string{
 		"fs.aio-max-nr",
@@ -70,9 +69,9 @@ func sysctlCollector() collector {
 	}}}
 }
 
-// collectSysctl reads the settings. One that this kernel does not have is
-// absent; but what is missing below net may only be hidden, because a network
-// namespace shows a part of it.
+// collectSysctl reads the settings. One that this kernel does not have is absent;
+// but what is missing below net may only be hidden, because a network namespace
+// shows just a part of it.
 func collectSysctl(h host, out *facts.Features) error {
 	if err := h.root.stat("proc/sys/kernel"); err != nil {
 		return err
@@ -85,7 +84,7 @@ func collectSysctl(h host, out *facts.Features) error {
 		case err == nil:
 			values[name] = strings.Join(strings.Fields(text), " ")
 		case missing && strings.HasPrefix(name, "net."):
-			out.Unknown["kernel.sysctl/"+name] = fmt.Sprintf("this network namespace does not show %s", name)
+			out.Unknown["kernel.sysctl/"+name] = name + " is not visible in this network namespace"
 		case !missing:
 			out.Unknown["kernel.sysctl/"+name] = facts.CauseOf(err)
 		}

@@ -58,8 +58,8 @@ func isOSReleaseKey(key string) bool {
 
 func endsOrDot(s string) bool { return s == "" || s[0] == '.' }
 
-// unquoteShell takes off the quotes of a shell word; in double quotes a
-// backslash stands before a character meant literally.
+// unquoteShell removes the quotes of a shell word, and in double quotes the
+// backslashes that quote a character.
 func unquoteShell(s string) string {
 	if len(s) < 2 || s[0] != s[len(s)-1] || !strings.ContainsRune(`"'`, rune(s[0])) {
 		return strings.Trim(s, `"'`)

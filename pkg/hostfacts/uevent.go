@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// uevent is what the kernel says when a device, a driver or a module comes or
-// goes.
+// uevent is the kernel's message when a device, a driver or a module is added or
+// removed.
 type uevent struct {
 	action    string // add, remove, bind, online, ...
 	path      string // below /sys
@@ -35,8 +35,8 @@ func parseUevent(message []byte) (uevent, bool) {
 	return e, true
 }
 
-// concernsFacts sorts out what happens all the time and changes no fact, such as
-// the virtual interfaces that come and go with every pod.
+// concernsFacts ignores what happens all the time and changes no fact, such as the
+// virtual interfaces that come and go with every pod.
 func (e uevent) concernsFacts() bool {
 	if e.action == "change" || e.action == "move" || strings.HasPrefix(e.path, "/devices/virtual/") {
 		return false

@@ -13,8 +13,8 @@ import (
 // maxUevent is more than the kernel ever sends at once.
 const maxUevent = 8 << 10
 
-// watchDevices calls changed when modules and devices come and go. Where the
-// kernel does not say so, as in some containers, the interval must do.
+// watchDevices calls changed when modules and devices come and go. Where there are
+// no events, as in some containers, only the interval refreshes facts.
 func watchDevices(ctx context.Context, log *slog.Logger, changed func(hint string)) {
 	err := listenUevents(ctx, func(e uevent) {
 		if e.concernsFacts() {
@@ -22,12 +22,12 @@ func watchDevices(ctx context.Context, log *slog.Logger, changed func(hint strin
 		}
 	})
 	if err != nil && ctx.Err() == nil {
-		log.Info("the kernel's device events cannot be heard, changes are seen at the next interval", "error", err)
+		log.Info("cannot receive kernel device events, facts are refreshed at the interval only", "error", err)
 	}
 }
 
-// listenUevents calls heard for every event until ctx ends.
-func listenUevents(ctx context.Context, heard func(uevent)) error {
+// listenUevents calls handle for every event until ctx ends.
+func listenUevents(ctx context.Context, handle func(uevent)) error {
 	socket, err := openUevents()
 	if err != nil {
 		return err
@@ -44,13 +44,13 @@ func listenUevents(ctx context.Context, heard func(uevent)) error {
 		n, from, err := receive(conn, buffer)
 		switch {
 		case errors.Is(err, unix.ENOBUFS): // more came than was read
-			heard(uevent{action: "many", subsystem: "module"})
+			handle(uevent{action: "many", subsystem: "module"})
 		case err != nil:
 			return fmt.Errorf("read device events: %w", err)
 		default:
 			sender, ok := from.(*unix.SockaddrNetlink)
 			if e, isEvent := parseUevent(buffer[:n]); isEvent && ok && sender.Pid == 0 { // from the kernel
-				heard(e)
+				handle(e)
 			}
 		}
 	}

@@ -16,8 +16,8 @@ func usbCollector() collector {
 	}}}
 }
 
-// collectUSB reads every USB device. A device whose class is told by its
-// interfaces stands there once for each interface, as in NFD.
+// collectUSB reads every USB device. A device whose interfaces have the class is
+// listed once for each interface, as in NFD.
 func collectUSB(h host, out *facts.Features) error {
 	const dir = "sys/bus/usb/devices"
 	names, err := readDirIn(h.root, "sys/bus", dir)

@@ -14,24 +14,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchFiles calls changed when a file with facts comes, goes or is written
-// anew.
+// watchFiles calls changed when a file with facts is created, removed or written.
 func watchFiles(ctx context.Context, dir string, log *slog.Logger, changed func(hint string)) {
 	w, err := newFileWatch(dir)
 	if err == nil {
 		defer func() { _ = w.inotify.Close() }()
 		stop := context.AfterFunc(ctx, func() { _ = w.inotify.Close() })
 		defer stop()
-		changed("watching begins") // what came before would be missed
+		changed("watching begins") // earlier changes would be missed
 		err = w.run(changed)
 	}
 	if err != nil && ctx.Err() == nil {
-		log.Info("files with facts cannot be watched, changes are seen at the next interval", "error", err)
+		log.Info("cannot watch facts files, facts are refreshed at the interval only", "error", err)
 	}
 }
 
-// fileWatch watches names in directories: a name that is looked for may not be
-// there yet, nor the directories above it.
+// fileWatch watches names in directories: a watched file may not exist yet, nor
+// the directories above it.
 type fileWatch struct {
 	inotify *os.File
 	fd      int
@@ -52,8 +51,8 @@ func newFileWatch(dir string) (*fileWatch, error) {
 	return w, nil
 }
 
-// arm watches every directory on the way to a file with facts that is there.
-// What is watched already stays so.
+// arm watches every directory that exists on the way to a file with facts. Those
+// that are watched already stay so.
 func (w *fileWatch) arm() error {
 	w.watches = map[int32]map[string]struct{}{}
 	for _, target := range watchedDirs() {
@@ -70,7 +69,7 @@ func (w *fileWatch) arm() error {
 }
 
 // armPath watches the parts of a path, each in the directory above it. A path
-// with a slash at its end is a directory in which every name counts.
+// with a slash at its end is a directory in which every name matters.
 func (w *fileWatch) armPath(target string) error {
 	const events = unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM |
 		unix.IN_MOVED_TO | unix.IN_ATTRIB | unix.IN_DELETE_SELF | unix.IN_ONLYDIR
@@ -78,7 +77,7 @@ func (w *fileWatch) armPath(target string) error {
 	for part := range strings.SplitSeq(target, "/") {
 		watch, err := unix.InotifyAddWatch(w.fd, dir, events)
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EACCES) {
-			return nil // its parent says when it comes
+			return nil // its parent is watched
 		}
 		if err != nil {
 			return fmt.Errorf("watch %s: %w", dir, err)
@@ -116,7 +115,7 @@ func (w *fileWatch) run(changed func(hint string)) error {
 	}
 }
 
-// concerns tells the names of interest from the others in the same directory.
+// concerns ignores other names in the same directories.
 func (w *fileWatch) concerns(e inotifyEvent) bool {
 	names := w.watches[e.watch]
 	_, every := names[""]

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 )
 
-// Only Linux says when something changes.
+// Events are those of Linux; elsewhere only the interval refreshes facts.
 func watchFiles(context.Context, string, *slog.Logger, func(hint string)) {}
 
 func watchDevices(context.Context, *slog.Logger, func(hint string)) {}

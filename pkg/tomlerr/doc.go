@@ -1,4 +1,4 @@
-// Package tomlerr makes errors of TOML files that the writer of the file can
-// act on: with row, column, key, and the key that was probably meant. It knows
-// where in a file keys stand and how they are written.
+// Package tomlerr reports mistakes in TOML files in a form that their author can
+// act on: with row, column, key, and the key that was probably meant. It finds the
+// position of keys in a file and quotes them.
 package tomlerr

@@ -12,8 +12,8 @@ import (
 )
 
 // Keys returns the full key of every value and table that the struct, which
-// into is or points to, can hold, in the order of its fields. A * stands for
-// the part of a key that the writer of the file chooses.
+// into is or points to, can have, in the order of its fields. A * is a part of a
+// key that the author of the file chooses.
 func Keys(into any) []string {
 	return keys(reflect.TypeOf(into), "")
 }
@@ -63,7 +63,7 @@ func notBare(r rune) bool {
 func Quote(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')
-	for i := range len(text) { // by byte, so that what is no UTF-8 stays for the reader to refuse
+	for i := range len(text) { // by byte, so that invalid UTF-8 stays and is refused by the reader
 		switch c := text[i]; {
 		case c == '"' || c == '\\':
 			b.WriteByte('\\')
@@ -94,8 +94,8 @@ func nearestKey(parts, known []string) string {
 	return textutil.Nearest(Key(parts), fitted)
 }
 
-// OnlyKey returns the parts of the one key to which the text gives a value. ok
-// is false where the text is anything but one line "key = value".
+// OnlyKey returns the parts of the key in a text "key = value". It reports false
+// for any other text.
 func OnlyKey(text string) (parts []string, ok bool) {
 	var p unstable.Parser
 	p.Reset([]byte(text))

@@ -15,10 +15,10 @@ type Problem struct {
 	Column  int    `json:"column,omitempty"`
 	Key     string `json:"key,omitempty"`
 	Message string `json:"message"`
-	Unknown bool   `json:"-"` // nobody reads the key, and the message names it
+	Unknown bool   `json:"-"` // the key is not known, and the message names it
 }
 
-// Error says where, then what.
+// Error returns the position, then the message.
 func (p Problem) Error() string {
 	var where []string
 	if p.Row > 0 {
@@ -39,17 +39,16 @@ func (p Problem) Error() string {
 // Is makes problems with unknown keys match ErrUnknownKey.
 func (p Problem) Is(target error) bool { return p.Unknown && target == ErrUnknownKey }
 
-// ErrUnknownKey is matched by errors about keys that nobody reads.
+// ErrUnknownKey is matched by errors about unknown keys.
 var ErrUnknownKey = errors.New("unknown key")
 
-// mostUnknown bounds how many unknown keys are told one by one.
+// mostUnknown bounds how many unknown keys are reported one by one.
 const mostUnknown = 20
 
 // Decode reads text into the struct that into points to. A key that the struct
-// does not have is an error; keys are named as the toml tags name them. What
-// can be read is in the struct also where unknown keys are the only errors,
-// which is when the error matches ErrUnknownKey. Errors are a Problem, or
-// several joined.
+// does not have is an error; keys are named as in the toml tags. If unknown keys
+// are the only errors, the struct is filled all the same, and the error matches
+// ErrUnknownKey. Errors are a Problem, or several joined.
 func Decode(text []byte, into any) error {
 	err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(into)
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
@@ -81,7 +80,7 @@ func unknownKey(e *toml.DecodeError, known []string) error {
 	}
 }
 
-// Meant is the hint at what was probably meant, or nothing.
+// Meant returns a hint at what was probably meant, or nothing.
 func Meant(near string) string {
 	if near == "" {
 		return ""
@@ -89,7 +88,7 @@ func Meant(near string) string {
 	return " (is " + near + " meant?)"
 }
 
-// message leaves out the names that things have in Go.
+// message leaves out the names of Go's types and fields.
 func message(e *toml.DecodeError) string {
 	text := strings.TrimPrefix(e.Error(), "toml: ")
 	what, field, ok := strings.Cut(text, " into struct field ")

@@ -29,7 +29,7 @@ func Parse(s string) (Version, bool) {
 }
 
 // Compare orders the versions that two texts begin with, without building
-// either. It reports false when one of them is no version.
+// either. It reports false when one of them is not a version.
 func Compare(a, b string) (int, bool) {
 	a, b = trim(a), trim(b)
 	order := 0
@@ -52,7 +52,8 @@ func Compare(a, b string) (int, bool) {
 
 func trim(s string) string { return strings.TrimPrefix(strings.TrimSpace(s), "v") }
 
-// next reads one integer off s. There is more when a dot and a digit follow.
+// next reads the integer that s begins with. There is more when a dot and a digit
+// follow.
 func next(s string) (n uint64, rest string, more, ok bool) {
 	digits := 0
 	for digits < len(s) && isDigit(s[digits]) {
@@ -71,8 +72,7 @@ func next(s string) (n uint64, rest string, more, ok bool) {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// Compare orders two versions; a part that one of them lacks counts as zero,
-// so 6.8 equals 6.8.0.
+// Compare orders two versions. A missing part is zero: 6.8 equals 6.8.0.
 func (v Version) Compare(w Version) int {
 	for i := range max(len(v), len(w)) {
 		if c := cmp.Compare(v.part(i), w.part(i)); c != 0 {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// armLevel is the version of the ARM architecture a CPU has in full. Armv9.x
-// holds all of Armv8.(x+5); v9 is below 0 on a CPU of Armv8.
+// armLevel is the version of the ARM architecture that a CPU has in full. Armv9.x
+// includes all of Armv8.(x+5); v9 is below 0 on a CPU of Armv8.
 type armLevel struct{ v8, v9 int }
 
 // armLevelFlags are the flags of what a version made mandatory, as far as the
@@ -27,9 +27,9 @@ func armLevelFlags() []string {
 	}
 }
 
-// armLevelOf returns what the flags prove, or what the CPU is known to be by
-// its name, where that is more: a kernel older than the CPU, or a hypervisor,
-// does not show all there is.
+// armLevelOf returns the level that the flags prove, or the one implied by the name
+// of the CPU, where that is higher: a kernel older than the CPU, or a hypervisor,
+// does not show all features.
 func armLevelOf(flags []string, m microarch) armLevel {
 	has := make(map[string]bool, len(flags))
 	for _, flag := range flags {
@@ -72,7 +72,7 @@ func (l armLevel) String() string {
 	return fmt.Sprintf("8.%d", l.v8)
 }
 
-// names returns the archspec names of the level and of those it holds.
+// names returns the archspec names of the level and of those it includes.
 func (l armLevel) names() []string {
 	var names []string
 	add := func(major, minor int) {

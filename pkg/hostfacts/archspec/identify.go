@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// CPU is what the kernel says of a processor in proc/cpuinfo.
+// CPU is how the kernel describes a processor in proc/cpuinfo.
 type CPU struct {
 	Arch   string   // GOARCH
 	Vendor string   // as written: GenuineIntel, 0x41
@@ -16,9 +16,8 @@ type CPU struct {
 	// as written: "0xd0c" on ARM, "POWER9, altivec supported", "sifive,u74-mc" on
 	// RISC-V. There ModelName can tell it too.
 	Core, ModelName string
-	// AnyByteOrder says that it is not known which byte order the kernel of a
-	// POWER CPU has. The CPU can do both, and an image of the other one is not
-	// for its platform.
+	// AnyByteOrder is true when the byte order of a POWER kernel is not known. The
+	// CPU supports both, and an image of the other one is not for its platform.
 	AnyByteOrder bool
 }
 
@@ -81,7 +80,7 @@ func Unnamed(arch string, x86Level int) (present, absent []string) {
 // recognise returns the micro-architecture of a CPU as archspec finds it: of
 // those it has all features of, the one furthest from the family that descends
 // from the best generic level. Going by the level first keeps a CPU whose
-// firmware hides some small feature from being taken for one much older.
+// firmware hides some minor feature from being identified as a much older one.
 func recognise(cpu CPU) microarch {
 	root := familyOf(cpu.Arch)
 	fits := fitTest(cpu)
@@ -108,8 +107,7 @@ func recognise(cpu CPU) microarch {
 	return named
 }
 
-// furthest returns the one with the most ancestors, and then features, of those
-// wanted.
+// furthest returns the wanted one with the most ancestors, and then features.
 func furthest(list []microarch, wanted func(microarch) bool) microarch {
 	var best microarch
 	for _, m := range list {
@@ -125,8 +123,8 @@ func furthest(list []microarch, wanted func(microarch) bool) microarch {
 	return best
 }
 
-// fitTest returns what tells whether a CPU is of a micro-architecture of its
-// own family.
+// fitTest returns a function that reports whether the CPU is of a
+// micro-architecture of its own family.
 func fitTest(cpu CPU) func(microarch) bool {
 	switch cpu.Arch {
 	case "amd64", "386":
@@ -151,9 +149,9 @@ func fitTest(cpu CPU) func(microarch) bool {
 	}
 }
 
-// featureTest returns whether a CPU with these flags has all features of a
-// micro-architecture. The kernel calls SSE3 pni; archspec takes sse3 for given
-// where there is ssse3, and only there.
+// featureTest returns a function that reports whether a CPU with these flags has
+// all features of a micro-architecture. The kernel calls SSE3 pni; archspec
+// implies sse3 from ssse3, and from nothing else.
 func featureTest(flags []string) func(microarch) bool {
 	set := make(map[string]struct{}, len(flags)+1)
 	for _, flag := range flags {

@@ -6,7 +6,7 @@ package archspec
 //
 //	name | parents | vendor | id | features the parents lack
 //
-// Parents come before their children. The id tells cores of one vendor apart:
+// Parents come before their children. The id distinguishes cores of one vendor:
 // the part number on ARM, the generation on POWER, and on RISC-V any of the
 // names the kernel has for the core, separated by semicolons. The last group is
 // not in archspec's data; there it takes the machine's name for the target.
@@ -116,7 +116,7 @@ func familyOf(arch string) string {
 	}
 }
 
-// armVendor is archspec's name for what "CPU implementer" says.
+// armVendor is archspec's name of a "CPU implementer".
 func armVendor(implementer string) string {
 	names := map[string]string{
 		"0x41": "ARM",

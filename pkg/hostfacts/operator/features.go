@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// FeaturesDir is where NFD takes features from that others found.
+	// FeaturesDir is where NFD reads features that others found.
 	FeaturesDir    = "etc/kubernetes/node-feature-discovery/features.d"
 	maxFeatureFile = 64 << 10
 )
 
 // AddFeatures reads the named feature files of NFD into local.label and
 // local.feature; a later one overrides an earlier one. When one cannot be read,
-// what the others say is known and the rest unknown.
+// the elements of the others are known and the rest unknown.
 func AddFeatures(files Files, names []string, now time.Time, out *facts.Features) {
 	labels, features := map[string]string{}, map[string]string{}
 	out.Attributes["local.label"], out.Attributes["local.feature"] = labels, features
@@ -58,7 +58,7 @@ type featureFile struct {
 	problems         []string
 }
 
-// featureParser keeps what the directives so far say of the lines that follow.
+// featureParser keeps the directives for the lines that follow.
 type featureParser struct {
 	featureFile
 	now                time.Time

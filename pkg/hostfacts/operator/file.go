@@ -58,8 +58,8 @@ func parse(data []byte) (file, error) {
 	return f, f.validate(problem)
 }
 
-// decodeProblem says in the operator's words what a value must be, and how the
-// name of a set is written.
+// decodeProblem explains what a value must be without Go's types, and how the name
+// of a set is written.
 func decodeProblem(err error) error {
 	text := strings.NewReplacer(
 		"map[string]operator.scalar", "a table of values",
@@ -110,7 +110,8 @@ func (f file) validate(at func(key ...string) tomlerr.Problem) error {
 	return cmp.Or(problems...)
 }
 
-// isSetName wants the form that all names of sets have: a family, a dot, a name.
+// isSetName reports whether set has the form of all names of sets: a family, a dot,
+// a name.
 func isSetName(set string) bool {
 	const allowed = "abcdefghijklmnopqrstuvwxyz0123456789_-."
 	family, name, _ := strings.Cut(set, ".")

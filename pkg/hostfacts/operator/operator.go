@@ -1,4 +1,4 @@
-// Package operator reads what the operator of a node says of it: files of
+// Package operator reads the facts that the operator of a node declares: files of
 // /etc/imagefit/facts.d, and the feature files of NFD.
 package operator
 

@@ -22,26 +22,26 @@ const (
 	maxIndex     = 16 << 20
 )
 
-// index is the file of a snapshot that says which names were looked up and what
-// was found, without the content of files, and what no file tells.
+// index is the file of a snapshot that records which names were looked up and what
+// was found, without the content of files, and what is known beyond them.
 type index struct {
 	Version int    `json:"version"`
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
-	// Dirs holds the names in each directory that was listed.
+	// Dirs has the names in each directory that was listed.
 	Dirs map[string][]string `json:"dirs"`
-	// Links holds where symbolic links lead.
+	// Links has the destinations of symbolic links.
 	Links map[string]string `json:"links"`
-	// There holds the names that were only looked for, and found.
+	// There has the names that were only looked for, and found.
 	There []string `json:"there"`
-	// Missing holds the names that were looked for, and not found.
+	// Missing has the names that were looked for, and not found.
 	Missing []string `json:"missing"`
-	// Errors holds, for each operation, the names it failed for and why.
+	// Errors has the names that each operation failed for, and why.
 	Errors map[string]map[string]string `json:"errors"`
 	// Time is when the snapshot was taken.
 	Time time.Time `json:"time"`
 	// BeyondSets names the sets that the running machine knew better than its
-	// files, such as the CPU flags that only the CPU itself tells.
+	// files, such as the CPU flags that only CPUID reports.
 	BeyondSets []string `json:"beyond_sets,omitempty"`
 	// Beyond is the JSON of those sets as facts.
 	Beyond json.RawMessage `json:"beyond,omitempty"`
@@ -124,8 +124,8 @@ func (i *index) leaveOut(name string, missing map[string]struct{}) {
 	i.Errors[opOpen][name] = "left out of the snapshot, because it identifies the machine,"
 }
 
-// errnos names the errors of files that collectors tell apart. Their numbers
-// differ between systems.
+// errnos names the errors that collectors distinguish. Their numbers differ
+// between systems.
 func errnos() map[string]syscall.Errno {
 	return map[string]syscall.Errno{
 		"EACCES": syscall.EACCES, "EBUSY": syscall.EBUSY, "EINVAL": syscall.EINVAL, "EIO": syscall.EIO,

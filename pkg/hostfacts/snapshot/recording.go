@@ -10,10 +10,10 @@ import (
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
-// maxRecorded bounds what is remembered of one file.
+// maxRecorded bounds what is recorded of one file.
 const maxRecorded = 16 << 20
 
-// The operations on files whose errors a snapshot holds.
+// The operations on files whose errors are recorded.
 const (
 	opOpen = "open"
 	opRead = "read"
@@ -22,10 +22,10 @@ const (
 	opStat = "stat"
 )
 
-// fileErrors holds errors by operation and name.
+// fileErrors are errors by operation and name.
 type fileErrors map[string]map[string]error
 
-// recording passes everything on and remembers what was found.
+// recording forwards everything and remembers the results.
 type recording struct {
 	from hostfacts.Files
 
@@ -102,7 +102,7 @@ func (r *recording) Stat(name string) error {
 	return nil
 }
 
-// fail remembers an error. The caller holds the lock.
+// fail remembers an error. The caller has locked r.mu.
 func (r *recording) fail(op, name string, err error) {
 	var inner *fs.PathError
 	if errors.As(err, &inner) && inner.Err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
-// redactor takes out of a snapshot what tells one machine from its twin. What
-// it takes out of a text it replaces by zeros of the same shape.
+// redactor removes from a snapshot what identifies the machine. In texts it is
+// replaced by zeros of the same shape.
 type redactor struct {
 	off       bool
 	addresses []*regexp.Regexp // anywhere
@@ -63,7 +63,7 @@ func zeros(address string) string {
 // out as a whole.
 func (r redactor) file(name string, data []byte) ([]byte, bool) {
 	if name == hostfacts.BootIDFile {
-		return nil, false // with it, another machine's facts would be taken for ours
+		return nil, false // with it, the facts would be collected as those of the live machine
 	}
 	if bytes.HasPrefix(data, []byte("\x7fELF")) {
 		return hostfacts.RedactLibrary(data), true
@@ -71,7 +71,7 @@ func (r redactor) file(name string, data []byte) ([]byte, bool) {
 	if !r.off && isIdentity(name) {
 		return nil, false
 	}
-	if r.off || bytes.IndexByte(data, 0) >= 0 { // no text but, say, a compressed one
+	if r.off || bytes.IndexByte(data, 0) >= 0 { // not a text, perhaps a compressed one
 		return data, true
 	}
 	text := r.text(string(data))
@@ -86,7 +86,7 @@ func (r redactor) file(name string, data []byte) ([]byte, bool) {
 	return []byte(text), true
 }
 
-// isIdentity tells the files that hold nothing but an identity.
+// isIdentity reports whether a file contains nothing but an identity.
 func isIdentity(name string) bool {
 	if name == "proc/sys/kernel/hostname" || name == "etc/hostname" || name == "etc/machine-id" {
 		return true

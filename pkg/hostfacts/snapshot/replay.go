@@ -94,7 +94,7 @@ func (r replay) failed(op, name string) error {
 	return nil
 }
 
-// nothing tells a name that was missing from one that was not looked for.
+// nothing distinguishes a name that was missing from one that was not looked for.
 func (r replay) nothing(name string) error {
 	for ; name != "."; name = path.Dir(name) {
 		if _, missing := r.missing[name]; missing {
@@ -107,7 +107,7 @@ func (r replay) nothing(name string) error {
 	return errors.New("not in the snapshot")
 }
 
-// failingFile ends with an error where other files end.
+// failingFile returns an error at its end.
 type failingFile struct {
 	hostfacts.File
 	err error

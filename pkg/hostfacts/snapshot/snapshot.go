@@ -18,15 +18,15 @@ import (
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
-// Options says what a snapshot keeps.
+// Options selects what a snapshot keeps.
 type Options struct {
-	// Identity keeps what tells this machine from its twin: host name,
-	// serials, UUIDs, hardware and network addresses.
+	// Identity keeps what identifies this machine: host name, serials, UUIDs,
+	// hardware and network addresses.
 	Identity bool
 }
 
 // Write collects the facts of root and writes, as a tar.gz, the files that were
-// read, and what no file tells. Open takes it back and yields the same facts;
+// read, and what is known beyond them. Open takes it back and yields the same facts;
 // those that are left out because they identify the machine become unknown.
 func Write(ctx context.Context, w io.Writer, root hostfacts.Root, options Options) error {
 	recording := newRecording(root.Files())
@@ -57,12 +57,12 @@ func (i *index) addBeyond(ctx context.Context, root hostfacts.Root, content map[
 	files := newReplay(a, i)
 	known := hostfacts.Collect(ctx, root.WithFiles("/", files))
 	byFiles := &hostfacts.Recorded{Time: i.Time, Arch: known.Arch()}
-	told := hostfacts.Collect(ctx, hostfacts.NewVirtualRoot("/", files, byFiles))
+	derived := hostfacts.Collect(ctx, hostfacts.NewVirtualRoot("/", files, byFiles))
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("collect facts: %w", err)
 	}
 	i.OS, i.Arch = known.OS(), known.Arch()
-	have, without := known.Features(), told.Features()
+	have, without := known.Features(), derived.Features()
 	for _, set := range slices.Concat(have.Sets(), without.Sets()) {
 		same := func(name string) bool { return name == set }
 		if !slices.Contains(i.BeyondSets, set) && !reflect.DeepEqual(have.Only(same), without.Only(same)) {
@@ -108,8 +108,8 @@ func openArchive(path string) (hostfacts.Root, error) {
 	return replayed(hostfacts.NewVirtualRoot(filepath.Clean(path), a, nil))
 }
 
-// replayed returns a root that answers as the index among the files says, or the
-// same root when there is no index.
+// replayed returns a root that replays the index among the files, or the same root
+// when there is no index.
 func replayed(root hostfacts.Root) (hostfacts.Root, error) {
 	data, err := root.ReadBounded(indexFile, maxIndex)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
