@@ -15,7 +15,7 @@ import (
 func uncleaned() []string {
 	return []string{
 		"cmd/cri-proxy", "cmd/imagefit", "pkg/config",
-		"pkg/criproxy", "pkg/decision", "pkg/facts", "pkg/hostfacts", "pkg/registry",
+		"pkg/decision", "pkg/facts", "pkg/hostfacts", "pkg/registry",
 		"pkg/selector",
 	}
 }

@@ -66,7 +66,7 @@ func run(ctx context.Context, n *daemon.Daemon) error {
 	reg := n.Registry(runtime)
 	defer reg.Close()
 	puller := criproxy.NewPuller(criproxy.PullerOptions{
-		Backend: backend, Images: images.New(backend, cfg.Runtime.Namespace), Log: log,
+		Runtime: backend, Images: images.New(backend, cfg.Runtime.Namespace), Log: log,
 		Decider: decision.NewResolver(n.Evaluator(runtime.WillUnpack), reg), Record: n.Record,
 		Tracer:    spans.Tracer(),
 		Unchanged: daemon.Unchanged(runtime, log),

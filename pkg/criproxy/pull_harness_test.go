@@ -210,7 +210,7 @@ func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBe
 	}
 	_, proxyPath := startProxy(t, path, func(backend *cri.Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
-			Backend: backend, Images: images.New(backend, "k8s.io"), Decider: b.decider,
+			Runtime: backend, Images: images.New(backend, "k8s.io"), Decider: b.decider,
 			Record: b.record, Log: slog.New(slog.DiscardHandler),
 		})
 		return map[string]Handler{PullImage: b.puller.Handle}

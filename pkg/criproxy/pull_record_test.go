@@ -24,8 +24,8 @@ func TestRecord(t *testing.T) {
 		return func(r *decision.Rules) { change(&r.Policy) }
 	}
 	verified := func(b *pullBench) {
-		b.puller.Unchanged = func(a policy.Answers) (string, policy.Case) {
-			return "images are verified", policy.Case{Key: "image_verifier", Answer: a.ImageVerifier}
+		b.puller.Unchanged = func(a policy.Answers) (string, []policy.Case) {
+			return "images are verified", a.Cases(policy.Arose{ImageVerifier: true})
 		}
 	}
 	tests := []struct {

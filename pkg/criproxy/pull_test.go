@@ -15,6 +15,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // TestForwardedUnchanged has pulls that are none of our business. Their bytes
@@ -153,6 +154,7 @@ func TestRuntimeTookAnother(t *testing.T) {
 	if got := b.runtime.requests(); len(got) != 2 || !strings.Contains(got[1], entries[0].Digest.String()) {
 		t.Errorf("the runtime got %q", got)
 	}
+	b.wantRecord(t, policy.Pulled, "linux/amd64", id)
 }
 
 // TestTagMoved moves the tag between the decision and the pull.
@@ -174,6 +176,7 @@ func TestTagMoved(t *testing.T) {
 	if len(b.runtime.requests()) != 2 || b.decider.decisions() != 2 {
 		t.Errorf("%d pulls, %d decisions", len(b.runtime.requests()), b.decider.decisions())
 	}
+	b.wantRecord(t, policy.Pulled, "linux/amd64", id)
 }
 
 // TestTagMovedToUnfit moves the tag to an image that does not fit: it must not
@@ -205,6 +208,7 @@ func TestNeverACandidate(t *testing.T) {
 	if len(b.runtime.requests()) != 2 || b.decider.decisions() != 2 {
 		t.Errorf("%d pulls, %d decisions, want 2 and no more", len(b.runtime.requests()), b.decider.decisions())
 	}
+	b.wantRecord(t, policy.Forwarded, "", "")
 }
 
 // TestNoContentStore has a runtime that does not show its manifests, as CRI-O:
@@ -238,6 +242,7 @@ func TestChoiceMissing(t *testing.T) {
 	if got := b.runtime.requests(); len(got) != 2 || !strings.Contains(got[1], appTag) {
 		t.Errorf("the runtime got %q", got)
 	}
+	b.wantRecord(t, policy.Forwarded, "linux/amd64", id)
 }
 
 func TestPullFails(t *testing.T) {
@@ -305,15 +310,12 @@ func TestDeadlineOfTheHandler(t *testing.T) {
 	b.decider.before = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	call := &pull{Puller: b.puller, req: pullRequest("default", "api")}
-	call.begin()
-	_, err := call.answer(ctx)
-	checkStatus(t, err, codes.DeadlineExceeded, "context deadline exceeded")
+	call := b.puller.newPull(pullRequest("default", "api"), nil)
+	checkStatus(t, call.run(ctx).err, codes.DeadlineExceeded, "context deadline exceeded")
 
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	_, err = call.answer(ctx)
-	checkStatus(t, err, codes.Canceled, "context canceled")
+	checkStatus(t, call.run(ctx).err, codes.Canceled, "context canceled")
 }
 
 func TestConcurrentPulls(t *testing.T) {
@@ -331,6 +333,14 @@ func TestConcurrentPulls(t *testing.T) {
 	group.Wait()
 	if got := b.runtime.written(); strings.Count(got, "create ") != 2 || strings.Count(got, "update ") > 14 {
 		t.Errorf("wrote %s", got)
+	}
+}
+
+// wantRecord checks the only record.
+func (b *pullBench) wantRecord(t *testing.T, action policy.Action, choice, image string) {
+	t.Helper()
+	if r := b.last(); len(b.records) != 1 || r.Action != action || r.Choice != choice || r.Image != image || r.Error != "" {
+		t.Errorf("%d records, the last is %+v", len(b.records), r)
 	}
 }
 

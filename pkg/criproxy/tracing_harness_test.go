@@ -78,7 +78,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 	b.decider = newDecider(t, b.registry, level)
 	_, proxyPath := startProxy(t, between, func(backend *cri.Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
-			Backend: backend, Images: images.New(backend, "k8s.io"), Decider: b.decider, Tracer: tracer,
+			Runtime: backend, Images: images.New(backend, "k8s.io"), Decider: b.decider, Tracer: tracer,
 			Record: func(decisionlog.Record) {}, Log: slog.New(slog.DiscardHandler),
 		})
 		return map[string]Handler{PullImage: b.puller.Handle}

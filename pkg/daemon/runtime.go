@@ -38,24 +38,24 @@ func (d *Daemon) Registry(runtime *containerd.Runtime) *registry.Registry {
 
 // Unchanged returns why a pull must be forwarded unchanged, and the policy that
 // requires it: where only the index is signed, a variant would not verify.
-func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(policy.Answers) (string, policy.Case) {
-	return func(answers policy.Answers) (string, policy.Case) {
+func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(policy.Answers) (string, []policy.Case) {
+	return func(answers policy.Answers) (string, []policy.Case) {
 		settings := runtime.Settings()
 		if reason := settings.MustForward(); reason != "" {
-			return reason, policy.Case{}
+			return reason, nil
 		}
 		if answers.ImageVerifier != policy.Forward {
-			return "", policy.Case{}
+			return "", nil
 		}
 		verifiers, err := settings.Verifiers()
 		if err != nil {
 			log.Warn("cannot list image verifiers", "error", err)
 		}
 		if len(verifiers) == 0 {
-			return "", policy.Case{}
+			return "", nil
 		}
 		return fmt.Sprintf("the runtime verifies images (%s), and a variant may not be signed: "+
 				"the pull is forwarded unchanged (policy.image_verifier)", strings.Join(verifiers, ", ")),
-			answers.Cases(policy.Arose{ImageVerifier: true})[0]
+			answers.Cases(policy.Arose{ImageVerifier: true})
 	}
 }
