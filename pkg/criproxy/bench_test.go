@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -37,16 +39,16 @@ func BenchmarkListContainers500(b *testing.B) {
 func compare(b *testing.B, call func(context.Context, runtimeapi.RuntimeServiceClient) error) {
 	runtimePath := filepath.Join(b.TempDir(), "runtime.sock")
 	containers := &runtimeapi.ListContainersResponse{Containers: manyContainers(500)}
-	startRuntime(b, runtimePath, &fakeRuntime{
-		list: func(context.Context, *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
+	critest.Start(b, runtimePath, &critest.Runtime{
+		OnList: func(context.Context, *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
 			return containers, nil
 		},
 	})
 	_, proxyPath := startProxy(b, runtimePath, nil)
 
 	ctx := context.Background()
-	direct := runtimeapi.NewRuntimeServiceClient(dial(b, runtimePath))
-	proxied := runtimeapi.NewRuntimeServiceClient(dial(b, proxyPath))
+	direct := runtimeapi.NewRuntimeServiceClient(critest.Dial(b, runtimePath))
+	proxied := runtimeapi.NewRuntimeServiceClient(critest.Dial(b, proxyPath))
 	timed := func(client runtimeapi.RuntimeServiceClient) time.Duration {
 		start := time.Now()
 		if err := call(ctx, client); err != nil {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
 	"github.com/opencontainers/go-digest"
@@ -61,7 +63,7 @@ func startContainerd(t testing.TB, path string, registry *pullRegistry) *fakeCon
 	runtimeapi.RegisterImageServiceServer(server, f)
 	contentapi.RegisterContentServer(server, f)
 	imagesapi.RegisterImagesServer(server, fakeImages{f: f})
-	serveOn(t, path, server)
+	critest.Serve(t, path, server)
 	return f
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -31,7 +33,7 @@ func startDrained(t *testing.T) *drained {
 	t.Helper()
 	d := &drained{finish: make(chan struct{})}
 	began := make(chan struct{}, 1)
-	path := runtimeSocket(t)
+	path := critest.Socket(t)
 	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
 		began <- struct{}{}
 		<-s.Context().Done()
@@ -47,7 +49,7 @@ func startDrained(t *testing.T) *drained {
 			return s.Context().Err()
 		}
 	}))
-	d.conn = dial(t, proxyPath)
+	d.conn = critest.Dial(t, proxyPath)
 	d.pull = pulls(t, d.conn)
 	<-began
 	endless := func(method string) <-chan error {
@@ -94,8 +96,8 @@ func TestDrainRunsOut(t *testing.T) {
 // TestAnswerOfLastCallArrives: a pull that ends as the server stops must not lose its answer.
 func TestAnswerOfLastCallArrives(t *testing.T) {
 	t.Parallel()
-	path := runtimeSocket(t)
-	startRuntime(t, path, &fakeRuntime{})
+	path := critest.Socket(t)
+	critest.Start(t, path, &critest.Runtime{})
 	for range 20 {
 		finish, began := make(chan struct{}), make(chan struct{})
 		backend, err := cri.NewBackend(path)
@@ -115,7 +117,7 @@ func TestAnswerOfLastCallArrives(t *testing.T) {
 		}
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(listener) }()
-		conn := dial(t, proxyPath)
+		conn := critest.Dial(t, proxyPath)
 		pull := pulls(t, conn)
 		<-began
 		go close(finish)
@@ -144,7 +146,7 @@ func TestShutdownBeforeServe(t *testing.T) {
 	if err := server.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := unixsocket.Listen(runtimeSocket(t))
+	listener, err := unixsocket.Listen(critest.Socket(t))
 	if err != nil {
 		t.Fatal(err)
 	}

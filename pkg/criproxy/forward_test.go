@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -77,7 +79,7 @@ func observe(t *testing.T, conn *grpc.ClientConn, method string, md metadata.MD,
 // rawRuntime is a runtime that knows no service and leaves every call to handler.
 func rawRuntime(t testing.TB, path string, handler grpc.StreamHandler) {
 	t.Helper()
-	serveOn(t, path, grpc.NewServer(grpc.ForceServerCodecV2(cri.Codec()),
+	critest.Serve(t, path, grpc.NewServer(grpc.ForceServerCodecV2(cri.Codec()),
 		grpc.MaxRecvMsgSize(64<<20), grpc.UnknownServiceHandler(handler)))
 }
 
@@ -85,10 +87,8 @@ func rawRuntime(t testing.TB, path string, handler grpc.StreamHandler) {
 func pair(t *testing.T, runtimePath string) (direct, proxied *grpc.ClientConn) {
 	t.Helper()
 	_, proxyPath := startProxy(t, runtimePath, nil)
-	return dial(t, runtimePath), dial(t, proxyPath)
+	return critest.Dial(t, runtimePath), critest.Dial(t, proxyPath)
 }
-
-func runtimeSocket(t testing.TB) string { return filepath.Join(t.TempDir(), "runtime.sock") }
 
 // TestCallsLookAlike makes each call directly and through the proxy; the client must not be
 // able to tell the difference.
@@ -184,7 +184,7 @@ func TestCallsLookAlike(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			path := runtimeSocket(t)
+			path := critest.Socket(t)
 			rawRuntime(t, path, func(_ any, s grpc.ServerStream) error { return c.handler(s) })
 			direct, proxied := pair(t, path)
 			want := observe(t, direct, c.method, nil, c.requests...)
@@ -207,8 +207,8 @@ func answersBeforeError(name string) bool { return name == "answer and then an e
 // TestCRIServices checks what a real CRI service says to what it does not know.
 func TestCRIServices(t *testing.T) {
 	t.Parallel()
-	path := runtimeSocket(t)
-	startRuntime(t, path, &fakeRuntime{})
+	path := critest.Socket(t)
+	critest.Start(t, path, &critest.Runtime{})
 	direct, proxied := pair(t, path)
 	for _, method := range []string{
 		versionMethod, "/runtime.v1.RuntimeService/Status", "/runtime.v1.RuntimeService/Unborn",
@@ -232,7 +232,7 @@ func TestCRIServices(t *testing.T) {
 func TestEndpointMayHaveAnyCharacterInItsPath(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a b%20?#.sock")
-	startRuntime(t, path, &fakeRuntime{})
+	critest.Start(t, path, &critest.Runtime{})
 	_, proxied := pair(t, path)
 	if got := observe(t, proxied, versionMethod, nil, unknownFields()); got.Status != "" {
 		t.Error(got.Status)
@@ -245,7 +245,7 @@ func TestClientCancels(t *testing.T) {
 	for _, method := range []string{versionMethod, eventsMethod, "/future.v2.Service/Chat"} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
-			path := runtimeSocket(t)
+			path := critest.Socket(t)
 			began, ended := make(chan struct{}), make(chan error, 1)
 			rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
 				close(began)

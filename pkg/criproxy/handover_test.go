@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -33,8 +35,8 @@ func soon(t *testing.T) context.Context {
 // systemd does, and fails no call of clients that do not stop calling.
 func TestHandOver(t *testing.T) {
 	t.Parallel()
-	runtimePath := runtimeSocket(t)
-	startRuntime(t, runtimePath, &fakeRuntime{pull: func(context.Context, *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
+	runtimePath := critest.Socket(t)
+	critest.Start(t, runtimePath, &critest.Runtime{OnPull: func(context.Context, *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
 		time.Sleep(5 * time.Millisecond)
 		return &runtimeapi.PullImageResponse{}, nil
 	}})
@@ -59,7 +61,7 @@ func TestHandOver(t *testing.T) {
 			}
 		})
 	}
-	conn, other := dial(t, path), dial(t, path)
+	conn, other := critest.Dial(t, path), critest.Dial(t, path)
 	client("calls", func(ctx context.Context) error { return version(ctx, conn) })
 	client("calls on new connections", func(ctx context.Context) error {
 		conn, err := grpc.NewClient("unix://"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -16,7 +18,7 @@ import (
 
 func TestRequestMetadata(t *testing.T) {
 	t.Parallel()
-	path := runtimeSocket(t)
+	path := critest.Socket(t)
 	var mu sync.Mutex
 	var got []metadata.MD
 	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
@@ -47,9 +49,9 @@ func TestRequestMetadata(t *testing.T) {
 
 func TestDeadline(t *testing.T) {
 	t.Parallel()
-	path := runtimeSocket(t)
+	path := critest.Socket(t)
 	deadlines := make(chan time.Time, 1)
-	startRuntime(t, path, &fakeRuntime{version: func(ctx context.Context, _ *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
+	critest.Start(t, path, &critest.Runtime{OnVersion: func(ctx context.Context, _ *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
 		deadline, _ := ctx.Deadline()
 		deadlines <- deadline
 		<-ctx.Done()

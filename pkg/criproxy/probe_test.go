@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -32,10 +34,10 @@ func TestProbe(t *testing.T) {
 		t.Cleanup(func() { _ = l.Close() })
 		return path
 	}
-	runtime := func(t *testing.T, r *fakeRuntime) string {
+	runtime := func(t *testing.T, r *critest.Runtime) string {
 		t.Helper()
-		path := runtimeSocket(t)
-		startRuntime(t, path, r)
+		path := critest.Socket(t)
+		critest.Start(t, path, r)
 		return path
 	}
 	proxied := func(t *testing.T, runtime string) scene {
@@ -43,36 +45,36 @@ func TestProbe(t *testing.T) {
 		_, path := startProxy(t, runtime, nil)
 		return scene{runtime: runtime, proxy: path}
 	}
-	hung := &fakeRuntime{version: func(ctx context.Context, _ *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
+	hung := &critest.Runtime{OnVersion: func(ctx context.Context, _ *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
-	young := &fakeRuntime{version: func(context.Context, *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
+	young := &critest.Runtime{OnVersion: func(context.Context, *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
 		return nil, status.Error(codes.Unknown, "server is not initialized yet")
 	}}
 	for name, c := range map[string]struct {
 		scene  func(t *testing.T) scene
 		status string // else an error
 	}{
-		"all well":                {func(t *testing.T) scene { return proxied(t, runtime(t, &fakeRuntime{})) }, "serving fake 2.4.2 on "},
-		"the runtime is away":     {func(t *testing.T) scene { return proxied(t, runtimeSocket(t)) }, "waiting for the runtime at "},
+		"all well":                {func(t *testing.T) scene { return proxied(t, runtime(t, &critest.Runtime{})) }, "serving fake 2.4.2 on "},
+		"the runtime is away":     {func(t *testing.T) scene { return proxied(t, critest.Socket(t)) }, "waiting for the runtime at "},
 		"the runtime hangs":       {func(t *testing.T) scene { return proxied(t, runtime(t, hung)) }, "waiting for the runtime at "},
 		"the runtime is starting": {func(t *testing.T) scene { return proxied(t, runtime(t, young)) }, "server is not initialized yet"},
 		"the proxy is wedged": {func(t *testing.T) scene {
-			return scene{runtime: runtime(t, &fakeRuntime{}), proxy: silent(t, runtimeSocket(t))}
+			return scene{runtime: runtime(t, &critest.Runtime{}), proxy: silent(t, critest.Socket(t))}
 		}, ""},
 		"both are": {func(t *testing.T) scene {
-			return scene{runtime: silent(t, runtimeSocket(t)), proxy: silent(t, runtimeSocket(t))}
+			return scene{runtime: silent(t, critest.Socket(t)), proxy: silent(t, critest.Socket(t))}
 		}, "waiting for the runtime at "},
 		"the socket is gone": {func(t *testing.T) scene {
-			s := proxied(t, runtime(t, &fakeRuntime{}))
+			s := proxied(t, runtime(t, &critest.Runtime{}))
 			if err := os.Remove(s.proxy); err != nil {
 				t.Fatal(err)
 			}
 			return s
 		}, ""},
 		"the socket that the manager holds is gone": {func(t *testing.T) scene {
-			return scene{runtime: runtime(t, &fakeRuntime{}), proxy: runtimeSocket(t), held: true}
+			return scene{runtime: runtime(t, &critest.Runtime{}), proxy: critest.Socket(t), held: true}
 		}, "restart the socket unit"},
 	} {
 		t.Run(name, func(t *testing.T) {

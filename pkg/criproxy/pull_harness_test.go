@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc"
@@ -202,7 +204,7 @@ func (b *pullBench) last() decisionlog.Record {
 func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBench {
 	t.Helper()
 	b := &pullBench{registry: newPullRegistry(t)}
-	path := runtimeSocket(t)
+	path := critest.Socket(t)
 	b.runtime = startContainerd(t, path, b.registry)
 	b.decider = newDecider(t, b.registry, level)
 	if change != nil {
@@ -215,7 +217,7 @@ func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBe
 		})
 		return map[string]Handler{PullImage: b.puller.Handle}
 	})
-	b.conn = dial(t, proxyPath)
+	b.conn = critest.Dial(t, proxyPath)
 	b.client = runtimeapi.NewImageServiceClient(b.conn)
 	entries := b.registry.index("1", "", "v3")
 	b.takes(entries[0].Digest)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -40,8 +42,8 @@ func pulls(t *testing.T, conn *grpc.ClientConn) <-chan error {
 // TestIntercept lets a handler read the request, ask the runtime itself and pass the request on.
 func TestIntercept(t *testing.T) {
 	t.Parallel()
-	path := runtimeSocket(t)
-	startRuntime(t, path, &fakeRuntime{pull: func(ctx context.Context, r *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
+	path := critest.Socket(t)
+	critest.Start(t, path, &critest.Runtime{OnPull: func(ctx context.Context, r *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
 		md, _ := metadata.FromIncomingContext(ctx)
 		_ = grpc.SetHeader(ctx, metadata.Pairs("x-h", "from the runtime"))
 		return &runtimeapi.PullImageResponse{ImageRef: r.Image.Image + strings.Join(md["x-sent"], "")}, nil
@@ -66,7 +68,7 @@ func TestIntercept(t *testing.T) {
 		}
 		return s.SendMsg(reply)
 	}))
-	conn := dial(t, proxyPath)
+	conn := critest.Dial(t, proxyPath)
 	client := runtimeapi.NewImageServiceClient(conn)
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "x-sent", "!")
 	for image, want := range map[string]string{"forward": "forward!", "other": "rewritten!"} {
@@ -87,12 +89,12 @@ func TestIntercept(t *testing.T) {
 
 func TestPanic(t *testing.T) {
 	t.Parallel()
-	path := runtimeSocket(t)
-	startRuntime(t, path, &fakeRuntime{})
+	path := critest.Socket(t)
+	critest.Start(t, path, &critest.Runtime{})
 	server, proxyPath := startProxy(t, path, interceptPull(func(*cri.Backend, grpc.ServerStream) error { panic("out of cheese") }))
 	var log lockedBuffer
 	server.log = slog.New(slog.NewTextHandler(&log, nil))
-	conn := dial(t, proxyPath)
+	conn := critest.Dial(t, proxyPath)
 	err := <-pulls(t, conn)
 	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "cheese") || !strings.Contains(err.Error(), pullMethod) {
 		t.Errorf("got %v", err)
@@ -139,7 +141,7 @@ func TestInterceptedMethodNames(t *testing.T) {
 // TestPingsAreWelcome: a client that pings a lot keeps its connection.
 func TestPingsAreWelcome(t *testing.T) {
 	t.Parallel()
-	_, path := startProxy(t, runtimeSocket(t), nil)
+	_, path := startProxy(t, critest.Socket(t), nil)
 	conn, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)

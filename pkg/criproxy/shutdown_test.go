@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -18,7 +20,7 @@ import (
 
 // heldRuntime has calls that end when they are told to.
 type heldRuntime struct {
-	fakeRuntime
+	critest.Runtime
 	began, release chan struct{}
 }
 
@@ -34,21 +36,21 @@ func startHeld(t *testing.T) (*heldRuntime, *Server, string) {
 			return ctx.Err()
 		}
 	}
-	r.list = func(ctx context.Context, _ *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
+	r.OnList = func(ctx context.Context, _ *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
 		return &runtimeapi.ListContainersResponse{}, held(ctx)
 	}
-	r.pull = func(ctx context.Context, _ *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
+	r.OnPull = func(ctx context.Context, _ *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
 		return &runtimeapi.PullImageResponse{}, held(ctx)
 	}
-	r.events = func(_ *runtimeapi.GetEventsRequest, s grpc.ServerStreamingServer[runtimeapi.ContainerEventResponse]) error {
+	r.OnEvents = func(_ *runtimeapi.GetEventsRequest, s grpc.ServerStreamingServer[runtimeapi.ContainerEventResponse]) error {
 		if err := s.Send(&runtimeapi.ContainerEventResponse{}); err != nil {
 			return err
 		}
 		<-s.Context().Done()
 		return s.Context().Err()
 	}
-	path := runtimeSocket(t)
-	startRuntime(t, path, &r.fakeRuntime)
+	path := critest.Socket(t)
+	critest.Start(t, path, &r.Runtime)
 	server, proxyPath := startProxy(t, path, interceptPull(func(b *cri.Backend, s grpc.ServerStream) error {
 		return b.Forward(s, pullMethod, nil)
 	}))
@@ -73,16 +75,16 @@ func events(t *testing.T, conn *grpc.ClientConn) grpc.ServerStreamingClient[runt
 func TestServesWhilePullsRun(t *testing.T) {
 	t.Parallel()
 	r, server, path := startHeld(t)
-	conn := dial(t, path)
+	conn := critest.Dial(t, path)
 	first := pulls(t, conn)
 	<-r.began
 	stream := events(t, conn)
 	shutdown := make(chan error, 1)
 	go func() { shutdown <- server.Shutdown(soon(t)) }()
 	time.Sleep(100 * time.Millisecond) // It must not do anything yet.
-	second := pulls(t, dial(t, path))
+	second := pulls(t, critest.Dial(t, path))
 	<-r.began
-	for name, conn := range map[string]*grpc.ClientConn{"old": conn, "new": dial(t, path)} {
+	for name, conn := range map[string]*grpc.ClientConn{"old": conn, "new": critest.Dial(t, path)} {
 		if err := version(soon(t), conn); err != nil {
 			t.Errorf("a call on the %s connection: %v", name, err)
 		}
@@ -111,7 +113,7 @@ func TestServesWhilePullsRun(t *testing.T) {
 func TestServesBesideALongCall(t *testing.T) {
 	t.Parallel()
 	r, server, path := startHeld(t)
-	conn := dial(t, path)
+	conn := critest.Dial(t, path)
 	long := make(chan error, 1)
 	go func() {
 		_, err := runtimeapi.NewRuntimeServiceClient(conn).ListContainers(t.Context(), &runtimeapi.ListContainersRequest{})
@@ -124,7 +126,7 @@ func TestServesBesideALongCall(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	// The second generation serves, also pulls and streams.
-	for name, conn := range map[string]*grpc.ClientConn{"old": conn, "new": dial(t, path)} {
+	for name, conn := range map[string]*grpc.ClientConn{"old": conn, "new": critest.Dial(t, path)} {
 		if err := version(soon(t), conn); err != nil {
 			t.Errorf("a call on the %s connection: %v", name, err)
 		}
@@ -172,7 +174,7 @@ func TestDrainLimit(t *testing.T) {
 			for _, limit := range []time.Duration{200 * time.Millisecond, farewell + 300*time.Millisecond} {
 				r, server, path := startHeld(t)
 				done := make(chan error, 1)
-				go func() { done <- call(dial(t, path)) }()
+				go func() { done <- call(critest.Dial(t, path)) }()
 				<-r.began
 				ctx, cancel := context.WithTimeout(t.Context(), limit)
 				defer cancel()

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -63,7 +65,7 @@ func hear(t *testing.T, stream interface{ RecvMsg(any) error }) string {
 
 // TestChat talks in turns, which no forwarder that waits for one side to finish survives.
 func TestChat(t *testing.T) {
-	path := runtimeSocket(t)
+	path := critest.Socket(t)
 	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
 		if err := s.SendMsg(cri.NewFrame([]byte("who is there?"))); err != nil {
 			return err
@@ -141,7 +143,7 @@ func TestChat(t *testing.T) {
 func TestHeaderComesAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{eventsMethod, "/future.v2.Service/Chat"} {
-		path := runtimeSocket(t)
+		path := critest.Socket(t)
 		rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
 			if err := s.SendHeader(metadata.Pairs("x-h", "early")); err != nil {
 				return err
@@ -165,9 +167,9 @@ func TestHeaderComesAtOnce(t *testing.T) {
 
 func TestRuntimeAway(t *testing.T) {
 	t.Parallel()
-	path := runtimeSocket(t)
+	path := critest.Socket(t)
 	_, proxyPath := startProxy(t, path, nil)
-	proxied := dial(t, proxyPath)
+	proxied := critest.Dial(t, proxyPath)
 	client := runtimeapi.NewRuntimeServiceClient(proxied)
 	away := func() {
 		t.Helper()
@@ -200,21 +202,21 @@ func TestRuntimeAway(t *testing.T) {
 		}
 	}
 	away()
-	stop := startRuntime(t, path, &fakeRuntime{})
+	stop := critest.Start(t, path, &critest.Runtime{})
 	back()
 	stop()
 	_ = os.Remove(path)
 	time.Sleep(100 * time.Millisecond) // A call on a connection just being lost fails as in TestRuntimeDiesInCall.
 	away()
-	startRuntime(t, path, &fakeRuntime{})
+	critest.Start(t, path, &critest.Runtime{})
 	back()
 }
 
 // TestRuntimeRestartsUnnoticed: between two calls, without one failing in between.
 func TestRuntimeRestartsUnnoticed(t *testing.T) {
 	t.Parallel()
-	path := runtimeSocket(t)
-	stop := startRuntime(t, path, &fakeRuntime{})
+	path := critest.Socket(t)
+	stop := critest.Start(t, path, &critest.Runtime{})
 	_, proxied := pair(t, path)
 	client := runtimeapi.NewRuntimeServiceClient(proxied)
 	for range 3 {
@@ -223,7 +225,7 @@ func TestRuntimeRestartsUnnoticed(t *testing.T) {
 		}
 		stop()
 		_ = os.Remove(path)
-		stop = startRuntime(t, path, &fakeRuntime{})
+		stop = critest.Start(t, path, &critest.Runtime{})
 		time.Sleep(50 * time.Millisecond) // so that the loss of the connection is known
 	}
 }
@@ -231,9 +233,9 @@ func TestRuntimeRestartsUnnoticed(t *testing.T) {
 // TestRuntimeDiesInCall: the client has to learn of it, as it would without the proxy.
 func TestRuntimeDiesInCall(t *testing.T) {
 	t.Parallel()
-	path := runtimeSocket(t)
+	path := critest.Socket(t)
 	began := make(chan struct{})
-	stop := startRuntime(t, path, &fakeRuntime{version: func(ctx context.Context, _ *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
+	stop := critest.Start(t, path, &critest.Runtime{OnVersion: func(ctx context.Context, _ *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
 		close(began)
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -252,7 +254,7 @@ func TestRuntimeDiesInCall(t *testing.T) {
 // TestManyAtOnce: a buffer that went back to the pool too early would show up in another call.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
-	path := runtimeSocket(t)
+	path := critest.Socket(t)
 	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
 		var frame cri.Frame
 		if err := s.RecvMsg(&frame); err != nil {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+
 	"github.com/opencontainers/go-digest"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -55,7 +57,7 @@ type tracedBench struct {
 func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 	t.Helper()
 	b := &tracedBench{registry: newPullRegistry(t)}
-	path := runtimeSocket(t)
+	path := critest.Socket(t)
 	runtime := startContainerd(t, path, b.registry)
 	entries := b.registry.index("1", "", "v3")
 	runtime.takes = func(string) digest.Digest { return entries[0].Digest }
@@ -66,7 +68,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 	}
 	t.Cleanup(func() { _ = backend.Close() })
 	between := filepath.Join(filepath.Dir(path), "between.sock")
-	serveOn(t, between, grpc.NewServer(grpc.ForceServerCodecV2(cri.Codec()),
+	critest.Serve(t, between, grpc.NewServer(grpc.ForceServerCodecV2(cri.Codec()),
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 			method, _ := grpc.MethodFromServerStream(stream)
 			md, _ := metadata.FromIncomingContext(stream.Context())
@@ -83,7 +85,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 		})
 		return map[string]Handler{PullImage: b.puller.Handle}
 	})
-	b.conn = dial(t, proxyPath)
+	b.conn = critest.Dial(t, proxyPath)
 	b.client = runtimeapi.NewImageServiceClient(b.conn)
 	return b
 }
