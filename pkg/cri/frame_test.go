@@ -25,7 +25,7 @@ func pooled(pool mem.BufferPool, n int) mem.BufferSlice {
 	return s
 }
 
-func TestFrameReferences(t *testing.T) {
+func TestFrameKeepsItsBuffersUntilItIsFreed(t *testing.T) {
 	t.Parallel()
 	pool := &countingPool{}
 	codec := newFrameCodec()
@@ -78,7 +78,7 @@ func TestFrameIsReusedWithoutLeak(t *testing.T) {
 	}
 }
 
-func TestFrameDecode(t *testing.T) {
+func TestFrameDecodesAndItsBytesOutliveIt(t *testing.T) {
 	t.Parallel()
 	codec := newFrameCodec()
 	want := &runtimeapi.PullImageRequest{Image: &runtimeapi.ImageSpec{Image: "registry.example/app:1"}}

@@ -34,7 +34,7 @@ func startDrained(t *testing.T) *drained {
 	d := &drained{finish: make(chan struct{})}
 	began := make(chan struct{}, 1)
 	path := critest.Socket(t)
-	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
+	critest.StartRaw(t, path, func(s grpc.ServerStream) error {
 		began <- struct{}{}
 		<-s.Context().Done()
 		return nil
@@ -58,12 +58,14 @@ func startDrained(t *testing.T) *drained {
 		if err != nil {
 			t.Fatal(err)
 		}
-		say(t, stream, "go")
+		if err := stream.SendMsg(cri.NewFrame([]byte("go"))); err != nil {
+			t.Fatal(err)
+		}
 		go func() { done <- stream.RecvMsg(new(cri.Frame)) }()
 		<-began
 		return done
 	}
-	d.stream = endless(eventsMethod)
+	d.stream = endless(runtimeapi.RuntimeService_GetContainerEvents_FullMethodName)
 	d.chat = endless("/future.v2.Service/Chat")
 	return d
 }
@@ -81,7 +83,7 @@ func refused(err error) bool {
 	return status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "imagefit: the proxy is shutting down")
 }
 
-func TestDrainRunsOut(t *testing.T) {
+func TestPullThatShutdownCutsOffIsUnavailable(t *testing.T) {
 	t.Parallel()
 	d := startDrained(t)
 	took, err := d.shutdown(t, 300*time.Millisecond)
@@ -93,8 +95,8 @@ func TestDrainRunsOut(t *testing.T) {
 	}
 }
 
-// TestAnswerOfLastCallArrives: a pull that ends as the server stops must not lose its answer.
-func TestAnswerOfLastCallArrives(t *testing.T) {
+// TestAnswerOfTheLastCallArrives: a pull that ends as the server stops must not lose its answer.
+func TestAnswerOfTheLastCallArrives(t *testing.T) {
 	t.Parallel()
 	path := critest.Socket(t)
 	critest.Start(t, path, &critest.Runtime{})
@@ -105,7 +107,7 @@ func TestAnswerOfLastCallArrives(t *testing.T) {
 			t.Fatal(err)
 		}
 		server := New(Options{Backend: backend, Log: slog.New(slog.DiscardHandler), Intercept: map[string]Handler{
-			pullMethod: func(s grpc.ServerStream) error {
+			PullImage: func(s grpc.ServerStream) error {
 				close(began)
 				<-finish
 				return s.SendMsg(&runtimeapi.PullImageResponse{ImageRef: "done"})
@@ -134,8 +136,8 @@ func TestAnswerOfLastCallArrives(t *testing.T) {
 	}
 }
 
-// TestShutdownBeforeServe must neither hang nor leave the socket behind.
-func TestShutdownBeforeServe(t *testing.T) {
+// TestShutdownBeforeServeLeavesNoSocket must neither hang nor leave the socket behind.
+func TestShutdownBeforeServeLeavesNoSocket(t *testing.T) {
 	t.Parallel()
 	backend, err := cri.NewBackend("/nowhere/runtime.sock")
 	if err != nil {

@@ -31,9 +31,9 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
-// TestHandOver lets one server after the other serve a socket that somebody holds, as
+// TestRestartOnASharedSocketFailsNoCall lets one server after the other serve a socket that somebody holds, as
 // systemd does, and fails no call of clients that do not stop calling.
-func TestHandOver(t *testing.T) {
+func TestRestartOnASharedSocketFailsNoCall(t *testing.T) {
 	t.Parallel()
 	runtimePath := critest.Socket(t)
 	critest.Start(t, runtimePath, &critest.Runtime{OnPull: func(context.Context, *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
@@ -102,7 +102,7 @@ func serveHeld(t *testing.T, held *net.UnixListener, runtimePath string) (shutdo
 		t.Fatal(err)
 	}
 	server := New(Options{Backend: backend, Log: slog.New(slog.DiscardHandler), Intercept: map[string]Handler{
-		pullMethod: func(s grpc.ServerStream) error { return backend.Forward(s, pullMethod, nil) },
+		PullImage: func(s grpc.ServerStream) error { return backend.Forward(s, PullImage, nil) },
 	}})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener.(*net.UnixListener)) }()

@@ -26,9 +26,9 @@ func exemptNamespace(r *decision.Rules) { r.Policy.ExemptNamespaces = []string{"
 const refusal = "imagefit: no variant of registry.example/app:1 fits this node: " +
 	"linux/amd64/v3 needs cpu.x86_64 level >= 3 (is 1); linux/amd64/v4 needs cpu.x86_64 level >= 4 (is 1)"
 
-// TestRefusal pulls an image of which no variant fits, under each policy and
+// TestUnfitImageIsRefusedWhereThePolicySaysSo pulls an image of which no variant fits, under each policy and
 // from each kind of pod.
-func TestRefusal(t *testing.T) {
+func TestUnfitImageIsRefusedWhereThePolicySaysSo(t *testing.T) {
 	t.Parallel()
 	exempt := func(r *decision.Rules) { exemptNamespace(r); exemptStatic(r) }
 	tests := []struct {
@@ -74,8 +74,8 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// TestRefusalIsStable asks with other credentials, and again.
-func TestRefusalIsStable(t *testing.T) {
+// TestRefusalReadsTheSameForEveryCredential asks with other credentials, and again.
+func TestRefusalReadsTheSameForEveryCredential(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 1, nil)
 	b.registry.index("1", "v3", "v4")
@@ -87,8 +87,8 @@ func TestRefusalIsStable(t *testing.T) {
 	}
 }
 
-// TestRegistryErrorPolicy lets the decision fail in several ways.
-func TestRegistryErrorPolicy(t *testing.T) {
+// TestRegistryErrorsFollowThePolicy lets the decision fail in several ways.
+func TestRegistryErrorsFollowThePolicy(t *testing.T) {
 	t.Parallel()
 	answer := func(part string, code int) func(b *pullBench) {
 		return func(b *pullBench) {

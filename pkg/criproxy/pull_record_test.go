@@ -15,8 +15,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// TestRecord pulls an index in many ways and looks at the one record of each.
-func TestRecord(t *testing.T) {
+// TestEveryPullLeavesOneRecord pulls an index in many ways and looks at the one record of each.
+func TestEveryPullLeavesOneRecord(t *testing.T) {
 	t.Parallel()
 	const best = "linux/amd64/v3 of registry.example/app:1 is the best of 2 candidates: it fits"
 	bare := []policy.Case{{Key: "no_artifact", Answer: policy.Select}}
@@ -125,8 +125,8 @@ func TestRecord(t *testing.T) {
 	}
 }
 
-// TestRecordOfAFailure has the runtime fail.
-func TestRecordOfAFailure(t *testing.T) {
+// TestFailedPullLeavesARecord has the runtime fail.
+func TestFailedPullLeavesARecord(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	b.runtime.mu.Lock()

@@ -18,9 +18,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// TestForwardedUnchanged has pulls that are none of our business. Their bytes
+// TestPullIsForwardedByteForByte has pulls that are none of our business. Their bytes
 // are in an order and with fields that no encoder of ours would make.
-func TestForwardedUnchanged(t *testing.T) {
+func TestPullIsForwardedByteForByte(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
@@ -74,8 +74,8 @@ func TestForwardedUnchanged(t *testing.T) {
 	}
 }
 
-// TestUndecodable leaves it to the runtime to say what is wrong.
-func TestUndecodable(t *testing.T) {
+// TestUndecodableRequestIsForwarded leaves it to the runtime to say what is wrong.
+func TestUndecodableRequestIsForwarded(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	raw := "\xff\xff\xff no protobuf"
@@ -87,7 +87,7 @@ func TestUndecodable(t *testing.T) {
 	}
 }
 
-func TestEmptyRequest(t *testing.T) {
+func TestEmptyRequestIsForwarded(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	if _, err := b.send(t.Context(), nil); err != nil {
@@ -98,8 +98,8 @@ func TestEmptyRequest(t *testing.T) {
 	}
 }
 
-// TestChoicePulled follows a pull whose choice is not what the runtime takes.
-func TestChoicePulled(t *testing.T) {
+// TestChoiceIsPulledByDigestAndRecorded follows a pull whose choice is not what the runtime takes.
+func TestChoiceIsPulledByDigestAndRecorded(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	v3 := b.registry.image("v3", "1v3")
@@ -140,9 +140,9 @@ func TestChoicePulled(t *testing.T) {
 	}
 }
 
-// TestRuntimeTookAnother has a runtime that does not take what it was expected
+// TestChoiceIsPulledWhenTheRuntimeTookAnotherVariant has a runtime that does not take what it was expected
 // to.
-func TestRuntimeTookAnother(t *testing.T) {
+func TestChoiceIsPulledWhenTheRuntimeTookAnotherVariant(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 1, nil)
 	entries := b.registry.index("1", "", "v3")
@@ -157,8 +157,8 @@ func TestRuntimeTookAnother(t *testing.T) {
 	b.wantRecord(t, policy.Pulled, "linux/amd64", id)
 }
 
-// TestTagMoved moves the tag between the decision and the pull.
-func TestTagMoved(t *testing.T) {
+// TestTagThatMovedIsDecidedAgain moves the tag between the decision and the pull.
+func TestTagThatMovedIsDecidedAgain(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 1, nil)
 	moved := b.registry.index("2", "", "v2")
@@ -179,9 +179,9 @@ func TestTagMoved(t *testing.T) {
 	b.wantRecord(t, policy.Pulled, "linux/amd64", id)
 }
 
-// TestTagMovedToUnfit moves the tag to an image that does not fit: it must not
+// TestTagThatMovedToAnUnfitImageIsRefused moves the tag to an image that does not fit: it must not
 // slip through because the runtime has it already.
-func TestTagMovedToUnfit(t *testing.T) {
+func TestTagThatMovedToAnUnfitImageIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 1, nil)
 	moved := b.registry.index("2", "v4")
@@ -196,8 +196,8 @@ func TestTagMovedToUnfit(t *testing.T) {
 	checkStatus(t, err, codes.Unknown, "imagefit: no variant of "+appTag+" fits this node: linux/amd64/v4 needs cpu.x86_64 level >= 4 (is 1)")
 }
 
-// TestNeverACandidate has a runtime that always takes something else.
-func TestNeverACandidate(t *testing.T) {
+// TestTagThatAlwaysMovesIsDecidedTwice has a runtime that always takes something else.
+func TestTagThatAlwaysMovesIsDecidedTwice(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 1, nil)
 	b.takes(b.registry.image("", "elsewhere").Digest)
@@ -211,9 +211,9 @@ func TestNeverACandidate(t *testing.T) {
 	b.wantRecord(t, policy.Forwarded, "", "")
 }
 
-// TestNoContentStore has a runtime that does not show its manifests, as CRI-O:
+// TestPullWithoutAContentStoreIsForwardedOnce has a runtime that does not show its manifests, as CRI-O:
 // what it took cannot be checked, and is pulled once only.
-func TestNoContentStore(t *testing.T) {
+func TestPullWithoutAContentStoreIsForwardedOnce(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 1, nil)
 	b.runtime.closed = status.Error(codes.Unimplemented, "unknown service")
@@ -223,9 +223,9 @@ func TestNoContentStore(t *testing.T) {
 	}
 }
 
-// TestChoiceMissing has a registry whose index names a variant that it does not
+// TestPullIsForwardedWhenTheRegistryLacksTheChoice has a registry whose index names a variant that it does not
 // have.
-func TestChoiceMissing(t *testing.T) {
+func TestPullIsForwardedWhenTheRegistryLacksTheChoice(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	entries := b.registry.index("1", "", "v3")
@@ -245,7 +245,7 @@ func TestChoiceMissing(t *testing.T) {
 	b.wantRecord(t, policy.Forwarded, "linux/amd64", id)
 }
 
-func TestPullFails(t *testing.T) {
+func TestErrorsOfTheRuntimeReachTheClient(t *testing.T) {
 	t.Parallel()
 	for level, name := range map[int]string{1: "forwarded", 3: "by digest"} {
 		t.Run(name, func(t *testing.T) {
@@ -261,8 +261,8 @@ func TestPullFails(t *testing.T) {
 	}
 }
 
-// TestClientGivesUp ends the client's patience at each stage of a pull.
-func TestClientGivesUp(t *testing.T) {
+// TestPullEndsWithTheClientAtEveryStage ends the client's patience at each stage of a pull.
+func TestPullEndsWithTheClientAtEveryStage(t *testing.T) {
 	t.Parallel()
 	stages := map[string]func(b *pullBench, reached func()){
 		"decision": func(b *pullBench, reached func()) {
@@ -302,9 +302,9 @@ func TestClientGivesUp(t *testing.T) {
 	}
 }
 
-// TestDeadlineOfTheHandler calls the handler's own road, past gRPC's client,
+// TestPullKeepsTheCodesOfTheClientsContext calls the handler's own road, past gRPC's client,
 // which would make the code up by itself.
-func TestDeadlineOfTheHandler(t *testing.T) {
+func TestPullKeepsTheCodesOfTheClientsContext(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, refuseErrors)
 	b.decider.before = func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() }
@@ -318,7 +318,7 @@ func TestDeadlineOfTheHandler(t *testing.T) {
 	checkStatus(t, call.run(ctx).err, codes.Canceled, "context canceled")
 }
 
-func TestConcurrentPulls(t *testing.T) {
+func TestConcurrentPullsShareTheirRecords(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	var group sync.WaitGroup

@@ -21,8 +21,8 @@ func (i impatient) Point(ctx context.Context, c images.Choice) error {
 	return i.Images.Point(ctx, c)
 }
 
-// TestRecordNeverShows goes on as without us where that may run.
-func TestRecordNeverShows(t *testing.T) {
+// TestPullIsForwardedWhenTheChoiceIsNeverShown goes on as without us where that may run.
+func TestPullIsForwardedWhenTheChoiceIsNeverShown(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	b.runtime.never = true
@@ -36,8 +36,8 @@ func TestRecordNeverShows(t *testing.T) {
 	}
 }
 
-// TestRecordNeverShowsNoOther fails where nothing else may run.
-func TestRecordNeverShowsNoOther(t *testing.T) {
+// TestPullFailsWhenTheChoiceIsNeverShownAndNothingElseMayRun fails where nothing else may run.
+func TestPullFailsWhenTheChoiceIsNeverShownAndNothingElseMayRun(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	b.registry.index("1", "v3")
@@ -50,9 +50,9 @@ func TestRecordNeverShowsNoOther(t *testing.T) {
 	}
 }
 
-// TestImageRemovedDuringPull has somebody who removes the image as it is pulled:
+// TestImageRemovedDuringAPullIsPulledAgain has somebody who removes the image as it is pulled:
 // the choice is pulled again, not what the runtime takes unasked.
-func TestImageRemovedDuringPull(t *testing.T) {
+func TestImageRemovedDuringAPullIsPulledAgain(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	lost := 0
@@ -68,9 +68,9 @@ func TestImageRemovedDuringPull(t *testing.T) {
 	}
 }
 
-// TestRecordRemovedForEver has somebody who removes every record of the tag as it
+// TestPullFailsWhenItsRecordIsAlwaysRemoved has somebody who removes every record of the tag as it
 // is made: the pull fails, and brings no other variant.
-func TestRecordRemovedForEver(t *testing.T) {
+func TestPullFailsWhenItsRecordIsAlwaysRemoved(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	b.runtime.vanishing = appTag

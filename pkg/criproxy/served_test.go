@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-func TestTally(t *testing.T) {
+func TestServedCountsCallsByKindAndCode(t *testing.T) {
 	t.Parallel()
 	s := &Server{calls: newCalls()}
 	counts := func() map[string]uint64 {
@@ -43,8 +43,8 @@ func TestTally(t *testing.T) {
 	}
 }
 
-// TestTallyAllocates: it runs alone, as AllocsPerRun wants.
-func TestTallyAllocates(t *testing.T) {
+// TestCountingACallDoesNotAllocate: it runs alone, as AllocsPerRun wants.
+func TestCountingACallDoesNotAllocate(t *testing.T) {
 	served := new(tally)
 	if n := testing.AllocsPerRun(100, func() { served.add(unary, nil) }); n > 0 {
 		t.Errorf("counting a call takes %v allocations", n)

@@ -25,7 +25,7 @@ import (
 // interceptPull makes h the handler of PullImage.
 func interceptPull(h func(*cri.Backend, grpc.ServerStream) error) func(*cri.Backend) map[string]Handler {
 	return func(b *cri.Backend) map[string]Handler {
-		return map[string]Handler{pullMethod: func(s grpc.ServerStream) error { return h(b, s) }}
+		return map[string]Handler{PullImage: func(s grpc.ServerStream) error { return h(b, s) }}
 	}
 }
 
@@ -39,8 +39,8 @@ func pulls(t *testing.T, conn *grpc.ClientConn) <-chan error {
 	return done
 }
 
-// TestIntercept lets a handler read the request, ask the runtime itself and pass the request on.
-func TestIntercept(t *testing.T) {
+// TestHandlerMayForwardOrRewriteACall lets a handler read the request, ask the runtime itself and pass the request on.
+func TestHandlerMayForwardOrRewriteACall(t *testing.T) {
 	t.Parallel()
 	path := critest.Socket(t)
 	critest.Start(t, path, &critest.Runtime{OnPull: func(ctx context.Context, r *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
@@ -58,7 +58,7 @@ func TestIntercept(t *testing.T) {
 			return err
 		}
 		if request.Image.Image == "forward" {
-			return b.Forward(s, pullMethod, &frame)
+			return b.Forward(s, PullImage, &frame)
 		}
 		frame.Free()
 		request.Image.Image = "rewritten"
@@ -87,7 +87,7 @@ func TestIntercept(t *testing.T) {
 	}
 }
 
-func TestPanic(t *testing.T) {
+func TestPanicOfAHandlerFailsOnlyItsCall(t *testing.T) {
 	t.Parallel()
 	path := critest.Socket(t)
 	critest.Start(t, path, &critest.Runtime{})
@@ -96,10 +96,10 @@ func TestPanic(t *testing.T) {
 	server.log = slog.New(slog.NewTextHandler(&log, nil))
 	conn := critest.Dial(t, proxyPath)
 	err := <-pulls(t, conn)
-	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "cheese") || !strings.Contains(err.Error(), pullMethod) {
+	if status.Code(err) != codes.Internal || strings.Contains(err.Error(), "cheese") || !strings.Contains(err.Error(), PullImage) {
 		t.Errorf("got %v", err)
 	}
-	if text := log.String(); !strings.Contains(text, "out of cheese") || !strings.Contains(text, "TestPanic") {
+	if text := log.String(); !strings.Contains(text, "out of cheese") || !strings.Contains(text, "TestPanicOfAHandlerFailsOnlyItsCall") {
 		t.Errorf("log: %s", text)
 	}
 	if _, err := runtimeapi.NewRuntimeServiceClient(conn).Version(t.Context(), &runtimeapi.VersionRequest{}); err != nil {
@@ -124,7 +124,7 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-func TestInterceptedMethodNames(t *testing.T) {
+func TestMalformedMethodNamesAreRejected(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"", "PullImage", "/PullImage", "service/PullImage", "//PullImage", "/service/"} {
 		func() {
@@ -138,8 +138,8 @@ func TestInterceptedMethodNames(t *testing.T) {
 	}
 }
 
-// TestPingsAreWelcome: a client that pings a lot keeps its connection.
-func TestPingsAreWelcome(t *testing.T) {
+// TestClientsMayPingAtAnyRate: a client that pings a lot keeps its connection.
+func TestClientsMayPingAtAnyRate(t *testing.T) {
 	t.Parallel()
 	_, path := startProxy(t, critest.Socket(t), nil)
 	conn, err := net.Dial("unix", path)

@@ -52,7 +52,7 @@ func startHeld(t *testing.T) (*heldRuntime, *Server, string) {
 	path := critest.Socket(t)
 	critest.Start(t, path, &r.Runtime)
 	server, proxyPath := startProxy(t, path, interceptPull(func(b *cri.Backend, s grpc.ServerStream) error {
-		return b.Forward(s, pullMethod, nil)
+		return b.Forward(s, PullImage, nil)
 	}))
 	return r, server, proxyPath
 }
@@ -70,9 +70,9 @@ func events(t *testing.T, conn *grpc.ClientConn) grpc.ServerStreamingClient[runt
 	return stream
 }
 
-// TestServesWhilePullsRun: until the last pull is over all calls are served, further
+// TestShutdownServesWhilePullsRun: until the last pull is over all calls are served, further
 // pulls too, on old connections and new ones.
-func TestServesWhilePullsRun(t *testing.T) {
+func TestShutdownServesWhilePullsRun(t *testing.T) {
 	t.Parallel()
 	r, server, path := startHeld(t)
 	conn := critest.Dial(t, path)
@@ -108,9 +108,9 @@ func TestServesWhilePullsRun(t *testing.T) {
 	}
 }
 
-// TestServesBesideALongCall: a call that is under way when the clients are sent away does not
+// TestShutdownServesBesideALongCall: a call that is under way when the clients are sent away does not
 // keep the others waiting, and is not cut off.
-func TestServesBesideALongCall(t *testing.T) {
+func TestShutdownServesBesideALongCall(t *testing.T) {
 	t.Parallel()
 	r, server, path := startHeld(t)
 	conn := critest.Dial(t, path)
@@ -156,8 +156,8 @@ func (s *Server) current() int {
 	return len(s.generations)
 }
 
-// TestDrainLimit: what runs too long is cut off, whatever it is.
-func TestDrainLimit(t *testing.T) {
+// TestShutdownCutsCallsOffAtItsLimit: what runs too long is cut off, whatever it is.
+func TestShutdownCutsCallsOffAtItsLimit(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]func(*grpc.ClientConn) error{
 		"pull": func(conn *grpc.ClientConn) error {
@@ -189,8 +189,8 @@ func TestDrainLimit(t *testing.T) {
 	}
 }
 
-// TestSilentConnection: somebody who connects and says nothing holds nobody up.
-func TestSilentConnection(t *testing.T) {
+// TestSilentConnectionDoesNotDelayShutdown: somebody who connects and says nothing holds nobody up.
+func TestSilentConnectionDoesNotDelayShutdown(t *testing.T) {
 	t.Parallel()
 	_, server, path := startHeld(t)
 	silent, err := net.Dial("unix", path)

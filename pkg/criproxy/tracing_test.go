@@ -36,9 +36,9 @@ func TestTraceContextIsForwarded(t *testing.T) {
 	}
 }
 
-// TestSpansOfAPull looks at the spans of pulls, and at whose children the calls
+// TestPullMakesSpansOfItsSteps looks at the spans of pulls, and at whose children the calls
 // to the runtime are.
-func TestSpansOfAPull(t *testing.T) {
+func TestPullMakesSpansOfItsSteps(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		level int
@@ -113,8 +113,8 @@ func TestOtherCallsKeepTheirTrace(t *testing.T) {
 	}
 }
 
-// TestSpansOfFailures refuses a pull and pulls what nobody can read.
-func TestSpansOfFailures(t *testing.T) {
+// TestFailedPullsMakeSpansWithoutSecrets refuses a pull and pulls what nobody can read.
+func TestFailedPullsMakeSpansWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	tracer, seen := spans(t)
 	b := newTracedBench(t, 1, tracer)
@@ -137,9 +137,9 @@ func TestSpansOfFailures(t *testing.T) {
 	}
 }
 
-// TestSharedDecision decides once for several pulls: the look-up is in the trace
+// TestPullsThatShareADecisionLinkToIt decides once for several pulls: the look-up is in the trace
 // of the first, and the others say where.
-func TestSharedDecision(t *testing.T) {
+func TestPullsThatShareADecisionLinkToIt(t *testing.T) {
 	t.Parallel()
 	const pulls = 3
 	tracer, seen := spans(t)
@@ -190,8 +190,8 @@ func TestSharedDecision(t *testing.T) {
 	}
 }
 
-// TestCollectorIsDown pulls while spans have nowhere to go.
-func TestCollectorIsDown(t *testing.T) {
+// TestPullsSucceedWhileTheCollectorIsDown pulls while spans have nowhere to go.
+func TestPullsSucceedWhileTheCollectorIsDown(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

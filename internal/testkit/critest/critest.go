@@ -10,6 +10,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/cri"
 )
 
 // Runtime is a CRI runtime of which a test writes what it needs.
@@ -56,6 +58,14 @@ func Start(t testing.TB, path string, runtime *Runtime) (stop func()) {
 	runtimeapi.RegisterRuntimeServiceServer(server, runtime)
 	runtimeapi.RegisterImageServiceServer(server, runtime)
 	return Serve(t, path, server)
+}
+
+// StartRaw serves a runtime at path that knows no service and leaves every call, with
+// [cri.Frame] as messages, to handler.
+func StartRaw(t testing.TB, path string, handler func(grpc.ServerStream) error) {
+	t.Helper()
+	Serve(t, path, grpc.NewServer(append(cri.ServerOptions(),
+		grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error { return handler(s) }))...))
 }
 
 // Serve serves at path until the test ends or the returned function is called.

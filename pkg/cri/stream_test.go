@@ -1,4 +1,4 @@
-package criproxy
+package cri_test
 
 import (
 	"bytes"
@@ -36,6 +36,13 @@ func noCopier(t *testing.T) {
 	}
 }
 
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 func chat(t *testing.T, ctx context.Context, conn *grpc.ClientConn) grpc.ClientStream {
 	t.Helper()
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true},
@@ -63,10 +70,10 @@ func hear(t *testing.T, stream interface{ RecvMsg(any) error }) string {
 	return string(frame.Bytes())
 }
 
-// TestChat talks in turns, which no forwarder that waits for one side to finish survives.
-func TestChat(t *testing.T) {
+// TestStreamForwardsBothSidesAsMessagesCome talks in turns, which no forwarder that waits for one side to finish survives.
+func TestStreamForwardsBothSidesAsMessagesCome(t *testing.T) {
 	path := critest.Socket(t)
-	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
+	critest.StartRaw(t, path, func(s grpc.ServerStream) error {
 		if err := s.SendMsg(cri.NewFrame([]byte("who is there?"))); err != nil {
 			return err
 		}
@@ -139,12 +146,12 @@ func TestChat(t *testing.T) {
 	}
 }
 
-// TestHeaderComesAtOnce checks that a client which waits for the header need not wait for a message.
-func TestHeaderComesAtOnce(t *testing.T) {
+// TestHeaderOfAStreamComesBeforeItsMessages checks that a client which waits for the header need not wait for a message.
+func TestHeaderOfAStreamComesBeforeItsMessages(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{eventsMethod, "/future.v2.Service/Chat"} {
 		path := critest.Socket(t)
-		rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
+		critest.StartRaw(t, path, func(s grpc.ServerStream) error {
 			if err := s.SendHeader(metadata.Pairs("x-h", "early")); err != nil {
 				return err
 			}
@@ -165,12 +172,11 @@ func TestHeaderComesAtOnce(t *testing.T) {
 	}
 }
 
-func TestRuntimeAway(t *testing.T) {
+func TestCallsFailAtOnceWhileTheRuntimeIsAway(t *testing.T) {
 	t.Parallel()
 	path := critest.Socket(t)
-	_, proxyPath := startProxy(t, path, nil)
-	proxied := critest.Dial(t, proxyPath)
-	client := runtimeapi.NewRuntimeServiceClient(proxied)
+	backend, proxyPath := startProxy(t, path)
+	client := runtimeapi.NewRuntimeServiceClient(critest.Dial(t, proxyPath))
 	away := func() {
 		t.Helper()
 		start := time.Now()
@@ -206,19 +212,21 @@ func TestRuntimeAway(t *testing.T) {
 	back()
 	stop()
 	_ = os.Remove(path)
-	time.Sleep(100 * time.Millisecond) // A call on a connection just being lost fails as in TestRuntimeDiesInCall.
+	if !backend.AwaitLoss(soon(t)) { // a call before that fails as one that the runtime dies in
+		t.Fatal("the loss of the connection goes unnoticed")
+	}
 	away()
 	critest.Start(t, path, &critest.Runtime{})
 	back()
 }
 
-// TestRuntimeRestartsUnnoticed: between two calls, without one failing in between.
-func TestRuntimeRestartsUnnoticed(t *testing.T) {
+// TestRuntimeRestartBetweenCallsFailsNone: between two calls, without one failing in between.
+func TestRuntimeRestartBetweenCallsFailsNone(t *testing.T) {
 	t.Parallel()
 	path := critest.Socket(t)
 	stop := critest.Start(t, path, &critest.Runtime{})
-	_, proxied := pair(t, path)
-	client := runtimeapi.NewRuntimeServiceClient(proxied)
+	backend, proxyPath := startProxy(t, path)
+	client := runtimeapi.NewRuntimeServiceClient(critest.Dial(t, proxyPath))
 	for range 3 {
 		if _, err := client.Version(t.Context(), &runtimeapi.VersionRequest{}); err != nil {
 			t.Fatal(err)
@@ -226,12 +234,14 @@ func TestRuntimeRestartsUnnoticed(t *testing.T) {
 		stop()
 		_ = os.Remove(path)
 		stop = critest.Start(t, path, &critest.Runtime{})
-		time.Sleep(50 * time.Millisecond) // so that the loss of the connection is known
+		if !backend.AwaitLoss(soon(t)) {
+			t.Fatal("the loss of the connection goes unnoticed")
+		}
 	}
 }
 
-// TestRuntimeDiesInCall: the client has to learn of it, as it would without the proxy.
-func TestRuntimeDiesInCall(t *testing.T) {
+// TestCallFailsWhenTheRuntimeDiesDuringIt: the client has to learn of it, as it would without the proxy.
+func TestCallFailsWhenTheRuntimeDiesDuringIt(t *testing.T) {
 	t.Parallel()
 	path := critest.Socket(t)
 	began := make(chan struct{})
@@ -251,11 +261,11 @@ func TestRuntimeDiesInCall(t *testing.T) {
 	}
 }
 
-// TestManyAtOnce: a buffer that went back to the pool too early would show up in another call.
-func TestManyAtOnce(t *testing.T) {
+// TestConcurrentCallsDoNotShareBuffers: a buffer that went back to the pool too early would show up in another call.
+func TestConcurrentCallsDoNotShareBuffers(t *testing.T) {
 	t.Parallel()
 	path := critest.Socket(t)
-	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
+	critest.StartRaw(t, path, func(s grpc.ServerStream) error {
 		var frame cri.Frame
 		if err := s.RecvMsg(&frame); err != nil {
 			return err

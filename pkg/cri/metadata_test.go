@@ -1,4 +1,4 @@
-package criproxy
+package cri_test
 
 import (
 	"context"
@@ -16,12 +16,12 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-func TestRequestMetadata(t *testing.T) {
+func TestRequestMetadataReachesTheRuntimeUnchanged(t *testing.T) {
 	t.Parallel()
 	path := critest.Socket(t)
 	var mu sync.Mutex
 	var got []metadata.MD
-	rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
+	critest.StartRaw(t, path, func(s grpc.ServerStream) error {
 		md, _ := metadata.FromIncomingContext(s.Context())
 		mu.Lock()
 		defer mu.Unlock()
@@ -47,7 +47,7 @@ func TestRequestMetadata(t *testing.T) {
 	}
 }
 
-func TestDeadline(t *testing.T) {
+func TestDeadlineOfTheClientReachesTheRuntime(t *testing.T) {
 	t.Parallel()
 	path := critest.Socket(t)
 	deadlines := make(chan time.Time, 1)

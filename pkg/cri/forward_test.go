@@ -1,4 +1,4 @@
-package criproxy
+package cri_test
 
 import (
 	"bytes"
@@ -24,6 +24,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/cri"
+	"github.com/imagefit/imagefit/pkg/criproxy"
 )
 
 const (
@@ -76,23 +77,9 @@ func observe(t *testing.T, conn *grpc.ClientConn, method string, md metadata.MD,
 	}
 }
 
-// rawRuntime is a runtime that knows no service and leaves every call to handler.
-func rawRuntime(t testing.TB, path string, handler grpc.StreamHandler) {
-	t.Helper()
-	critest.Serve(t, path, grpc.NewServer(grpc.ForceServerCodecV2(cri.Codec()),
-		grpc.MaxRecvMsgSize(64<<20), grpc.UnknownServiceHandler(handler)))
-}
-
-// pair starts a proxy before runtimePath and returns connections past it and through it.
-func pair(t *testing.T, runtimePath string) (direct, proxied *grpc.ClientConn) {
-	t.Helper()
-	_, proxyPath := startProxy(t, runtimePath, nil)
-	return critest.Dial(t, runtimePath), critest.Dial(t, proxyPath)
-}
-
-// TestCallsLookAlike makes each call directly and through the proxy; the client must not be
+// TestCallsLookTheSameThroughTheProxyAndPastIt makes each call directly and through the proxy; the client must not be
 // able to tell the difference.
-func TestCallsLookAlike(t *testing.T) {
+func TestCallsLookTheSameThroughTheProxyAndPastIt(t *testing.T) {
 	t.Parallel()
 	detailed, err := status.New(codes.FailedPrecondition, "no room: 100% full, naïve\nline").WithDetails(
 		&errdetails.ErrorInfo{Reason: "DISK", Metadata: map[string]string{"a": "b"}},
@@ -123,7 +110,7 @@ func TestCallsLookAlike(t *testing.T) {
 		name     string
 		method   string
 		requests [][]byte
-		handler  Handler
+		handler  criproxy.Handler
 		check    func(seen) bool
 	}{
 		{"unary", versionMethod, [][]byte{[]byte("ask")}, echo, nil},
@@ -185,7 +172,7 @@ func TestCallsLookAlike(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			path := critest.Socket(t)
-			rawRuntime(t, path, func(_ any, s grpc.ServerStream) error { return c.handler(s) })
+			critest.StartRaw(t, path, c.handler)
 			direct, proxied := pair(t, path)
 			want := observe(t, direct, c.method, nil, c.requests...)
 			got := observe(t, proxied, c.method, nil, c.requests...)
@@ -204,8 +191,8 @@ func TestCallsLookAlike(t *testing.T) {
 
 func answersBeforeError(name string) bool { return name == "answer and then an error" }
 
-// TestCRIServices checks what a real CRI service says to what it does not know.
-func TestCRIServices(t *testing.T) {
+// TestUnknownMethodsFailAsTheyDoAtTheRuntime checks what a real CRI service says to what it does not know.
+func TestUnknownMethodsFailAsTheyDoAtTheRuntime(t *testing.T) {
 	t.Parallel()
 	path := critest.Socket(t)
 	critest.Start(t, path, &critest.Runtime{})
@@ -239,15 +226,15 @@ func TestEndpointMayHaveAnyCharacterInItsPath(t *testing.T) {
 	}
 }
 
-// TestClientCancels checks that the runtime learns of it, whatever the shape of the call.
-func TestClientCancels(t *testing.T) {
+// TestRuntimeLearnsThatTheClientCancelled checks that the runtime learns of it, whatever the shape of the call.
+func TestRuntimeLearnsThatTheClientCancelled(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{versionMethod, eventsMethod, "/future.v2.Service/Chat"} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
 			path := critest.Socket(t)
 			began, ended := make(chan struct{}), make(chan error, 1)
-			rawRuntime(t, path, func(_ any, s grpc.ServerStream) error {
+			critest.StartRaw(t, path, func(s grpc.ServerStream) error {
 				close(began)
 				<-s.Context().Done()
 				ended <- s.Context().Err()

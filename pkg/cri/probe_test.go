@@ -1,4 +1,4 @@
-package criproxy
+package cri_test
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/cri"
 )
 
-// TestProbe: only a proxy that fails where the runtime does not is to blame.
-func TestProbe(t *testing.T) {
+// TestProbeBlamesTheProxyOnlyWhileTheRuntimeAnswers: only a proxy that fails where the runtime does not is to blame.
+func TestProbeBlamesTheProxyOnlyWhileTheRuntimeAnswers(t *testing.T) {
 	t.Parallel()
 	type scene struct {
 		runtime, proxy string
@@ -42,7 +42,7 @@ func TestProbe(t *testing.T) {
 	}
 	proxied := func(t *testing.T, runtime string) scene {
 		t.Helper()
-		_, path := startProxy(t, runtime, nil)
+		_, path := startProxy(t, runtime)
 		return scene{runtime: runtime, proxy: path}
 	}
 	hung := &critest.Runtime{OnVersion: func(ctx context.Context, _ *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
