@@ -11,7 +11,7 @@ type callKind int
 
 const (
 	intercepted callKind = iota // waited for before clients are sent away: a pull that is cut off has to start again
-	unary                       // waited for: most take no time
+	unary                       // waited for: most are short
 	streaming                   // ended: event streams never end by themselves
 	callKinds
 )
@@ -24,8 +24,8 @@ type calls struct {
 	mu      sync.Mutex
 	closed  bool
 	running [callKinds]int
-	waiter  chan struct{} // closed and forgotten when no intercepted call runs
-	served  tally
+	waiter  chan struct{} // closed and dropped when no intercepted call runs
+	ended   callCounts
 
 	cut  context.Context // ends when running calls are cut off
 	stop context.CancelCauseFunc
@@ -37,7 +37,7 @@ func newCalls() *calls {
 	return c
 }
 
-// enter counts a call that begins, unless none may begin any more.
+// enter counts a call that begins, unless the server has stopped.
 func (c *calls) enter(kind callKind) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,8 +59,8 @@ func (c *calls) leave(kind callKind) {
 	}
 }
 
-// quiet returns a channel that is closed at the next moment when no intercepted
-// call runs, be it as short as it may.
+// quiet returns a channel that is closed at the next moment when no intercepted call
+// runs, however short that is.
 func (c *calls) quiet() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,22 +7,22 @@ import (
 )
 
 const (
-	// farewell is how long clients that are sent away may take to leave, new connections
-	// waiting meanwhile. The kubelet gives a connection five seconds.
-	farewell = time.Second
-	// flushGrace is how long Shutdown waits for the last answers to be written.
-	flushGrace = 500 * time.Millisecond
+	// goAwayTimeout is how long clients may take to leave after a GOAWAY, while new
+	// connections wait. The kubelet gives a connection five seconds.
+	goAwayTimeout = time.Second
+	// flushTimeout is how long Shutdown waits for the last answers to be written.
+	flushTimeout = 500 * time.Millisecond
 )
 
-// Shutdown serves all calls as before until no intercepted one runs, then takes no more
-// connections, asks the clients to open a new one and returns when they have left. With a socket that
-// somebody else holds as well, as systemd does, new connections wait there for the next process,
-// and no call fails. Streams that may never end are ended, not waited for.
+// Shutdown serves all calls as before until no intercepted one runs, then accepts no more
+// connections, asks the clients to open a new one and returns when they have left. On a
+// socket that another process has open as well, as systemd does, new connections wait for
+// the next process, and no call fails. Streams that may never end are ended, not waited for.
 //
-// A call may begin just as the clients are asked to leave. If it is a long one, the
-// others must not wait for it: the gate opens again, for a second gRPC server, and when
-// the call is over all this happens again. When ctx ends, what runs is cut off and
-// Shutdown returns ctx's error.
+// A call may begin just as the clients are asked to leave. If it is a long one, the others
+// must not wait for it: a second gRPC server takes the connections, and when the call is
+// over all this happens again. When ctx ends, running calls are cut off and Shutdown
+// returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) (err error) {
 	s.ending.Do(func() {
 		s.log.Info("shutting down", "intercepted_calls", s.calls.count(intercepted))
@@ -43,7 +43,7 @@ func (s *Server) drain(ctx context.Context) error {
 			return ctx.Err()
 		}
 		leaving := s.sendAway()
-		timer := time.NewTimer(farewell)
+		timer := time.NewTimer(goAwayTimeout)
 		select {
 		case <-leaving.gone:
 			timer.Stop()
@@ -53,9 +53,9 @@ func (s *Server) drain(ctx context.Context) error {
 		}
 		running := s.calls.count(intercepted, unary)
 		if running == 0 {
-			return nil // Clients that do not leave, but ask for nothing.
+			return nil // the clients that are left do not call
 		}
-		s.log.Info("calls have begun at the last moment, serving on until they end", "calls", running)
+		s.log.Info("calls began during the handover, serving until they end", "calls", running)
 		s.takeOver()
 		select {
 		case <-leaving.gone:
@@ -65,36 +65,36 @@ func (s *Server) drain(ctx context.Context) error {
 	}
 }
 
-// sendAway shuts the gate and asks the clients of the last generation to leave.
+// sendAway accepts no more connections and asks the clients of the last generation to leave.
 func (s *Server) sendAway() *generation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := s.generations[len(s.generations)-1]
-	if s.gate != nil {
-		s.gate.shut()
+	if s.handover != nil {
+		s.handover.pause()
 	}
 	g.endStreams(errStopped)
-	go func() {
+	s.tasks.Go(func() { // until the clients have left, or stop
 		g.grpc.GracefulStop()
 		close(g.gone)
-	}()
+	})
 	return g
 }
 
-// takeOver opens the gate for a new generation.
+// takeOver lets a new generation accept connections.
 func (s *Server) takeOver() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gate == nil {
+	if s.handover == nil {
 		return
 	}
-	g, turn := s.newGeneration(), s.gate.open()
+	g, listener := s.newGeneration(), s.handover.next()
 	s.generations = append(s.generations, g)
-	go func() {
-		if err := g.grpc.Serve(turn); err != nil {
-			s.log.Error("no more connections are taken", "socket", s.gate.listener.Addr(), "error", err)
+	s.tasks.Go(func() { // until the generation is sent away, or stop
+		if err := g.grpc.Serve(listener); err != nil {
+			s.log.Error("cannot accept connections", "socket", listener.Addr().String(), "error", err)
 		}
-	}()
+	})
 }
 
 // stop ends what still runs.
@@ -102,9 +102,9 @@ func (s *Server) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = true
-	// Ended by their contexts, calls have a status that reaches the client, if they heed them.
+	// A call that heeds the end of its context has a status that reaches the client.
 	s.calls.close()
-	flush, cancel := context.WithTimeout(context.Background(), flushGrace)
+	flush, cancel := context.WithTimeout(context.Background(), flushTimeout)
 	defer cancel()
 	for _, g := range s.generations {
 		g.endStreams(errStopped)
@@ -114,17 +114,18 @@ func (s *Server) stop() {
 		}
 	}
 	for _, g := range s.generations {
-		stopped := make(chan struct{})
-		go func() {
-			g.grpc.Stop()
-			close(stopped)
-		}()
-		select {
-		case <-stopped:
-		case <-time.After(flushGrace): // A handler that does not heed its context.
-		}
+		s.tasks.Go(g.grpc.Stop)
 	}
-	if s.gate != nil {
-		_ = s.gate.listener.Close()
+	stopped := make(chan struct{})
+	go func() { // until the last task has ended, which is at once except for the case below
+		s.tasks.Wait()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(flushTimeout): // a handler that ignores its context
+	}
+	if s.handover != nil {
+		_ = s.handover.listener.Close()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,35 +49,40 @@ func TestRestartOnASharedSocketFailsNoCall(t *testing.T) {
 	defer held.Close()
 	ctx, stop := context.WithCancel(context.Background())
 	var clients sync.WaitGroup
-	client := func(name string, call func(context.Context) error) {
+	var calls [3]atomic.Int32 // that were answered, by client
+	client := func(i int, name string, call func(context.Context) error) {
 		clients.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
+			for ctx.Err() == nil {
 				limited, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 				err := call(limited)
 				cancel()
 				if err != nil {
-					t.Errorf("%s, call %d: %v", name, n, err)
-					return
+					t.Errorf("%s, call %d: %v", name, calls[i].Load(), err)
+					stop()
 				}
+				calls[i].Add(1)
 			}
 		})
 	}
 	conn, other := critest.Dial(t, path), critest.Dial(t, path)
-	client("calls", func(ctx context.Context) error { return version(ctx, conn) })
-	client("calls on new connections", func(ctx context.Context) error {
+	client(0, "calls", func(ctx context.Context) error { return version(ctx, conn) })
+	client(1, "calls on new connections", func(ctx context.Context) error {
 		conn, err := grpc.NewClient("unix://"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			return err
 		}
 		return errors.Join(version(ctx, conn), conn.Close())
 	})
-	client("pulls", func(ctx context.Context) error {
+	client(2, "pulls", func(ctx context.Context) error {
 		_, err := runtimeapi.NewImageServiceClient(other).PullImage(ctx, &runtimeapi.PullImageRequest{})
 		return err
 	})
 	for range 20 {
 		shutdown := serveHeld(t, held.(*net.UnixListener), runtimePath)
-		time.Sleep(20 * time.Millisecond)
+		for i := range calls { // each of them is served and calls again
+			before := calls[i].Load()
+			eventually(t, "calls of each client", func() bool { return calls[i].Load() > before+1 || ctx.Err() != nil })
+		}
 		shutdown()
 	}
 	shutdown := serveHeld(t, held.(*net.UnixListener), runtimePath)

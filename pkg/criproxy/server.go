@@ -18,12 +18,12 @@ import (
 	"github.com/imagefit/imagefit/pkg/cri"
 )
 
-// streamWorkers keep their grown stacks from call to call, which makes a small call
-// a tenth cheaper. More of them than calls at a time make it dearer again.
+// streamWorkers keep their grown stacks from call to call, which makes a small call a
+// tenth cheaper. More of them than concurrent calls make it more expensive again.
 const streamWorkers = 4
 
-// Handler answers one call that the proxy does not just forward. It may receive
-// and send a *Frame or a protobuf message.
+// Handler answers one call that the proxy does not just forward. It may receive and send
+// a [cri.Frame] or a protobuf message.
 type Handler func(stream grpc.ServerStream) error
 
 // Options are what a Server is made of.
@@ -42,16 +42,17 @@ type Server struct {
 	calls    *calls
 
 	mu          sync.Mutex
-	gate        *gate         // of the listener, once there is one
-	generations []*generation // the last one takes the connections
+	handover    *handoverListener // once there is a listener
+	generations []*generation     // the last one takes the connections
 	ended       bool
 	ending      sync.Once
+	tasks       sync.WaitGroup // of Shutdown, which waits for them
 }
 
-// generation is one gRPC server. There is a second one only where calls still run in
-// the first when it has sent its clients away; see Shutdown.
+// generation is one gRPC server. There is a second one only where calls still run in the
+// first when it has sent its clients away; see Shutdown.
 type generation struct {
-	*Server
+	server     *Server
 	grpc       *grpc.Server
 	streams    context.Context // of its streams, besides their own
 	endStreams context.CancelCauseFunc
@@ -67,12 +68,13 @@ func New(opts Options) *Server {
 }
 
 func (s *Server) newGeneration() *generation {
-	g := &generation{Server: s, gone: make(chan struct{})}
+	g := &generation{server: s, gone: make(chan struct{})}
 	g.streams, g.endStreams = context.WithCancelCause(context.Background())
 	g.grpc = grpc.NewServer(append(cri.ServerOptions(),
 		grpc.NumStreamWorkers(streamWorkers),
-		// gRPC's default hangs up on clients that ping more than once in five minutes. The
-		// proxy must not be stricter than any runtime, so there is no limit; zero would mean the default.
+		// By default gRPC disconnects clients that ping more than once in five minutes. The
+		// proxy must not be stricter than any runtime, so there is no limit; zero would mean
+		// the default.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Nanosecond, PermitWithoutStream: true}),
 		grpc.UnknownServiceHandler(g.passThrough),
 	)...)
@@ -97,7 +99,7 @@ func (g *generation) interceptors(handlers map[string]Handler) map[string]*grpc.
 		if services[service] == nil {
 			services[service] = &grpc.ServiceDesc{}
 		}
-		desc := g.backend.StreamDesc(method)
+		desc := g.server.backend.StreamDesc(method)
 		desc.StreamName = name
 		desc.Handler = func(_ any, stream grpc.ServerStream) error {
 			return g.serve(intercepted, method, stream, handler)
@@ -111,11 +113,11 @@ func (g *generation) interceptors(handlers map[string]Handler) map[string]*grpc.
 func (g *generation) passThrough(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
 	kind := unary
-	if shape := g.backend.StreamDesc(method); shape.ServerStreams || shape.ClientStreams {
+	if shape := g.server.backend.StreamDesc(method); shape.ServerStreams || shape.ClientStreams {
 		kind = streaming
 	}
 	return g.serve(kind, method, stream, func(stream grpc.ServerStream) error {
-		return g.backend.Forward(stream, method, nil)
+		return g.server.backend.Forward(stream, method, nil)
 	})
 }
 
@@ -123,26 +125,26 @@ func (g *generation) passThrough(_ any, stream grpc.ServerStream) error {
 func (g *generation) serve(kind callKind, method string, stream grpc.ServerStream, handler Handler) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			g.log.Error("panic while serving a call", "method", method, "panic", p, "stack", string(debug.Stack()))
+			g.server.log.Error("panic while serving a call", "method", method, "panic", p, "stack", string(debug.Stack()))
 			err = status.Errorf(codes.Internal, "imagefit: internal error in %s, see the log of the proxy", method)
 		}
-		g.calls.served.add(kind, err)
+		g.server.calls.ended.add(kind, err)
 	}()
-	if !g.calls.enter(kind) {
+	if !g.server.calls.enter(kind) {
 		return errStopping()
 	}
-	defer g.calls.leave(kind)
-	end := g.calls.cut
+	defer g.server.calls.leave(kind)
+	end := g.server.calls.cut
 	switch kind {
 	case unary:
-		return handler(stream) // The bulk of all calls; short, so nothing need end them early.
+		return handler(stream) // most calls are these; they are short, so nothing need end them early
 	case streaming:
 		end = g.streams
 	}
 	ctx, release := endWith(stream.Context(), end)
 	defer release()
 	err = handler(boundStream{ServerStream: stream, ctx: ctx})
-	if err != nil && context.Cause(ctx) == errStopped {
+	if err != nil && errors.Is(context.Cause(ctx), errStopped) {
 		return errStopping()
 	}
 	return err
@@ -170,12 +172,12 @@ func (s *Server) Serve(listener Listener) error {
 		s.mu.Unlock()
 		return listener.Close()
 	}
-	s.gate = newGate(listener)
-	first, turn := s.generations[0], s.gate.open()
+	s.handover = newHandoverListener(listener)
+	first, connections := s.generations[0], s.handover.next()
 	s.mu.Unlock()
-	err := first.grpc.Serve(turn)
+	err := first.grpc.Serve(connections)
 	if err == nil {
-		return nil // Shutdown closes the listener: other clients may still be served.
+		return nil // Shutdown closes the listener: a later generation may still serve
 	}
 	_ = listener.Close()
 	if errors.Is(err, grpc.ErrServerStopped) {

@@ -133,7 +133,7 @@ func TestMalformedMethodNamesAreRejected(t *testing.T) {
 					t.Errorf("%q was accepted", method)
 				}
 			}()
-			(&generation{Server: &Server{backend: &cri.Backend{}}}).interceptors(map[string]Handler{method: nil})
+			(&generation{server: &Server{backend: &cri.Backend{}}}).interceptors(map[string]Handler{method: nil})
 		}()
 	}
 }

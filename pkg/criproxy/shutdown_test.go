@@ -81,7 +81,11 @@ func TestShutdownServesWhilePullsRun(t *testing.T) {
 	stream := events(t, conn)
 	shutdown := make(chan error, 1)
 	go func() { shutdown <- server.Shutdown(soon(t)) }()
-	time.Sleep(100 * time.Millisecond) // It must not do anything yet.
+	eventually(t, "shutdown waits for the pull", func() bool {
+		server.calls.mu.Lock()
+		defer server.calls.mu.Unlock()
+		return server.calls.waiter != nil
+	})
 	second := pulls(t, critest.Dial(t, path))
 	<-r.began
 	for name, conn := range map[string]*grpc.ClientConn{"old": conn, "new": critest.Dial(t, path)} {
@@ -122,9 +126,7 @@ func TestShutdownServesBesideALongCall(t *testing.T) {
 	<-r.began
 	shutdown := make(chan error, 1)
 	go func() { shutdown <- server.Shutdown(soon(t)) }()
-	for server.current() == 1 {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "a second generation", func() bool { return server.current() > 1 })
 	// The second generation serves, also pulls and streams.
 	for name, conn := range map[string]*grpc.ClientConn{"old": conn, "new": critest.Dial(t, path)} {
 		if err := version(soon(t), conn); err != nil {
@@ -150,6 +152,16 @@ func TestShutdownServesBesideALongCall(t *testing.T) {
 	}
 }
 
+// eventually polls for a condition.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within 10 seconds", what)
+		}
+	}
+}
+
 func (s *Server) current() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,7 +183,7 @@ func TestShutdownCutsCallsOffAtItsLimit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, limit := range []time.Duration{200 * time.Millisecond, farewell + 300*time.Millisecond} {
+			for _, limit := range []time.Duration{200 * time.Millisecond, goAwayTimeout + 300*time.Millisecond} {
 				r, server, path := startHeld(t)
 				done := make(chan error, 1)
 				go func() { done <- call(critest.Dial(t, path)) }()

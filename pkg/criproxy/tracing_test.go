@@ -6,11 +6,11 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -138,9 +138,8 @@ func TestFailedPullsMakeSpansWithoutSecrets(t *testing.T) {
 }
 
 // TestPullsThatShareADecisionLinkToIt decides once for several pulls: the look-up is in the trace
-// of the first, and the others say where.
+// of the first, and the others say where. It runs alone, so as to find all that wait.
 func TestPullsThatShareADecisionLinkToIt(t *testing.T) {
-	t.Parallel()
 	const pulls = 3
 	tracer, seen := spans(t)
 	b := newTracedBench(t, 3, tracer)
@@ -157,10 +156,7 @@ func TestPullsThatShareADecisionLinkToIt(t *testing.T) {
 			}
 		})
 	}
-	for b.decider.decisions() < pulls {
-		time.Sleep(time.Millisecond)
-	}
-	time.Sleep(50 * time.Millisecond) // for the last of them to join
+	eventually(t, "all wait for the decision", func() bool { return waiting("decision.(*Resolver).Decide(") == pulls })
 	close(release)
 	group.Wait()
 	ended := await(t, seen, pulls*4+4)
@@ -214,4 +210,17 @@ func TestPullsSucceedWhileTheCollectorIsDown(t *testing.T) {
 	if got := b.decider.recalled(imageID("1v3")); got != "linux/amd64/v3" {
 		t.Errorf("%q was pulled", got)
 	}
+}
+
+// waiting counts the goroutines that are in a select of a function.
+func waiting(function string) (n int) {
+	stacks := make([]byte, 4<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
+		state, rest, _ := strings.Cut(stack, "\n")
+		if strings.Contains(state, "[select") && strings.Contains(rest, function) {
+			n++
+		}
+	}
+	return n
 }

@@ -32,7 +32,7 @@ func TestServedCountsCallsByKindAndCode(t *testing.T) {
 		{streaming, context.Canceled}, {streaming, context.DeadlineExceeded}, {streaming, errors.New("x")},
 		{unary, status.Error(codes.Unauthenticated, "x")}, {unary, status.Error(17, "x")}, {unary, status.Error(4_000_000_000, "x")},
 	} {
-		s.calls.served.add(call.kind, call.err)
+		s.calls.ended.add(call.kind, call.err)
 	}
 	want := map[string]uint64{
 		"unary OK": 2, "intercepted OK": 1, "streaming OK": 0, "unary NotFound": 2, "unary Unauthenticated": 1,
@@ -45,8 +45,8 @@ func TestServedCountsCallsByKindAndCode(t *testing.T) {
 
 // TestCountingACallDoesNotAllocate: it runs alone, as AllocsPerRun wants.
 func TestCountingACallDoesNotAllocate(t *testing.T) {
-	served := new(tally)
-	if n := testing.AllocsPerRun(100, func() { served.add(unary, nil) }); n > 0 {
+	counts := new(callCounts)
+	if n := testing.AllocsPerRun(100, func() { counts.add(unary, nil) }); n > 0 {
 		t.Errorf("counting a call takes %v allocations", n)
 	}
 }

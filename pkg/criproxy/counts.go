@@ -7,14 +7,14 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// tally counts the calls that ended, by kind and code. It stands in the way of
-// every call, so it does nothing but add.
-type tally [callKinds][codes.Unauthenticated + 2]atomic.Uint64
+// callCounts counts the calls that ended, by kind and code. Every call passes here, so it
+// does nothing but add.
+type callCounts [callKinds][codes.Unauthenticated + 2]atomic.Uint64
 
-// otherCode is where codes count that gRPC does not have.
+// otherCode is for codes that gRPC does not have.
 const otherCode = codes.Unauthenticated + 1
 
-func (t *tally) add(kind callKind, err error) {
+func (c *callCounts) add(kind callKind, err error) {
 	code := codes.OK
 	if err != nil {
 		s, ok := status.FromError(err)
@@ -23,19 +23,19 @@ func (t *tally) add(kind callKind, err error) {
 		}
 		code = min(s.Code(), otherCode)
 	}
-	t[kind][code].Add(1)
+	c[kind][code].Add(1)
 }
 
 func (k callKind) String() string {
 	return [callKinds]string{"intercepted", "unary", "streaming"}[k]
 }
 
-// Served calls each with how many calls of a kind ended with a gRPC code. Codes
-// that never came are left out, but for OK.
+// Served calls each with how many calls of a kind ended with a gRPC code. Codes without
+// calls are left out, except OK.
 func (s *Server) Served(each func(kind, code string, count uint64)) {
 	for kind := range callKinds {
-		for code := range codes.Code(len(s.calls.served[kind])) {
-			count := s.calls.served[kind][code].Load()
+		for code := range codes.Code(len(s.calls.ended[kind])) {
+			count := s.calls.ended[kind][code].Load()
 			name := code.String()
 			if code == otherCode {
 				name = "other"
