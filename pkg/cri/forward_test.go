@@ -137,7 +137,7 @@ func TestCallsLookTheSameThroughTheProxyAndPastIt(t *testing.T) {
 			return status.Error(codes.Unavailable, `connection error: desc = "transport: Error while dialing"`)
 		}, func(s seen) bool { return !strings.Contains(s.Status, "imagefit") }},
 		{"code that no gRPC knows", versionMethod, [][]byte{{1}}, func(grpc.ServerStream) error {
-			return status.Error(codes.Code(77), "odd")
+			return status.Error(codes.Code(77), "unusual")
 		}, nil},
 		{"answer and then an error", versionMethod, [][]byte{{1}}, func(s grpc.ServerStream) error {
 			_ = s.SendMsg(cri.NewFrame([]byte("answer")))

@@ -7,9 +7,9 @@ import (
 	protobuf "google.golang.org/protobuf/proto"
 )
 
-// Frame is one message as it came from the wire. It holds a reference to
-// pooled buffers until Free is called; a Frame that is never freed costs
-// the pool a buffer but leaks nothing.
+// Frame is one message as it came from the wire. It has a reference to pooled buffers
+// until Free is called; a Frame that is never freed costs the pool a buffer but leaks
+// nothing.
 type Frame struct {
 	payload mem.BufferSlice
 }

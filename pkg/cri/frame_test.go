@@ -38,7 +38,7 @@ func TestFrameKeepsItsBuffersUntilItIsFreed(t *testing.T) {
 	}
 	wire.Free() // as gRPC does after Unmarshal
 	if pool.returned != 0 {
-		t.Fatal("buffers went back while the frame holds them")
+		t.Fatal("buffers went back while the frame has them")
 	}
 	out, err := codec.Marshal(&frame)
 	if err != nil {

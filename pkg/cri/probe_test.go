@@ -22,7 +22,7 @@ func TestProbeBlamesTheProxyOnlyWhileTheRuntimeAnswers(t *testing.T) {
 	t.Parallel()
 	type scene struct {
 		runtime, proxy string
-		held           bool
+		activated      bool
 	}
 	// silent takes connections and never says a word.
 	silent := func(t *testing.T, path string) string {
@@ -73,8 +73,8 @@ func TestProbeBlamesTheProxyOnlyWhileTheRuntimeAnswers(t *testing.T) {
 			}
 			return s
 		}, ""},
-		"the socket that the manager holds is gone": {func(t *testing.T) scene {
-			return scene{runtime: runtime(t, &critest.Runtime{}), proxy: critest.Socket(t), held: true}
+		"the socket of the service manager is gone": {func(t *testing.T) scene {
+			return scene{runtime: runtime(t, &critest.Runtime{}), proxy: critest.Socket(t), activated: true}
 		}, "restart the socket unit"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -82,12 +82,12 @@ func TestProbeBlamesTheProxyOnlyWhileTheRuntimeAnswers(t *testing.T) {
 			s := c.scene(t)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
-			got, err := cri.Probe{Socket: s.proxy, Runtime: s.runtime, Activated: s.held}.Check(ctx)
+			got, err := cri.Probe{Socket: s.proxy, Runtime: s.runtime, Activated: s.activated}.Check(ctx)
 			if (err == nil) != (c.status != "") || !strings.Contains(got, c.status) {
 				t.Errorf("got %q, %v", got, err)
 			}
 			if err != nil && (!strings.Contains(err.Error(), s.proxy) || !strings.Contains(err.Error(), s.runtime)) {
-				t.Errorf("the error names not both sockets: %v", err)
+				t.Errorf("the error does not name both sockets: %v", err)
 			}
 		})
 	}

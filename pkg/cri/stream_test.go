@@ -53,14 +53,14 @@ func chat(t *testing.T, ctx context.Context, conn *grpc.ClientConn) grpc.ClientS
 	return stream
 }
 
-func say(t *testing.T, stream interface{ SendMsg(any) error }, text string) {
+func send(t *testing.T, stream interface{ SendMsg(any) error }, text string) {
 	t.Helper()
 	if err := stream.SendMsg(cri.NewFrame([]byte(text))); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func hear(t *testing.T, stream interface{ RecvMsg(any) error }) string {
+func receive(t *testing.T, stream interface{ RecvMsg(any) error }) string {
 	t.Helper()
 	var frame cri.Frame
 	if err := stream.RecvMsg(&frame); err != nil {
@@ -70,7 +70,8 @@ func hear(t *testing.T, stream interface{ RecvMsg(any) error }) string {
 	return string(frame.Bytes())
 }
 
-// TestStreamForwardsBothSidesAsMessagesCome talks in turns, which no forwarder that waits for one side to finish survives.
+// TestStreamForwardsBothSidesAsMessagesCome sends one message after the other from either
+// side, which a forwarder that waits for one side to finish does not survive.
 func TestStreamForwardsBothSidesAsMessagesCome(t *testing.T) {
 	path := critest.Socket(t)
 	critest.StartRaw(t, path, func(s grpc.ServerStream) error {
@@ -92,7 +93,7 @@ func TestStreamForwardsBothSidesAsMessagesCome(t *testing.T) {
 			case "fail":
 				return status.Error(codes.DataLoss, "as asked")
 			default:
-				if err := s.SendMsg(cri.NewFrame([]byte("you said " + text))); err != nil {
+				if err := s.SendMsg(cri.NewFrame([]byte("you sent " + text))); err != nil {
 					return err
 				}
 			}
@@ -114,25 +115,25 @@ func TestStreamForwardsBothSidesAsMessagesCome(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			stream := chat(t, ctx, proxied)
-			if got := hear(t, stream); got != "who is there?" {
-				t.Fatalf("heard %q before saying anything", got)
+			if got := receive(t, stream); got != "who is there?" {
+				t.Fatalf("received %q before sending anything", got)
 			}
 			for _, text := range []string{"one", "two"} {
-				say(t, stream, text)
-				if got := hear(t, stream); got != "you said "+text {
-					t.Fatalf("heard %q", got)
+				send(t, stream, text)
+				if got := receive(t, stream); got != "you sent "+text {
+					t.Fatalf("received %q", got)
 				}
 			}
 			switch c.last {
 			case "":
 				_ = stream.CloseSend()
-				if got := hear(t, stream); got != "goodbye" {
-					t.Fatalf("heard %q", got)
+				if got := receive(t, stream); got != "goodbye" {
+					t.Fatalf("received %q", got)
 				}
 			case "cancel":
 				cancel()
 			default:
-				say(t, stream, c.last)
+				send(t, stream, c.last)
 			}
 			err := stream.RecvMsg(new(cri.Frame))
 			if err == io.EOF {
@@ -164,7 +165,7 @@ func TestHeaderOfAStreamComesBeforeItsMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		say(t, stream, "events, please")
+		send(t, stream, "events, please")
 		if header, _ := stream.Header(); len(header["x-h"]) != 1 {
 			t.Errorf("%s: header is %v", method, header)
 		}

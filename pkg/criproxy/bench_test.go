@@ -34,7 +34,7 @@ func BenchmarkListContainers500(b *testing.B) {
 	})
 }
 
-// compare makes the call to the runtime and through the proxy in turn, so that
+// compare makes the call to the runtime and through the proxy alternately, so that
 // whatever else the machine does hits both alike, and reports both and the ratio.
 func compare(b *testing.B, call func(context.Context, runtimeapi.RuntimeServiceClient) error) {
 	runtimePath := filepath.Join(b.TempDir(), "runtime.sock")

@@ -1,4 +1,4 @@
-// Package criproxy is the gRPC server that stands between a CRI client (the
+// Package criproxy is the gRPC server between a CRI client (the
 // kubelet, crictl) and the container runtime. It forwards every call untouched, as
 // package cri does, except the methods named in [Options].Intercept, which reach a
 // [Handler]: PullImage, which [Puller] answers with the variant that fits the node.

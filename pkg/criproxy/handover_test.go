@@ -32,8 +32,8 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
-// TestRestartOnASharedSocketFailsNoCall lets one server after the other serve a socket that somebody holds, as
-// systemd does, and fails no call of clients that do not stop calling.
+// TestRestartOnASharedSocketFailsNoCall lets one server after the other serve a socket
+// that another process keeps open, as systemd does, while clients call all the time.
 func TestRestartOnASharedSocketFailsNoCall(t *testing.T) {
 	t.Parallel()
 	runtimePath := critest.Socket(t)
@@ -41,12 +41,12 @@ func TestRestartOnASharedSocketFailsNoCall(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 		return &runtimeapi.PullImageResponse{}, nil
 	}})
-	path := filepath.Join(filepath.Dir(runtimePath), "held.sock")
-	held, err := net.Listen("unix", path)
+	path := filepath.Join(filepath.Dir(runtimePath), "shared.sock")
+	shared, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer held.Close()
+	defer shared.Close()
 	ctx, stop := context.WithCancel(context.Background())
 	var clients sync.WaitGroup
 	var calls [3]atomic.Int32 // that were answered, by client
@@ -78,23 +78,23 @@ func TestRestartOnASharedSocketFailsNoCall(t *testing.T) {
 		return err
 	})
 	for range 20 {
-		shutdown := serveHeld(t, held.(*net.UnixListener), runtimePath)
+		shutdown := serveShared(t, shared.(*net.UnixListener), runtimePath)
 		for i := range calls { // each of them is served and calls again
 			before := calls[i].Load()
 			eventually(t, "calls of each client", func() bool { return calls[i].Load() > before+1 || ctx.Err() != nil })
 		}
 		shutdown()
 	}
-	shutdown := serveHeld(t, held.(*net.UnixListener), runtimePath)
+	shutdown := serveShared(t, shared.(*net.UnixListener), runtimePath)
 	stop()
 	clients.Wait()
 	shutdown()
 }
 
-// serveHeld is a process that was given the socket.
-func serveHeld(t *testing.T, held *net.UnixListener, runtimePath string) (shutdown func()) {
+// serveShared is a process that was given the socket.
+func serveShared(t *testing.T, shared *net.UnixListener, runtimePath string) (shutdown func()) {
 	t.Helper()
-	file, err := held.File()
+	file, err := shared.File()
 	if err != nil {
 		t.Fatal(err)
 	}

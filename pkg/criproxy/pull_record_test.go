@@ -84,7 +84,7 @@ func TestEveryPullLeavesOneRecord(t *testing.T) {
 		{"verified, as the runtime", 1, nil, verified, decisionlog.Record{
 			Action: policy.Forwarded, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, "linux/amd64 of registry.example/app:1 is the best"},
-		{"verified, and none fits", 1, nil, func(b *pullBench) {
+		{"verified, and no variant fits", 1, nil, func(b *pullBench) {
 			verified(b)
 			b.registry.index("1", "v3", "v4")
 		}, decisionlog.Record{

@@ -18,8 +18,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// TestPullIsForwardedByteForByte has pulls that are none of our business. Their bytes
-// are in an order and with fields that no encoder of ours would make.
+// TestPullIsForwardedByteForByte has pulls that are not to be changed. Their bytes are
+// in an order and with fields that no encoder here would make.
 func TestPullIsForwardedByteForByte(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -302,7 +302,7 @@ func TestPullEndsWithTheClientAtEveryStage(t *testing.T) {
 	}
 }
 
-// TestPullKeepsTheCodesOfTheClientsContext calls the handler's own road, past gRPC's client,
+// TestPullKeepsTheCodesOfTheClientsContext calls what the handler calls, past gRPC's client,
 // which would make the code up by itself.
 func TestPullKeepsTheCodesOfTheClientsContext(t *testing.T) {
 	t.Parallel()

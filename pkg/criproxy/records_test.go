@@ -21,7 +21,7 @@ func (i impatient) Point(ctx context.Context, c images.Choice) error {
 	return i.Images.Point(ctx, c)
 }
 
-// TestPullIsForwardedWhenTheChoiceIsNeverShown goes on as without us where that may run.
+// TestPullIsForwardedWhenTheChoiceIsNeverShown falls back to what the runtime takes by itself.
 func TestPullIsForwardedWhenTheChoiceIsNeverShown(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
@@ -50,7 +50,7 @@ func TestPullFailsWhenTheChoiceIsNeverShownAndNothingElseMayRun(t *testing.T) {
 	}
 }
 
-// TestImageRemovedDuringAPullIsPulledAgain has somebody who removes the image as it is pulled:
+// TestImageRemovedDuringAPullIsPulledAgain removes the image as it is pulled:
 // the choice is pulled again, not what the runtime takes unasked.
 func TestImageRemovedDuringAPullIsPulledAgain(t *testing.T) {
 	t.Parallel()
@@ -68,7 +68,7 @@ func TestImageRemovedDuringAPullIsPulledAgain(t *testing.T) {
 	}
 }
 
-// TestPullFailsWhenItsRecordIsAlwaysRemoved has somebody who removes every record of the tag as it
+// TestPullFailsWhenItsRecordIsAlwaysRemoved removes every record of the tag as it
 // is made: the pull fails, and brings no other variant.
 func TestPullFailsWhenItsRecordIsAlwaysRemoved(t *testing.T) {
 	t.Parallel()

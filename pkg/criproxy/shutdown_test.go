@@ -18,16 +18,16 @@ import (
 	"github.com/imagefit/imagefit/pkg/cri"
 )
 
-// heldRuntime has calls that end when they are told to.
-type heldRuntime struct {
+// slowRuntime has calls that end when they are told to.
+type slowRuntime struct {
 	critest.Runtime
 	began, release chan struct{}
 }
 
-func startHeld(t *testing.T) (*heldRuntime, *Server, string) {
+func startSlow(t *testing.T) (*slowRuntime, *Server, string) {
 	t.Helper()
-	r := &heldRuntime{began: make(chan struct{}, 10), release: make(chan struct{})}
-	held := func(ctx context.Context) error {
+	r := &slowRuntime{began: make(chan struct{}, 10), release: make(chan struct{})}
+	slow := func(ctx context.Context) error {
 		r.began <- struct{}{}
 		select {
 		case <-r.release:
@@ -37,10 +37,10 @@ func startHeld(t *testing.T) (*heldRuntime, *Server, string) {
 		}
 	}
 	r.OnList = func(ctx context.Context, _ *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
-		return &runtimeapi.ListContainersResponse{}, held(ctx)
+		return &runtimeapi.ListContainersResponse{}, slow(ctx)
 	}
 	r.OnPull = func(ctx context.Context, _ *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
-		return &runtimeapi.PullImageResponse{}, held(ctx)
+		return &runtimeapi.PullImageResponse{}, slow(ctx)
 	}
 	r.OnEvents = func(_ *runtimeapi.GetEventsRequest, s grpc.ServerStreamingServer[runtimeapi.ContainerEventResponse]) error {
 		if err := s.Send(&runtimeapi.ContainerEventResponse{}); err != nil {
@@ -74,7 +74,7 @@ func events(t *testing.T, conn *grpc.ClientConn) grpc.ServerStreamingClient[runt
 // pulls too, on old connections and new ones.
 func TestShutdownServesWhilePullsRun(t *testing.T) {
 	t.Parallel()
-	r, server, path := startHeld(t)
+	r, server, path := startSlow(t)
 	conn := critest.Dial(t, path)
 	first := pulls(t, conn)
 	<-r.began
@@ -116,7 +116,7 @@ func TestShutdownServesWhilePullsRun(t *testing.T) {
 // keep the others waiting, and is not cut off.
 func TestShutdownServesBesideALongCall(t *testing.T) {
 	t.Parallel()
-	r, server, path := startHeld(t)
+	r, server, path := startSlow(t)
 	conn := critest.Dial(t, path)
 	long := make(chan error, 1)
 	go func() {
@@ -184,7 +184,7 @@ func TestShutdownCutsCallsOffAtItsLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, limit := range []time.Duration{200 * time.Millisecond, goAwayTimeout + 300*time.Millisecond} {
-				r, server, path := startHeld(t)
+				r, server, path := startSlow(t)
 				done := make(chan error, 1)
 				go func() { done <- call(critest.Dial(t, path)) }()
 				<-r.began
@@ -201,10 +201,10 @@ func TestShutdownCutsCallsOffAtItsLimit(t *testing.T) {
 	}
 }
 
-// TestSilentConnectionDoesNotDelayShutdown: somebody who connects and says nothing holds nobody up.
+// TestSilentConnectionDoesNotDelayShutdown connects one that never sends anything.
 func TestSilentConnectionDoesNotDelayShutdown(t *testing.T) {
 	t.Parallel()
-	_, server, path := startHeld(t)
+	_, server, path := startSlow(t)
 	silent, err := net.Dial("unix", path)
 	if err != nil {
 		t.Fatal(err)

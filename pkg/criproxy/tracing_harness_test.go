@@ -35,14 +35,14 @@ const (
 	pullName    = "runtime.v1.ImageService/PullImage"
 )
 
-// heard is the metadata of one call that reached the runtime.
-type heard struct {
+// received is the metadata of one call that reached the runtime.
+type received struct {
 	method string
 	md     metadata.MD
 }
 
-// tracedBench is a client, the proxy, a runtime and a registry, and what looks
-// at all calls between proxy and runtime.
+// tracedBench is a client, the proxy, a runtime and a registry, and what sees
+// all calls between proxy and runtime.
 type tracedBench struct {
 	registry *pullRegistry
 	decider  *decider
@@ -51,7 +51,7 @@ type tracedBench struct {
 	client   runtimeapi.ImageServiceClient
 
 	mu    sync.Mutex
-	calls []heard
+	calls []received
 }
 
 func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
@@ -73,7 +73,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 			method, _ := grpc.MethodFromServerStream(stream)
 			md, _ := metadata.FromIncomingContext(stream.Context())
 			b.mu.Lock()
-			b.calls = append(b.calls, heard{method[strings.LastIndexByte(method, '/')+1:], md})
+			b.calls = append(b.calls, received{method[strings.LastIndexByte(method, '/')+1:], md})
 			b.mu.Unlock()
 			return backend.Forward(stream, method, nil)
 		})))
@@ -90,8 +90,8 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 	return b
 }
 
-// take returns what was heard since the last time.
-func (b *tracedBench) take() []heard {
+// take returns what was received since the last time.
+func (b *tracedBench) take() []received {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	calls := b.calls
@@ -121,7 +121,7 @@ func pullOf(ref string) *runtimeapi.PullImageRequest {
 
 // wantTrace checks what the runtime got of the caller's trace, and from which
 // parent, by the calls of a pull on a node of that level.
-func (b *tracedBench) wantTrace(t *testing.T, level int, parent func(heard) string) {
+func (b *tracedBench) wantTrace(t *testing.T, level int, parent func(received) string) {
 	t.Helper()
 	calls := b.take()
 	var methods []string

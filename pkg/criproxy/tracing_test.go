@@ -31,7 +31,7 @@ func TestTraceContextIsForwarded(t *testing.T) {
 			if _, err := b.client.PullImage(ctx, pullOf(appTag)); err != nil {
 				t.Fatal(err)
 			}
-			b.wantTrace(t, level, func(heard) string { return callerSpan })
+			b.wantTrace(t, level, func(received) string { return callerSpan })
 		})
 	}
 }
@@ -68,7 +68,7 @@ func TestPullMakesSpansOfItsSteps(t *testing.T) {
 			if got := describeAll(ended); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 			}
-			b.wantTrace(t, tt.level, func(c heard) string {
+			b.wantTrace(t, tt.level, func(c received) string {
 				switch c.method {
 				case "PullImage":
 					return spanOf(ended, trace.SpanKindClient, pullName)
@@ -113,7 +113,7 @@ func TestOtherCallsKeepTheirTrace(t *testing.T) {
 	}
 }
 
-// TestFailedPullsMakeSpansWithoutSecrets refuses a pull and pulls what nobody can read.
+// TestFailedPullsMakeSpansWithoutSecrets refuses a pull and pulls a malformed reference.
 func TestFailedPullsMakeSpansWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	tracer, seen := spans(t)
