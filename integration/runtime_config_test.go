@@ -41,7 +41,7 @@ func runtimeSettings(t testing.TB, c *stack.Containerd) containerd.Settings {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := containerd.Told{Name: version.GetRuntimeName(), Version: version.GetRuntimeVersion(), Info: status.GetInfo(), Exports: exports(t, c)}
+	told := containerd.Report{Name: version.GetRuntimeName(), Version: version.GetRuntimeVersion(), Info: status.GetInfo(), Exports: exports(t, c)}
 	settings, err := file.With(told)
 	if err != nil {
 		t.Fatal(err)

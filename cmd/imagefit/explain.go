@@ -159,7 +159,7 @@ func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *fa
 func runtimeSettings(cfg config.Config, log *slog.Logger) containerd.Settings {
 	settings, err := containerd.Read(cfg.Runtime.Config)
 	if err != nil {
-		log.Error("the runtime's configuration cannot be read whole", "file", cfg.Runtime.Config, "error", err)
+		log.Error("cannot read the runtime's configuration completely", "file", cfg.Runtime.Config, "error", err)
 	}
 	return settings
 }

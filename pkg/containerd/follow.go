@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	askPause   = 30 * time.Second // between looks at a runtime that answers
-	retryPause = time.Second      // while it does not
-	askTimeout = 5 * time.Second
+	queryInterval = 30 * time.Second // while the runtime answers
+	retryInterval = time.Second      // while it does not
+	queryTimeout  = 5 * time.Second
 )
 
-// Runtime keeps the settings of a runtime up to date: by its configuration file
-// at once, and by what it says itself as soon as it answers.
+// Runtime keeps the settings of a runtime up to date: at once by its configuration file,
+// and by its own report as soon as it answers.
 type Runtime struct {
 	// Changed, where set, is called with settings that differ from those before.
 	Changed func(Settings)
@@ -32,15 +32,16 @@ type Runtime struct {
 	path string
 	conn grpc.ClientConnInterface
 	log  *slog.Logger
-	file *Settings // of the file, when it could be read last
+
+	file     *Settings // of the file, when it could be read last
+	problem  string    // that was logged last
+	warnings []string  // that were logged last
 
 	mu       sync.Mutex
 	settings Settings
-	warned   []string
-	problem  string
 }
 
-// NewRuntime reads the configuration file. The runtime need not be there yet.
+// NewRuntime reads the configuration file. The runtime need not be running yet.
 func NewRuntime(path string, conn grpc.ClientConnInterface, log *slog.Logger) *Runtime {
 	r := &Runtime{path: path, conn: conn, log: log}
 	r.settings = r.read()
@@ -57,16 +58,16 @@ func (r *Runtime) Settings() Settings {
 // WillUnpack is that of the settings of this moment.
 func (r *Runtime) WillUnpack(p ocispec.Platform) bool { return r.Settings().WillUnpack(p) }
 
-// Run asks the runtime for its settings, again and again, until ctx ends.
+// Run queries the runtime for its settings until ctx ends.
 func (r *Runtime) Run(ctx context.Context) error {
 	for {
-		pause := retryPause
-		if told, err := Ask(ctx, r.conn); err == nil {
-			settings, err := r.read().With(told)
-			r.complain(err)
-			r.take(settings)
-			r.warn(settings)
-			pause = askPause
+		pause := retryInterval
+		if report, err := Query(ctx, r.conn); err == nil {
+			settings, err := r.read().With(report)
+			r.logProblem(err)
+			r.update(settings)
+			r.logWarnings(settings.Warnings())
+			pause = queryInterval
 		}
 		select {
 		case <-ctx.Done():
@@ -76,11 +77,11 @@ func (r *Runtime) Run(ctx context.Context) error {
 	}
 }
 
-// read returns what the file says. One that cannot be read, as while somebody writes
-// it, changes nothing: nor does it for the runtime, which read it when it started.
+// read returns the settings of the file. One that cannot be read, as while it is being
+// written, changes nothing, as it does not for the runtime, which read it at its start.
 func (r *Runtime) read() Settings {
 	settings, err := Read(r.path)
-	r.complain(err)
+	r.logProblem(err)
 	if err == nil {
 		r.file = &settings
 	} else if r.file != nil {
@@ -89,18 +90,8 @@ func (r *Runtime) read() Settings {
 	return settings
 }
 
-// complain logs a problem when it is new.
-func (r *Runtime) complain(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err == nil || err.Error() == r.problem {
-		return
-	}
-	r.problem = err.Error()
-	r.log.Warn("the runtime's configuration cannot be read whole", "file", r.path, "error", err)
-}
-
-func (r *Runtime) take(s Settings) {
+// update changes the settings.
+func (r *Runtime) update(s Settings) {
 	r.mu.Lock()
 	changed := !reflect.DeepEqual(s, r.settings)
 	r.settings = s
@@ -110,49 +101,54 @@ func (r *Runtime) take(s Settings) {
 	}
 }
 
-// warn logs what an operator should know, when it is new.
-func (r *Runtime) warn(s Settings) {
-	warnings := s.Warnings()
-	r.mu.Lock()
-	fresh := !slices.Equal(warnings, r.warned)
-	r.warned = warnings
-	r.mu.Unlock()
-	if !fresh {
+// logProblem logs a problem unless it was the last one.
+func (r *Runtime) logProblem(err error) {
+	if err == nil || err.Error() == r.problem {
 		return
 	}
+	r.problem = err.Error()
+	r.log.Warn("cannot read the runtime's configuration completely", "file", r.path, "error", err)
+}
+
+// logWarnings logs what an operator should know, when it changes.
+func (r *Runtime) logWarnings(warnings []string) {
+	if slices.Equal(warnings, r.warnings) {
+		return
+	}
+	r.warnings = warnings
 	for _, warning := range warnings {
-		r.log.Warn(warning)
+		r.log.Warn("the runtime's configuration limits imagefit", "limit", warning)
 	}
 }
 
-// Ask has the runtime say what it goes by. A runtime other than containerd has no
-// introspection; that is no error.
-func Ask(ctx context.Context, conn grpc.ClientConnInterface) (Told, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+// Query asks the runtime for its own report. A runtime other than containerd has no
+// introspection, which is not an error.
+func Query(ctx context.Context, conn grpc.ClientConnInterface) (Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	cri := runtimeapi.NewRuntimeServiceClient(conn)
 	version, err := cri.Version(ctx, &runtimeapi.VersionRequest{})
 	if err != nil {
-		return Told{}, err
+		return Report{}, err
 	}
-	state, err := cri.Status(ctx, &runtimeapi.StatusRequest{Verbose: true})
+	status, err := cri.Status(ctx, &runtimeapi.StatusRequest{Verbose: true})
 	if err != nil {
-		return Told{}, err
+		return Report{}, err
 	}
-	told := Told{Name: version.GetRuntimeName(), Version: version.GetRuntimeVersion(), Info: state.GetInfo()}
-	// Any namespace does: plugins are in none.
+	report := Report{Name: version.GetRuntimeName(), Version: version.GetRuntimeVersion(), Info: status.GetInfo()}
+	// Any namespace will do, since plugins do not belong to one.
 	scoped := metadata.AppendToOutgoingContext(ctx, "containerd-namespace", "k8s.io")
 	plugins, err := introspection.NewIntrospectionClient(conn).Plugins(scoped, &introspection.PluginsRequest{
 		Filters: []string{"type==" + ImagesPluginType + ",id==" + ImagesPluginID},
 	})
 	if grpcstatus.Code(err) == codes.Unimplemented {
-		return told, nil
+		return report, nil
 	}
 	if err != nil {
-		return Told{}, err
+		return Report{}, err
 	}
 	for _, plugin := range plugins.GetPlugins() {
-		told.Exports = plugin.GetExports()
+		report.Exports = plugin.GetExports()
 	}
-	return told, nil
+	return report, nil
 }

@@ -19,17 +19,17 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// talker answers as a runtime does, once it is up.
-type talker struct {
+// fakeRuntime is a runtime that answers once it is up.
+type fakeRuntime struct {
 	grpc.ClientConnInterface
-	up        atomic.Bool
-	name      string
-	hosts     atomic.Value
-	unknowing bool // of introspection
-	asked     atomic.Int32
+	up            atomic.Bool
+	name          string
+	hosts         atomic.Value
+	unimplemented bool // introspection is
+	asked         atomic.Int32
 }
 
-func (r *talker) Invoke(_ context.Context, _ string, _, reply any, _ ...grpc.CallOption) error {
+func (r *fakeRuntime) Invoke(_ context.Context, _ string, _, reply any, _ ...grpc.CallOption) error {
 	r.asked.Add(1)
 	if !r.up.Load() {
 		return grpcstatus.Error(codes.Unavailable, "not there")
@@ -38,7 +38,7 @@ func (r *talker) Invoke(_ context.Context, _ string, _, reply any, _ ...grpc.Cal
 	case *runtimeapi.VersionResponse:
 		reply.RuntimeName, reply.RuntimeVersion = r.name, "v2.4.2"
 	case *introspection.PluginsResponse:
-		if r.unknowing {
+		if r.unimplemented {
 			return grpcstatus.Error(codes.Unimplemented, "unknown service")
 		}
 		hosts, _ := r.hosts.Load().(string)
@@ -47,15 +47,15 @@ func (r *talker) Invoke(_ context.Context, _ string, _, reply any, _ ...grpc.Cal
 	return nil
 }
 
-// sleep lets time pass and everything come to rest.
+// sleep lets time pass and waits until nothing runs.
 func sleep(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// TestRuntime follows a runtime that comes late and is started anew with another
-// configuration.
-func TestRuntime(t *testing.T) {
+// TestReportOfTheRuntimeReplacesSettingsOfTheFile has a runtime that starts late and is
+// restarted with another configuration.
+func TestReportOfTheRuntimeReplacesSettingsOfTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.toml")
 	text := "version = 3\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/file'\n"
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -63,30 +63,30 @@ func TestRuntime(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		conn := &talker{name: "containerd"}
+		conn := &fakeRuntime{name: "containerd"}
 		conn.hosts.Store("/live")
 		r := NewRuntime(path, conn, slog.New(slog.NewTextHandler(&log, nil)))
 		var seen []string
 		r.Changed = func(s Settings) { seen = append(seen, s.HostsPath) }
 		if got := r.Settings().HostsPath; got != "/file" {
-			t.Errorf("before anything is asked: %q", got)
+			t.Errorf("before it answers: %q", got)
 		}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
-		sleep(5 * retryPause)
+		sleep(5 * retryInterval)
 		conn.up.Store(true)
-		sleep(2 * retryPause)
+		sleep(2 * retryInterval)
 		if got := r.Settings().HostsPath; got != "/live" {
 			t.Errorf("once it is up: %q", got)
 		}
 		asked := conn.asked.Load()
-		sleep(askPause / 2)
+		sleep(queryInterval / 2)
 		if conn.asked.Load() != asked {
-			t.Error("a runtime that answers is asked all the time")
+			t.Error("a runtime that answers is queried all the time")
 		}
 		conn.hosts.Store("/other")
-		sleep(askPause)
+		sleep(queryInterval)
 		if got := r.Settings().HostsPath; got != "/other" {
 			t.Errorf("after a restart: %q", got)
 		}
@@ -103,17 +103,16 @@ func TestRuntime(t *testing.T) {
 	})
 }
 
-// TestRuntimeOfAnotherKind warns once of a runtime that is not containerd.
-func TestRuntimeOfAnotherKind(t *testing.T) {
+func TestRuntimeOtherThanContainerdIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		conn := &talker{name: "cri-o", unknowing: true}
+		conn := &fakeRuntime{name: "cri-o", unimplemented: true}
 		conn.up.Store(true)
 		r := NewRuntime(filepath.Join(t.TempDir(), "none.toml"), conn, slog.New(slog.NewTextHandler(&log, nil)))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- r.Run(ctx) }()
-		sleep(5 * askPause)
+		sleep(5 * queryInterval)
 		stop()
 		<-done
 		if r.Settings().MustForward() == "" || strings.Count(log.String(), "cri-o has no image records") != 1 {
@@ -122,8 +121,7 @@ func TestRuntimeOfAnotherKind(t *testing.T) {
 	})
 }
 
-// TestRuntimeFileBroken breaks the file under a runtime that runs on.
-func TestRuntimeFileBroken(t *testing.T) {
+func TestFileThatBecomesUnreadableChangesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.toml")
 	write := func(text string) {
 		t.Helper()
@@ -136,7 +134,7 @@ func TestRuntimeFileBroken(t *testing.T) {
 	}
 	write(verifiers("/first"))
 	synctest.Test(t, func(t *testing.T) {
-		conn := &talker{name: "containerd"}
+		conn := &fakeRuntime{name: "containerd"}
 		conn.up.Store(true)
 		r := NewRuntime(path, conn, slog.New(slog.DiscardHandler))
 		ctx, stop := context.WithCancel(t.Context())
@@ -148,7 +146,7 @@ func TestRuntimeFileBroken(t *testing.T) {
 			{"another", verifiers("/second"), "/second"},
 		} {
 			write(step.text)
-			sleep(askPause)
+			sleep(queryInterval)
 			if got := r.Settings().VerifierDir; got != step.want {
 				t.Errorf("%s: verifiers in %s, want %s", step.name, got, step.want)
 			}

@@ -19,8 +19,8 @@ const (
 	maxFiles = 100
 )
 
-// file is what matters here of one configuration file. It is not decoded
-// strictly: all that the runtime can be told is none of our business.
+// file is what matters here of one configuration file. It is not decoded strictly, since
+// most keys of the runtime are not needed here.
 type file struct {
 	Version  int            `toml:"version"`
 	Imports  []string       `toml:"imports"`
@@ -28,8 +28,8 @@ type file struct {
 	Plugins  map[string]any `toml:"plugins"`
 }
 
-// Read reads containerd's configuration with all that it imports. A missing file
-// is no error. Where there is one, the settings beside it are containerd's defaults.
+// Read reads containerd's configuration with all that it imports. A missing file is not an
+// error. What the file does not set has containerd's defaults.
 func Read(path string) (Settings, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return defaults(), nil
@@ -84,9 +84,9 @@ func parse(text []byte) (*file, error) {
 	if err := toml.Unmarshal(text, parsed); err != nil {
 		if e, ok := errors.AsType[*toml.DecodeError](err); ok {
 			row, column := e.Position()
-			return nil, fmt.Errorf("row %d, column %d: not TOML that containerd takes", row, column)
+			return nil, fmt.Errorf("row %d, column %d: not valid TOML for containerd", row, column)
 		}
-		return nil, errors.New("not TOML that containerd takes")
+		return nil, errors.New("not valid TOML for containerd")
 	}
 	if parsed.Plugins == nil {
 		parsed.Plugins = map[string]any{}
@@ -117,8 +117,8 @@ func resolve(parent string, imports []string) ([]string, error) {
 	return all, nil
 }
 
-// merge puts the later file's tables into those of the earlier ones, key by key;
-// anything that is no table is replaced, lists included.
+// merge puts the later file's tables into those of the earlier ones, key by key; anything
+// that is not a table is replaced, lists included.
 func merge(into, from map[string]any) {
 	for key, value := range from {
 		table, isTable := value.(map[string]any)

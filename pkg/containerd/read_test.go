@@ -20,9 +20,9 @@ func fixture(t testing.TB, name string) (Settings, error) {
 	return s, err
 }
 
-// TestRead: integration/runtime_config_test.go holds the same files against
+// TestReadMeansWhatContainerdMakesOfAFile: integration/runtime_config_test.go compares the same files with
 // what containerd itself makes of them.
-func TestRead(t *testing.T) {
+func TestReadMeansWhatContainerdMakesOfAFile(t *testing.T) {
 	t.Parallel()
 	none := map[string]string{}
 	devmapper := map[string]string{"kata": "devmapper"}
@@ -76,8 +76,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestLocalPull: the settings that make CRI pull past the transfer service.
-func TestLocalPull(t *testing.T) {
+// TestSettingsThatTheTransferServiceLacksMakePullsLocal: the settings that make CRI pull past the transfer service.
+func TestSettingsThatTheTransferServiceLacksMakePullsLocal(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		text string
@@ -111,7 +111,7 @@ func TestLocalPull(t *testing.T) {
 	}
 }
 
-func TestReadNothing(t *testing.T) {
+func TestReadOfAMissingFileReturnsTheDefaults(t *testing.T) {
 	t.Parallel()
 	got, err := Read(filepath.Join(t.TempDir(), "config.toml"))
 	if err != nil || !reflect.DeepEqual(got, defaults()) {
@@ -119,7 +119,7 @@ func TestReadNothing(t *testing.T) {
 	}
 }
 
-func TestReadRefuses(t *testing.T) {
+func TestReadRejectsWhatContainerdRejects(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -133,15 +133,15 @@ func TestReadRefuses(t *testing.T) {
 		write(fmt.Sprintf("many-%03d.conf", i), "version = 3")
 	}
 	tests := []struct{ name, path, want string }{
-		{"broken", "testdata/broken/config.toml", "testdata/broken/config.toml: row 3, column 28: not TOML"},
-		{"wrong type", "testdata/wrong-type/config.toml", "row 1, column 11: not TOML"},
+		{"broken", "testdata/broken/config.toml", "testdata/broken/config.toml: row 3, column 28: not valid TOML"},
+		{"wrong type", "testdata/wrong-type/config.toml", "row 1, column 11: not valid TOML"},
 		{"import that is not there", "testdata/missing-import/config.toml", "not-there.toml: no such file"},
 		{"huge", write("huge.toml", "#"+strings.Repeat("x", maxFile)), "larger than 1048576 bytes"},
 		{"a folder", dir, "not a regular file"},
 		{"many imports", write("many.toml", `imports = ["many-*.conf"]`), "more than 100 files"},
 		{"bad glob", write("glob.toml", `imports = ["[*"]`), "syntax error in pattern"},
-		{"plugins is no table", write("plugins.toml", `plugins = 3`), "not TOML that containerd takes"},
-		{"nested deeply", write("deep.toml", "a = "+strings.Repeat("[", maxFile-4)), "not TOML that containerd takes"},
+		{"plugins is no table", write("plugins.toml", `plugins = 3`), "not valid TOML for containerd"},
+		{"nested deeply", write("deep.toml", "a = "+strings.Repeat("[", maxFile-4)), "not valid TOML for containerd"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -157,8 +157,8 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever the file holds, it is read or refused, and what it means
-// can be told.
+// FuzzParse: whatever the file has, it is read or rejected, and its meaning can be
+// described.
 func FuzzParse(f *testing.F) {
 	seeds, _ := filepath.Glob("testdata/*/*.toml")
 	for _, path := range seeds {

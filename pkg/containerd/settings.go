@@ -9,9 +9,9 @@ import (
 	"github.com/containerd/platforms"
 )
 
-// What containerd goes by where its configuration says nothing.
+// The defaults of containerd.
 const (
-	// DefaultPath is the configuration that containerd reads unless told otherwise.
+	// DefaultPath is the configuration file that containerd reads by default.
 	DefaultPath = "/etc/containerd/config.toml"
 
 	defaultSnapshotter  = "overlayfs"
@@ -22,24 +22,24 @@ const (
 
 // Settings are what the runtime's own configuration means for images.
 type Settings struct {
-	// Found is whether there is a configuration file; without one containerd
-	// goes by its defaults, and so do these settings.
+	// Found is whether there is a configuration file; without one these settings are
+	// containerd's defaults.
 	Found bool
 	// Files are the file and its imports, in the order in which they were read.
 	Files []string
 
-	// Name and Version are what the runtime calls itself, empty until told.
+	// Name and Version are those that the runtime reports, empty until it does.
 	// Without them the settings are those of the newest containerd known.
 	Name, Version string
 
-	// HostsPath lists the folders of hosts.toml files as registry.config_path does,
-	// separated by colons. It is empty where the runtime has none, and where that
-	// is not known yet: see HostsKnown.
+	// HostsPath lists the directories of hosts.toml files as registry.config_path does,
+	// separated by colons. It is empty where the runtime has none, and where that is
+	// not known yet: see HostsKnown.
 	HostsPath string
 	// HostsKnown is whether HostsPath is what the running containerd uses.
 	HostsKnown bool
 	// InlineRegistry are the deprecated tables beside registry.config_path that
-	// are set: mirrors, configs, auths. They hold what imagefit cannot see.
+	// are set: mirrors, configs, auths. imagefit does not read them.
 	InlineRegistry []string
 	// Headers is whether containerd sends headers of its own to registries.
 	Headers bool
@@ -47,7 +47,7 @@ type Settings struct {
 	// Snapshotter is where images are unpacked unless a runtime handler has its own.
 	Snapshotter string
 	// RuntimeSnapshotters are those that containers of a runtime handler get, by
-	// handler, as far as it says.
+	// handler, where the handler has one.
 	RuntimeSnapshotters map[string]string
 	// PullSnapshotters are the same for pulls that name a handler (runtime_platforms).
 	PullSnapshotters map[string]string
@@ -58,12 +58,11 @@ type Settings struct {
 	// stands for the machine's own platform and overlayfs.
 	Unpack []Unpack
 
-	// LocalPull is whether CRI's pulls pass the transfer service by, and with it
-	// image verifiers and CheckPlatform.
+	// LocalPull is whether CRI's pulls bypass the transfer service, and with it image
+	// verifiers and CheckPlatform.
 	LocalPull bool
-	// VerifierDir holds the programs that containerd asks before a pull, empty
-	// where the plugin is switched off. MaxVerifiers of them are asked, all where
-	// it is negative.
+	// VerifierDir has the programs that containerd runs before a pull; it is empty where
+	// the plugin is disabled. MaxVerifiers of them are run, all where it is negative.
 	VerifierDir  string
 	MaxVerifiers int
 }
@@ -78,9 +77,9 @@ func defaults() Settings {
 	return Settings{Snapshotter: defaultSnapshotter, VerifierDir: defaultVerifierDir, MaxVerifiers: defaultMaxVerifiers}
 }
 
-// MustForward says why every pull has to be forwarded unchanged, "" where none has
-// to: without image records the reference that was asked for could not be made to
-// resolve to the variant, and its container would run as root.
+// MustForward returns why every pull has to be forwarded unchanged, or "": without image
+// records the requested reference could not be made to resolve to the variant, and its
+// container would run as root.
 func (s Settings) MustForward() string {
 	if s.Name == "" || s.Name == "containerd" {
 		return ""
@@ -88,11 +87,11 @@ func (s Settings) MustForward() string {
 	return "runtime " + s.Name + " has no image records: pulls are forwarded unchanged"
 }
 
-// transfers is whether CRI's pulls go through the transfer service.
-func (s Settings) transfers() bool { return !s.LocalPull && s.atLeast(2, 1) }
+// usesTransferService reports whether CRI's pulls go through the transfer service.
+func (s Settings) usesTransferService() bool { return !s.LocalPull && s.atLeast(2, 1) }
 
-// others are the runtime handlers with another snapshotter than the default.
-func (s Settings) others() map[string]string {
+// otherSnapshotters returns the runtime handlers whose snapshotter is not the default.
+func (s Settings) otherSnapshotters() map[string]string {
 	others := map[string]string{}
 	for _, all := range []map[string]string{s.PullSnapshotters, s.RuntimeSnapshotters} {
 		for handler, snapshotter := range all {
@@ -104,8 +103,8 @@ func (s Settings) others() map[string]string {
 	return others
 }
 
-// atLeast compares the runtime's version, which is taken for the newest until it
-// is told or where it cannot be read.
+// atLeast compares the runtime's version. A version that is unknown or cannot be parsed is
+// the newest.
 func (s Settings) atLeast(major, minor int) bool {
 	parts := strings.SplitN(strings.TrimPrefix(s.Version, "v"), ".", 3)
 	if len(parts) < 2 {
@@ -119,7 +118,7 @@ func (s Settings) atLeast(major, minor int) bool {
 	return gotMajor > major || gotMajor == major && gotMinor >= minor
 }
 
-// Warnings are what an operator should know of the configuration, a sentence each.
+// Warnings are what an operator should know about the configuration, a sentence each.
 func (s Settings) Warnings() []string {
 	if reason := s.MustForward(); reason != "" {
 		return []string{reason}
@@ -132,13 +131,13 @@ func (s Settings) Warnings() []string {
 	}
 	if s.Headers {
 		all = append(all, "containerd sends headers of its own to registries (registry.headers), imagefit does not:"+
-			" put them into hosts.toml files under registry.config_path")
+			" move them to hosts.toml files under registry.config_path")
 	}
-	if host := hostPlatform(); !s.unpacksAtPull(highest(host), host) {
+	if host := hostPlatform(); !s.unpacksAtPull(highestVariant(host), host) {
 		all = append(all, "containerd unpacks only what matches "+s.unpackable()+" (check_platform_supported = true):"+
-			" other variants are not chosen; on amd64, an unpack_config with platform = \"linux/amd64/v4\" takes every x86-64 level")
+			" other variants are not chosen; on amd64, an unpack_config with platform = \"linux/amd64/v4\" covers every x86-64 level")
 	}
-	if others := s.others(); len(others) > 0 && s.atLeast(2, 3) {
+	if others := s.otherSnapshotters(); len(others) > 0 && s.atLeast(2, 3) {
 		all = append(all, "runtime handlers have snapshotters other than "+s.Snapshotter+" ("+listed(others)+"):"+
 			" for their containers containerd unpacks only what matches "+platforms.Format(hostPlatform())+", other variants are not chosen")
 	}

@@ -17,9 +17,9 @@ func amd64(variant string) ocispec.Platform {
 	return ocispec.Platform{OS: "linux", Architecture: "amd64", Variant: variant}
 }
 
-// TestWillUnpack: the answers were measured on containerd 2.4.2 and 1.7.35, see
+// TestWillUnpackAnswersAsContainerdWasMeasuredTo: the answers were measured on containerd 2.4.2 and 1.7.35, see
 // TestRuntimeUnpacks in integration; the versions between are from their source.
-func TestWillUnpack(t *testing.T) {
+func TestWillUnpackAnswersAsContainerdWasMeasuredTo(t *testing.T) {
 	t.Parallel()
 	const all, first = "v1 v2 v3 v4", "v1"
 	kata := map[string]string{"kata": "devmapper", "runc": "overlayfs"}
@@ -30,7 +30,7 @@ func TestWillUnpack(t *testing.T) {
 		want          string
 	}{
 		{"defaults", "2.4.2", func(*Settings) {}, all},
-		{"not told which", "", func(s *Settings) { s.CheckPlatform = true }, first},
+		{"version unknown", "", func(s *Settings) { s.CheckPlatform = true }, first},
 		{"check", "v2.4.2+unknown", func(s *Settings) { s.CheckPlatform = true }, first},
 		{"check, before 2.3 a container unpacks all", "2.2.9", func(s *Settings) { s.CheckPlatform = true }, all},
 		{"check, not in 1.7", "1.7.35", func(s *Settings) { s.CheckPlatform = true }, all},
@@ -75,7 +75,7 @@ func TestWillUnpack(t *testing.T) {
 	}
 }
 
-func TestVerifiers(t *testing.T) {
+func TestVerifiersAreThoseThatContainerdRuns(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, name := range []string{"b", "a", "c"} {
@@ -98,7 +98,7 @@ func TestVerifiers(t *testing.T) {
 		{"the first containerd with", Settings{VerifierDir: dir, MaxVerifiers: 10, Version: "2.1.0"}, []string{"a", "b", "c"}, ""},
 		{"switched off", Settings{MaxVerifiers: 10}, nil, ""},
 		{"no folder", Settings{VerifierDir: filepath.Join(dir, "none"), MaxVerifiers: 10}, nil, ""},
-		{"not a folder", Settings{VerifierDir: filepath.Join(dir, "a"), MaxVerifiers: 10}, nil, "look for image verifiers"},
+		{"not a folder", Settings{VerifierDir: filepath.Join(dir, "a"), MaxVerifiers: 10}, nil, "list image verifiers"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -111,9 +111,9 @@ func TestVerifiers(t *testing.T) {
 	}
 }
 
-// TestVerifiersNow: containerd looks at the folder at each pull, and so do we,
+// TestVerifiersAreReadAtEachCall: containerd reads the directory at each pull, and so does Verifiers,
 // though not at more than a thousand of them.
-func TestVerifiersNow(t *testing.T) {
+func TestVerifiersAreReadAtEachCall(t *testing.T) {
 	t.Parallel()
 	s := Settings{VerifierDir: t.TempDir(), MaxVerifiers: -1}
 	count := func() int {
@@ -134,7 +134,7 @@ func TestVerifiersNow(t *testing.T) {
 	}
 }
 
-func TestWarnings(t *testing.T) {
+func TestWarningsNameWhatLimitsImagefit(t *testing.T) {
 	t.Parallel()
 	kata := map[string]string{"kata": "devmapper", "gvisor": "native", "runc": "overlayfs"}
 	tests := []struct {
@@ -148,7 +148,7 @@ func TestWarnings(t *testing.T) {
 		{"check", Settings{CheckPlatform: true, Unpack: []Unpack{{"linux/amd64/v2", "overlayfs"}, {"linux/arm64", "native"}}}, []string{"only what matches linux/amd64/v2 ("}},
 		{"check by default", Settings{CheckPlatform: true}, []string{"only what matches linux/"}},
 		{"check, nothing to unpack", Settings{CheckPlatform: true, Unpack: []Unpack{}}, []string{"nothing for snapshotter overlayfs"}},
-		{"check with all levels", Settings{CheckPlatform: true, Unpack: []Unpack{{platforms.Format(highest(hostPlatform())), "overlayfs"}}}, nil},
+		{"check with all levels", Settings{CheckPlatform: true, Unpack: []Unpack{{platforms.Format(highestVariant(hostPlatform())), "overlayfs"}}}, nil},
 		{"check without effect", Settings{CheckPlatform: true, LocalPull: true}, nil},
 		{"handlers", Settings{RuntimeSnapshotters: kata}, []string{"other than overlayfs (gvisor: native, kata: devmapper)"}},
 		{"handlers without effect", Settings{RuntimeSnapshotters: kata, Version: "1.7.35"}, nil},

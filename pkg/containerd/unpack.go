@@ -5,27 +5,27 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// WillUnpack is whether a manifest of this platform, pulled by its digest, becomes
-// a container under every runtime handler of the node. A pull of what will not
-// succeeds all the same; only CreateContainer then fails, for want of a snapshot.
+// WillUnpack reports whether a manifest of this platform, pulled by its digest, can become a
+// container under every runtime handler of the node. The pull of a manifest that cannot
+// succeeds nevertheless; only CreateContainer fails then, because there is no snapshot.
 //
-// It does not ask for the pull's runtime handler: kubelets rarely tell it, and
-// the image record is shared by all pods, so that a pod of another handler may come
-// upon an image that is never pulled for it.
+// It does not depend on the pull's runtime handler: kubelets rarely send it, and the image
+// record is shared by all pods, so that a pod of another handler may use an image that was
+// never pulled for it.
 func (s Settings) WillUnpack(p ocispec.Platform) bool { return s.willUnpack(p, hostPlatform()) }
 
 func (s Settings) willUnpack(p, host ocispec.Platform) bool {
-	if s.unpacksAtPull(p, host) && len(s.others()) == 0 {
+	if s.unpacksAtPull(p, host) && len(s.otherSnapshotters()) == 0 {
 		return true
 	}
-	// What the pull left packed, CreateContainer unpacks: of a manifest anything up
-	// to 2.2, later only what runs anywhere on this kind of machine.
+	// What the pull did not unpack, CreateContainer does: any manifest up to 2.2, later only
+	// those of the host's platform.
 	return !s.atLeast(2, 3) || platforms.Only(host).Match(platforms.Normalize(p))
 }
 
-// unpacksAtPull is whether a pull for the default handler unpacks the platform.
+// unpacksAtPull reports whether a pull for the default handler unpacks the platform.
 func (s Settings) unpacksAtPull(p, host ocispec.Platform) bool {
-	if !s.transfers() || !s.CheckPlatform {
+	if !s.usesTransferService() || !s.CheckPlatform {
 		return true
 	}
 	for _, unpack := range s.unpacks(host) {
@@ -33,8 +33,7 @@ func (s Settings) unpacksAtPull(p, host ocispec.Platform) bool {
 		if err != nil || unpack.Snapshotter != s.Snapshotter {
 			continue
 		}
-		// containerd takes the first entry that would do for this machine and
-		// holds the image against that one alone.
+		// containerd matches the image only with the first entry that matches the host.
 		if only := platforms.Only(platform); only.Match(host) {
 			return only.Match(platforms.Normalize(p))
 		}
@@ -49,12 +48,11 @@ func (s Settings) unpacks(host ocispec.Platform) []Unpack {
 	return []Unpack{{Platform: platforms.Format(host), Snapshotter: defaultSnapshotter}}
 }
 
-// hostPlatform is what containerd takes this machine for. It knows of no x86-64
-// levels.
+// hostPlatform is the host as containerd has it, which is without x86-64 levels.
 func hostPlatform() ocispec.Platform { return platforms.DefaultSpec() }
 
-// highest is the most that a machine of this kind can be asked for.
-func highest(host ocispec.Platform) ocispec.Platform {
+// highestVariant is the highest variant of the host's architecture.
+func highestVariant(host ocispec.Platform) ocispec.Platform {
 	switch host.Architecture {
 	case "amd64":
 		host.Variant = "v4"

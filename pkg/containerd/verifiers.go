@@ -9,15 +9,15 @@ import (
 	"slices"
 )
 
-// maxEntries bounds what is read of the folder of verifiers.
+// maxEntries bounds what is read of the directory of verifiers.
 const maxEntries = 1000
 
-// Verifiers are the image verifiers that containerd asks at a pull through CRI, by
-// the names of their programs. They are shown the digest that is pulled, and so
-// that of a variant, which is not what was signed where only the index was. As
-// containerd itself does, it looks at the folder at each call.
+// Verifiers are the image verifiers that containerd runs at a pull through CRI, by the
+// names of their programs. They get the digest that is pulled, so that of a variant, for
+// which there is no signature where only the index is signed. Like containerd, it reads
+// the directory at each call.
 func (s Settings) Verifiers() ([]string, error) {
-	if s.VerifierDir == "" || !s.transfers() {
+	if s.VerifierDir == "" || !s.usesTransferService() {
 		return nil, nil
 	}
 	dir, err := os.Open(s.VerifierDir)
@@ -25,12 +25,12 @@ func (s Settings) Verifiers() ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look for image verifiers: %w", err)
+		return nil, fmt.Errorf("list image verifiers: %w", err)
 	}
 	defer dir.Close()
 	entries, err := dir.ReadDir(maxEntries)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("look for image verifiers: %w", err)
+		return nil, fmt.Errorf("list image verifiers: %w", err)
 	}
 	names := make([]string, 0, len(entries))
 	for _, entry := range entries { // of any kind: containerd tries to run whatever is there

@@ -14,7 +14,7 @@ const (
 		`"auths":{"https://registry.example":{"auth":"secret"}},"headers":{"X-Meta":["secret"]}}}`
 )
 
-func TestWith(t *testing.T) {
+func TestReportTakesPrecedenceOverTheFile(t *testing.T) {
 	t.Parallel()
 	file := Settings{HostsPath: "/file", Snapshotter: "overlayfs", RuntimeSnapshotters: map[string]string{"old": "x"}, InlineRegistry: []string{"mirrors"}}
 	unset := Settings{Snapshotter: "overlayfs"}
@@ -22,35 +22,35 @@ func TestWith(t *testing.T) {
 	tests := []struct {
 		name     string
 		settings Settings
-		told     Told
+		report   Report
 		want     func(*Settings)
 		err      string
 	}{
-		{"nothing", file, Told{}, func(*Settings) {}, ""},
-		{"2.4: pods from status, the rest from the file", file, Told{"containerd", "2.4.2", map[string]string{"config": status24}, nil}, func(s *Settings) {
+		{"nothing", file, Report{}, func(*Settings) {}, ""},
+		{"2.4: pods from status, the rest from the file", file, Report{"containerd", "2.4.2", map[string]string{"config": status24}, nil}, func(s *Settings) {
 			s.Name, s.Version, s.RuntimeSnapshotters = "containerd", "2.4.2", kata
 		}, ""},
-		{"2.4: the exported path wins", file, Told{"containerd", "2.4.2", nil, map[string]string{"RegistryConfigPath": "/export"}}, func(s *Settings) {
+		{"2.4: the exported path wins", file, Report{"containerd", "2.4.2", nil, map[string]string{"RegistryConfigPath": "/export"}}, func(s *Settings) {
 			s.Name, s.Version, s.HostsPath, s.HostsKnown = "containerd", "2.4.2", "/export", true
 		}, ""},
-		{"2.4: no path set", unset, Told{"containerd", "2.4.2", nil, nil}, func(s *Settings) {
+		{"2.4: no path set", unset, Report{"containerd", "2.4.2", nil, nil}, func(s *Settings) {
 			s.Name, s.Version, s.HostsPath = "containerd", "2.4.2", "/etc/containerd/certs.d:/etc/docker/certs.d"
 		}, ""},
-		{"2.4: mirrors in place of a path", Settings{InlineRegistry: []string{"mirrors"}}, Told{"containerd", "2.4.2", nil, nil}, func(s *Settings) {
+		{"2.4: mirrors in place of a path", Settings{InlineRegistry: []string{"mirrors"}}, Report{"containerd", "2.4.2", nil, nil}, func(s *Settings) {
 			s.Name, s.Version = "containerd", "2.4.2"
 		}, ""},
-		{"2.1: no path set", unset, Told{"containerd", "2.1.5", nil, nil}, func(s *Settings) { s.Name, s.Version = "containerd", "2.1.5" }, ""},
-		{"1.7: all from status", file, Told{"containerd", "1.7.35", map[string]string{"config": status17}, nil}, func(s *Settings) {
+		{"2.1: no path set", unset, Report{"containerd", "2.1.5", nil, nil}, func(s *Settings) { s.Name, s.Version = "containerd", "2.1.5" }, ""},
+		{"1.7: all from status", file, Report{"containerd", "1.7.35", map[string]string{"config": status17}, nil}, func(s *Settings) {
 			*s = Settings{Name: "containerd", Version: "1.7.35", HostsPath: "/status", HostsKnown: true, Snapshotter: "native",
 				RuntimeSnapshotters: kata, InlineRegistry: []string{"configs", "auths"}, Headers: true}
 		}, ""},
-		{"1.7: no path set", file, Told{"containerd", "1.7.35", map[string]string{"config": `{"registry":{}}`}, nil}, func(s *Settings) {
+		{"1.7: no path set", file, Report{"containerd", "1.7.35", map[string]string{"config": `{"registry":{}}`}, nil}, func(s *Settings) {
 			s.Name, s.Version, s.HostsPath, s.HostsKnown, s.InlineRegistry = "containerd", "1.7.35", "", true, nil
 		}, ""},
-		{"broken status", file, Told{"containerd", "2.4.2", map[string]string{"config": `{"containerd": "secret"}`}, nil}, func(s *Settings) {
+		{"broken status", file, Report{"containerd", "2.4.2", map[string]string{"config": `{"containerd": "secret"}`}, nil}, func(s *Settings) {
 			s.Name, s.Version = "containerd", "2.4.2"
-		}, "not the JSON"},
-		{"another runtime", file, Told{"cri-o", "1.36.0", map[string]string{"config": "[crio]"}, nil}, func(s *Settings) {
+		}, "unexpected JSON"},
+		{"another runtime", file, Report{"cri-o", "1.36.0", map[string]string{"config": "[crio]"}, nil}, func(s *Settings) {
 			s.Name, s.Version = "cri-o", "1.36.0"
 		}, ""},
 	}
@@ -59,7 +59,7 @@ func TestWith(t *testing.T) {
 			t.Parallel()
 			want := tt.settings
 			tt.want(&want)
-			got, err := tt.settings.With(tt.told)
+			got, err := tt.settings.With(tt.report)
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %+v\nwant %+v", got, want)
 			}
@@ -74,7 +74,7 @@ func FuzzWith(f *testing.F) {
 	f.Add(status24, "2.4.2")
 	f.Add(status17, "1.7.35")
 	f.Fuzz(func(t *testing.T, config, version string) {
-		s, err := defaults().With(Told{Name: "containerd", Version: version, Info: map[string]string{"config": config}})
+		s, err := defaults().With(Report{Name: "containerd", Version: version, Info: map[string]string{"config": config}})
 		if err != nil && s.HostsKnown {
 			t.Errorf("half a status counts: %+v", s)
 		}

@@ -5,9 +5,9 @@ import (
 	"errors"
 )
 
-// Told is what the running runtime says of itself, each part empty where it was
-// not asked or does not say.
-type Told struct {
+// Report is what the running runtime reports of itself, each part empty where it is not
+// known.
+type Report struct {
 	// Name and Version are runtime_name and runtime_version of CRI's Version.
 	Name, Version string
 	// Info is info of CRI's Status with verbose set.
@@ -17,13 +17,13 @@ type Told struct {
 	Exports map[string]string
 }
 
-// ImagesPluginType and ImagesPluginID name the plugin whose exports [Told] has.
+// ImagesPluginType and ImagesPluginID name the plugin whose exports a [Report] has.
 const (
 	ImagesPluginType = "io.containerd.cri.v1"
 	ImagesPluginID   = "images"
 )
 
-// status is what matters of the configuration in Status. Of tables that may hold
+// status is what matters of the configuration in Status. Of tables that may have
 // credentials only the keys are kept.
 type status struct {
 	Containerd *struct {
@@ -37,27 +37,27 @@ type status struct {
 	}
 }
 
-// With returns the settings with what the running runtime says in place of what
-// its configuration file says: the file may have changed since it started. On an
-// error the settings are as good as what could be read.
-func (s Settings) With(t Told) (Settings, error) {
-	if t.Name != "" {
-		s.Name, s.Version = t.Name, t.Version
+// With returns the settings with the report of the running runtime in place of what its
+// configuration file has, which may have changed since the runtime started. On an error the
+// settings are those of what could be read.
+func (s Settings) With(r Report) (Settings, error) {
+	if r.Name != "" {
+		s.Name, s.Version = r.Name, r.Version
 	}
 	if s.MustForward() != "" {
 		return s, nil
 	}
 	var config status
 	var err error
-	if text := t.Info["config"]; text != "" {
+	if text := r.Info["config"]; text != "" {
 		if err = json.Unmarshal([]byte(text), &config); err != nil {
-			// Not the error itself: it may quote what it stumbled over.
-			err = errors.New("read containerd's configuration in its status: not the JSON that is known")
+			// Not the error itself: it may quote a credential.
+			err = errors.New("read containerd's configuration in its CRI status: unexpected JSON")
 			config = status{}
 		}
 	}
-	s.takeStatus(config)
-	if path, ok := t.Exports["RegistryConfigPath"]; ok {
+	s.mergeStatus(config)
+	if path, ok := r.Exports["RegistryConfigPath"]; ok {
 		s.HostsPath, s.HostsKnown = path, true
 	} else if s.HostsPath == "" && s.Version != "" && s.atLeast(2, 2) && len(s.InlineRegistry) == 0 {
 		s.HostsPath = defaultHostsPath
@@ -65,9 +65,9 @@ func (s Settings) With(t Told) (Settings, error) {
 	return s, err
 }
 
-// takeStatus takes what Status has: in 1.x the whole of CRI's configuration, later
-// only that of pods.
-func (s *Settings) takeStatus(config status) {
+// mergeStatus merges what Status has: in 1.x the whole configuration of CRI, later only
+// that of pods.
+func (s *Settings) mergeStatus(config status) {
 	if c := config.Containerd; c != nil {
 		if c.Snapshotter != "" {
 			s.Snapshotter = c.Snapshotter

@@ -14,8 +14,8 @@ const (
 	oldPlugin      = "io.containerd.grpc.v1.cri" // both of CRI's, up to version 2
 )
 
-// migrate moves what older versions have elsewhere to where the newest has it, by
-// containerd's own rules: also in files that call themselves version 3.
+// migrate moves settings of older versions to where the newest version has them, by
+// containerd's own rules: also in files whose version is 3.
 func (f *file) migrate() {
 	if f.Version >= 4 {
 		return
@@ -36,7 +36,7 @@ func (f *file) migrate() {
 	containerd := table(old, "containerd")
 	runtimes, ok := containerd["runtimes"]
 	if !ok {
-		return // containerd, too, leaves the snapshotter behind here
+		return // containerd does not move the snapshotter here either
 	}
 	for _, key := range []string{"snapshotter", "disable_snapshot_annotations", "discard_unpacked_layers"} {
 		move(images, containerd, key)
@@ -46,7 +46,7 @@ func (f *file) migrate() {
 	}
 }
 
-// makeTable returns the table of a key, made where there is none.
+// makeTable returns the table of a key, and makes it where it is missing.
 func makeTable(t map[string]any, key string) map[string]any {
 	inner, ok := t[key].(map[string]any)
 	if !ok {
@@ -83,7 +83,7 @@ func (f *file) settings() Settings {
 
 	transfer := table(f.Plugins, transferPlugin)
 	s.CheckPlatform, _ = transfer["check_platform_supported"].(bool)
-	s.Unpack = unpacks(transfer)
+	s.Unpack = unpackConfig(transfer)
 
 	verifier := table(f.Plugins, verifierPlugin)
 	if dir, ok := verifier["bin_dir"].(string); ok {
@@ -98,8 +98,8 @@ func (f *file) settings() Settings {
 	return s
 }
 
-// localPull is whether CRI pulls past the transfer service: because it is told to,
-// or because of a setting that the transfer service does not have.
+// localPull reports whether CRI's pulls bypass the transfer service: because that is
+// configured, or because of a setting that the transfer service does not have.
 func localPull(images map[string]any, inline bool) bool {
 	annotations, ok := images["disable_snapshot_annotations"].(bool)
 	downloads, bounded := images["max_concurrent_downloads"].(int64)
@@ -109,9 +109,9 @@ func localPull(images map[string]any, inline bool) bool {
 
 func isTrue(value any) bool { return value == true }
 
-// unpacks are the transfer service's pairs; nil where none are configured, which
-// is not the same as an empty list.
-func unpacks(transfer map[string]any) []Unpack {
+// unpackConfig returns the transfer service's pairs; nil where they are not configured,
+// which differs from an empty list.
+func unpackConfig(transfer map[string]any) []Unpack {
 	list, ok := transfer["unpack_config"].([]any)
 	if !ok {
 		return nil
@@ -126,7 +126,7 @@ func unpacks(transfer map[string]any) []Unpack {
 	return all
 }
 
-// snapshotters takes the key snapshotter out of each handler's table.
+// snapshotters returns the key snapshotter of each handler's table.
 func snapshotters(handlers map[string]any) map[string]string {
 	all := map[string]string{}
 	for handler := range handlers {
@@ -137,7 +137,7 @@ func snapshotters(handlers map[string]any) map[string]string {
 	return all
 }
 
-// table follows keys through tables. What is missing or no table reads as empty.
+// table follows keys through tables. What is missing or not a table is empty.
 func table(t map[string]any, keys ...string) map[string]any {
 	for _, key := range keys {
 		t, _ = t[key].(map[string]any)
