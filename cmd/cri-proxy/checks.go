@@ -10,13 +10,13 @@ import (
 	"github.com/imagefit/imagefit/pkg/health"
 )
 
-// checks are what the proxy needs to do its work: it listens, until it is told
-// to stop, and the runtime answers.
+// checks are what makes the proxy ready: it listens until it is stopped, and the runtime
+// answers.
 func checks(term context.Context, runtime grpc.ClientConnInterface) []health.Check {
 	return []health.Check{
 		{Name: "listening", Probe: func(context.Context) error {
 			if term.Err() != nil {
-				return errors.New("stopping when the calls that run are over")
+				return errors.New(stopping)
 			}
 			return nil
 		}},

@@ -1,6 +1,6 @@
-// Command cri-proxy stands between the kubelet and the container runtime. It
-// passes every CRI call through untouched and chooses, at PullImage, the
-// variant of an image that fits this node best.
+// Command cri-proxy is a CRI proxy between the kubelet and the container runtime. It
+// forwards every call untouched and chooses, at PullImage, the variant of an image that
+// fits this node best.
 package main
 
 import (
@@ -29,12 +29,12 @@ func main() {
 		Name:  "cri-proxy",
 		Short: "Choose the variant of an image that fits this node",
 		Long: `cri-proxy is a CRI proxy in front of the container runtime. Point the kubelet's
-imageServiceEndpoint at its socket and it chooses, whenever an image index is
-pulled, the variant that fits this node best. All else passes untouched.
+imageServiceEndpoint at its socket; whenever an image index is pulled, it chooses
+the variant that fits this node best. All other calls are forwarded untouched.
 
-It starts before the runtime does, reconnects to it for ever, and on SIGTERM
-serves on until running pulls are over. SIGHUP makes it look at its configuration and
-the node's facts again.`,
+It may start before the runtime, reconnects to it whenever the connection is lost,
+and on SIGTERM keeps serving until running pulls have finished. SIGHUP reloads the
+configuration and detects the node's facts again.`,
 		Version: version, Run: run,
 	}.Execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -79,12 +79,12 @@ func run(ctx context.Context, n *daemon.Daemon) error {
 	if err != nil {
 		return err
 	}
-	log.Info("listening", "socket", socket.path, "activated", socket.held, "runtime", runtimeSocket)
+	log.Info("listening", "socket", socket.path, "activated", socket.activated, "runtime", runtimeSocket)
 
 	n.Metrics.WatchCalls(server.Served)
 	defer n.Observe(cfg.Proxy.HTTPListen, checks(ctx, backend)...)()
 
-	// What calls need goes on until the last one is over, which is later than the signal.
+	// What calls need runs until the last one has finished, which is later than the signal.
 	term := ctx
 	group, ctx := errgroup.WithContext(context.WithoutCancel(ctx))
 	ctx, end := context.WithCancel(ctx)

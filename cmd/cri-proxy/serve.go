@@ -17,32 +17,35 @@ import (
 	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
 
+// stopping is the status after SIGTERM.
+const stopping = "stopping once running calls have finished"
+
 // socket is what clients connect to.
 type socket struct {
 	criproxy.Listener
 	path, runtime string
-	held          bool // by the service manager, which also says whose it is
+	activated     bool // by the service manager, which also sets the owner
 }
 
-// listen takes the socket that the service manager holds, else it makes one.
+// listen takes the socket of the service manager, else it makes one.
 func listen(path, runtime string, log *slog.Logger) (*socket, error) {
-	held, err := systemd.Socket(log)
+	activated, err := systemd.Socket(log)
 	if err != nil {
 		return nil, err
 	}
-	if held == nil {
+	if activated == nil {
 		listener, err := unixsocket.Listen(path)
 		if err != nil {
 			return nil, err
 		}
 		return &socket{listener, path, runtime, false}, nil
 	}
-	if actual := held.Addr().String(); !sameFile(actual, path) {
-		log.Warn("the service manager's socket is not the configured one, clients of the latter reach nobody",
-			"listening", actual, "proxy.listen", path)
+	if actual := activated.Addr().String(); !sameFile(actual, path) {
+		log.Warn("the socket of the service manager is not proxy.listen; clients of proxy.listen cannot connect",
+			"socket", actual, "proxy_listen", path)
 		path = actual
 	}
-	return &socket{held, path, runtime, true}, nil
+	return &socket{activated, path, runtime, true}, nil
 }
 
 func sameFile(a, b string) bool {
@@ -51,8 +54,8 @@ func sameFile(a, b string) bool {
 	return errors.Join(errA, errB) == nil && os.SameFile(infoA, infoB)
 }
 
-// serve answers on the socket, in the group, and calls end after term has ended and with it
-// the calls that ran then.
+// serve answers on the socket, in the group. It calls end when term has ended and the calls
+// that ran then have finished.
 func serve(ctx, term context.Context, end func(), group *errgroup.Group, n *daemon.Daemon, server *criproxy.Server, s *socket) {
 	manager := n.Systemd
 	group.Go(func() error { return server.Serve(s) })
@@ -61,11 +64,11 @@ func serve(ctx, term context.Context, end func(), group *errgroup.Group, n *daem
 		return nil
 	})
 	group.Go(func() error {
-		probe := cri.Probe{Socket: s.path, Runtime: s.runtime, Activated: s.held}
+		probe := cri.Probe{Socket: s.path, Runtime: s.runtime, Activated: s.activated}
 		manager.Watch(ctx, func(ctx context.Context) (string, error) {
 			text, err := probe.Check(ctx)
 			if term.Err() != nil {
-				text = "stopping when the calls that run are over, until then " + text
+				text = stopping + ", until then " + text
 			}
 			return text, err
 		})
@@ -78,8 +81,8 @@ func serve(ctx, term context.Context, end func(), group *errgroup.Group, n *daem
 		case <-ctx.Done(): // something of the group failed
 		}
 		limit := time.Duration(n.Config().Proxy.DrainTimeout)
-		n.Log.Info("stopping when the calls that run are over", "limit", limit.String())
-		manager.Stopping(fmt.Sprintf("stopping when the calls that run are over, after at most %v", limit))
+		n.Log.Info(stopping, "limit", limit.String())
+		manager.Stopping(fmt.Sprintf("%s, after at most %v", stopping, limit))
 		group.Go(func() error {
 			manager.ExtendTimeout(ctx)
 			return nil
@@ -91,13 +94,13 @@ func serve(ctx, term context.Context, end func(), group *errgroup.Group, n *daem
 	manager.Ready("listening on " + s.path)
 }
 
-// followOwner gives the socket the owner of the runtime's, unless it is not ours to give.
+// followOwner gives a socket that the proxy made the owner of the runtime's.
 func (s *socket) followOwner(ctx context.Context, log *slog.Logger) {
-	if s.held {
+	if s.activated {
 		return
 	}
 	err := unixsocket.FollowOwner(ctx, s.path, s.runtime)
-	if err != nil && ctx.Err() == nil { // no reason to leave the node without a proxy
-		log.Error("the socket keeps its owner, clients that are not root may be turned away", "socket", s.path, "error", err)
+	if err != nil && ctx.Err() == nil { // not a reason to leave the node without a proxy
+		log.Error("cannot change socket owner; non-root clients will be denied", "socket", s.path, "error", err)
 	}
 }

@@ -11,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"github.com/imagefit/imagefit/internal/testkit/critest"
 
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/cri"
@@ -20,28 +19,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/systemd"
 )
 
-// runtime answers Version and nothing else.
-type runtime struct {
-	runtimeapi.UnimplementedRuntimeServiceServer
-}
-
-func (runtime) Version(context.Context, *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
-	return &runtimeapi.VersionResponse{RuntimeName: "some-runtime", RuntimeVersion: "1.2.3"}, nil
-}
-
-func startRuntime(t *testing.T, path string) {
-	t.Helper()
-	server := grpc.NewServer()
-	runtimeapi.RegisterRuntimeServiceServer(server, runtime{})
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(server.Stop)
-}
-
-// listenNotify makes the test a service manager and returns what it is told.
+// listenNotify makes the test a service manager and returns its notifications.
 func listenNotify(t *testing.T, watchdog time.Duration) (next func() string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify.sock")
@@ -63,8 +41,9 @@ func listenNotify(t *testing.T, watchdog time.Duration) (next func() string) {
 	}
 }
 
-// TestTellsTheServiceManager follows a proxy from its start without a runtime to its end.
-func TestTellsTheServiceManager(t *testing.T) {
+// TestServiceManagerIsNotifiedOfEachState follows a proxy from its start without a runtime
+// to its end.
+func TestServiceManagerIsNotifiedOfEachState(t *testing.T) {
 	next := listenNotify(t, 300*time.Millisecond)
 	dir := t.TempDir()
 	cfg := config.Default()
@@ -80,24 +59,24 @@ func TestTellsTheServiceManager(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, n) }()
-	var told []string
+	var received []string
 	await := func(parts ...string) {
 		t.Helper()
 		for {
 			message := next()
-			told = append(told, message)
+			received = append(received, message)
 			if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(message, part) }) {
 				return
 			}
-			if len(told) > 300 {
-				t.Fatalf("not told %q but %q", parts, told)
+			if len(received) > 300 {
+				t.Fatalf("not notified of %q but of %q", parts, received)
 			}
 		}
 	}
 	await("READY=1", "STATUS=listening on "+cfg.Proxy.Listen)
 	await("WATCHDOG=1", "STATUS=waiting for the runtime at "+cfg.Runtime.Endpoint)
-	startRuntime(t, cfg.Runtime.Endpoint)
-	await("WATCHDOG=1", "STATUS=serving some-runtime 1.2.3 on "+cfg.Proxy.Listen)
+	critest.Start(t, cfg.Runtime.Endpoint, &critest.Runtime{})
+	await("WATCHDOG=1", "STATUS=serving fake 2.4.2 on "+cfg.Proxy.Listen)
 	stop()
 	await("STOPPING=1", "STATUS=stopping")
 	await("EXTEND_TIMEOUT_USEC=")
@@ -106,9 +85,9 @@ func TestTellsTheServiceManager(t *testing.T) {
 	}
 }
 
-// TestWedgedProxyIsNotFed: somebody who takes connections and never answers, in the
-// place of a proxy, is not fed where the runtime answers.
-func TestWedgedProxyIsNotFed(t *testing.T) {
+// TestProxyThatDoesNotAnswerSendsNoKeepalive has a listener that never answers in the place
+// of a proxy, while the runtime answers.
+func TestProxyThatDoesNotAnswerSendsNoKeepalive(t *testing.T) {
 	next := listenNotify(t, 6*time.Second) // so that the runtime has a second to answer
 	dir := t.TempDir()
 	wedged, runtimeSocket := filepath.Join(dir, "proxy.sock"), filepath.Join(dir, "runtime.sock")
@@ -117,7 +96,7 @@ func TestWedgedProxyIsNotFed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	startRuntime(t, runtimeSocket)
+	critest.Start(t, runtimeSocket, &critest.Runtime{})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -126,7 +105,7 @@ func TestWedgedProxyIsNotFed(t *testing.T) {
 	}()
 	for range 2 {
 		if got := next(); strings.Contains(got, "WATCHDOG=1") || !strings.Contains(got, "STATUS=not working: ") {
-			t.Errorf("told %q", got)
+			t.Errorf("notified of %q", got)
 		}
 	}
 	stop()
