@@ -9,10 +9,13 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/daemon"
+	"github.com/imagefit/imagefit/pkg/health"
 	"github.com/imagefit/imagefit/pkg/systemd"
 	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
@@ -102,5 +105,22 @@ func (s *socket) followOwner(ctx context.Context, log *slog.Logger) {
 	err := unixsocket.FollowOwner(ctx, s.path, s.runtime)
 	if err != nil && ctx.Err() == nil { // not a reason to leave the node without a proxy
 		log.Error("cannot change socket owner; non-root clients will be denied", "socket", s.path, "error", err)
+	}
+}
+
+// checks are what makes the proxy ready: it listens until it is stopped, and the runtime
+// answers.
+func checks(term context.Context, runtime grpc.ClientConnInterface) []health.Check {
+	return []health.Check{
+		{Name: "listening", Probe: func(context.Context) error {
+			if term.Err() != nil {
+				return errors.New(stopping)
+			}
+			return nil
+		}},
+		{Name: "runtime", Probe: func(ctx context.Context) error {
+			_, err := runtimeapi.NewRuntimeServiceClient(runtime).Version(ctx, &runtimeapi.VersionRequest{})
+			return err
+		}},
 	}
 }

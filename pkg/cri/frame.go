@@ -19,9 +19,6 @@ func NewFrame(b []byte) *Frame {
 	return &Frame{payload: mem.BufferSlice{mem.SliceBuffer(b)}}
 }
 
-// Len is the number of bytes in the message.
-func (f *Frame) Len() int { return f.payload.Len() }
-
 // Bytes returns a copy of the message, which stays valid after Free.
 func (f *Frame) Bytes() []byte { return f.payload.Materialize() }
 
@@ -46,11 +43,7 @@ type frameCodec struct {
 
 // Codec returns the codec with which a client or a server sends and receives frames
 // beside protobuf messages.
-func Codec() encoding.CodecV2 { return newFrameCodec() }
-
-func newFrameCodec() frameCodec {
-	return frameCodec{encoding.GetCodecV2(proto.Name)}
-}
+func Codec() encoding.CodecV2 { return frameCodec{encoding.GetCodecV2(proto.Name)} }
 
 // Marshal takes a reference for gRPC, which frees it once the bytes are
 // written; the Frame keeps its own.

@@ -28,7 +28,7 @@ func pooled(pool mem.BufferPool, n int) mem.BufferSlice {
 func TestFrameKeepsItsBuffersUntilItIsFreed(t *testing.T) {
 	t.Parallel()
 	pool := &countingPool{}
-	codec := newFrameCodec()
+	codec := Codec()
 	wire := pooled(pool, 3)
 	want := wire.Materialize()
 
@@ -55,7 +55,7 @@ func TestFrameKeepsItsBuffersUntilItIsFreed(t *testing.T) {
 	if pool.returned != 3 {
 		t.Errorf("%d of 3 buffers went back", pool.returned)
 	}
-	if frame.Len() != 0 {
+	if len(frame.Bytes()) != 0 {
 		t.Error("frame is not empty after Free")
 	}
 }
@@ -63,7 +63,7 @@ func TestFrameKeepsItsBuffersUntilItIsFreed(t *testing.T) {
 func TestFrameIsReusedWithoutLeak(t *testing.T) {
 	t.Parallel()
 	pool := &countingPool{}
-	codec := newFrameCodec()
+	codec := Codec()
 	var frame Frame
 	for range 5 {
 		wire := pooled(pool, 2)
@@ -80,7 +80,7 @@ func TestFrameIsReusedWithoutLeak(t *testing.T) {
 
 func TestFrameDecodesAndItsBytesOutliveIt(t *testing.T) {
 	t.Parallel()
-	codec := newFrameCodec()
+	codec := Codec()
 	want := &runtimeapi.PullImageRequest{Image: &runtimeapi.ImageSpec{Image: "registry.example/app:1"}}
 	data, err := codec.Marshal(want)
 	if err != nil {

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -52,13 +49,12 @@ func (p Probe) Check(ctx context.Context) (string, error) {
 
 // askVersion returns the name and version of the runtime that answers on a socket.
 func askVersion(ctx context.Context, socket string) (string, error) {
-	conn, err := grpc.NewClient((&url.URL{Scheme: "unix", Path: socket}).String(),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig())
+	backend, err := NewBackend(socket)
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = conn.Close() }()
-	reply, err := runtimeapi.NewRuntimeServiceClient(conn).Version(ctx, &runtimeapi.VersionRequest{})
+	defer func() { _ = backend.Close() }()
+	reply, err := runtimeapi.NewRuntimeServiceClient(backend.conn).Version(ctx, &runtimeapi.VersionRequest{})
 	if err != nil {
 		return "", err
 	}

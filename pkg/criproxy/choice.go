@@ -31,7 +31,7 @@ func (p *pull) forwardChoice(ctx context.Context, pl plan) (o outcome, moved boo
 	case o.candidate == decision.None:
 		return o, true
 	}
-	p.warn("the runtime pulled another variant than expected, pulling the chosen one", nil,
+	p.log.Warn("the runtime pulled another variant than expected, pulling the chosen one",
 		"pulled", pl.decision.Label(o.candidate), "choice", pl.decision.Label(pl.decision.Choice))
 	o.answer.Message.Free()
 	return p.pullChoice(ctx, pl), false
@@ -57,7 +57,7 @@ func (p *pull) pullChoice(ctx context.Context, pl plan) outcome {
 			if status.Code(answer.Err) == codes.NotFound && defaultMayRun(d) {
 				// Not every registry has what its index names: some mirror only some
 				// platforms. The runtime by itself would not have needed it.
-				p.warn("the registry does not have the chosen variant, forwarding the pull unchanged", answer.Err)
+				p.log.Warn("the registry does not have the chosen variant, forwarding the pull unchanged", "error", answer.Err)
 				o, _ := p.forward(ctx, pl)
 				return o
 			}
@@ -117,11 +117,11 @@ func (p *pull) withoutRecord(ctx context.Context, failed outcome, cause error) o
 	// A record that keeps being removed would be removed after a forwarded pull as well:
 	// the client tries again.
 	if defaultMayRun(d) && !errors.Is(cause, images.ErrRemoved) {
-		p.warn("the runtime does not show the chosen variant, forwarding the pull unchanged", cause)
+		p.log.Warn("the runtime does not show the chosen variant, forwarding the pull unchanged", "error", cause)
 		o, _ := p.forward(ctx, failed.plan)
 		return o
 	}
-	p.warn("the runtime does not show the chosen variant", cause)
+	p.log.Warn("the runtime does not show the chosen variant", "error", cause)
 	failed.err = status.Errorf(codes.Unknown, "imagefit: %s of %s is pulled, but the runtime does not show it under that name",
 		d.Label(d.Choice), d.Reference)
 	return failed

@@ -2,13 +2,122 @@ package criproxy
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
+
+// step is how a pull begins once it is decided.
+type step int
+
+const (
+	stepStop          step = iota // it fails, or is refused
+	stepForward                   // the runtime gets the request as it came
+	stepForwardChoice             // so too, since the runtime takes the choice by itself
+	stepPullChoice                // the choice is pulled by its digest
+)
+
+// plan is what to do about a pull, and why.
+type plan struct {
+	step     step
+	action   policy.Action      // of stepStop
+	err      error              // of stepStop
+	would    policy.Action      // that audit, an exemption or the runtime prevents
+	decision *decision.Decision // nil where none could be made
+	cases    []policy.Case
+	reason   string
+	took     time.Duration // to decide
+}
+
+// plan decides, and applies the policy to what was decided.
+func (p *pull) plan(ctx context.Context) plan {
+	start := time.Now()
+	d, err := p.decide(ctx)
+	took := time.Since(start)
+	var pl plan
+	switch {
+	case ctx.Err() != nil: // the client's own deadline, or it is gone
+		pl = plan{step: stepStop, action: policy.Failed, err: status.FromContextError(ctx.Err()).Err(), reason: "the client gave up"}
+	case err != nil:
+		pl = p.planWithout(err)
+	default:
+		pl = p.planBy(d)
+	}
+	pl.took = took
+	return pl
+}
+
+// planWithout is the plan where no decision could be made.
+func (p *pull) planWithout(cause error) plan {
+	pl := plan{
+		step:   stepForward,
+		reason: decision.Line(fmt.Sprintf("what %s needs cannot be found out: %v", p.reference(), cause)),
+	}
+	if meetsRuntimeToo(cause) {
+		return pl
+	}
+	pl.cases = p.policy.Cases(policy.Arose{RegistryError: true})
+	if p.policy.RegistryError == policy.Refuse {
+		return p.refused(pl)
+	}
+	return pl
+}
+
+// meetsRuntimeToo reports whether the runtime is about to meet the same error and to
+// report it in its own words. It does not request referrers, so that what a registry
+// answers to that is not among them.
+func meetsRuntimeToo(err error) bool {
+	e, ok := errors.AsType[*registry.Error](err)
+	return ok && e.Op == "resolve" && (errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrNotFound))
+}
+
+// planBy is the plan that follows from a decision.
+func (p *pull) planBy(d *decision.Decision) plan {
+	action, reason := d.Action(p.policy.Answers)
+	pl := plan{step: stepForward, decision: d, cases: d.Cases, reason: reason}
+	switch action {
+	case policy.Refused:
+		return p.refused(pl)
+	case policy.Forwarded:
+		return pl
+	}
+	unchanged := p.policy.Mode == policy.Audit
+	if !unchanged && p.Unchanged != nil {
+		why, cases := p.Unchanged(p.policy.Answers)
+		if unchanged = why != ""; unchanged && !d.AsRuntime() {
+			pl.reason, pl.cases = why, slices.Concat(pl.cases, cases)
+		}
+	}
+	switch {
+	case unchanged && d.AsRuntime(): // nothing else would be done
+	case unchanged:
+		pl.would = policy.Pulled
+	case d.AsRuntime():
+		pl.step = stepForwardChoice
+	default:
+		pl.step = stepPullChoice
+	}
+	return pl
+}
+
+// refused turns a plan into a refusal, or into one of what would be refused.
+func (p *pull) refused(pl plan) plan {
+	if !p.policy.Enforced() {
+		pl.would = policy.Refused
+		return pl
+	}
+	pl.step, pl.action, pl.err = stepStop, policy.Refused, status.Error(codes.Unknown, "imagefit: "+pl.reason)
+	return pl
+}
 
 // decisionGrace is how much longer than the decision's own time limit a pull waits for
 // it. A decision that runs out of time still uses what is cached.

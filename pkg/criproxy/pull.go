@@ -4,17 +4,103 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/internal/throttle"
+	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/tracing"
 )
+
+// PullImage is the method that a [Puller] answers.
+const PullImage = runtimeapi.ImageService_PullImage_FullMethodName
+
+// Decider resolves references and chooses among their candidates.
+type Decider interface {
+	// Snapshot returns the policy and facts of this moment.
+	Snapshot() decision.Snapshot
+	// Decide chooses among the candidates of a reference.
+	Decide(ctx context.Context, req decision.Request) (*decision.Decision, error)
+	// Remember stores what is known of a candidate under its image id.
+	Remember(imageID string, d *decision.Decision, candidate int) error
+}
+
+// Images is the runtime's image store, as package images has it.
+type Images interface {
+	// Point makes a reference resolve to a choice.
+	Point(ctx context.Context, c images.Choice) error
+	// ConfigOf returns the image id of a manifest on the node.
+	ConfigOf(ctx context.Context, manifest digest.Digest) (digest.Digest, error)
+}
+
+// Runtime takes unary calls, as [cri.Backend] does.
+type Runtime interface {
+	// Call passes a request on and returns the answer.
+	Call(ctx context.Context, method string, request *cri.Frame) *cri.Answer
+}
+
+// PullerOptions are what a Puller is made of.
+type PullerOptions struct {
+	Runtime Runtime
+	Images  Images
+	Decider Decider
+	// Unchanged, where set, returns why pulls must reach the runtime as they came, and
+	// in which cases of the policy; "" where they need not.
+	Unchanged func(policy policy.Answers) (reason string, cases []policy.Case)
+	// Record takes one record for each pull.
+	Record func(decisionlog.Record)
+	// Tracer, where set, makes the span of each pull.
+	Tracer trace.Tracer
+	Log    *slog.Logger
+}
+
+// Puller answers PullImage.
+type Puller struct {
+	PullerOptions
+	notStored throttle.Throttle
+}
+
+// NewPuller returns a Puller.
+func NewPuller(o PullerOptions) *Puller {
+	o.Runtime, o.Images, o.Decider = tracedRuntime{o.Runtime}, tracedImages{o.Images}, tracedDecider{o.Decider}
+	return &Puller{PullerOptions: o}
+}
+
+// Handle answers one PullImage call.
+func (p *Puller) Handle(stream grpc.ServerStream) (err error) {
+	start := time.Now()
+	ctx, span := tracing.StartServer(stream.Context(), p.Tracer, PullImage)
+	defer func() { tracing.EndCall(span, err) }()
+	frame := new(cri.Frame)
+	if err := stream.RecvMsg(frame); err != nil {
+		return err
+	}
+	defer frame.Free()
+	req := new(runtimeapi.PullImageRequest)
+	if err := frame.Decode(req); err != nil {
+		return p.Runtime.Call(ctx, PullImage, frame).Send(stream) // for the runtime to say what is wrong
+	}
+	pull := p.newPull(req, frame)
+	o := pull.run(ctx)
+	record := pull.record(o, start)
+	p.Record(record)
+	describe(span, record)
+	if o.answer == nil {
+		return o.err
+	}
+	return o.answer.Send(stream)
+}
 
 // maxDecisions bounds how often a tag that moves during a pull is decided about.
 const maxDecisions = 2
@@ -27,15 +113,16 @@ type pull struct {
 	snapshot decision.Snapshot
 	pod      policy.Pod
 	policy   policy.Effective
+	log      *slog.Logger // for what happened on the way, beside the one record
 }
 
 func (p *Puller) newPull(req *runtimeapi.PullImageRequest, frame *cri.Frame) *pull {
-	snapshot, sandbox := p.Decider.Snapshot(), req.GetSandboxConfig()
+	snapshot, sandbox, ref := p.Decider.Snapshot(), req.GetSandboxConfig(), req.GetImage().GetImage()
 	pod := policy.Pod{Namespace: sandbox.GetMetadata().GetNamespace(), Annotations: sandbox.GetAnnotations()}
-	repository := decision.RepositoryOf(req.GetImage().GetImage())
 	return &pull{
 		Puller: p, req: req, frame: frame, snapshot: snapshot, pod: pod,
-		policy: policy.EffectiveFor(snapshot.Rules.Policy, repository, pod),
+		policy: policy.EffectiveFor(snapshot.Rules.Policy, decision.RepositoryOf(ref), pod),
+		log:    p.Log.With("reference", ref, "namespace", pod.Namespace, "pod", sandbox.GetMetadata().GetName()),
 	}
 }
 
@@ -59,7 +146,7 @@ func (p *pull) run(ctx context.Context) outcome {
 			return o
 		}
 		if decisions == maxDecisions {
-			p.warn("the runtime pulled an image that is not a candidate", nil)
+			p.log.Warn("the runtime pulled an image that is not a candidate")
 			return o
 		}
 		o.answer.Message.Free()
@@ -94,7 +181,7 @@ func (p *pull) forward(ctx context.Context, pl plan) (outcome, error) {
 		o.candidate, err = p.candidateOf(ctx, pl.decision, id)
 	}
 	if err != nil {
-		p.warn("cannot tell which variant the runtime pulled", err)
+		p.log.Warn("cannot tell which variant the runtime pulled", "error", err)
 	}
 	if o.candidate != decision.None {
 		o.image = id
@@ -121,7 +208,7 @@ func (p *pull) candidateOf(ctx context.Context, d *decision.Decision, id string)
 // remember stores what is known of a candidate that is now on the node.
 func (p *pull) remember(id string, d *decision.Decision, candidate int) {
 	if err := p.Decider.Remember(id, d, candidate); err != nil && p.notStored.Allow() {
-		p.warn("cannot store the decision for admission", err)
+		p.log.Warn("cannot store the decision for admission", "error", err)
 	}
 }
 
@@ -157,14 +244,4 @@ func (p *pull) record(o outcome, start time.Time) decisionlog.Record {
 		r.Error = o.err.Error()
 	}
 	return r
-}
-
-// warn logs what happened on the way, beside the one record of the pull.
-func (p *pull) warn(message string, err error, attrs ...any) {
-	attrs = append(attrs, "reference", p.reference(), "namespace", p.pod.Namespace,
-		"pod", p.req.GetSandboxConfig().GetMetadata().GetName())
-	if err != nil {
-		attrs = append(attrs, "error", err)
-	}
-	p.Log.Warn(message, attrs...)
 }
