@@ -12,9 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/distribution/reference"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 

@@ -1,8 +1,9 @@
 package config
 
 import (
-	"github.com/imagefit/imagefit/pkg/policy"
 	"time"
+
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 // version is the version of the file's shape that this imagefit reads.

@@ -13,7 +13,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
-// Value is what a key is set to, and where that was said.
+// Value is what a key is set to, and where.
 type Value struct {
 	Table  string // of the key, "" at the top
 	Name   string // of the key in its table
@@ -22,32 +22,23 @@ type Value struct {
 }
 
 // Key is the full key.
-func (v Value) Key() string { return v.Table + dot(v.Table) + v.Name }
+func (v Value) Key() string { return join(v.Table, v.Name) }
 
-// Values returns every value that holds, in the order of Config.
+// Values returns every value in effect, in the order of Config.
 func (l *Loaded) Values() []Value {
 	return l.values("", reflect.ValueOf(l.Config), false)
 }
 
 func (l *Loaded) values(table string, v reflect.Value, optional bool) []Value {
 	var all []Value
-	for field, value := range v.Fields() {
-		one := Value{Table: table, Name: field.Tag.Get("toml"), Value: value.Interface()}
-		one.Origin = l.Origin(one.Key())
-		overrides, isMap := one.Value.(map[string]policy.Answers)
-		switch {
-		case field.Anonymous:
-			all = append(all, l.values(table, value, optional)...)
-		case value.Kind() == reflect.Struct:
-			all = append(all, l.values(one.Key(), value, false)...)
-		case isMap:
-			for _, prefix := range slices.Sorted(maps.Keys(overrides)) {
-				override := one.Key() + "." + tomlerr.Key([]string{prefix})
-				all = append(all, l.values(override, reflect.ValueOf(overrides[prefix]), true)...)
-			}
-		case optional && value.IsZero():
-		default:
-			all = append(all, one)
+	for key, f := range fields(table, v) {
+		overrides, isMap := f.value.Interface().(map[string]policy.Answers)
+		for _, prefix := range slices.Sorted(maps.Keys(overrides)) {
+			override := key + "." + tomlerr.Key([]string{prefix})
+			all = append(all, l.values(override, reflect.ValueOf(overrides[prefix]), true)...)
+		}
+		if !isMap && !(optional && f.value.IsZero()) {
+			all = append(all, Value{Table: f.table, Name: f.name, Value: f.value.Interface(), Origin: l.Origin(key)})
 		}
 	}
 	return all
@@ -101,11 +92,4 @@ func list[T any](values []T, write func(T) string) string {
 		all[i] = write(v)
 	}
 	return "[" + strings.Join(all, ", ") + "]"
-}
-
-func dot(table string) string {
-	if table == "" {
-		return ""
-	}
-	return "."
 }

@@ -1,43 +1,65 @@
 package config
 
 import (
+	"iter"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
-// leaf is a key that has a value, not a table.
-type leaf struct {
-	key   string
-	field reflect.StructField
+// field is a key that has a value, not a table.
+type field struct {
+	table   string // of the key, "" at the top
+	name    string // of the key in its table
+	tag     reflect.StructTag
+	value   reflect.Value
+	index   []int // of the field, from the struct that was walked
+	restart bool  // the field, or a table that it is in, is tagged so
 }
 
-// leaves returns all keys in the order of Config.
-func leaves() []leaf { return leavesOf("", reflect.TypeFor[Config]()) }
+// fields yields all keys of a table, with those of the tables within, in the order
+// of the struct. It is the one walk over a configuration: loading, validation, dump,
+// reload, schema and completion rest on it.
+func fields(table string, v reflect.Value) iter.Seq2[string, field] {
+	return func(yield func(string, field) bool) {
+		walk(field{table: table, value: v}, yield)
+	}
+}
 
-func leavesOf(prefix string, table reflect.Type) []leaf {
-	var all []leaf
-	for field := range table.Fields() {
-		key := prefix + field.Tag.Get("toml")
-		switch {
-		case field.Anonymous:
-			all = append(all, leavesOf(prefix, field.Type)...)
-		case field.Type.Kind() == reflect.Struct:
-			all = append(all, leavesOf(key+".", field.Type)...)
-		default:
-			all = append(all, leaf{key, field})
+func walk(in field, yield func(string, field) bool) bool {
+	for i := range in.value.NumField() {
+		of := in.value.Type().Field(i)
+		f := field{
+			table: in.table, name: of.Tag.Get("toml"), tag: of.Tag, value: in.value.Field(i),
+			index: append(slices.Clip(in.index), i), restart: in.restart || of.Tag.Get("restart") != "",
+		}
+		key := join(f.table, f.name)
+		isTable := f.value.Kind() == reflect.Struct
+		if isTable && !of.Anonymous { // the keys of an embedded struct are those of the table that it is in
+			f.table = key
+		}
+		if isTable && !walk(f, yield) || !isTable && !yield(key, f) {
+			return false
 		}
 	}
-	return all
+	return true
+}
+
+func join(table, name string) string {
+	if table == "" {
+		return name
+	}
+	return table + "." + name
 }
 
 // words are the values that a key is one of, or nil.
-func words(field reflect.StructField) []string {
-	if tag := field.Tag.Get("words"); tag != "" {
+func (f field) words() []string {
+	if tag := f.tag.Get("words"); tag != "" {
 		return strings.Split(tag, ",")
 	}
-	if field.Type.Kind() == reflect.Bool {
+	if f.value.Kind() == reflect.Bool {
 		return []string{"true", "false"}
 	}
 	return nil
@@ -47,57 +69,40 @@ func words(field reflect.StructField) []string {
 // which is what --set may begin with.
 func Settings() []string {
 	var all []string
-	for _, l := range leaves() {
-		values := words(l.field)
+	for key, f := range fields("", reflect.ValueOf(Default())) {
+		values := f.words()
 		if values == nil {
 			values = []string{""}
 		}
 		for _, value := range values {
-			all = append(all, l.key+"="+value)
+			all = append(all, key+"="+value)
 		}
 	}
 	return all
 }
 
-// typeOf returns the type of what a key stands for, or nil.
-func typeOf(key []string) reflect.Type {
-	t := reflect.TypeFor[Config]()
-	for _, part := range key {
+// takesText reports whether a value of the key is a text. So it is taken for one
+// that is unknown, which is then the mistake to tell.
+func takesText(key []string) bool {
+	wanted := tomlerr.Key(key)
+	for known, f := range fields("", reflect.ValueOf(Default())) {
+		isOverride := f.value.Kind() == reflect.Map && strings.HasPrefix(wanted, known+".")
 		switch {
-		case t.Kind() == reflect.Map:
-			t = t.Elem()
-		case t.Kind() == reflect.Struct:
-			field, ok := fieldOf(t, part)
-			if !ok {
-				return nil
-			}
-			t = field.Type
-		default:
-			return nil
+		case strings.HasPrefix(known, wanted+"."): // a table
+			return false
+		case wanted == known:
+			return f.value.Kind() == reflect.String || f.value.Type() == reflect.TypeFor[Duration]()
+		case isOverride: // the prefix of a repository is a table, too
+			return len(key) > strings.Count(known, ".")+2
 		}
 	}
-	return t
-}
-
-func fieldOf(table reflect.Type, name string) (reflect.StructField, bool) {
-	for field := range table.Fields() {
-		if field.Anonymous {
-			if inner, ok := fieldOf(field.Type, name); ok {
-				return inner, true
-			}
-		}
-		if field.Tag.Get("toml") == name {
-			return field, true
-		}
-	}
-	return reflect.StructField{}, false
+	return true
 }
 
 // toml writes the line that gives a value to a key: texts need no quotes where
-// the key wants one, and where nobody knows the key, which is then the mistake to
-// tell. ok is false where that is more or less than one value.
+// the key wants one. ok is false where that is more or less than one value.
 func toml(key []string, value string) (line string, ok bool) {
-	if t := typeOf(key); t == nil || t.Kind() == reflect.String || t == reflect.TypeFor[Duration]() {
+	if takesText(key) {
 		value = tomlerr.Quote(value)
 	}
 	line = tomlerr.Key(key) + " = " + value

@@ -1,31 +1,25 @@
 package config
 
 import (
-	"github.com/imagefit/imagefit/internal/textutil"
-
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
 const envPrefix = "IMAGEFIT_"
 
-// envNames returns the environment variable of each key, in the same order.
-func envNames(of []leaf) []string {
-	names := make([]string, len(of))
-	for i, l := range of {
-		names[i] = envPrefix + strings.ToUpper(strings.ReplaceAll(l.key, ".", "_"))
-	}
-	return names
-}
-
 // fromEnv makes a layer of each variable that is named after a key.
 func fromEnv(environ []string) ([]layer, []error) {
-	keys := leaves()
-	names := envNames(keys)
+	keys, names := []string(nil), []string(nil)
+	for key := range fields("", reflect.ValueOf(Default())) {
+		keys = append(keys, key)
+		names = append(names, envPrefix+strings.ToUpper(strings.ReplaceAll(key, ".", "_")))
+	}
 	service := regexp.MustCompile(`_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$`)
 	var layers []layer
 	var problems []error
@@ -34,7 +28,7 @@ func fromEnv(environ []string) ([]layer, []error) {
 		at := slices.Index(names, name)
 		switch {
 		case at >= 0:
-			layer, err := override("env "+name, strings.Split(keys[at].key, "."), value)
+			layer, err := override("env "+name, strings.Split(keys[at], "."), value)
 			layers, problems = append(layers, layer), append(problems, err)
 		case !strings.HasPrefix(name, envPrefix):
 		case service.MatchString(name): // Kubernetes sets these for a Service named imagefit

@@ -30,40 +30,56 @@ type schema struct {
 
 // table describes a struct. Its values are the defaults where there are any.
 func (s schema) table(prefix string, v reflect.Value, defaults bool) map[string]any {
-	properties := map[string]any{}
-	for field, value := range v.Fields() {
-		if field.Anonymous {
-			maps.Copy(properties, s.table(prefix, value, defaults)["properties"].(map[string]any))
-			continue
+	root := object()
+	for key, f := range fields("", v) {
+		in, path := root, prefix
+		for _, name := range strings.FieldsFunc(f.table, func(r rune) bool { return r == '.' }) {
+			path += name
+			in = s.within(in, name, path)
+			path += "."
 		}
-		key := prefix + field.Tag.Get("toml")
-		var of map[string]any
-		if value.Kind() == reflect.Struct {
-			of = s.table(key+".", value, defaults)
-		} else {
-			of = s.value(key, field, value, defaults)
-		}
-		// An override means what the key of that name in the policy means.
-		if comment := s.comments[strings.Replace(key, "repositories.*.", "", 1)]; comment != "" {
-			of["description"] = comment
-		}
-		properties[field.Tag.Get("toml")] = of
+		of := s.value(prefix+key, f, defaults)
+		s.describe(of, prefix+key)
+		in["properties"].(map[string]any)[f.name] = of
 	}
-	return map[string]any{"type": "object", "additionalProperties": false, "properties": properties}
+	return root
 }
 
-func (s schema) value(key string, field reflect.StructField, value reflect.Value, defaults bool) map[string]any {
+func object() map[string]any {
+	return map[string]any{"type": "object", "additionalProperties": false, "properties": map[string]any{}}
+}
+
+// within returns the table of a name in another, and makes it at first.
+func (s schema) within(table map[string]any, name, key string) map[string]any {
+	properties := table["properties"].(map[string]any)
+	if properties[name] == nil {
+		inner := object()
+		s.describe(inner, key)
+		properties[name] = inner
+	}
+	return properties[name].(map[string]any)
+}
+
+// describe adds the comment of a key. An override means what the key of that name in
+// the policy means.
+func (s schema) describe(of map[string]any, key string) {
+	if comment := s.comments[strings.Replace(key, "repositories.*.", "", 1)]; comment != "" {
+		of["description"] = comment
+	}
+}
+
+func (s schema) value(key string, f field, defaults bool) map[string]any {
 	of := map[string]any{}
-	switch value.Kind() {
+	switch f.value.Kind() {
 	case reflect.Map:
-		of = map[string]any{"type": "object", "additionalProperties": s.table(key+".*.", reflect.Zero(field.Type.Elem()), false)}
+		of = map[string]any{"type": "object", "additionalProperties": s.table(key+".*.", reflect.Zero(f.value.Type().Elem()), false)}
 		of["propertyNames"] = pattern(`^[^/:]+(:[0-9]+)?(/[^/:]+)*$|^\[[0-9a-fA-F:]+\](:[0-9]+)?(/[^/:]+)*$`)
 		return of
 	case reflect.Slice:
 		of["type"] = "array"
-		if element := field.Type.Elem(); element.Kind() == reflect.Struct {
+		if element := f.value.Type().Elem(); element.Kind() == reflect.Struct {
 			items := s.table(key+".", reflect.Zero(element), false)
-			items["required"] = required(element)
+			items["required"] = required(reflect.Zero(element))
 			of["items"] = items
 		}
 	case reflect.Bool:
@@ -75,22 +91,22 @@ func (s schema) value(key string, field reflect.StructField, value reflect.Value
 	default: // also a Duration
 		of["type"] = "string"
 	}
-	if allowed := field.Tag.Get("words"); allowed != "" {
-		of["enum"] = words(field)
+	if f.tag.Get("words") != "" {
+		of["enum"] = f.words()
 	}
-	maps.Copy(of, s.checks[field.Tag.Get("check")].schema)
+	maps.Copy(of, s.checks[f.tag.Get("check")].schema)
 	if defaults && key != "version" {
-		of["default"] = value.Interface()
+		of["default"] = f.value.Interface()
 	}
 	return of
 }
 
-// required returns the keys of a list's element for which nothing will not do.
-func required(element reflect.Type) []string {
+// required returns the keys of a list's element that cannot be left out.
+func required(element reflect.Value) []string {
 	var keys []string
-	for field := range element.Fields() {
-		if field.Tag.Get("check") != "" {
-			keys = append(keys, field.Tag.Get("toml"))
+	for key, f := range fields("", element) {
+		if f.tag.Get("check") != "" {
+			keys = append(keys, key)
 		}
 	}
 	return keys

@@ -11,7 +11,7 @@ import (
 )
 
 // validate names every value that cannot be used, not only the first. stated
-// tells which keys somebody gave a value to.
+// tells which keys some source gives a value to.
 func validate(c Config, stated func(key string) bool) []tomlerr.Problem {
 	v := validation{stated: stated, checks: checks()}
 	v.table("", reflect.ValueOf(c), false)
@@ -24,24 +24,19 @@ type validation struct {
 	problems []tomlerr.Problem
 }
 
-// table holds a struct's fields against their tags. In an optional one what
-// nobody stated is left out.
-func (v *validation) table(prefix string, table reflect.Value, optional bool) {
-	for field, value := range table.Fields() {
-		key := prefix + field.Tag.Get("toml")
-		check := field.Tag.Get("check")
+// table checks the keys of a struct by their tags. In an optional one only those that
+// are stated are checked.
+func (v *validation) table(name string, table reflect.Value, optional bool) {
+	for key, f := range fields(name, table) {
+		check := f.tag.Get("check")
 		switch {
-		case field.Anonymous:
-			v.table(prefix, value, optional)
-		case value.Kind() == reflect.Struct:
-			v.table(key+".", value, optional)
 		case optional && !v.stated(key):
-		case field.Tag.Get("words") != "":
-			v.note(key, oneOf(value.String(), words(field)))
+		case f.tag.Get("words") != "":
+			v.note(key, oneOf(f.value.String(), f.words()))
 		case check != "":
-			v.note(key, v.checks[check].value(value.Interface()))
+			v.note(key, v.checks[check].value(f.value.Interface()))
 		}
-		switch several := value.Interface().(type) {
+		switch several := f.value.Interface().(type) {
 		case map[string]policy.Answers:
 			v.repositories(key, several)
 		case []Preference:
@@ -54,7 +49,7 @@ func (v *validation) repositories(key string, overrides map[string]policy.Answer
 	for _, prefix := range slices.Sorted(maps.Keys(overrides)) {
 		table := key + "." + tomlerr.Key([]string{prefix})
 		v.note(table, checkPrefix(prefix))
-		v.table(table+".", reflect.ValueOf(overrides[prefix]), true)
+		v.table(table, reflect.ValueOf(overrides[prefix]), true)
 	}
 }
 
