@@ -133,7 +133,7 @@ func TestCheckEvaluatesAFileOnThisNode(t *testing.T) {
 		code       int
 		says       string
 	}{
-		{"fits", `{"compatibilities": {"nfd": {"cpu-cpuid.AVX2": true}}}`, 0, "this node meets what the file asks for"},
+		{"fits", `{"compatibilities": {"nfd": {"cpu-cpuid.AVX2": true}}}`, 0, "this node meets the requirements of the file"},
 		{"does not fit", `{"compatibilities": {"cpu": {"target": "arm64"}}}`, 3, "cpu.archspec aarch64 (absent)"},
 		{"unknown", `{"compatibilities": {"x": {"y": 1}}}`, 4, "unknown"},
 		{"NFD", "version: v1alpha1\ncompatibilities:\n- rules:\n  - name: cpu\n    matchFeatures:\n    - feature: cpu.cpuid\n" +

@@ -13,9 +13,9 @@ func (d *Decision) Action(answers policy.Answers) (policy.Action, string) {
 	case d.NothingToChoose():
 		return policy.Forwarded, d.Reason
 	case !d.hasArtifact() && answers.NoArtifact == policy.Forward:
-		return policy.Forwarded, d.silent("is left to the runtime")
+		return policy.Forwarded, d.withoutArtifact("is left to the runtime")
 	case !d.hasArtifact() && answers.NoArtifact == policy.Refuse:
-		return policy.Refused, d.silent("is refused")
+		return policy.Refused, d.withoutArtifact("is refused")
 	case d.Refused() && answers.NoFit == policy.Forward:
 		return policy.Forwarded, d.Reason
 	case d.Refused():
@@ -25,7 +25,7 @@ func (d *Decision) Action(answers policy.Answers) (policy.Action, string) {
 	}
 }
 
-func (d *Decision) silent(follows string) string {
+func (d *Decision) withoutArtifact(follows string) string {
 	return Line(fmt.Sprintf("%s has no compatibility artifact and %s (policy.no_artifact)", d.Reference, follows))
 }
 

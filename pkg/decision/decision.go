@@ -20,14 +20,14 @@ const None = -1
 type Decision struct {
 	Reference  string        `json:"reference"`            // as the runtime normalises it
 	Repository string        `json:"repository"`           // the reference without tag and digest
-	Index      digest.Digest `json:"index,omitempty"`      // empty where the reference is no index
+	Index      digest.Digest `json:"index,omitempty"`      // empty where the reference is not an index
 	Candidates []Candidate   `json:"candidates,omitempty"` // in the order of the index
-	Others     []string      `json:"others,omitempty"`     // platforms of entries that are no candidates
+	Others     []string      `json:"others,omitempty"`     // platforms of entries that are not candidates
 	Choice     int           `json:"choice"`               // into Candidates; None where nothing fits
 	Default    int           `json:"default"`              // what the runtime takes unasked, or None
 	Reason     string        `json:"reason"`               // one sentence
 	Cases      []policy.Case `json:"cases,omitempty"`      // in which a policy had to answer
-	Facts      string        `json:"facts"`                // fingerprint of the facts it was held against
+	Facts      string        `json:"facts"`                // fingerprint of the facts
 	Time       time.Time     `json:"time"`
 }
 
@@ -49,24 +49,24 @@ type Candidate struct {
 	inline     []referrers.Artifact // what the index entry points at directly
 }
 
-// EntryClaims is what a candidate says of itself, beside its artifacts.
+// EntryClaims is what a candidate states of itself, beside its artifacts.
 type EntryClaims struct {
 	Platform    json.RawMessage   `json:"platform,omitempty"`    // as the index has it
 	Annotations map[string]string `json:"annotations,omitempty"` // those that the operator prefers
 	Environment map[string]string `json:"environment,omitempty"` // NVIDIA's variables of the image config
 }
 
-// RequirementResult is one requirement held against the facts, in words.
+// RequirementResult is the verdict on one requirement, in words.
 type RequirementResult struct {
 	Want       string           `json:"want"` // such as "cpu.cpuid AVX2"
 	Have       string           `json:"have"` // such as "present" or "is 6.1.0"
 	Outcome    selector.Outcome `json:"outcome"`
 	Importance string           `json:"importance"`      // required, preferred or informative
-	Depth      int              `json:"depth,omitempty"` // how deep it stands in what is combined
+	Depth      int              `json:"depth,omitempty"` // of nesting
 }
 
 // NothingToChoose reports whether the decision is the runtime's own to make:
-// the reference is no image index and no image, or has no entry for this node.
+// the reference is neither an index nor an image, or has no entry for this node.
 func (d *Decision) NothingToChoose() bool { return len(d.Candidates) == 0 }
 
 // Refused reports whether there are candidates and none fits.

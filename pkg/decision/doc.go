@@ -1,4 +1,4 @@
-// Package decision is the one road from a reference to a choice: candidates,
-// what is said of them, verdicts, and which of them to run. The proxy, the
-// admission plugin and the tool all take it.
+// Package decision decides which variant of an image to run: it resolves a reference,
+// finds the candidates and what is stated of them, evaluates that on the node's facts
+// and chooses. The proxy, the admission plugin and the CLI all decide here.
 package decision

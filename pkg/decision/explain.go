@@ -12,9 +12,9 @@ const (
 	maxWords        = 160
 )
 
-// held puts a verdict into words, one row for each condition. What must hold all
-// together stands in rows of its own; of what is combined in another way the
-// parts follow below, one step further in.
+// results puts a verdict into words, one row for each condition. Conditions that must
+// all hold are rows of their own; of those combined in another way the parts follow
+// below, one level deeper.
 func results(v selector.Verdict) []RequirementResult {
 	words := make([]RequirementResult, 0, min(len(v.Checks), maxRequirements))
 	for i := range v.Checks {

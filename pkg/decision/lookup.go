@@ -51,7 +51,7 @@ func (r *Resolver) newLookup(ev *evaluation, repo *registry.Repository, name str
 // ones cost a HEAD, which registries do not count as a pull.
 func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.Descriptor, error) {
 	ref := registry.TagOrDigest(named)
-	if l.r.resolved.has(named.String()) {
+	if l.r.resolved.Contains(named.String()) {
 		return l.repo.Resolve(ctx, ref)
 	}
 	top, body, err := l.repo.Fetch(ctx, ref)
@@ -61,7 +61,7 @@ func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.De
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	l.r.resolved.add(named.String())
+	l.r.resolved.Add(named.String(), struct{}{})
 	if index.IsIndex(top.MediaType) {
 		l.first = body
 		l.keep(func() error { return l.r.cache.PutBlobFrom(l.name, top.Digest, body, false) })
@@ -87,7 +87,7 @@ func (l *lookup) content(
 		return nil, err
 	}
 	if l.read.Add(desc.Size) > maxFetched {
-		return nil, fmt.Errorf("%w: with it, the artifacts of the image exceed %d bytes", registry.ErrTooLarge, maxFetched)
+		return nil, fmt.Errorf("%w: the artifacts of the image have more than %d bytes in all", registry.ErrTooLarge, maxFetched)
 	}
 	// What is kept counts only if it came from this very repository: an artifact
 	// may name the digest of what others keep to themselves.
@@ -144,9 +144,9 @@ func (l *lookup) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]o
 	switch {
 	case err == nil && (!listing.NoAPI || fallback == registry.FallbackTag):
 		l.keep(func() error { return l.r.cache.PutReferrers(key, listing.Referrers) })
-	case err == nil: // nobody was asked, so nothing was learned
+	case err == nil: // no request was made, so nothing was learned
 	case cacheErr == nil && serves && !isAnswer(err):
-		l.r.log.Warn("the registry does not list referrers, the list of an earlier pull is used",
+		l.r.log.Warn("cannot list referrers, using the list of an earlier pull",
 			"subject", key, "fetched", at, "error", err)
 		l.validUntil.lower(time.Time{})
 		return known, nil
@@ -179,7 +179,7 @@ func isAnswer(err error) bool {
 func (l *lookup) keep(put func() error) {
 	l.writes.Go(func() error {
 		if err := put(); err != nil && l.r.unkept.Allow() {
-			l.r.log.Warn("the cache does not take what was fetched", "error", err)
+			l.r.log.Warn("cannot write to the cache", "error", err)
 		}
 		return nil
 	})

@@ -15,12 +15,12 @@ import (
 // node is the platform of the node as matchers of index entries.
 type node struct {
 	eligible platforms.MatchComparer // could this os and architecture run it at all?
-	runtime  platforms.MatchComparer // what the runtime looks for when nobody chooses
+	runtime  platforms.MatchComparer // what the runtime looks for by itself
 }
 
 // newNode takes os and architecture from the facts. On amd64 every level is
 // eligible, for whether the CPU has it is a requirement like any other; on ARM
-// the runtime's own detection of the variant holds for both.
+// the runtime's own detection of the variant applies to both.
 func newNode(facts *facts.Facts) node {
 	runtime := ocispec.Platform{OS: facts.OS(), Architecture: facts.Arch()}
 	if own := platforms.DefaultSpec(); own.Architecture == runtime.Architecture {
@@ -36,8 +36,8 @@ func newNode(facts *facts.Facts) node {
 	}
 }
 
-// canRun reports whether the entry is a candidate. Its os.features take no
-// part here: they are held as requirements.
+// canRun reports whether the entry is a candidate. Its os.features do not matter
+// here: they are evaluated as requirements.
 func (n node) canRun(p ocispec.Platform) bool {
 	p.OSFeatures = nil
 	return n.eligible.Match(platforms.Normalize(p))

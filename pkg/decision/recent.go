@@ -17,14 +17,18 @@ const (
 
 // recent remembers decisions for as long as nothing that they rest on can have
 // changed: the reference's target, the lists of referrers, the facts, the rules.
-// A pull of an image that is known then costs the registry's word on the
-// reference and nothing else, however many candidates there are.
+// A pull of an image that is known then costs one request, which
+// resolves the reference, however many candidates there are.
 type recent struct {
-	once sync.Once
 	lru  *lru.Cache[string, cachedDecision]
-
-	mu   sync.Mutex // held while lru is written
+	mu   sync.Mutex // for writing to lru
 	read int64
+}
+
+func newRecent() *recent {
+	m := &recent{}
+	m.lru, _ = lru.NewWithEvict(maxRecent, func(_ string, gone cachedDecision) { m.read -= gone.read }) // fails for sizes below 1 only
+	return m
 }
 
 // cachedDecision is a decision and what it rests on.
@@ -36,16 +40,9 @@ type cachedDecision struct {
 	read     int64 // bytes
 }
 
-func (m *recent) cache() *lru.Cache[string, cachedDecision] {
-	m.once.Do(func() {
-		m.lru, _ = lru.NewWithEvict(maxRecent, func(_ string, gone cachedDecision) { m.read -= gone.read }) // fails for sizes below 1 only
-	})
-	return m.lru
-}
-
 // get returns the decision about a reference that is still valid at a time, or nil.
 func (m *recent) get(key string, s Snapshot, now time.Time) *Decision {
-	kept, ok := m.cache().Get(key)
+	kept, ok := m.lru.Get(key)
 	if !ok || kept.snapshot != s || now.Before(kept.from) || !now.Before(kept.until) {
 		return nil
 	}
@@ -58,11 +55,10 @@ func (m *recent) put(key string, d *Decision, s Snapshot, from, until time.Time,
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	cache := m.cache()
-	cache.Remove(key) // what is only replaced is not counted as gone
-	cache.Add(key, cachedDecision{decision: d, snapshot: s, from: from, until: until, read: read})
+	m.lru.Remove(key) // replacing does not evict
+	m.lru.Add(key, cachedDecision{decision: d, snapshot: s, from: from, until: until, read: read})
 	for m.read += read; m.read > maxRecentRead; {
-		cache.RemoveOldest()
+		m.lru.RemoveOldest()
 	}
 }
 

@@ -57,7 +57,7 @@ func TestRecentDecision(t *testing.T) {
 // TestRecentExpires: a decision is good no longer than the lists it rests on.
 func TestRecentExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var m recent
+		m := newRecent()
 		h, d, start := Snapshot{Rules: &Rules{}, Facts: levelFacts(1)}, &Decision{}, time.Now()
 		current := validUntil{at: start.Add(time.Hour)}
 		current.lower(start.Add(time.Minute))
@@ -81,7 +81,7 @@ func TestRecentExpires(t *testing.T) {
 // TestRecentIsBounded: what many large decisions rest on is not all kept.
 func TestRecentIsBounded(t *testing.T) {
 	t.Parallel()
-	var m recent
+	m := newRecent()
 	h, d, start := Snapshot{Rules: &Rules{}, Facts: levelFacts(1)}, &Decision{}, time.Now()
 	put := func(key string, read int64) { m.put(key, d, h, start, start.Add(time.Hour), read) }
 	has := func(key string) bool { return m.get(key, h, start) != nil }
@@ -100,7 +100,7 @@ func TestRecentIsBounded(t *testing.T) {
 	for i := range 3 * maxRecent {
 		put(fmt.Sprint(i), 1)
 	}
-	if n := m.cache().Len(); n != maxRecent || m.read != maxRecent {
+	if n := m.lru.Len(); n != maxRecent || m.read != maxRecent {
 		t.Errorf("kept: %d decisions of %d bytes", n, m.read)
 	}
 }

@@ -204,13 +204,13 @@ func TestStaleReferrers(t *testing.T) {
 			}
 			return hit
 		})
-		before := log.count("the list of an earlier pull is used")
+		before := log.count("using the list of an earlier pull")
 		change(resolver, func(r *Rules) { r.Timeout = 200 * time.Millisecond })
 		d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app})
 		if err != nil || !d.Refused() {
 			t.Errorf("the list of the earlier pull was not used: %+v, %v", d, err)
 		}
-		if log.count("the list of an earlier pull is used") != before+2 { // of index and image
+		if log.count("using the list of an earlier pull") != before+2 { // of index and image
 			t.Error("the log does not say so")
 		}
 	}

@@ -3,8 +3,6 @@ package decision
 import (
 	"time"
 
-	"github.com/distribution/reference"
-
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
@@ -16,17 +14,18 @@ type Rules struct {
 	Policy      policy.Policy
 	Interpreter *compat.Interpreter
 	Prefer      []compat.AnnotationPreference
-	// NVIDIARequire makes the variables count that NVIDIA's container toolkit
-	// reads from an image's config; it costs the config of each candidate.
+	// NVIDIARequire evaluates the variables that NVIDIA's container toolkit reads
+	// from an image's config; it costs the config of each candidate.
 	NVIDIARequire bool
 
-	ReferrersTTL time.Duration // how long a list of referrers is taken for current
-	StaleFor     time.Duration // and how much longer where the registry does not answer
-	Timeout      time.Duration // for one decision; none where it is zero
+	ReferrersTTL time.Duration // how long a list of referrers is current
+	StaleFor     time.Duration // and how much longer it is used where the registry does not answer
+	Timeout      time.Duration // for one decision; 0 is no limit
 }
 
-// Snapshot is what one pull or one admission is decided by. It is taken once, so
-// that neither a reload nor a change of the node mixes two states in one decision.
+// Snapshot is the policy and the facts that one pull or one admission is decided by.
+// It is taken once, so that neither a reload nor a change of the node mixes two states
+// in one decision.
 type Snapshot struct {
 	Rules *Rules
 	Facts *facts.Facts
@@ -36,12 +35,9 @@ type Snapshot struct {
 func Fixed(r *Rules) func() *Rules { return func() *Rules { return r } }
 
 // RepositoryOf returns the repository of a reference as the runtime normalises
-// it, or "" for what is no reference.
+// it, or "" for what is not a reference.
 func RepositoryOf(ref string) string {
-	if len(ref) > maxReference {
-		return ""
-	}
-	named, err := reference.ParseDockerRef(ref)
+	named, err := parse(ref)
 	if err != nil {
 		return ""
 	}

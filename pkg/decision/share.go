@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"runtime/debug"
-	"sync"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/imagefit/imagefit/pkg/registry"
@@ -19,15 +17,15 @@ import (
 // read.
 //
 // Callers that ask for the same reference with the same credentials and snapshot
-// at the same time share one look-up. It does not end with the caller that began it, but at
-// the latest after Timeout. The decision is shared: it must not be changed.
+// at the same time share one look-up. It does not end with the caller that began it,
+// but at the latest after Timeout. The decision is shared: it must not be changed.
 func (r *Resolver) Decide(ctx context.Context, req Request) (*Decision, error) {
 	result := r.inFlight.DoChan(req.key(), func() (_ any, err error) {
 		// Here a panic would end the process, not just this pull.
 		defer func() {
 			if p := recover(); p != nil {
-				r.log.Error("panic while deciding", "reference", Line(req.Reference), "panic", p, "stack", string(debug.Stack()))
-				err = fmt.Errorf("decide about %s: internal error, see the log", Line(req.Reference))
+				r.log.Error("panic while deciding about a reference", "reference", Line(req.Reference), "panic", p, "stack", string(debug.Stack()))
+				err = fmt.Errorf("decide about %s: internal error, see the log of imagefit", Line(req.Reference))
 			}
 		}()
 		ctx := context.WithoutCancel(ctx)
@@ -63,24 +61,8 @@ func (req Request) key() string {
 	if auth == nil {
 		auth = &registry.Auth{}
 	}
-	return string(fmt.Appendf(nil, "%x", sha256.Sum256(fmt.Appendf(nil, "%p %p %q %q %q %q %q %q %q",
+	sum := sha256.Sum256(fmt.Appendf(nil, "%p %p %q %q %q %q %q %q %q",
 		req.Snapshot.Rules, req.Snapshot.Facts, req.Reference,
-		auth.Username, auth.Password, auth.Auth, auth.IdentityToken, auth.RegistryToken, auth.ServerAddress))))
+		auth.Username, auth.Password, auth.Auth, auth.IdentityToken, auth.RegistryToken, auth.ServerAddress))
+	return string(sum[:])
 }
-
-// resolved remembers which references were resolved before.
-type resolved struct {
-	once sync.Once
-	refs *lru.Cache[string, struct{}]
-}
-
-const maxResolved = 4096
-
-func (s *resolved) cache() *lru.Cache[string, struct{}] {
-	s.once.Do(func() { s.refs, _ = lru.New[string, struct{}](maxResolved) }) // fails for sizes below 1 only
-	return s.refs
-}
-
-func (s *resolved) has(ref string) bool { return s.cache().Contains(ref) }
-
-func (s *resolved) add(ref string) { s.cache().Add(ref, struct{}{}) }

@@ -103,7 +103,7 @@ func TestDigestIsNoRightToRead(t *testing.T) {
 				t.Fatalf("of the owner's image: %s, %v", d.Reason, d.Candidates[0].claims)
 			}
 			if tt.is != nil {
-				resolver.resolved.add("registry.example/stranger:2") // so that a HEAD is asked
+				resolver.resolved.Add("registry.example/stranger:2", struct{}{}) // so that a HEAD is asked
 			}
 			tt.stranger(r, attached, layer, image)
 			d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: "registry.example/stranger:2"})
