@@ -147,7 +147,7 @@ func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
 	}
 	w.step(fmt.Sprintf("%s: %s, requirements: %d", file, dialect.Name, len(body.Requirements)))
 	if len(body.Requirements) == 0 {
-		w.note("%s asks for nothing", file)
+		w.note("%s requires nothing", file)
 	}
 	for _, unclear := range body.Unclear() {
 		w.note("%s: no compatibility spec on this machine defines %s", file, unclear)
@@ -185,7 +185,7 @@ func (w *work) attach(ctx context.Context, body attach.Body) ([]byte, error) {
 		return nil, err
 	}
 	if there.Unopened > 0 {
-		w.note("%d referrers are not read, only the newest %d are", there.Unopened, referrers.MaxOpened)
+		w.note("%d referrers were not read, only the newest %d are", there.Unopened, referrers.MaxOpened)
 	}
 	now := time.Now()
 	created := there.After(body.Kind(), now)

@@ -114,7 +114,7 @@ func TestAttachKeepsAndReplaces(t *testing.T) {
 				t.Fatalf("%v, stderr %q", got.err, got.stderr)
 			}
 			list := toolOK(t, "list", ref)
-			counting := regexp.MustCompile(`  counts  (sha256:\w+)`).FindAllStringSubmatch(list, -1)
+			counting := regexp.MustCompile(`  used  (sha256:\w+)`).FindAllStringSubmatch(list, -1)
 			if strings.Count(list, "proposal-f") != tt.left || len(counting) != 1 || counting[0][1]+"\n" != got.stdout {
 				t.Errorf("replaced by %s, list:\n%s", got.stdout, list)
 			}
@@ -201,9 +201,9 @@ func TestListTree(t *testing.T) {
 		return map[string]string{onIndex: "ON-INDEX", onEntry: "ON-ENTRY"}[d] + "@"
 	})
 	want := strings.ReplaceAll(`REF  index  @
-├── proposal-f  TIME  counts  ON-INDEX@
+├── proposal-f  TIME  used  ON-INDEX@
 ├── [0] linux/amd64  @
-│   └── proposal-f  TIME  counts  ON-ENTRY@
+│   └── proposal-f  TIME  used  ON-ENTRY@
 └── [1] linux/amd64/v3  @
 `, "REF", ref)
 	if got != want {

@@ -14,8 +14,8 @@ func newConfigCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Show and check the configuration of this node",
-		Long: `One configuration serves cri-proxy, nri-plugin and imagefit. It is put together
-from, each counting more than those before it:
+		Long: `cri-proxy, nri-plugin and imagefit share one configuration. It is read from
+these sources; later ones override earlier ones:
 
   defaults           imagefit config default
   the file           /etc/imagefit/config.toml, or --config FILE
@@ -23,9 +23,9 @@ from, each counting more than those before it:
   the environment    IMAGEFIT_POLICY_MODE=audit
   the command line   --set policy.mode=audit
 
-Tables are merged, values and lists replaced. A key that nobody knows is an error
-wherever it stands. Only the file has to say version = 1. Daemons load all of it
-again on SIGHUP.`,
+Tables are merged, values and lists are replaced. An unknown key is an error in
+any of them. Only the file has to state version = 1. Daemons reload all sources
+on SIGHUP.`,
 		Example: `  imagefit config check
   imagefit config dump
   imagefit config dump --set policy.mode=audit`,
@@ -53,11 +53,11 @@ func newConfigCheckCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
-		Short: "Say whether the configuration is valid, and if not, all that is wrong",
-		Long: `Check puts the configuration together as a daemon would, with FILE for --config,
-and says whether it is valid. All mistakes are told at once, each with its file,
-row, column and key, or its variable or flag. Variables are those of your own
-environment, which need not be those of a daemon's.
+		Short: "Check whether the configuration is valid, and print every mistake",
+		Long: `Check loads the configuration as a daemon would, with FILE for --config, and
+prints whether it is valid. All mistakes are printed at once, each with its
+file, row, column and key, or its variable or flag. The environment is that of
+your shell, which may differ from a daemon's.
 
 Exit code 0: valid; 1: not.`,
 		Example: `  imagefit config check
@@ -136,10 +136,10 @@ func newConfigDumpCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "dump",
-		Short: "Print the configuration that holds, and where each value was said",
-		Long: `Dump puts the configuration together as a daemon would and prints it as one file
-that says the same. Behind each value stands where it comes from: FILE:ROW, env
-NAME, --set KEY, or default. With -o json it is {key: {value, origin}}.`,
+		Short: "Print the configuration in effect, and where each value was set",
+		Long: `Dump loads the configuration as a daemon would and prints it as one equivalent
+file. The comment behind each value is its origin: FILE:ROW, env NAME, --set
+KEY, or default. With -o json it is {key: {value, origin}}.`,
 		Example: `  imagefit config dump
   imagefit config dump -o json`,
 		Args: cobra.NoArgs,
@@ -183,9 +183,9 @@ func newConfigSchemaCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of the configuration file, for editors",
-		Long: `Schema prints a JSON Schema (draft 2020-12) of the configuration file. Editors
-complete and check TOML by it. What it cannot say, such as whether a path is
-there, "imagefit config check" does.`,
+		Long: `Schema prints a JSON Schema (draft 2020-12) of the configuration file, with
+which editors complete and check TOML. "imagefit config check" also checks what
+a schema cannot express.`,
 		Example: `  imagefit config schema > imagefit.schema.json`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -52,11 +52,11 @@ func newExplainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain IMAGE",
 		Short: "Show which variant of an image a node would run, and why",
-		Long: `Explain takes the very road of cri-proxy: it reads the index of the image and
-what is attached to its variants, holds that against the facts of a node and
-prints every candidate, what it needs and what the node has, and the choice.
-Nothing is pulled. Registries are reached as on this node (hosts.toml), with the
-credentials of your container tools (docker login).
+		Long: `Explain decides as cri-proxy does: it reads the index of the image and the
+compatibility artifacts of its variants, evaluates them on the facts of a node
+and prints every candidate with its requirements and what the node has, and the
+choice. Nothing is pulled. Registries are reached as on this node (hosts.toml),
+with the credentials of your container tools (docker login).
 
 Exit code 0: a candidate fits; 3: none fits; 4: none is known to fit, some may;
 1: error.`,
@@ -68,7 +68,7 @@ Exit code 0: a candidate fits; 3: none fits; 4: none is known to fit, some may;
 	}
 	factsFlag(cmd, &c.facts)
 	outputFlag(cmd, &c.output, []string{"text", "json"})
-	cmd.Flags().BoolVar(&c.all, "all", false, "show also the entries for other platforms")
+	cmd.Flags().BoolVar(&c.all, "all", false, "also show the entries for other platforms")
 	return cmd
 }
 

@@ -30,10 +30,10 @@ func newListCommand() *cobra.Command {
 		Use:   "list IMAGE",
 		Short: "Show which compatibility artifacts an image has",
 		Long: `List shows an image as a tree: the index, its entries, and the compatibility
-artifacts that are attached to each. Of several artifacts of one type (of artifact
-and layer) the newest counts. One of the index counts for each entry that has none
-of that type of its own. Registries are reached as on this node (hosts.toml), with
-the credentials of your container tools (docker login).`,
+artifacts that are attached to each. Of several artifacts of one type (of
+artifact and layer) the newest is used. One of the index applies to each entry
+that has none of that type of its own. Registries are reached as on this node
+(hosts.toml), with the credentials of your container tools (docker login).`,
 		Example: `  imagefit list registry.example/app:1
   imagefit list registry.example/app:1 -o json`,
 		Args: cobra.ExactArgs(1),
@@ -140,13 +140,13 @@ func holderLines(h attach.Holder) [][]string {
 		lines = append(lines, []string{fmt.Sprintf("other referrers: %d", h.OtherReferrers)})
 	}
 	if h.Unopened > 0 {
-		lines = append(lines, []string{fmt.Sprintf("not read: %d, only the newest %d referrers are", h.Unopened, referrers.MaxOpened)})
+		lines = append(lines, []string{fmt.Sprintf("referrers not read: %d (only the newest %d are)", h.Unopened, referrers.MaxOpened)})
 	}
 	return lines
 }
 
 func artifactLine(a attach.Artifact) string {
-	dialect, created, counts := a.Dialect, "no time", "counts"
+	dialect, created, used := a.Dialect, "no time", "used"
 	if dialect == "" {
 		dialect = a.ArtifactType
 	}
@@ -154,9 +154,9 @@ func artifactLine(a attach.Artifact) string {
 		created = a.Created.UTC().Format(time.RFC3339)
 	}
 	if !a.Counts {
-		counts = "does not count"
+		used = "not used"
 	}
-	line := fmt.Sprintf("%s  %s  %s  %s", dialect, created, counts, a.Digest)
+	line := fmt.Sprintf("%s  %s  %s  %s", dialect, created, used, a.Digest)
 	if a.Problem != "" {
 		line += "  cannot be read: " + a.Problem
 	}

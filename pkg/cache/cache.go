@@ -88,14 +88,14 @@ func (c *Cache) PutBlob(d digest.Digest, content []byte, durable bool) error {
 		return err
 	}
 	if d.Algorithm().FromBytes(content) != d {
-		return fmt.Errorf("keep blob %s: the content has another digest", d)
+		return fmt.Errorf("write blob %s: the content has another digest", d)
 	}
 	return c.write(path, content, durable)
 }
 
 func (c *Cache) blobPath(d digest.Digest) (string, error) {
 	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
-		return "", fmt.Errorf("digest %q: only valid sha256 digests are kept", d)
+		return "", fmt.Errorf("digest %q is not a sha256 digest", d)
 	}
 	return filepath.Join(c.dir, "blobs", "sha256", d.Encoded()), nil
 }

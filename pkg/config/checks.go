@@ -60,14 +60,14 @@ func oneOf(value string, allowed []string) error {
 	if slices.Contains(allowed, value) {
 		return nil
 	}
-	return fmt.Errorf("%q is none of %s", value, strings.Join(allowed, ", "))
+	return fmt.Errorf("%q is not one of %s", value, strings.Join(allowed, ", "))
 }
 
 func absolute(path string) error {
 	if filepath.IsAbs(path) {
 		return nil
 	}
-	return fmt.Errorf("%q is no absolute path", path)
+	return fmt.Errorf("%q is not an absolute path", path)
 }
 
 func absoluteOrNone(path string) error {
@@ -152,7 +152,7 @@ func upTo(most int) func(int) error {
 		if n >= 1 && n <= most {
 			return nil
 		}
-		return fmt.Errorf("%d is not 1 to %d", n, most)
+		return fmt.Errorf("%d is not between 1 and %d", n, most)
 	}
 }
 
@@ -160,7 +160,7 @@ func ratio(r float64) error {
 	if r >= 0 && r <= 1 {
 		return nil
 	}
-	return fmt.Errorf("%v is not 0 to 1", r)
+	return fmt.Errorf("%v is not between 0 and 1", r)
 }
 
 func name(value string) error { return names([]string{value}) }

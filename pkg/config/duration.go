@@ -13,7 +13,7 @@ type Duration time.Duration
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("%q is no duration such as \"5s\" or \"1h30m\"", text)
+		return fmt.Errorf("%q is not a duration such as \"5s\" or \"1h30m\"", text)
 	}
 	*d = Duration(parsed)
 	return nil

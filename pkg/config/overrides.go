@@ -34,7 +34,7 @@ func fromEnv(environ []string) ([]layer, []error) {
 		case service.MatchString(name): // Kubernetes sets these for a Service named imagefit
 		default:
 			problems = append(problems, Problem{Source: "env " + name, Problem: tomlerr.Problem{
-				Message: "no key is set by that variable" + tomlerr.Meant(textutil.Nearest(name, names)),
+				Message: "no key has this variable" + tomlerr.Meant(textutil.Nearest(name, names)),
 			}})
 		}
 	}

@@ -22,16 +22,16 @@ func TestOverrides(t *testing.T) {
 		"":                      `"" does not begin with the host of a registry`,
 		"team/app":              "does not begin with the host of a registry, such as docker.io",
 		"busybox":               "does not begin with the host of a registry",
-		"index.docker.io/x":     "never counts, that registry is named docker.io",
-		"https://r.example":     "is no repository",
-		"r.example/":            "is no repository",
-		"r.example/team/":       "is no repository such as docker.io/library/busybox, without scheme, tag and closing slash",
-		"r.example/Team":        "is no repository",
-		"r.example/app:v1":      "is no repository",
-		"r.example/app@sha256:": "is no repository",
-		"r.example/*":           "is no repository",
-		"*.example":             "is no registry host",
-		"r.example:port":        "is no registry host",
+		"index.docker.io/x":     "never matches: that registry is named docker.io",
+		"https://r.example":     "is not a repository",
+		"r.example/":            "is not a repository",
+		"r.example/team/":       "is not a repository such as docker.io/library/busybox, without scheme, tag and trailing slash",
+		"r.example/Team":        "is not a repository",
+		"r.example/app:v1":      "is not a repository",
+		"r.example/app@sha256:": "is not a repository",
+		"r.example/*":           "is not a repository",
+		"*.example":             "is not a registry host",
+		"r.example:port":        "is not a registry host",
 	} {
 		_, err := parse(t, "version = 1\n[policy.repositories.\""+prefix+"\"]\nmode = \"audit\"")
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "row 2, key policy.repositories.") {
@@ -39,8 +39,8 @@ func TestOverrides(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`mode = "on"`:               `row 3, key policy.repositories."r.example".mode: "on" is none of enforce, audit`,
-		`no_fit = ""`:               `row 3, key policy.repositories."r.example".no_fit: "" is none of refuse, forward`,
+		`mode = "on"`:               `row 3, key policy.repositories."r.example".mode: "on" is not one of enforce, audit`,
+		`no_fit = ""`:               `row 3, key policy.repositories."r.example".no_fit: "" is not one of refuse, forward`,
 		`no_artefact = "x"`:         `row 3, column 1: unknown key policy.repositories."r.example".no_artefact (is policy.repositories."r.example".no_artifact meant?)`,
 		`exempt_namespaces = []`:    `row 3, column 1: unknown key policy.repositories."r.example".exempt_namespaces`,
 		"mode = \"audit\"\n[nri.x]": `row 4, column 2: unknown key nri.x`,
@@ -52,25 +52,25 @@ func TestOverrides(t *testing.T) {
 func TestNewKeysRefuse(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		`log_format = "xml"`:                     `"xml" is none of auto, json, text`,
-		`runtime.config = ""`:                    `"" is no absolute path`,
+		`log_format = "xml"`:                     `"xml" is not one of auto, json, text`,
+		`runtime.config = ""`:                    `"" is not an absolute path`,
 		`proxy.http_listen = "9460"`:             `"9460" is neither host:port nor unix:///path nor ""`,
 		`proxy.http_listen = "localhost:http"`:   `"localhost:http" is neither`,
 		`nri.http_listen = "unix://x"`:           `"unix://x" is neither`,
 		`nri.http_listen = "127.0.0.1:65536"`:    `"127.0.0.1:65536" is neither`,
 		`cache.stale_for = "-1h"`:                "-1h is shorter than 1ms",
-		`policy.no_artifact = "unknown"`:         `"unknown" is none of select, forward, refuse`,
-		`policy.no_referrers_api = "refuse"`:     `"refuse" is none of tag, none, error`,
-		`policy.image_verifier = "refuse"`:       `"refuse" is none of forward, select`,
+		`policy.no_artifact = "unknown"`:         `"unknown" is not one of select, forward, refuse`,
+		`policy.no_referrers_api = "refuse"`:     `"refuse" is not one of tag, none, error`,
+		`policy.image_verifier = "refuse"`:       `"refuse" is not one of forward, select`,
 		`policy.mode_annotation_namespaces=[""]`: "must not be empty",
 		`tracing.endpoint = "localhost:4317"`:    "is neither http://host:port",
 		`tracing.endpoint = "http://localhost"`:  "is neither http://host:port",
 		`tracing.endpoint = "http://h:1/v1"`:     "is neither http://host:port",
 		`tracing.endpoint = "http://u:p@h:1"`:    "a user or password in the URL is not sent",
-		`tracing.sample_ratio = 1.5`:             "1.5 is not 0 to 1",
-		`tracing.sample_ratio = nan`:             "NaN is not 0 to 1",
+		`tracing.sample_ratio = 1.5`:             "1.5 is not between 0 and 1",
+		`tracing.sample_ratio = nan`:             "NaN is not between 0 and 1",
 		`select.prefer_annotations=[{weight=1}]`: "entry 1: key key: must not be empty",
-		`select.prefer_annotations=[{key="a"}]`:  "entry 1: key weight: 0 is not 1 to 1000",
+		`select.prefer_annotations=[{key="a"}]`:  "entry 1: key weight: 0 is not between 1 and 1000",
 	} {
 		key := strings.TrimSpace(text[:strings.Index(text, "=")])
 		refused(t, "version = 1\n"+text, "row 2, key "+key+": "+want)

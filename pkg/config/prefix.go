@@ -12,13 +12,13 @@ func checkPrefix(prefix string) error {
 	host, path, deeper := strings.Cut(prefix, "/")
 	switch {
 	case host == "index.docker.io":
-		return fmt.Errorf("%q never counts, that registry is named docker.io", prefix)
+		return fmt.Errorf("%q never matches: that registry is named docker.io", prefix)
 	case !strings.ContainsAny(host, ".:") && host != "localhost":
 		return fmt.Errorf("%q does not begin with the host of a registry, such as docker.io", prefix)
 	case !deeper && !full(host, "any"):
-		return fmt.Errorf("%q is no registry host such as docker.io or registry.example:5000", prefix)
+		return fmt.Errorf("%q is not a registry host such as docker.io or registry.example:5000", prefix)
 	case deeper && !full(host, path):
-		return fmt.Errorf("%q is no repository such as docker.io/library/busybox, without scheme, tag and closing slash", prefix)
+		return fmt.Errorf("%q is not a repository such as docker.io/library/busybox, without scheme, tag and trailing slash", prefix)
 	}
 	return nil
 }

@@ -153,7 +153,7 @@ func (c *call) read(resp *http.Response) ([]byte, error) {
 	case int64(len(body)) > limit:
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
 	case sized && int64(len(body)) < limit:
-		return nil, fmt.Errorf("%w: %d bytes came, want %d", ErrCorrupt, len(body), limit)
+		return nil, fmt.Errorf("%w: %d bytes received, want %d", ErrCorrupt, len(body), limit)
 	}
 	return body, nil
 }
@@ -199,7 +199,7 @@ func (c *call) relink(req *http.Request, resp *http.Response, host docker.Regist
 	rest, inside := strings.CutPrefix(path.Clean(u.Path), strings.TrimSuffix(root, "/")+"/")
 	if u.Host != host.Host || u.Scheme != resp.Request.URL.Scheme || !inside ||
 		path.Join("/v2", rest) != req.URL.Path {
-		return fmt.Errorf("%w: link to next page leads elsewhere", ErrCorrupt)
+		return fmt.Errorf("%w: link to next page points to another host or path", ErrCorrupt)
 	}
 	u.Scheme, u.Host, u.Path, u.RawPath = req.URL.Scheme, req.URL.Host, req.URL.Path, ""
 	resp.Header.Set("Link", "<"+u.String()+">")

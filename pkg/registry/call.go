@@ -56,7 +56,7 @@ func (c *call) Do(req *http.Request) (*http.Response, error) {
 		if c.asksAPI(req) {
 			return nil, errdef.ErrUnsupported // another call learned so a moment ago
 		}
-		return nil, c.failed("", errors.New("hosts.toml names no host for this"))
+		return nil, c.failed("", errors.New("hosts.toml has no host with the capabilities for this request"))
 	}
 	var failure *Error
 	for i, host := range hosts {
@@ -77,7 +77,7 @@ func (c *call) Do(req *http.Request) (*http.Response, error) {
 		if req.Context().Err() != nil {
 			break
 		}
-		c.repo.owner.log.Debug("registry host passed over", "host", host.Host, "error", err)
+		c.repo.owner.log.Debug("skipping registry host", "host", host.Host, "error", err)
 	}
 	if c.kind == referring && errors.Is(failure, ErrNoReferrersAPI) {
 		return nil, errdef.ErrUnsupported // oras-go goes on to the tag schema

@@ -11,7 +11,7 @@
 // host to ask and how to log in there; this package joins the two by a client
 // that implements [remote.Client]. Whatever a registry sends is bounded in size,
 // pages and redirects, and content asked for by digest is verified as it
-// arrives, so that a mirror with damaged content is passed over. Nor can a
+// arrives, so that a mirror with damaged content is skipped. Nor can a
 // registry have requests made to what only this machine reaches. Nothing is
 // tried twice at the same host: the caller has a time budget.
 package registry

@@ -19,7 +19,7 @@ type Options struct {
 	HostsPath string
 	// UserAgent is sent with each request. Empty means "imagefit".
 	UserAgent string
-	// Log gets warnings about hosts.toml and notes about hosts passed over.
+	// Log gets warnings about hosts.toml and about hosts that are skipped.
 	Log *slog.Logger
 	// Observe, if set, is told of each host that was asked for something: what for
 	// (the Op of an Error), what came of it and how long it took, logging in

@@ -132,7 +132,7 @@ func (e *evaluation) leaf(c *Check) {
 	req := c.Requirement
 	switch {
 	case len(req.Terms) == 0 && req.Name == nil:
-		c.Fact.Cause = "nothing is said of it"
+		c.Fact.Cause = "it states no condition"
 		return
 	case len(req.Terms) == 0:
 		c.Outcome = Fits

@@ -95,7 +95,7 @@ func (c *Check) Have() string {
 	negated := c.Requirement.Not
 	switch {
 	case c.skipped:
-		return "not looked at"
+		return "not evaluated"
 	case c.Requirement.Unclear != "":
 		return "unknown: " + c.Requirement.Unclear
 	case c.Requirement.Combine != compat.Leaf:

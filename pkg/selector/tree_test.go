@@ -166,7 +166,7 @@ func TestTreeReasons(t *testing.T) {
 	}
 }
 
-// TestPrune: what comes after the part that decides is not looked at.
+// TestPrune: what comes after the part that decides is not evaluated.
 func TestPrune(t *testing.T) {
 	t.Parallel()
 	pruned := tree(compat.AllOf, yes, no, maybe, tree(compat.AnyOf, yes))
@@ -177,7 +177,7 @@ func TestPrune(t *testing.T) {
 		got = append(got, checks[i].Outcome.String()+": "+checks[i].Requirement.Want()+" "+checks[i].Have())
 	}
 	want := "fits: cpu.cpuid AVX present\ndoes not fit: cpu.cpuid AVX2 absent\n" +
-		"unknown: cpu.cpuid AMX not looked at\nunknown: cpu.cpuid AVX not looked at"
+		"unknown: cpu.cpuid AMX not evaluated\nunknown: cpu.cpuid AVX not evaluated"
 	if text := strings.Join(got, "\n"); text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}

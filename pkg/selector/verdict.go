@@ -33,7 +33,7 @@ func (o *Outcome) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("read outcome %q: it is none of unknown, does not fit, fits", text)
+	return fmt.Errorf("read outcome %q: it is not one of unknown, does not fit, fits", text)
 }
 
 // Verdict is the judgement on one candidate.

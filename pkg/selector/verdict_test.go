@@ -258,7 +258,7 @@ func TestReason(t *testing.T) {
 		{"a device", []compat.Requirement{not(req("pci.device", "vendor", compat.In, "10de"))}, "needs no pci.device vendor=10de (found)"},
 		{"a device without comparison", []compat.Requirement{req("pci.device", "speed", compat.Ge, "1")}, "needs pci.device speed >= 1 (unknown: a value of a device cannot be compared)"},
 		{"no list", []compat.Requirement{req("network.device", "x", compat.Exists)}, "needs network.device x (unknown: not a folder)"},
-		{"nothing said", []compat.Requirement{{Key: "g/k", Set: "s"}}, "needs s  (unknown: nothing is said of it)"},
+		{"nothing said", []compat.Requirement{{Key: "g/k", Set: "s"}}, "needs s  (unknown: it states no condition)"},
 		{"two", []compat.Requirement{req("cpu.cpuid", "AVX2", compat.Exists), req("kernel.version", "full", compat.Ge, "6.8")},
 			"needs cpu.cpuid AVX2 (absent), kernel.version >= 6.8 (is 6.1.0-13-amd64)"},
 		{"what fails hides what is unknown", []compat.Requirement{req("cpu.cpuid", "AMX", compat.Exists), req("cpu.cpuid", "AVX2", compat.Exists)},
