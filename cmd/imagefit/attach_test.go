@@ -129,7 +129,7 @@ func TestAttachQuiet(t *testing.T) {
 		t.Errorf("%v, stderr %q", got.err, got.stderr)
 	}
 	got = tool(t, "", "attach", s.Reference(":1"), write(t, "n.json", `{"compatibilities": {}}`), "-q")
-	if got.err != nil || !strings.Contains(got.stderr, "note: ") || !strings.Contains(got.stderr, "n.json asks for nothing") {
+	if got.err != nil || !strings.Contains(got.stderr, "note: ") || !strings.Contains(got.stderr, "n.json requires nothing") {
 		t.Errorf("%v, stderr %q", got.err, got.stderr)
 	}
 }
