@@ -19,7 +19,7 @@ func dialect(t *testing.T, name string) compat.Dialect {
 	return d
 }
 
-func TestBodyTypes(t *testing.T) {
+func TestABodyGetsTheTypesOfItsDialect(t *testing.T) {
 	t.Parallel()
 	const compspec = `{"kind": "CompatibilitySpec", "compatibilities": [{"name": "io.archspec", "attributes": {"cpu.target": "zen2"}}]}`
 	tests := map[string]struct {
@@ -76,7 +76,7 @@ func TestPushedBodyIsReadAsItsDialect(t *testing.T) {
 	}
 }
 
-func TestUnclear(t *testing.T) {
+func TestUnclearRequirementsAreNamed(t *testing.T) {
 	t.Parallel()
 	text := `{"compatibilities": {"nobody.knows": {"this\u001b[2J": true}, "nfd": {"cpu-cpuid.AVX2": true}}}`
 	got, err := attach.NewBody("f", []byte(text), dialect(t, "proposal-f"), "", interpreterOnly(t))

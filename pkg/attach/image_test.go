@@ -10,7 +10,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/attach"
 )
 
-func TestSubject(t *testing.T) {
+func TestSubjectsArePickedByPlatformOrPosition(t *testing.T) {
 	t.Parallel()
 	s := fakeregistry.New(t, fakeregistry.Options{Strict: true})
 	attestation := s.Image("unknown/unknown", "")
@@ -59,7 +59,7 @@ func TestSubject(t *testing.T) {
 	}
 }
 
-func TestSingleImage(t *testing.T) {
+func TestASingleImageHasNoEntriesToPickFrom(t *testing.T) {
 	t.Parallel()
 	s := fakeregistry.New(t, fakeregistry.Options{Strict: true})
 	want := s.Image("linux/amd64", "1", "1")
@@ -74,7 +74,7 @@ func TestSingleImage(t *testing.T) {
 	}
 }
 
-func TestReadImageRefuses(t *testing.T) {
+func TestReadImageRefusesWhatIsNeitherImageNorIndex(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		mediaType string

@@ -26,7 +26,7 @@ func artifact(s *fakeregistry.Registry, subject ocispec.Descriptor, body string,
 	return s.Manifest(ocispec.MediaTypeImageManifest, m)
 }
 
-func TestList(t *testing.T) {
+func TestListShowsTheArtifactsOfIndexAndEntries(t *testing.T) {
 	t.Parallel()
 	s := fakeregistry.New(t, fakeregistry.Options{Strict: true})
 	twoImages(s)
@@ -60,7 +60,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-func TestListOddArtifacts(t *testing.T) {
+func TestListShowsWhatIsWrongWithAnArtifact(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		body    string
@@ -103,7 +103,7 @@ func TestListOddArtifacts(t *testing.T) {
 }
 
 // What a pull cannot read makes it unsure, until something newer can be read.
-func TestUnreadableCounts(t *testing.T) {
+func TestAnUnreadableArtifactIsUsedUntilANewerOneCanBeRead(t *testing.T) {
 	t.Parallel()
 	odd := func(year string) func(*ocispec.Manifest) {
 		return func(m *ocispec.Manifest) {
@@ -125,7 +125,7 @@ func TestUnreadableCounts(t *testing.T) {
 }
 
 // A list of referrers under a tag can name anything.
-func TestSubjectIsElsewhere(t *testing.T) {
+func TestAnArtifactOfAnotherSubjectIsAProblem(t *testing.T) {
 	t.Parallel()
 	s := fakeregistry.New(t, fakeregistry.Options{Strict: true, NoReferrersAPI: true})
 	image, other := s.Image("linux/amd64", "1", "1"), s.Image("linux/arm64", "2", "2")
@@ -139,7 +139,7 @@ func TestSubjectIsElsewhere(t *testing.T) {
 }
 
 // One that has bodies of several types is not deleted for the sake of one.
-func TestMixedArtifactStays(t *testing.T) {
+func TestAnArtifactWithBodiesOfSeveralTypesIsKept(t *testing.T) {
 	t.Parallel()
 	s := fakeregistry.New(t, fakeregistry.Options{Strict: true})
 	image := s.Image("linux/amd64", "1", "1")

@@ -23,7 +23,7 @@ func outlineType() referrers.Kind {
 
 func noon() time.Time { return time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC) }
 
-func TestPush(t *testing.T) {
+func TestAPushedArtifactIsListed(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string]fakeregistry.Options{
 		"referrers API": {},
@@ -77,7 +77,7 @@ func checkManifest(t *testing.T, m *ocispec.Manifest, subject ocispec.Descriptor
 	}
 }
 
-func TestPushRefused(t *testing.T) {
+func TestARefusedPushSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2"
 	tests := map[string]struct {
@@ -106,7 +106,7 @@ func TestPushRefused(t *testing.T) {
 	}
 }
 
-func TestReplace(t *testing.T) {
+func TestReplaceDeletesOrSupersedes(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		options fakeregistry.Options
@@ -154,7 +154,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-func TestAfter(t *testing.T) {
+func TestANewArtifactIsDatedAfterThoseOfItsKind(t *testing.T) {
 	t.Parallel()
 	late := noon().Add(time.Hour)
 	h := attach.Holder{Artifacts: []attach.Artifact{{ArtifactType: "x", LayerType: "a", Created: &late}, {ArtifactType: "x", LayerType: "b"}}}

@@ -54,7 +54,7 @@ func files(t *testing.T, dir string) []string {
 
 func imageID(s string) string { return digest.FromString(s).String() }
 
-func TestRoundTrip(t *testing.T) {
+func TestWhatIsWrittenIsRead(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := open(t, filepath.Join(dir, "made", "here"), roomy)
@@ -90,7 +90,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-func TestOverwrite(t *testing.T) {
+func TestLaterWritesReplaceEarlierOnes(t *testing.T) {
 	t.Parallel()
 	c := open(t, t.TempDir(), roomy)
 	must(t, c.PutImage(imageID("x"), document{Name: "old"}))
@@ -101,7 +101,7 @@ func TestOverwrite(t *testing.T) {
 	}
 }
 
-func TestMiss(t *testing.T) {
+func TestWhatIsNotThereIsAMiss(t *testing.T) {
 	t.Parallel()
 	c := open(t, t.TempDir(), roomy)
 	var v document
@@ -114,9 +114,9 @@ func TestMiss(t *testing.T) {
 	}
 }
 
-// TestWrongShape: what an older or newer imagefit wrote in another shape is a
+// What an older or newer imagefit wrote in another shape is a
 // miss.
-func TestWrongShape(t *testing.T) {
+func TestADocumentOfAnotherShapeIsAMiss(t *testing.T) {
 	t.Parallel()
 	c := open(t, t.TempDir(), roomy)
 	must(t, c.PutImage(imageID("x"), []int{1}))
@@ -126,7 +126,7 @@ func TestWrongShape(t *testing.T) {
 	}
 }
 
-func TestTooLarge(t *testing.T) {
+func TestTooLargeContentIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := open(t, dir, roomy)
@@ -142,7 +142,7 @@ func TestTooLarge(t *testing.T) {
 	must(t, c.PutBlob(digest.FromBytes(large[1:]), large[1:], true))
 }
 
-func TestDigests(t *testing.T) {
+func TestOnlySHA256DigestsBecomePaths(t *testing.T) {
 	t.Parallel()
 	hex := strings.Repeat("a", 64)
 	tests := map[string]digest.Digest{
@@ -169,9 +169,9 @@ func TestDigests(t *testing.T) {
 	}
 }
 
-// TestImageIDs: no spelling of an id leads out of the folder, and the two
+// No spelling of an id leads out of the folder, and the two
 // spellings of one id are the same.
-func TestImageIDs(t *testing.T) {
+func TestImageIDsOfAnySpellingStayInTheFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := open(t, filepath.Join(dir, "state"), roomy)
@@ -210,7 +210,7 @@ func TestImageIDs(t *testing.T) {
 	}
 }
 
-func TestCannotEncode(t *testing.T) {
+func TestWhatCannotBeEncodedIsAnError(t *testing.T) {
 	t.Parallel()
 	c := open(t, t.TempDir(), roomy)
 	var unsupported *json.UnsupportedTypeError
@@ -219,8 +219,8 @@ func TestCannotEncode(t *testing.T) {
 	}
 }
 
-// TestSources: a blob is to be had only by the repository that it came from.
-func TestSources(t *testing.T) {
+// A blob is to be had only by the repository that it came from.
+func TestABlobIsReadOnlyFromItsRepository(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := open(t, dir, roomy)

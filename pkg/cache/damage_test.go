@@ -12,9 +12,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 )
 
-// TestDamage changes every byte of every kind of file, one at a time, and cuts
+// TestDamagedFilesAreAMissAndRemoved changes every byte of every kind of file, one at a time, and cuts
 // the file short. A reader gets what was kept or a miss, never something else.
-func TestDamage(t *testing.T) {
+func TestDamagedFilesAreAMissAndRemoved(t *testing.T) {
 	t.Parallel()
 	doc := document{"name", []string{"a"}}
 	kinds := map[string]struct {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestClockSetBack has files from the future: they count as used when they are, and
+// TestFilesFromTheFutureAreNotKeptForEver has files from the future: they count as used when they are, and
 // what a writer left is taken away.
-func TestClockSetBack(t *testing.T) {
+func TestFilesFromTheFutureAreNotKeptForEver(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := open(t, dir, roomy)
@@ -32,9 +32,9 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// TestSomethingElseInPlace has something other than a file where one should be. It is
+// TestSomethingElseInAFilesPlaceIsAMiss has something other than a file where one should be. It is
 // no content, holds nobody up, and gives way.
-func TestSomethingElseInPlace(t *testing.T) {
+func TestSomethingElseInAFilesPlaceIsAMiss(t *testing.T) {
 	t.Parallel()
 	body := []byte("body")
 	d := digest.FromBytes(body)

@@ -13,7 +13,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 )
 
-func TestUsesAndSizes(t *testing.T) {
+func TestUsesAndSizesAreCounted(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
 	c := open(t, dir+"/./", roomy)

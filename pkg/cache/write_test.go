@@ -17,9 +17,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 )
 
-// TestManyAtOnce: writers and readers of several processes on one folder, with
+// Writers and readers of several processes on one folder, with
 // sweeps between. Whoever reads gets all of it or nothing.
-func TestManyAtOnce(t *testing.T) {
+func TestManyProcessesWriteAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	var blobs [][]byte
@@ -81,7 +81,7 @@ func setAge(t *testing.T, path string, age time.Duration) {
 	must(t, os.Chtimes(path, at, at))
 }
 
-func TestSweepKeepsTheNewest(t *testing.T) {
+func TestSweepKeepsTheFilesUsedLast(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := open(t, dir, roomy)
@@ -177,8 +177,8 @@ func TestSweepRemovesAbandonedFiles(t *testing.T) {
 	}
 }
 
-// TestReadingKeepsAlive: what is used is noted, but not with every read.
-func TestReadingKeepsAlive(t *testing.T) {
+// What is used is noted, but not with every read.
+func TestReadingAFileKeepsItFromTheSweep(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := open(t, dir, roomy)
@@ -195,8 +195,8 @@ func TestReadingKeepsAlive(t *testing.T) {
 	}
 }
 
-// TestFolderRemoved: all of the state may be deleted at any time.
-func TestFolderRemoved(t *testing.T) {
+// All of the state may be deleted at any time.
+func TestARemovedFolderIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
 	c := open(t, dir, roomy)
@@ -210,9 +210,9 @@ func TestFolderRemoved(t *testing.T) {
 	must(t, c.Sweep())
 }
 
-// TestUnusableFolder: a file stands where a folder is needed, which stops root
+// A file stands where a folder is needed, which stops root
 // too. The cache then misses and refuses, and never panics.
-func TestUnusableFolder(t *testing.T) {
+func TestAnUnusableFolderIsAnErrorForEachWrite(t *testing.T) {
 	t.Parallel()
 	for _, blocked := range []string{"", "blobs", "referrers", "images"} {
 		t.Run("blocked "+blocked, func(t *testing.T) {
@@ -248,8 +248,8 @@ func TestUnusableFolder(t *testing.T) {
 	}
 }
 
-// TestFolderInTheWay: a folder stands where a file should be written.
-func TestFolderInTheWay(t *testing.T) {
+// A folder stands where a file should be written.
+func TestAFolderInAFilesPlaceIsAnError(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := open(t, dir, roomy)

@@ -12,7 +12,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-func TestParse(t *testing.T) {
+func TestAFileSetsWhatItStates(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, text string
@@ -47,7 +47,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestMistakesNameRowAndKey(t *testing.T) {
 	t.Parallel()
 	const tooLong = "is shorter than 1ms, a duration looks like"
 	tests := []struct{ name, text, want string }{
@@ -93,7 +93,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestVersion(t *testing.T) {
+func TestTheFileHasToStateTheVersion(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"":                                 "key version: is 0, expected 1 as the first line: version = 1",
@@ -106,8 +106,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestAllErrorsAtOnce: whoever mends a file wants to mend it once.
-func TestAllErrorsAtOnce(t *testing.T) {
+// Whoever mends a file wants to mend it once.
+func TestAllMistakesArePrintedAtOnce(t *testing.T) {
 	t.Parallel()
 	err := refused(t, `
 version = 1
@@ -170,8 +170,8 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-// TestDefaultsAreNotShared: who changes one configuration changes no other.
-func TestDefaultsAreNotShared(t *testing.T) {
+// Who changes one configuration changes no other.
+func TestDefaultsAreNotSharedBetweenCallers(t *testing.T) {
 	t.Parallel()
 	c := config.Default()
 	c.Policy.ExemptNamespaces[0] = "changed"

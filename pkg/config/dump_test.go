@@ -9,9 +9,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 )
 
-// TestDumpSaysTheSame: what dump writes can be loaded and is the same
+// What dump writes can be loaded and is the same
 // configuration, with the origin behind each value.
-func TestDumpSaysTheSame(t *testing.T) {
+func TestADumpLoadsAsTheSameConfiguration(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	src := config.Sources{
@@ -49,7 +49,7 @@ sample_ratio = 0.25
 	}
 }
 
-func TestSettings(t *testing.T) {
+func TestSettingsNameEveryKey(t *testing.T) {
 	t.Parallel()
 	all := config.Settings()
 	for _, want := range []string{"policy.mode=audit", "policy.mode=enforce", "policy.exempt_static_pods=false", "cache.max_size_mib=", "policy.repositories="} {

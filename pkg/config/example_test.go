@@ -13,8 +13,8 @@ import (
 
 const examplePath = "../../config.toml.example"
 
-// TestExampleIsTheDefaults: what the example says is what holds without it.
-func TestExampleIsTheDefaults(t *testing.T) {
+// What the example says is what holds without it.
+func TestTheExampleStatesTheDefaults(t *testing.T) {
 	t.Parallel()
 	got, err := config.Sources{File: examplePath}.Load()
 	if err != nil {
@@ -25,9 +25,9 @@ func TestExampleIsTheDefaults(t *testing.T) {
 	}
 }
 
-// TestExampleHasEveryKey: each key of Config stands in the example once, in the
+// Each key of Config stands in the example once, in the
 // order of Config, with a comment of its own above it, and no other key does.
-func TestExampleHasEveryKey(t *testing.T) {
+func TestTheExampleExplainsEveryKey(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile(examplePath)
 	if err != nil {
@@ -67,9 +67,9 @@ func TestExampleHasEveryKey(t *testing.T) {
 	}
 }
 
-// TestEveryFieldHasAKey: a field without a toml tag would be read under a name
+// A field without a toml tag would be read under a name
 // that nobody documents.
-func TestEveryFieldHasAKey(t *testing.T) {
+func TestEveryFieldHasALowerCaseKey(t *testing.T) {
 	t.Parallel()
 	var walk func(reflect.Type)
 	walk = func(typ reflect.Type) {

@@ -9,7 +9,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 )
 
-func TestOverrides(t *testing.T) {
+func TestRepositoriesOverrideThePolicy(t *testing.T) {
 	t.Parallel()
 	for _, prefix := range []string{
 		"docker.io", "docker.io/library/busybox", "r.example", "r.example/team", "r.example:5000", "r.example:5000/a/b-c_d", "localhost", "[::1]:5000/x",
@@ -49,7 +49,7 @@ func TestOverrides(t *testing.T) {
 	}
 }
 
-func TestNewKeysRefuse(t *testing.T) {
+func TestValuesOutOfRangeAreRefused(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		`log_format = "xml"`:                     `"xml" is not one of auto, json, text`,
@@ -81,7 +81,7 @@ func TestNewKeysRefuse(t *testing.T) {
 	}
 }
 
-func TestNewKeysRead(t *testing.T) {
+func TestValuesAtTheBoundsAreRead(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		`proxy.http_listen = ""`, `proxy.http_listen = ":9460"`, `proxy.http_listen = "[::1]:9460"`, `nri.http_listen = "unix:///run/x.sock"`,
@@ -94,7 +94,7 @@ func TestNewKeysRead(t *testing.T) {
 	}
 }
 
-func TestHostsPath(t *testing.T) {
+func TestHostsPathIsThatOfTheRuntimeUnlessConfigured(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		own, runtime string
@@ -113,8 +113,8 @@ func TestHostsPath(t *testing.T) {
 	}
 }
 
-// TestTakeUp changes every value in turn.
-func TestTakeUp(t *testing.T) {
+// TestAReloadAppliesWhatNeedsNoRestart changes every value in turn.
+func TestAReloadAppliesWhatNeedsNoRestart(t *testing.T) {
 	t.Parallel()
 	var got []string
 	var change func(of func(*config.Config) reflect.Value)

@@ -43,8 +43,8 @@ func untyped(t *testing.T, value any) any {
 	return again
 }
 
-// TestSchemaAgrees: the schema takes and refuses what Load does.
-func TestSchemaAgrees(t *testing.T) {
+// The schema takes and refuses what Load does.
+func TestTheSchemaAgreesWithLoad(t *testing.T) {
 	t.Parallel()
 	example, err := os.ReadFile(examplePath)
 	if err != nil {
@@ -110,8 +110,8 @@ func TestSchemaAgrees(t *testing.T) {
 	}
 }
 
-// TestSchemaExplains: every key has the comment of the example, and its default.
-func TestSchemaExplains(t *testing.T) {
+// Every key has the comment of the example, and its default.
+func TestTheSchemaHasCommentsAndDefaults(t *testing.T) {
 	t.Parallel()
 	for _, key := range tomlerr.Keys(config.Config{}) {
 		of := config.Schema()

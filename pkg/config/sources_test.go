@@ -17,9 +17,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// TestLayers: each layer counts more than the one before it, and every value
+// Each layer counts more than the one before it, and every value
 // knows which it was.
-func TestLayers(t *testing.T) {
+func TestLaterSourcesOverrideEarlierOnes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := write(t, dir, "config.toml", "version = 1\nlog_level = \"debug\"\nlog_format = \"json\"\n[cache]\nmax_size_mib = 1\n[policy]\nmode = \"audit\"\n")
@@ -62,8 +62,8 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// TestMerge: tables are merged, also those of repositories; lists are replaced.
-func TestMerge(t *testing.T) {
+// Tables are merged, also those of repositories; lists are replaced.
+func TestTablesAreMergedAndListsReplaced(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := write(t, dir, "config.toml", `version = 1
@@ -108,8 +108,8 @@ repositories = { "r.example/team" = { mode = "enforce" }, "s.example" = { mode =
 	}
 }
 
-// TestMistakesName: an error names the source, the key and the value.
-func TestMistakesName(t *testing.T) {
+// An error names the source, the key and the value.
+func TestMistakesNameTheirSource(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, file, dropIn string
@@ -160,9 +160,9 @@ func TestMistakesName(t *testing.T) {
 	}
 }
 
-// TestServiceVariables: what Kubernetes puts into the environment of pods beside
+// What Kubernetes puts into the environment of pods beside
 // a Service named imagefit is not meant for us.
-func TestServiceVariables(t *testing.T) {
+func TestServiceVariablesOfKubernetesAreIgnored(t *testing.T) {
 	t.Parallel()
 	file := write(t, t.TempDir(), "config.toml", "version = 1")
 	_, err := config.Sources{File: file, Env: []string{
@@ -174,7 +174,7 @@ func TestServiceVariables(t *testing.T) {
 	}
 }
 
-func TestSourcesThatCannotBeRead(t *testing.T) {
+func TestASourceThatCannotBeReadIsAnError(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
@@ -241,8 +241,8 @@ func TestSourcesThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestMountedDropIn: Kubernetes mounts the files of a ConfigMap as links.
-func TestMountedDropIn(t *testing.T) {
+// Kubernetes mounts the files of a ConfigMap as links.
+func TestADropInMayBeAMountedConfigMap(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := write(t, dir, "config.toml", "version = 1")
@@ -256,7 +256,7 @@ func TestMountedDropIn(t *testing.T) {
 	}
 }
 
-func TestNoFileAtTheDefaultPath(t *testing.T) {
+func TestTheDefaultFileNeedNotExist(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat(filepath.Dir(config.DefaultPath)); err == nil {
 		t.Skip(filepath.Dir(config.DefaultPath) + " exists on this machine")

@@ -19,9 +19,9 @@ const (
 	strange = `"fabric.rdma-over-carrier-pigeon": true`
 )
 
-// TestDecideArtifacts decides between an image of two entries for the same
+// TestArtifactsDecideBetweenEqualPlatforms decides between an image of two entries for the same
 // platform, a before b, on a node with AVX2 and without AVX512F.
-func TestDecideArtifacts(t *testing.T) {
+func TestArtifactsDecideBetweenEqualPlatforms(t *testing.T) {
 	t.Parallel()
 	newer, older := "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z"
 	oci := func(t string) map[string]string { return map[string]string{ocispec.AnnotationCreated: t} }
@@ -145,9 +145,9 @@ func TestDecideArtifacts(t *testing.T) {
 	}
 }
 
-// TestBrokenArtifact gives the first of two entries an artifact that is broken
+// TestPolicyAnswersForABrokenArtifact gives the first of two entries an artifact that is broken
 // in some way, and expects what each policy says of it.
-func TestBrokenArtifact(t *testing.T) {
+func TestPolicyAnswersForABrokenArtifact(t *testing.T) {
 	t.Parallel()
 	drop := func(r *testRegistry, path string) {
 		r.mu.Lock()
@@ -262,7 +262,7 @@ func TestBrokenArtifact(t *testing.T) {
 	}
 }
 
-func TestUnknownAttributePolicy(t *testing.T) {
+func TestPolicyAnswersForAnUnknownAttribute(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
@@ -277,9 +277,9 @@ func TestUnknownAttributePolicy(t *testing.T) {
 	}
 }
 
-// TestWarnOnce has one broken artifact that holds for all entries, and decides
+// TestAnUnreadableArtifactIsLoggedOnce has one broken artifact that holds for all entries, and decides
 // again while nothing has changed.
-func TestWarnOnce(t *testing.T) {
+func TestAnUnreadableArtifactIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	index := r.index("1", r.image("linux/amd64", "a"), r.image("linux/amd64", "b"), r.image("linux/amd64/v2", "c"))
@@ -294,7 +294,7 @@ func TestWarnOnce(t *testing.T) {
 	}
 }
 
-func TestManyReferrers(t *testing.T) {
+func TestOnlyTheNewestOfManyReferrersAreRead(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	image := r.image("linux/amd64", "a")
@@ -322,8 +322,8 @@ func TestManyReferrers(t *testing.T) {
 // maxBody is the largest body that a registry is asked for.
 const maxBody = 4 << 20
 
-// TestFetchedBudget offers far more to read than one decision may.
-func TestFetchedBudget(t *testing.T) {
+// TestADecisionReadsABoundedNumberOfBytes offers far more to read than one decision may.
+func TestADecisionReadsABoundedNumberOfBytes(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	image := r.image("linux/amd64", "a")

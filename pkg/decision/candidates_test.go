@@ -9,7 +9,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
-func TestDecideIndex(t *testing.T) {
+func TestIndexesOfEveryShapeAreDecidedOrLeftToTheRuntime(t *testing.T) {
 	t.Parallel()
 	many := func(r *testRegistry, n int) (entries []ocispec.Descriptor) {
 		for range n {
@@ -66,7 +66,7 @@ func TestDecideIndex(t *testing.T) {
 	}
 }
 
-func TestDecideSingleImage(t *testing.T) {
+func TestASingleImageFitsOrIsRefused(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name       string

@@ -34,7 +34,7 @@ func (r *testRegistry) rawIndex(t *testing.T, entries ...string) {
 }
 
 // What an index entry says of itself counts without another request.
-func TestEntriesSpeakForThemselves(t *testing.T) {
+func TestClaimsOfIndexEntriesAreEvaluated(t *testing.T) {
 	t.Parallel()
 	const plain = `{"os": "linux", "architecture": "amd64"}`
 	with := func(more string) string { return `{"os": "linux", "architecture": "amd64", ` + more + `}` }
@@ -88,7 +88,7 @@ func TestEntriesSpeakForThemselves(t *testing.T) {
 }
 
 // Proposal J's entry points at a blob that says what it needs.
-func TestEntryPointsAtABlob(t *testing.T) {
+func TestABlobThatAnEntryPointsAtIsEvaluated(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		body string
@@ -123,7 +123,7 @@ func TestEntryPointsAtABlob(t *testing.T) {
 }
 
 // NVIDIA's variables in the image config count where the operator wants it.
-func TestNVIDIAVariables(t *testing.T) {
+func TestNVIDIAVariablesOfTheConfigAreEvaluatedWhereConfigured(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	config := r.blob(ocispec.MediaTypeImageConfig, `{"config": {"Env": ["PATH=/", "NVIDIA_REQUIRE_CUDA=cuda>=99.0"]}}`)

@@ -18,8 +18,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-// TestRecall has facts that change between the pull and a later container.
-func TestRecall(t *testing.T) {
+// TestRecallEvaluatesOnTheFactsOfTheMoment has facts that change between the pull and a later container.
+func TestRecallEvaluatesOnTheFactsOfTheMoment(t *testing.T) {
 	t.Parallel()
 	const id = "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 	r := newTestRegistry(t)
@@ -66,9 +66,9 @@ func TestRecall(t *testing.T) {
 	}
 }
 
-// TestRecallOfSharedConfig has one image id for two manifests, which only differ
+// TestRecallOfASharedConfigTakesTheManifestThatFitsBest has one image id for two manifests, which only differ
 // in what is said of them.
-func TestRecallOfSharedConfig(t *testing.T) {
+func TestRecallOfASharedConfigTakesTheManifestThatFitsBest(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	unfit, fit := r.image("linux/amd64/v4", "a"), r.image("linux/amd64", "b")
@@ -102,9 +102,9 @@ func TestRecallOfSharedConfig(t *testing.T) {
 	}
 }
 
-// TestRecallOfACopy has the same manifest in two repositories: what is attached
+// TestACopyInAnotherRepositoryDoesNotRefuseTheOriginal has the same manifest in two repositories: what is attached
 // to it in one must not keep those from running it who pull from the other.
-func TestRecallOfACopy(t *testing.T) {
+func TestACopyInAnotherRepositoryDoesNotRefuseTheOriginal(t *testing.T) {
 	t.Parallel()
 	const id = "sha256:copy"
 	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
@@ -132,9 +132,9 @@ func TestRecallOfACopy(t *testing.T) {
 	}
 }
 
-// TestRecallByRepository has a copy of an image that says it does not fit. It
+// TestRecallUsesOnlyTheRepositoriesOfTheReferences has a copy of an image that says it does not fit. It
 // counts for the copy only, and for who asks by the image id.
-func TestRecallByRepository(t *testing.T) {
+func TestRecallUsesOnlyTheRepositoriesOfTheReferences(t *testing.T) {
 	t.Parallel()
 	id := "sha256:" + strings.Repeat("c", 64)
 	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
@@ -172,7 +172,7 @@ func TestRecallByRepository(t *testing.T) {
 	}
 }
 
-func TestByPreference(t *testing.T) {
+func TestCandidatesByPreferenceBeginWithTheChoice(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		choice, def int
@@ -190,9 +190,9 @@ func TestByPreference(t *testing.T) {
 	}
 }
 
-// TestRememberMuch has more said of the candidates than one file of the cache
+// TestRememberRefusesMoreThanAFileOfTheCacheHolds has more said of the candidates than one file of the cache
 // takes.
-func TestRememberMuch(t *testing.T) {
+func TestRememberRefusesMoreThanAFileOfTheCacheHolds(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	const candidates = 100
@@ -218,8 +218,8 @@ func TestRememberMuch(t *testing.T) {
 	}
 }
 
-// TestRememberWritesOnce: what is known already is not written again.
-func TestRememberWritesOnce(t *testing.T) {
+// What is known already is not written again.
+func TestRememberWritesOnlyWhatChanged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	state, err := cache.Open(dir, 1<<20)

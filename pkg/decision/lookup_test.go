@@ -15,8 +15,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
-// TestAgeOfLists has lists grow old, and the registry fail to give new ones.
-func TestAgeOfLists(t *testing.T) {
+// TestListsOfReferrersAgeAndServeWhileTheRegistryFails has lists grow old, and the registry fail to give new ones.
+func TestListsOfReferrersAgeAndServeWhileTheRegistryFails(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name          string
@@ -79,7 +79,7 @@ func TestAgeOfLists(t *testing.T) {
 }
 
 // Without the referrers API, the policy says what stands in for it.
-func TestNoReferrersAPI(t *testing.T) {
+func TestPolicyAnswersForARegistryWithoutReferrersAPI(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	image := r.image("linux/amd64", "a")

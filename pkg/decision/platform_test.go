@@ -18,7 +18,7 @@ func pushLevels(r *testRegistry) ocispec.Descriptor {
 		r.image("linux/amd64/v4", "v4"), r.image("linux/arm64", "arm"), attestation)
 }
 
-func TestDecideByLevel(t *testing.T) {
+func TestTheHighestLevelThatTheNodeHasIsChosen(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	index := pushLevels(r)
@@ -53,7 +53,7 @@ func TestDecideByLevel(t *testing.T) {
 	}
 }
 
-func TestDecideByPlatform(t *testing.T) {
+func TestPlatformsDecideByOSAndArchitecture(t *testing.T) {
 	t.Parallel()
 	arm := facts.New("linux", "arm64", facts.Features{})
 	tests := []struct {
@@ -94,7 +94,7 @@ func TestDecideByPlatform(t *testing.T) {
 	}
 }
 
-func TestDecideUnknownLevel(t *testing.T) {
+func TestAnUnknownLevelRanksBehindAKnownOne(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	pushLevels(r)
@@ -104,7 +104,7 @@ func TestDecideUnknownLevel(t *testing.T) {
 	}
 }
 
-func TestDecideOSFeatures(t *testing.T) {
+func TestOSFeaturesAreRequirements(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	special := r.image("linux/amd64", "special")

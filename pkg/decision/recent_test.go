@@ -14,9 +14,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-// TestRecentDecision decides again and again while one thing after the other
+// TestADecisionIsReusedUntilSomethingItRestsOnChanges decides again and again while one thing after the other
 // changes that the first decision rests on.
-func TestRecentDecision(t *testing.T) {
+func TestADecisionIsReusedUntilSomethingItRestsOnChanges(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	index := pushLevels(r)
@@ -54,8 +54,8 @@ func TestRecentDecision(t *testing.T) {
 	}
 }
 
-// TestRecentExpires: a decision is good no longer than the lists it rests on.
-func TestRecentExpires(t *testing.T) {
+// A decision is good no longer than the lists it rests on.
+func TestADecisionIsReusedNoLongerThanItsListsAreCurrent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newRecent()
 		h, d, start := Snapshot{Rules: &Rules{}, Facts: levelFacts(1)}, &Decision{}, time.Now()
@@ -78,8 +78,8 @@ func TestRecentExpires(t *testing.T) {
 	})
 }
 
-// TestRecentIsBounded: what many large decisions rest on is not all kept.
-func TestRecentIsBounded(t *testing.T) {
+// What many large decisions rest on is not all kept.
+func TestRememberedDecisionsAreBounded(t *testing.T) {
 	t.Parallel()
 	m := newRecent()
 	h, d, start := Snapshot{Rules: &Rules{}, Facts: levelFacts(1)}, &Decision{}, time.Now()
@@ -105,9 +105,9 @@ func TestRecentIsBounded(t *testing.T) {
 	}
 }
 
-// TestRecentRestsOnTheCache has the bodies of artifacts go away under a decision, or
+// TestADecisionIsMadeAgainWhenItsBodiesAreGone has the bodies of artifacts go away under a decision, or
 // come damaged: admission needs them, and a pull is what brings them back.
-func TestRecentRestsOnTheCache(t *testing.T) {
+func TestADecisionIsMadeAgainWhenItsBodiesAreGone(t *testing.T) {
 	t.Parallel()
 	const id = "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 	r := newTestRegistry(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-func TestReferences(t *testing.T) {
+func TestReferencesAreNormalisedAsByTheRuntime(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	index := pushLevels(r)
@@ -48,7 +48,7 @@ func TestReferences(t *testing.T) {
 	}
 }
 
-func TestBadReference(t *testing.T) {
+func TestABadReferenceIsAShortError(t *testing.T) {
 	t.Parallel()
 	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
 	for _, ref := range []string{"", "UPPER", "a b", "x@sha256:1", "a\nb", strings.Repeat("x", 1<<20)} {
@@ -59,9 +59,9 @@ func TestBadReference(t *testing.T) {
 	}
 }
 
-// TestRegistryFails lets one kind of request fail in several ways. Whatever
+// TestNothingIsDecidedWhereTheRegistryFails lets one kind of request fail in several ways. Whatever
 // could not be asked, nothing is decided.
-func TestRegistryFails(t *testing.T) {
+func TestNothingIsDecidedWhereTheRegistryFails(t *testing.T) {
 	t.Parallel()
 	status := func(code int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
@@ -125,7 +125,7 @@ func TestRegistryFails(t *testing.T) {
 	}
 }
 
-func TestRequestsOfOneDecision(t *testing.T) {
+func TestADecisionMakesFewRequests(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	a, b := r.image("linux/amd64", "a"), r.image("linux/amd64/v3", "b")
@@ -164,7 +164,7 @@ func TestRequestsOfOneDecision(t *testing.T) {
 	}
 }
 
-func TestReferrersTTL(t *testing.T) {
+func TestListsOfReferrersAreRequestedAgainAfterTheirTTL(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	image := r.image("linux/amd64", "a")
@@ -183,7 +183,7 @@ func TestReferrersTTL(t *testing.T) {
 	}
 }
 
-func TestStaleReferrers(t *testing.T) {
+func TestAnEarlierListServesWhileTheRegistryFails(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	image := r.image("linux/amd64", "a")
@@ -216,7 +216,7 @@ func TestStaleReferrers(t *testing.T) {
 	}
 }
 
-func TestCacheUnusable(t *testing.T) {
+func TestDecisionsAreMadeWithoutAUsableCache(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
@@ -240,8 +240,8 @@ func TestCacheUnusable(t *testing.T) {
 	}
 }
 
-// TestDamagedCache changes each kept file; what is damaged is fetched anew.
-func TestDamagedCache(t *testing.T) {
+// TestDamagedCacheFilesAreFetchedAgain changes each kept file; what is damaged is fetched anew.
+func TestDamagedCacheFilesAreFetchedAgain(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	image := r.image("linux/amd64", "a")
@@ -269,7 +269,7 @@ func TestDamagedCache(t *testing.T) {
 	}
 }
 
-func TestCancelled(t *testing.T) {
+func TestDecideEndsWithItsCaller(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	pushLevels(r)

@@ -11,7 +11,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-func TestAction(t *testing.T) {
+func TestActionFollowsThePolicy(t *testing.T) {
 	t.Parallel()
 	bare := &Decision{Reference: "r", Candidates: make([]Candidate, 1), Reason: "best"}
 	attached := &Decision{Candidates: []Candidate{{Artifacts: make([]referrers.Artifact, 1)}}, Reason: "best"}
@@ -40,8 +40,8 @@ func TestAction(t *testing.T) {
 	}
 }
 
-// TestUnpacks: a variant that the runtime would not unpack is none to choose.
-func TestUnpacks(t *testing.T) {
+// A variant that the runtime would not unpack is none to choose.
+func TestAVariantThatTheRuntimeDoesNotUnpackDoesNotFit(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	pushLevels(r)
@@ -69,9 +69,9 @@ func TestUnpacks(t *testing.T) {
 	}
 }
 
-// TestRepositoryOf: what [policy.repositories] is held against, however a pod
+// What [policy.repositories] is held against, however a pod
 // spells its image.
-func TestRepositoryOf(t *testing.T) {
+func TestRepositoryOfNormalisesReferences(t *testing.T) {
 	t.Parallel()
 	const hex = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	for ref, want := range map[string]string{
@@ -92,7 +92,7 @@ func TestRepositoryOf(t *testing.T) {
 	}
 }
 
-func TestIsImageID(t *testing.T) {
+func TestImageIDsAreToldFromReferences(t *testing.T) {
 	t.Parallel()
 	const hex = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 	for ref, want := range map[string]bool{

@@ -13,9 +13,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// TestSentences holds what users read to the letter. Whatever changes here
+// TestReasonsReadAsSentences holds what users read to the letter. Whatever changes here
 // breaks the alerts and the documentation of those who match it.
-func TestSentences(t *testing.T) {
+func TestReasonsReadAsSentences(t *testing.T) {
 	t.Parallel()
 	kernel := `"kernel-version.major": 6, "kernel-version.minor": 8`
 	tests := []struct {
@@ -71,9 +71,9 @@ func TestSentences(t *testing.T) {
 	}
 }
 
-// TestHostileText has an artifact whose keys and values are made to break logs,
+// TestHostileTextBecomesOneShortLine has an artifact whose keys and values are made to break logs,
 // terminals and events.
-func TestHostileText(t *testing.T) {
+func TestHostileTextBecomesOneShortLine(t *testing.T) {
 	t.Parallel()
 	huge := strings.Repeat("A", 1<<20)
 	for name, key := range map[string]string{

@@ -16,7 +16,7 @@ import (
 
 // Callers of the same reference share one look-up, which outlives the one that
 // began it; callers with other credentials make their own.
-func TestSharedLookup(t *testing.T) {
+func TestCallersOfOneReferenceShareALookup(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	r.index("1", r.image("linux/amd64", "a"), r.image("linux/amd64/v3", "b"))
@@ -94,7 +94,7 @@ func TestCallersWithOtherRulesDoNotShareALookup(t *testing.T) {
 }
 
 // A panic while deciding is one failed decision.
-func TestPanicWhileDeciding(t *testing.T) {
+func TestAPanicWhileDecidingFailsOneDecision(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	r.index("1", r.image("linux/amd64", "a"))

@@ -39,7 +39,7 @@ func (r *testRegistry) strangers() {
 
 // Who knows the digest of another's private content, and may push to some
 // repository, has none of it evaluated by naming it there.
-func TestDigestIsNoRightToRead(t *testing.T) {
+func TestKnowingADigestGivesNoRightToReadIt(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
@@ -136,7 +136,7 @@ func (r *testRegistry) configOf(image ocispec.Descriptor) ocispec.Descriptor {
 
 // Where a repository has the same content as another, its registry is asked
 // once, and then no more.
-func TestSameContentInTwoRepositories(t *testing.T) {
+func TestSameContentInTwoRepositoriesIsFetchedFromBoth(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	image := r.image("linux/amd64", "a")
@@ -155,7 +155,7 @@ func TestSameContentInTwoRepositories(t *testing.T) {
 
 // What was decided with the credentials of one is told to nobody else before
 // the registry has agreed.
-func TestDecisionIsForThoseWhomTheRegistryServes(t *testing.T) {
+func TestADecisionIsOnlyForCredentialsThatTheRegistryAccepts(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	image := r.image("linux/amd64", "a")
@@ -212,7 +212,7 @@ func TestDecisionIsForThoseWhomTheRegistryServes(t *testing.T) {
 }
 
 // Requests with other credentials are never taken for one another.
-func TestRequestKey(t *testing.T) {
+func TestRequestsDifferByReferenceAndCredentials(t *testing.T) {
 	t.Parallel()
 	keys := map[string]string{}
 	add := func(name string, req Request) {

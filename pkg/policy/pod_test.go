@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-func TestPolicyForPods(t *testing.T) {
+func TestPodsAreExemptOrChooseTheirModeWhereAllowed(t *testing.T) {
 	t.Parallel()
 	static := map[string]string{ConfigSource: "file"}
 	fromAPI := map[string]string{ConfigSource: "api"}

@@ -7,7 +7,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-func TestFor(t *testing.T) {
+func TestTheLongestRepositoryPrefixApplies(t *testing.T) {
 	t.Parallel()
 	p := config.Default().Policy
 	p.Repositories = map[string]policy.Answers{

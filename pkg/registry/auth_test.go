@@ -16,7 +16,7 @@ import (
 
 const secret = "hunter2"
 
-func TestAuthForHost(t *testing.T) {
+func TestCredentialsGoToTheHostThatContainerdWouldShowThemTo(t *testing.T) {
 	t.Parallel()
 	encode := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	tests := []struct {
@@ -54,7 +54,7 @@ func TestAuthForHost(t *testing.T) {
 	}
 }
 
-func TestAuthHidesItself(t *testing.T) {
+func TestCredentialsNeverAppearInText(t *testing.T) {
 	t.Parallel()
 	a := Auth{Username: secret, Password: secret, IdentityToken: secret, RegistryToken: secret, ServerAddress: secret, Auth: secret}
 	var log strings.Builder
@@ -76,7 +76,7 @@ func TestAuthHidesItself(t *testing.T) {
 	}
 }
 
-func TestBasicAuth(t *testing.T) {
+func TestBasicCredentialsAreSentWhenChallenged(t *testing.T) {
 	t.Parallel()
 	s := newStub(t)
 	want := s.putManifest("app", "1", ocispec.MediaTypeImageIndex, index())
@@ -138,7 +138,7 @@ func tokenStub(t *testing.T) *stub {
 	return s
 }
 
-func TestTokensAreNeverShared(t *testing.T) {
+func TestTokensAreNeverSharedBetweenPulls(t *testing.T) {
 	t.Parallel()
 	s := tokenStub(t)
 	desc := s.putManifest("app", "1", ocispec.MediaTypeImageIndex, index())
@@ -177,7 +177,7 @@ func TestTokensAreNeverShared(t *testing.T) {
 	}
 }
 
-func TestTokenServerIsBounded(t *testing.T) {
+func TestAnswersOfATokenServerAreBounded(t *testing.T) {
 	t.Parallel()
 	other := newStub(t)
 	for name, answer := range map[string]http.HandlerFunc{

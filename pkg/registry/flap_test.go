@@ -12,9 +12,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// TestReferrersOutOfOrder has the answer to the referrers API change. What stands in
+// TestAPageForPeopleDoesNotMakeARegistryLackReferrers has the answer to the referrers API change. What stands in
 // its place for a while must not make the host one without the API.
-func TestReferrersOutOfOrder(t *testing.T) {
+func TestAPageForPeopleDoesNotMakeARegistryLackReferrers(t *testing.T) {
 	t.Parallel()
 	subject, a, b := descOf("subject"), descOf("a"), descOf("b")
 	list := func(w http.ResponseWriter) { page(w, ocispec.MediaTypeImageIndex, a) }

@@ -93,7 +93,7 @@ func (s *stub) port() string {
 }
 
 // A registry may send its clients on, but not to what only this machine reaches.
-func TestWhereRegistriesMaySendRequests(t *testing.T) {
+func TestRegistriesCannotSendRequestsToThisMachine(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name         string
@@ -159,7 +159,7 @@ func TestWhereRegistriesMaySendRequests(t *testing.T) {
 }
 
 // What carries requests away works, and keeps what must stay behind.
-func TestAwayFromTheRegistry(t *testing.T) {
+func TestRequestsLeaveTheRegistryOnlyForPublicAddresses(t *testing.T) {
 	t.Parallel()
 	s, other := newStub(t), newStub(t)
 	desc := descOf("content")
@@ -184,7 +184,7 @@ func TestAwayFromTheRegistry(t *testing.T) {
 	}
 }
 
-func TestInside(t *testing.T) {
+func TestAddressesOfThisMachineAreRecognised(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
 		"127.0.0.1": true, "127.255.0.1": true, "::1": true, "::ffff:127.0.0.1": true,

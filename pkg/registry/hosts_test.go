@@ -19,7 +19,7 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 )
 
-func TestPullOnlyMirror(t *testing.T) {
+func TestAPullOnlyMirrorIsNotAskedToResolve(t *testing.T) {
 	t.Parallel()
 	mirror, origin := newStubWith(t, fakeregistry.Options{}), newStubWith(t, fakeregistry.Options{})
 	desc := origin.putManifest("app", "1", ocispec.MediaTypeImageIndex, index())
@@ -64,7 +64,7 @@ func TestPullOnlyMirror(t *testing.T) {
 	}
 }
 
-func TestNextHost(t *testing.T) {
+func TestTheNextHostIsAskedAfterAFailure(t *testing.T) {
 	t.Parallel()
 	closed := httptest.NewServer(nil)
 	closed.Close()
@@ -119,7 +119,7 @@ func TestNextHost(t *testing.T) {
 	}
 }
 
-func TestOverridePathAndHeaders(t *testing.T) {
+func TestOverridePathAndHeadersOfHostsTOMLApply(t *testing.T) {
 	t.Parallel()
 	s := newStub(t)
 	desc := descOf("blob")
@@ -137,7 +137,7 @@ func TestOverridePathAndHeaders(t *testing.T) {
 	}
 }
 
-func TestDefaultHosts(t *testing.T) {
+func TestHostsWithoutHostsTOMLAreThoseOfContainerd(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
 		"alpine":                  "https://registry-1.docker.io",
@@ -155,7 +155,7 @@ func TestDefaultHosts(t *testing.T) {
 	}
 }
 
-func TestTLS(t *testing.T) {
+func TestTLSSettingsOfHostsTOMLApply(t *testing.T) {
 	t.Parallel()
 	s := newStub(t)
 	s.Server = httptest.NewTLSServer(s)
@@ -186,7 +186,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreShared(t *testing.T) {
+func TestPullsShareConnections(t *testing.T) {
 	t.Parallel()
 	s := newStub(t)
 	s.putManifest("app", "1", ocispec.MediaTypeImageIndex, index())
@@ -217,7 +217,7 @@ func TestConnectionsAreShared(t *testing.T) {
 	}
 }
 
-func TestHostsFileIsBounded(t *testing.T) {
+func TestAHostsFileIsBounded(t *testing.T) {
 	t.Parallel()
 	root := hostsFile(t, strings.Repeat("#", maxHostsFile+1))
 	_, err := testRegistry(t, Options{HostsPath: root}).hosts("registry.test", nil)
@@ -226,7 +226,7 @@ func TestHostsFileIsBounded(t *testing.T) {
 	}
 }
 
-func TestDeadlineIsKept(t *testing.T) {
+func TestRequestsEndAtTheDeadlineOfTheCaller(t *testing.T) {
 	t.Parallel()
 	s := newStub(t)
 	s.hook = func(_ http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true }

@@ -16,7 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-func TestResolve(t *testing.T) {
+func TestResolveReturnsTheDescriptorOfATag(t *testing.T) {
 	t.Parallel()
 	const oci = ocispec.MediaTypeImageIndex
 	body := index(descOf("a"))
@@ -97,7 +97,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func TestContentIsBoundedAndVerified(t *testing.T) {
+func TestContentIsBoundedAndVerifiedAgainstItsDescriptor(t *testing.T) {
 	t.Parallel()
 	good := descOf("content")
 	sized := func(n int64) ocispec.Descriptor { d := good; d.Size = n; return d }
@@ -170,7 +170,7 @@ func TestContentIsBoundedAndVerified(t *testing.T) {
 	}
 }
 
-func TestResolvedManifestIsBounded(t *testing.T) {
+func TestAResolvedManifestIsBounded(t *testing.T) {
 	t.Parallel()
 	s := newStub(t)
 	desc := s.putManifest("app", "1", ocispec.MediaTypeImageIndex, make([]byte, maxBytes+1))
@@ -184,7 +184,7 @@ func TestResolvedManifestIsBounded(t *testing.T) {
 	}
 }
 
-func TestTrickle(t *testing.T) {
+func TestASlowAnswerEndsAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	s := newStub(t)
 	s.hook = func(w http.ResponseWriter, r *http.Request) bool {

@@ -14,7 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-func TestFallbacks(t *testing.T) {
+func TestFallbackDecidesWhereThereIsNoReferrersAPI(t *testing.T) {
 	t.Parallel()
 	subject, a, b := descOf("subject"), descOf("a"), descOf("b")
 	tests := []struct {
@@ -79,7 +79,7 @@ var errSick = errors.New("sick")
 
 // A host that gave a first page has the API, whatever it says of the second: a
 // part of a list is no list.
-func TestSecondPageThatIsNot(t *testing.T) {
+func TestASecondPageThatIsNotAnIndexIsAnError(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{http.StatusOK, http.StatusFound, http.StatusBadRequest, http.StatusNotFound} {
 		s := newStub(t)
@@ -101,7 +101,7 @@ func TestSecondPageThatIsNot(t *testing.T) {
 	}
 }
 
-func TestObserve(t *testing.T) {
+func TestEachRequestIsObserved(t *testing.T) {
 	t.Parallel()
 	mirror, origin := newStub(t), newStub(t)
 	desc := origin.putManifest("app", "1", ocispec.MediaTypeImageIndex, index())
@@ -155,7 +155,7 @@ func TestUserAgentNamesTheProgramAndItsVersion(t *testing.T) {
 	}
 }
 
-func TestSetHostsPath(t *testing.T) {
+func TestSetHostsPathAppliesToLaterPulls(t *testing.T) {
 	t.Parallel()
 	one, other := newStub(t), newStub(t)
 	for _, s := range []*stub{one, other} {
@@ -186,7 +186,7 @@ func TestSetHostsPath(t *testing.T) {
 }
 
 // Look-ups that run at once share one connection where the host lets them.
-func TestHTTP2(t *testing.T) {
+func TestHTTP2IsUsedAsByContainerd(t *testing.T) {
 	t.Parallel()
 	s := newStub(t)
 	s.Server = httptest.NewUnstartedServer(s)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-func TestRedirects(t *testing.T) {
+func TestRedirectsAreBoundedAndLoseCredentials(t *testing.T) {
 	t.Parallel()
 	desc := descOf("content")
 	s, other := newStub(t), newStub(t) // same address, another port: net/http takes it for the same host
@@ -88,7 +88,7 @@ func TestChallengeBehindRedirectIsNotAnswered(t *testing.T) {
 	}
 }
 
-func TestErrorTexts(t *testing.T) {
+func TestErrorsNameTheRequestAndHideSecrets(t *testing.T) {
 	t.Parallel()
 	leaky := &url.Error{Op: "Get", URL: "https://h/x?token=" + secret, Err: errors.New(`dial "https://h/y?sig=` + secret + `"`)}
 	tests := []struct {

@@ -27,7 +27,7 @@ func page(w http.ResponseWriter, media string, descs ...ocispec.Descriptor) {
 	_, _ = w.Write(index(descs...))
 }
 
-func TestReferrersAnswers(t *testing.T) {
+func TestAnswersOfRegistriesWithoutReferrersAPIAreRecognised(t *testing.T) {
 	t.Parallel()
 	subject, a, b := descOf("subject"), descOf("a"), descOf("b")
 	answer := func(code int, media, body string) http.HandlerFunc {
@@ -104,7 +104,7 @@ func TestReferrersAnswers(t *testing.T) {
 	}
 }
 
-func TestReferrersPages(t *testing.T) {
+func TestAllPagesOfReferrersAreRead(t *testing.T) {
 	t.Parallel()
 	subject := descOf("subject")
 	path := "/v2/app/referrers/" + subject.Digest.String()
@@ -163,7 +163,7 @@ func TestReferrersPages(t *testing.T) {
 	}
 }
 
-func TestReferrersMemory(t *testing.T) {
+func TestAHostWithoutReferrersAPIIsRemembered(t *testing.T) {
 	t.Parallel()
 	s := newStub(t)
 	now := time.Now()
@@ -203,7 +203,7 @@ func TestReferrersMemory(t *testing.T) {
 	}
 }
 
-func TestReferrersOfMirrors(t *testing.T) {
+func TestMirrorsWithoutReferrersAPIAreSkipped(t *testing.T) {
 	t.Parallel()
 	subject, a := descOf("subject"), descOf("a")
 	closed := httptest.NewServer(nil)
@@ -229,7 +229,7 @@ func TestReferrersOfMirrors(t *testing.T) {
 }
 
 // A link to the next page means something to the host that gave it only.
-func TestNextPageIsOfTheSameHost(t *testing.T) {
+func TestTheNextPageMustBeOfTheSameHost(t *testing.T) {
 	t.Parallel()
 	mirror, origin := newStub(t), newStub(t)
 	mirror.hook = func(w http.ResponseWriter, r *http.Request) bool {
@@ -251,7 +251,7 @@ func TestNextPageIsOfTheSameHost(t *testing.T) {
 	}
 }
 
-func TestReferrersRedirects(t *testing.T) {
+func TestARedirectedReferrersRequestMeansNoAPI(t *testing.T) {
 	t.Parallel()
 	subject, a, b := descOf("subject"), descOf("a"), descOf("b")
 	for code, want := range map[int]ocispec.Descriptor{

@@ -50,9 +50,9 @@ func opposites(parts []compat.Requirement) []compat.Requirement {
 	return turned
 }
 
-// TestLaws: the laws of three-valued logic that combinations of requirements
+// The laws of three-valued logic that combinations of requirements
 // obey, on random ones.
-func TestLaws(t *testing.T) {
+func TestThreeValuedLogicObeysItsLaws(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // a test that can be repeated
 	for round := range 2000 {

@@ -8,9 +8,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-// TestMatchName holds every operator that makes sense there against the names
+// TestNamesOfElementsMatch holds every operator that makes sense there against the names
 // of a set: known, known in part, unknown, and of a list of devices.
-func TestMatchName(t *testing.T) {
+func TestNamesOfElementsMatch(t *testing.T) {
 	t.Parallel()
 	facts := facts.New("linux", "amd64", facts.Features{
 		Flags:      map[string][]string{"cpu.cpuid": {"AVX", "AVX2", "SSE42"}, "none.none": {}},
@@ -54,8 +54,8 @@ func TestMatchName(t *testing.T) {
 	}
 }
 
-// TestNFDRules: how the parts of a spec decide together.
-func TestNFDRules(t *testing.T) {
+// How the parts of a spec decide together.
+func TestNFDRulesAreEvaluatedAsByNFD(t *testing.T) {
 	t.Parallel()
 	const (
 		yes    = "{feature: cpu.cpuid, matchExpressions: {AVX: {op: Exists}}}"

@@ -43,8 +43,8 @@ func hosts() map[string]*facts.Facts {
 	}
 }
 
-// TestSamples holds the published samples against every host.
-func TestSamples(t *testing.T) {
+// TestSamplesOfNFDAreEvaluatedAsByNFD holds the published samples against every host.
+func TestSamplesOfNFDAreEvaluatedAsByNFD(t *testing.T) {
 	t.Parallel()
 	type want struct {
 		outcome selector.Outcome
@@ -152,11 +152,11 @@ func feature(name, conditions string) string {
 	return "{matchFeatures: [{feature: " + name + ", " + conditions + "}]}"
 }
 
-// TestNFDOperatorTable is every row of the operator tables of NFD's
+// TestOperatorsAgreeWithThoseOfNFD is every row of the operator tables of NFD's
 // customization guide, on an element that is there, one that is known to be
 // missing, and one that is unknown. Where NFD decides otherwise, the row says
 // what NFD says.
-func TestNFDOperatorTable(t *testing.T) {
+func TestOperatorsAgreeWithThoseOfNFD(t *testing.T) {
 	t.Parallel()
 	facts := facts.New("linux", "amd64", facts.Features{
 		Attributes: map[string]map[string]string{"s.a": {"n": "5", "v": "5.14.0-427.el9", "t": "true", "f": "false"}},

@@ -17,9 +17,9 @@ func candidate(outcome selector.Outcome, score, declared, implied, met int) sele
 	}
 }
 
-// TestOrderRules: each rule decides where those before it tie, and wins over
+// Each rule decides where those before it tie, and wins over
 // all that come after it.
-func TestOrderRules(t *testing.T) {
+func TestEachRuleOfTheOrderWinsOverThoseAfterIt(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name          string
@@ -75,11 +75,11 @@ func rank(c selector.Candidate) [4]int {
 	return [4]int{int(c.Verdict.Outcome), c.Verdict.Score, max(c.Level, c.Verdict.Level), c.Verdict.Met}
 }
 
-// TestOrderProperties: the order holds all that may run exactly once, is the
+// The order holds all that may run exactly once, is the
 // same every time, is sorted by the rules, and puts equals in index order. In
 // any permutation of the input the same candidates come in the same order, but
 // for those that are equal.
-func TestOrderProperties(t *testing.T) {
+func TestOrderIsTotalAndDeterministic(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test that can be repeated
 	for round := range 2000 {

@@ -21,9 +21,9 @@ func important(i compat.Importance, r compat.Requirement) compat.Requirement {
 	return r
 }
 
-// TestTrees: the truth tables of the combinations, and what counts for score,
+// The truth tables of the combinations, and what counts for score,
 // level and how much is met.
-func TestTrees(t *testing.T) {
+func TestCombinedRequirementsAreEvaluated(t *testing.T) {
 	t.Parallel()
 	const all, anyOf, one, none = compat.AllOf, compat.AnyOf, compat.OneOf, compat.NoneOf
 	v4, v3, v2 := req("cpu.cpuid", "AVX512F", compat.Exists), no, req("cpu.cpuid", "SSE42", compat.Exists)
@@ -76,9 +76,9 @@ func TestTrees(t *testing.T) {
 	}
 }
 
-// TestStrict: policy can take what is unclear for unfit, also deep in a tree,
+// Policy can take what is unclear for unfit, also deep in a tree,
 // and never so that something holds because of it.
-func TestStrict(t *testing.T) {
+func TestStrictMakesWhatIsUnclearUnfit(t *testing.T) {
 	t.Parallel()
 	unclear := compat.Requirement{Key: "g/k", Unclear: "why"}
 	strict := unclear
@@ -113,8 +113,8 @@ func TestStrict(t *testing.T) {
 	}
 }
 
-// TestTreeReasons: the sentences that pods show of combined requirements.
-func TestTreeReasons(t *testing.T) {
+// The sentences that pods show of combined requirements.
+func TestReasonsNameTheDecidingParts(t *testing.T) {
 	t.Parallel()
 	kernel := req("kernel.version", "full", compat.Ge, "6.8")
 	titled := tree(compat.AllOf, yes)
@@ -166,8 +166,8 @@ func TestTreeReasons(t *testing.T) {
 	}
 }
 
-// TestPrune: what comes after the part that decides is not evaluated.
-func TestPrune(t *testing.T) {
+// What comes after the part that decides is not evaluated.
+func TestPrunedPartsAreNotEvaluated(t *testing.T) {
 	t.Parallel()
 	pruned := tree(compat.AllOf, yes, no, maybe, tree(compat.AnyOf, yes))
 	pruned.Prune = true

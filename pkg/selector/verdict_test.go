@@ -54,9 +54,9 @@ type checkTest struct {
 	wantNot selector.Outcome // of the same requirement with Not
 }
 
-// TestOperators holds every operator against a fact that is present, absent and
+// TestOperatorsOnPresentAbsentAndUnknownFacts holds every operator against a fact that is present, absent and
 // unknown, the last both for a set and for an element.
-func TestOperators(t *testing.T) {
+func TestOperatorsOnPresentAbsentAndUnknownFacts(t *testing.T) {
 	t.Parallel()
 	const kv, se = "kernel.version", "kernel.selinux"
 	var tests []checkTest
@@ -120,8 +120,8 @@ func TestOperators(t *testing.T) {
 	runChecks(t, tests)
 }
 
-// TestInstances: a list of devices fits when one device has it all.
-func TestInstances(t *testing.T) {
+// A list of devices fits when one device has it all.
+func TestOneInstanceMustMeetAllTerms(t *testing.T) {
 	t.Parallel()
 	pci := func(terms ...compat.Term) compat.Requirement {
 		return compat.Requirement{Key: "g/k", Set: "pci.device", Terms: terms}
@@ -143,7 +143,7 @@ func TestInstances(t *testing.T) {
 	})
 }
 
-func TestSeveralTerms(t *testing.T) {
+func TestAllTermsOfARequirementMustHold(t *testing.T) {
 	t.Parallel()
 	cpu := func(terms ...compat.Term) compat.Requirement {
 		return compat.Requirement{Key: "g/k", Set: "cpu.cpuid", Terms: terms}
@@ -181,9 +181,9 @@ func opposite(o selector.Outcome) selector.Outcome {
 	return map[selector.Outcome]selector.Outcome{fits: unfit, unfit: fits, unknown: unknown}[o]
 }
 
-// TestEvaluate: what counts for the verdict, the score, the level and how much
+// What counts for the verdict, the score, the level and how much
 // is met.
-func TestEvaluate(t *testing.T) {
+func TestEvaluateCombinesRequirementsByImportance(t *testing.T) {
 	t.Parallel()
 	has, hasNot := req("cpu.cpuid", "AVX", compat.Exists), req("cpu.cpuid", "AVX2", compat.Exists)
 	amx := req("cpu.cpuid", "AMX", compat.Exists)
@@ -229,8 +229,8 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
-// TestReason: the sentences that pods show.
-func TestReason(t *testing.T) {
+// The sentences that pods show.
+func TestReasonNamesWantAndHave(t *testing.T) {
 	t.Parallel()
 	informative := req("cpu.cpuid", "AVX2", compat.Exists)
 	informative.Importance = compat.Informative
@@ -285,7 +285,7 @@ func TestReason(t *testing.T) {
 	}
 }
 
-func TestOutcomeString(t *testing.T) {
+func TestOutcomesReadAsUsersSeeThem(t *testing.T) {
 	t.Parallel()
 	for outcome, want := range map[selector.Outcome]string{unknown: "unknown", unfit: "does not fit", fits: "fits", 9: "fits"} {
 		if got := outcome.String(); got != want {
