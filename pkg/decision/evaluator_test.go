@@ -190,9 +190,8 @@ func TestCandidatesByPreferenceBeginWithTheChoice(t *testing.T) {
 	}
 }
 
-// TestRememberRefusesMoreThanAFileOfTheCacheHolds has more said of the candidates than one file of the cache
-// takes.
-func TestRememberRefusesMoreThanAFileOfTheCacheHolds(t *testing.T) {
+// All of the decision together would be more than one file of the cache may have.
+func TestOneOfManyCandidatesWithManyRequirementsIsRemembered(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	const candidates = 100
