@@ -106,7 +106,9 @@ func TestNothingIsDecidedWhereTheRegistryFails(t *testing.T) {
 					return hit
 				})
 				resolver := newTestResolver(t, r, levelFacts(1))
-				change(resolver, func(r *Rules) { r.Timeout = 300 * time.Millisecond })
+				if failure.name == "hangs" {
+					change(resolver, func(r *Rules) { r.Timeout = 300 * time.Millisecond })
+				}
 				d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app})
 				if slices.Contains(stage.fine, failure.name) {
 					if err != nil || d.Choice != 0 {
@@ -193,19 +195,22 @@ func TestAnEarlierListServesWhileTheRegistryFails(t *testing.T) {
 	resolver.log = log.logger()
 	change(resolver, func(r *Rules) { r.ReferrersTTL = 0 })
 	decide(t, resolver, app)
-	for _, failure := range []http.HandlerFunc{
-		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
-		func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+	for _, failure := range []struct {
+		answer  http.HandlerFunc
+		timeout time.Duration // leaves time for the other requests
+	}{
+		{func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, time.Minute},
+		{func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 2 * time.Second},
 	} {
 		r.answer(func(w http.ResponseWriter, req *http.Request) bool {
 			hit := strings.Contains(req.URL.Path, "/referrers/")
 			if hit {
-				failure(w, req)
+				failure.answer(w, req)
 			}
 			return hit
 		})
 		before := log.count("using the list of an earlier pull")
-		change(resolver, func(r *Rules) { r.Timeout = 200 * time.Millisecond })
+		change(resolver, func(r *Rules) { r.Timeout = failure.timeout })
 		d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app})
 		if err != nil || !d.Refused() {
 			t.Errorf("the list of the earlier pull was not used: %+v, %v", d, err)

@@ -20,6 +20,12 @@ import (
 // at the same time share one look-up. It does not end with the caller that began it,
 // but at the latest after Timeout. The decision is shared: it must not be changed.
 func (r *Resolver) Decide(ctx context.Context, req Request) (*Decision, error) {
+	return r.share(ctx, req, r.decide)
+}
+
+func (r *Resolver) share(
+	ctx context.Context, req Request, decide func(context.Context, Request) (*Decision, error),
+) (*Decision, error) {
 	result := r.inFlight.DoChan(req.key(), func() (_ any, err error) {
 		// Here a panic would end the process, not just this pull.
 		defer func() {
@@ -34,7 +40,7 @@ func (r *Resolver) Decide(ctx context.Context, req Request) (*Decision, error) {
 			defer cancel()
 			ctx = limited
 		}
-		d, err := r.decide(ctx, req)
+		d, err := decide(ctx, req)
 		return sharedResult{d, trace.SpanContextFromContext(ctx)}, err
 	})
 	select {

@@ -3,12 +3,14 @@ package decision
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
@@ -17,49 +19,47 @@ import (
 // Callers of the same reference share one look-up, which outlives the one that
 // began it; callers with other credentials make their own.
 func TestCallersOfOneReferenceShareALookup(t *testing.T) {
-	t.Parallel()
-	r := newTestRegistry(t)
-	r.index("1", r.image("linux/amd64", "a"), r.image("linux/amd64/v3", "b"))
-	resolver := newTestResolver(t, r, levelFacts(3))
-	asked, release := make(chan struct{}, 10), make(chan struct{})
-	r.answer(func(_ http.ResponseWriter, req *http.Request) bool {
-		if strings.HasSuffix(req.URL.Path, "/manifests/1") {
-			asked <- struct{}{}
-			<-release
+	synctest.Test(t, func(t *testing.T) {
+		r := NewResolver(NewEvaluator(Options{Log: slog.New(slog.DiscardHandler)}), nil)
+		request := func(user string) Request {
+			return Request{Reference: app, Auth: &registry.Auth{Username: user}, Snapshot: Snapshot{Rules: &Rules{}}}
 		}
-		return false
+		shared, alice, bob := request(""), request("alice"), request("bob")
+		lookups, release := map[string]int{}, make(chan struct{})
+		var mu sync.Mutex
+		decide := func(ctx context.Context, req Request) (*Decision, error) {
+			mu.Lock()
+			lookups[req.Auth.Username]++
+			mu.Unlock()
+			<-release
+			return &Decision{Reference: req.Reference}, ctx.Err()
+		}
+		first, giveUp := context.WithCancel(t.Context())
+		gaveUp := make(chan error, 1)
+		go func() {
+			_, err := r.share(first, shared, decide)
+			gaveUp <- err
+		}()
+		synctest.Wait()
+		giveUp()
+		if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+			t.Errorf("the first caller: %v", err)
+		}
+		var group sync.WaitGroup
+		for _, req := range []Request{shared, shared, shared, shared, shared, alice, bob} {
+			group.Go(func() {
+				if d, err := r.share(t.Context(), req, decide); err != nil || d.Reference != app {
+					t.Errorf("%q decided %+v, %v", req.Auth.Username, d, err)
+				}
+			})
+		}
+		synctest.Wait() // all of them wait now, and no look-up is still to begin
+		if want := map[string]int{"": 1, "alice": 1, "bob": 1}; !maps.Equal(lookups, want) {
+			t.Errorf("look-ups %v, want %v", lookups, want)
+		}
+		close(release)
+		group.Wait()
 	})
-	first, giveUp := context.WithCancel(t.Context())
-	gaveUp := make(chan error, 1)
-	go func() {
-		_, err := resolver.Decide(first, Request{Snapshot: resolver.Snapshot(), Reference: app})
-		gaveUp <- err
-	}()
-	<-asked
-	giveUp()
-	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
-		t.Errorf("the first caller: %v", err)
-	}
-	var group sync.WaitGroup
-	for range 5 {
-		group.Go(func() {
-			if d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app}); err != nil || chosen(d) != "linux/amd64/v3" {
-				t.Errorf("decided %+v, %v", d, err)
-			}
-		})
-	}
-	for _, user := range []string{"alice", "bob"} {
-		group.Go(func() {
-			_, _ = resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app, Auth: &registry.Auth{Username: user, Password: "x"}})
-		})
-		<-asked
-	}
-	time.Sleep(50 * time.Millisecond) // for a sixth look-up that must not come
-	close(release)
-	group.Wait()
-	if len(asked) != 0 {
-		t.Errorf("%d look-ups more than one for each of the three", len(asked))
-	}
 }
 
 // A caller whose snapshot is newer than that of a look-up in flight gets a decision
