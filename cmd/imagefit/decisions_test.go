@@ -14,7 +14,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// history is a node with some decisions.
+// history is a node with decisions.
 func history(t *testing.T) (dir, config string) {
 	t.Helper()
 	dir, config = nodeDir(t)
@@ -30,7 +30,7 @@ func history(t *testing.T) (dir, config string) {
 	return dir, config
 }
 
-func TestDecisions(t *testing.T) {
+func TestDecisionsAreFilteredAndLimited(t *testing.T) {
 	t.Parallel()
 	_, config := history(t)
 	for name, test := range map[string]struct {
@@ -46,7 +46,7 @@ func TestDecisions(t *testing.T) {
 		"reference": {[]string{"--reference", "example/app"}, []string{"app:1", "app:2"}},
 		"limit":     {[]string{"--limit", "1"}, []string{"app:2: it does not fit: ?[31mred; line"}},
 		"no limit":  {[]string{"--limit", "0"}, []string{"old:1", "app:1", "app:2"}},
-		"none":      {[]string{"--pod", "nobody"}, nil},
+		"none":      {[]string{"--pod", "absent"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -60,15 +60,15 @@ func TestDecisions(t *testing.T) {
 					t.Errorf("line %d has no %q: %s", i, want, lines[i+1])
 				}
 			}
-			if name == "limit" != strings.Contains(got.stderr, "latest 1 of 3, --limit 0 shows all") ||
-				name == "none" != strings.Contains(got.stderr, "no decisions of this kind") {
+			if name == "limit" != strings.Contains(got.stderr, "last 1 of 3, --limit 0 shows all") ||
+				name == "none" != strings.Contains(got.stderr, "no matching decisions") {
 				t.Errorf("stderr %q", got.stderr)
 			}
 		})
 	}
 }
 
-func TestDecisionsJSON(t *testing.T) {
+func TestDecisionsAsJSONAreAlwaysAList(t *testing.T) {
 	t.Parallel()
 	_, config := history(t)
 	var records []decisionlog.Record
@@ -76,12 +76,12 @@ func TestDecisionsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(got), &records); err != nil || len(records) != 3 || records[1].Would != policy.Refused {
 		t.Errorf("%v: %s", err, got)
 	}
-	if got := toolOK(t, "decisions", "--config", config, "-o", "json", "--pod", "nobody"); got != "[]\n" {
+	if got := toolOK(t, "decisions", "--config", config, "-o", "json", "--pod", "absent"); got != "[]\n" {
 		t.Errorf("nothing is %q", got)
 	}
 }
 
-func TestDecisionsMistakes(t *testing.T) {
+func TestMistakesInFlagsOfDecisionsAreExplained(t *testing.T) {
 	t.Parallel()
 	_, config := history(t)
 	for _, test := range []struct{ args, want []string }{
@@ -99,7 +99,7 @@ func TestDecisionsMistakes(t *testing.T) {
 		wantError(t, tool(t, "", command, "--config", bad).err, bad, "log_level")
 	}
 	_, never := nodeDir(t)
-	if got := tool(t, "", "decisions", "--config", never); got.err != nil || !strings.Contains(got.stderr, "no daemon ran") {
+	if got := tool(t, "", "decisions", "--config", never); got.err != nil || !strings.Contains(got.stderr, "no daemon has run") {
 		t.Errorf("%v %q", got.err, got.stderr)
 	}
 	at, err := sinceTime("2026-03-04T12:00:00Z", time.Now())
@@ -108,7 +108,7 @@ func TestDecisionsMistakes(t *testing.T) {
 	}
 }
 
-// locked is a buffer that is read while somebody writes to it.
+// locked is a buffer that is read while it is written.
 type locked struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -126,7 +126,7 @@ func (l *locked) String() string {
 	return l.text.String()
 }
 
-func TestDecisionsFollow(t *testing.T) {
+func TestDecisionsAreFollowed(t *testing.T) {
 	t.Parallel()
 	for format, want := range map[string]string{"text": "REASON", "json": `{"time":"`} {
 		t.Run(format, func(t *testing.T) {
@@ -163,7 +163,7 @@ func TestDecisionsFollow(t *testing.T) {
 	}
 }
 
-func TestDecisionsCompletion(t *testing.T) {
+func TestFlagsOfDecisionsAreCompleted(t *testing.T) {
 	t.Parallel()
 	for flag, want := range map[string]string{"--action": "unfit\n", "--program": "nri-plugin\n", "-o": "json\n"} {
 		if got := toolOK(t, "__complete", "decisions", flag, ""); !strings.Contains(got, want) {

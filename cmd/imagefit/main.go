@@ -1,5 +1,5 @@
-// Command imagefit is the tool of node operators and image authors: it shows
-// what a node offers, what an image asks for, and whether the two fit.
+// Command imagefit is the command line for node operators and image authors: it
+// shows what a node offers, what an image requires, and whether they fit.
 package main
 
 import (
@@ -40,6 +40,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if code, ok := errors.AsType[exitCode](err); ok {
 		return int(code)
 	}
+	if code, ok := errors.AsType[cli.ExitCode](err); ok {
+		return int(code)
+	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "imagefit: %s\n", oneLine(err.Error()))
 		return 1
@@ -47,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// oneLine keeps only the error itself of the several lines cobra may write.
+// oneLine drops the usage and suggestions that cobra appends to an error.
 func oneLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line
@@ -62,14 +65,14 @@ it best, and refuse the images that cannot work on it.
 
 An image author attaches compatibility artifacts to the variants of an image:
 this one needs AVX2, that one a kernel of 6.8 or later. On the node, imagefit
-collects facts under the names of Node Feature Discovery (NFD) and holds the
+collects facts under the names of Node Feature Discovery (NFD) and evaluates the
 requirements against them. Every fact is present, absent, or unknown: unknown
-means that imagefit could not look, and it then says why.
+means that imagefit could not look, with the cause.
 
 Three programs share one configuration file:
-  cri-proxy   stands before the container runtime and picks the variant to pull
-  nri-plugin  stands inside the runtime and refuses containers that do not fit
-  imagefit    this tool, which shows what the other two see and decide
+  cri-proxy   proxies the container runtime and chooses the variant to pull
+  nri-plugin  is a plugin of the runtime and refuses containers that do not fit
+  imagefit    this command line, which shows what the other two see and decide
 
 Begin with "imagefit facts" to see what this node offers.`,
 		Version:           cli.BuildVersion(version),

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// newManCommand writes the manual pages; packages run it when they are built.
+// newManCommand writes the manual pages, for packagers.
 func newManCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "man DIR",
@@ -17,7 +17,7 @@ func newManCommand() *cobra.Command {
 		Hidden:  true,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil { //nolint:gosec // manual pages are for everybody
+			if err := os.MkdirAll(args[0], 0o755); err != nil { //nolint:gosec // manual pages are public
 				return fmt.Errorf("create directory for manual pages: %w", err)
 			}
 			root := cmd.Root()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
@@ -19,29 +21,29 @@ import (
 )
 
 const (
-	// statusTime is how long a daemon may take to answer.
-	statusTime = 3 * time.Second
-	// maxStatus bounds what is read of an answer.
+	// statusTimeout is how long a daemon may take to answer.
+	statusTimeout = 3 * time.Second
+	// maxStatus bounds the response of a daemon.
 	maxStatus = 1 << 20
-	// exitNotReady is the exit code where a daemon is not ready.
+	// exitNotReady is the exit code when a daemon is not ready.
 	exitNotReady = 3
 )
 
-// statusCommand shows how the daemons of this node do.
+// statusCommand shows the status of the daemons.
 type statusCommand struct {
 	last   int
-	output string
+	output cli.Output
 }
 
 func newStatusCommand() *cobra.Command {
 	var c statusCommand
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show whether both daemons of this node do their work",
-		Long: `Status asks cri-proxy and nri-plugin at proxy.http_listen and nri.http_listen how
-they do: version, mode, what each waits for, how old the facts are and what is
-kept. For root it also shows the last decisions. A daemon that does not answer
-counts as not ready; one whose http_listen is "" is not asked and does not count.
+		Short: "Show whether both daemons of this node are ready",
+		Long: `Status queries cri-proxy and nri-plugin at proxy.http_listen and nri.http_listen:
+version, mode, failing checks, age of the facts and size of the cache. As root it
+also shows the last decisions. A daemon that does not answer is not ready; one
+whose http_listen is "" is not queried and not considered.
 
 Exit code 0: ready; 3: one is not ready or does not answer; 1: error.`,
 		Example: `  imagefit status
@@ -50,13 +52,13 @@ Exit code 0: ready; 3: one is not ready or does not answer; 1: error.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
-	cmd.Flags().IntVar(&c.last, "last", 5, "how many of the last decisions to show; 0 is none")
-	complete(cmd, "last", nil)
-	outputFlag(cmd, &c.output, []string{"text", "json"})
+	cmd.Flags().IntVar(&c.last, "last", 5, "show the last N decisions (0 = none)")
+	cli.Complete(cmd, "last")
+	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
 }
 
-// nodeStatus is how the daemons of a node do.
+// nodeStatus is the status of the daemons of a node.
 type nodeStatus struct {
 	Ready            bool                 `json:"ready"`
 	Daemons          []daemonStatus       `json:"daemons"`
@@ -64,38 +66,31 @@ type nodeStatus struct {
 	DecisionsProblem string               `json:"decisions_problem,omitempty"`
 }
 
-// daemonStatus is what one daemon said, or why it did not.
+// daemonStatus is the response of one daemon, or why there is none.
 type daemonStatus struct {
 	Program string         `json:"program"`
-	Address string         `json:"address"` // empty where it is not to be asked
+	Address string         `json:"address"` // empty if it is not queried
 	Status  *health.Status `json:"status,omitempty"`
 	Problem string         `json:"problem,omitempty"`
 }
 
 func (c statusCommand) run(cmd *cobra.Command) error {
-	if err := oneOf("-o", c.output, []string{"text", "json"}); err != nil {
-		return err
-	}
 	if c.last < 0 {
 		return fmt.Errorf("--last %d: want 0 or more", c.last)
 	}
-	cfg, err := nodeConfig(cmd)
+	cfg, err := cli.LoadConfig(cmd)
 	if err != nil {
 		return err
 	}
 	s := c.collect(cmd.Context(), cfg)
-	if c.output == "json" {
-		err = printJSON(cmd.OutOrStdout(), s)
-	} else {
-		err = printStatus(cmd.OutOrStdout(), s, time.Now())
-	}
+	err = c.output.Print(cmd.OutOrStdout(), s, func(w io.Writer) error { return printStatus(w, s, time.Now()) })
 	switch {
 	case err != nil:
 		return err
 	case cfg.Proxy.HTTPListen == "" && cfg.NRI.HTTPListen == "":
-		return errors.New(`whether the daemons are ready cannot be told: proxy.http_listen and nri.http_listen are both ""`)
+		return errors.New(`cannot determine whether the daemons are ready: proxy.http_listen and nri.http_listen are both ""`)
 	case !s.Ready:
-		return exitCode(exitNotReady)
+		return cli.ExitCode(exitNotReady)
 	}
 	return nil
 }
@@ -107,7 +102,7 @@ func (c statusCommand) collect(ctx context.Context, cfg config.Config) nodeStatu
 		{Program: decisionlog.Plugin, Address: cfg.NRI.HTTPListen},
 	} {
 		if d.Address != "" {
-			d.ask(ctx)
+			d.query(ctx)
 			s.Ready = s.Ready && d.Status != nil && d.Status.Ready
 		}
 		s.Daemons = append(s.Daemons, d)
@@ -124,16 +119,16 @@ func (c statusCommand) collect(ctx context.Context, cfg config.Config) nodeStatu
 	return s
 }
 
-// ask asks the daemon. Whoever listens there may say what he wants.
-func (d *daemonStatus) ask(ctx context.Context) {
+// query queries the daemon. The response may come from any other program.
+func (d *daemonStatus) query(ctx context.Context) {
 	status, err := getStatus(ctx, d.Address)
 	switch {
 	case err != nil:
 		d.Problem = fmt.Sprintf("does not answer at %s: %v", d.Address, err)
 	case status.Program != d.Program:
-		d.Problem = fmt.Sprintf("at %s %q answers, not %s", d.Address, status.Program, d.Program)
+		d.Problem = fmt.Sprintf("%s is %q, not %s", d.Address, status.Program, d.Program)
 	case status.Schema != health.Schema:
-		d.Problem = fmt.Sprintf("its status has version %d, this imagefit reads version %d: use the one of the same release", status.Schema, health.Schema)
+		d.Problem = fmt.Sprintf("its status has version %d, want %d: use the imagefit of the same release", status.Schema, health.Schema)
 	default:
 		d.Status = status
 	}
@@ -145,7 +140,7 @@ func getStatus(ctx context.Context, address string) (*health.Status, error) {
 		network, address = "unix", path
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	client := http.Client{Timeout: statusTime, CheckRedirect: stay, Transport: &http.Transport{
+	client := http.Client{Timeout: statusTimeout, CheckRedirect: stay, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, address)
@@ -157,11 +152,11 @@ func getStatus(ctx context.Context, address string) (*health.Status, error) {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, errors.Unwrap(err) // without the URL, which is none of anybody's
+		return nil, errors.Unwrap(err) // without the made-up URL
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("it answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+		return nil, fmt.Errorf("it returned %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
 	body, err := fsutil.ReadAll("status", resp.Body, maxStatus)
 	if err != nil {
@@ -169,7 +164,7 @@ func getStatus(ctx context.Context, address string) (*health.Status, error) {
 	}
 	status := new(health.Status)
 	if err := json.Unmarshal(body, status); err != nil {
-		return nil, fmt.Errorf("its answer is no status: %w", err)
+		return nil, fmt.Errorf("its response is not a status: %w", err)
 	}
 	return status, nil
 }

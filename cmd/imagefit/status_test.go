@@ -14,13 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/health"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// nodeDir is a node's folder with a configuration whose addresses are sockets
-// that nobody listens on.
+// nodeDir is a directory with a configuration whose addresses are sockets that do
+// not exist.
 func nodeDir(t *testing.T, settings ...string) (dir, config string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -57,7 +58,7 @@ func serve(t *testing.T, socket string, handler http.Handler) {
 	t.Cleanup(func() { _ = server.Close(); <-done })
 }
 
-// daemon serves the status of a daemon, its own way.
+// serveStatus serves the status of a daemon as the daemon does.
 func serveStatus(t *testing.T, socket, program string, problem error) {
 	t.Helper()
 	now := time.Now()
@@ -93,49 +94,49 @@ func serveStatus(t *testing.T, socket, program string, problem error) {
 
 func keep(t *testing.T, dir string, records ...decisionlog.Record) {
 	t.Helper()
-	j := decisionlog.Open(filepath.Join(dir, "state"))
+	log := decisionlog.Open(filepath.Join(dir, "state"))
 	for _, r := range records {
-		if err := j.Append(r); err != nil {
+		if err := log.Append(r); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func TestStatus(t *testing.T) {
+func TestStatusReportsBothDaemons(t *testing.T) {
 	t.Parallel()
 	down := errors.New("the runtime at /x is not answering")
 	for name, test := range map[string]struct {
 		settings []string
 		start    func(t *testing.T, proxy, plugin string)
-		code     int // exitCode, or 1 for an error
-		says     []string
+		code     int // exit code, or 1 for an error
+		want     []string
 	}{
 		"both ready": {nil, func(t *testing.T, proxy, plugin string) {
 			serveStatus(t, proxy, "cri-proxy", nil)
 			serveStatus(t, plugin, "nri-plugin", nil)
-		}, 0, []string{"v1.2.3    audit   3h0m   ready", "warning         state: disk full", "of 30s ago, changed 2 times", "1.5 of 256 MiB in 7 files",
-			"see imagefit config check", "4 pulled since its start", "refused    -          shop/web"}},
-		"one waits": {nil, func(t *testing.T, proxy, plugin string) {
+		}, 0, []string{"v1.2.3    audit   3h0m   ready", "warning         state: disk full", "refreshed 30s ago, changed 2 times", "1.5 of 256 MiB, 7 files",
+			"loaded 1h0m ago; the last reload failed, run imagefit config check", "4 pulled since start", "refused    -          shop/web"}},
+		"one is not ready": {nil, func(t *testing.T, proxy, plugin string) {
 			serveStatus(t, proxy, "cri-proxy", down)
 			serveStatus(t, plugin, "nri-plugin", nil)
-		}, 3, []string{"not ready", "waits for       runtime: the runtime at /x is not answering"}},
+		}, 3, []string{"not ready", "failing         runtime: the runtime at /x is not answering"}},
 		"one is down": {nil, func(t *testing.T, proxy, plugin string) { serveStatus(t, proxy, "cri-proxy", nil) }, 3,
 			[]string{"v1.2.3", "does not answer at unix:///", "no such file"}},
 		"both down": {nil, func(t *testing.T, proxy, plugin string) {}, 3, []string{"does not answer", "refused    -"}},
-		"one is not asked": {[]string{`nri.http_listen = ""`}, func(t *testing.T, proxy, plugin string) { serveStatus(t, proxy, "cri-proxy", nil) }, 0,
-			[]string{`not asked: nri.http_listen is ""`, "ready"}},
-		"nobody is asked": {[]string{`nri.http_listen = ""`, `proxy.http_listen = ""`}, func(t *testing.T, proxy, plugin string) {}, 1,
-			[]string{`not asked: nri.http_listen is ""`, `not asked: proxy.http_listen is ""`}},
+		"one is not queried": {[]string{`nri.http_listen = ""`}, func(t *testing.T, proxy, plugin string) { serveStatus(t, proxy, "cri-proxy", nil) }, 0,
+			[]string{`not queried: nri.http_listen is ""`, "ready"}},
+		"none is queried": {[]string{`nri.http_listen = ""`, `proxy.http_listen = ""`}, func(t *testing.T, proxy, plugin string) {}, 1,
+			[]string{`not queried: nri.http_listen is ""`, `not queried: proxy.http_listen is ""`}},
 		"another program": {nil, func(t *testing.T, proxy, plugin string) {
 			serveStatus(t, proxy, "nri-plugin", nil)
 			serveStatus(t, plugin, "nri-plugin", nil)
-		}, 3, []string{`"nri-plugin" answers, not cri-proxy`}},
-		"strangers": {nil, func(t *testing.T, proxy, plugin string) {
+		}, 3, []string{`is "nri-plugin", not cri-proxy`}},
+		"other services": {nil, func(t *testing.T, proxy, plugin string) {
 			serve(t, proxy, http.RedirectHandler("http://elsewhere.example/", http.StatusFound))
 			serve(t, plugin, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = w.Write([]byte(`{"program": "nri-plugin", "schema": 2}`))
 			}))
-		}, 3, []string{"it answers 302 Found", "its status has version 2, this imagefit reads version 1"}},
+		}, 3, []string{"it returned 302 Found", "its status has version 2, want 1"}},
 		"rubbish": {nil, func(t *testing.T, proxy, plugin string) {
 			serve(t, proxy, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				_, _ = w.Write([]byte(`{"schema": 1, "program": "cri-proxy", "ready": true, "mode": "\u001b[2J", "checks": [{"problem": "\u001b[31m"}]}`))
@@ -146,9 +147,9 @@ func TestStatus(t *testing.T) {
 				}
 			}))
 		}, 3, []string{"?[2J", "larger than 1048576 bytes"}},
-		"no status": {nil, func(t *testing.T, proxy, _ string) {
+		"not a status": {nil, func(t *testing.T, proxy, _ string) {
 			serve(t, proxy, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ready")) }))
-		}, 3, []string{"its answer is no status"}},
+		}, 3, []string{"its response is not a status"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -157,7 +158,7 @@ func TestStatus(t *testing.T) {
 			test.start(t, filepath.Join(dir, "proxy"), filepath.Join(dir, "plugin"))
 			got := tool(t, "", "status", "--config", config)
 			code := 0
-			if c, ok := errors.AsType[exitCode](got.err); ok {
+			if c, ok := errors.AsType[cli.ExitCode](got.err); ok {
 				code = int(c)
 			} else if got.err != nil {
 				code = 1
@@ -165,19 +166,19 @@ func TestStatus(t *testing.T) {
 			if code != test.code {
 				t.Errorf("exit code %d, %v, want %d", code, got.err, test.code)
 			}
-			for _, text := range test.says {
+			for _, text := range test.want {
 				if !strings.Contains(got.stdout, text) {
-					t.Errorf("it does not say %q:\n%s", text, got.stdout)
+					t.Errorf("there is no %q in:\n%s", text, got.stdout)
 				}
 			}
 			if strings.Contains(got.stdout, "\x1b") {
-				t.Errorf("a stranger writes to the terminal: %q", got.stdout)
+				t.Errorf("control characters reach the terminal: %q", got.stdout)
 			}
 		})
 	}
 }
 
-func TestStatusJSON(t *testing.T) {
+func TestStatusAsJSONHasTheLastDecisions(t *testing.T) {
 	t.Parallel()
 	dir, config := nodeDir(t)
 	serveStatus(t, filepath.Join(dir, "proxy"), "cri-proxy", nil)
@@ -200,7 +201,7 @@ func TestStatusJSON(t *testing.T) {
 	wantError(t, tool(t, "", "status", "--last", "-1", "--config", config).err, "--last -1")
 }
 
-func TestAgo(t *testing.T) {
+func TestAgoHasAtMostTwoUnits(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	for age, want := range map[time.Duration]string{
@@ -212,7 +213,7 @@ func TestAgo(t *testing.T) {
 	}
 }
 
-func TestDenied(t *testing.T) {
+func TestDeniedSuggestsSudo(t *testing.T) {
 	t.Parallel()
 	err := denied(&fs.PathError{Op: "open", Path: "/var/lib/imagefit/decisions.jsonl", Err: fs.ErrPermission}, "/var/lib/imagefit")
 	wantError(t, err, "/var/lib/imagefit", "permission denied", "sudo imagefit decisions")

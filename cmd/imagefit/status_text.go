@@ -13,7 +13,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/health"
 )
 
-// printStatus says it for people.
+// printStatus prints the status as text.
 func printStatus(w io.Writer, s nodeStatus, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "PROGRAM\tVERSION\tMODE\tUP\tSTATE")
@@ -44,7 +44,7 @@ func (d daemonStatus) line(now time.Time) string {
 		if d.Program != "cri-proxy" {
 			key = "nri.http_listen"
 		}
-		return "-\t-\t-\tnot asked: " + key + ` is ""`
+		return "-\t-\t-\tnot queried: " + key + ` is ""`
 	case d.Status == nil:
 		return "-\t-\t-\t" + decision.Line(d.Problem)
 	}
@@ -55,7 +55,7 @@ func (d daemonStatus) line(now time.Time) string {
 	return fmt.Sprintf("%s\t%s\t%s\t%s", decision.Line(d.Status.Version), decision.Line(d.Status.Mode), ago(d.Status.Started, now), state)
 }
 
-// printDetails prints a list of name and text for all daemons that answered.
+// printDetails prints the details of each daemon that answered.
 func printDetails(w io.Writer, s nodeStatus, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	begin := "\n"
@@ -70,7 +70,7 @@ func printDetails(w io.Writer, s nodeStatus, now time.Time) error {
 			case c.Optional:
 				fmt.Fprintf(table, "  warning\t%s: %s\n", decision.Line(c.Name), decision.Line(c.Problem))
 			default:
-				fmt.Fprintf(table, "  waits for\t%s: %s\n", decision.Line(c.Name), decision.Line(c.Problem))
+				fmt.Fprintf(table, "  failing\t%s: %s\n", decision.Line(c.Name), decision.Line(c.Problem))
 			}
 		}
 		details(table, d.Status, now)
@@ -80,11 +80,11 @@ func printDetails(w io.Writer, s nodeStatus, now time.Time) error {
 }
 
 func details(w io.Writer, s *health.Status, now time.Time) {
-	fmt.Fprintf(w, "  facts\tof %s ago, changed %d times\n", ago(s.Facts.Refreshed, now), s.Facts.Changes)
-	fmt.Fprintf(w, "  cache\t%.1f of %d MiB in %d files\n", mebibytes(s.Cache.Bytes), s.Cache.Limit>>20, s.Cache.Files)
-	text := "taken up " + ago(s.Config.Loaded, now) + " ago"
+	fmt.Fprintf(w, "  facts\trefreshed %s ago, changed %d times\n", ago(s.Facts.Refreshed, now), s.Facts.Changes)
+	fmt.Fprintf(w, "  cache\t%.1f of %d MiB, %d files\n", mebibytes(s.Cache.Bytes), s.Cache.Limit>>20, s.Cache.Files)
+	text := "loaded " + ago(s.Config.Loaded, now) + " ago"
 	if s.Config.Failed {
-		text += "; the one on disk is not valid, see imagefit config check"
+		text += "; the last reload failed, run imagefit config check"
 	}
 	fmt.Fprintf(w, "  configuration\t%s\n", text)
 	var counts []string
@@ -96,12 +96,12 @@ func details(w io.Writer, s *health.Status, now time.Time) {
 	if len(counts) == 0 {
 		counts = []string{"none"}
 	}
-	fmt.Fprintf(w, "  decisions\t%s since its start\n", strings.Join(counts, ", "))
+	fmt.Fprintf(w, "  decisions\t%s since start\n", strings.Join(counts, ", "))
 }
 
 func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
 
-// ago is how long something was ago, as precisely as people want to know.
+// ago is the age of something in at most two units.
 func ago(at, now time.Time) string {
 	age := max(0, now.Sub(at))
 	switch {

@@ -8,11 +8,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// OneOf adds a flag that takes one of the allowed values. The shell completes
-// them, and the help lists them. The value it has when added is the default.
+// OneOf adds a flag that takes one of the allowed values, which the shell completes
+// and the help lists. The value it has when added is the default; it may be "".
 func OneOf(cmd *cobra.Command, value *string, name, short, usage string, allowed []string) {
 	usage += ": " + strings.Join(allowed, ", ")
-	cmd.Flags().VarP(&oneOf{value, allowed}, name, short, usage)
+	cmd.Flags().VarP(&oneOf{value, *value, allowed}, name, short, usage)
 	Complete(cmd, name, allowed...)
 }
 
@@ -22,18 +22,11 @@ func Complete(cmd *cobra.Command, flag string, values ...string) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 }
 
-// Check returns an error unless a value is one of those allowed.
-func Check(value string, allowed []string) error {
-	if slices.Contains(allowed, value) {
-		return nil
-	}
-	return fmt.Errorf("%q is unknown, want one of: %s", value, strings.Join(allowed, ", "))
-}
-
 // oneOf is a pflag.Value.
 type oneOf struct {
-	value   *string
-	allowed []string
+	value    *string
+	original string
+	allowed  []string
 }
 
 // String implements pflag.Value.
@@ -44,8 +37,8 @@ func (o *oneOf) Type() string { return "string" }
 
 // Set implements pflag.Value.
 func (o *oneOf) Set(value string) error {
-	if err := Check(value, o.allowed); err != nil {
-		return err
+	if value != o.original && !slices.Contains(o.allowed, value) {
+		return fmt.Errorf("want one of: %s", strings.Join(o.allowed, ", "))
 	}
 	*o.value = value
 	return nil

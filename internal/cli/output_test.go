@@ -17,9 +17,9 @@ func TestOutputPrintsInTheFormatOfTheFlag(t *testing.T) {
 		"-o json":         "{\n  \"key\": \"<value>\"\n}\n",
 		"--output yaml":   "key: <value>\n",
 		"-o labels":       "as text\n",
-		"-o xml":          `error: invalid argument "xml" for "-o, --output" flag: "xml" is unknown, want one of: text, json, yaml, labels`,
-		"-o JSON":         `error: invalid argument "JSON" for "-o, --output" flag: "JSON" is unknown, want one of: text, json, yaml, labels`,
-		"--output=":       `error: invalid argument "" for "-o, --output" flag: "" is unknown, want one of: text, json, yaml, labels`,
+		"-o xml":          `error: invalid argument "xml" for "-o, --output" flag: want one of: text, json, yaml, labels`,
+		"-o JSON":         `error: invalid argument "JSON" for "-o, --output" flag: want one of: text, json, yaml, labels`,
+		"--output=":       `error: invalid argument "" for "-o, --output" flag: want one of: text, json, yaml, labels`,
 		"-o json -o yaml": "key: <value>\n",
 	} {
 		var out bytes.Buffer
