@@ -39,8 +39,8 @@ func TestReloadAppliesAConfigurationAsAWholeOrNotAtAll(t *testing.T) {
 			}
 		}
 	}
-	reload(`mode = "audit"`, `mode = "enforce"`, "the configuration is taken up")
+	reload(`mode = "audit"`, `mode = "enforce"`, "configuration reloaded")
 	f.wantRuns(t, repo.Ref("1"), f.pull(t, repo.Ref("1")), "amd64/v3")
-	reload(`mode = "audit"`, `mod = "audit"`, "the configuration is not taken up, the old one holds")
+	reload(`mode = "audit"`, `mod = "audit"`, "configuration reload failed, keeping the previous configuration")
 	f.wantRuns(t, repo.Ref("1"), f.pull(t, repo.Ref("1")), "amd64/v3")
 }
