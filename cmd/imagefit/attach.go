@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -26,7 +25,7 @@ type attachCommand struct {
 	dialect   string
 	layerType string
 	specs     string
-	output    string
+	output    cli.Output
 	dryRun    bool
 	replace   bool
 	quiet     bool
@@ -59,14 +58,13 @@ The digest of the artifact is printed.`,
 	flags := cmd.Flags()
 	flags.StringVar(&c.platform, "platform", "", "pick the entry of the index for this platform, such as linux/amd64/v3")
 	flags.IntVar(&c.entry, "entry", attach.None, `pick the entry of the index at this position, as "imagefit list" numbers them`)
-	flags.StringVar(&c.dialect, "dialect", "", "read the file as: "+strings.Join(dialectNames(), ", ")+" (default: by its shape)")
+	cli.OneOf(cmd, &c.dialect, "dialect", "", "read the file as this dialect, not as its shape says", dialectNames())
 	flags.StringVar(&c.layerType, "layer-type", "", "media type of the layer, where the dialect has several (default: its first)")
 	flags.BoolVar(&c.dryRun, "dry-run", false, "print the manifest and push nothing")
 	flags.BoolVar(&c.replace, "replace", false, "delete what is attached of the same type")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "do not say what is being done")
 	specsFlag(cmd, &c.specs)
-	outputFlag(cmd, &c.output, []string{"text", "json"})
-	complete(cmd, "dialect", dialectNames())
+	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
 }
 
@@ -95,9 +93,6 @@ type work struct {
 }
 
 func (c attachCommand) run(cmd *cobra.Command, image, file string) error {
-	if err := oneOf("-o", c.output, []string{"text", "json"}); err != nil {
-		return err
-	}
 	w := work{attachCommand: c, step: func(string) {}}
 	if !c.quiet {
 		w.step = func(text string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), text) }
@@ -160,9 +155,6 @@ func dialectFor(name string, text []byte) (compat.Dialect, error) {
 	if name == "" {
 		d, _ := compat.Detect("", "", text) // its parser says what is wrong
 		return d, nil
-	}
-	if err := oneOf("--dialect", name, dialectNames()); err != nil {
-		return compat.Dialect{}, err
 	}
 	d, _ := compat.Named(name)
 	return d, nil
@@ -258,14 +250,12 @@ func (w *work) note(format string, args ...any) {
 }
 
 func (w *work) print(out io.Writer, manifest []byte) error {
-	switch {
-	case w.dryRun:
+	if w.dryRun {
 		_, err := fmt.Fprintf(out, "%s\n", manifest)
 		return err
-	case w.output == "json":
-		return printJSON(out, w.result)
-	default:
+	}
+	return w.output.Print(out, w.result, func(out io.Writer) error {
 		_, err := fmt.Fprintln(out, w.result.Digest)
 		return err
-	}
+	})
 }

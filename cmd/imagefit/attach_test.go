@@ -145,7 +145,7 @@ func TestAttachRefuses(t *testing.T) {
 	}{
 		"broken file":    {[]string{ref, write(t, "bad.json", "{\n \"compatibilities\": {]}")}, []string{"bad.json: read as proposal-f: row 2, column"}, true},
 		"no file":        {[]string{ref, "/nonexistent/x"}, []string{"/nonexistent/x"}, true},
-		"dialect":        {[]string{ref, good, "--dialect", "x"}, []string{`--dialect "x" is not known`, "compspec"}, true},
+		"dialect":        {[]string{ref, good, "--dialect", "x"}, []string{`invalid argument "x" for "--dialect"`, "compspec"}, true},
 		"wrong dialect":  {[]string{ref, good, "--dialect", "compspec"}, []string{"needs.json: read as compspec: row 1, column"}, true},
 		"layer type":     {[]string{ref, good, "--layer-type", "x/y"}, []string{`layer type "x/y" is not one of`}, true},
 		"output":         {[]string{ref, good, "-o", "yaml"}, []string{"-o"}, true},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/author"
 )
 
@@ -20,7 +21,7 @@ func TestLint(t *testing.T) {
 	t.Parallel()
 	file := write(t, "needs.yaml", misspelt)
 	got := tool(t, "", "lint", file)
-	if want := file + `:8:54: error: no node has cpu.model vendor_id="Amd"; expected AMD [value-spelling]` + "\n"; got.stdout != want || got.err != exitCode(exitFindings) {
+	if want := file + `:8:54: error: no node has cpu.model vendor_id="Amd"; expected AMD [value-spelling]` + "\n"; got.stdout != want || got.err != cli.ExitCode(exitFindings) {
 		t.Errorf("%q %v, want %q", got.stdout, got.err, want)
 	}
 	var findings []author.Finding
@@ -39,7 +40,7 @@ func TestLintWarnings(t *testing.T) {
 	if out := toolOK(t, "lint", file); !strings.Contains(out, "warning") {
 		t.Errorf("no warning: %q", out)
 	}
-	if got := tool(t, "", "lint", "--strict", file); got.err != exitCode(exitFindings) {
+	if got := tool(t, "", "lint", "--strict", file); got.err != cli.ExitCode(exitFindings) {
 		t.Errorf("strict: %v", got.err)
 	}
 }
@@ -67,7 +68,7 @@ func TestLintRefuses(t *testing.T) {
 	t.Parallel()
 	wantError(t, tool(t, "", "lint", "--fix", "-").err, "--fix cannot change stdin")
 	wantError(t, tool(t, "", "lint", filepath.Join(t.TempDir(), "none")).err, "none", "no such file")
-	wantError(t, tool(t, spelt, "lint", "--dialect", "klingon", "-").err, `--dialect "klingon" is not known`, "proposal-f")
+	wantError(t, tool(t, spelt, "lint", "--dialect", "klingon", "-").err, `invalid argument "klingon" for "--dialect"`, "proposal-f")
 	wantError(t, tool(t, spelt, "lint", "--diff", "-o", "json", "-").err, "--diff")
 }
 
@@ -128,13 +129,13 @@ func TestConvertCommand(t *testing.T) {
 	}
 	rules := strings.Replace(misspelt, "[Amd]", "[AMD, Intel]", 1)
 	got := tool(t, rules, "convert", "-", "--to", "proposal-f")
-	if got.err != exitCode(exitLost) || got.stdout != "" || !strings.Contains(got.stderr, "lost: cpu.model vendor_id=AMD|Intel: no attribute says this") {
+	if got.err != cli.ExitCode(exitLost) || got.stdout != "" || !strings.Contains(got.stderr, "lost: cpu.model vendor_id=AMD|Intel: no attribute says this") {
 		t.Errorf("%+v", got)
 	}
 	if got := tool(t, rules, "convert", "-", "--to", "proposal-f", "--lossy"); got.err != nil || !strings.Contains(got.stdout, "compatibilities") {
 		t.Errorf("%+v", got)
 	}
-	wantError(t, tool(t, spelt, "convert", "-", "--to", "klingon").err, `--to "klingon"`, "proposal-f")
+	wantError(t, tool(t, spelt, "convert", "-", "--to", "klingon").err, `invalid argument "klingon" for "--to"`, "proposal-f")
 	wantError(t, tool(t, "{", "convert", "-", "--to", "compspec").err, "-: row 1, column 1")
 }
 

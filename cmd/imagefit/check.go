@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/wiring"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/decision"
@@ -20,7 +21,7 @@ const maxSpecFile = 4 << 20
 // checkCommand evaluates a file that is not pushed yet on a node.
 type checkCommand struct {
 	facts  string
-	output string
+	output cli.Output
 }
 
 func newCheckCommand() *cobra.Command {
@@ -39,15 +40,12 @@ Exit code 0: the node fits; 3: it does not; 4: it cannot be known; 1: error.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
 	}
 	factsFlag(cmd, &c.facts)
-	outputFlag(cmd, &c.output, []string{"text", "json"})
+	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
 }
 
 func (c checkCommand) run(cmd *cobra.Command, file string) error {
-	if err := oneOf("-o", c.output, []string{"text", "json"}); err != nil {
-		return err
-	}
-	cfg, err := toolConfig(cmd)
+	cfg, err := cli.LoadUserConfig(cmd)
 	if err != nil {
 		return err
 	}
@@ -69,11 +67,7 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return fmt.Errorf("%s, read as %s: %w", file, dialect.Name, err)
 	}
-	if c.output == "json" {
-		err = printJSON(cmd.OutOrStdout(), checked)
-	} else {
-		err = printChecked(cmd.OutOrStdout(), checked)
-	}
+	err = c.output.Print(cmd.OutOrStdout(), checked, func(w io.Writer) error { return printChecked(w, checked) })
 	return errors.Join(err, outcomeOfChecked(checked))
 }
 
@@ -92,8 +86,8 @@ func outcomeOfChecked(c *decision.Checked) error {
 	case selector.Fits:
 		return nil
 	case selector.Unknown:
-		return exitCode(exitOnlyUnknown)
+		return cli.ExitCode(exitOnlyUnknown)
 	default:
-		return exitCode(exitNoneFits)
+		return cli.ExitCode(exitNoneFits)
 	}
 }

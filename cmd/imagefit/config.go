@@ -50,7 +50,7 @@ func newConfigDefaultCommand() *cobra.Command {
 }
 
 func newConfigCheckCommand() *cobra.Command {
-	var output string
+	var output cli.Output
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check whether the configuration is valid, and print every mistake",
@@ -65,9 +65,6 @@ Exit code 0: valid; 1: not.`,
   imagefit config check -o json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("-o", output, []string{"text", "json"}); err != nil {
-				return err
-			}
 			src, err := cli.ConfigSources(cmd)
 			if err != nil {
 				return err
@@ -78,7 +75,7 @@ Exit code 0: valid; 1: not.`,
 			return checkConfig(cmd, src, output)
 		},
 	}
-	outputFlag(cmd, &output, []string{"text", "json"})
+	output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
 }
 
@@ -90,7 +87,7 @@ type configReport struct {
 	Problems []config.Problem `json:"problems,omitempty"`
 }
 
-func checkConfig(cmd *cobra.Command, src config.Sources, output string) error {
+func checkConfig(cmd *cobra.Command, src config.Sources, output cli.Output) error {
 	loaded, err := src.Load()
 	report := configReport{Valid: err == nil, File: src.Path()}
 	if err == nil {
@@ -98,22 +95,18 @@ func checkConfig(cmd *cobra.Command, src config.Sources, output string) error {
 	} else {
 		report.Problems = config.Problems(err)
 	}
-	if output == "json" {
-		if err := printJSON(cmd.OutOrStdout(), report); err != nil {
-			return err
-		}
-	} else if err := printConfigReport(cmd, report); err != nil {
+	if err := output.Print(cmd.OutOrStdout(), report, func(w io.Writer) error { return printConfigReport(w, cmd.ErrOrStderr(), report) }); err != nil {
 		return err
 	}
 	if !report.Valid {
-		return exitCode(1)
+		return cli.ExitCode(1)
 	}
 	return nil
 }
 
-func printConfigReport(cmd *cobra.Command, report configReport) error {
+func printConfigReport(stdout, stderr io.Writer, report configReport) error {
 	for _, problem := range report.Problems {
-		if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "imagefit: %s\n", oneLine(problem.Error())); err != nil {
+		if _, err := fmt.Fprintf(stderr, "imagefit: %s\n", oneLine(problem.Error())); err != nil {
 			return err
 		}
 	}
@@ -128,12 +121,12 @@ func printConfigReport(cmd *cobra.Command, report configReport) error {
 	if dropIns == 1 {
 		drop = "drop-in"
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s and %d %s are valid\n", what, dropIns, drop)
+	_, err := fmt.Fprintf(stdout, "%s and %d %s are valid\n", what, dropIns, drop)
 	return err
 }
 
 func newConfigDumpCommand() *cobra.Command {
-	var output string
+	var output cli.Output
 	cmd := &cobra.Command{
 		Use:   "dump",
 		Short: "Print the configuration in effect, and where each value was set",
@@ -144,9 +137,6 @@ KEY, or default. With -o json it is {key: {value, origin}}.`,
   imagefit config dump -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneOf("-o", output, []string{"text", "json"}); err != nil {
-				return err
-			}
 			src, err := cli.ConfigSources(cmd)
 			if err != nil {
 				return err
@@ -155,14 +145,13 @@ KEY, or default. With -o json it is {key: {value, origin}}.`,
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				return printJSON(cmd.OutOrStdout(), originOfKeys(loaded))
-			}
-			_, err = io.WriteString(cmd.OutOrStdout(), loaded.TOML())
-			return err
+			return output.Print(cmd.OutOrStdout(), originOfKeys(loaded), func(w io.Writer) error {
+				_, err := io.WriteString(w, loaded.TOML())
+				return err
+			})
 		},
 	}
-	outputFlag(cmd, &output, []string{"text", "json"})
+	output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
 }
 
@@ -189,7 +178,7 @@ a schema cannot express.`,
 		Example: `  imagefit config schema > imagefit.schema.json`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return printJSON(cmd.OutOrStdout(), config.Schema())
+			return cli.WriteJSON(cmd.OutOrStdout(), config.Schema())
 		},
 	}
 }

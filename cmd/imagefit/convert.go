@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/author"
 )
@@ -47,8 +48,7 @@ Exit code 0: written; 3: something would be lost; 1: error.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
 	}
-	cmd.Flags().StringVar(&c.to, "to", "", "dialect to write: proposal-f, nfd-v1alpha1 or compspec")
-	complete(cmd, "to", author.Targets())
+	cli.OneOf(cmd, &c.to, "to", "", "dialect to write", author.Targets())
 	_ = cmd.MarkFlagRequired("to") // the flag exists
 	cmd.Flags().BoolVar(&c.lossy, "lossy", false, "write it even where something is lost")
 	writeFlags(cmd, &c.write, &c.force)
@@ -62,9 +62,6 @@ func writeFlags(cmd *cobra.Command, name *string, force *bool) {
 }
 
 func (c convertCommand) run(cmd *cobra.Command, file string) error {
-	if err := oneOf("--to", c.to, author.Targets()); err != nil {
-		return err
-	}
 	specs, err := loadSpecs(cmd, c.specs)
 	if err != nil {
 		return err
@@ -85,7 +82,7 @@ func (c convertCommand) run(cmd *cobra.Command, file string) error {
 		if err != nil {
 			return err
 		}
-		return exitCode(exitLost)
+		return cli.ExitCode(exitLost)
 	}
 	return output(cmd, c.write, c.force, written.Body)
 }

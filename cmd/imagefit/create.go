@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/author"
 )
 
@@ -58,22 +59,19 @@ Exit code 0: written; 1: error, or nothing was found to ask for.`,
 	cmd.MarkFlagsOneRequired("from", "from-host")
 	factsFlag(cmd, &c.facts)
 	flags.StringSliceVar(&c.families, "family", []string{"cpu", "kernel"}, "with --from-host, what to take: "+strings.Join(author.Families(), ", "))
-	complete(cmd, "family", author.Families())
+	cli.Complete(cmd, "family", author.Families()...)
 	flags.StringVar(&c.platform, "platform", "linux/"+runtime.GOARCH, "with --from, the variant of an image")
-	complete(cmd, "platform", []string{"linux/amd64", "linux/arm64", "linux/ppc64le", "linux/riscv64", "linux/s390x"})
-	flags.StringVar(&c.dialect, "dialect", author.Targets()[0], "dialect to write: "+strings.Join(author.Targets(), ", "))
-	complete(cmd, "dialect", author.Targets())
+	cli.Complete(cmd, "platform", "linux/amd64", "linux/arm64", "linux/ppc64le", "linux/riscv64", "linux/s390x")
+	c.dialect = author.Targets()[0]
+	cli.OneOf(cmd, &c.dialect, "dialect", "", "dialect to write", author.Targets())
 	writeFlags(cmd, &c.write, &c.force)
 	specsFlag(cmd, &c.specs)
 	return cmd
 }
 
 func (c createCommand) validate() error {
-	if err := oneOf("--dialect", c.dialect, author.Targets()); err != nil {
-		return err
-	}
 	for _, family := range c.families {
-		if err := oneOf("--family", family, author.Families()); err != nil {
+		if err := cli.Check("family", family, author.Families()); err != nil {
 			return err
 		}
 	}

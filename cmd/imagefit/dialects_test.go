@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/attach"
 	"github.com/imagefit/imagefit/pkg/author"
 	"github.com/imagefit/imagefit/pkg/compat"
@@ -112,7 +113,7 @@ func readAs(err error) string {
 func checkedAs(t *testing.T, file string) (dialect string, accepted bool) {
 	t.Helper()
 	got := tool(t, "", "check", file, "--facts", "../../pkg/hostfacts/testdata/hosts/amd-genoa.json", "-o", "json")
-	if code := exitCode(0); got.err != nil && !errors.As(got.err, &code) {
+	if code := cli.ExitCode(0); got.err != nil && !errors.As(got.err, &code) {
 		return readAs(got.err), false
 	}
 	var checked struct{ Dialect string }

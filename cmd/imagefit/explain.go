@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -35,15 +32,10 @@ const (
 	exitOnlyUnknown = 4
 )
 
-// exitCode is an error that says nothing more than how the program ends.
-type exitCode int
-
-func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
-
 // explainCommand shows how a pull of an image would be decided.
 type explainCommand struct {
 	facts  string
-	output string
+	output cli.Output
 	all    bool
 }
 
@@ -67,7 +59,7 @@ Exit code 0: a candidate fits; 3: none fits; 4: none is known to fit, some may;
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
 	}
 	factsFlag(cmd, &c.facts)
-	outputFlag(cmd, &c.output, []string{"text", "json"})
+	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	cmd.Flags().BoolVar(&c.all, "all", false, "also show the entries for other platforms")
 	return cmd
 }
@@ -79,10 +71,7 @@ func factsFlag(cmd *cobra.Command, facts *string) {
 }
 
 func (c explainCommand) run(cmd *cobra.Command, image string) error {
-	if err := oneOf("-o", c.output, []string{"text", "json"}); err != nil {
-		return err
-	}
-	cfg, err := toolConfig(cmd)
+	cfg, err := cli.LoadUserConfig(cmd)
 	if err != nil {
 		return err
 	}
@@ -96,37 +85,11 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 	}
 	e := explained{Decision: d, Mode: cfg.Policy.For(d.Repository).Mode}
 	e.Action, e.Because = d.Action(cfg.Policy.For(d.Repository))
-	if c.output == "json" {
-		err = printJSON(cmd.OutOrStdout(), e)
-	} else {
-		err = e.print(cmd.OutOrStdout(), c.all)
-	}
+	err = c.output.Print(cmd.OutOrStdout(), e, func(w io.Writer) error { return e.print(w, c.all) })
 	if err != nil {
 		return err
 	}
 	return outcomeOf(d)
-}
-
-// toolConfig is the node's configuration as far as a person may use it: what
-// only root may write is kept in the person's own cache folder instead.
-func toolConfig(cmd *cobra.Command) (config.Config, error) {
-	src, err := cli.ConfigSources(cmd)
-	if err != nil {
-		return config.Config{}, err
-	}
-	loaded, err := src.Load()
-	if err != nil {
-		return config.Config{}, err
-	}
-	cfg := loaded.Config
-	if os.Geteuid() != 0 {
-		own, err := os.UserCacheDir()
-		if err != nil {
-			return config.Config{}, fmt.Errorf("find a folder for what is fetched: %w", err)
-		}
-		cfg.StateDir = filepath.Join(own, "imagefit")
-	}
-	return cfg, nil
 }
 
 func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *facts.Facts, live bool, image string) (*decision.Decision, error) {
@@ -183,19 +146,12 @@ func outcomeOf(d *decision.Decision) error {
 	case d.NothingToChoose():
 		return errors.New(d.Reason)
 	case d.Choice == decision.None:
-		return exitCode(exitNoneFits)
+		return cli.ExitCode(exitNoneFits)
 	case d.Candidates[d.Choice].Outcome != selector.Fits:
-		return exitCode(exitOnlyUnknown)
+		return cli.ExitCode(exitOnlyUnknown)
 	default:
 		return nil
 	}
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }
 
 // explained is a decision and what the node's policy makes of it.

@@ -8,18 +8,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // exitDiffer is the exit code for facts that differ.
 const exitDiffer = 3
 
-// errDiffer leads to exitDiffer without a message.
-var errDiffer = errors.New("facts differ")
-
 // diffCommand compares the facts of two nodes.
 type diffCommand struct {
-	output string
+	output cli.Output
 }
 
 func newDiffCommand() *cobra.Command {
@@ -45,16 +43,11 @@ error.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0], args[1]) },
 	}
-	outputFlag(cmd, &c.output, diffOutputs())
+	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
 }
 
-func diffOutputs() []string { return []string{"text", "json"} }
-
 func (c diffCommand) run(cmd *cobra.Command, a, b string) error {
-	if err := oneOf("-o", c.output, diffOutputs()); err != nil {
-		return err
-	}
 	if a == "-" && b == "-" {
 		return errors.New("only one of A and B can be standard input")
 	}
@@ -67,19 +60,17 @@ func (c diffCommand) run(cmd *cobra.Command, a, b string) error {
 		return fmt.Errorf("load B: %w", err)
 	}
 	changes := facts.Diff(before, after)
-	if err := c.write(cmd.OutOrStdout(), changes); err != nil {
+	err = c.output.Print(cmd.OutOrStdout(), append([]facts.Change{}, changes...), func(w io.Writer) error { return writeChanges(w, changes) })
+	if err != nil {
 		return err
 	}
 	if len(changes) > 0 {
-		return errDiffer
+		return cli.ExitCode(exitDiffer)
 	}
 	return nil
 }
 
-func (c diffCommand) write(w io.Writer, changes []facts.Change) error {
-	if c.output == "json" {
-		return writeJSON(w, append([]facts.Change{}, changes...))
-	}
+func writeChanges(w io.Writer, changes []facts.Change) error {
 	var b strings.Builder
 	for _, change := range changes {
 		b.WriteString(printable(change.String()) + "\n")

@@ -93,8 +93,8 @@ func TestErrorsAreOneLine(t *testing.T) {
 		args []string
 		want string
 	}{
-		"output": {[]string{"facts", "-o", "xml"}, "imagefit: -o \"xml\" is not known; use one of: text, json, yaml, labels\n"},
-		"family": {[]string{"facts", "--root", zenRoot, "--family", "gpus"}, "imagefit: --family \"gpus\" is not known; use one of: " +
+		"output": {[]string{"facts", "-o", "xml"}, "imagefit: invalid argument \"xml\" for \"-o, --output\" flag: want one of: text, json, yaml, labels\n"},
+		"family": {[]string{"facts", "--root", zenRoot, "--family", "gpus"}, "imagefit: --family \"gpus\": want one of: " +
 			strings.Join(hostfacts.Families(), ", ") + "\n"},
 		"root":             {[]string{"facts", "--root", "/nonexistent-root"}, "imagefit: open --root: stat /nonexistent-root: no such file or directory\n"},
 		"no archive":       {[]string{"facts", "--root", "main.go"}, "imagefit: open --root: read snapshot main.go: gzip: invalid header\n"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/author"
 	"github.com/imagefit/imagefit/pkg/compat"
@@ -19,7 +20,7 @@ const exitFindings = 3
 // lintCommand looks for mistakes in what an image asks for.
 type lintCommand struct {
 	specs   string
-	output  string
+	output  cli.Output
 	dialect string
 	fix     bool
 	diff    bool
@@ -57,12 +58,11 @@ Exit code 0: nothing, or warnings only; 3: errors, with --strict also warnings;
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
 	}
-	outputFlag(cmd, &c.output, []string{"text", "json"})
+	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	cmd.Flags().BoolVar(&c.fix, "fix", false, "fix what can only be meant in one way, in the files themselves")
 	cmd.Flags().BoolVar(&c.diff, "diff", false, "show what --fix would change, and change nothing")
 	cmd.Flags().BoolVar(&c.strict, "strict", false, "treat warnings as errors")
-	cmd.Flags().StringVar(&c.dialect, "dialect", "", "read the files as this dialect, not as their shape says")
-	complete(cmd, "dialect", dialectNames())
+	cli.OneOf(cmd, &c.dialect, "dialect", "", "read the files as this dialect, not as their shape says", dialectNames())
 	specsFlag(cmd, &c.specs)
 	return cmd
 }
@@ -77,16 +77,8 @@ func dialectNames() []string {
 }
 
 func (c lintCommand) validate(files []string) error {
-	if err := oneOf("-o", c.output, []string{"text", "json"}); err != nil {
-		return err
-	}
-	if c.dialect != "" {
-		if err := oneOf("--dialect", c.dialect, dialectNames()); err != nil {
-			return err
-		}
-	}
 	switch {
-	case c.diff && c.output == "json":
+	case c.diff && c.output == cli.JSON:
 		return errors.New("--diff has no JSON form; each finding says whether --fix corrects it")
 	case c.fix && !c.diff && slices.Contains(files, "-"):
 		return errors.New("--fix cannot change stdin; use --diff")
@@ -110,16 +102,14 @@ func (c lintCommand) run(cmd *cobra.Command, files []string) error {
 		failed = errors.Join(failed, err)
 		all = append(all, findings...)
 	}
-	if c.output == "json" {
-		err = printJSON(cmd.OutOrStdout(), all)
-	} else if !c.diff {
-		err = printFindings(cmd.OutOrStdout(), all)
+	if !c.diff {
+		err = c.output.Print(cmd.OutOrStdout(), all, func(w io.Writer) error { return printFindings(w, all) })
 	}
 	if err := errors.Join(failed, err); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(all, func(f author.Finding) bool { return c.strict || f.Severity == author.Error }) {
-		return exitCode(exitFindings)
+		return cli.ExitCode(exitFindings)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 // listCommand shows what is attached to an image.
 type listCommand struct {
 	specs  string
-	output string
+	output cli.Output
 }
 
 func newListCommand() *cobra.Command {
@@ -40,15 +40,12 @@ that has none of that type of its own. Registries are reached as on this node
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
 	}
 	specsFlag(cmd, &c.specs)
-	outputFlag(cmd, &c.output, []string{"text", "json"})
+	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
 }
 
 func (c listCommand) run(cmd *cobra.Command, image string) error {
-	if err := oneOf("-o", c.output, []string{"text", "json"}); err != nil {
-		return err
-	}
-	cfg, err := toolConfig(cmd)
+	cfg, err := cli.LoadUserConfig(cmd)
 	if err != nil {
 		return err
 	}
@@ -56,10 +53,7 @@ func (c listCommand) run(cmd *cobra.Command, image string) error {
 	if err != nil {
 		return err
 	}
-	if c.output == "json" {
-		return printJSON(cmd.OutOrStdout(), listing)
-	}
-	return printListing(cmd.OutOrStdout(), listing)
+	return c.output.Print(cmd.OutOrStdout(), listing, func(w io.Writer) error { return printListing(w, listing) })
 }
 
 func (c listCommand) list(cmd *cobra.Command, cfg config.Config, image string) (*attach.Listing, error) {

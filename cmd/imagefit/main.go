@@ -34,12 +34,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	err := cmd.ExecuteContext(ctx)
-	if errors.Is(err, errDiffer) {
-		return exitDiffer
-	}
-	if code, ok := errors.AsType[exitCode](err); ok {
-		return int(code)
-	}
 	if code, ok := errors.AsType[cli.ExitCode](err); ok {
 		return int(code)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
@@ -58,28 +59,23 @@ func interpreter(cmd *cobra.Command, dir string) (*compat.Interpreter, error) {
 }
 
 func newSpecListCommand(dir *string) *cobra.Command {
-	var output string
+	var output cli.Output
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List the compatibility specs in the order in which they are asked",
 		Example: `  imagefit spec list`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := oneOf("-o", output, []string{"text", "json"}); err != nil {
-				return err
-			}
 			specs, err := loadSpecs(cmd, *dir)
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				return printJSON(cmd.OutOrStdout(), specRows(specs))
-			}
-			return printSpecs(cmd.OutOrStdout(), specRows(specs))
+			rows := specRows(specs)
+			return output.Print(cmd.OutOrStdout(), rows, func(w io.Writer) error { return printSpecs(w, rows) })
 		},
 	}
 	specsFlag(cmd, dir)
-	outputFlag(cmd, &output, []string{"text", "json"})
+	output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
 }
 
@@ -127,9 +123,6 @@ for "imagefit spec check".`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeSpecs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneOf("--graph", graph, append([]string{""}, graphForms()...)); err != nil {
-				return err
-			}
 			spec, err := findSpec(cmd, *dir, args[0])
 			if err != nil {
 				return err
@@ -148,13 +141,10 @@ for "imagefit spec check".`,
 		},
 	}
 	specsFlag(cmd, dir)
-	cmd.Flags().StringVar(&graph, "graph", "", "draw the graph: "+strings.Join(graphForms(), ", "))
+	cli.OneOf(cmd, &graph, "graph", "", "draw the graph", []string{"text", "dot"})
 	cmd.Flags().Lookup("graph").NoOptDefVal = "text"
-	complete(cmd, "graph", graphForms())
 	return cmd
 }
-
-func graphForms() []string { return []string{"text", "dot"} }
 
 // completeSpecs offers the names of specs to the shell.
 func completeSpecs(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -76,7 +76,7 @@ func TestSpecShow(t *testing.T) {
 		})
 	}
 	wantError(t, tool(t, "", "spec", "show", "nobody", "--specs", dir).err, `no compatibility spec is named "nobody"`, "site", "io.archspec")
-	wantError(t, tool(t, "", "spec", "show", "site", "--graph=svg", "--specs", dir).err, `--graph "svg" is not known`)
+	wantError(t, tool(t, "", "spec", "show", "site", "--graph=svg", "--specs", dir).err, `invalid argument "svg" for "--graph"`)
 }
 
 func TestSpecCheck(t *testing.T) {

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -53,4 +55,19 @@ func LoadConfig(cmd *cobra.Command) (config.Config, error) {
 		return config.Config{}, err
 	}
 	return loaded.Config, nil
+}
+
+// LoadUserConfig loads the configuration for a command that any user may run: only
+// root uses the state directory of the daemons, others their own cache directory.
+func LoadUserConfig(cmd *cobra.Command) (config.Config, error) {
+	cfg, err := LoadConfig(cmd)
+	if err != nil || os.Geteuid() == 0 {
+		return cfg, err
+	}
+	own, err := os.UserCacheDir()
+	if err != nil {
+		return config.Config{}, fmt.Errorf("find a cache directory: %w", err)
+	}
+	cfg.StateDir = filepath.Join(own, "imagefit")
+	return cfg, nil
 }

@@ -43,3 +43,12 @@ func (o *oneOf) Set(value string) error {
 	*o.value = value
 	return nil
 }
+
+// Check checks the value of a flag where OneOf does not serve, because the flag
+// takes a list or what is allowed is known only later.
+func Check(flag, value string, allowed []string) error {
+	if !slices.Contains(allowed, value) {
+		return fmt.Errorf("--%s %q: want one of: %s", flag, value, strings.Join(allowed, ", "))
+	}
+	return nil
+}
