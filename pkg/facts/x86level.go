@@ -1,46 +1,21 @@
 package facts
 
-// leveledFlag is a CPU flag and the x86-64 level that first brings it.
-type leveledFlag struct {
-	flag  string
-	level int
-}
+import (
+	"slices"
+	"strings"
+	"sync"
+)
 
-// x86LevelFlags is the table of the x86-64 psABI, under the names that
-// cpu.cpuid uses. Level 1 is what every amd64 CPU has.
-func x86LevelFlags() [29]leveledFlag {
-	return [...]leveledFlag{
-		{"CMOV", 1},
-		{"CMPXCHG8", 1},
-		{"FXSR", 1},
-		{"MMX", 1},
-		{"SSE", 1},
-		{"SSE2", 1},
-		{"SYSCALL", 1},
-		{"X87", 1},
-		{"CX16", 2},
-		{"LAHF", 2},
-		{"POPCNT", 2},
-		{"SSE3", 2},
-		{"SSE4", 2},
-		{"SSE42", 2},
-		{"SSSE3", 2},
-		{"AVX", 3},
-		{"AVX2", 3},
-		{"BMI1", 3},
-		{"BMI2", 3},
-		{"F16C", 3},
-		{"FMA3", 3},
-		{"LZCNT", 3},
-		{"MOVBE", 3},
-		{"OSXSAVE", 3},
-		{"AVX512BW", 4},
-		{"AVX512CD", 4},
-		{"AVX512DQ", 4},
-		{"AVX512F", 4},
-		{"AVX512VL", 4},
+// x86LevelFlags are the flags that each level of the x86-64 psABI adds, under the
+// names that cpu.cpuid uses. Level 1 is what every amd64 CPU has.
+var x86LevelFlags = sync.OnceValue(func() [X86MaxLevel][]string {
+	return [...][]string{
+		strings.Fields("CMOV CMPXCHG8 FXSR MMX SSE SSE2 SYSCALL X87"),
+		strings.Fields("CX16 LAHF POPCNT SSE3 SSE4 SSE42 SSSE3"),
+		strings.Fields("AVX AVX2 BMI1 BMI2 F16C FMA3 LZCNT MOVBE OSXSAVE"),
+		strings.Fields("AVX512BW AVX512CD AVX512DQ AVX512F AVX512VL"),
 	}
-}
+})
 
 // X86MaxLevel is the highest level of the psABI.
 const X86MaxLevel = 4
@@ -48,13 +23,13 @@ const X86MaxLevel = 4
 // X86Level returns the x86-64 micro-architecture level, 1 to 4, of an amd64 CPU
 // for which has reports whether it has a flag.
 func X86Level(has func(flag string) bool) int {
-	level := X86MaxLevel
-	for _, f := range x86LevelFlags() {
-		if f.level > 1 && f.level <= level && !has(f.flag) {
-			level = f.level - 1
+	lacks := func(flag string) bool { return !has(flag) }
+	for level := 2; level <= X86MaxLevel; level++ {
+		if slices.ContainsFunc(x86LevelFlags()[level-1], lacks) {
+			return level - 1
 		}
 	}
-	return level
+	return X86MaxLevel
 }
 
 // X86LevelOfFlag returns the x86-64 micro-architecture level that first brings
@@ -63,13 +38,8 @@ func X86Level(has func(flag string) bool) int {
 // as X86_64_V3, belong to that level.
 func X86LevelOfFlag(flag string) int {
 	for level := 1; level <= X86MaxLevel; level++ {
-		if flag == X86LevelName(level) {
+		if flag == X86LevelName(level) || slices.Contains(x86LevelFlags()[level-1], flag) {
 			return level
-		}
-	}
-	for _, f := range x86LevelFlags() {
-		if f.flag == flag {
-			return f.level
 		}
 	}
 	return 0
@@ -77,16 +47,9 @@ func X86LevelOfFlag(flag string) int {
 
 // X86LevelName is the cpu.cpuid flag of a level, as NFD 0.19 and later spell it.
 func X86LevelName(level int) string {
-	switch level {
-	case 1:
-		return "X86_64_V1"
-	case 2:
-		return "X86_64_V2"
-	case 3:
-		return "X86_64_V3"
-	case 4:
-		return "X86_64_V4"
-	default:
+	names := [...]string{"", "X86_64_V1", "X86_64_V2", "X86_64_V3", "X86_64_V4"}
+	if level < 0 || level >= len(names) {
 		return ""
 	}
+	return names[level]
 }

@@ -216,8 +216,3 @@ func isNumbered(name, prefix string) bool {
 	digits, ok := strings.CutPrefix(name, prefix)
 	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
 }
-
-func readTrimmed(root Root, name string) (string, error) {
-	data, err := root.ReadFile(name)
-	return strings.TrimSpace(string(data)), err
-}

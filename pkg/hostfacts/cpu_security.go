@@ -59,10 +59,7 @@ func (s security) unknown(err error, elements ...string) {
 // addSwitch sets the element when the file contains 1 or Y, and reports whether it
 // did. When it cannot be read, the dependents are unknown too.
 func (s security) addSwitch(element, parent, name string, dependents ...string) bool {
-	value, err := readTrimmed(s.root, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = s.root.stat(parent)
-	}
+	value, err := readIn(s.root, parent, name)
 	if err != nil {
 		s.unknown(err, append(dependents, element)...)
 		return false

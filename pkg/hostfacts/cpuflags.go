@@ -42,8 +42,8 @@ func x86Flags(c cpuInfo) []string {
 // x86FlagNames reads x86FlagTable.
 func x86FlagNames() map[string][]string {
 	names := map[string][]string{}
-	for line := range strings.Lines(x86FlagTable) {
-		words := strings.Fields(line)
+	for entry := range strings.SplitSeq(x86FlagTable, ",") {
+		words := strings.Fields(entry)
 		names[words[0]] = words[1:]
 	}
 	return names
@@ -82,138 +82,26 @@ func CPUFlags() (x86, others []string) {
 // x86FlagTable has the kernel's name of a flag, and then those of
 // klauspost/cpuid, which NFD uses. The kernel shows avx only when the OS saves
 // its state, hence OSXSAVE.
-const x86FlagTable = `3dnow AMD3DNOW
-3dnowext AMD3DNOWEXT
-abm LZCNT
-adx ADX
-aes AESNI
-amx_bf16 AMXBF16
-amx_complex AMXCOMPLEX
-amx_fp16 AMXFP16
-amx_int8 AMXINT8
-amx_tile AMXTILE
-apx APX_F
-arch_capabilities IA32_ARCH_CAP
-avx AVX OSXSAVE
-avx10 AVX10
-avx2 AVX2
-avx512_bf16 AVX512BF16
-avx512_bitalg AVX512BITALG
-avx512_fp16 AVX512FP16
-avx512_vbmi2 AVX512VBMI2
-avx512_vnni AVX512VNNI
-avx512_vp2intersect AVX512VP2INTERSECT
-avx512_vpopcntdq AVX512VPOPCNTDQ
-avx512bw AVX512BW
-avx512cd AVX512CD
-avx512dq AVX512DQ
-avx512er AVX512ER
-avx512f AVX512F
-avx512ifma AVX512IFMA
-avx512pf AVX512PF
-avx512vbmi AVX512VBMI
-avx512vl AVX512VL
-avx_ifma AVXIFMA
-avx_ne_convert AVXNECONVERT
-avx_vnni AVXVNNI
-avx_vnni_int16 AVXVNNIINT16
-avx_vnni_int8 AVXVNNIINT8
-bmi1 BMI1
-bmi2 BMI2
-cldemote CLDEMOTE
-clzero CLZERO
-cmov CMOV
-cmpccxadd CMPCCXADD
-core_capabilities IA32_CORE_CAP
-cpb CPBOOST
-cppc CPPC
-cx16 CX16
-cx8 CMPXCHG8
-decodeassists SVMDA
-enqcmd ENQCMD
-erms ERMS
-f16c F16C
-flush_l1d FLUSH_L1D
-flushbyasid SVMFBASID
-fma FMA3
-fma4 FMA4
-fpu X87
-fred FRED
-fsrm FSRM
-fxsr FXSR
-gfni GFNI
-hle HLE
-hybrid_cpu HYBRID_CPU
-hypervisor HYPERVISOR
-ibpb IBPB
-ibs IBS
-ibt CETIBT
-lahf_lm LAHF
-lam LAM
-lbrv LBRVIRT
-md_clear MD_CLEAR
-mmx MMX
-mmxext MMXEXT
-movbe MOVBE
-movdir64b MOVDIR64B
-movdiri MOVDIRI
-mpx MPX
-npt SVMNP
-nrip_save NRIPS
-nx NX
-overflow_recov MCAOVERFLOW
-pausefilter SVMPF
-pclmulqdq CLMUL
-pconfig PCONFIG
-pfthreshold SVMPFT
-pni SSE3
-popcnt POPCNT
-rdpru RDPRU
-rdrand RDRAND
-rdseed RDSEED
-rdtscp RDTSCP
-rtm RTM
-rtm_always_abort RTM_ALWAYS_ABORT
-sep SYSEE
-serialize SERIALIZE
-sev SEV
-sev_es SEV_ES
-sev_snp SEV_SNP
-sgx SGX
-sgx_lc SGXLC
-sha_ni SHA
-sm3 SM3_X86
-sm4 SM4_X86
-sme SME
-ssbd SPEC_CTRL_SSBD
-sse SSE FXSROPT
-sse2 SSE2
-sse4_1 SSE4
-sse4_2 SSE42
-sse4a SSE4A
-ssse3 SSSE3
-stibp STIBP
-succor SUCCOR
-svm SVM
-svm_lock SVML
-syscall SYSCALL
-tbm TBM
-tdx_guest TDX_GUEST
-tme TME
-topoext TOPEXT
-tsc_scale TSCRATEMSR
-tsxldtrk TSXLDTRK
-user_shstk CETSS
-vaes VAES
-vmcb_clean VMCBCLEAN
-vmx VMX
-vpclmulqdq VPCLMULQDQ
-waitpkg WAITPKG
-wbnoinvd WBNOINVD
-wrmsrns WRMSRNS
-xgetbv1 XGETBV1
-xop XOP
-xsave XSAVE
-xsavec XSAVEC
-xsaveopt XSAVEOPT
-xsaves XSAVES`
+const x86FlagTable = `
+3dnow AMD3DNOW, 3dnowext AMD3DNOWEXT, abm LZCNT, adx ADX, aes AESNI, amx_bf16 AMXBF16, amx_complex AMXCOMPLEX,
+amx_fp16 AMXFP16, amx_int8 AMXINT8, amx_tile AMXTILE, apx APX_F, arch_capabilities IA32_ARCH_CAP,
+avx AVX OSXSAVE, avx10 AVX10, avx2 AVX2, avx512_bf16 AVX512BF16, avx512_bitalg AVX512BITALG,
+avx512_fp16 AVX512FP16, avx512_vbmi2 AVX512VBMI2, avx512_vnni AVX512VNNI,
+avx512_vp2intersect AVX512VP2INTERSECT, avx512_vpopcntdq AVX512VPOPCNTDQ, avx512bw AVX512BW, avx512cd AVX512CD,
+avx512dq AVX512DQ, avx512er AVX512ER, avx512f AVX512F, avx512ifma AVX512IFMA, avx512pf AVX512PF,
+avx512vbmi AVX512VBMI, avx512vl AVX512VL, avx_ifma AVXIFMA, avx_ne_convert AVXNECONVERT, avx_vnni AVXVNNI,
+avx_vnni_int16 AVXVNNIINT16, avx_vnni_int8 AVXVNNIINT8, bmi1 BMI1, bmi2 BMI2, cldemote CLDEMOTE, clzero CLZERO,
+cmov CMOV, cmpccxadd CMPCCXADD, core_capabilities IA32_CORE_CAP, cpb CPBOOST, cppc CPPC, cx16 CX16,
+cx8 CMPXCHG8, decodeassists SVMDA, enqcmd ENQCMD, erms ERMS, f16c F16C, flush_l1d FLUSH_L1D,
+flushbyasid SVMFBASID, fma FMA3, fma4 FMA4, fpu X87, fred FRED, fsrm FSRM, fxsr FXSR, gfni GFNI, hle HLE,
+hybrid_cpu HYBRID_CPU, hypervisor HYPERVISOR, ibpb IBPB, ibs IBS, ibt CETIBT, lahf_lm LAHF, lam LAM,
+lbrv LBRVIRT, md_clear MD_CLEAR, mmx MMX, mmxext MMXEXT, movbe MOVBE, movdir64b MOVDIR64B, movdiri MOVDIRI,
+mpx MPX, npt SVMNP, nrip_save NRIPS, nx NX, overflow_recov MCAOVERFLOW, pausefilter SVMPF, pclmulqdq CLMUL,
+pconfig PCONFIG, pfthreshold SVMPFT, pni SSE3, popcnt POPCNT, rdpru RDPRU, rdrand RDRAND, rdseed RDSEED,
+rdtscp RDTSCP, rtm RTM, rtm_always_abort RTM_ALWAYS_ABORT, sep SYSEE, serialize SERIALIZE, sev SEV,
+sev_es SEV_ES, sev_snp SEV_SNP, sgx SGX, sgx_lc SGXLC, sha_ni SHA, sm3 SM3_X86, sm4 SM4_X86, sme SME,
+ssbd SPEC_CTRL_SSBD, sse SSE FXSROPT, sse2 SSE2, sse4_1 SSE4, sse4_2 SSE42, sse4a SSE4A, ssse3 SSSE3,
+stibp STIBP, succor SUCCOR, svm SVM, svm_lock SVML, syscall SYSCALL, tbm TBM, tdx_guest TDX_GUEST, tme TME,
+topoext TOPEXT, tsc_scale TSCRATEMSR, tsxldtrk TSXLDTRK, user_shstk CETSS, vaes VAES, vmcb_clean VMCBCLEAN,
+vmx VMX, vpclmulqdq VPCLMULQDQ, waitpkg WAITPKG, wbnoinvd WBNOINVD, wrmsrns WRMSRNS, xgetbv1 XGETBV1, xop XOP,
+xsave XSAVE, xsavec XSAVEC, xsaveopt XSAVEOPT, xsaves XSAVES`

@@ -2,7 +2,6 @@ package hostfacts
 
 import (
 	"errors"
-	"io/fs"
 	"strconv"
 	"strings"
 
@@ -46,7 +45,7 @@ func gpuCollector() collector {
 }
 
 func collectGPUs(h host, out *facts.Features) error {
-	functions, err := displayFunctions(h.root)
+	functions, err := functionsOfClass(h.root, "03", "12") // displays and processing accelerators
 	if err != nil {
 		return err
 	}
@@ -173,11 +172,7 @@ func setDriverVersion(root Root, out *facts.Features, set, module string, gpus [
 }
 
 func moduleVersion(root Root, module string) (string, error) {
-	version, err := readTrimmed(root, "sys/module/"+module+"/version")
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", root.stat("sys/module")
-	}
-	return version, err
+	return readIn(root, "sys/module", "sys/module/"+module+"/version")
 }
 
 // readMiB reads a number of bytes from a file, in MiB. It is empty when the file

@@ -1,9 +1,7 @@
 package hostfacts
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
@@ -59,10 +57,7 @@ func describeAMDDevice(root Root, g gpu, targets map[string]string) {
 // kernel's compute driver (KFD) offers. Without that driver there are none.
 func kfdTargets(root Root) (map[string]string, error) {
 	const dir = "sys/class/kfd/kfd/topology/nodes"
-	names, err := root.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, root.stat("sys/class")
-	}
+	names, err := readDirIn(root, "sys/class", dir)
 	if err != nil {
 		return nil, err
 	}

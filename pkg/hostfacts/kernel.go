@@ -82,16 +82,9 @@ func selinuxCollector() collector {
 }
 
 func collectSELinux(h host, out *facts.Features) error {
-	if err := h.root.stat("sys/fs"); err != nil {
-		return err
-	}
-	enforce, err := readTrimmed(h.root, "sys/fs/selinux/enforce")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	enabled := strconv.FormatBool(enforce == "1")
-	out.Attributes["kernel.selinux"] = map[string]string{"enabled": enabled}
-	return nil
+	enforce, err := readIn(h.root, "sys/fs", "sys/fs/selinux/enforce")
+	out.Attributes["kernel.selinux"] = map[string]string{"enabled": strconv.FormatBool(enforce == "1")}
+	return err
 }
 
 func loadedModulesCollector() collector {

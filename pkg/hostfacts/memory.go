@@ -20,11 +20,8 @@ func numaCollector() collector {
 // any; the machine is then one node.
 func collectNUMA(h host, out *facts.Features) error {
 	const dir = "sys/devices/system"
-	if err := h.root.stat(dir); err != nil {
-		return err
-	}
-	names, err := h.root.ReadDir(dir + "/node")
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	names, err := readDirIn(h.root, dir, dir+"/node")
+	if err != nil {
 		return err
 	}
 	nodes := 0
@@ -50,11 +47,8 @@ func nvdimmCollector() collector {
 
 func collectNVDIMM(h host, out *facts.Features) error {
 	const dir = "sys/bus/nd/devices"
-	if err := h.root.stat("sys/bus"); err != nil {
-		return err
-	}
-	names, err := h.root.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	names, err := readDirIn(h.root, "sys/bus", dir)
+	if err != nil {
 		return err
 	}
 	devices := []map[string]string{}

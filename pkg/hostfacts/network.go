@@ -28,11 +28,8 @@ func networkCollector() collector {
 // virtual ones. A kernel built without networking has no such class at all.
 func collectNetwork(h host, out *facts.Features) error {
 	const dir = "sys/class/net"
-	if err := h.root.stat("sys/class"); err != nil {
-		return err
-	}
-	names, err := h.root.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	names, err := readDirIn(h.root, "sys/class", dir)
+	if err != nil {
 		return err
 	}
 	devices, virtual := []map[string]string{}, []map[string]string{}

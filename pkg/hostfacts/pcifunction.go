@@ -1,8 +1,6 @@
 package hostfacts
 
 import (
-	"errors"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -27,19 +25,11 @@ func (f pciFunction) boundDriver(root Root) string {
 	return path.Base(link)
 }
 
-// displayFunctions returns the display controllers and processing accelerators.
-func displayFunctions(root Root) ([]pciFunction, error) {
-	return functionsOfClass(root, "03", "12")
-}
-
 // functionsOfClass returns the PCI functions whose class begins with one of the
 // prefixes, in the order of their addresses. A machine without a PCI bus has
 // none.
 func functionsOfClass(root Root, prefixes ...string) ([]pciFunction, error) {
-	names, err := root.ReadDir(pciDevices)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, root.stat("sys/bus")
-	}
+	names, err := readDirIn(root, "sys/bus", pciDevices)
 	if err != nil {
 		return nil, err
 	}

@@ -22,10 +22,7 @@ func cgroupCollector() collector {
 // collectCgroup reads which version of control groups is mounted, and its
 // controllers. The set is empty when neither is mounted.
 func collectCgroup(h host, out *facts.Features) error {
-	names, err := h.root.ReadDir(cgroupDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = h.root.stat("sys/fs")
-	}
+	names, err := readDirIn(h.root, "sys/fs", cgroupDir)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,7 @@
 package hostfacts
 
 import (
-	"errors"
-	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -30,10 +29,7 @@ func rdmaCollector() collector {
 // collectRDMADevices lists each port of each RDMA device, and the kinds of
 // fabric they and other HPC adapters reach. GUIDs are not read.
 func collectRDMADevices(h host, out *facts.Features) error {
-	names, err := h.root.ReadDir(rdmaDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = h.root.stat("sys/class")
-	}
+	names, err := readDirIn(h.root, "sys/class", rdmaDir)
 	if err != nil {
 		return err
 	}
@@ -85,10 +81,8 @@ func rdmaPorts(root Root, name string) ([]map[string]string, error) {
 }
 
 func rdmaPort(device map[string]string, number string, read map[string]string) map[string]string {
-	port := map[string]string{"port": number}
-	for key, value := range device {
-		port[key] = value
-	}
+	port := maps.Clone(device)
+	port["port"] = number
 	if layer := read["link_layer"]; layer != "" {
 		port["link_layer"] = strings.ToLower(layer)
 	}
