@@ -42,17 +42,10 @@ func writeFacts(w io.Writer, facts *facts.Facts, limit int) error {
 }
 
 func knownSets(features facts.Features) []string {
-	names := map[string]struct{}{}
-	for set := range features.Flags {
-		names[set] = struct{}{}
-	}
-	for set := range features.Attributes {
-		names[set] = struct{}{}
-	}
-	for set := range features.Instances {
-		names[set] = struct{}{}
-	}
-	return slices.Sorted(maps.Keys(names))
+	names := slices.AppendSeq(slices.AppendSeq(slices.Collect(maps.Keys(features.Flags)),
+		maps.Keys(features.Attributes)), maps.Keys(features.Instances))
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // section is what is printed of one set.

@@ -204,9 +204,7 @@ func instanceText(instance map[string]string) string {
 
 // knows reports whether anything is known of a set.
 func (f *Facts) knows(set string) bool {
-	_, isFlags := f.flags[set]
-	_, isAttributes := f.attributes[set]
-	return isFlags || isAttributes || f.HasInstances(set)
+	return f.hasElements(set) || f.HasInstances(set)
 }
 
 func (f *Facts) count(set string) string {

@@ -148,13 +148,3 @@ func isVirtualBlock(device map[string]string) bool {
 	}
 	return false
 }
-
-// VolatileSets returns the sets that the fingerprint ignores, in whole or in
-// part.
-func VolatileSets() []string {
-	var sets []string
-	for _, v := range volatileTable() {
-		sets = append(sets, v.set)
-	}
-	return sets
-}

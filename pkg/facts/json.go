@@ -17,29 +17,21 @@ const (
 // document is the JSON of Facts: what "nfd export features" prints, and the
 // fields of our own.
 type document struct {
-	Version     int                       `json:"version,omitempty"`
-	OS          string                    `json:"os,omitempty"`
-	Arch        string                    `json:"arch,omitempty"`
-	Fingerprint string                    `json:"fingerprint,omitempty"`
-	Flags       map[string]jsonFlags      `json:"flags"`
-	Attributes  map[string]jsonAttributes `json:"attributes"`
-	Instances   map[string]jsonInstances  `json:"instances"`
-	Unknown     map[string]string         `json:"unknown,omitempty"`
-	Absent      map[string]jsonFlags      `json:"absent,omitempty"`
-	Origins     map[string]string         `json:"origins,omitempty"`
-	Problems    []string                  `json:"problems,omitempty"`
+	Version     int                                      `json:"version,omitempty"`
+	OS          string                                   `json:"os,omitempty"`
+	Arch        string                                   `json:"arch,omitempty"`
+	Fingerprint string                                   `json:"fingerprint,omitempty"`
+	Flags       map[string]elements[map[string]struct{}] `json:"flags"`
+	Attributes  map[string]elements[map[string]string]   `json:"attributes"`
+	Instances   map[string]elements[[]jsonInstance]      `json:"instances"`
+	Unknown     map[string]string                        `json:"unknown,omitempty"`
+	Absent      map[string]elements[map[string]struct{}] `json:"absent,omitempty"`
+	Origins     map[string]string                        `json:"origins,omitempty"`
+	Problems    []string                                 `json:"problems,omitempty"`
 }
 
-type jsonFlags struct {
-	Elements map[string]struct{} `json:"elements"`
-}
-
-type jsonAttributes struct {
-	Elements map[string]string `json:"elements"`
-}
-
-type jsonInstances struct {
-	Elements []jsonInstance `json:"elements"`
+type elements[T any] struct {
+	Elements T `json:"elements"`
 }
 
 type jsonInstance struct {
@@ -50,36 +42,34 @@ type jsonInstance struct {
 // addition the os, the architecture, the fingerprint, the unknowns, the origins
 // and the problems. The order is always the same.
 func (f *Facts) MarshalJSON() ([]byte, error) {
-	doc := document{
+	instances := make(map[string][]jsonInstance, len(f.instances))
+	for set, list := range f.instances {
+		instances[set] = make([]jsonInstance, 0, len(list))
+		for _, attributes := range list {
+			instances[set] = append(instances[set], jsonInstance{Attributes: attributes})
+		}
+	}
+	return json.Marshal(document{
 		Version:     jsonVersion,
 		OS:          f.os,
 		Arch:        f.arch,
 		Fingerprint: f.Fingerprint(),
-		Flags:       make(map[string]jsonFlags, len(f.flags)),
-		Attributes:  make(map[string]jsonAttributes, len(f.attributes)),
-		Instances:   make(map[string]jsonInstances, len(f.instances)),
+		Flags:       wrapped(f.flags),
+		Attributes:  wrapped(f.attributes),
+		Instances:   wrapped(instances),
 		Unknown:     f.unknown,
-		Absent:      make(map[string]jsonFlags, len(f.absent)),
+		Absent:      wrapped(f.absent),
 		Origins:     f.origins,
 		Problems:    f.problems,
+	})
+}
+
+func wrapped[T any](sets map[string]T) map[string]elements[T] {
+	all := make(map[string]elements[T], len(sets))
+	for set, of := range sets {
+		all[set] = elements[T]{of}
 	}
-	for set, elements := range f.absent {
-		doc.Absent[set] = jsonFlags{Elements: elements}
-	}
-	for set, elements := range f.flags {
-		doc.Flags[set] = jsonFlags{Elements: elements}
-	}
-	for set, elements := range f.attributes {
-		doc.Attributes[set] = jsonAttributes{Elements: elements}
-	}
-	for set, list := range f.instances {
-		elements := make([]jsonInstance, 0, len(list))
-		for _, attributes := range list {
-			elements = append(elements, jsonInstance{Attributes: attributes})
-		}
-		doc.Instances[set] = jsonInstances{Elements: elements}
-	}
-	return json.Marshal(doc)
+	return all
 }
 
 // Document is facts as they were read from JSON, before they become Facts.

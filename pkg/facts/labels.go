@@ -85,13 +85,3 @@ func isLabelWord(s string) bool {
 func IsLabelRune(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r)
 }
-
-// LabelPatterns returns the names of the labels that facts can have, with * for
-// an element of the set.
-func LabelPatterns() []string {
-	var patterns []string
-	for _, rule := range labelRules() {
-		patterns = append(patterns, rule.label)
-	}
-	return patterns
-}

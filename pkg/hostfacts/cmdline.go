@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -121,13 +122,12 @@ func (p parameter) isNamed(name string) bool {
 	return p.key == name
 }
 
+// uuidOrMAC matches a UUID, and a hardware address in either notation.
+var uuidOrMAC = regexp.MustCompile(`(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|` +
+	`[0-9a-f]{2}(:[0-9a-f]{2}){5}|[0-9a-f]{2}(-[0-9a-f]{2}){5}`)
+
 func looksPrivate(value string) bool {
-	if strings.Contains(value, "://") || strings.Contains(value, "@") {
-		return true
-	}
-	isUUID := hasHexGroups(value, "-", 8, 4, 4, 4, 12)
-	isMAC := hasHexGroups(value, ":", 2, 2, 2, 2, 2, 2) || hasHexGroups(value, "-", 2, 2, 2, 2, 2, 2)
-	if isUUID || isMAC {
+	if strings.Contains(value, "://") || strings.Contains(value, "@") || uuidOrMAC.MatchString(value) {
 		return true
 	}
 	for _, part := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ';' || r == '/' }) {
@@ -135,28 +135,6 @@ func looksPrivate(value string) bool {
 			return true
 		}
 		if _, err := netip.ParseAddrPort(part); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// hasHexGroups reports whether s contains groups of hexadecimal digits of these
-// sizes, with a separator between them.
-func hasHexGroups(s, separator string, sizes ...int) bool {
-	for start := range len(s) {
-		rest, found := s[start:], true
-		for i, size := range sizes {
-			if i > 0 {
-				rest, found = strings.CutPrefix(rest, separator)
-			}
-			if !found || len(rest) < size || strings.Trim(rest[:size], "0123456789abcdefABCDEF") != "" {
-				found = false
-				break
-			}
-			rest = rest[size:]
-		}
-		if found {
 			return true
 		}
 	}

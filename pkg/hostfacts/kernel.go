@@ -87,6 +87,20 @@ func collectSELinux(h host, out *facts.Features) error {
 	return err
 }
 
+func kvmCollector() collector {
+	return collector{collect: collectKVM, sets: []facts.Set{{
+		Name: "kernel.kvm", NFD: true, Origin: "/sys/devices/virtual/misc/kvm",
+		Elements: "enabled (true, false)",
+	}}}
+}
+
+// collectKVM looks for the device of the kernel's hypervisor.
+func collectKVM(h host, out *facts.Features) error {
+	enabled, err := existsIn(h.root, "sys/devices/virtual", "sys/devices/virtual/misc/kvm")
+	out.Attributes["kernel.kvm"] = map[string]string{"enabled": strconv.FormatBool(enabled)}
+	return err
+}
+
 func loadedModulesCollector() collector {
 	return collector{collect: collectLoadedModules, sets: []facts.Set{{
 		Name: "kernel.loadedmodule", Kind: facts.Flags, NFD: true, Origin: "/proc/modules",

@@ -48,13 +48,13 @@ func collectMPI(h host, out *facts.Features) error {
 		}
 		found = append(found, in...)
 	}
-	found = withoutCopies(found)
-	out.Instances["mpi.installation"] = []map[string]string{}
-	for _, m := range found {
-		out.Instances["mpi.installation"] = append(out.Instances["mpi.installation"], m.instance())
+	installations := []map[string]string{}
+	for _, m := range withoutCopies(found) {
+		installations = append(installations, m.instance())
 	}
+	out.Instances["mpi.installation"] = installations
 	out.Attributes["mpi.host"] = map[string]string{}
-	setMPIHost(found, out)
+	setMPIHost(installations, out)
 	out.Instances["libfabric.installation"], err = fabricLibraries(h.root, dirs)
 	return err
 }
@@ -65,38 +65,30 @@ type mpiInstallation struct {
 }
 
 func (m mpiInstallation) instance() map[string]string {
-	instance := map[string]string{"prefix": m.prefix, "library": m.library}
-	for _, element := range mpiElements() {
-		if value := m.element(element); value != "" {
-			instance[element] = value
-		}
+	instance := map[string]string{
+		"prefix": m.prefix, "library": m.library, "implementation": m.implementation, "version": m.version, "abi": m.abi,
 	}
+	maps.DeleteFunc(instance, func(_, value string) bool { return value == "" })
 	return instance
-}
-
-func mpiElements() []string { return []string{"implementation", "version", "abi"} }
-
-func (m mpiInstallation) element(name string) string {
-	return map[string]string{"implementation": m.implementation, "version": m.version, "abi": m.abi}[name]
 }
 
 // setMPIHost sets what all installations have in common. Where they differ, only
 // the operator knows which of them is used.
-func setMPIHost(found []mpiInstallation, out *facts.Features) {
+func setMPIHost(found []map[string]string, out *facts.Features) {
 	if len(found) == 0 {
 		return
 	}
-	for _, element := range mpiElements() {
-		value := found[0].element(element)
-		same := !slices.ContainsFunc(found, func(m mpiInstallation) bool { return m.element(element) != value })
+	for _, element := range []string{"implementation", "version", "abi"} {
+		value := found[0][element]
+		same := !slices.ContainsFunc(found, func(m map[string]string) bool { return m[element] != value })
 		switch {
 		case same && value != "":
 			out.Attributes["mpi.host"][element] = value
 		case same:
-			out.Unknown["mpi.host/"+element] = "the library in " + found[0].prefix + " does not report it"
+			out.Unknown["mpi.host/"+element] = "the library in " + found[0]["prefix"] + " does not report it"
 		default:
 			out.Unknown["mpi.host/"+element] = fmt.Sprintf("there are %d MPI installations, from %s to %s",
-				len(found), found[0].prefix, found[len(found)-1].prefix)
+				len(found), found[0]["prefix"], found[len(found)-1]["prefix"])
 		}
 	}
 }

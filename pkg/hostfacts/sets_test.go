@@ -154,25 +154,3 @@ func elementsText(set facts.Set) string {
 	}
 	return b.String()
 }
-
-func TestLabelsAndVolatileSetsAreDocumented(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../../docs/facts.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, label := range facts.LabelPatterns() {
-		if family, _, _ := strings.Cut(label, "*"); !strings.Contains(string(text), "`"+family) {
-			t.Errorf("docs/facts.md does not name the label %s", label)
-		}
-	}
-	_, last, _ := strings.Cut(string(text), "## The fingerprint")
-	for _, name := range facts.VolatileSets() {
-		if !strings.Contains(last, "| `"+name+"` |") {
-			t.Errorf("docs/facts.md does not say what the fingerprint leaves out of %s", name)
-		}
-		if !slices.ContainsFunc(Sets(), func(set facts.Set) bool { return set.Name == name }) {
-			t.Errorf("the fingerprint leaves out a part of %s, which is not collected", name)
-		}
-	}
-}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 
 	"github.com/imagefit/imagefit/pkg/hostfacts"
@@ -50,56 +51,46 @@ func newRecording(from hostfacts.Files) *recording {
 
 func (r *recording) Open(name string) (hostfacts.File, error) {
 	f, err := r.from.Open(name)
-	name = clean(name)
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.note(opOpen, &name, err, func() {
+		if r.content[name] == nil {
+			r.content[name] = new([]byte)
+		}
+	})
 	if err != nil {
-		r.fail(opOpen, name, err)
 		return nil, err
-	}
-	if r.content[name] == nil {
-		r.content[name] = new([]byte)
 	}
 	return &recordedFile{File: f, name: name, recording: r}, nil
 }
 
 func (r *recording) ReadDir(name string) ([]string, error) {
 	names, err := r.from.ReadDir(name)
-	name = clean(name)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err != nil {
-		r.fail(opList, name, err)
-		return nil, err
-	}
-	r.dirs[name] = append([]string(nil), names...)
-	return names, nil
+	r.note(opList, &name, err, func() { r.dirs[name] = slices.Clone(names) })
+	return names, err
 }
 
 func (r *recording) Readlink(name string) (string, error) {
 	link, err := r.from.Readlink(name)
-	name = clean(name)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err != nil {
-		r.fail(opLink, name, err)
-		return "", err
-	}
-	r.links[name] = link
-	return link, nil
+	r.note(opLink, &name, err, func() { r.links[name] = link })
+	return link, err
 }
 
 func (r *recording) Stat(name string) error {
 	err := r.from.Stat(name)
-	name = clean(name)
+	r.note(opStat, &name, err, func() { r.there[name] = struct{}{} })
+	return err
+}
+
+// note cleans the name of what was looked up and remembers the error, or what
+// remember does, under it.
+func (r *recording) note(op string, name *string, err error, remember func()) {
+	*name = clean(*name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
-		r.fail(opStat, name, err)
-		return err
+		r.fail(op, *name, err)
+		return
 	}
-	r.there[name] = struct{}{}
-	return nil
+	remember()
 }
 
 // fail remembers an error. The caller has locked r.mu.
