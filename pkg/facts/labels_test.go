@@ -88,8 +88,8 @@ func TestLabelsAreThoseOfNFD(t *testing.T) {
 	}
 }
 
-// TestWhatKubernetesRefusesIsNoLabel: what is off, missing or zero has no label.
-func TestWhatKubernetesRefusesIsNoLabel(t *testing.T) {
+// TestWhatKubernetesRefusesIsNotALabel: what is off, missing or zero has no label.
+func TestWhatKubernetesRefusesIsNotALabel(t *testing.T) {
 	t.Parallel()
 	facts := New("linux", "amd64", Features{
 		Flags: map[string][]string{"kernel.loadedmodule": {"ib_uverbs"}},

@@ -35,7 +35,7 @@ func TestCUDAReleasesAreInOrder(t *testing.T) {
 		driver, _ := version.Compare(earlier.driver, later.driver)
 		cuda, _ := version.Compare(earlier.cuda, later.cuda)
 		if driver >= 0 || cuda >= 0 {
-			t.Errorf("%v stands before %v", earlier, later)
+			t.Errorf("%v comes before %v", earlier, later)
 		}
 	}
 }
@@ -157,8 +157,8 @@ func TestGPUFactsArePresentAbsentOrUnknown(t *testing.T) {
 	t.Parallel()
 	const nvrm = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat\n"
 	tests := []lookupCase{
-		{name: "no sys is no answer", files: map[string]string{"proc/version": ""}, set: "gpu.nvidia", element: "count", want: facts.Unknown, cause: "sys/bus"},
-		{name: "no PCI bus is no GPU", files: map[string]string{"sys/bus/usb/x": "", "sys/module/x/y": "", "sys/class/x": ""}, set: "gpu.amd", element: "count", want: facts.Present, value: "0"},
+		{name: "without sys nothing is known", files: map[string]string{"proc/version": ""}, set: "gpu.nvidia", element: "count", want: facts.Unknown, cause: "sys/bus"},
+		{name: "without a PCI bus there is no GPU", files: map[string]string{"sys/bus/usb/x": "", "sys/module/x/y": "", "sys/class/x": ""}, set: "gpu.amd", element: "count", want: facts.Present, value: "0"},
 		{name: "without a GPU nothing has a driver", files: gpuFiles("0x020000", "0x15b3", "0x1017", nil), set: "gpu.nvidia", element: "driver_version", want: facts.Absent},
 		{name: "no driver", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "driver_version", want: facts.Absent},
 		{name: "no driver but a chip", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "compute_capability", want: facts.Present, value: "8.0"},
@@ -167,16 +167,16 @@ func TestGPUFactsArePresentAbsentOrUnknown(t *testing.T) {
 		{name: "a chip of tomorrow", files: gpuFiles("0x030200", "0x10de", "0x9999", nil), set: "gpu.nvidia", element: "compute_capability", want: facts.Unknown, cause: "device 9999 is not known"},
 		{name: "a driver of yesterday", files: gpuFiles("0x030200", "0x10de", "0x1024", map[string]string{"sys/module/nvidia/version": "304.137\n"}), set: "gpu.nvidia", element: "cuda_version", want: facts.Unknown, cause: "304.137"},
 		{name: "the memory of NVIDIA's is not told", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "memory_mib", want: facts.Unknown, cause: "NVML"},
-		{name: "a virtual function is no second GPU", files: gpuFiles("0x030200", "0x10de", "0x20b0", map[string]string{"GPU/physfn": "-> ../0000:00:00.0", "sys/bus/pci/devices/0000:00:00.0/class": "0x060000"}), set: "gpu.nvidia", element: "count", want: facts.Present, value: "0"},
+		{name: "a virtual function is not a second GPU", files: gpuFiles("0x030200", "0x10de", "0x20b0", map[string]string{"GPU/physfn": "-> ../0000:00:00.0", "sys/bus/pci/devices/0000:00:00.0/class": "0x060000"}), set: "gpu.nvidia", element: "count", want: facts.Present, value: "0"},
 		{name: "in a virtual machine it is the GPU", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "count", want: facts.Present, value: "1"},
 		{name: "paravirtual", files: gpuFiles("0x030200", "0x1414", "0x008e", nil), set: "gpu.nvidia", element: "count", want: facts.Unknown, cause: "paravirtual"},
 		{name: "Tegra", files: gpuFiles("0x020000", "0x15b3", "0x1017", map[string]string{"sys/module/nvgpu/x": ""}), set: "gpu.nvidia", element: "count", want: facts.Unknown, cause: "Tegra"},
-		{name: "Intel's NPU is no GPU", files: gpuFiles("0x120000", "0x8086", "0x7d1d", nil), set: "gpu.intel", element: "count", want: facts.Present, value: "0"},
-		{name: "a graphics chip for the console is no GPU", files: gpuFiles("0x030000", "0x1a03", "0x2000", nil), set: "gpu.amd", element: "count", want: facts.Present, value: "0"},
+		{name: "Intel's NPU is not a GPU", files: gpuFiles("0x120000", "0x8086", "0x7d1d", nil), set: "gpu.intel", element: "count", want: facts.Present, value: "0"},
+		{name: "a graphics chip for the console is not a GPU", files: gpuFiles("0x030000", "0x1a03", "0x2000", nil), set: "gpu.amd", element: "count", want: facts.Present, value: "0"},
 		{name: "KFD that cannot be read", files: gpuFiles("0x120000", "0x1002", "0x74a1", map[string]string{"sys/class/kfd/kfd/topology/nodes/1/properties/x": ""}), set: "gpu.amd", element: "gfx_target", want: facts.Unknown, cause: "not a regular file"},
 		{name: "no KFD", files: gpuFiles("0x120000", "0x1002", "0x74a1", nil), set: "gpu.amd", element: "gfx_target", want: facts.Absent},
 		{name: "xe tells the memory of each tile", files: gpuFiles("0x030000", "0x8086", "0xe20b", map[string]string{"GPU/tile0/physical_vram_size_bytes": "8589934592", "GPU/tile1/physical_vram_size_bytes": "4294967296"}), set: "gpu.intel", element: "memory_mib", want: facts.Present, value: "12288"},
-		{name: "memory that is no number", files: gpuFiles("0x030000", "0x1002", "0x744c", map[string]string{"GPU/mem_info_vram_total": "much"}), set: "gpu.amd", element: "memory_mib", want: facts.Unknown, cause: "does not report"},
+		{name: "memory that is not a number", files: gpuFiles("0x030000", "0x1002", "0x744c", map[string]string{"GPU/mem_info_vram_total": "much"}), set: "gpu.amd", element: "memory_mib", want: facts.Unknown, cause: "does not report"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

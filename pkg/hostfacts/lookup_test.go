@@ -32,7 +32,7 @@ func kernelLookups(t *testing.T) []lookupCase {
 			set:   "kernel.config", element: "KVM", want: facts.Absent,
 		},
 		{
-			name:  "boot/config is read when proc/config.gz is no gzip file",
+			name:  "boot/config is read when proc/config.gz is not a gzip file",
 			files: map[string]string{release: "6.1.0\n", "proc/config.gz": "this is not gzip", "boot/config-6.1.0": "CONFIG_KVM=m\n"},
 			set:   "kernel.config", element: "KVM", want: facts.Present, value: "m",
 		},
@@ -92,7 +92,7 @@ func otherLookups() []lookupCase {
 			set:   "system.osrelease", element: "ID", want: facts.Present, value: "nixos",
 		},
 		{
-			name:  "a set nobody collects",
+			name:  "a set without a collector",
 			files: map[string]string{},
 			set:   "site.licences", element: "matlab", want: facts.Unknown, cause: "no collector for site.licences",
 		},

@@ -30,8 +30,8 @@ func TestCommandLineIsSplitAndRedacted(t *testing.T) {
 		{name: "a UUID", files: line("x=PARTUUID=01234567-89ab-cdef-0123-456789abcdef\n"), element: "x", want: facts.Unknown, cause: "identify"},
 		{name: "a hardware address", files: line("nic=01-00:11:22:aa:bb:cc\n"), element: "nic", want: facts.Unknown, cause: "identify"},
 		{name: "a URL", files: line("conf=https://example.com/x\n"), element: "conf", want: facts.Unknown, cause: "identify"},
-		{name: "a version is no address", files: line("ver=6.1.0\n"), element: "ver", want: facts.Present, value: "6.1.0"},
-		{name: "passing through is no password", files: line("iommu.passthrough=1\n"), element: "iommu.passthrough", want: facts.Present, value: "1"},
+		{name: "a version is not an address", files: line("ver=6.1.0\n"), element: "ver", want: facts.Present, value: "6.1.0"},
+		{name: "passthrough is not a password", files: line("iommu.passthrough=1\n"), element: "iommu.passthrough", want: facts.Present, value: "1"},
 		{name: "no proc", files: map[string]string{}, element: "quiet", want: facts.Unknown, cause: "proc/cmdline"},
 	}
 	for _, tt := range tests {
@@ -206,7 +206,7 @@ func TestRDMAPortsAndFabricsAreListed(t *testing.T) {
 			map[string]string{"name": "m", "node_type": "ca"},
 		},
 		{
-			"a rate that is none", "",
+			"a rate that is not a number", "",
 			map[string]string{dir + "m/ports/1/rate": "fast\n", dir + "m/ports/x/rate": "1 Gb/sec\n"},
 			map[string]string{"name": "m", "port": "1"},
 		},

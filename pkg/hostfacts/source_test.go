@@ -49,7 +49,9 @@ func TestSourceKeepsFactsFresh(t *testing.T) {
 	for s.Current().Lookup("kernel.loadedmodule", "xfs").State != facts.Absent {
 		time.Sleep(time.Millisecond)
 	}
-	time.Sleep(5 * time.Millisecond)
+	for before := s.Refreshed(); !s.Refreshed().After(before); { // one more, which changes nothing
+		time.Sleep(time.Millisecond)
+	}
 	stop()
 	if err := <-done; err != nil {
 		t.Errorf("Run: %v", err)

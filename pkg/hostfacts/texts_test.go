@@ -42,7 +42,7 @@ func TestOSReleaseIsUnquotedAndSplit(t *testing.T) {
 		{"more parts", "VERSION_ID=3815.2.0\n", map[string]string{"VERSION_ID": "3815.2.0", "VERSION_ID.major": "3815", "VERSION_ID.minor": "2"}},
 		{"not a number", "VERSION_ID=8x\n", map[string]string{"VERSION_ID": "8x"}},
 		{"comments, spaces, nonsense", "# a=b\n\n  ID=x  \n=y\nbad key=1\nE=\n", map[string]string{"ID": "x"}},
-		{"odd quote", "ID=\"x\n", map[string]string{"ID": "x"}},
+		{"unbalanced quote", "ID=\"x\n", map[string]string{"ID": "x"}},
 	}
 	for _, tt := range tests {
 		if got := parseOSRelease([]byte(tt.in)); !maps.Equal(got, tt.want) {

@@ -63,7 +63,7 @@ func TestFileEventsRefresh(t *testing.T) {
 		{"a directory that comes later", func() {
 			write(t, root, operator.Dir+"/10-site.toml", "version = 1\n[attributes.\"site.rack\"]\nrow = \"one\"\n")
 		}, "site.rack", "one"},
-		{"a file written anew", func() {
+		{"a file written again", func() {
 			write(t, root, operator.Dir+"/10-site.toml", "version = 1\n[attributes.\"site.rack\"]\nrow = \"two\"\n")
 		}, "site.rack", "two"},
 		{"the directory taken away", func() {
@@ -122,23 +122,23 @@ func TestWatchingNothingIsNoFailure(t *testing.T) {
 	watchFiles(ctx, "/nonexistent-root", slog.New(slog.DiscardHandler), func(string) {})
 }
 
-// untilHeard writes to a uevent file, which has the kernel speak of its owner,
-// until that is heard.
-func untilHeard[T any](t *testing.T, file string, heard <-chan T, failed <-chan error) (got T) {
+// untilReceived writes to a uevent file, which has the kernel speak of its owner,
+// until that arrives.
+func untilReceived[T any](t *testing.T, file string, received <-chan T, failed <-chan error) (got T) {
 	t.Helper()
 	for range 100 {
 		if err := os.WriteFile(file, []byte("add"), 0); err != nil {
 			t.Skip("the kernel cannot be asked for an event: ", err)
 		}
 		select {
-		case got = <-heard:
+		case got = <-received:
 			return got
 		case err := <-failed:
-			t.Skip("the kernel's events cannot be heard: ", err)
+			t.Skip("cannot receive kernel events: ", err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	t.Fatal("nothing was heard")
+	t.Fatal("no event arrived")
 	return got
 }
 
@@ -151,20 +151,20 @@ func offer[T any](to chan<- T, value T) {
 }
 
 // TestUeventsOfTheKernel uses the null device, which is always there and to
-// which nobody listens.
+// which nothing listens.
 func TestUeventsOfTheKernel(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	heard, failed := make(chan uevent, 1), make(chan error, 1)
+	received, failed := make(chan uevent, 1), make(chan error, 1)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		failed <- listenUevents(ctx, func(e uevent) { offer(heard, e) })
+		failed <- listenUevents(ctx, func(e uevent) { offer(received, e) })
 	}()
 	defer func() { cancel(); <-done }()
-	got := untilHeard(t, "/sys/devices/virtual/mem/null/uevent", heard, failed)
+	got := untilReceived(t, "/sys/devices/virtual/mem/null/uevent", received, failed)
 	if want := (uevent{"add", "/devices/virtual/mem/null", "mem"}); got != want {
-		t.Errorf("heard %+v, want %+v", got, want)
+		t.Errorf("received %+v, want %+v", got, want)
 	}
 }
 
@@ -185,7 +185,7 @@ func TestModuleEventIsAHint(t *testing.T) {
 		watchDevices(ctx, slog.New(slog.DiscardHandler), func(hint string) { offer(hints, hint) })
 	}()
 	defer func() { cancel(); <-done }()
-	if got := untilHeard(t, files[0], hints, nil); got != "add module" && got != "add pci" {
+	if got := untilReceived(t, files[0], hints, nil); got != "add module" && got != "add pci" {
 		t.Errorf("hint %q", got)
 	}
 }

@@ -23,7 +23,7 @@ type kind struct{ text string }
 
 func (k *kind) UnmarshalText(text []byte) error {
 	if string(text) == "bad" {
-		return fmt.Errorf("%q is no kind", text)
+		return fmt.Errorf("%q is not a kind", text)
 	}
 	k.text = string(text)
 	return nil
@@ -44,7 +44,7 @@ func TestDecodeNamesTheMistake(t *testing.T) {
 		{"in a list", "[table]\nlist = [\"a\", 3]", "row 2, column 14, key table.list: cannot decode TOML integer as string"},
 		{"for a table", "table = 3", "row 1, column 9, key table: cannot decode TOML integer as inner"},
 		{"for a list of tables", "rule = 3", "row 1, column 8, key rule: cannot decode TOML integer as inner"},
-		{"text form refused", "[table]\nkind = \"bad\"", `row 2, column 8, key table.kind: "bad" is no kind`},
+		{"text form refused", "[table]\nkind = \"bad\"", `row 2, column 8, key table.kind: "bad" is not a kind`},
 		{"in a list of tables", "[[rule]]\ncount = 1\n[[rule]]\ncount = \"x\"", "row 4, column 9, key rule.count: cannot decode TOML string as int"},
 		{"syntax", "version = = 3", "row 1, column 11: unexpected character U+003D '=' at start of value"},
 		{"twice", "version = 1\nversion = 2", "row 2, column 1, key version: key version is already defined"},

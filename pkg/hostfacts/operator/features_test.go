@@ -29,7 +29,7 @@ func TestFeatureFilesAreReadAsByNFD(t *testing.T) {
 			map[string]string{"b": "true"}, nil, ""},
 		{"a directive survives an expired line", "# +no-label\n# +expiry-time=2012-01-01T00:00:00Z\na\n# +expiry-time=2080-01-01T00:00:00Z\nb\n",
 			map[string]string{"b": "true"}, map[string]string{}, ""},
-		{"a time that is none", "a\n# +expiry-time=tomorrow\nb\n", map[string]string{"a": "true", "b": "true"}, nil, `row 2: expiry-time "tomorrow"`},
+		{"a time that cannot be parsed", "a\n# +expiry-time=tomorrow\nb\n", map[string]string{"a": "true", "b": "true"}, nil, `row 2: expiry-time "tomorrow"`},
 		{"no time at all", "# +expiry-time\nb\n", map[string]string{"b": "true"}, nil, `row 1: expiry-time ""`},
 		{"another directive", "# +no-labels\na\n", map[string]string{"a": "true"}, nil, `row 1: unknown directive "no-labels"`},
 		{"no key", "=1\na\n", map[string]string{"a": "true"}, nil, `row 1: "=1" has no key`},
