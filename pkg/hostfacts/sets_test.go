@@ -3,7 +3,6 @@ package hostfacts
 import (
 	"context"
 	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
