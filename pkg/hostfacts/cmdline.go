@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/imagefit/imagefit/pkg/facts"
 )
@@ -123,11 +124,13 @@ func (p parameter) isNamed(name string) bool {
 }
 
 // uuidOrMAC matches a UUID, and a hardware address in either notation.
-var uuidOrMAC = regexp.MustCompile(`(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|` +
-	`[0-9a-f]{2}(:[0-9a-f]{2}){5}|[0-9a-f]{2}(-[0-9a-f]{2}){5}`)
+var uuidOrMAC = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|` +
+		`[0-9a-f]{2}(:[0-9a-f]{2}){5}|[0-9a-f]{2}(-[0-9a-f]{2}){5}`)
+})
 
 func looksPrivate(value string) bool {
-	if strings.Contains(value, "://") || strings.Contains(value, "@") || uuidOrMAC.MatchString(value) {
+	if strings.Contains(value, "://") || strings.Contains(value, "@") || uuidOrMAC().MatchString(value) {
 		return true
 	}
 	for _, part := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ';' || r == '/' }) {
