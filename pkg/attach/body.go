@@ -27,27 +27,27 @@ type Body struct {
 // NewBody parses a file by its dialect and names its types. layerType is one of
 // those that the dialect has, or empty for the usual one. What readers would
 // take for another dialect under these types is an error.
-func NewBody(title string, text []byte, dialect compat.Dialect, layerType string, in *compat.Interpreter) (Body, error) {
-	requirements, err := dialect.Parse(in, text)
+func NewBody(title string, text []byte, d compat.Dialect, layerType string, in *compat.Interpreter) (Body, error) {
+	requirements, err := d.Parse(in, text)
 	if err != nil {
-		return Body{}, fmt.Errorf("read as %s: %w", dialect.Name, err)
+		return Body{}, fmt.Errorf("read as %s: %w", d.Name, err)
 	}
-	artifactType, usual := dialect.ArtifactTypes[0], dialect.LayerTypes
+	artifactType, usual := d.ArtifactTypes[0], d.LayerTypes
 	switch {
 	case layerType == "":
 		layerType = usual[0]
 	case slices.Contains(usual, layerType):
 	case len(usual) == 1:
-		return Body{}, fmt.Errorf("layer type %q is not %s, which %s has", layerType, usual[0], dialect.Name)
+		return Body{}, fmt.Errorf("layer type %q is not %s, which %s has", layerType, usual[0], d.Name)
 	default:
-		return Body{}, fmt.Errorf("layer type %q is not one of %s, which %s has", layerType, strings.Join(usual, ", "), dialect.Name)
+		return Body{}, fmt.Errorf("layer type %q is not one of %s, which %s has", layerType, strings.Join(usual, ", "), d.Name)
 	}
-	if read, ok := compat.Detect(artifactType, layerType, text); !ok || read.Name != dialect.Name {
+	if read, ok := compat.Detect(artifactType, layerType, text); !ok || read.Name != d.Name {
 		return Body{}, fmt.Errorf("pushed as %s in a layer of %s it would be read as %s, not as %s",
-			artifactType, layerType, cmp.Or(read.Name, "nothing"), dialect.Name)
+			artifactType, layerType, cmp.Or(read.Name, "nothing"), d.Name)
 	}
 	return Body{
-		Dialect: dialect, ArtifactType: artifactType, LayerType: layerType,
+		Dialect: d, ArtifactType: artifactType, LayerType: layerType,
 		Title: title[:min(len(title), maxTitle)], Bytes: text, Requirements: requirements,
 	}, nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
-func dialect(t *testing.T, name string) compat.Dialect {
+func named(t *testing.T, name string) compat.Dialect {
 	t.Helper()
 	d, ok := compat.Named(name)
 	if !ok {
@@ -40,7 +40,7 @@ func TestABodyGetsTheTypesOfItsDialect(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := attach.NewBody("f", []byte(tt.text), dialect(t, tt.dialect), tt.layerType, c)
+			got, err := attach.NewBody("f", []byte(tt.text), named(t, tt.dialect), tt.layerType, c)
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
 					t.Errorf("got %v, want %q", err, tt.err)
@@ -79,7 +79,7 @@ func TestPushedBodyIsReadAsItsDialect(t *testing.T) {
 func TestUnclearRequirementsAreNamed(t *testing.T) {
 	t.Parallel()
 	text := `{"compatibilities": {"nobody.knows": {"this\u001b[2J": true}, "nfd": {"cpu-cpuid.AVX2": true}}}`
-	got, err := attach.NewBody("f", []byte(text), dialect(t, "proposal-f"), "", interpreterOnly(t))
+	got, err := attach.NewBody("f", []byte(text), named(t, "proposal-f"), "", interpreterOnly(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func TestConvertKeepsTheVerdict(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s to %s: %v", file, to, err)
 			}
-			after, err := dialect(t, to).Parse(in, w.Body)
+			after, err := named(t, to).Parse(in, w.Body)
 			if err != nil {
 				t.Fatalf("%s to %s: %v\n%s", file, to, err, w.Body)
 			}

@@ -83,7 +83,7 @@ func wantGoodDocuments(t *testing.T, needs []author.Need, facts *facts.Facts) {
 		for _, f := range linter.Lint(to, w.Body, "") {
 			t.Errorf("%s\n%s", f, w.Body)
 		}
-		reqs, err := dialect(t, to).Parse(in, w.Body)
+		reqs, err := named(t, to).Parse(in, w.Body)
 		if err != nil || len(reqs) == 0 {
 			t.Fatalf("%s: %d requirements, %v\n%s", to, len(reqs), err, w.Body)
 		}
@@ -96,7 +96,7 @@ func wantGoodDocuments(t *testing.T, needs []author.Need, facts *facts.Facts) {
 	}
 }
 
-func dialect(t *testing.T, name string) compat.Dialect {
+func named(t *testing.T, name string) compat.Dialect {
 	t.Helper()
 	all := compat.Dialects()
 	i := slices.IndexFunc(all, func(d compat.Dialect) bool { return d.Name == name })

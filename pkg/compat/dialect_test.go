@@ -3,6 +3,7 @@ package compat_test
 import (
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
@@ -47,7 +48,7 @@ func TestDialects(t *testing.T) {
 				t.Errorf("%s is no type of an artifact", artifactType)
 			}
 		}
-		if reqs, err := d.Parse(embedded(t), []byte("\xff")); err == nil || reqs != nil {
+		if reqs, err := d.Parse(testkit.Interpreter(t), []byte("\xff")); err == nil || reqs != nil {
 			t.Errorf("%s reads nonsense: %v", d.Name, reqs)
 		}
 	}

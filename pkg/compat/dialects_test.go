@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -36,7 +38,7 @@ func TestGraphConditions(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.condition+" "+tt.modules, func(t *testing.T) {
 			t.Parallel()
-			reqs, err := dialect(t, "proposal-b").Parse(embedded(t), []byte(body(tt.condition)))
+			reqs, err := named(t, "proposal-b").Parse(testkit.Interpreter(t), []byte(body(tt.condition)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -56,7 +58,7 @@ func modulesHost(modules string) *facts.Facts {
 // TestOcifitExpressions: a key is a label, held against the fact behind it.
 func TestOcifitExpressions(t *testing.T) {
 	t.Parallel()
-	in := embedded(t)
+	in := testkit.Interpreter(t)
 	const label = "feature.node.kubernetes.io/"
 	tests := []struct{ expression, want string }{
 		{`{"key":"` + label + `kernel-version.major","op":"In","value":["6"]}`, "kernel.version major=6 | required"},
@@ -80,12 +82,12 @@ func TestOcifitExpressions(t *testing.T) {
 		t.Run(tt.expression, func(t *testing.T) {
 			t.Parallel()
 			body := `{"version":"v1alpha1","compatibilities":[{"tag":"i","weight":3,"rules":[{"matchFeatures":[{"matchExpressions":[` + tt.expression + `]}]}]}]}`
-			reqs, err := dialect(t, compat.Ocifit).Parse(in, []byte(body))
+			reqs, err := named(t, compat.Ocifit).Parse(in, []byte(body))
 			if err != nil {
 				t.Fatal(err)
 			}
 			set := reqs[0].Parts[0]
-			if got := describe(set.Parts[0].Parts[0].Parts[0]); got != tt.want || set.Weight != 3 || set.Key != "i" {
+			if got := compattest.Describe(set.Parts[0].Parts[0].Parts[0]); got != tt.want || set.Weight != 3 || set.Key != "i" {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -98,11 +100,11 @@ func TestOcifitModel(t *testing.T) {
 	if d, ok := compat.Detect(compat.ArtifactTypeCompatibilities, compat.LayerTypeModel, []byte(body)); !ok || d.Name != "ocifit" {
 		t.Errorf("taken for %q", d.Name)
 	}
-	reqs, err := dialect(t, compat.Ocifit).Parse(embedded(t), []byte(body))
+	reqs, err := named(t, compat.Ocifit).Parse(testkit.Interpreter(t), []byte(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := selector.Evaluate(hpcHost(), reqs); v.Outcome != selector.Unknown {
+	if v := selector.Evaluate(compattest.HPC(), reqs); v.Outcome != selector.Unknown {
 		t.Error(v.Outcome)
 	}
 }
@@ -153,11 +155,11 @@ func TestFlatScores(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			reqs, err := dialect(t, "proposal-h").Parse(embedded(t), []byte(`{"compatibilities":`+tt.body+`}`))
+			reqs, err := named(t, "proposal-h").Parse(testkit.Interpreter(t), []byte(`{"compatibilities":`+tt.body+`}`))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if v := selector.Evaluate(hpcHost(), reqs); v.Outcome != tt.want || v.Score != tt.score {
+			if v := selector.Evaluate(compattest.HPC(), reqs); v.Outcome != tt.want || v.Score != tt.score {
 				t.Errorf("%s with score %d: %s", v.Outcome, v.Score, v.Reason())
 			}
 		})

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -42,11 +44,11 @@ func TestEntryRequirements(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			reqs, err := compat.EntryRequirements(embedded(t), json.RawMessage(tt.platform), tt.annotations, prefs)
+			reqs, err := compat.EntryRequirements(testkit.Interpreter(t), json.RawMessage(tt.platform), tt.annotations, prefs)
 			if err != nil {
 				t.Fatal(err)
 			}
-			v := selector.Evaluate(hpcHost(), reqs)
+			v := selector.Evaluate(compattest.HPC(), reqs)
 			if v.Outcome != tt.want || v.Score != tt.score || v.Reason() != tt.reason {
 				t.Errorf("%s, score %d: %s", v.Outcome, v.Score, v.Reason())
 			}
@@ -65,7 +67,7 @@ func TestEntryRequirementsRefuses(t *testing.T) {
 		{`{"features":[` + strings.TrimSuffix(strings.Repeat(`"a",`, 1001), ",") + `]}`, "read platform: row 1, column 13: more than 1000 features"},
 	}
 	for _, tt := range tests {
-		reqs, err := compat.EntryRequirements(embedded(t), json.RawMessage(tt.platform), nil, nil)
+		reqs, err := compat.EntryRequirements(testkit.Interpreter(t), json.RawMessage(tt.platform), nil, nil)
 		if err == nil || err.Error() != tt.want || reqs != nil {
 			t.Errorf("got  %v, %v\nwant %s", err, reqs, tt.want)
 		}
@@ -75,7 +77,7 @@ func TestEntryRequirementsRefuses(t *testing.T) {
 func TestEntryCompat(t *testing.T) {
 	t.Parallel()
 	var entry struct{ Platform json.RawMessage }
-	if err := json.Unmarshal(readFile(t, "proposal-j/entry.json"), &entry); err != nil {
+	if err := json.Unmarshal(compattest.ReadFile(t, "proposal-j/entry.json"), &entry); err != nil {
 		t.Fatal(err)
 	}
 	got, ok, err := compat.EntryCompat(entry.Platform)
@@ -105,7 +107,7 @@ func FuzzEntryRequirements(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	in, facts := compat.NewInterpreter(specs), hpcHost()
+	in, facts := compat.NewInterpreter(specs), compattest.HPC()
 	f.Fuzz(func(t *testing.T, platform []byte) {
 		_, _, _ = compat.EntryCompat(platform)
 		reqs, err := compat.EntryRequirements(in, platform, nil, nil)

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 func TestSchemaGraphIsReadAsASpec(t *testing.T) {
 	t.Parallel()
-	s, err := compat.ParseSpec(readFile(t, "proposal-d/schema.json"))
+	s, err := compat.ParseSpec(compattest.ReadFile(t, "proposal-d/schema.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +30,7 @@ func TestSchemaGraphIsReadAsASpec(t *testing.T) {
 	if parents != 18 {
 		t.Errorf("%d nodes are contained in others, want one for each edge", parents)
 	}
-	golden.Equal(t, "testdata/proposal-d/schema.golden", s.GraphText())
+	golden.Equal(t, compattest.Testdata+"/proposal-d/schema.golden", s.GraphText())
 	written, err := s.TOML()
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +45,7 @@ func TestSchemaGraphIsReadAsASpec(t *testing.T) {
 func TestSchemaGraphAsPrintedIsRefused(t *testing.T) {
 	t.Parallel()
 	const want = `row 144, column 19: an edge has the node "hardware.gpu.version", which is not declared`
-	if _, err := compat.ParseSpec(readFile(t, "as-printed/proposal-d-schema.json")); err == nil || err.Error() != want {
+	if _, err := compat.ParseSpec(compattest.ReadFile(t, "as-printed/proposal-d-schema.json")); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -87,8 +88,8 @@ func TestGraphs(t *testing.T) {
 		text.WriteString(s.GraphText())
 		dot.WriteString(s.GraphDOT())
 	}
-	golden.Equal(t, "testdata/graph.golden", text.String())
-	golden.Equal(t, "testdata/graph.dot", dot.String())
+	golden.Equal(t, compattest.Testdata+"/graph.golden", text.String())
+	golden.Equal(t, compattest.Testdata+"/graph.dot", dot.String())
 	program, err := exec.LookPath("dot")
 	if err != nil {
 		return // the golden file is what counts; Graphviz itself is not everywhere

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
@@ -12,13 +14,13 @@ import (
 // for. A new rule without a case here fails TestEveryRuleIsTested.
 func TestLabels(t *testing.T) {
 	t.Parallel()
-	in := embedded(t)
+	in := testkit.Interpreter(t)
 	for _, tt := range labelTests() {
 		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
 			t.Parallel()
-			got := in.Requirements([]compat.Attribute{{Group: "nfd", Key: tt.key, Value: tt.value, Kind: kindOf(tt.value)}})
-			if len(got) != 1 || describe(got[0]) != tt.want {
-				t.Errorf("got %s, want %s", describeAll(got), tt.want)
+			got := in.Requirements([]compat.Attribute{{Group: "nfd", Key: tt.key, Value: tt.value, Kind: compattest.KindOf(tt.value)}})
+			if len(got) != 1 || compattest.Describe(got[0]) != tt.want {
+				t.Errorf("got %s, want %s", compattest.DescribeAll(got), tt.want)
 			}
 		})
 	}
@@ -130,7 +132,7 @@ func TestEveryRuleIsTested(t *testing.T) {
 
 func TestTargets(t *testing.T) {
 	t.Parallel()
-	in := embedded(t)
+	in := testkit.Interpreter(t)
 	tests := []struct{ group, key, name, want string }{
 		{"io.archspec", "target", "x86_64_v3", "cpu.archspec x86_64_v3 | required"},
 		{"io.archspec", "cpu.target", "x86_64_v3", "cpu.archspec x86_64_v3 | required"},
@@ -152,8 +154,8 @@ func TestTargets(t *testing.T) {
 		t.Run(tt.group+"/"+tt.key+"="+tt.name, func(t *testing.T) {
 			t.Parallel()
 			got := in.Requirements([]compat.Attribute{{Group: tt.group, Key: tt.key, Value: tt.name}})
-			if len(got) != 1 || describe(got[0]) != tt.want {
-				t.Errorf("got %s, want %s", describeAll(got), tt.want)
+			if len(got) != 1 || compattest.Describe(got[0]) != tt.want {
+				t.Errorf("got %s, want %s", compattest.DescribeAll(got), tt.want)
 			}
 		})
 	}
@@ -163,7 +165,7 @@ func TestTargets(t *testing.T) {
 // they stand in the group.
 func TestVersionParts(t *testing.T) {
 	t.Parallel()
-	in := embedded(t)
+	in := testkit.Interpreter(t)
 	const prefix = "feature.node.kubernetes.io/"
 	tests := []struct {
 		name, body, want string
@@ -190,13 +192,13 @@ func TestVersionParts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			attributes, err := readAttributes(t, []byte(`{"compatibilities":`+tt.body+`}`))
+			attributes, err := compattest.Attributes(t, []byte(`{"compatibilities":`+tt.body+`}`))
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []string
 			for _, r := range in.Requirements(attributes) {
-				got = append(got, r.Key+": "+describe(r))
+				got = append(got, r.Key+": "+compattest.Describe(r))
 			}
 			if s := strings.Join(got, "; "); s != tt.want {
 				t.Errorf("got  %s\nwant %s", s, tt.want)
@@ -216,14 +218,14 @@ func TestFirstSpecThatKnowsDecides(t *testing.T) {
 		{Group: "mpi", Key: "version", Value: "4.1.6"}, {Group: "os", Key: "version", Value: "8"}, {Group: "mpi", Key: "other", Value: "x"},
 	})
 	want := "site.mpi version >= 4.1.6 | preferred 7; site.any v=8 | informative; site.any v=x | informative"
-	if describeAll(got) != want {
-		t.Errorf("got %s, want %s", describeAll(got), want)
+	if compattest.DescribeAll(got) != want {
+		t.Errorf("got %s, want %s", compattest.DescribeAll(got), want)
 	}
 }
 
 func TestDeviceRequirement(t *testing.T) {
 	t.Parallel()
-	got := embedded(t).Requirements([]compat.Attribute{{Group: "n", Key: "network-sriov.capable", Value: "false", Kind: compat.Bool}})
+	got := testkit.Interpreter(t).Requirements([]compat.Attribute{{Group: "n", Key: "network-sriov.capable", Value: "false", Kind: compat.Bool}})
 	want := []compat.Requirement{{
 		Key: "n/network-sriov.capable", Set: "network.device", Not: true,
 		Terms: []compat.Term{{Element: "sriov_totalvfs", Op: compat.Gt, Values: []string{"0"}}},

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -12,7 +14,7 @@ import (
 // asked is what "group/key=value" attributes ask for, as one line.
 func asked(t *testing.T, in *compat.Interpreter, attributes ...string) string {
 	t.Helper()
-	return describeAll(in.Requirements(attributesFrom(t, attributes)))
+	return compattest.DescribeAll(in.Requirements(attributesFrom(t, attributes)))
 }
 
 func attributesFrom(t *testing.T, texts []string) []compat.Attribute {
@@ -24,7 +26,7 @@ func attributesFrom(t *testing.T, texts []string) []compat.Attribute {
 		if !ok || !ok2 {
 			t.Fatal(text)
 		}
-		attributes[i] = compat.Attribute{Group: group, Key: key, Value: value, Kind: kindOf(value)}
+		attributes[i] = compat.Attribute{Group: group, Key: key, Value: value, Kind: compattest.KindOf(value)}
 	}
 	return attributes
 }
@@ -88,7 +90,7 @@ func TestMatches(t *testing.T) {
 
 func TestEmbeddedMeanings(t *testing.T) {
 	t.Parallel()
-	in := embedded(t)
+	in := testkit.Interpreter(t)
 	const sc = "org.supercontainers/"
 	tests := []struct {
 		name       string
@@ -140,7 +142,7 @@ func TestEmbeddedMeanings(t *testing.T) {
 // TestMPI holds images against nodes: which MPI can stand in for which.
 func TestMPI(t *testing.T) {
 	t.Parallel()
-	in := embedded(t)
+	in := testkit.Interpreter(t)
 	tests := []struct{ image, node, want string }{
 		{"openmpi 4.1.6", "openmpi 4.1.6", "fits"},
 		{"openmpi 4.1.6", "openmpi 4.1.2", "fits"},
@@ -199,15 +201,15 @@ func TestPrune(t *testing.T) {
 		"org.supercontainers/hardware.gpu.cuda.version=12.0",
 		"org.supercontainers/hardware.gpu.driver.version=525",
 	})
-	reqs := embedded(t).Requirements(attributes)
+	reqs := testkit.Interpreter(t).Requirements(attributes)
 	if len(reqs) != 1 || len(reqs[0].Parts) != 3 {
-		t.Fatalf("got %s", describeAll(reqs))
+		t.Fatalf("got %s", compattest.DescribeAll(reqs))
 	}
-	v := selector.Evaluate(cloudHost(), reqs)
+	v := selector.Evaluate(compattest.Cloud(), reqs)
 	if v.Outcome != selector.Unfit || v.Checks[0].Parts[1].Outcome != selector.Unknown || v.Reason() != "needs gpu.device vendor (none found)" {
 		t.Errorf("%s, the next part %s: %s", v.Outcome, v.Checks[0].Parts[1].Outcome, v.Reason())
 	}
-	if v := selector.Evaluate(hpcHost(), reqs); v.Outcome != selector.Fits || v.Checks[0].Parts[2].Outcome != selector.Fits {
+	if v := selector.Evaluate(compattest.HPC(), reqs); v.Outcome != selector.Fits || v.Checks[0].Parts[2].Outcome != selector.Fits {
 		t.Errorf("%s: %s", v.Outcome, v.Reason())
 	}
 }

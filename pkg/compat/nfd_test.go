@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -37,7 +38,7 @@ func TestParseNFD(t *testing.T) {
 		name, body string
 		want       []string
 	}{
-		{"two sets, KEP-1845", string(readFile(t, "nfd/kep1845-preferred-fallback.yaml")), []string{
+		{"two sets, KEP-1845", string(compattest.ReadFile(t, "nfd/kep1845-preferred-fallback.yaml")), []string{
 			`any of "compatibilities" "" weight 0`,
 			`  all of "prefered" "Prefered node configuration" weight 10`,
 			`    all of "kernel and cpu" "kernel and cpu" weight 0`,
@@ -47,7 +48,7 @@ func TestParseNFD(t *testing.T) {
 			`    all of "cpu" "cpu" weight 0`,
 			`      leaf "cpu.model" "" weight 0: cpu.model vendor_id=Intel|Amd`,
 		}},
-		{"all that a rule can say", string(readFile(t, "nfd/every-rule.yaml")), []string{
+		{"all that a rule can say", string(compattest.ReadFile(t, "nfd/every-rule.yaml")), []string{
 			`any of "compatibilities" "" weight 0`,
 			`  all of "all" "all" weight 7`,
 			`    all of "base" "base" weight 0, defines map[count:3 tier:gold]`,
@@ -90,7 +91,7 @@ compatibilities:
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			reqs, err := dialect(t, compat.NFD).Parse(nil, []byte(tt.body))
+			reqs, err := named(t, compat.NFD).Parse(nil, []byte(tt.body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -171,7 +172,7 @@ func TestParseNFDRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := dialect(t, compat.NFD).Parse(nil, []byte(tt.body))
+			got, err := named(t, compat.NFD).Parse(nil, []byte(tt.body))
 			if err == nil {
 				t.Fatalf("was read: %v", got)
 			}
@@ -188,7 +189,7 @@ func TestParseNFDRefuses(t *testing.T) {
 // FuzzParseNFD: whatever an artifact holds, it gives an error or requirements
 // that can be weighed, to the same end each time.
 func FuzzParseNFD(f *testing.F) {
-	samples, err := filepath.Glob("testdata/nfd/*")
+	samples, err := filepath.Glob(filepath.Join(compattest.Testdata, "nfd/*"))
 	if err != nil || len(samples) == 0 {
 		f.Fatal("no samples", err)
 	}
@@ -208,7 +209,7 @@ func FuzzParseNFD(f *testing.F) {
 		Unknown:    map[string]string{"kernel.loadedmodule": "why"},
 	})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		reqs, err := dialect(t, compat.NFD).Parse(nil, body)
+		reqs, err := named(t, compat.NFD).Parse(nil, body)
 		if err != nil {
 			if reqs != nil {
 				t.Errorf("half read: %v", reqs)

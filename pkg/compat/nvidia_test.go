@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -40,13 +41,13 @@ func TestNVIDIARequirements(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			v := selector.Evaluate(hpcHost(), compat.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": tt.cuda}))
+			v := selector.Evaluate(compattest.HPC(), compat.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": tt.cuda}))
 			if v.Outcome != tt.want {
 				t.Errorf("%s, want %s: %s", v.Outcome, tt.want, v.Reason())
 			}
 		})
 	}
-	if v := selector.Evaluate(armHost(), compat.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": "cuda>=12"})); v.Outcome != unknown {
+	if v := selector.Evaluate(compattest.ARM(), compat.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": "cuda>=12"})); v.Outcome != unknown {
 		t.Errorf("where nobody looked: %s", v.Outcome)
 	}
 }
@@ -74,7 +75,7 @@ func TestNVIDIAVariables(t *testing.T) {
 				key, value, _ := strings.Cut(word, "=")
 				env[key] = value
 			}
-			if got := describeAll(compat.NVIDIARequirements(env)); got != tt.want {
+			if got := compattest.DescribeAll(compat.NVIDIARequirements(env)); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -84,7 +85,7 @@ func TestNVIDIAVariables(t *testing.T) {
 func FuzzNVIDIARequirements(f *testing.F) {
 	f.Add("cuda>=12.0 brand=tesla,driver>=450,driver<451")
 	f.Add("cuda!=1,,= <>")
-	facts := hpcHost()
+	facts := compattest.HPC()
 	f.Fuzz(func(_ *testing.T, text string) {
 		v := selector.Evaluate(facts, compat.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": text}))
 		_ = v.Reason()

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/compat"
 )
@@ -16,11 +18,11 @@ import (
 // repaired, against what is read in them and what they ask for.
 func TestParseOutlineSamples(t *testing.T) {
 	t.Parallel()
-	in := embedded(t)
+	in := testkit.Interpreter(t)
 	for _, name := range []string{"first-revision-nfd", "first-revision-hpc", "merged-nfd", "merged-hpc"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			attributes, err := readAttributes(t, readFile(t, filepath.Join("outline", name+".json")))
+			attributes, err := compattest.Attributes(t, compattest.ReadFile(t, filepath.Join("outline", name+".json")))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -29,9 +31,9 @@ func TestParseOutlineSamples(t *testing.T) {
 				fmt.Fprintf(&got, "attribute   %s | %s | %s | %s\n", a.Group, a.Key, a.Value, kindName(a.Kind))
 			}
 			for _, r := range in.Requirements(attributes) {
-				fmt.Fprintf(&got, "requirement %s\n", describe(r))
+				fmt.Fprintf(&got, "requirement %s\n", compattest.Describe(r))
 			}
-			golden.Equal(t, filepath.Join("testdata", "outline", name+".golden"), got.String())
+			golden.Equal(t, filepath.Join(compattest.Testdata, "outline", name+".golden"), got.String())
 		})
 	}
 }
@@ -49,7 +51,7 @@ func TestParseOutlineAsPrinted(t *testing.T) {
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			refused(t, readFile(t, filepath.Join("as-printed", name+".json")), want)
+			refused(t, compattest.ReadFile(t, filepath.Join("as-printed", name+".json")), want)
 		})
 	}
 }
@@ -104,7 +106,7 @@ func TestParseOutline(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := readAttributes(t, []byte(tt.body))
+			got, err := compattest.Attributes(t, []byte(tt.body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -167,7 +169,7 @@ func TestParseOutlineRefuses(t *testing.T) {
 
 func TestParseOutlineTakesTenThousand(t *testing.T) {
 	t.Parallel()
-	got, err := readAttributes(t, []byte(attributes(10_000)))
+	got, err := compattest.Attributes(t, []byte(attributes(10_000)))
 	if err != nil || len(got) != 10_000 {
 		t.Errorf("got %d attributes and %v, want 10000", len(got), err)
 	}
@@ -177,7 +179,7 @@ func TestParseOutlineTakesTenThousand(t *testing.T) {
 // error, never both, and the attributes say what the document said.
 func FuzzParseOutline(f *testing.F) {
 	for _, dir := range []string{"outline", "as-printed"} {
-		files, err := filepath.Glob(filepath.Join("testdata", dir, "*.json"))
+		files, err := filepath.Glob(filepath.Join(compattest.Testdata, dir, "*.json"))
 		if err != nil || len(files) == 0 {
 			f.Fatal("no samples", err)
 		}
@@ -198,14 +200,14 @@ func FuzzParseOutline(f *testing.F) {
 	}
 	in := compat.NewInterpreter(specs)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := readAttributes(t, body)
+		got, err := compattest.Attributes(t, body)
 		if err != nil {
 			if got != nil || !strings.HasPrefix(err.Error(), "row ") {
 				t.Fatalf("half read: %v, %v", got, err)
 			}
 			return
 		}
-		again, err := readAttributes(t, outline(t, got))
+		again, err := compattest.Attributes(t, outline(t, got))
 		if err != nil || !slices.Equal(got, again) {
 			t.Fatalf("read %v, written and read again %v, %v", got, again, err)
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/internal/testkit"
 )
 
 // TestDialectsRefuse: what is not of the dialect is an error that says where.
@@ -71,7 +73,7 @@ func TestDialectsRefuse(t *testing.T) {
 			for i := 0; strings.Contains(tt.body, "@"); i++ {
 				tt.body = strings.Replace(tt.body, "@", fmt.Sprint(i), 1)
 			}
-			reqs, err := dialect(t, tt.dialect).Parse(embedded(t), []byte(tt.body))
+			reqs, err := named(t, tt.dialect).Parse(testkit.Interpreter(t), []byte(tt.body))
 			if err == nil || reqs != nil {
 				t.Fatalf("was read: %v, %v", reqs, err)
 			}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -23,8 +25,8 @@ type sampleTest struct {
 
 func sampleTests() []sampleTest {
 	const compspec = compat.ArtifactTypeCompspec
-	f := func(file, dialect string, want ...string) sampleTest {
-		return sampleTest{file, compat.ArtifactType, compat.LayerTypeOutline, dialect, [3]string(want)}
+	f := func(file, name string, want ...string) sampleTest {
+		return sampleTest{file, compat.ArtifactType, compat.LayerTypeOutline, name, [3]string(want)}
 	}
 	c := func(file string, want ...string) sampleTest {
 		return sampleTest{file, compspec, compspec, "compspec", [3]string(want)}
@@ -60,16 +62,16 @@ func TestSamples(t *testing.T) {
 	hosts := []struct {
 		name  string
 		facts *facts.Facts
-	}{{"hpc", hpcHost()}, {"cloud", cloudHost()}, {"arm", armHost()}}
+	}{{"hpc", compattest.HPC()}, {"cloud", compattest.Cloud()}, {"arm", compattest.ARM()}}
 	var told strings.Builder
 	for _, tt := range sampleTests() {
-		body := readFile(t, tt.file+".json")
+		body := compattest.ReadFile(t, tt.file+".json")
 		dialect, ok := compat.Detect(tt.artifactType, tt.layerType, body)
 		if !ok || dialect.Name != tt.dialect {
 			t.Errorf("%s is taken for %q, not %q", tt.file, dialect.Name, tt.dialect)
 			continue
 		}
-		reqs, err := dialect.Parse(embedded(t), body)
+		reqs, err := dialect.Parse(testkit.Interpreter(t), body)
 		if err != nil {
 			t.Errorf("%s: %v", tt.file, err)
 			continue
@@ -83,7 +85,7 @@ func TestSamples(t *testing.T) {
 			fmt.Fprintf(&told, "  %-6s%s, score %d%s\n", host.name, v.Outcome, v.Score, after(": ", v.Reason()))
 		}
 	}
-	golden.Equal(t, "testdata/samples.golden", told.String())
+	golden.Equal(t, compattest.Testdata+"/samples.golden", told.String())
 }
 
 func after(separator, text string) string {
@@ -97,7 +99,7 @@ func after(separator, text string) string {
 func TestEverySampleIsTested(t *testing.T) {
 	t.Parallel()
 	for _, dir := range []string{"outline", "compspec", "proposal-b", "proposal-d", "proposal-h", "proposal-j", "ocifit"} {
-		files, err := filepath.Glob(filepath.Join("testdata", dir, "*.json"))
+		files, err := filepath.Glob(filepath.Join(compattest.Testdata, dir, "*.json"))
 		if err != nil || len(files) == 0 {
 			t.Fatal(dir, err)
 		}
@@ -115,7 +117,7 @@ func TestEverySampleIsTested(t *testing.T) {
 // that is mended is said one by one.
 func TestAsPrinted(t *testing.T) {
 	t.Parallel()
-	printed := string(readFile(t, "as-printed/proposal-b-gpus.json"))
+	printed := string(compattest.ReadFile(t, "as-printed/proposal-b-gpus.json"))
 	mend := func(from, to string) { printed = strings.Replace(printed, from, to, 1) }
 	for _, step := range []struct {
 		from, to, want string
@@ -126,7 +128,7 @@ func TestAsPrinted(t *testing.T) {
 		{`"id": "nvidiaGPU"`, `"id": "nvidiaGpu"`, ""},
 	} {
 		mend(step.from, step.to)
-		reqs, err := dialect(t, "proposal-b").Parse(embedded(t), []byte(printed))
+		reqs, err := named(t, "proposal-b").Parse(testkit.Interpreter(t), []byte(printed))
 		if got := fmt.Sprint(err); step.want != "" && (got != step.want || reqs != nil) || step.want == "" && err != nil {
 			t.Errorf("got  %s\nwant %s", got, step.want)
 		}
@@ -137,7 +139,7 @@ func TestAsPrinted(t *testing.T) {
 // requirements that can be evaluated and told.
 func FuzzDialects(f *testing.F) {
 	for _, tt := range sampleTests() {
-		body, err := os.ReadFile(filepath.Join("testdata", tt.file+".json"))
+		body, err := os.ReadFile(filepath.Join(compattest.Testdata, tt.file+".json"))
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -150,7 +152,7 @@ func FuzzDialects(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	in, facts := compat.NewInterpreter(specs), hpcHost()
+	in, facts := compat.NewInterpreter(specs), compattest.HPC()
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, d := range compat.Dialects() {
 			reqs, err := d.Parse(in, body)

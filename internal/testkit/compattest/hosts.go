@@ -1,12 +1,12 @@
-package compat_test
+package compattest
 
 import "github.com/imagefit/imagefit/pkg/facts"
 
-// The hosts that every sample is held against. On the first two all was looked
-// at; of the third only what NFD tells is known.
+// The hosts that every sample is evaluated on. On the first two all facts are
+// known, on the third only what NFD exports.
 
-// hpcHost is an Intel machine with NVIDIA GPUs, InfiniBand and Open MPI.
-func hpcHost() *facts.Facts {
+// HPC is an Intel machine with NVIDIA GPUs, InfiniBand and Open MPI.
+func HPC() *facts.Facts {
 	return facts.New("linux", "amd64", facts.Features{
 		Flags: map[string][]string{
 			"cpu.cpuid":            {"AMXFP16", "AVX", "AVX2", "AVX512F", "AVX512FP16", "BMI2", "SSE42", "VMX"},
@@ -46,8 +46,8 @@ func hpcHost() *facts.Facts {
 	})
 }
 
-// cloudHost is an AMD machine that has neither GPUs nor MPI.
-func cloudHost() *facts.Facts {
+// Cloud is an AMD machine that has neither GPUs nor MPI.
+func Cloud() *facts.Facts {
 	return facts.New("linux", "amd64", facts.Features{
 		Flags: map[string][]string{
 			"cpu.cpuid":            {"AVX", "AVX2", "BMI2", "SSE42", "SVM"},
@@ -77,8 +77,8 @@ func cloudHost() *facts.Facts {
 	})
 }
 
-// armHost is a machine of which only features of NFD are known.
-func armHost() *facts.Facts {
+// ARM is a machine of which only features of NFD are known.
+func ARM() *facts.Facts {
 	return facts.New("linux", "arm64", facts.Features{
 		Flags: map[string][]string{
 			"cpu.cpuid":           {"ASIMD", "ATOMICS", "FP", "SVE"},
