@@ -13,6 +13,7 @@ import (
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/attach"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
@@ -151,12 +152,12 @@ func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
 }
 
 // dialectFor returns the dialect of a name, or of the shape of a text.
-func dialectFor(name string, text []byte) (compat.Dialect, error) {
+func dialectFor(name string, text []byte) (dialect.Dialect, error) {
 	if name == "" {
-		d, _ := compat.Detect("", "", text) // its parser says what is wrong
+		d, _ := dialect.Detect("", "", text) // its parser says what is wrong
 		return d, nil
 	}
-	d, _ := compat.Named(name)
+	d, _ := dialect.Named(name)
 	return d, nil
 }
 

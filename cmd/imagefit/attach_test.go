@@ -13,7 +13,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/attach"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 )
 
 const needsAVX2 = `{"compatibilities": {"nfd": {"cpu-cpuid.AVX2": true}}}`
@@ -64,7 +64,7 @@ func TestAttachToIndexJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.stdout), &result); err != nil {
 		t.Fatal(err)
 	}
-	if result.Platform != "" || !result.ReferrersTag || result.Dialect != "proposal-f" || result.LayerType != compat.LayerTypeOutline || s.Get(result.Digest) == nil {
+	if result.Platform != "" || !result.ReferrersTag || result.Dialect != "proposal-f" || result.LayerType != dialect.LayerTypeOutline || s.Get(result.Digest) == nil {
 		t.Errorf("result: %+v", result)
 	}
 	for _, want := range []string{"the index itself, of 2 images", "no referrers API"} {
@@ -87,7 +87,7 @@ func TestAttachDryRun(t *testing.T) {
 		t.Errorf("dry run asked for %q", writes)
 	}
 	var m ocispec.Manifest
-	if err := json.Unmarshal([]byte(got), &m); err != nil || m.ArtifactType != compat.ArtifactType || m.Subject == nil {
+	if err := json.Unmarshal([]byte(got), &m); err != nil || m.ArtifactType != dialect.ArtifactType || m.Subject == nil {
 		t.Errorf("manifest %s: %v", got, err)
 	}
 }

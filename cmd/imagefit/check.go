@@ -10,7 +10,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/wiring"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -53,7 +53,7 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	dialect, _ := compat.Detect("", "", body) // its parser says what is wrong
+	dialect, _ := dialect.Detect("", "", body) // its parser says what is wrong
 	known, err := loadFacts(cmd.Context(), c.facts, cmd.InOrStdin())
 	if err != nil {
 		return fmt.Errorf("read --facts: %w", err)

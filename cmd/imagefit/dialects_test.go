@@ -15,6 +15,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/attach"
 	"github.com/imagefit/imagefit/pkg/author"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 )
 
 // madeUp are bodies that could be taken for several dialects, and their own.
@@ -53,7 +54,7 @@ func TestEveryCommandTakesABodyForTheSameDialect(t *testing.T) {
 	t.Parallel()
 	bodies := madeUp()
 	for _, body := range sampleBodies(t) {
-		d, ok := compat.Detect("", "", []byte(body))
+		d, ok := dialect.Detect("", "", []byte(body))
 		if bodies[body] = d.Name; !ok {
 			bodies[body] = ""
 		}
@@ -146,7 +147,7 @@ func convertedAs(t *testing.T, body string, accepted bool) string {
 	if (err == nil) != accepted {
 		t.Errorf("check accepts it: %v, convert says %v:\n%.300s", accepted, err, body)
 	}
-	d, _ := compat.Detect("", "", []byte(body))
+	d, _ := dialect.Detect("", "", []byte(body))
 	if err != nil && readAs(err) != "" {
 		return readAs(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/author"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 )
 
 // exitFindings is how lint ends when it found something.
@@ -70,7 +70,7 @@ Exit code 0: nothing, or warnings only; 3: errors, with --strict also warnings;
 // dialectNames are the names of all dialects.
 func dialectNames() []string {
 	var names []string
-	for _, d := range compat.Dialects() {
+	for _, d := range dialect.All() {
 		names = append(names, d.Name)
 	}
 	return names

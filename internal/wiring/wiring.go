@@ -11,6 +11,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -49,9 +50,9 @@ func Rules(cfg config.Config, log *slog.Logger) (*decision.Rules, error) {
 	for _, problem := range skipped {
 		log.Error("skipping a compatibility spec", "error", problem)
 	}
-	var prefer []compat.AnnotationPreference
+	var prefer []dialect.AnnotationPreference
 	for _, p := range cfg.Select.PreferAnnotations {
-		prefer = append(prefer, compat.AnnotationPreference(p))
+		prefer = append(prefer, dialect.AnnotationPreference(p))
 	}
 	return &decision.Rules{
 		Policy: cfg.Policy, Interpreter: compat.NewInterpreter(specs),

@@ -14,7 +14,7 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/attach"
 	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
@@ -55,19 +55,19 @@ func odds(s *fakeregistry.Registry) map[string]func(*ocispec.Manifest) {
 		"misspelt time": func(m *ocispec.Manifest) {
 			m.Annotations = map[string]string{"oci.opencontainers.image.created": "2026-06-01T00:00:00Z"}
 		},
-		"first layer type": func(m *ocispec.Manifest) { m.Layers[0].MediaType = compat.LayerTypeOutlineNFD },
-		"several bodies":   func(m *ocispec.Manifest) { m.Layers = append(m.Layers, s.Blob(compat.LayerTypeOutline, outline+" ")) },
+		"first layer type": func(m *ocispec.Manifest) { m.Layers[0].MediaType = dialect.LayerTypeOutlineNFD },
+		"several bodies":   func(m *ocispec.Manifest) { m.Layers = append(m.Layers, s.Blob(dialect.LayerTypeOutline, outline+" ")) },
 		"other layer":      func(m *ocispec.Manifest) { m.Layers[0].MediaType = "a/b" },
 		"newer other layer": func(m *ocispec.Manifest) {
 			m.Layers[0].MediaType, m.Annotations = "a/b", created("2028-01-01T00:00:00Z")
 		},
 		"no layer":       func(m *ocispec.Manifest) { m.Layers = m.Layers[:0] },
 		"many layers":    func(m *ocispec.Manifest) { m.Layers = slices.Repeat(m.Layers, referrers.MaxLayers+1) },
-		"broken body":    func(m *ocispec.Manifest) { m.Layers[0] = s.Blob(compat.LayerTypeOutline, "{") },
+		"broken body":    func(m *ocispec.Manifest) { m.Layers[0] = s.Blob(dialect.LayerTypeOutline, "{") },
 		"missing body":   func(m *ocispec.Manifest) { m.Layers[0].Digest = digest.FromString("missing") },
 		"sha512 body":    func(m *ocispec.Manifest) { m.Layers[0].Digest = digest.SHA512.FromString(outline) },
 		"size is a lie":  func(m *ocispec.Manifest) { m.Layers[0].Size = 1 << 40 },
-		"before OCI 1.1": func(m *ocispec.Manifest) { m.ArtifactType, m.Config.MediaType = "", compat.ArtifactType },
+		"before OCI 1.1": func(m *ocispec.Manifest) { m.ArtifactType, m.Config.MediaType = "", dialect.ArtifactType },
 		"sbom":           func(m *ocispec.Manifest) { m.ArtifactType = "application/x-sbom" },
 	}
 }
@@ -94,7 +94,7 @@ func TestListAndPullAgreeOnEveryKindOfReferrer(t *testing.T) {
 				}
 				if i == 0 { // of the index only what the entry has none of applies
 					artifact(s, index, nfd, func(m *ocispec.Manifest) {
-						m.ArtifactType, m.Layers[0].MediaType = compat.ArtifactTypeNFD, compat.LayerTypeNFD
+						m.ArtifactType, m.Layers[0].MediaType = dialect.ArtifactTypeNFD, dialect.LayerTypeNFD
 					})
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
@@ -16,7 +17,7 @@ const maxTitle = 255
 // Body is a file that was read as its dialect, with the types that it is pushed
 // under.
 type Body struct {
-	Dialect      compat.Dialect
+	Dialect      dialect.Dialect
 	ArtifactType string
 	LayerType    string
 	Title        string // name of the file, for people who fetch it again
@@ -27,7 +28,7 @@ type Body struct {
 // NewBody parses a file by its dialect and names its types. layerType is one of
 // those that the dialect has, or empty for the usual one. What readers would
 // take for another dialect under these types is an error.
-func NewBody(title string, text []byte, d compat.Dialect, layerType string, in *compat.Interpreter) (Body, error) {
+func NewBody(title string, text []byte, d dialect.Dialect, layerType string, in *compat.Interpreter) (Body, error) {
 	requirements, err := d.Parse(in, text)
 	if err != nil {
 		return Body{}, fmt.Errorf("read as %s: %w", d.Name, err)
@@ -42,7 +43,7 @@ func NewBody(title string, text []byte, d compat.Dialect, layerType string, in *
 	default:
 		return Body{}, fmt.Errorf("layer type %q is not one of %s, which %s has", layerType, strings.Join(usual, ", "), d.Name)
 	}
-	if read, ok := compat.Detect(artifactType, layerType, text); !ok || read.Name != d.Name {
+	if read, ok := dialect.Detect(artifactType, layerType, text); !ok || read.Name != d.Name {
 		return Body{}, fmt.Errorf("pushed as %s in a layer of %s it would be read as %s, not as %s",
 			artifactType, layerType, cmp.Or(read.Name, "nothing"), d.Name)
 	}

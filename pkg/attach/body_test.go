@@ -7,12 +7,13 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/attach"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
-func named(t *testing.T, name string) compat.Dialect {
+func named(t *testing.T, name string) dialect.Dialect {
 	t.Helper()
-	d, ok := compat.Named(name)
+	d, ok := dialect.Named(name)
 	if !ok {
 		t.Fatalf("no dialect %s", name)
 	}
@@ -27,12 +28,12 @@ func TestABodyGetsTheTypesOfItsDialect(t *testing.T) {
 		artifact, layer          string
 		err                      string
 	}{
-		"outline":            {"proposal-f", outline, "", compat.ArtifactType, compat.LayerTypeOutline, ""},
-		"outline as nfd":     {"proposal-f", outline, compat.LayerTypeOutlineNFD, compat.ArtifactType, compat.LayerTypeOutlineNFD, ""},
+		"outline":            {"proposal-f", outline, "", dialect.ArtifactType, dialect.LayerTypeOutline, ""},
+		"outline as nfd":     {"proposal-f", outline, dialect.LayerTypeOutlineNFD, dialect.ArtifactType, dialect.LayerTypeOutlineNFD, ""},
 		"outline as other":   {dialect: "proposal-f", text: outline, layerType: "a/b", err: `layer type "a/b" is not one of `},
-		"nfd":                {"nfd-v1alpha1", nfd, "", compat.ArtifactTypeNFD, compat.LayerTypeNFD, ""},
-		"nfd as other":       {dialect: "nfd-v1alpha1", text: nfd, layerType: "a/b", err: `layer type "a/b" is not ` + compat.LayerTypeNFD},
-		"compspec":           {"compspec", compspec, "", compat.ArtifactTypeCompspec, compat.ArtifactTypeCompspec, ""},
+		"nfd":                {"nfd-v1alpha1", nfd, "", dialect.ArtifactTypeNFD, dialect.LayerTypeNFD, ""},
+		"nfd as other":       {dialect: "nfd-v1alpha1", text: nfd, layerType: "a/b", err: `layer type "a/b" is not ` + dialect.LayerTypeNFD},
+		"compspec":           {"compspec", compspec, "", dialect.ArtifactTypeCompspec, dialect.ArtifactTypeCompspec, ""},
 		"broken":             {dialect: "proposal-f", text: "{", err: "read as proposal-f: row 1, column"},
 		"of another dialect": {dialect: "compspec", text: outline, err: "read as compspec: "},
 	}
@@ -62,14 +63,14 @@ func TestPushedBodyIsReadAsItsDialect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range compat.Dialects() {
+	for _, d := range dialect.All() {
 		d.YAML = false
 		d.Requirements = func(*compat.Interpreter, *document.Node) ([]compat.Requirement, error) { return nil, nil }
 		got, err := attach.NewBody("f", []byte(outline), d, "", nil)
 		if d.Matches(root) && (err != nil || got.ArtifactType == "" || got.LayerType == "") {
 			t.Errorf("%s: %q in %q, %v", d.Name, got.ArtifactType, got.LayerType, err)
 		}
-		if !d.Matches(root) && slices.Contains(d.LayerTypes, compat.LayerTypeOutline) && d.ArtifactTypes[0] == compat.ArtifactType &&
+		if !d.Matches(root) && slices.Contains(d.LayerTypes, dialect.LayerTypeOutline) && d.ArtifactTypes[0] == dialect.ArtifactType &&
 			(err == nil || !strings.Contains(err.Error(), "it would be read as proposal-f, not as "+d.Name)) {
 			t.Errorf("%s: %v", d.Name, err)
 		}

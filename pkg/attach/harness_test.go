@@ -9,6 +9,7 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/attach"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -72,7 +73,7 @@ func (c *client) subject(platform string, entry int) attach.Subject {
 
 func (c *client) body(text string) attach.Body {
 	c.t.Helper()
-	dialect, _ := compat.Detect("", "", []byte(text))
+	dialect, _ := dialect.Detect("", "", []byte(text))
 	b, err := attach.NewBody("needs", []byte(text), dialect, "", c.in)
 	if err != nil {
 		c.t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
@@ -118,7 +119,7 @@ func view(found referrers.Artifact, in *compat.Interpreter) Artifact {
 		a.Created = &found.Created
 	}
 	if found.Problem == "" {
-		dialect, _ := compat.Detect(found.Type, found.MediaType, found.Body)
+		dialect, _ := dialect.Detect(found.Type, found.MediaType, found.Body)
 		a.Dialect = dialect.Name
 		if _, err := dialect.Parse(in, found.Body); err != nil {
 			a.Problem = clean(err.Error())

@@ -9,14 +9,14 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/attach"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 )
 
 // artifact stores a referrer of a subject, changed as a case has it.
 func artifact(s *fakeregistry.Registry, subject ocispec.Descriptor, body string, change func(*ocispec.Manifest)) ocispec.Descriptor {
 	m := ocispec.Manifest{
-		MediaType: ocispec.MediaTypeImageManifest, ArtifactType: compat.ArtifactType, Config: s.Blob("application/vnd.oci.empty.v1+json", "{}"),
-		Layers:      []ocispec.Descriptor{s.Blob(compat.LayerTypeOutline, body)},
+		MediaType: ocispec.MediaTypeImageManifest, ArtifactType: dialect.ArtifactType, Config: s.Blob("application/vnd.oci.empty.v1+json", "{}"),
+		Layers:      []ocispec.Descriptor{s.Blob(dialect.LayerTypeOutline, body)},
 		Subject:     &ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size},
 		Annotations: map[string]string{"org.opencontainers.image.created": "2026-01-01T00:00:00Z"},
 	}
@@ -130,7 +130,7 @@ func TestAnArtifactOfAnotherSubjectIsAProblem(t *testing.T) {
 	s := fakeregistry.New(t, fakeregistry.Options{Strict: true, NoReferrersAPI: true})
 	image, other := s.Image("linux/amd64", "1", "1"), s.Image("linux/arm64", "2", "2")
 	foreign := artifact(s, other, outline, nil)
-	foreign.ArtifactType = compat.ArtifactType
+	foreign.ArtifactType = dialect.ArtifactType
 	s.Index(strings.Replace(image.Digest.String(), ":", "-", 1), foreign, foreign)
 	got := newClient(t, s, nil).attached(attach.Subject{Descriptor: image, Entry: attach.None}).Artifacts
 	if len(got) != 1 || !strings.Contains(got[0].Problem, "its subject is not") {
@@ -144,7 +144,7 @@ func TestAnArtifactWithBodiesOfSeveralTypesIsKept(t *testing.T) {
 	s := fakeregistry.New(t, fakeregistry.Options{Strict: true})
 	image := s.Image("linux/amd64", "1", "1")
 	artifact(s, image, outline, func(m *ocispec.Manifest) {
-		m.Layers = append(m.Layers, s.Blob(compat.LayerTypeOutlineNFD, outline+" "))
+		m.Layers = append(m.Layers, s.Blob(dialect.LayerTypeOutlineNFD, outline+" "))
 	})
 	lone := artifact(s, image, outline, nil)
 	h := newClient(t, s, nil).attached(attach.Subject{Descriptor: image, Entry: attach.None})

@@ -12,13 +12,13 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/attach"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
 func outlineType() referrers.Kind {
-	return referrers.Kind{Artifact: compat.ArtifactType, Layer: compat.LayerTypeOutline}
+	return referrers.Kind{Artifact: dialect.ArtifactType, Layer: dialect.LayerTypeOutline}
 }
 
 func noon() time.Time { return time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC) }
@@ -61,10 +61,10 @@ func checkManifest(t *testing.T, m *ocispec.Manifest, subject ocispec.Descriptor
 		t.Fatal("the manifest is not in the registry")
 	}
 	layer := ocispec.Descriptor{
-		MediaType: compat.LayerTypeOutline, Digest: digest.FromString(outline), Size: int64(len(outline)),
+		MediaType: dialect.LayerTypeOutline, Digest: digest.FromString(outline), Size: int64(len(outline)),
 		Annotations: map[string]string{"org.opencontainers.image.title": "needs"},
 	}
-	if m.SchemaVersion != 2 || m.MediaType != ocispec.MediaTypeImageManifest || m.ArtifactType != compat.ArtifactType ||
+	if m.SchemaVersion != 2 || m.MediaType != ocispec.MediaTypeImageManifest || m.ArtifactType != dialect.ArtifactType ||
 		m.Config.MediaType != "application/vnd.oci.empty.v1+json" || len(m.Layers) != 1 ||
 		m.Layers[0].Digest != layer.Digest || m.Layers[0].MediaType != layer.MediaType || m.Layers[0].Size != layer.Size ||
 		m.Layers[0].Annotations["org.opencontainers.image.title"] != "needs" ||

@@ -7,10 +7,11 @@ import (
 
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 )
 
 // Targets returns the dialects that can be written.
-func Targets() []string { return []string{compat.ProposalF, compat.NFD, compat.Compspec} }
+func Targets() []string { return []string{dialect.ProposalF, dialect.NFD, dialect.Compspec} }
 
 // Written is a document in another dialect.
 type Written struct {
@@ -25,7 +26,7 @@ type Written struct {
 // Convert writes the body of an artifact in another dialect, as far as the
 // meaning survives.
 func Convert(specs []compat.Spec, body []byte, to string) (*Written, error) {
-	from, ok := compat.Detect("", "", body)
+	from, ok := dialect.Detect("", "", body)
 	root, err := from.Read(body)
 	switch {
 	case err != nil:
@@ -38,7 +39,7 @@ func Convert(specs []compat.Spec, body []byte, to string) (*Written, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read as %s: %w", from.Name, err)
 	}
-	if to == compat.NFD {
+	if to == dialect.NFD {
 		return writeNFD(reqs)
 	}
 	w := &Written{}
@@ -58,7 +59,7 @@ func WriteNeeds(specs []compat.Spec, needs []Need, to string) (*Written, error) 
 	for _, n := range needs {
 		attributes = append(attributes, n.Attributes...)
 	}
-	if to == compat.NFD {
+	if to == dialect.NFD {
 		return writeNFD(compat.NewInterpreter(specs).Requirements(attributes))
 	}
 	return (&Written{}).attributes(attributes, to)
@@ -84,9 +85,9 @@ func (w *Written) attributes(attributes []compat.Attribute, to string) (*Written
 		}
 	}
 	switch to {
-	case compat.ProposalF:
+	case dialect.ProposalF:
 		w.Body = groups.outline()
-	case compat.Compspec:
+	case dialect.Compspec:
 		w.Body = groups.compspec()
 	default:
 		return nil, fmt.Errorf("write %q: use one of %s", to, strings.Join(Targets(), ", "))
@@ -96,7 +97,7 @@ func (w *Written) attributes(attributes []compat.Attribute, to string) (*Written
 
 // verifyWritten reads what was written as others will.
 func verifyWritten(body []byte, to string) error {
-	d, _ := compat.Named(to)
+	d, _ := dialect.Named(to)
 	if _, err := d.Parse(compat.NewInterpreter(nil), body); err != nil {
 		return fmt.Errorf("write as %s: %w", to, err)
 	}

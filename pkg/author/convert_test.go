@@ -9,6 +9,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/author"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -40,7 +41,7 @@ func TestConvertKeepsTheVerdict(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		from, ok := compat.Detect("", "", body)
+		from, ok := dialect.Detect("", "", body)
 		before, err := from.Parse(in, body)
 		if err != nil || !ok {
 			t.Fatalf("%s: %v", file, err)
@@ -197,7 +198,7 @@ func FuzzConvert(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			for _, d := range compat.Dialects() {
+			for _, d := range dialect.All() {
 				if d.Name != to {
 					continue
 				}

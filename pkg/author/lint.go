@@ -6,6 +6,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -46,9 +47,9 @@ type run struct {
 }
 
 func (r *run) body(body []byte, root *document.Node, name string) {
-	d, ok := compat.Named(name)
+	d, ok := dialect.Named(name)
 	if name == "" {
-		d, ok = compat.Detect("", "", body)
+		d, ok = dialect.Detect("", "", body)
 	}
 	if !ok {
 		r.at(root, codeShape).say("", "this is not one of the forms that imagefit reads", `an object with "compatibilities"`)
@@ -59,9 +60,9 @@ func (r *run) body(body []byte, root *document.Node, name string) {
 		return
 	}
 	switch d.Name {
-	case compat.NFD:
+	case dialect.NFD:
 		r.nfd(root)
-	case compat.Ocifit:
+	case dialect.Ocifit:
 		r.ocifit(root)
 	default:
 		if d.Attributes != nil {

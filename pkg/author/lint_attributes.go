@@ -6,6 +6,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -14,7 +15,7 @@ const labelPrefix = "feature.node.kubernetes.io/"
 
 // scopes looks at the attributes of a document, and for places that ask for
 // nothing.
-func (r *run) scopes(scopes []compat.Scope, root *document.Node) {
+func (r *run) scopes(scopes []dialect.Scope, root *document.Node) {
 	if all := root.Field("compatibilities"); all.IsEmpty() && all.Kind == document.Mapping {
 		r.empty(all, "compatibilities")
 	}
@@ -30,7 +31,7 @@ func (r *run) scopes(scopes []compat.Scope, root *document.Node) {
 
 // attributes looks at attributes that must all hold, by what the compatibility
 // specs make of them.
-func (r *run) attributes(scope []compat.Located, reqs []compat.Requirement) {
+func (r *run) attributes(scope []dialect.Located, reqs []compat.Requirement) {
 	unclear := map[string]string{} // by the name of the attribute
 	compat.Walk(reqs, func(req *compat.Requirement) {
 		if req.Unclear == "" || req.Importance == compat.Informative {
@@ -59,18 +60,18 @@ func (r *run) attributes(scope []compat.Located, reqs []compat.Requirement) {
 	r.together(slices.DeleteFunc(asks, func(a *ask) bool { return a.preference || isDeviceList(a.set) }), 0)
 }
 
-func (r *run) prefix(a *compat.Located, scope []compat.Located) {
+func (r *run) prefix(a *dialect.Located, scope []dialect.Located) {
 	bare, ok := strings.CutPrefix(a.Key, labelPrefix)
 	if !ok {
 		return
 	}
-	taken := slices.ContainsFunc(scope, func(b compat.Located) bool { return b.Group == a.Group && b.Key == bare })
+	taken := slices.ContainsFunc(scope, func(b dialect.Located) bool { return b.Group == a.Group && b.Key == bare })
 	r.at(a.KeyAt, codeLabelPrefix).fixedIf(!taken, bare).say(a.Key, "the key is that of a node's label", bare)
 }
 
 // hostname looks for keys that tell one machine from its twin, and for models
 // of CPUs that tools note down and people then take for requirements.
-func (r *run) hostname(a *compat.Located) {
+func (r *run) hostname(a *dialect.Located) {
 	name := a.Key[strings.LastIndexAny(a.Key, "./")+1:]
 	switch strings.ToLower(name) {
 	case "hostname", "nodename", "host-name", "machine-id":
@@ -82,7 +83,7 @@ func (r *run) hostname(a *compat.Located) {
 	}
 }
 
-func (r *run) unclear(a *compat.Located, why string) {
+func (r *run) unclear(a *dialect.Located, why string) {
 	key := strings.TrimPrefix(a.Key, labelPrefix)
 	switch {
 	case strings.HasPrefix(why, "no compatibility spec knows"):
@@ -141,7 +142,7 @@ func keysOfNode(n *compat.Node) []string {
 }
 
 // asksOf are the conditions that one attribute makes by itself.
-func (r *run) asksOf(a *compat.Located) []*ask {
+func (r *run) asksOf(a *dialect.Located) []*ask {
 	var asks []*ask
 	single := r.in.Requirements([]compat.Attribute{a.Attribute})
 	alternatives := false

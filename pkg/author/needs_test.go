@@ -9,6 +9,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/author"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -96,10 +97,10 @@ func wantGoodDocuments(t *testing.T, needs []author.Need, facts *facts.Facts) {
 	}
 }
 
-func named(t *testing.T, name string) compat.Dialect {
+func named(t *testing.T, name string) dialect.Dialect {
 	t.Helper()
-	all := compat.Dialects()
-	i := slices.IndexFunc(all, func(d compat.Dialect) bool { return d.Name == name })
+	all := dialect.All()
+	i := slices.IndexFunc(all, func(d dialect.Dialect) bool { return d.Name == name })
 	if i < 0 {
 		t.Fatalf("no dialect %s", name)
 	}

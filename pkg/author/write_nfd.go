@@ -9,6 +9,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 )
 
 // The shape of NFD's image compatibility spec.
@@ -64,7 +65,7 @@ func writeNFD(reqs []compat.Requirement) (*Written, error) {
 		return nil, fmt.Errorf("write YAML: %w", err)
 	}
 	w.Body = b.Bytes()
-	if err := verifyWritten(w.Body, compat.NFD); err != nil {
+	if err := verifyWritten(w.Body, dialect.NFD); err != nil {
 		return nil, err
 	}
 	slices.Sort(w.beyond)

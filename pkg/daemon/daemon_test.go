@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imagefit/imagefit/internal/cli"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
@@ -97,7 +97,7 @@ func TestOpenAppliesTheConfiguration(t *testing.T) {
 	if rules.ReferrersTTL != 7*time.Minute || rules.StaleFor != 8*time.Minute || rules.Timeout != 9*time.Minute || !rules.NVIDIARequire {
 		t.Errorf("rules %+v", rules)
 	}
-	if want := (compat.AnnotationPreference{Key: "k", Value: "v", Weight: 3}); len(rules.Prefer) != 1 || rules.Prefer[0] != want {
+	if want := (dialect.AnnotationPreference{Key: "k", Value: "v", Weight: 3}); len(rules.Prefer) != 1 || rules.Prefer[0] != want {
 		t.Errorf("preferences %+v", rules.Prefer)
 	}
 	if !policy.EffectiveFor(rules.Policy, "", policy.Pod{Namespace: "infra"}).Exempt || policy.EffectiveFor(rules.Policy, "", policy.Pod{Namespace: "default"}).Exempt {

@@ -8,7 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
@@ -39,7 +39,7 @@ func TestArtifactsDecideBetweenEqualPlatforms(t *testing.T) {
 			r.attach(b, artifact{attributes: avx2})
 		}, "fits, fits: b"},
 		{"the first revision's layer type", func(r *testRegistry, _, _, b ocispec.Descriptor) {
-			r.attach(b, artifact{attributes: avx2, layerType: compat.LayerTypeOutlineNFD})
+			r.attach(b, artifact{attributes: avx2, layerType: dialect.LayerTypeOutlineNFD})
 		}, "fits, fits: b"},
 		{"absent", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
 			r.attach(a, artifact{attributes: avx512})
@@ -83,12 +83,12 @@ func TestArtifactsDecideBetweenEqualPlatforms(t *testing.T) {
 			r.attach(a, artifact{attributes: avx512, annotations: oci(older)})
 		}, "does not fit, fits: b"},
 		{"both revisions side by side hold", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
-			r.attach(a, artifact{attributes: avx512, annotations: oci(older), layerType: compat.LayerTypeOutlineNFD})
+			r.attach(a, artifact{attributes: avx512, annotations: oci(older), layerType: dialect.LayerTypeOutlineNFD})
 			r.attach(a, artifact{attributes: avx2, annotations: oci(newer)})
 		}, "does not fit, fits: b"},
 		{"two bodies of one artifact hold", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
 			r.attach(a, artifact{attributes: avx2, change: func(m *ocispec.Manifest) {
-				m.Layers = append(m.Layers, r.blob(compat.LayerTypeOutline, `{"compatibilities":{"x":{`+avx512+`}}}`))
+				m.Layers = append(m.Layers, r.blob(dialect.LayerTypeOutline, `{"compatibilities":{"x":{`+avx512+`}}}`))
 			}})
 		}, "does not fit, fits: b"},
 		{"what is said of the index holds for each", func(r *testRegistry, index, _, _ ocispec.Descriptor) {
@@ -106,7 +106,7 @@ func TestArtifactsDecideBetweenEqualPlatforms(t *testing.T) {
 		}, "does not fit, fits: b"},
 		{"an artifact of before OCI 1.1", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
 			r.attach(a, artifact{attributes: avx512, change: func(m *ocispec.Manifest) {
-				m.ArtifactType, m.Config.MediaType = "", compat.ArtifactType
+				m.ArtifactType, m.Config.MediaType = "", dialect.ArtifactType
 			}})
 		}, "does not fit, fits: b"},
 		{"another kind of artifact", func(r *testRegistry, _, a, _ ocispec.Descriptor) {
@@ -183,7 +183,7 @@ func TestPolicyAnswersForABrokenArtifact(t *testing.T) {
 			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0].Digest = "nonsense" }})
 		}, `digest "nonsense" is not a sha256 digest`},
 		{"a list entry with a digest that is none", func(r *testRegistry, image ocispec.Descriptor) {
-			r.list(image, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, ArtifactType: compat.ArtifactType, Digest: "nonsense", Size: 9})
+			r.list(image, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, ArtifactType: dialect.ArtifactType, Digest: "nonsense", Size: 9})
 		}, `digest "nonsense" is not a sha256 digest`},
 		{"a body of another digest algorithm", func(r *testRegistry, image ocispec.Descriptor) {
 			r.attach(image, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0].Digest = digest.SHA512.FromString("x") }})
@@ -193,7 +193,7 @@ func TestPolicyAnswersForABrokenArtifact(t *testing.T) {
 		}, "row 1, column"},
 		{"malformed manifest", func(r *testRegistry, image ocispec.Descriptor) {
 			desc := r.manifest(ocispec.MediaTypeImageManifest, []byte(`{"layers": 7}`))
-			desc.ArtifactType = compat.ArtifactType
+			desc.ArtifactType = dialect.ArtifactType
 			r.list(image, desc)
 		}, "read artifact manifest"},
 		{"manifest of another digest", func(r *testRegistry, image ocispec.Descriptor) {

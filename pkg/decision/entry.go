@@ -9,14 +9,14 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
 // inlineType is the artifact type that the blob of Proposal J counts as: the
 // index points at it without an artifact around it.
-const inlineType = compat.ArtifactType
+const inlineType = dialect.ArtifactType
 
 // preferred keeps the annotations that the operator prefers.
 func (l *lookup) preferred(annotations map[string]string) map[string]string {
@@ -35,7 +35,7 @@ func (l *lookup) preferred(annotations map[string]string) map[string]string {
 // readClaims fetches what an entry states of itself outside the index: the blob
 // of Proposal J, and, where the operator wants it, NVIDIA's variables.
 func (l *lookup) readClaims(ctx context.Context, c *Candidate) error {
-	pointer, found, err := compat.EntryCompat(c.claims.Platform)
+	pointer, found, err := dialect.EntryCompat(c.claims.Platform)
 	switch {
 	case err != nil:
 		c.inline = []referrers.Artifact{{Problem: Line(err.Error())}}

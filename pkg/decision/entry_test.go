@@ -8,7 +8,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -63,7 +63,7 @@ func TestClaimsOfIndexEntriesAreEvaluated(t *testing.T) {
 			r.rawIndex(t, tt.entries...)
 			resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))
 			change(resolver, func(r *Rules) {
-				r.Prefer = []compat.AnnotationPreference{{Key: "com.example.gpu", Value: "h100", Weight: 10}}
+				r.Prefer = []dialect.AnnotationPreference{{Key: "com.example.gpu", Value: "h100", Weight: 10}}
 			})
 			d := decide(t, resolver, app)
 			if d.Choice != tt.want {
@@ -101,7 +101,7 @@ func TestABlobThatAnEntryPointsAtIsEvaluated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newTestRegistry(t)
-			blob := r.blob(compat.LayerTypeCompatibilities, tt.body)
+			blob := r.blob(dialect.LayerTypeCompatibilities, tt.body)
 			r.rawIndex(t, `{"os": "linux", "architecture": "amd64"}`, fmt.Sprintf(
 				`{"os": "linux", "architecture": "amd64", "compat": {"mediaType": %q, "digest": %q, "size": %d}}`, blob.MediaType, blob.Digest, blob.Size))
 			resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -58,14 +59,14 @@ func (e *evaluation) verdict(claims EntryClaims, artifacts []referrers.Artifact)
 }
 
 func (e *evaluation) ofClaims(claims EntryClaims) []compat.Requirement {
-	reqs := compat.NVIDIARequirements(claims.Environment)
+	reqs := dialect.NVIDIARequirements(claims.Environment)
 	if p, ok := claims.platform(); ok {
 		reqs = append(platformRequirements(p), reqs...)
 		if e.unpacks != nil && !e.unpacks(p) {
 			reqs = append(reqs, compat.Requirement{Key: "a runtime that unpacks it", Unclear: unpackless, Strict: true})
 		}
 	}
-	own, err := compat.EntryRequirements(e.Rules.Interpreter, claims.Platform, claims.Annotations, e.Rules.Prefer)
+	own, err := dialect.EntryRequirements(e.Rules.Interpreter, claims.Platform, claims.Annotations, e.Rules.Prefer)
 	if err != nil {
 		return append(reqs, e.malformed("platform", err))
 	}
@@ -101,7 +102,7 @@ func (e *evaluation) parse(a referrers.Artifact) []compat.Requirement {
 		}
 		body = kept
 	}
-	dialect, ok := compat.Detect(a.Type, a.MediaType, body)
+	dialect, ok := dialect.Detect(a.Type, a.MediaType, body)
 	if !ok {
 		return e.ofUnreadable(a, fmt.Errorf("no dialect has the type %s with the layer type %s", a.Type, a.MediaType))
 	}

@@ -7,7 +7,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -50,9 +50,9 @@ type Checked struct {
 }
 
 // Check evaluates a body of a dialect.
-func (e *Evaluator) Check(dialect compat.Dialect, body []byte) (*Checked, error) {
+func (e *Evaluator) Check(d dialect.Dialect, body []byte) (*Checked, error) {
 	ev := e.newEvaluation(e.Snapshot(), "")
-	reqs, err := dialect.Parse(ev.Rules.Interpreter, body)
+	reqs, err := d.Parse(ev.Rules.Interpreter, body)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (e *Evaluator) Check(dialect compat.Dialect, body []byte) (*Checked, error)
 	case selector.Unknown:
 		reason = "cannot determine whether this node meets the requirements of the file: it " + v.Reason()
 	}
-	return &Checked{Dialect: dialect.Name, Outcome: v.Outcome, Reason: Line(reason), Requirements: results(v)}, nil
+	return &Checked{Dialect: d.Name, Outcome: v.Outcome, Reason: Line(reason), Requirements: results(v)}, nil
 }
 
 // short is enough of a digest for a person to find it by. What an artifact

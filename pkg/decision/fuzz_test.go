@@ -10,7 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
@@ -54,26 +54,26 @@ func FuzzIndexEntries(f *testing.F) {
 // manifest. Nothing but the registry not answering is an error.
 func FuzzArtifactManifest(f *testing.F) {
 	subject := `"subject": {"digest": "SUBJECT"}`
-	typed := `"artifactType": "` + compat.ArtifactType + `"`
+	typed := `"artifactType": "` + dialect.ArtifactType + `"`
 	for _, seed := range []string{
 		``, `{}`, `[]`, `null`, `{` + typed + `}`, `{` + typed + `, ` + subject + `}`,
-		`{` + typed + `, ` + subject + `, "layers": [{"mediaType": "` + compat.LayerTypeOutline + `", "digest": "BODY", "size": 53}]}`,
-		`{` + typed + `, ` + subject + `, "layers": [{"mediaType": "` + compat.LayerTypeOutline + `", "digest": "nonsense", "size": 1}]}`,
-		`{` + typed + `, ` + subject + `, "layers": [{"mediaType": "` + compat.LayerTypeOutline + `", "digest": "sha256:", "size": -1}, null]}`,
-		`{"config": {"mediaType": "` + compat.ArtifactType + `"}, ` + subject + `}`,
+		`{` + typed + `, ` + subject + `, "layers": [{"mediaType": "` + dialect.LayerTypeOutline + `", "digest": "BODY", "size": 53}]}`,
+		`{` + typed + `, ` + subject + `, "layers": [{"mediaType": "` + dialect.LayerTypeOutline + `", "digest": "nonsense", "size": 1}]}`,
+		`{` + typed + `, ` + subject + `, "layers": [{"mediaType": "` + dialect.LayerTypeOutline + `", "digest": "sha256:", "size": -1}, null]}`,
+		`{"config": {"mediaType": "` + dialect.ArtifactType + `"}, ` + subject + `}`,
 	} {
 		f.Add([]byte(seed))
 	}
 	r := newTestRegistry(f)
 	image := r.image("linux/amd64", "a", "1")
-	body := r.blob(compat.LayerTypeOutline, `{"compatibilities": {"x": {"cpu-cpuid.AVX2": true}}}`)
+	body := r.blob(dialect.LayerTypeOutline, `{"compatibilities": {"x": {"cpu-cpuid.AVX2": true}}}`)
 	names := strings.NewReplacer("SUBJECT", image.Digest.String(), "BODY", body.Digest.String())
 	resolver := newTestResolver(f, r, levelFacts(1))
 	change(resolver, func(r *Rules) { r.ReferrersTTL = 0 })
 	f.Fuzz(func(t *testing.T, manifest []byte) {
 		manifest = []byte(names.Replace(string(manifest)))
 		desc := r.manifest(ocispec.MediaTypeImageManifest, manifest)
-		desc.ArtifactType = compat.ArtifactType
+		desc.ArtifactType = dialect.ArtifactType
 		r.mu.Lock()
 		r.referrers[image.Digest] = []ocispec.Descriptor{desc}
 		r.mu.Unlock()

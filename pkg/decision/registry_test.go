@@ -17,7 +17,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -143,11 +143,11 @@ func (r *testRegistry) attach(subject ocispec.Descriptor, a artifact) ocispec.De
 		a.body = `{"compatibilities": {"io.kubernetes.nfd": {` + a.attributes + `}}}`
 	}
 	if a.layerType == "" {
-		a.layerType = compat.LayerTypeOutline
+		a.layerType = dialect.LayerTypeOutline
 	}
 	of := subject
 	m := ocispec.Manifest{
-		MediaType: ocispec.MediaTypeImageManifest, ArtifactType: compat.ArtifactType,
+		MediaType: ocispec.MediaTypeImageManifest, ArtifactType: dialect.ArtifactType,
 		Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{r.blob(a.layerType, a.body)},
 		Subject: &of, Annotations: a.annotations,
 	}
@@ -155,7 +155,7 @@ func (r *testRegistry) attach(subject ocispec.Descriptor, a artifact) ocispec.De
 		a.change(&m)
 	}
 	desc := r.manifest(ocispec.MediaTypeImageManifest, m)
-	switch desc.ArtifactType, desc.Annotations = compat.ArtifactType, maps.Clone(a.annotations); a.listedType {
+	switch desc.ArtifactType, desc.Annotations = dialect.ArtifactType, maps.Clone(a.annotations); a.listedType {
 	case "":
 	case "none":
 		desc.ArtifactType = ""

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
@@ -13,7 +14,7 @@ import (
 type Rules struct {
 	Policy      policy.Policy
 	Interpreter *compat.Interpreter
-	Prefer      []compat.AnnotationPreference
+	Prefer      []dialect.AnnotationPreference
 	// NVIDIARequire evaluates the variables that NVIDIA's container toolkit reads
 	// from an image's config; it costs the config of each candidate.
 	NVIDIARequire bool

@@ -12,7 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -94,7 +94,7 @@ func TestKnowingADigestGivesNoRightToReadIt(t *testing.T) {
 			image.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
 			body := `{"compatibilities": {"io.kubernetes.nfd": {"cpu-cpuid.` + secretNeed + `": true}}}`
 			attached := r.attach(image, artifact{body: body})
-			layer := ocispec.Descriptor{MediaType: compat.LayerTypeOutline, Digest: digest.FromString(body), Size: int64(len(body))}
+			layer := ocispec.Descriptor{MediaType: dialect.LayerTypeOutline, Digest: digest.FromString(body), Size: int64(len(body))}
 			r.index("1", image)
 			r.strangers()
 			resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -131,7 +132,7 @@ func readSample(t *testing.T, name string) string {
 
 func parseNFD(t *testing.T, body string) []compat.Requirement {
 	t.Helper()
-	nfd, ok := compat.Named(compat.NFD)
+	nfd, ok := dialect.Named(dialect.NFD)
 	if !ok {
 		t.Fatal("no dialect of NFD")
 	}

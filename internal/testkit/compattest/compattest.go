@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 )
 
 // Testdata has the samples that the tests below package compat share.
@@ -28,7 +29,7 @@ func ReadFile(t testing.TB, name string) []byte {
 // Attributes returns the attributes of a body of Proposal F that is valid.
 func Attributes(t testing.TB, body []byte) ([]compat.Attribute, error) {
 	t.Helper()
-	d, ok := compat.Named(compat.ProposalF)
+	d, ok := dialect.Named(dialect.ProposalF)
 	if !ok {
 		t.Fatal("no dialect of Proposal F")
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 )
 
 // Blob stores a blob.
@@ -105,11 +105,11 @@ func (r *Registry) Attach(subject ocispec.Descriptor, a Artifact) ocispec.Descri
 		a.Body = `{"compatibilities": {"io.kubernetes.nfd": {` + a.Attributes + `}}}`
 	}
 	if a.LayerType == "" {
-		a.LayerType = compat.LayerTypeOutline
+		a.LayerType = dialect.LayerTypeOutline
 	}
 	of := subject
 	m := ocispec.Manifest{
-		MediaType: ocispec.MediaTypeImageManifest, ArtifactType: compat.ArtifactType,
+		MediaType: ocispec.MediaTypeImageManifest, ArtifactType: dialect.ArtifactType,
 		Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{r.Blob(a.LayerType, a.Body)},
 		Subject: &of, Annotations: a.Annotations,
 	}
@@ -117,7 +117,7 @@ func (r *Registry) Attach(subject ocispec.Descriptor, a Artifact) ocispec.Descri
 		a.Change(&m)
 	}
 	desc := r.Manifest(ocispec.MediaTypeImageManifest, m)
-	switch desc.ArtifactType, desc.Annotations = compat.ArtifactType, a.Annotations; a.ListedType {
+	switch desc.ArtifactType, desc.Annotations = dialect.ArtifactType, a.Annotations; a.ListedType {
 	case "":
 	case "none":
 		desc.ArtifactType = ""

@@ -8,7 +8,7 @@ import (
 	digest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
@@ -48,7 +48,7 @@ func likely(referrers []ocispec.Descriptor) []ocispec.Descriptor {
 		seen[r.Digest] = true
 		switch {
 		case again, !index.IsManifest(r.MediaType):
-		case compat.IsArtifactType(r.ArtifactType):
+		case dialect.IsArtifactType(r.ArtifactType):
 			named = append(named, r)
 		default:
 			other = append(other, r)

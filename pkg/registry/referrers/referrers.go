@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imagefit/imagefit/internal/textutil"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -134,12 +134,12 @@ func open(ctx context.Context, repo Repository, subject, referrer ocispec.Descri
 		}
 	}
 	switch {
-	case err != nil && !compat.IsArtifactType(referrer.ArtifactType):
+	case err != nil && !dialect.IsArtifactType(referrer.ArtifactType):
 		return nil, nil // some other referrer of this image is broken
 	case err != nil:
 		return a.unreadable(err), nil
 	}
-	if a.Type = typeOf(m); !compat.IsArtifactType(a.Type) {
+	if a.Type = typeOf(m); !dialect.IsArtifactType(a.Type) {
 		return nil, nil
 	}
 	if m.Subject == nil || m.Subject.Digest != subject.Digest {
@@ -169,7 +169,7 @@ func (a Artifact) bodies(ctx context.Context, repo Repository, layers []ocispec.
 	}
 	var bodies []Artifact
 	for _, layer := range layers {
-		if _, known := compat.Detect(a.Type, layer.MediaType, nil); !known {
+		if _, known := dialect.Detect(a.Type, layer.MediaType, nil); !known {
 			continue
 		}
 		body := a

@@ -11,7 +11,7 @@ import (
 	digest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
@@ -55,14 +55,14 @@ func (m *memory) attach(t *testing.T, second int) ocispec.Descriptor {
 	t.Helper()
 	created := map[string]string{ocispec.AnnotationCreated: fmt.Sprintf("2026-01-01T00:00:%02dZ", second)}
 	text, err := json.Marshal(ocispec.Manifest{
-		ArtifactType: compat.ArtifactType, Subject: &subject, Annotations: created,
-		Layers: []ocispec.Descriptor{m.put(compat.LayerTypeOutline, fmt.Appendf(nil, `{"compatibilities": {"x": {"a": %d}}}`, second))},
+		ArtifactType: dialect.ArtifactType, Subject: &subject, Annotations: created,
+		Layers: []ocispec.Descriptor{m.put(dialect.LayerTypeOutline, fmt.Appendf(nil, `{"compatibilities": {"x": {"a": %d}}}`, second))},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	desc := m.put(ocispec.MediaTypeImageManifest, text)
-	desc.ArtifactType, desc.Annotations = compat.ArtifactType, created
+	desc.ArtifactType, desc.Annotations = dialect.ArtifactType, created
 	m.listed = append(m.listed, desc)
 	return desc
 }

@@ -1,4 +1,4 @@
-package compat
+package dialect
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 	"github.com/imagefit/imagefit/pkg/version"
 )
@@ -23,19 +24,19 @@ const (
 
 // expression reads one match expression: {op, value, type}, or in short null
 // (it exists), a value or a list of values (it is one of them).
-func (p *nfdParser) expression(req *Requirement, element string, n *document.Node) (*Term, error) {
+func (p *nfdParser) expression(req *compat.Requirement, element string, n *document.Node) (*compat.Term, error) {
 	if err := p.another(n); err != nil {
 		return nil, err
 	}
-	t := &Term{Element: element}
+	t := &compat.Term{Element: element}
 	var err error
 	switch {
 	case n.IsNull():
-		t.Op = Exists
+		t.Op = compat.Exists
 	case n.Kind == document.Mapping:
 		err = p.fullExpression(t, n)
 	default:
-		t.Op = In
+		t.Op = compat.In
 		t.Values, err = valuesOf(n)
 	}
 	if err != nil {
@@ -49,7 +50,7 @@ func (p *nfdParser) expression(req *Requirement, element string, n *document.Nod
 	return t, p.validate(t, n)
 }
 
-func (p *nfdParser) fullExpression(t *Term, n *document.Node) error {
+func (p *nfdParser) fullExpression(t *compat.Term, n *document.Node) error {
 	op := ""
 	err := n.Each("an expression", func(key, value *document.Node) (err error) {
 		switch key.Value {
@@ -68,8 +69,8 @@ func (p *nfdParser) fullExpression(t *Term, n *document.Node) error {
 		}
 		return err
 	})
-	if t.Op = Op(op); op == "" {
-		t.Op = Any
+	if t.Op = compat.Op(op); op == "" {
+		t.Op = compat.Any
 	}
 	return err
 }
@@ -96,20 +97,20 @@ func valuesOf(n *document.Node) ([]string, error) {
 }
 
 // knownOp says what is wrong with an operator that is not NFD's.
-func knownOp(op Op) (why string, ok bool) {
-	if slices.Contains(Ops(), op) {
+func knownOp(op compat.Op) (why string, ok bool) {
+	if slices.Contains(compat.Ops(), op) {
 		return "", true
 	}
 	var names []string
-	for _, known := range Ops() {
+	for _, known := range compat.Ops() {
 		names = append(names, string(known))
 	}
 	near := textutil.Nearest(string(op), names)
 	switch op {
 	case "Gte":
-		near = string(Ge)
+		near = string(compat.Ge)
 	case "Lte":
-		near = string(Le)
+		near = string(compat.Le)
 	}
 	if near != "" {
 		near = " (is " + near + " meant?)"
@@ -117,19 +118,19 @@ func knownOp(op Op) (why string, ok bool) {
 	return fmt.Sprintf("the operator %s is not known%s", textutil.Quote(string(op)), near), false
 }
 
-func (p *nfdParser) validate(t *Term, n *document.Node) error {
+func (p *nfdParser) validate(t *compat.Term, n *document.Node) error {
 	given := len(t.Values)
 	switch t.Op {
-	case In, NotIn, InRegexp:
+	case compat.In, compat.NotIn, compat.InRegexp:
 		if given == 0 {
 			return n.Errorf("op %s needs a value", t.Op)
 		}
-	case Gt, Ge, Lt, Le:
+	case compat.Gt, compat.Ge, compat.Lt, compat.Le:
 		if given != 1 {
 			return n.Errorf("op %s has %d values, not 1", t.Op, given)
 		}
 		return validateNumbers(t, n)
-	case GtLt, GeLe:
+	case compat.GtLt, compat.GeLe:
 		if given != 2 {
 			return n.Errorf("op %s has %d values, not 2", t.Op, given)
 		}
@@ -139,21 +140,21 @@ func (p *nfdParser) validate(t *Term, n *document.Node) error {
 			return n.Errorf("op %s has %d values, not 0", nfdOp(t.Op), given)
 		}
 	}
-	if t.Op == InRegexp {
+	if t.Op == compat.InRegexp {
 		return p.compile(t, n)
 	}
 	return nil
 }
 
-func nfdOp(op Op) string {
-	if op == Any {
+func nfdOp(op compat.Op) string {
+	if op == compat.Any {
 		return `""`
 	}
 	return string(op)
 }
 
 // validateNumbers refuses what nothing can be compared with.
-func validateNumbers(t *Term, n *document.Node) error {
+func validateNumbers(t *compat.Term, n *document.Node) error {
 	for _, value := range t.Values {
 		_, err := strconv.Atoi(value)
 		if _, isVersion := version.Parse(value); !isVersion && (err != nil || t.Version) {
@@ -172,14 +173,14 @@ func validateNumbers(t *Term, n *document.Node) error {
 	return nil
 }
 
-func numberKind(t *Term) string {
+func numberKind(t *compat.Term) string {
 	if t.Version {
 		return "version"
 	}
 	return "number"
 }
 
-func (p *nfdParser) compile(t *Term, n *document.Node) error {
+func (p *nfdParser) compile(t *compat.Term, n *document.Node) error {
 	for _, pattern := range t.Values {
 		if len(pattern) > maxPatternText {
 			return n.Errorf("a regular expression has %d bytes, more than %d", len(pattern), maxPatternText)

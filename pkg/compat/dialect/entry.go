@@ -1,4 +1,4 @@
-package compat
+package dialect
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -29,7 +30,7 @@ type AnnotationPreference struct {
 //
 // The platform is the raw object of the descriptor, for image-spec's type has
 // not all of these keys; it may be empty.
-func EntryRequirements(in *Interpreter, platform json.RawMessage, annotations map[string]string, prefs []AnnotationPreference) ([]Requirement, error) {
+func EntryRequirements(in *compat.Interpreter, platform json.RawMessage, annotations map[string]string, prefs []AnnotationPreference) ([]compat.Requirement, error) {
 	reqs := preferred(annotations, prefs)
 	if len(platform) == 0 {
 		return reqs, nil
@@ -52,23 +53,23 @@ func EntryRequirements(in *Interpreter, platform json.RawMessage, annotations ma
 
 // preferred makes a requirement that holds of every preference that the
 // annotations meet.
-func preferred(annotations map[string]string, prefs []AnnotationPreference) []Requirement {
-	var reqs []Requirement
+func preferred(annotations map[string]string, prefs []AnnotationPreference) []compat.Requirement {
+	var reqs []compat.Requirement
 	for _, p := range prefs {
 		value, ok := annotations[p.Key]
 		if !ok || p.Value != "" && p.Value != value {
 			continue
 		}
 		name := textutil.Short("annotation " + p.Key + "=" + value)
-		reqs = append(reqs, Requirement{Key: name, Title: name, Combine: AllOf, Importance: Preferred, Weight: p.Weight})
+		reqs = append(reqs, compat.Requirement{Key: name, Title: name, Combine: compat.AllOf, Importance: compat.Preferred, Weight: p.Weight})
 	}
 	return reqs
 }
 
 type entry struct {
-	in       *Interpreter
+	in       *compat.Interpreter
 	os, arch string
-	reqs     []Requirement
+	reqs     []compat.Requirement
 }
 
 func (e *entry) member(key, value *document.Node) error {
@@ -96,7 +97,7 @@ func (e *entry) member(key, value *document.Node) error {
 
 const maxFeatures = 1_000
 
-func (e *entry) each(n *document.Node, what string, one func(name string) Requirement) error {
+func (e *entry) each(n *document.Node, what string, one func(name string) compat.Requirement) error {
 	list, err := n.AsList(what)
 	if err != nil {
 		return err
@@ -116,21 +117,21 @@ func (e *entry) each(n *document.Node, what string, one func(name string) Requir
 
 // feature is one of Proposal E: a flag of the CPU under the name that Go's
 // golang.org/x/sys/cpu has, in lower case.
-func (e *entry) feature(name string) Requirement {
-	req := Requirement{Key: "platform/features " + textutil.Short(name), Set: "cpu.cpuid"}
+func (e *entry) feature(name string) compat.Requirement {
+	req := compat.Requirement{Key: "platform/features " + textutil.Short(name), Set: "cpu.cpuid"}
 	flags, ok := cpuFeature(e.arch, strings.ToLower(name))
 	if !ok {
 		req.Strict = true
 		return req.Unclearf("no feature of that name is known for %s", textutil.Quote(e.arch))
 	}
 	for _, flag := range flags {
-		req.Terms = append(req.Terms, Term{Element: flag, Op: Exists})
+		req.Terms = append(req.Terms, compat.Term{Element: flag, Op: compat.Exists})
 	}
 	return req
 }
 
-func (e *entry) osFeature(name string) Requirement {
-	reqs := e.in.Requirements([]Attribute{{Group: "os.features", Key: name, Value: "true", Kind: Bool}})
+func (e *entry) osFeature(name string) compat.Requirement {
+	reqs := e.in.Requirements([]compat.Attribute{{Group: "os.features", Key: name, Value: "true", Kind: compat.Bool}})
 	req := reqs[0]
 	req.Key = "platform/os.features " + textutil.Short(name)
 	if req.Unclear != "" {
@@ -146,9 +147,9 @@ func (e *entry) osVersion(n *document.Node) error {
 	if err != nil || version == "" {
 		return err
 	}
-	req := Requirement{Key: "platform/os.version " + textutil.Short(version)}
+	req := compat.Requirement{Key: "platform/os.version " + textutil.Short(version)}
 	if e.os != "windows" {
-		req.Importance = Informative
+		req.Importance = compat.Informative
 	}
 	e.reqs = append(e.reqs, req.Unclearf("what os.version means is not defined for %s", textutil.Quote(e.os)))
 	return nil

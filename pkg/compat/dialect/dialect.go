@@ -1,9 +1,10 @@
-package compat
+package dialect
 
 import (
 	"bytes"
 	"slices"
 
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -26,7 +27,7 @@ type Dialect struct {
 	Matches func(root *document.Node) bool
 	// Requirements returns what a document asks for. One that is not of the
 	// dialect is an error with row and column; nothing is half read.
-	Requirements func(in *Interpreter, root *document.Node) ([]Requirement, error)
+	Requirements func(in *compat.Interpreter, root *document.Node) ([]compat.Requirement, error)
 	// Attributes returns what a document says in attributes, also where it is
 	// not valid. It is nil for dialects that speak of features themselves.
 	Attributes func(root *document.Node) []Scope
@@ -34,7 +35,7 @@ type Dialect struct {
 
 // Dialects returns all dialects, always in the same order: of those that match
 // the same document, the first is meant.
-func Dialects() []Dialect {
+func All() []Dialect {
 	return []Dialect{
 		ocifit(),
 		compspec(),
@@ -48,7 +49,7 @@ func Dialects() []Dialect {
 
 // Named returns the dialect of a name.
 func Named(name string) (Dialect, bool) {
-	all := Dialects()
+	all := All()
 	i := slices.IndexFunc(all, func(d Dialect) bool { return d.Name == name })
 	if i < 0 {
 		return Dialect{}, false
@@ -65,7 +66,7 @@ func (d Dialect) Read(body []byte) (*document.Node, error) {
 }
 
 // Parse returns what a body asks for.
-func (d Dialect) Parse(in *Interpreter, body []byte) ([]Requirement, error) {
+func (d Dialect) Parse(in *compat.Interpreter, body []byte) ([]compat.Requirement, error) {
 	root, err := d.Read(body)
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func Detect(artifactType, layerType string, body []byte) (Dialect, bool) {
 	hasTypes := artifactType != "" || layerType != ""
 	var last Dialect
 	found := false
-	for _, d := range Dialects() {
+	for _, d := range All() {
 		if hasTypes && !d.hasTypes(artifactType, layerType) {
 			continue
 		}
@@ -104,7 +105,7 @@ func Detect(artifactType, layerType string, body []byte) (Dialect, bool) {
 // IsArtifactType reports whether an artifact of this type says what an image
 // needs.
 func IsArtifactType(artifactType string) bool {
-	return slices.ContainsFunc(Dialects(), func(d Dialect) bool {
+	return slices.ContainsFunc(All(), func(d Dialect) bool {
 		return slices.Contains(d.ArtifactTypes, artifactType)
 	})
 }

@@ -1,4 +1,4 @@
-package compat
+package dialect
 
 import "github.com/imagefit/imagefit/pkg/compat/document"
 

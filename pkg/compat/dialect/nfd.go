@@ -1,4 +1,4 @@
-package compat
+package dialect
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -42,12 +43,12 @@ func nfd() Dialect {
 			list, version := root.Field("compatibilities"), root.Field("version").Text()
 			return isRuleList(list) || isNFDVersion(version) && (list == nil || list.Kind == document.List)
 		},
-		Requirements: func(_ *Interpreter, root *document.Node) ([]Requirement, error) {
+		Requirements: func(_ *compat.Interpreter, root *document.Node) ([]compat.Requirement, error) {
 			sets, err := (&nfdParser{}).document(root)
 			if err != nil || len(sets) == 0 { // nothing is asked
 				return nil, err
 			}
-			return []Requirement{{Key: "compatibilities", Combine: AnyOf, Parts: sets}}, nil
+			return []compat.Requirement{{Key: "compatibilities", Combine: compat.AnyOf, Parts: sets}}, nil
 		},
 	}
 }
@@ -66,7 +67,7 @@ type nfdParser struct {
 	dynamic string // rule of this set whose variables are made by a template
 }
 
-func (p *nfdParser) document(root *document.Node) ([]Requirement, error) {
+func (p *nfdParser) document(root *document.Node) ([]compat.Requirement, error) {
 	err := cmp.Or(root.OnlyKeys("the document", "version", "compatibilities"), root.TextKeys("version"))
 	if err != nil {
 		return nil, err
@@ -81,12 +82,12 @@ func (p *nfdParser) document(root *document.Node) ([]Requirement, error) {
 }
 
 // eachOf reads the members of a list, each into a requirement.
-func eachOf(n *document.Node, what string, member func(i int, n *document.Node) (Requirement, error)) ([]Requirement, error) {
+func eachOf(n *document.Node, what string, member func(i int, n *document.Node) (compat.Requirement, error)) ([]compat.Requirement, error) {
 	members, err := n.AsList(what)
 	if err != nil {
 		return nil, err
 	}
-	reqs := make([]Requirement, 0, len(members))
+	reqs := make([]compat.Requirement, 0, len(members))
 	for i, m := range members {
 		req, err := member(i, m)
 		if err != nil {
@@ -99,27 +100,27 @@ func eachOf(n *document.Node, what string, member func(i int, n *document.Node) 
 
 // set reads one compatibility set. What its rules define is seen in this set
 // alone; NFD lets it leak into the next.
-func (p *nfdParser) set(i int, n *document.Node) (Requirement, error) {
+func (p *nfdParser) set(i int, n *document.Node) (compat.Requirement, error) {
 	p.dynamic = ""
 	return readSet(i, n, p.rule)
 }
 
 // readSet reads a compatibility set of NFD or of ocifit-k8s.
-func readSet(i int, n *document.Node, rule func(i int, n *document.Node) (Requirement, error)) (Requirement, error) {
+func readSet(i int, n *document.Node, rule func(i int, n *document.Node) (compat.Requirement, error)) (compat.Requirement, error) {
 	err := cmp.Or(
 		n.OnlyKeys("a compatibility set", "rules", "weight", "tag", "description"),
 		n.TextKeys("tag", "description"), n.NeedKeys("rules"),
 	)
 	if err != nil {
-		return Requirement{}, err
+		return compat.Requirement{}, err
 	}
 	tag, description := n.Field("tag").Text(), n.Field("description").Text()
-	req := Requirement{
-		Key: cmp.Or(textutil.Short(tag), fmt.Sprintf("set %d", i+1)), Title: cmp.Or(description, tag), Combine: AllOf,
+	req := compat.Requirement{
+		Key: cmp.Or(textutil.Short(tag), fmt.Sprintf("set %d", i+1)), Title: cmp.Or(description, tag), Combine: compat.AllOf,
 	}
 	if weight := n.Field("weight"); weight != nil {
-		if req.Weight, err = weight.AsNumber("weight", MaxWeight); err != nil {
-			return Requirement{}, err
+		if req.Weight, err = weight.AsNumber("weight", compat.MaxWeight); err != nil {
+			return compat.Requirement{}, err
 		}
 	}
 	req.Parts, err = eachOf(n.Field("rules"), "rules", rule)

@@ -1,4 +1,4 @@
-package compat_test
+package dialect_test
 
 import (
 	"encoding/json"
@@ -8,12 +8,13 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 func TestEntryRequirements(t *testing.T) {
 	t.Parallel()
-	prefs := []compat.AnnotationPreference{
+	prefs := []dialect.AnnotationPreference{
 		{Key: "com.example.gpu", Value: "example-gpu-model", Weight: 10}, {Key: "com.example.tuned", Weight: 3},
 	}
 	tests := []struct {
@@ -44,7 +45,7 @@ func TestEntryRequirements(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			reqs, err := compat.EntryRequirements(testkit.Interpreter(t), json.RawMessage(tt.platform), tt.annotations, prefs)
+			reqs, err := dialect.EntryRequirements(testkit.Interpreter(t), json.RawMessage(tt.platform), tt.annotations, prefs)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +68,7 @@ func TestEntryRequirementsRefuses(t *testing.T) {
 		{`{"features":[` + strings.TrimSuffix(strings.Repeat(`"a",`, 1001), ",") + `]}`, "read platform: row 1, column 13: more than 1000 features"},
 	}
 	for _, tt := range tests {
-		reqs, err := compat.EntryRequirements(testkit.Interpreter(t), json.RawMessage(tt.platform), nil, nil)
+		reqs, err := dialect.EntryRequirements(testkit.Interpreter(t), json.RawMessage(tt.platform), nil, nil)
 		if err == nil || err.Error() != tt.want || reqs != nil {
 			t.Errorf("got  %v, %v\nwant %s", err, reqs, tt.want)
 		}
@@ -80,8 +81,8 @@ func TestEntryCompat(t *testing.T) {
 	if err := json.Unmarshal(compattest.ReadFile(t, "proposal-j/entry.json"), &entry); err != nil {
 		t.Fatal(err)
 	}
-	got, ok, err := compat.EntryCompat(entry.Platform)
-	want := compat.CompatDescriptor{
+	got, ok, err := dialect.EntryCompat(entry.Platform)
+	want := dialect.CompatDescriptor{
 		MediaType: "application/vnd.oci.image.compatibilities.v1+json", Size: 7682,
 		Digest: "sha256:5b0bcabd1ed22e9fb1310cf6c2dec7cdef19f0ad69efa1f392e94a4333501270",
 	}
@@ -94,7 +95,7 @@ func TestEntryCompat(t *testing.T) {
 		`{"compat":{"mediaType":"a/b"}}`: `compat has the media type "a/b"`,
 		`{"compat":{"mediaType":"application/vnd.oci.image.compatibilities.v1+json","size":1}}`: "compat needs digest and size",
 	} {
-		_, ok, err := compat.EntryCompat(json.RawMessage(platform))
+		_, ok, err := dialect.EntryCompat(json.RawMessage(platform))
 		if ok || (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, %v", platform, ok, err)
 		}
@@ -109,8 +110,8 @@ func FuzzEntryRequirements(f *testing.F) {
 	}
 	in, facts := compat.NewInterpreter(specs), compattest.HPC()
 	f.Fuzz(func(t *testing.T, platform []byte) {
-		_, _, _ = compat.EntryCompat(platform)
-		reqs, err := compat.EntryRequirements(in, platform, nil, nil)
+		_, _, _ = dialect.EntryCompat(platform)
+		reqs, err := dialect.EntryRequirements(in, platform, nil, nil)
 		if err != nil && reqs != nil {
 			t.Fatal("half read")
 		}

@@ -1,4 +1,4 @@
-package compat_test
+package dialect_test
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -82,7 +82,7 @@ func TestOcifitExpressions(t *testing.T) {
 		t.Run(tt.expression, func(t *testing.T) {
 			t.Parallel()
 			body := `{"version":"v1alpha1","compatibilities":[{"tag":"i","weight":3,"rules":[{"matchFeatures":[{"matchExpressions":[` + tt.expression + `]}]}]}]}`
-			reqs, err := named(t, compat.Ocifit).Parse(in, []byte(body))
+			reqs, err := named(t, dialect.Ocifit).Parse(in, []byte(body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,10 +97,10 @@ func TestOcifitExpressions(t *testing.T) {
 func TestOcifitModel(t *testing.T) {
 	t.Parallel()
 	body := `{"version":"v1alpha1","compatibilities":[{"rules":[{"matchModel":{"model":{"type":"t"}}}]}]}`
-	if d, ok := compat.Detect(compat.ArtifactTypeCompatibilities, compat.LayerTypeModel, []byte(body)); !ok || d.Name != "ocifit" {
+	if d, ok := dialect.Detect(dialect.ArtifactTypeCompatibilities, dialect.LayerTypeModel, []byte(body)); !ok || d.Name != "ocifit" {
 		t.Errorf("taken for %q", d.Name)
 	}
-	reqs, err := named(t, compat.Ocifit).Parse(testkit.Interpreter(t), []byte(body))
+	reqs, err := named(t, dialect.Ocifit).Parse(testkit.Interpreter(t), []byte(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,21 +115,21 @@ func TestShapes(t *testing.T) {
 	const list = `{"version":"v1alpha1","compatibilities":[{"rules":[{"matchFeatures":[{"matchExpressions":[{"key":"k","op":"Exists"}]}]}]}]}`
 	const nfd = `{"version":"v1alpha1","compatibilities":[{"rules":[{"matchFeatures":[{"feature":"cpu.cpuid","matchExpressions":{"AVX":{"op":"Exists"}}}]}]}]}`
 	tests := []struct{ name, artifactType, layerType, body, want string }{
-		{"ocifit under NFD's type", compat.ArtifactTypeNFD, compat.LayerTypeNFD, list, "ocifit"},
-		{"NFD", compat.ArtifactTypeNFD, compat.LayerTypeNFD, nfd, "nfd-v1alpha1"},
-		{"ocifit", compat.ArtifactTypeCompatibilities, compat.LayerTypeCompatibilities, list, "ocifit"},
-		{"ocifit in YAML", compat.ArtifactTypeCompatibilities, compat.LayerTypeCompatibilities, "compatibilities:\n- rules:\n  - matchFeatures:\n    - matchExpressions:\n      - {key: k, op: Exists}\n", "ocifit"},
-		{"Proposal J", compat.ArtifactTypeCompatibilities, compat.LayerTypeCompatibilities, `{"compatibilities":[{"a":"b"}]}`, "proposal-j"},
-		{"broken under J's type", compat.ArtifactTypeCompatibilities, compat.LayerTypeCompatibilities, `{`, "proposal-j"},
-		{"Proposal B", compat.ArtifactType, compat.LayerTypeOutline, `{"spec":{}}`, "proposal-b"},
-		{"Proposal H", compat.ArtifactType, compat.LayerTypeOutline, `{"compatibilities":[]}`, "proposal-h"},
-		{"Proposal F", compat.ArtifactType, compat.LayerTypeOutline, `{"compatibilities":{}}`, "proposal-f"},
-		{"compspec", compat.ArtifactTypeCompspecOrg, "application/json", `{}`, "compspec"},
+		{"ocifit under NFD's type", dialect.ArtifactTypeNFD, dialect.LayerTypeNFD, list, "ocifit"},
+		{"NFD", dialect.ArtifactTypeNFD, dialect.LayerTypeNFD, nfd, "nfd-v1alpha1"},
+		{"ocifit", dialect.ArtifactTypeCompatibilities, dialect.LayerTypeCompatibilities, list, "ocifit"},
+		{"ocifit in YAML", dialect.ArtifactTypeCompatibilities, dialect.LayerTypeCompatibilities, "compatibilities:\n- rules:\n  - matchFeatures:\n    - matchExpressions:\n      - {key: k, op: Exists}\n", "ocifit"},
+		{"Proposal J", dialect.ArtifactTypeCompatibilities, dialect.LayerTypeCompatibilities, `{"compatibilities":[{"a":"b"}]}`, "proposal-j"},
+		{"broken under J's type", dialect.ArtifactTypeCompatibilities, dialect.LayerTypeCompatibilities, `{`, "proposal-j"},
+		{"Proposal B", dialect.ArtifactType, dialect.LayerTypeOutline, `{"spec":{}}`, "proposal-b"},
+		{"Proposal H", dialect.ArtifactType, dialect.LayerTypeOutline, `{"compatibilities":[]}`, "proposal-h"},
+		{"Proposal F", dialect.ArtifactType, dialect.LayerTypeOutline, `{"compatibilities":{}}`, "proposal-f"},
+		{"compspec", dialect.ArtifactTypeCompspecOrg, "application/json", `{}`, "compspec"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if d, _ := compat.Detect(tt.artifactType, tt.layerType, []byte(tt.body)); d.Name != tt.want {
+			if d, _ := dialect.Detect(tt.artifactType, tt.layerType, []byte(tt.body)); d.Name != tt.want {
 				t.Errorf("taken for %q", d.Name)
 			}
 		})

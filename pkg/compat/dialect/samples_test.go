@@ -1,4 +1,4 @@
-package compat_test
+package dialect_test
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -24,9 +25,9 @@ type sampleTest struct {
 }
 
 func sampleTests() []sampleTest {
-	const compspec = compat.ArtifactTypeCompspec
+	const compspec = dialect.ArtifactTypeCompspec
 	f := func(file, name string, want ...string) sampleTest {
-		return sampleTest{file, compat.ArtifactType, compat.LayerTypeOutline, name, [3]string(want)}
+		return sampleTest{file, dialect.ArtifactType, dialect.LayerTypeOutline, name, [3]string(want)}
 	}
 	c := func(file string, want ...string) sampleTest {
 		return sampleTest{file, compspec, compspec, "compspec", [3]string(want)}
@@ -50,8 +51,8 @@ func sampleTests() []sampleTest {
 		f("proposal-b/gpus-either", "proposal-b", yes, no, no),
 		f("proposal-h/hardware-combinations", "proposal-h", yes, no, no),
 		f("proposal-h/scored", "proposal-h", yes, no, no),
-		{"proposal-j/lammps-reax-rocky-8-mpich", compat.ArtifactTypeCompatibilities, compat.LayerTypeCompatibilities, "proposal-j", [3]string{no, yes, no}},
-		{"ocifit/ebpf", compat.ArtifactTypeCompatibilities, compat.LayerTypeCompatibilities, "ocifit", [3]string{no, yes, yes}},
+		{"proposal-j/lammps-reax-rocky-8-mpich", dialect.ArtifactTypeCompatibilities, dialect.LayerTypeCompatibilities, "proposal-j", [3]string{no, yes, no}},
+		{"ocifit/ebpf", dialect.ArtifactTypeCompatibilities, dialect.LayerTypeCompatibilities, "ocifit", [3]string{no, yes, yes}},
 	}
 }
 
@@ -66,7 +67,7 @@ func TestSamples(t *testing.T) {
 	var told strings.Builder
 	for _, tt := range sampleTests() {
 		body := compattest.ReadFile(t, tt.file+".json")
-		dialect, ok := compat.Detect(tt.artifactType, tt.layerType, body)
+		dialect, ok := dialect.Detect(tt.artifactType, tt.layerType, body)
 		if !ok || dialect.Name != tt.dialect {
 			t.Errorf("%s is taken for %q, not %q", tt.file, dialect.Name, tt.dialect)
 			continue
@@ -154,7 +155,7 @@ func FuzzDialects(f *testing.F) {
 	}
 	in, facts := compat.NewInterpreter(specs), compattest.HPC()
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, d := range compat.Dialects() {
+		for _, d := range dialect.All() {
 			reqs, err := d.Parse(in, body)
 			if err != nil {
 				if reqs != nil {

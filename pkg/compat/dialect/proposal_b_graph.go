@@ -1,4 +1,4 @@
-package compat
+package dialect
 
 import (
 	"cmp"
@@ -7,11 +7,12 @@ import (
 	"slices"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 // relations reads the graphs, and then the criteria that name them.
-func (p *graphParser) relations(n *document.Node) ([]Requirement, error) {
+func (p *graphParser) relations(n *document.Node) ([]compat.Requirement, error) {
 	if err := n.OnlyKeys("relations", "graphs", "validationCriteria"); err != nil {
 		return nil, err
 	}
@@ -95,36 +96,36 @@ func near(name string, known []string) string {
 }
 
 // condition reads a list of names together with how they combine.
-func condition(n *document.Node, list string, name func(*document.Node) (string, error)) (names []string, c Combine, err error) {
+func condition(n *document.Node, list string, name func(*document.Node) (string, error)) (names []string, c compat.Combine, err error) {
 	if err := cmp.Or(n.OnlyKeys("a condition", list, "condition", "annotations"), n.Field("annotations").AsMapping("annotations")); err != nil {
-		return nil, Leaf, err
+		return nil, compat.Leaf, err
 	}
 	if word := n.Field("condition"); word != nil {
-		c = map[string]Combine{"allOf": AllOf, "oneOf": OneOf, "noneOf": NoneOf}[word.Value]
-		if c == Leaf {
-			return nil, Leaf, word.Errorf("condition is %s, not one of allOf, oneOf, noneOf", word.Describe())
+		c = map[string]compat.Combine{"allOf": compat.AllOf, "oneOf": compat.OneOf, "noneOf": compat.NoneOf}[word.Value]
+		if c == compat.Leaf {
+			return nil, compat.Leaf, word.Errorf("condition is %s, not one of allOf, oneOf, noneOf", word.Describe())
 		}
 	}
 	if members := n.Field(list); members != nil {
 		all, err := members.AsList(list)
 		if err != nil {
-			return nil, Leaf, err
+			return nil, compat.Leaf, err
 		}
 		for _, m := range all {
 			one, err := name(m)
 			if err != nil {
-				return nil, Leaf, err
+				return nil, compat.Leaf, err
 			}
 			names = append(names, one)
 		}
 	}
-	if len(names) == 0 || c == Leaf {
-		return nil, Leaf, n.Errorf("%s and condition are needed", list)
+	if len(names) == 0 || c == compat.Leaf {
+		return nil, compat.Leaf, n.Errorf("%s and condition are needed", list)
 	}
 	return names, c, nil
 }
 
-func (p *graphParser) criterion(i int, n *document.Node) (Requirement, error) {
+func (p *graphParser) criterion(i int, n *document.Node) (compat.Requirement, error) {
 	names, combine, err := condition(n, "graphs", func(m *document.Node) (string, error) {
 		name, err := m.AsText("a graph")
 		if err == nil && p.graphs[name] == nil {
@@ -133,13 +134,13 @@ func (p *graphParser) criterion(i int, n *document.Node) (Requirement, error) {
 		return name, err
 	})
 	if err != nil {
-		return Requirement{}, err
+		return compat.Requirement{}, err
 	}
-	req := Requirement{Key: fmt.Sprintf("criterion %d", i+1), Combine: combine}
+	req := compat.Requirement{Key: fmt.Sprintf("criterion %d", i+1), Combine: combine}
 	for _, name := range names {
 		graph, err := p.whole(name, n)
 		if err != nil {
-			return Requirement{}, err
+			return compat.Requirement{}, err
 		}
 		req.Parts = append(req.Parts, graph)
 	}
@@ -147,46 +148,46 @@ func (p *graphParser) criterion(i int, n *document.Node) (Requirement, error) {
 }
 
 // whole makes the requirement of a graph: its roots hold with what is below.
-func (p *graphParser) whole(name string, at *document.Node) (Requirement, error) {
+func (p *graphParser) whole(name string, at *document.Node) (compat.Requirement, error) {
 	g := p.graphs[name]
-	req := Requirement{Key: textutil.Short("graph " + name), Title: textutil.Short(name), Combine: AllOf}
+	req := compat.Requirement{Key: textutil.Short("graph " + name), Title: textutil.Short(name), Combine: compat.AllOf}
 	for _, from := range g.from {
 		if g.into[from] {
 			continue
 		}
 		part, err := p.below(g, from, 0, at)
 		if err != nil {
-			return Requirement{}, err
+			return compat.Requirement{}, err
 		}
 		req.Parts = append(req.Parts, part)
 	}
 	if len(req.Parts) == 0 {
-		return Requirement{}, at.Errorf("the graph %s has no beginning: its edges go round", textutil.Quote(name))
+		return compat.Requirement{}, at.Errorf("the graph %s has no beginning: its edges go round", textutil.Quote(name))
 	}
 	return req, nil
 }
 
 // below makes the requirement of a compatibility with all that its edges lead
 // to. Where it does not hold itself, what is below is not looked at.
-func (p *graphParser) below(g *graphEdges, id string, depth int, at *document.Node) (Requirement, error) {
+func (p *graphParser) below(g *graphEdges, id string, depth int, at *document.Node) (compat.Requirement, error) {
 	p.parts++
 	switch {
 	case depth > maxGraphDepth:
-		return Requirement{}, at.Errorf("the edges go round, or are more than %d deep", maxGraphDepth)
+		return compat.Requirement{}, at.Errorf("the edges go round, or are more than %d deep", maxGraphDepth)
 	case p.parts > maxGraphParts:
-		return Requirement{}, at.Errorf("the graphs have more than %d paths", maxGraphParts)
+		return compat.Requirement{}, at.Errorf("the graphs have more than %d paths", maxGraphParts)
 	}
 	edges := g.edges[id]
 	if len(edges) == 0 {
 		return p.asked[id], nil
 	}
-	req := Requirement{Key: textutil.Short(id), Title: textutil.Short(id), Combine: AllOf, Prune: true, Parts: []Requirement{p.asked[id]}}
+	req := compat.Requirement{Key: textutil.Short(id), Title: textutil.Short(id), Combine: compat.AllOf, Prune: true, Parts: []compat.Requirement{p.asked[id]}}
 	for _, e := range edges {
-		to := Requirement{Key: textutil.Short(id), Combine: e.condition}
+		to := compat.Requirement{Key: textutil.Short(id), Combine: e.condition}
 		for _, next := range e.to {
 			part, err := p.below(g, next, depth+1, e.at)
 			if err != nil {
-				return Requirement{}, err
+				return compat.Requirement{}, err
 			}
 			to.Parts = append(to.Parts, part)
 		}

@@ -1,7 +1,8 @@
-package compat
+package dialect
 
 import (
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -25,7 +26,7 @@ type Group struct {
 
 // Located is an attribute together with where it is written.
 type Located struct {
-	Attribute
+	compat.Attribute
 	KeyAt, ValueAt *document.Node
 }
 
@@ -39,16 +40,16 @@ func (s Scope) All() []Located {
 }
 
 // Plain returns the attributes of all groups without their places.
-func (s Scope) Plain() []Attribute {
-	var all []Attribute
+func (s Scope) Plain() []compat.Attribute {
+	var all []compat.Attribute
 	for _, g := range s.Groups {
 		all = append(all, g.plain()...)
 	}
 	return all
 }
 
-func (g Group) plain() []Attribute {
-	all := make([]Attribute, len(g.Attributes))
+func (g Group) plain() []compat.Attribute {
+	all := make([]compat.Attribute, len(g.Attributes))
 	for i, a := range g.Attributes {
 		all[i] = a.Attribute
 	}
@@ -67,12 +68,12 @@ func groupOf(name string, n *document.Node) Group {
 }
 
 func located(group string, key, value *document.Node) Located {
-	a := Attribute{Group: group, Key: key.Value, Value: value.Value}
+	a := compat.Attribute{Group: group, Key: key.Value, Value: value.Value}
 	switch value.Tag {
 	case "bool":
-		a.Kind = Bool
+		a.Kind = compat.Bool
 	case "int", "float":
-		a.Kind = Number
+		a.Kind = compat.Number
 	}
 	return Located{a, key, value}
 }
@@ -86,7 +87,7 @@ func (g Group) check() error {
 }
 
 // requirementsOf returns what the attributes of a scope ask for.
-func requirementsOf(in *Interpreter, s Scope) ([]Requirement, error) {
+func requirementsOf(in *compat.Interpreter, s Scope) ([]compat.Requirement, error) {
 	all := s.All()
 	if len(all) > maxAttributes {
 		return nil, all[maxAttributes].ValueAt.Errorf("more than %d attributes", maxAttributes)

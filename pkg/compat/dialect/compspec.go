@@ -1,8 +1,9 @@
-package compat
+package dialect
 
 import (
 	"cmp"
 
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -30,7 +31,7 @@ func compspec() Dialect {
 		LayerTypes:    []string{ArtifactTypeCompspec, ArtifactTypeCompspecOrg},
 		AnyLayer:      true,
 		Matches:       isCompspec,
-		Requirements: func(in *Interpreter, root *document.Node) ([]Requirement, error) {
+		Requirements: func(in *compat.Interpreter, root *document.Node) ([]compat.Requirement, error) {
 			if err := checkCompspec(root); err != nil {
 				return nil, err
 			}

@@ -1,17 +1,18 @@
-package compat
+package dialect
 
 import (
 	"fmt"
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 // rule reads one rule: all of matchFeatures, and one of matchAny.
-func (p *nfdParser) rule(i int, n *document.Node) (Requirement, error) {
-	req := Requirement{Key: fmt.Sprintf("rule %d", i+1), Combine: AllOf}
-	var features, ways []Requirement
+func (p *nfdParser) rule(i int, n *document.Node) (compat.Requirement, error) {
+	req := compat.Requirement{Key: fmt.Sprintf("rule %d", i+1), Combine: compat.AllOf}
+	var features, ways []compat.Requirement
 	template := false
 	err := n.Each("a rule", func(key, value *document.Node) (err error) {
 		switch key.Value {
@@ -34,14 +35,14 @@ func (p *nfdParser) rule(i int, n *document.Node) (Requirement, error) {
 		return err
 	})
 	if err != nil {
-		return Requirement{}, err
+		return compat.Requirement{}, err
 	}
 	if req.Title != "" {
 		req.Key = req.Title
 	}
 	req.Parts = features
 	if len(ways) > 0 {
-		req.Parts = append(req.Parts, Requirement{Key: req.Key, Combine: AnyOf, Parts: ways})
+		req.Parts = append(req.Parts, compat.Requirement{Key: req.Key, Combine: compat.AnyOf, Parts: ways})
 	}
 	if template {
 		p.dynamic = req.Key
@@ -63,8 +64,8 @@ func (p *nfdParser) vars(n *document.Node) (map[string]string, error) {
 }
 
 // way reads one member of matchAny.
-func (p *nfdParser) way(i int, n *document.Node) (Requirement, error) {
-	req := Requirement{Key: fmt.Sprintf("matchAny %d", i+1), Combine: AllOf}
+func (p *nfdParser) way(i int, n *document.Node) (compat.Requirement, error) {
+	req := compat.Requirement{Key: fmt.Sprintf("matchAny %d", i+1), Combine: compat.AllOf}
 	err := n.OnlyKeys("a member of matchAny", "matchFeatures")
 	if features := n.Field("matchFeatures"); err == nil && features != nil {
 		req.Parts, err = eachOf(features, "matchFeatures", p.feature)
@@ -73,8 +74,8 @@ func (p *nfdParser) way(i int, n *document.Node) (Requirement, error) {
 }
 
 // feature reads one term of matchFeatures: conditions on one feature set.
-func (p *nfdParser) feature(_ int, n *document.Node) (Requirement, error) {
-	var req Requirement
+func (p *nfdParser) feature(_ int, n *document.Node) (compat.Requirement, error) {
+	var req compat.Requirement
 	err := n.Each("a member of matchFeatures", func(key, value *document.Node) (err error) {
 		switch key.Value {
 		case "feature":
@@ -91,11 +92,11 @@ func (p *nfdParser) feature(_ int, n *document.Node) (Requirement, error) {
 	})
 	switch {
 	case err != nil:
-		return Requirement{}, err
+		return compat.Requirement{}, err
 	case req.Set == "":
-		return Requirement{}, n.Errorf(`key "feature" is missing`)
+		return compat.Requirement{}, n.Errorf(`key "feature" is missing`)
 	case len(req.Terms) == 0 && req.Name == nil: // the feature must be there
-		req.Name = &Term{Op: Any}
+		req.Name = &compat.Term{Op: compat.Any}
 	}
 	if req.Set == "rule.matched" && p.dynamic != "" {
 		req.Unclear = fmt.Sprintf("the rule %s makes its variables with a varsTemplate, which imagefit does not run", textutil.Quote(p.dynamic))
@@ -106,7 +107,7 @@ func (p *nfdParser) feature(_ int, n *document.Node) (Requirement, error) {
 // expressions reads matchExpressions: an object of expressions by element, or
 // in short a list of elements that must be there or have a value ("NAME" or
 // "NAME=VALUE").
-func (p *nfdParser) expressions(req *Requirement, n *document.Node) error {
+func (p *nfdParser) expressions(req *compat.Requirement, n *document.Node) error {
 	if n.Kind == document.List {
 		return p.shortList(req, n)
 	}
@@ -123,7 +124,7 @@ func (p *nfdParser) expressions(req *Requirement, n *document.Node) error {
 	return nil
 }
 
-func (p *nfdParser) shortList(req *Requirement, n *document.Node) error {
+func (p *nfdParser) shortList(req *compat.Requirement, n *document.Node) error {
 	for _, member := range n.Values {
 		text, err := member.AsText("a member of the list matchExpressions")
 		if err == nil {
@@ -132,9 +133,9 @@ func (p *nfdParser) shortList(req *Requirement, n *document.Node) error {
 		if err != nil {
 			return err
 		}
-		term := Term{Element: text, Op: Exists}
+		term := compat.Term{Element: text, Op: compat.Exists}
 		if element, value, ok := strings.Cut(text, "="); ok {
-			term = Term{Element: element, Op: In, Values: []string{value}}
+			term = compat.Term{Element: element, Op: compat.In, Values: []string{value}}
 		}
 		req.Terms = append(req.Terms, term)
 	}

@@ -1,4 +1,4 @@
-package compat
+package dialect
 
 import (
 	"maps"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 const (
@@ -25,11 +26,11 @@ const (
 // not known here makes its alternative unclear: the toolkit leaves it out, so
 // that the alternative asks for less. Variables about Jetpack are about
 // another kind of node.
-func NVIDIARequirements(env map[string]string) []Requirement {
+func NVIDIARequirements(env map[string]string) []compat.Requirement {
 	if disabled, err := strconv.ParseBool(env[nvidiaDisable]); err == nil && disabled {
 		return nil
 	}
-	var reqs []Requirement
+	var reqs []compat.Requirement
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		isRequire := strings.HasPrefix(name, nvidiaPrefix) && !strings.HasPrefix(name, nvidiaPrefix+"JETPACK")
 		if isRequire && strings.TrimSpace(env[name]) != "" {
@@ -43,17 +44,17 @@ func NVIDIARequirements(env map[string]string) []Requirement {
 	return reqs
 }
 
-func nvidiaVariable(name, text string) Requirement {
-	req := Requirement{Key: textutil.Short(name), Combine: AnyOf}
+func nvidiaVariable(name, text string) compat.Requirement {
+	req := compat.Requirement{Key: textutil.Short(name), Combine: compat.AnyOf}
 	if len(text) > maxNVIDIAText {
-		return Requirement{Key: req.Key}.Unclearf("it is longer than %d bytes", maxNVIDIAText)
+		return compat.Requirement{Key: req.Key}.Unclearf("it is longer than %d bytes", maxNVIDIAText)
 	}
 	ways := strings.Fields(text)
 	if len(ways) > maxNVIDIAWays {
-		return Requirement{Key: req.Key}.Unclearf("it has more than %d alternatives", maxNVIDIAWays)
+		return compat.Requirement{Key: req.Key}.Unclearf("it has more than %d alternatives", maxNVIDIAWays)
 	}
 	for _, way := range ways {
-		all := Requirement{Key: textutil.Short(way), Combine: AllOf}
+		all := compat.Requirement{Key: textutil.Short(way), Combine: compat.AllOf}
 		for condition := range strings.SplitSeq(way, ",") {
 			all.Parts = append(all.Parts, nvidiaCondition(condition))
 		}
@@ -68,8 +69,8 @@ func nvidiaElements() map[string]string {
 	return map[string]string{"cuda": "cuda_version", "driver": "driver_version", "arch": "compute_capability"}
 }
 
-func nvidiaCondition(text string) Requirement {
-	req := Requirement{Key: textutil.Short(text), Set: "gpu.nvidia"}
+func nvidiaCondition(text string) compat.Requirement {
+	req := compat.Requirement{Key: textutil.Short(text), Set: "gpu.nvidia"}
 	at := strings.IndexAny(text, "=!<>")
 	if at < 0 {
 		return req.Unclearf("%s is not a condition such as cuda>=12.0", textutil.Quote(text))
@@ -81,23 +82,23 @@ func nvidiaCondition(text string) Requirement {
 	if !known {
 		return req.Unclearf("no fact tells the property %s of a GPU", textutil.Quote(property))
 	}
-	if err := CheckVersion(value); err != nil {
+	if err := compat.CheckVersion(value); err != nil {
 		return req.Unclearf("%s", err)
 	}
-	term := func(op Op) Term { return Term{Element: element, Op: op, Values: []string{value}} }
+	term := func(op compat.Op) compat.Term { return compat.Term{Element: element, Op: op, Values: []string{value}} }
 	switch symbol {
 	case "=":
-		req.Terms = []Term{term(Ge), term(Le)}
+		req.Terms = []compat.Term{term(compat.Ge), term(compat.Le)}
 	case "!=":
-		return anyOf(req, term(Lt), term(Gt))
+		return anyOf(req, term(compat.Lt), term(compat.Gt))
 	case "<":
-		req.Terms = []Term{term(Lt)}
+		req.Terms = []compat.Term{term(compat.Lt)}
 	case "<=":
-		req.Terms = []Term{term(Le)}
+		req.Terms = []compat.Term{term(compat.Le)}
 	case ">":
-		req.Terms = []Term{term(Gt)}
+		req.Terms = []compat.Term{term(compat.Gt)}
 	case ">=":
-		req.Terms = []Term{term(Ge)}
+		req.Terms = []compat.Term{term(compat.Ge)}
 	default:
 		return req.Unclearf("%s is not one of = != < <= > >=", textutil.Quote(symbol))
 	}
@@ -105,10 +106,10 @@ func nvidiaCondition(text string) Requirement {
 }
 
 // anyOf makes a requirement hold where one of the terms does.
-func anyOf(r Requirement, terms ...Term) Requirement {
+func anyOf(r compat.Requirement, terms ...compat.Term) compat.Requirement {
 	for _, t := range terms {
-		r.Parts = append(r.Parts, Requirement{Key: r.Key, Set: r.Set, Terms: []Term{t}})
+		r.Parts = append(r.Parts, compat.Requirement{Key: r.Key, Set: r.Set, Terms: []compat.Term{t}})
 	}
-	r.Combine, r.Set = AnyOf, ""
+	r.Combine, r.Set = compat.AnyOf, ""
 	return r
 }

@@ -1,10 +1,11 @@
-package compat
+package dialect
 
 import (
 	"cmp"
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -34,7 +35,7 @@ func isFlat(root *document.Node) bool {
 	return list != nil && list.Kind == document.List && !isRuleList(list)
 }
 
-func flatRequirements(in *Interpreter, root *document.Node) ([]Requirement, error) {
+func flatRequirements(in *compat.Interpreter, root *document.Node) ([]compat.Requirement, error) {
 	err := cmp.Or(
 		root.OnlyKeys("the document", "schemaVersion", "mediaType", "compatibilities", "annotations"),
 		root.NeedKeys("compatibilities"), root.TextKeys("schemaVersion", "mediaType"),
@@ -49,7 +50,7 @@ func flatRequirements(in *Interpreter, root *document.Node) ([]Requirement, erro
 // flatSets reads compatibility sets: those of a body, or of the platform of an
 // index entry. One that holds is enough, and the best score of those that do is
 // the candidate's.
-func flatSets(in *Interpreter, list *document.Node) ([]Requirement, error) {
+func flatSets(in *compat.Interpreter, list *document.Node) ([]compat.Requirement, error) {
 	sets, err := list.AsList("compatibilities")
 	switch {
 	case err != nil:
@@ -59,7 +60,7 @@ func flatSets(in *Interpreter, list *document.Node) ([]Requirement, error) {
 	case len(sets) > maxSets:
 		return nil, list.Errorf("more than %d sets", maxSets)
 	}
-	anyOf := Requirement{Key: "compatibilities", Combine: AnyOf}
+	anyOf := compat.Requirement{Key: "compatibilities", Combine: compat.AnyOf}
 	for _, set := range sets {
 		one, err := flatSet(in, set)
 		if err != nil {
@@ -67,11 +68,11 @@ func flatSets(in *Interpreter, list *document.Node) ([]Requirement, error) {
 		}
 		anyOf.Parts = append(anyOf.Parts, one)
 	}
-	return []Requirement{anyOf}, nil
+	return []compat.Requirement{anyOf}, nil
 }
 
-func flatSet(in *Interpreter, n *document.Node) (Requirement, error) {
-	set := Requirement{Key: "compatibilities", Combine: AllOf}
+func flatSet(in *compat.Interpreter, n *document.Node) (compat.Requirement, error) {
+	set := compat.Requirement{Key: "compatibilities", Combine: compat.AllOf}
 	scored := false
 	err := n.Each("a compatibility set", func(key, value *document.Node) (err error) {
 		switch {
@@ -80,7 +81,7 @@ func flatSet(in *Interpreter, n *document.Node) (Requirement, error) {
 				return key.Errorf("the score is given twice")
 			}
 			scored = true
-			set.Weight, err = value.AsNumber(key.Value, MaxWeight)
+			set.Weight, err = value.AsNumber(key.Value, compat.MaxWeight)
 		case key.Value == "description" || key.Value == "oci.description":
 			if value.Kind == document.Scalar {
 				set.Title = textutil.Short(value.Value)
@@ -91,7 +92,7 @@ func flatSet(in *Interpreter, n *document.Node) (Requirement, error) {
 		return err
 	})
 	if err != nil {
-		return Requirement{}, err
+		return compat.Requirement{}, err
 	}
 	set.Parts = in.Requirements(flatScope(n).Plain())
 	return set, nil

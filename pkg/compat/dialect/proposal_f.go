@@ -1,7 +1,8 @@
-package compat
+package dialect
 
 import (
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -31,7 +32,7 @@ func proposalF() Dialect {
 			groups := root.Field("compatibilities")
 			return groups != nil && groups.Kind == document.Mapping
 		},
-		Requirements: func(in *Interpreter, root *document.Node) ([]Requirement, error) {
+		Requirements: func(in *compat.Interpreter, root *document.Node) ([]compat.Requirement, error) {
 			if err := checkProposalF(root); err != nil {
 				return nil, err
 			}

@@ -1,4 +1,4 @@
-package compat_test
+package dialect_test
 
 import (
 	"encoding/json"
@@ -8,11 +8,12 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 )
 
-func named(t testing.TB, name string) compat.Dialect {
+func named(t testing.TB, name string) dialect.Dialect {
 	t.Helper()
-	d, ok := compat.Named(name)
+	d, ok := dialect.Named(name)
 	if !ok {
 		t.Fatal("no dialect ", name)
 	}

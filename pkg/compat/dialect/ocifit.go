@@ -1,9 +1,10 @@
-package compat
+package dialect
 
 import (
 	"cmp"
 	"fmt"
 
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -30,12 +31,12 @@ func ocifit() Dialect {
 		},
 		YAML:    true,
 		Matches: isOcifit,
-		Requirements: func(in *Interpreter, root *document.Node) ([]Requirement, error) {
+		Requirements: func(in *compat.Interpreter, root *document.Node) ([]compat.Requirement, error) {
 			sets, err := (&ocifitParser{in: in}).document(root)
 			if err != nil || len(sets) == 0 { // nothing is asked
 				return nil, err
 			}
-			return []Requirement{{Key: "compatibilities", Combine: AnyOf, Parts: sets}}, nil
+			return []compat.Requirement{{Key: "compatibilities", Combine: compat.AnyOf, Parts: sets}}, nil
 		},
 	}
 }
@@ -60,11 +61,11 @@ func isOcifit(root *document.Node) bool {
 }
 
 type ocifitParser struct {
-	in  *Interpreter
+	in  *compat.Interpreter
 	nfd nfdParser // for what the two dialects have in common
 }
 
-func (p *ocifitParser) document(root *document.Node) ([]Requirement, error) {
+func (p *ocifitParser) document(root *document.Node) ([]compat.Requirement, error) {
 	if err := root.OnlyKeys("the document", "version", "compatibilities"); err != nil {
 		return nil, err
 	}
@@ -74,25 +75,25 @@ func (p *ocifitParser) document(root *document.Node) ([]Requirement, error) {
 	if err := root.NeedKeys("compatibilities"); err != nil {
 		return nil, err
 	}
-	return eachOf(root.Field("compatibilities"), "compatibilities", func(i int, n *document.Node) (Requirement, error) {
+	return eachOf(root.Field("compatibilities"), "compatibilities", func(i int, n *document.Node) (compat.Requirement, error) {
 		return readSet(i, n, p.rule) // its tag is an image that the set is about
 	})
 }
 
-func (p *ocifitParser) rule(i int, n *document.Node) (Requirement, error) {
-	req := Requirement{Key: fmt.Sprintf("rule %d", i+1), Title: n.Field("name").Text(), Combine: AllOf}
+func (p *ocifitParser) rule(i int, n *document.Node) (compat.Requirement, error) {
+	req := compat.Requirement{Key: fmt.Sprintf("rule %d", i+1), Title: n.Field("name").Text(), Combine: compat.AllOf}
 	err := cmp.Or(n.OnlyKeys("a rule", "name", "matchFeatures", "matchModel"), n.TextKeys("name"))
 	if features := n.Field("matchFeatures"); err == nil && features != nil {
 		req.Parts, err = eachOf(features, "matchFeatures", p.feature)
 	}
 	if n.Field("matchModel") != nil {
-		req.Parts = append(req.Parts, Requirement{Key: "matchModel", Unclear: "a model decides it, which imagefit does not run"})
+		req.Parts = append(req.Parts, compat.Requirement{Key: "matchModel", Unclear: "a model decides it, which imagefit does not run"})
 	}
 	return req, err
 }
 
-func (p *ocifitParser) feature(_ int, n *document.Node) (Requirement, error) {
-	req := Requirement{Key: "matchFeatures", Combine: AllOf}
+func (p *ocifitParser) feature(_ int, n *document.Node) (compat.Requirement, error) {
+	req := compat.Requirement{Key: "matchFeatures", Combine: compat.AllOf}
 	err := n.OnlyKeys("a member of matchFeatures", "matchExpressions")
 	if list := n.Field("matchExpressions"); err == nil && list != nil {
 		req.Parts, err = eachOf(list, "matchExpressions", p.expression)
@@ -100,11 +101,11 @@ func (p *ocifitParser) feature(_ int, n *document.Node) (Requirement, error) {
 	return req, err
 }
 
-func (p *ocifitParser) expression(_ int, n *document.Node) (Requirement, error) {
+func (p *ocifitParser) expression(_ int, n *document.Node) (compat.Requirement, error) {
 	if err := p.nfd.another(n); err != nil {
-		return Requirement{}, err
+		return compat.Requirement{}, err
 	}
-	var term Term
+	var term compat.Term
 	label := ""
 	err := n.Each("an expression", func(key, value *document.Node) (err error) {
 		switch key.Value {
@@ -113,7 +114,7 @@ func (p *ocifitParser) expression(_ int, n *document.Node) (Requirement, error) 
 		case "op":
 			var op string
 			op, err = value.AsText("op")
-			term.Op = Op(op)
+			term.Op = compat.Op(op)
 		case "value", "values":
 			term.Values, err = valuesOf(value)
 		default:
@@ -123,21 +124,21 @@ func (p *ocifitParser) expression(_ int, n *document.Node) (Requirement, error) 
 	})
 	switch {
 	case err != nil:
-		return Requirement{}, err
+		return compat.Requirement{}, err
 	case label == "" || term.Op == "":
-		return Requirement{}, n.Errorf("an expression needs a key and an op")
+		return compat.Requirement{}, n.Errorf("an expression needs a key and an op")
 	}
 	switch term.Op {
 	case "Gte":
-		term.Op = Ge
+		term.Op = compat.Ge
 	case "Lte":
-		term.Op = Le
+		term.Op = compat.Le
 	}
 	if why, ok := knownOp(term.Op); !ok { // a later version may know it
-		return Requirement{Key: label, Unclear: why}, nil
+		return compat.Requirement{Key: label, Unclear: why}, nil
 	}
 	if err := p.nfd.validate(&term, n); err != nil {
-		return Requirement{}, err
+		return compat.Requirement{}, err
 	}
 	return p.in.Label(label, term), nil
 }

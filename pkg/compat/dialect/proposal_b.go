@@ -1,9 +1,10 @@
-package compat
+package dialect
 
 import (
 	"cmp"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -27,11 +28,11 @@ func proposalB() Dialect {
 		ArtifactTypes: []string{ArtifactType},
 		LayerTypes:    []string{LayerTypeOutline},
 		Matches:       func(root *document.Node) bool { return root.Field("spec") != nil },
-		Requirements: func(in *Interpreter, root *document.Node) ([]Requirement, error) {
+		Requirements: func(in *compat.Interpreter, root *document.Node) ([]compat.Requirement, error) {
 			if err := cmp.Or(root.OnlyKeys("the document", "spec"), root.NeedKeys("spec")); err != nil {
 				return nil, err
 			}
-			p := &graphParser{in: in, asked: map[string]Requirement{}, graphs: map[string]*graphEdges{}}
+			p := &graphParser{in: in, asked: map[string]compat.Requirement{}, graphs: map[string]*graphEdges{}}
 			return p.spec(root.Field("spec"))
 		},
 		Attributes: func(root *document.Node) []Scope {
@@ -47,9 +48,9 @@ func proposalB() Dialect {
 }
 
 type graphParser struct {
-	in     *Interpreter
+	in     *compat.Interpreter
 	ids    []string // in the order of the document
-	asked  map[string]Requirement
+	asked  map[string]compat.Requirement
 	graphs map[string]*graphEdges
 	parts  int // made so far: a small graph can have very many paths
 }
@@ -63,11 +64,11 @@ type graphEdges struct {
 
 type graphEdge struct {
 	to        []string
-	condition Combine
+	condition compat.Combine
 	at        *document.Node
 }
 
-func (p *graphParser) spec(n *document.Node) ([]Requirement, error) {
+func (p *graphParser) spec(n *document.Node) ([]compat.Requirement, error) {
 	if err := cmp.Or(n.OnlyKeys("spec", "compatibilities", "relations"), n.NeedKeys("compatibilities")); err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (p *graphParser) spec(n *document.Node) ([]Requirement, error) {
 	if relations := n.Field("relations"); relations != nil {
 		return p.relations(relations)
 	}
-	reqs := make([]Requirement, 0, len(p.ids))
+	reqs := make([]compat.Requirement, 0, len(p.ids))
 	for _, id := range p.ids {
 		reqs = append(reqs, p.asked[id])
 	}
@@ -110,7 +111,7 @@ func (p *graphParser) compatibility(n *document.Node) error {
 		return err
 	}
 	p.ids = append(p.ids, id)
-	p.asked[id] = Requirement{Key: textutil.Short(id), Title: textutil.Short(id), Combine: AllOf, Parts: p.in.Requirements(group.plain())}
+	p.asked[id] = compat.Requirement{Key: textutil.Short(id), Title: textutil.Short(id), Combine: compat.AllOf, Parts: p.in.Requirements(group.plain())}
 	return nil
 }
 

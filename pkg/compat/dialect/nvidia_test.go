@@ -1,11 +1,11 @@
-package compat_test
+package dialect_test
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -41,13 +41,13 @@ func TestNVIDIARequirements(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			v := selector.Evaluate(compattest.HPC(), compat.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": tt.cuda}))
+			v := selector.Evaluate(compattest.HPC(), dialect.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": tt.cuda}))
 			if v.Outcome != tt.want {
 				t.Errorf("%s, want %s: %s", v.Outcome, tt.want, v.Reason())
 			}
 		})
 	}
-	if v := selector.Evaluate(compattest.ARM(), compat.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": "cuda>=12"})); v.Outcome != unknown {
+	if v := selector.Evaluate(compattest.ARM(), dialect.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": "cuda>=12"})); v.Outcome != unknown {
 		t.Errorf("where nobody looked: %s", v.Outcome)
 	}
 }
@@ -75,7 +75,7 @@ func TestNVIDIAVariables(t *testing.T) {
 				key, value, _ := strings.Cut(word, "=")
 				env[key] = value
 			}
-			if got := compattest.DescribeAll(compat.NVIDIARequirements(env)); got != tt.want {
+			if got := compattest.DescribeAll(dialect.NVIDIARequirements(env)); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -87,7 +87,7 @@ func FuzzNVIDIARequirements(f *testing.F) {
 	f.Add("cuda!=1,,= <>")
 	facts := compattest.HPC()
 	f.Fuzz(func(_ *testing.T, text string) {
-		v := selector.Evaluate(facts, compat.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": text}))
+		v := selector.Evaluate(facts, dialect.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": text}))
 		_ = v.Reason()
 	})
 }
