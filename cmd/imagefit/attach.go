@@ -12,8 +12,8 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/attach"
-	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
@@ -88,7 +88,7 @@ type attached struct {
 type work struct {
 	attachCommand
 	place
-	interpreter *compat.Interpreter
+	interpreter *spec.Interpreter
 	step        func(string)
 	result      attached
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/attach"
 	"github.com/imagefit/imagefit/pkg/author"
-	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // madeUp are bodies that could be taken for several dialects, and their own.
@@ -130,7 +130,7 @@ func attachedAs(t *testing.T, body string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packed, err := attach.NewBody("", []byte(body), d, "", compat.NewInterpreter(nil))
+	packed, err := attach.NewBody("", []byte(body), d, "", spec.NewInterpreter(nil))
 	if err != nil {
 		return readAs(err)
 	}
@@ -139,7 +139,7 @@ func attachedAs(t *testing.T, body string) string {
 
 func convertedAs(t *testing.T, body string, accepted bool) string {
 	t.Helper()
-	specs, err := compat.EmbeddedSpecs()
+	specs, err := spec.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}

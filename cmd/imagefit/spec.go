@@ -12,8 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/imagefit/imagefit/pkg/compat/spec"
+
 	"github.com/imagefit/imagefit/internal/cli"
-	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 // defaultSpecs is where operators keep compatibility specs of their own.
@@ -42,20 +43,20 @@ func specsFlag(cmd *cobra.Command, dir *string) {
 
 // loadSpecs returns the specs that apply. What is wrong with an operator's file is
 // printed and does not stop the others.
-func loadSpecs(cmd *cobra.Command, dir string) ([]compat.Spec, error) {
-	specs, skipped, err := compat.LoadSpecs(os.DirFS(dir), dir)
+func loadSpecs(cmd *cobra.Command, dir string) ([]spec.Spec, error) {
+	specs, skipped, err := spec.Load(os.DirFS(dir), dir)
 	for _, problem := range skipped {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "note: skipped: %s\n", oneLine(problem.Error()))
 	}
 	return specs, err
 }
 
-func interpreter(cmd *cobra.Command, dir string) (*compat.Interpreter, error) {
+func interpreter(cmd *cobra.Command, dir string) (*spec.Interpreter, error) {
 	specs, err := loadSpecs(cmd, dir)
 	if err != nil {
 		return nil, err
 	}
-	return compat.NewInterpreter(specs), nil
+	return spec.NewInterpreter(specs), nil
 }
 
 func newSpecListCommand(dir *string) *cobra.Command {
@@ -89,7 +90,7 @@ type specRow struct {
 	Description string   `json:"description,omitempty"`
 }
 
-func specRows(specs []compat.Spec) []specRow {
+func specRows(specs []spec.Spec) []specRow {
 	rows := make([]specRow, 0, len(specs))
 	for _, s := range specs {
 		rows = append(rows, specRow{s.Name, s.Revision, specGroups(s), len(s.Nodes), s.Source, s.Description})
@@ -155,7 +156,7 @@ func completeSpecs(cmd *cobra.Command, args []string, _ string) ([]string, cobra
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	specs, _, err := compat.LoadSpecs(os.DirFS(dir), dir)
+	specs, _, err := spec.Load(os.DirFS(dir), dir)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
@@ -168,13 +169,13 @@ func completeSpecs(cmd *cobra.Command, args []string, _ string) ([]string, cobra
 
 // findSpec returns the spec of a name, or that of a file: "-", or whatever has a
 // slash or ends as files do.
-func findSpec(cmd *cobra.Command, dir, name string) (compat.Spec, error) {
+func findSpec(cmd *cobra.Command, dir, name string) (spec.Spec, error) {
 	if name == "-" || strings.ContainsRune(name, '/') || slices.Contains([]string{".toml", ".json"}, filepath.Ext(name)) {
 		return readSpec(cmd, name)
 	}
 	specs, err := loadSpecs(cmd, dir)
 	if err != nil {
-		return compat.Spec{}, err
+		return spec.Spec{}, err
 	}
 	var names []string
 	for _, s := range specs {
@@ -183,7 +184,7 @@ func findSpec(cmd *cobra.Command, dir, name string) (compat.Spec, error) {
 		}
 		names = append(names, s.Name)
 	}
-	return compat.Spec{}, fmt.Errorf("no compatibility spec is named %q; there are: %s", name, strings.Join(names, ", "))
+	return spec.Spec{}, fmt.Errorf("no compatibility spec is named %q; there are: %s", name, strings.Join(names, ", "))
 }
 
 func newSpecCheckCommand() *cobra.Command {
@@ -207,17 +208,17 @@ it is known, the column. "-" is stdin.`,
 	}
 }
 
-func readSpec(cmd *cobra.Command, file string) (compat.Spec, error) {
+func readSpec(cmd *cobra.Command, file string) (spec.Spec, error) {
 	text, err := readBounded(file, cmd.InOrStdin(), maxSpecFile)
 	if err != nil {
-		return compat.Spec{}, err
+		return spec.Spec{}, err
 	}
-	parsed, err := compat.ParseSpec(text)
+	parsed, err := spec.Parse(text)
 	if err != nil {
-		return compat.Spec{}, fmt.Errorf("%s: %s", file, strings.ReplaceAll(err.Error(), "\n", "; "))
+		return spec.Spec{}, fmt.Errorf("%s: %s", file, strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
 	if len(parsed.Nodes) == 0 {
-		return compat.Spec{}, errors.New(file + ": a spec needs at least one node")
+		return spec.Spec{}, errors.New(file + ": a spec needs at least one node")
 	}
 	parsed.Source = file
 	return parsed, nil
@@ -258,7 +259,7 @@ func newSpecSchemaCommand() *cobra.Command {
 		Example: `  imagefit spec schema > imagefit-spec.schema.json`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := io.WriteString(cmd.OutOrStdout(), compat.SpecSchema())
+			_, err := io.WriteString(cmd.OutOrStdout(), spec.Schema())
 			return err
 		},
 	}

@@ -2,16 +2,15 @@ package main
 
 import (
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"io"
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 // specGroups are the groups that a spec speaks for, in words.
-func specGroups(s compat.Spec) []string {
+func specGroups(s spec.Spec) []string {
 	groups := slices.Clone(s.Groups)
 	for _, group := range slices.Sorted(maps.Keys(s.Prefixes)) {
 		if !slices.Contains(groups, group) {
@@ -22,7 +21,7 @@ func specGroups(s compat.Spec) []string {
 }
 
 // printSpec prints a spec for people: first the spec, then each attribute.
-func printSpec(w io.Writer, s compat.Spec) error {
+func printSpec(w io.Writer, s spec.Spec) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", printable(s.Name))
 	if s.Revision != "" {
@@ -44,7 +43,7 @@ func printSpec(w io.Writer, s compat.Spec) error {
 	return err
 }
 
-func printNode(b *strings.Builder, n compat.Node) {
+func printNode(b *strings.Builder, n spec.Node) {
 	fmt.Fprintf(b, "\n%s\n", printable(n.Name))
 	row(b, "  ", "about", n.Description)
 	row(b, "  ", "part of", n.Parent)
@@ -65,7 +64,7 @@ func printNode(b *strings.Builder, n compat.Node) {
 	row(b, "  ", "importance", importance)
 }
 
-func nodeValue(n compat.Node) string {
+func nodeValue(n spec.Node) string {
 	text := n.Type
 	if len(n.Values) > 0 {
 		text += ", one of " + strings.Join(n.Values, ", ")
@@ -73,7 +72,7 @@ func nodeValue(n compat.Node) string {
 	return text
 }
 
-func comparedWith(n compat.Node) string {
+func comparedWith(n spec.Node) string {
 	if n.Fact == "" {
 		return "nothing"
 	}

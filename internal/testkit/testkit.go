@@ -6,14 +6,14 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // Specs returns the embedded compatibility specs.
-func Specs(t testing.TB) []compat.Spec {
+func Specs(t testing.TB) []spec.Spec {
 	t.Helper()
-	specs, err := compat.EmbeddedSpecs()
+	specs, err := spec.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,9 +21,9 @@ func Specs(t testing.TB) []compat.Spec {
 }
 
 // Interpreter returns an interpreter of the embedded compatibility specs.
-func Interpreter(t testing.TB) *compat.Interpreter {
+func Interpreter(t testing.TB) *spec.Interpreter {
 	t.Helper()
-	return compat.NewInterpreter(Specs(t))
+	return spec.NewInterpreter(Specs(t))
 }
 
 // Node returns the facts of an amd64 node of an x86-64 level with these CPU flags

@@ -10,8 +10,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -43,7 +43,7 @@ func OpenCache(cfg config.Config, log *slog.Logger) *cache.Cache {
 // Rules returns what the configuration asks of decisions. A compatibility spec
 // that cannot be read is logged and skipped.
 func Rules(cfg config.Config, log *slog.Logger) (*decision.Rules, error) {
-	specs, skipped, err := compat.LoadSpecs(os.DirFS(cfg.Select.SpecsDir), cfg.Select.SpecsDir)
+	specs, skipped, err := spec.Load(os.DirFS(cfg.Select.SpecsDir), cfg.Select.SpecsDir)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func Rules(cfg config.Config, log *slog.Logger) (*decision.Rules, error) {
 		prefer = append(prefer, dialect.AnnotationPreference(p))
 	}
 	return &decision.Rules{
-		Policy: cfg.Policy, Interpreter: compat.NewInterpreter(specs),
+		Policy: cfg.Policy, Interpreter: spec.NewInterpreter(specs),
 		Prefer: prefer, NVIDIARequire: cfg.Select.NVIDIARequire,
 		ReferrersTTL: time.Duration(cfg.Cache.ReferrersTTL), StaleFor: time.Duration(cfg.Cache.StaleFor),
 		Timeout: time.Duration(cfg.Proxy.SelectTimeout),

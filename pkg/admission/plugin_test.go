@@ -18,7 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
@@ -50,14 +50,14 @@ func newKnownImages(t *testing.T) *knownImages {
 	if err != nil {
 		t.Fatal(err)
 	}
-	specs, err := compat.EmbeddedSpecs()
+	specs, err := spec.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.Evaluator = decision.NewEvaluator(decision.Options{
 		Cache: state, Log: slog.New(slog.DiscardHandler),
 		Rules: decision.Fixed(&decision.Rules{
-			Policy: policy.Policy{Answers: config.Default().Policy.Answers}, Interpreter: compat.NewInterpreter(specs),
+			Policy: policy.Policy{Answers: config.Default().Policy.Answers}, Interpreter: spec.NewInterpreter(specs),
 		}),
 		Facts: func() *facts.Facts {
 			return facts.New("linux", "amd64", facts.Features{

@@ -8,6 +8,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
@@ -28,7 +29,7 @@ type Body struct {
 // NewBody parses a file by its dialect and names its types. layerType is one of
 // those that the dialect has, or empty for the usual one. What readers would
 // take for another dialect under these types is an error.
-func NewBody(title string, text []byte, d dialect.Dialect, layerType string, in *compat.Interpreter) (Body, error) {
+func NewBody(title string, text []byte, d dialect.Dialect, layerType string, in *spec.Interpreter) (Body, error) {
 	requirements, err := d.Parse(in, text)
 	if err != nil {
 		return Body{}, fmt.Errorf("read as %s: %w", d.Name, err)

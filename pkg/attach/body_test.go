@@ -9,6 +9,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 func named(t *testing.T, name string) dialect.Dialect {
@@ -65,7 +66,7 @@ func TestPushedBodyIsReadAsItsDialect(t *testing.T) {
 	}
 	for _, d := range dialect.All() {
 		d.YAML = false
-		d.Requirements = func(*compat.Interpreter, *document.Node) ([]compat.Requirement, error) { return nil, nil }
+		d.Requirements = func(*spec.Interpreter, *document.Node) ([]compat.Requirement, error) { return nil, nil }
 		got, err := attach.NewBody("f", []byte(outline), d, "", nil)
 		if d.Matches(root) && (err != nil || got.ArtifactType == "" || got.LayerType == "") {
 			t.Errorf("%s: %q in %q, %v", d.Name, got.ArtifactType, got.LayerType, err)
@@ -89,11 +90,11 @@ func TestUnclearRequirementsAreNamed(t *testing.T) {
 	}
 }
 
-func interpreterOnly(t *testing.T) *compat.Interpreter {
+func interpreterOnly(t *testing.T) *spec.Interpreter {
 	t.Helper()
-	specs, err := compat.EmbeddedSpecs()
+	specs, err := spec.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return compat.NewInterpreter(specs)
+	return spec.NewInterpreter(specs)
 }

@@ -8,8 +8,8 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/attach"
-	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -31,7 +31,7 @@ type client struct {
 	named  reference.Named
 	auth   *registry.Auth
 	repo   *registry.Repository
-	in     *compat.Interpreter
+	in     *spec.Interpreter
 }
 
 func newClient(t *testing.T, s *fakeregistry.Registry, auth *registry.Auth) *client {
@@ -46,11 +46,11 @@ func newClient(t *testing.T, s *fakeregistry.Registry, auth *registry.Auth) *cli
 	if err != nil {
 		t.Fatal(err)
 	}
-	specs, err := compat.EmbeddedSpecs()
+	specs, err := spec.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &client{t, s, named, auth, repo, compat.NewInterpreter(specs)}
+	return &client{t, s, named, auth, repo, spec.NewInterpreter(specs)}
 }
 
 func (c *client) image() *attach.Image {

@@ -8,8 +8,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
@@ -64,7 +64,7 @@ func (a Artifact) kind() referrers.Kind {
 }
 
 // List looks up what is attached to an image and each of its entries.
-func List(ctx context.Context, repo referrers.Repository, img *Image, in *compat.Interpreter) (*Listing, error) {
+func List(ctx context.Context, repo referrers.Repository, img *Image, in *spec.Interpreter) (*Listing, error) {
 	listing := &Listing{Reference: img.Reference.String()}
 	if _, err := index.Images(img.Entries); err != nil {
 		listing.Problem = clean(err.Error())
@@ -91,7 +91,7 @@ func List(ctx context.Context, repo referrers.Repository, img *Image, in *compat
 }
 
 // Attached looks up what is attached to one subject.
-func Attached(ctx context.Context, repo referrers.Repository, subject Subject, in *compat.Interpreter) (Holder, error) {
+func Attached(ctx context.Context, repo referrers.Repository, subject Subject, in *spec.Interpreter) (Holder, error) {
 	d := subject.Descriptor
 	h := Holder{Entry: subject.Entry, Digest: d.Digest, MediaType: clean(d.MediaType)}
 	if subject.Entry != None {
@@ -110,7 +110,7 @@ func Attached(ctx context.Context, repo referrers.Repository, subject Subject, i
 
 // view is an artifact as people see it: with the dialect of its body, and what is
 // wrong with that.
-func view(found referrers.Artifact, in *compat.Interpreter) Artifact {
+func view(found referrers.Artifact, in *spec.Interpreter) Artifact {
 	a := Artifact{
 		Digest: found.Manifest, ArtifactType: clean(found.Type), Layer: found.Layer, LayerType: clean(found.MediaType),
 		Counts: found.Current, Problem: found.Problem, referrer: found.Referrer,

@@ -8,6 +8,7 @@ import (
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // Targets returns the dialects that can be written.
@@ -25,7 +26,7 @@ type Written struct {
 
 // Convert writes the body of an artifact in another dialect, as far as the
 // meaning survives.
-func Convert(specs []compat.Spec, body []byte, to string) (*Written, error) {
+func Convert(specs []spec.Spec, body []byte, to string) (*Written, error) {
 	from, ok := dialect.Detect("", "", body)
 	root, err := from.Read(body)
 	switch {
@@ -34,7 +35,7 @@ func Convert(specs []compat.Spec, body []byte, to string) (*Written, error) {
 	case !ok:
 		return nil, errors.New("not a form that imagefit reads")
 	}
-	in := compat.NewInterpreter(specs)
+	in := spec.NewInterpreter(specs)
 	reqs, err := from.Requirements(in, root)
 	if err != nil {
 		return nil, fmt.Errorf("read as %s: %w", from.Name, err)
@@ -54,13 +55,13 @@ func Convert(specs []compat.Spec, body []byte, to string) (*Written, error) {
 }
 
 // WriteNeeds writes needs in a dialect.
-func WriteNeeds(specs []compat.Spec, needs []Need, to string) (*Written, error) {
+func WriteNeeds(specs []spec.Spec, needs []Need, to string) (*Written, error) {
 	var attributes []compat.Attribute
 	for _, n := range needs {
 		attributes = append(attributes, n.Attributes...)
 	}
 	if to == dialect.NFD {
-		return writeNFD(compat.NewInterpreter(specs).Requirements(attributes))
+		return writeNFD(spec.NewInterpreter(specs).Requirements(attributes))
 	}
 	return (&Written{}).attributes(attributes, to)
 }
@@ -98,7 +99,7 @@ func (w *Written) attributes(attributes []compat.Attribute, to string) (*Written
 // verifyWritten reads what was written as others will.
 func verifyWritten(body []byte, to string) error {
 	d, _ := dialect.Named(to)
-	if _, err := d.Parse(compat.NewInterpreter(nil), body); err != nil {
+	if _, err := d.Parse(spec.NewInterpreter(nil), body); err != nil {
 		return fmt.Errorf("write as %s: %w", to, err)
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/author"
-	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -30,7 +30,7 @@ func samples(t *testing.T) []string {
 // node gets the same verdict from both documents, and the same score.
 func TestConvertKeepsTheVerdict(t *testing.T) {
 	t.Parallel()
-	in := compat.NewInterpreter(specs(t))
+	in := spec.NewInterpreter(specs(t))
 	nodes := map[string]*facts.Facts{"gpu": gpuNode()}
 	for _, name := range hostNames() {
 		nodes[name] = host(t, name)
@@ -191,7 +191,7 @@ func FuzzConvert(f *testing.F) {
 	f.Add([]byte(`{"compatibilities":[{"oci.cpu.vendor":"GenuineIntel","oci.kernel.versions":"[1,2)"}]}`))
 	f.Add([]byte(`{"spec":{"compatibilities":[{"id":"a","domain":"org.opencontainers","attributes":{"hardware.cpu.vendor":"AMD"}}],"relations":{"graphs":{"g":{"edges":[]}},"validationCriteria":[{"graphs":["g"],"condition":"noneOf"}]}}}`))
 	all := specs(f)
-	in := compat.NewInterpreter(all)
+	in := spec.NewInterpreter(all)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, to := range author.Targets() {
 			w, err := author.Convert(all, body, to)

@@ -5,21 +5,21 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
-	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // Linter looks for mistakes in what images ask for.
 type Linter struct {
-	specs []compat.Spec
-	in    *compat.Interpreter
+	specs []spec.Spec
+	in    *spec.Interpreter
 	words *vocabulary
 }
 
 // NewLinter returns a linter for which attributes mean what the specs say.
-func NewLinter(specs []compat.Spec) *Linter {
-	return &Linter{specs: specs, in: compat.NewInterpreter(specs), words: newVocabulary()}
+func NewLinter(specs []spec.Spec) *Linter {
+	return &Linter{specs: specs, in: spec.NewInterpreter(specs), words: newVocabulary()}
 }
 
 // Lint returns what is wrong with the body of an artifact, or with an artifact

@@ -8,6 +8,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // labelPrefix is that of NFD's labels on a node.
@@ -130,7 +131,7 @@ func (r *run) nearestAttribute(group, key string) string {
 	return textutil.Nearest(key, known)
 }
 
-func keysOfNode(n *compat.Node) []string {
+func keysOfNode(n *spec.Node) []string {
 	switch {
 	case len(n.Keys) > 0:
 		return n.Keys

@@ -9,12 +9,12 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/author"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
-func specs(t testing.TB) []compat.Spec {
+func specs(t testing.TB) []spec.Spec {
 	t.Helper()
-	all, err := compat.EmbeddedSpecs()
+	all, err := spec.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}

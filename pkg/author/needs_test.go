@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/author"
-	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -75,7 +75,7 @@ func wantGoodDocuments(t *testing.T, needs []author.Need, facts *facts.Facts) {
 	if len(needs) == 0 {
 		return
 	}
-	linter, in := author.NewLinter(specs(t)), compat.NewInterpreter(specs(t))
+	linter, in := author.NewLinter(specs(t)), spec.NewInterpreter(specs(t))
 	for _, to := range author.Targets() {
 		w, err := author.WriteNeeds(specs(t), needs, to)
 		if err != nil || len(w.Lost) > 0 {

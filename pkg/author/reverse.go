@@ -7,14 +7,15 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // reverser looks for the attributes that mean what a requirement asks for. It
 // tries those that the compatibility specs know and keeps one that becomes the
 // same requirement again; so nothing that is kept has another meaning.
 type reverser struct {
-	specs []compat.Spec
-	in    *compat.Interpreter
+	specs []spec.Spec
+	in    *spec.Interpreter
 	lost  *[]string
 }
 
@@ -165,7 +166,7 @@ func meaningOfTerm(set string, t compat.Term) string {
 }
 
 // candidates are the attributes of one node that could mean the requirement.
-func candidates(spec *compat.Spec, n *compat.Node, req *compat.Requirement) []compat.Attribute {
+func candidates(spec *spec.Spec, n *spec.Node, req *compat.Requirement) []compat.Attribute {
 	group := "nfd"
 	if len(spec.Groups) > 0 && spec.Groups[0] != "*" {
 		group = spec.Groups[0]
@@ -196,7 +197,7 @@ func kindOf(value string) compat.Kind {
 }
 
 // starsOf are the texts that could take the place of the "*" of a key.
-func starsOf(n *compat.Node, req *compat.Requirement) []string {
+func starsOf(n *spec.Node, req *compat.Requirement) []string {
 	values := map[string]string{}
 	var stars []string
 	for _, t := range req.Terms {

@@ -1,8 +1,7 @@
-// Package compat says what an image asks for: one model of requirements, and
-// one parser for each dialect that can state them.
+// Package compat is the model of what an image asks for: requirements, and the
+// attributes that dialects such as Proposal F of the OCI image compatibility
+// working group state them in.
 //
-// A dialect such as Proposal F of the OCI image compatibility working group
-// has only "group, key, scalar". What such an attribute means is defined by
-// compatibility specs: versioned data files, of which this package embeds its
-// own and reads the operator's.
+// Package dialect reads what images bring, and package spec defines what their
+// attributes mean.
 package compat

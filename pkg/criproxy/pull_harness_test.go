@@ -27,7 +27,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
@@ -238,7 +238,7 @@ func newDecider(t testing.TB, r *pullRegistry, level int) *decider {
 	if err := os.WriteFile(filepath.Join(hosts, "hosts.toml"), fmt.Appendf(nil, "server = %q\n", r.URL), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	specs, err := compat.EmbeddedSpecs()
+	specs, err := spec.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func newDecider(t testing.TB, r *pullRegistry, level int) *decider {
 	d := &decider{remembered: map[string]string{}}
 	d.rules.Store(&decision.Rules{
 		Policy:      policy.Policy{Answers: config.Default().Policy.Answers},
-		Interpreter: compat.NewInterpreter(specs), ReferrersTTL: time.Minute, Timeout: 5 * time.Second,
+		Interpreter: spec.NewInterpreter(specs), ReferrersTTL: time.Minute, Timeout: 5 * time.Second,
 	})
 	d.Resolver = decision.NewResolver(decision.NewEvaluator(decision.Options{
 		Cache: state, Log: slog.New(slog.DiscardHandler), Rules: d.rules.Load,

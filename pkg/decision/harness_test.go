@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/facts"
 )
@@ -38,7 +38,7 @@ func newTestResolver(t testing.TB, r *testRegistry, known *facts.Facts) *Resolve
 	if err != nil {
 		t.Fatal(err)
 	}
-	specs, err := compat.EmbeddedSpecs()
+	specs, err := spec.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func newTestResolver(t testing.TB, r *testRegistry, known *facts.Facts) *Resolve
 		Cache: state, Log: slog.New(slog.DiscardHandler),
 		Facts: func() *facts.Facts { return known },
 		Rules: Fixed(&Rules{
-			Policy: config.Default().Policy, Interpreter: compat.NewInterpreter(specs),
+			Policy: config.Default().Policy, Interpreter: spec.NewInterpreter(specs),
 			ReferrersTTL: time.Hour, StaleFor: time.Hour, Timeout: 10 * time.Second,
 		}),
 	}), r.reach(t))

@@ -3,8 +3,8 @@ package decision
 import (
 	"time"
 
-	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
@@ -13,7 +13,7 @@ import (
 // exchanged as a whole.
 type Rules struct {
 	Policy      policy.Policy
-	Interpreter *compat.Interpreter
+	Interpreter *spec.Interpreter
 	Prefer      []dialect.AnnotationPreference
 	// NVIDIARequire evaluates the variables that NVIDIA's container toolkit reads
 	// from an image's config; it costs the config of each candidate.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // Testdata has the samples that the tests below package compat share.
@@ -33,7 +34,7 @@ func Attributes(t testing.TB, body []byte) ([]compat.Attribute, error) {
 	if !ok {
 		t.Fatal("no dialect of Proposal F")
 	}
-	if reqs, err := d.Parse(compat.NewInterpreter(nil), body); err != nil {
+	if reqs, err := d.Parse(spec.NewInterpreter(nil), body); err != nil {
 		if reqs != nil {
 			t.Errorf("half read: %v", reqs)
 		}

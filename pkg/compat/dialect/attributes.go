@@ -4,6 +4,7 @@ import (
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // maxAttributes bounds how many attributes one body may have.
@@ -87,7 +88,7 @@ func (g Group) check() error {
 }
 
 // requirementsOf returns what the attributes of a scope ask for.
-func requirementsOf(in *compat.Interpreter, s Scope) ([]compat.Requirement, error) {
+func requirementsOf(in *spec.Interpreter, s Scope) ([]compat.Requirement, error) {
 	all := s.All()
 	if len(all) > maxAttributes {
 		return nil, all[maxAttributes].ValueAt.Errorf("more than %d attributes", maxAttributes)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // Compspec is the name of the dialect of compspec and of Proposal D.
@@ -31,7 +32,7 @@ func compspec() Dialect {
 		LayerTypes:    []string{ArtifactTypeCompspec, ArtifactTypeCompspecOrg},
 		AnyLayer:      true,
 		Matches:       isCompspec,
-		Requirements: func(in *compat.Interpreter, root *document.Node) ([]compat.Requirement, error) {
+		Requirements: func(in *spec.Interpreter, root *document.Node) ([]compat.Requirement, error) {
 			if err := checkCompspec(root); err != nil {
 				return nil, err
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // Dialect is one form in which an image can say what it needs.
@@ -27,7 +28,7 @@ type Dialect struct {
 	Matches func(root *document.Node) bool
 	// Requirements returns what a document asks for. One that is not of the
 	// dialect is an error with row and column; nothing is half read.
-	Requirements func(in *compat.Interpreter, root *document.Node) ([]compat.Requirement, error)
+	Requirements func(in *spec.Interpreter, root *document.Node) ([]compat.Requirement, error)
 	// Attributes returns what a document says in attributes, also where it is
 	// not valid. It is nil for dialects that speak of features themselves.
 	Attributes func(root *document.Node) []Scope
@@ -66,7 +67,7 @@ func (d Dialect) Read(body []byte) (*document.Node, error) {
 }
 
 // Parse returns what a body asks for.
-func (d Dialect) Parse(in *compat.Interpreter, body []byte) ([]compat.Requirement, error) {
+func (d Dialect) Parse(in *spec.Interpreter, body []byte) ([]compat.Requirement, error) {
 	root, err := d.Read(body)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // AnnotationPreference is Proposal A: an annotation of an index entry that the
@@ -30,7 +31,7 @@ type AnnotationPreference struct {
 //
 // The platform is the raw object of the descriptor, for image-spec's type has
 // not all of these keys; it may be empty.
-func EntryRequirements(in *compat.Interpreter, platform json.RawMessage, annotations map[string]string, prefs []AnnotationPreference) ([]compat.Requirement, error) {
+func EntryRequirements(in *spec.Interpreter, platform json.RawMessage, annotations map[string]string, prefs []AnnotationPreference) ([]compat.Requirement, error) {
 	reqs := preferred(annotations, prefs)
 	if len(platform) == 0 {
 		return reqs, nil
@@ -67,7 +68,7 @@ func preferred(annotations map[string]string, prefs []AnnotationPreference) []co
 }
 
 type entry struct {
-	in       *compat.Interpreter
+	in       *spec.Interpreter
 	os, arch string
 	reqs     []compat.Requirement
 }

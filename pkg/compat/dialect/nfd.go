@@ -8,6 +8,7 @@ import (
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // NFD is the name of the dialect of Node Feature Discovery.
@@ -43,7 +44,7 @@ func nfd() Dialect {
 			list, version := root.Field("compatibilities"), root.Field("version").Text()
 			return isRuleList(list) || isNFDVersion(version) && (list == nil || list.Kind == document.List)
 		},
-		Requirements: func(_ *compat.Interpreter, root *document.Node) ([]compat.Requirement, error) {
+		Requirements: func(_ *spec.Interpreter, root *document.Node) ([]compat.Requirement, error) {
 			sets, err := (&nfdParser{}).document(root)
 			if err != nil || len(sets) == 0 { // nothing is asked
 				return nil, err

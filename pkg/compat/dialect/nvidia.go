@@ -8,6 +8,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 const (
@@ -82,7 +83,7 @@ func nvidiaCondition(text string) compat.Requirement {
 	if !known {
 		return req.Unclearf("no fact tells the property %s of a GPU", textutil.Quote(property))
 	}
-	if err := compat.CheckVersion(value); err != nil {
+	if err := spec.CheckVersion(value); err != nil {
 		return req.Unclearf("%s", err)
 	}
 	term := func(op compat.Op) compat.Term { return compat.Term{Element: element, Op: op, Values: []string{value}} }

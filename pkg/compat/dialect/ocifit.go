@@ -6,6 +6,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // LayerTypeModel is the type of ocifit's specs that choose a model.
@@ -31,7 +32,7 @@ func ocifit() Dialect {
 		},
 		YAML:    true,
 		Matches: isOcifit,
-		Requirements: func(in *compat.Interpreter, root *document.Node) ([]compat.Requirement, error) {
+		Requirements: func(in *spec.Interpreter, root *document.Node) ([]compat.Requirement, error) {
 			sets, err := (&ocifitParser{in: in}).document(root)
 			if err != nil || len(sets) == 0 { // nothing is asked
 				return nil, err
@@ -61,7 +62,7 @@ func isOcifit(root *document.Node) bool {
 }
 
 type ocifitParser struct {
-	in  *compat.Interpreter
+	in  *spec.Interpreter
 	nfd nfdParser // for what the two dialects have in common
 }
 

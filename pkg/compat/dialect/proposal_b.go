@@ -6,6 +6,7 @@ import (
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 const (
@@ -28,7 +29,7 @@ func proposalB() Dialect {
 		ArtifactTypes: []string{ArtifactType},
 		LayerTypes:    []string{LayerTypeOutline},
 		Matches:       func(root *document.Node) bool { return root.Field("spec") != nil },
-		Requirements: func(in *compat.Interpreter, root *document.Node) ([]compat.Requirement, error) {
+		Requirements: func(in *spec.Interpreter, root *document.Node) ([]compat.Requirement, error) {
 			if err := cmp.Or(root.OnlyKeys("the document", "spec"), root.NeedKeys("spec")); err != nil {
 				return nil, err
 			}
@@ -48,7 +49,7 @@ func proposalB() Dialect {
 }
 
 type graphParser struct {
-	in     *compat.Interpreter
+	in     *spec.Interpreter
 	ids    []string // in the order of the document
 	asked  map[string]compat.Requirement
 	graphs map[string]*graphEdges

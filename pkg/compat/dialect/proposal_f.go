@@ -4,6 +4,7 @@ import (
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // ProposalF is the name of the dialect of Proposal F ("artifact compatibility
@@ -32,7 +33,7 @@ func proposalF() Dialect {
 			groups := root.Field("compatibilities")
 			return groups != nil && groups.Kind == document.Mapping
 		},
-		Requirements: func(in *compat.Interpreter, root *document.Node) ([]compat.Requirement, error) {
+		Requirements: func(in *spec.Interpreter, root *document.Node) ([]compat.Requirement, error) {
 			if err := checkProposalF(root); err != nil {
 				return nil, err
 			}

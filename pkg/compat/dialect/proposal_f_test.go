@@ -12,6 +12,7 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // TestParseOutlineSamples holds the samples of both revisions of Proposal F,
@@ -194,11 +195,11 @@ func FuzzParseOutline(f *testing.F) {
 	for _, s := range []string{``, `{}`, `null`, `{"compatibilities":{"":{"":""}}}`, `{"a":[{}],"compatibilities":{}}`, `{"compatibilities":{"g":{"a":1e400}}}`} {
 		f.Add([]byte(s))
 	}
-	specs, err := compat.EmbeddedSpecs()
+	specs, err := spec.Embedded()
 	if err != nil {
 		f.Fatal(err)
 	}
-	in := compat.NewInterpreter(specs)
+	in := spec.NewInterpreter(specs)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got, err := compattest.Attributes(t, body)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 const (
@@ -35,7 +36,7 @@ func isFlat(root *document.Node) bool {
 	return list != nil && list.Kind == document.List && !isRuleList(list)
 }
 
-func flatRequirements(in *compat.Interpreter, root *document.Node) ([]compat.Requirement, error) {
+func flatRequirements(in *spec.Interpreter, root *document.Node) ([]compat.Requirement, error) {
 	err := cmp.Or(
 		root.OnlyKeys("the document", "schemaVersion", "mediaType", "compatibilities", "annotations"),
 		root.NeedKeys("compatibilities"), root.TextKeys("schemaVersion", "mediaType"),
@@ -50,7 +51,7 @@ func flatRequirements(in *compat.Interpreter, root *document.Node) ([]compat.Req
 // flatSets reads compatibility sets: those of a body, or of the platform of an
 // index entry. One that holds is enough, and the best score of those that do is
 // the candidate's.
-func flatSets(in *compat.Interpreter, list *document.Node) ([]compat.Requirement, error) {
+func flatSets(in *spec.Interpreter, list *document.Node) ([]compat.Requirement, error) {
 	sets, err := list.AsList("compatibilities")
 	switch {
 	case err != nil:
@@ -71,7 +72,7 @@ func flatSets(in *compat.Interpreter, list *document.Node) ([]compat.Requirement
 	return []compat.Requirement{anyOf}, nil
 }
 
-func flatSet(in *compat.Interpreter, n *document.Node) (compat.Requirement, error) {
+func flatSet(in *spec.Interpreter, n *document.Node) (compat.Requirement, error) {
 	set := compat.Requirement{Key: "compatibilities", Combine: compat.AllOf}
 	scored := false
 	err := n.Each("a compatibility set", func(key, value *document.Node) (err error) {

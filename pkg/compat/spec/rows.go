@@ -1,4 +1,4 @@
-package compat
+package spec
 
 import "github.com/pelletier/go-toml/v2/unstable"
 

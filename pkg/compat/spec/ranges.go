@@ -1,4 +1,4 @@
-package compat
+package spec
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -16,13 +17,13 @@ const maxIntervals = 64
 // intervals follow one another, and ">=2.31, <=2.37" of Proposal I. A
 // bare version is that one or any later: kernels and C libraries keep what they
 // once offered.
-func parseRanges(element, text string) ([][]Term, error) {
+func parseRanges(element, text string) ([][]compat.Term, error) {
 	rest := strings.TrimSpace(text)
 	if rest == "" || rest[0] != '[' && rest[0] != '(' {
 		terms, err := parseComparisons(element, text)
-		return [][]Term{terms}, err
+		return [][]compat.Term{terms}, err
 	}
-	var all [][]Term
+	var all [][]compat.Term
 	for rest != "" {
 		end := strings.IndexAny(rest, "])")
 		if end < 0 || rest[0] != '[' && rest[0] != '(' || len(all) == maxIntervals {
@@ -40,7 +41,7 @@ func parseRanges(element, text string) ([][]Term, error) {
 
 // parseInterval reads "[a, b)": a bracket includes its end, a parenthesis does
 // not.
-func parseInterval(element, text string) ([]Term, error) {
+func parseInterval(element, text string) ([]compat.Term, error) {
 	last := len(text) - 1
 	from, to, ok := strings.Cut(text[1:last], ",")
 	from, to = strings.TrimSpace(from), strings.TrimSpace(to)
@@ -49,12 +50,12 @@ func parseInterval(element, text string) ([]Term, error) {
 	}
 	ends := []struct {
 		value string
-		op    Op
+		op    compat.Op
 	}{
-		{from, map[byte]Op{'[': Ge, '(': Gt}[text[0]]},
-		{to, map[byte]Op{']': Le, ')': Lt}[text[last]]},
+		{from, map[byte]compat.Op{'[': compat.Ge, '(': compat.Gt}[text[0]]},
+		{to, map[byte]compat.Op{']': compat.Le, ')': compat.Lt}[text[last]]},
 	}
-	var terms []Term
+	var terms []compat.Term
 	for _, end := range ends {
 		if end.value == "" {
 			continue
@@ -62,7 +63,7 @@ func parseInterval(element, text string) ([]Term, error) {
 		if err := CheckVersion(end.value); err != nil {
 			return nil, err
 		}
-		terms = append(terms, Term{Element: element, Op: end.op, Values: []string{end.value}})
+		terms = append(terms, compat.Term{Element: element, Op: end.op, Values: []string{end.value}})
 	}
 	if a, b := from, to; a != "" && b != "" {
 		if order, _ := version.Compare(a, b); order > 0 {
@@ -73,8 +74,8 @@ func parseInterval(element, text string) ([]Term, error) {
 }
 
 // parseComparisons reads ">=2.31, <=2.37"; all of them hold.
-func parseComparisons(element, text string) ([]Term, error) {
-	var terms []Term
+func parseComparisons(element, text string) ([]compat.Term, error) {
+	var terms []compat.Term
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
 		value := strings.TrimLeft(part, "<>=")
@@ -88,15 +89,15 @@ func parseComparisons(element, text string) ([]Term, error) {
 		}
 		switch symbol {
 		case "", ">=":
-			terms = append(terms, Term{Element: element, Op: Ge, Values: []string{value}})
+			terms = append(terms, compat.Term{Element: element, Op: compat.Ge, Values: []string{value}})
 		case "=", "==":
-			terms = append(terms, Term{Element: element, Op: Ge, Values: []string{value}}, Term{Element: element, Op: Le, Values: []string{value}})
+			terms = append(terms, compat.Term{Element: element, Op: compat.Ge, Values: []string{value}}, compat.Term{Element: element, Op: compat.Le, Values: []string{value}})
 		case ">":
-			terms = append(terms, Term{Element: element, Op: Gt, Values: []string{value}})
+			terms = append(terms, compat.Term{Element: element, Op: compat.Gt, Values: []string{value}})
 		case "<":
-			terms = append(terms, Term{Element: element, Op: Lt, Values: []string{value}})
+			terms = append(terms, compat.Term{Element: element, Op: compat.Lt, Values: []string{value}})
 		case "<=":
-			terms = append(terms, Term{Element: element, Op: Le, Values: []string{value}})
+			terms = append(terms, compat.Term{Element: element, Op: compat.Le, Values: []string{value}})
 		default:
 			return nil, fmt.Errorf("%s is not a comparison", textutil.Quote(part))
 		}

@@ -1,4 +1,4 @@
-package compat_test
+package spec_test
 
 import (
 	"os/exec"
@@ -9,12 +9,12 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/internal/testkit/golden"
-	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 func TestSchemaGraphIsReadAsASpec(t *testing.T) {
 	t.Parallel()
-	s, err := compat.ParseSpec(compattest.ReadFile(t, "proposal-d/schema.json"))
+	s, err := spec.Parse(compattest.ReadFile(t, "proposal-d/schema.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestSchemaGraphIsReadAsASpec(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := compat.ParseSpec(written); err != nil || !reflect.DeepEqual(again, s) {
+	if again, err := spec.Parse(written); err != nil || !reflect.DeepEqual(again, s) {
 		t.Errorf("written and read again: %v\n%s", err, written)
 	}
 }
@@ -45,7 +45,7 @@ func TestSchemaGraphIsReadAsASpec(t *testing.T) {
 func TestSchemaGraphAsPrintedIsRefused(t *testing.T) {
 	t.Parallel()
 	const want = `row 144, column 19: an edge has the node "hardware.gpu.version", which is not declared`
-	if _, err := compat.ParseSpec(compattest.ReadFile(t, "as-printed/proposal-d-schema.json")); err == nil || err.Error() != want {
+	if _, err := spec.Parse(compattest.ReadFile(t, "as-printed/proposal-d-schema.json")); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -69,7 +69,7 @@ func TestSchemaGraphRefusals(t *testing.T) {
 			"row 1, column 10: the graph has no id\nrow 1, column 67: an edge has the node \"c\", which is not declared\nrow 1, column 27: no edge has the node \"b\""},
 	}
 	for _, tt := range tests {
-		s, err := compat.ParseSpec([]byte(tt.body))
+		s, err := spec.Parse([]byte(tt.body))
 		if err == nil || !strings.Contains(err.Error(), tt.want) || s.Name != "" || s.Nodes != nil {
 			t.Errorf("%s: got %v, want %s", tt.name, err, tt.want)
 		}
@@ -79,7 +79,7 @@ func TestSchemaGraphRefusals(t *testing.T) {
 // TestGraphs draws the embedded specs.
 func TestGraphs(t *testing.T) {
 	t.Parallel()
-	specs, err := compat.EmbeddedSpecs()
+	specs, err := spec.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}

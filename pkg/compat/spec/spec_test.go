@@ -1,4 +1,4 @@
-package compat_test
+package spec_test
 
 import (
 	"encoding/json"
@@ -12,12 +12,13 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // specWith makes a spec of its groups and the lines of one node.
-func specWith(t *testing.T, groups string, lines ...string) compat.Spec {
+func specWith(t *testing.T, groups string, lines ...string) spec.Spec {
 	t.Helper()
-	s, err := compat.ParseSpec([]byte("version=1\nname=\"x\"\n" + groups + "\n[[node]]\nname=\"n\"\n" + strings.Join(lines, "\n")))
+	s, err := spec.Parse([]byte("version=1\nname=\"x\"\n" + groups + "\n[[node]]\nname=\"n\"\n" + strings.Join(lines, "\n")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +27,7 @@ func specWith(t *testing.T, groups string, lines ...string) compat.Spec {
 
 func TestEmbeddedSpecs(t *testing.T) {
 	t.Parallel()
-	specs, err := compat.EmbeddedSpecs()
+	specs, err := spec.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func TestParseSpecRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := compat.ParseSpec([]byte(tt.text))
+			got, err := spec.Parse([]byte(tt.text))
 			if err == nil {
 				t.Fatalf("was read: %+v", got)
 			}
@@ -152,7 +153,7 @@ func TestLoadSpecs(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "70-dir.toml"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	specs, skipped, err := compat.LoadSpecs(os.DirFS(dir), dir)
+	specs, skipped, err := spec.Load(os.DirFS(dir), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +183,7 @@ func TestLoadSpecs(t *testing.T) {
 
 func TestLoadSpecsWithoutDirectory(t *testing.T) {
 	t.Parallel()
-	specs, skipped, err := compat.LoadSpecs(os.DirFS(filepath.Join(t.TempDir(), "missing")), "missing")
+	specs, skipped, err := spec.Load(os.DirFS(filepath.Join(t.TempDir(), "missing")), "missing")
 	if err != nil || len(skipped) > 0 || len(specs) == 0 {
 		t.Errorf("%d specs, skipped %v, %v", len(specs), skipped, err)
 	}
@@ -219,7 +220,7 @@ func TestSchema(t *testing.T) {
 		if err := schema.Validate(decodeTOML(t, text)); err == nil {
 			t.Errorf("%s: is taken by the schema", name)
 		}
-		if _, err := compat.ParseSpec([]byte(text)); err == nil {
+		if _, err := spec.Parse([]byte(text)); err == nil {
 			t.Errorf("%s: is read", name)
 		}
 	}
@@ -227,7 +228,7 @@ func TestSchema(t *testing.T) {
 
 func compileSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader(compat.SpecSchema()))
+	document, err := jsonschema.UnmarshalJSON(strings.NewReader(spec.Schema()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,12 +269,12 @@ func FuzzParseSpec(f *testing.F) {
 	f.Add([]byte("version=1\nname=\"x\"\nprefixes={g=\"a\"}\n[[node]]\nname=\"k\"\nfact=\"f\"\nitems=[\"a.b\"]\ntype=\"list\"\nmatch=\"subset\"\n"))
 	f.Add([]byte(`{"graph":{"id":"a","nodes":{"a":{"label":"x"},"b":{}},"edges":[{"source":"a","target":"b","relation":"contains"}]}}`))
 	f.Fuzz(func(_ *testing.T, text []byte) {
-		s, err := compat.ParseSpec(text)
+		s, err := spec.Parse(text)
 		if err != nil {
 			return
 		}
 		_, _ = s.GraphText(), s.GraphDOT()
-		in := compat.NewInterpreter([]compat.Spec{s})
+		in := spec.NewInterpreter([]spec.Spec{s})
 		var all []compat.Attribute
 		for _, value := range []string{"true", "false", "6.8", "[1,2)", "a.b,", ""} {
 			for _, key := range []string{"k", "abc", "p"} {

@@ -1,4 +1,4 @@
-package compat
+package spec
 
 import (
 	"fmt"
@@ -6,14 +6,15 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
 // requirement makes the requirement of one attribute.
-func (s boundAttribute) requirement() Requirement {
+func (s boundAttribute) requirement() compat.Requirement {
 	n := s.node
-	req := Requirement{Key: s.Name(), Set: n.Fact, Importance: n.importance(), Weight: n.Weight}
+	req := compat.Requirement{Key: s.Name(), Set: n.Fact, Importance: n.importance(), Weight: n.Weight}
 	if n.Fact == "" {
 		return req.Unclearf("it is a note of the author; no fact of a node is compared with it")
 	}
@@ -55,7 +56,7 @@ func (n *Node) normal(value string) string {
 }
 
 // makesNoSense says why a value is not of the node's type.
-func (n *Node) makesNoSense(value string, a Attribute) string {
+func (n *Node) makesNoSense(value string, a compat.Attribute) string {
 	isVersion := func() bool {
 		_, ok := version.Parse(value)
 		return ok && !hasExponent(a)
@@ -74,27 +75,27 @@ func (n *Node) makesNoSense(value string, a Attribute) string {
 }
 
 // terms are the conditions of one value on the element.
-func (n *Node) terms(rest, value string) []Term {
+func (n *Node) terms(rest, value string) []compat.Term {
 	element := strings.Replace(n.Element, "*", rest, 1)
 	switch {
 	case element == "":
 		return nil
 	case n.Match == matchAtLeast:
-		return []Term{{Element: element, Op: Ge, Values: []string{value}}}
+		return []compat.Term{{Element: element, Op: compat.Ge, Values: []string{value}}}
 	case n.Match == matchAtMost:
-		return []Term{{Element: element, Op: Le, Values: []string{value}}}
+		return []compat.Term{{Element: element, Op: compat.Le, Values: []string{value}}}
 	case n.Match == matchEqual && n.Type == "version": // 8 and 8.0 are the same
-		return []Term{{Element: element, Op: Ge, Values: []string{value}}, {Element: element, Op: Le, Values: []string{value}}}
+		return []compat.Term{{Element: element, Op: compat.Ge, Values: []string{value}}, {Element: element, Op: compat.Le, Values: []string{value}}}
 	default:
-		return []Term{{Element: element, Op: In, Values: []string{value}}}
+		return []compat.Term{{Element: element, Op: compat.In, Values: []string{value}}}
 	}
 }
 
 // conditions are the terms that the spec states itself.
-func (n *Node) conditions(rest string) []Term {
-	terms := make([]Term, 0, len(n.Where)+1)
+func (n *Node) conditions(rest string) []compat.Term {
+	terms := make([]compat.Term, 0, len(n.Where)+1)
 	for _, c := range n.Where {
-		term := Term{Element: strings.Replace(c.Element, "*", rest, 1), Op: c.Op}
+		term := compat.Term{Element: strings.Replace(c.Element, "*", rest, 1), Op: c.Op}
 		for _, v := range c.Values {
 			term.Values = append(term.Values, strings.Replace(v, "*", rest, 1))
 		}
@@ -105,7 +106,7 @@ func (n *Node) conditions(rest string) []Term {
 
 // boolRequirement holds where the feature is there; false asks for its absence,
 // or, where the spec says so, for nothing.
-func (s boundAttribute) boolRequirement(req Requirement, value string) Requirement {
+func (s boundAttribute) boolRequirement(req compat.Requirement, value string) compat.Requirement {
 	n := s.node
 	element := strings.Replace(n.Element, "*", s.rest, 1)
 	yes := value == "true"
@@ -121,26 +122,26 @@ func (s boundAttribute) boolRequirement(req Requirement, value string) Requireme
 	case n.Match == matchOption: // built in, or as a module
 		yes = yes || value == "y" || value == "m"
 		if !yes && value != "false" && value != "n" {
-			req.Terms = append(req.Terms, Term{Element: element, Op: In, Values: []string{value}})
+			req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.In, Values: []string{value}})
 			return req
 		}
-		req.Terms = append(req.Terms, Term{Element: element, Op: In, Values: []string{"y", "m"}})
+		req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.In, Values: []string{"y", "m"}})
 	case s.without():
-		req.Importance, req.Weight, yes = Informative, 0, true
+		req.Importance, req.Weight, yes = compat.Informative, 0, true
 		fallthrough
 	case len(n.Where)+len(n.Items) > 0: // a device, so that only the whole can be negated
 		if element != "" {
-			req.Terms = append(req.Terms, Term{Element: element, Op: Exists})
+			req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.Exists})
 		}
 	case n.Match == matchExists && yes:
-		req.Terms = append(req.Terms, Term{Element: element, Op: Exists})
+		req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.Exists})
 	case n.Match == matchExists:
-		req.Terms = append(req.Terms, Term{Element: element, Op: DoesNotExist})
+		req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.DoesNotExist})
 		return req
 	case yes:
-		req.Terms = append(req.Terms, Term{Element: element, Op: IsTrue})
+		req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.IsTrue})
 	default:
-		req.Terms = append(req.Terms, Term{Element: element, Op: IsFalse})
+		req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.IsFalse})
 		return req
 	}
 	req.Not = !yes
@@ -155,16 +156,16 @@ func (s boundAttribute) without() bool {
 
 // targetRequirement asks for a CPU of a micro-architecture or one that descends
 // from it: the set holds the CPU's own name and those of all its ancestors.
-func targetRequirement(req Requirement, name string) Requirement {
+func targetRequirement(req compat.Requirement, name string) compat.Requirement {
 	if !archspec.Known(name) {
 		return req.Unclearf("the CPU target %s is not known to this version", textutil.Quote(name))
 	}
-	req.Terms = []Term{{Element: name, Op: Exists}}
+	req.Terms = []compat.Term{{Element: name, Op: compat.Exists}}
 	return req
 }
 
 // rangeRequirement holds in one of the intervals.
-func (s boundAttribute) rangeRequirement(req Requirement, value string) Requirement {
+func (s boundAttribute) rangeRequirement(req compat.Requirement, value string) compat.Requirement {
 	element := strings.Replace(s.node.Element, "*", s.rest, 1)
 	intervals, err := parseRanges(element, value)
 	if err != nil {
@@ -175,18 +176,18 @@ func (s boundAttribute) rangeRequirement(req Requirement, value string) Requirem
 		return req
 	}
 	for _, terms := range intervals {
-		req.Parts = append(req.Parts, Requirement{
+		req.Parts = append(req.Parts, compat.Requirement{
 			Key: req.Key, Set: req.Set, Terms: append(s.node.conditions(s.rest), terms...),
 		})
 	}
-	req.Combine, req.Set = AnyOf, ""
+	req.Combine, req.Set = compat.AnyOf, ""
 	return req
 }
 
 // listRequirement holds where all that is listed is there, each device of a
 // list by itself.
-func (s boundAttribute) listRequirement(req Requirement, value string) Requirement {
-	var parts []Requirement
+func (s boundAttribute) listRequirement(req compat.Requirement, value string) compat.Requirement {
+	var parts []compat.Requirement
 	for item := range strings.SplitSeq(value, ",") {
 		item = s.node.normal(strings.TrimSpace(item))
 		if item == "" {
@@ -199,7 +200,7 @@ func (s boundAttribute) listRequirement(req Requirement, value string) Requireme
 		if err != nil {
 			return req.Unclearf("%s", err)
 		}
-		parts = append(parts, Requirement{Key: req.Key, Set: req.Set, Terms: terms})
+		parts = append(parts, compat.Requirement{Key: req.Key, Set: req.Set, Terms: terms})
 	}
 	switch {
 	case len(parts) == 0:
@@ -207,7 +208,7 @@ func (s boundAttribute) listRequirement(req Requirement, value string) Requireme
 	case len(parts) == 1:
 		req.Terms = parts[0].Terms
 	case len(s.node.Items) > 0:
-		req.Combine, req.Parts, req.Set = AllOf, parts, ""
+		req.Combine, req.Parts, req.Set = compat.AllOf, parts, ""
 	default:
 		for _, p := range parts {
 			req.Terms = append(req.Terms, p.Terms...)
@@ -217,21 +218,21 @@ func (s boundAttribute) listRequirement(req Requirement, value string) Requireme
 }
 
 // itemTerms are the conditions of one item of a list.
-func (n *Node) itemTerms(item string) ([]Term, error) {
+func (n *Node) itemTerms(item string) ([]compat.Term, error) {
 	terms := n.conditions(item)
 	if len(n.Items) > 0 {
 		named, err := n.deviceTerms(item)
 		return append(terms, named...), err
 	}
 	if n.Element != "" {
-		terms = append(terms, Term{Element: strings.Replace(n.Element, "*", item, 1), Op: Exists})
+		terms = append(terms, compat.Term{Element: strings.Replace(n.Element, "*", item, 1), Op: compat.Exists})
 	}
 	return terms, nil
 }
 
 // deviceTerms are the conditions on the device that an item names: it is of the
 // form that has as many parts.
-func (n *Node) deviceTerms(item string) ([]Term, error) {
+func (n *Node) deviceTerms(item string) ([]compat.Term, error) {
 	split := func(s string) []string {
 		return strings.FieldsFunc(s, func(r rune) bool { return r == '.' || r == '_' })
 	}
@@ -241,9 +242,9 @@ func (n *Node) deviceTerms(item string) ([]Term, error) {
 		if len(elements) != len(values) {
 			continue
 		}
-		terms := make([]Term, len(values))
+		terms := make([]compat.Term, len(values))
 		for i, v := range values {
-			terms[i] = Term{Element: elements[i], Op: In, Values: []string{v}}
+			terms[i] = compat.Term{Element: elements[i], Op: compat.In, Values: []string{v}}
 		}
 		return terms, nil
 	}
@@ -252,6 +253,6 @@ func (n *Node) deviceTerms(item string) ([]Term, error) {
 
 // hasExponent tells a number such as 1e400, whose digits say nothing of a
 // version.
-func hasExponent(a Attribute) bool {
-	return a.Kind == Number && strings.ContainsAny(a.Value, "eE")
+func hasExponent(a compat.Attribute) bool {
+	return a.Kind == compat.Number && strings.ContainsAny(a.Value, "eE")
 }

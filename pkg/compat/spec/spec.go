@@ -1,8 +1,9 @@
-package compat
+package spec
 
 import (
 	"embed"
 	"fmt"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"io/fs"
 	"slices"
 	"strings"
@@ -63,9 +64,9 @@ type Node struct {
 // Condition is a term that a spec states itself. In its values "*" is what the
 // key's "*", or the item of a list, matched.
 type Condition struct {
-	Element string   `toml:"element,omitempty"`
-	Op      Op       `toml:"op,omitempty"`
-	Values  []string `toml:"values,omitempty"`
+	Element string    `toml:"element,omitempty"`
+	Op      compat.Op `toml:"op,omitempty"`
+	Values  []string  `toml:"values,omitempty"`
 }
 
 // Family is a set of libraries that can replace each other.
@@ -98,7 +99,7 @@ var embedded embed.FS
 
 // EmbeddedSpecs returns the compatibility specs that come with imagefit. Those
 // that speak for any group come last.
-func EmbeddedSpecs() ([]Spec, error) {
+func Embedded() ([]Spec, error) {
 	files, err := fs.Glob(embedded, "specs/*.toml")
 	if err != nil {
 		return nil, err
@@ -109,7 +110,7 @@ func EmbeddedSpecs() ([]Spec, error) {
 		if err != nil {
 			return nil, err
 		}
-		spec, err := ParseSpec(text)
+		spec, err := Parse(text)
 		if err != nil {
 			return nil, fmt.Errorf("read compatibility spec %s: %w", file, err)
 		}
@@ -133,14 +134,14 @@ func (s *Spec) breadth() string {
 	return ""
 }
 
-func (n *Node) importance() Importance {
+func (n *Node) importance() compat.Importance {
 	switch n.Importance {
 	case "preferred":
-		return Preferred
+		return compat.Preferred
 	case "informative":
-		return Informative
+		return compat.Informative
 	default:
-		return Required
+		return compat.Required
 	}
 }
 
@@ -154,7 +155,7 @@ func (n *Node) spellings() []string {
 
 // find returns the first node that speaks of the attribute, and what the "*"
 // of its key matched.
-func (s *Spec) find(a Attribute) (*Node, string, bool) {
+func (s *Spec) find(a compat.Attribute) (*Node, string, bool) {
 	prefix, ok := s.Prefixes[a.Group]
 	if !ok && !slices.Contains(s.Groups, "*") && !slices.Contains(s.Groups, a.Group) {
 		return nil, "", false

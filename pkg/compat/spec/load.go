@@ -1,4 +1,4 @@
-package compat
+package spec
 
 import (
 	"errors"
@@ -22,8 +22,8 @@ const (
 // folder that does not exist has no specs.
 //
 // The name of the folder is for messages.
-func LoadSpecs(folder fs.FS, name string) (specs []Spec, skipped []error, err error) {
-	specs, err = EmbeddedSpecs()
+func Load(folder fs.FS, name string) (specs []Spec, skipped []error, err error) {
+	specs, err = Embedded()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,5 +75,5 @@ func readSpec(folder fs.FS, file string) (Spec, error) {
 	if len(text) > maxSpecFile {
 		return Spec{}, fmt.Errorf("larger than %d bytes", maxSpecFile)
 	}
-	return ParseSpec(text)
+	return Parse(text)
 }

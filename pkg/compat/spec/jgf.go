@@ -1,10 +1,11 @@
-package compat
+package spec
 
 import (
 	"cmp"
 	"errors"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
@@ -40,7 +41,7 @@ func specOfGraph(text []byte) (Spec, rows, error) {
 		at = append(at, name.Row)
 		s.Nodes = append(s.Nodes, Node{
 			Name: name.Value, Parent: g.parent(name.Value), Description: n.Field("label").Text(),
-			Type: "string", Importance: Informative.String(),
+			Type: "string", Importance: compat.Informative.String(),
 		})
 	}
 	return s, rows{"node": at}, nil

@@ -1,6 +1,9 @@
-package compat
+package spec
 
-import "slices"
+import (
+	"github.com/imagefit/imagefit/pkg/compat"
+	"slices"
+)
 
 // Interpreter turns attributes into requirements by compatibility specs.
 type Interpreter struct{ specs []Spec }
@@ -14,13 +17,13 @@ func NewInterpreter(specs []Spec) *Interpreter { return &Interpreter{specs: spec
 //
 // Attributes that a spec joins make one requirement. Those below a node that is
 // their precondition follow it in one AllOf that is pruned.
-func (in *Interpreter) Requirements(attributes []Attribute) []Requirement {
+func (in *Interpreter) Requirements(attributes []compat.Attribute) []compat.Requirement {
 	answers := make([]answer, 0, len(attributes))
 	joined := map[nodeKey]int{}
 	for _, a := range attributes {
 		s, ok := in.find(a)
 		if !ok {
-			answers = append(answers, answer{req: Requirement{Key: a.Name(), Unclear: "no compatibility spec knows this attribute"}})
+			answers = append(answers, answer{req: compat.Requirement{Key: a.Name(), Unclear: "no compatibility spec knows this attribute"}})
 			continue
 		}
 		if s.node.Join == "" {
@@ -42,7 +45,7 @@ func (in *Interpreter) Requirements(attributes []Attribute) []Requirement {
 	return prune(answers, 0)
 }
 
-func (in *Interpreter) find(a Attribute) (boundAttribute, bool) {
+func (in *Interpreter) find(a compat.Attribute) (boundAttribute, bool) {
 	for i := range in.specs {
 		if node, rest, ok := in.specs[i].find(a); ok {
 			return boundAttribute{Attribute: a, spec: &in.specs[i], node: node, rest: rest}, true
@@ -54,7 +57,7 @@ func (in *Interpreter) find(a Attribute) (boundAttribute, bool) {
 // boundAttribute is an attribute together with the node of the spec that defines
 // it.
 type boundAttribute struct {
-	Attribute
+	compat.Attribute
 	spec *Spec
 	node *Node
 	rest string // what the "*" of the node's key matched
@@ -63,7 +66,7 @@ type boundAttribute struct {
 // answer is the requirement of one attribute, or of several joined ones.
 type answer struct {
 	attributes []boundAttribute // none where no spec knows the attribute
-	req        Requirement
+	req        compat.Requirement
 	without    bool // the image states that it does without this
 }
 
@@ -124,14 +127,14 @@ func (s *Spec) hasChildren(n *Node) bool {
 
 // prune puts the answers below a precondition together with it, so that the whole
 // sub-graph is decided where the precondition is not met.
-func prune(answers []answer, depth int) []Requirement {
+func prune(answers []answer, depth int) []compat.Requirement {
 	below := map[nodeKey][]answer{}
 	for _, a := range answers {
 		if key, ok := a.precondition(depth); ok {
 			below[key] = append(below[key], a)
 		}
 	}
-	reqs := make([]Requirement, 0, len(answers))
+	reqs := make([]compat.Requirement, 0, len(answers))
 	for _, a := range answers {
 		key, ok := a.precondition(depth)
 		if !ok {
@@ -152,7 +155,7 @@ func (a *answer) precondition(depth int) (nodeKey, bool) {
 	return nodeKey{group: a.attributes[0].Group, spec: a.attributes[0].spec, name: path[depth].Name}, true
 }
 
-func (k nodeKey) requirements(members []answer, depth int) []Requirement {
+func (k nodeKey) requirements(members []answer, depth int) []compat.Requirement {
 	var own, rest []answer
 	without := false
 	for _, m := range members {
@@ -168,40 +171,40 @@ func (k nodeKey) requirements(members []answer, depth int) []Requirement {
 	switch {
 	case without: // what is below of something that the image does without
 		for i := range parts {
-			parts[i].Importance = Informative
+			parts[i].Importance = compat.Informative
 		}
 		fallthrough
-	case important == Informative: // nothing to decide
+	case important == compat.Informative: // nothing to decide
 		return append(plain(own), parts...)
 	case len(own) == 0:
 		own = []answer{k.implied(important)}
 	}
-	return []Requirement{{
+	return []compat.Requirement{{
 		Key: k.group + "/" + k.name, Title: k.spec.node(k.name).Description,
-		Combine: AllOf, Prune: true, Parts: append(plain(own), parts...),
+		Combine: compat.AllOf, Prune: true, Parts: append(plain(own), parts...),
 	}}
 }
 
 // implied is the requirement of a precondition that the image only implies, by
 // what is below.
-func (k nodeKey) implied(importance Importance) answer {
+func (k nodeKey) implied(importance compat.Importance) answer {
 	node := k.spec.node(k.name)
-	a := Attribute{Group: k.group, Key: k.name, Value: "true", Kind: Bool}
+	a := compat.Attribute{Group: k.group, Key: k.name, Value: "true", Kind: compat.Bool}
 	req := boundAttribute{Attribute: a, spec: k.spec, node: node}.requirement()
 	req.Importance, req.Weight = importance, 0
 	return answer{req: req}
 }
 
-func mostImportant(reqs []Requirement) Importance {
-	importance := Informative
+func mostImportant(reqs []compat.Requirement) compat.Importance {
+	importance := compat.Informative
 	for _, r := range reqs {
 		importance = min(importance, r.Importance)
 	}
 	return importance
 }
 
-func plain(answers []answer) []Requirement {
-	reqs := make([]Requirement, 0, len(answers))
+func plain(answers []answer) []compat.Requirement {
+	reqs := make([]compat.Requirement, 0, len(answers))
 	for _, a := range answers {
 		reqs = append(reqs, a.req)
 	}

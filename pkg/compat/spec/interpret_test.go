@@ -1,4 +1,4 @@
-package compat_test
+package spec_test
 
 import (
 	"reflect"
@@ -8,6 +8,7 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // TestLabels says of every label that the embedded specs know what it asks
@@ -107,7 +108,7 @@ func labelTests() []labelTest {
 
 func TestEveryRuleIsTested(t *testing.T) {
 	t.Parallel()
-	specs, err := compat.EmbeddedSpecs()
+	specs, err := spec.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,11 +210,11 @@ func TestVersionParts(t *testing.T) {
 
 func TestFirstSpecThatKnowsDecides(t *testing.T) {
 	t.Parallel()
-	specs := []compat.Spec{
+	specs := []spec.Spec{
 		specWith(t, `groups=["mpi"]`, `keys=["version"]`, `fact="site.mpi"`, `element="version"`, `type="version"`, `match="at-least"`, `importance="preferred"`, `weight=7`),
 		specWith(t, `groups=["*"]`, `keys=["version","other"]`, `fact="site.any"`, `element="v"`, `type="string"`, `match="equal"`, `importance="informative"`),
 	}
-	in := compat.NewInterpreter(specs)
+	in := spec.NewInterpreter(specs)
 	got := in.Requirements([]compat.Attribute{
 		{Group: "mpi", Key: "version", Value: "4.1.6"}, {Group: "os", Key: "version", Value: "8"}, {Group: "mpi", Key: "other", Value: "x"},
 	})

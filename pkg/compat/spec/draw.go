@@ -1,4 +1,4 @@
-package compat
+package spec
 
 import (
 	_ "embed" // the schema
@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 //go:embed schema/spec.schema.json
 var specSchema string
 
 // SpecSchema returns the JSON Schema of compatibility specs, for editors.
-func SpecSchema() string { return specSchema }
+func Schema() string { return specSchema }
 
 // GraphText draws the graph of the spec as a tree, one node a line with what
 // it is compared with.
@@ -64,7 +65,7 @@ func (s *Spec) GraphDOT() string {
 			style = ", style=rounded"
 		case n.isPrecondition() && len(contained[n.Name]) > 0:
 			style = ", style=bold"
-		case n.importance() == Informative:
+		case n.importance() == compat.Informative:
 			style = ", style=dotted"
 		}
 		fmt.Fprintf(&b, "\t%s [label=%s%s];\n", dotQuoted(n.Name), dotQuoted(label), style)

@@ -1,4 +1,4 @@
-package compat
+package spec
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 	"github.com/imagefit/imagefit/pkg/version"
 )
@@ -20,7 +21,7 @@ const (
 
 // ParseSpec reads one compatibility spec and validates it: TOML, or a schema of
 // Proposal D in the JSON Graph Format. An error says the row.
-func ParseSpec(text []byte) (Spec, error) {
+func Parse(text []byte) (Spec, error) {
 	parse := specOfTOML
 	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
 		parse = specOfGraph
@@ -142,7 +143,7 @@ func (n *Node) validateKeys() error {
 
 func (n *Node) validateFact() error {
 	switch {
-	case n.Fact == "" && n.importance() != Informative:
+	case n.Fact == "" && n.importance() != compat.Informative:
 		return errors.New("fact is needed; only what is informative can do without")
 	case n.Fact == "" && (n.Element != "" || len(n.Where) > 0 || len(n.Items) > 0):
 		return errors.New("fact is needed for an element")
@@ -224,8 +225,8 @@ func (n *Node) validateWeight() error {
 	switch {
 	case !slices.Contains(importances, n.Importance):
 		return fmt.Errorf("importance %q is not one of %s", n.Importance, strings.Join(importances[1:], ", "))
-	case n.Weight < 0 || n.Weight > MaxWeight:
-		return fmt.Errorf("weight is %d, not 0 to %d", n.Weight, MaxWeight)
+	case n.Weight < 0 || n.Weight > compat.MaxWeight:
+		return fmt.Errorf("weight is %d, not 0 to %d", n.Weight, compat.MaxWeight)
 	case n.Weight > 0 && n.Importance != "preferred":
 		return errors.New("only what is preferred has a weight")
 	default:
@@ -236,10 +237,10 @@ func (n *Node) validateWeight() error {
 func (c Condition) validate() error {
 	need := 0
 	switch c.Op {
-	case Exists, DoesNotExist, IsTrue, IsFalse:
-	case In, NotIn:
+	case compat.Exists, compat.DoesNotExist, compat.IsTrue, compat.IsFalse:
+	case compat.In, compat.NotIn:
 		need = max(1, len(c.Values))
-	case Gt, Ge, Lt, Le:
+	case compat.Gt, compat.Ge, compat.Lt, compat.Le:
 		need = 1
 	default:
 		return fmt.Errorf("op %q is not known", c.Op)

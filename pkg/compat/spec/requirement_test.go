@@ -1,4 +1,4 @@
-package compat_test
+package spec_test
 
 import (
 	"strings"
@@ -7,12 +7,13 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 // asked is what "group/key=value" attributes ask for, as one line.
-func asked(t *testing.T, in *compat.Interpreter, attributes ...string) string {
+func asked(t *testing.T, in *spec.Interpreter, attributes ...string) string {
 	t.Helper()
 	return compattest.DescribeAll(in.Requirements(attributesFrom(t, attributes)))
 }
@@ -80,7 +81,7 @@ func TestMatches(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			in := compat.NewInterpreter([]compat.Spec{specWith(t, `groups=["g"]`, append(tt.lines, `fact="f"`, `element="e"`)...)})
+			in := spec.NewInterpreter([]spec.Spec{specWith(t, `groups=["g"]`, append(tt.lines, `fact="f"`, `element="e"`)...)})
 			if got := asked(t, in, "g/n="+tt.value); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}

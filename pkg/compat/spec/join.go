@@ -1,4 +1,4 @@
-package compat
+package spec
 
 import (
 	"maps"
@@ -7,14 +7,15 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
 // joint is the requirement that several attributes make, before what they ask
 // for is known.
-func joint(all []boundAttribute) Requirement {
+func joint(all []boundAttribute) compat.Requirement {
 	n := all[0].node
-	req := Requirement{Set: n.Fact, Importance: n.importance(), Weight: n.Weight}
+	req := compat.Requirement{Set: n.Fact, Importance: n.importance(), Weight: n.Weight}
 	keys := make([]string, len(all))
 	for i, s := range all {
 		keys[i] = s.Name()
@@ -27,7 +28,7 @@ func joint(all []boundAttribute) Requirement {
 
 // joinedRequirement makes one requirement of attributes that are about the same
 // instance, such as the vendor and the class of one device.
-func joinedRequirement(all []boundAttribute) Requirement {
+func joinedRequirement(all []boundAttribute) compat.Requirement {
 	req := joint(all)
 	for _, s := range all {
 		one := s.requirement()
@@ -38,7 +39,7 @@ func joinedRequirement(all []boundAttribute) Requirement {
 			return req.Unclearf("%s cannot be joined with the others", textutil.Quote(s.Key))
 		}
 		for _, term := range one.Terms {
-			if !slices.ContainsFunc(req.Terms, func(t Term) bool {
+			if !slices.ContainsFunc(req.Terms, func(t compat.Term) bool {
 				return t.Element == term.Element && t.Op == term.Op && slices.Equal(t.Values, term.Values)
 			}) {
 				req.Terms = append(req.Terms, term)
@@ -51,7 +52,7 @@ func joinedRequirement(all []boundAttribute) Requirement {
 // partsRequirement makes one version of attributes that state it part by part,
 // such as kernel-version.major and .minor: apart they would refuse 7.0 to who
 // asks for 6.8 or later.
-func partsRequirement(all []boundAttribute) Requirement {
+func partsRequirement(all []boundAttribute) compat.Requirement {
 	req := joint(all)
 	var values [3][]string // of each part what was given for it
 	for _, s := range all {
@@ -72,7 +73,7 @@ func partsRequirement(all []boundAttribute) Requirement {
 		}
 		want = append(want, given[0])
 	}
-	req.Terms = []Term{{Element: all[0].node.Element, Op: Ge, Values: []string{strings.Join(want, ".")}}}
+	req.Terms = []compat.Term{{Element: all[0].node.Element, Op: compat.Ge, Values: []string{strings.Join(want, ".")}}}
 	return req
 }
 
@@ -94,7 +95,7 @@ func role(all []boundAttribute, name string) (value string, node *Node, twice bo
 // the hooks of HPC container runtimes put the node's MPI in its place: any
 // implementation of its family, or the same one of the same major version that
 // is not older by its minor.
-func abiRequirement(all []boundAttribute) Requirement {
+func abiRequirement(all []boundAttribute) compat.Requirement {
 	req := joint(all)
 	name, byName, twice := role(all, "implementation")
 	wanted, byVersion, twiceVersion := role(all, "version")
@@ -112,7 +113,7 @@ func abiRequirement(all []boundAttribute) Requirement {
 		}
 		library.version, library.wanted = byVersion.Element, v
 	}
-	ways := [][]Term{library.same(name)}
+	ways := [][]compat.Term{library.same(name)}
 	family, ok := all[0].spec.family(name)
 	if ok && family.Version == "any" && !library.olderThan(family.Members[name]) {
 		ways = library.standIns(family, name)
@@ -132,7 +133,7 @@ func (l abi) olderThan(from string) bool {
 }
 
 // standIns are the terms for each member of a family, the image's own first.
-func (l abi) standIns(f Family, own string) [][]Term {
+func (l abi) standIns(f Family, own string) [][]compat.Term {
 	names := slices.Sorted(maps.Keys(f.Members))
 	slices.SortStableFunc(names, func(a, b string) int {
 		switch own {
@@ -144,11 +145,11 @@ func (l abi) standIns(f Family, own string) [][]Term {
 			return 0
 		}
 	})
-	all := make([][]Term, 0, len(names))
+	all := make([][]compat.Term, 0, len(names))
 	for _, name := range names {
-		all = append(all, []Term{
-			{Element: l.byName, Op: In, Values: []string{name}},
-			{Element: l.version, Op: Ge, Values: []string{f.Members[name]}},
+		all = append(all, []compat.Term{
+			{Element: l.byName, Op: compat.In, Values: []string{name}},
+			{Element: l.version, Op: compat.Ge, Values: []string{f.Members[name]}},
 		})
 	}
 	return all
@@ -156,32 +157,32 @@ func (l abi) standIns(f Family, own string) [][]Term {
 
 // same are the terms for the same implementation: within a major version
 // libraries grow, so the node's may be newer.
-func (l abi) same(name string) []Term {
-	terms := []Term{{Element: l.byName, Op: In, Values: []string{name}}}
+func (l abi) same(name string) []compat.Term {
+	terms := []compat.Term{{Element: l.byName, Op: compat.In, Values: []string{name}}}
 	if l.wanted == nil {
 		return terms
 	}
 	least := l.wanted[:min(2, len(l.wanted))]
 	return append(terms,
-		Term{Element: l.version, Op: Ge, Values: []string{least.String()}},
-		Term{Element: l.version, Op: Lt, Values: []string{strconv.FormatUint(least[0]+1, 10)}})
+		compat.Term{Element: l.version, Op: compat.Ge, Values: []string{least.String()}},
+		compat.Term{Element: l.version, Op: compat.Lt, Values: []string{strconv.FormatUint(least[0]+1, 10)}})
 }
 
 // onAny makes a requirement hold where one of the ways holds, or, where the
 // spec says so, where the node is known to have no such library.
-func onAny(r Requirement, n *Node, ways [][]Term) Requirement {
-	parts := make([]Requirement, 0, len(ways)+1)
+func onAny(r compat.Requirement, n *Node, ways [][]compat.Term) compat.Requirement {
+	parts := make([]compat.Requirement, 0, len(ways)+1)
 	for _, terms := range ways {
-		parts = append(parts, Requirement{Key: r.Key, Set: r.Set, Terms: terms})
+		parts = append(parts, compat.Requirement{Key: r.Key, Set: r.Set, Terms: terms})
 	}
 	if n.IfAbsent == "fits" {
-		parts = append(parts, Requirement{Key: r.Key, Set: r.Set, Terms: []Term{{Element: n.Element, Op: DoesNotExist}}})
+		parts = append(parts, compat.Requirement{Key: r.Key, Set: r.Set, Terms: []compat.Term{{Element: n.Element, Op: compat.DoesNotExist}}})
 	}
 	if len(parts) == 1 {
 		r.Terms = parts[0].Terms
 		return r
 	}
-	r.Combine, r.Parts, r.Set = AnyOf, parts, ""
+	r.Combine, r.Parts, r.Set = compat.AnyOf, parts, ""
 	return r
 }
 
@@ -189,7 +190,7 @@ func onAny(r Requirement, n *Node, ways [][]Term) Requirement {
 // what the node brings into a container runs there: the libraries of a node,
 // such as its MPI or its GPU driver's, need at least the C library they were
 // built with. It never refuses, for most containers bring all they need.
-func releaseRequirement(all []boundAttribute) Requirement {
+func releaseRequirement(all []boundAttribute) compat.Requirement {
 	req := joint(all)
 	vendor, _, twice := role(all, "vendor")
 	release, node, twiceRelease := role(all, "release")
@@ -198,10 +199,10 @@ func releaseRequirement(all []boundAttribute) Requirement {
 		libc, known = all[0].spec.libc(vendor, release)
 	}
 	if !known || node == nil {
-		req.Importance, req.Weight = Informative, 0
+		req.Importance, req.Weight = compat.Informative, 0
 		return req.Unclearf("a container brings its own operating system")
 	}
-	req.Terms = []Term{{Element: node.Element, Op: Le, Values: []string{libc}}}
+	req.Terms = []compat.Term{{Element: node.Element, Op: compat.Le, Values: []string{libc}}}
 	return req
 }
 
