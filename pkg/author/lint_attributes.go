@@ -8,7 +8,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/document"
-	"github.com/imagefit/imagefit/pkg/compat/spec"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 // labelPrefix is that of NFD's labels on a node.
@@ -58,7 +58,7 @@ func (r *run) attributes(scope []dialect.Located, reqs []compat.Requirement) {
 	for _, a := range asks {
 		r.check(a)
 	}
-	r.together(slices.DeleteFunc(asks, func(a *ask) bool { return a.preference || isDeviceList(a.set) }), 0)
+	r.together(slices.DeleteFunc(asks, func(a *ask) bool { return a.preference || hostfacts.HasInstances(a.set) }), 0)
 }
 
 func (r *run) prefix(a *dialect.Located, scope []dialect.Located) {
@@ -114,7 +114,7 @@ func (r *run) nearestAttribute(group, key string) string {
 		spec := &r.specs[i]
 		prefix, speaks := spec.Prefixes[group]
 		for j := range spec.Nodes {
-			for _, pattern := range keysOfNode(&spec.Nodes[j]) {
+			for _, pattern := range spec.Nodes[j].Spellings() {
 				family, _, isFamily := strings.Cut(pattern, "*")
 				if isFamily && len(key) > len(family) {
 					if at := strings.LastIndexByte(key[:min(len(key), len(family)+2)], '.'); at >= 0 {
@@ -129,17 +129,6 @@ func (r *run) nearestAttribute(group, key string) string {
 		}
 	}
 	return textutil.Nearest(key, known)
-}
-
-func keysOfNode(n *spec.Node) []string {
-	switch {
-	case len(n.Keys) > 0:
-		return n.Keys
-	case n.Fact != "" || n.Type != "":
-		return []string{n.Name}
-	default:
-		return nil
-	}
 }
 
 // asksOf are the conditions that one attribute makes by itself.

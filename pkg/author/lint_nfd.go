@@ -7,6 +7,7 @@ import (
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/document"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 // nfd looks at a spec of NFD's.
@@ -78,7 +79,7 @@ func (r *run) nfdFeatures(features *document.Node, instance int) []*ask {
 			r.nfdExpressions(f, feature) // operators can be wrong, too
 			continue
 		}
-		if isDeviceList(feature.set) {
+		if hostfacts.HasInstances(feature.set) {
 			feature.instance = instance + i
 		}
 		asks := r.nfdExpressions(f, feature)
@@ -88,16 +89,6 @@ func (r *run) nfdFeatures(features *document.Node, instance int) []*ask {
 		all = append(all, asks...)
 	}
 	return all
-}
-
-// isDeviceList tells the sets of which each instance is looked at by itself.
-func isDeviceList(set string) bool {
-	switch set {
-	case "memory.nv", "storage.block":
-		return true
-	default:
-		return strings.HasSuffix(set, ".device") || strings.HasSuffix(set, ".virtual") || strings.HasSuffix(set, ".installation")
-	}
 }
 
 func (r *run) nfdExpressions(f *document.Node, feature ask) []*ask {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
 
 // reverser looks for the attributes that mean what a requirement asks for. It
@@ -70,7 +71,7 @@ func (v *reverser) leaf(req *compat.Requirement) []compat.Attribute {
 	if a, ok := v.find(req); ok {
 		return []compat.Attribute{a}
 	}
-	if len(req.Terms) < 2 || req.Not || req.Name != nil || isDeviceList(req.Set) {
+	if len(req.Terms) < 2 || req.Not || req.Name != nil || hostfacts.HasInstances(req.Set) {
 		v.lose(req, "no attribute says this")
 		return nil
 	}
@@ -140,7 +141,7 @@ func meaningOf(req compat.Requirement) string {
 	for i, t := range req.Terms {
 		terms[i] = meaningOfTerm(req.Set, t)
 	}
-	if not && len(terms) == 1 && !isDeviceList(req.Set) && req.Terms[0].Op == compat.Exists {
+	if not && len(terms) == 1 && !hostfacts.HasInstances(req.Set) && req.Terms[0].Op == compat.Exists {
 		not, terms[0] = false, meaningOfTerm(req.Set, compat.Term{Element: req.Terms[0].Element, Op: compat.DoesNotExist})
 	}
 	slices.Sort(terms)
@@ -172,7 +173,7 @@ func candidates(spec *spec.Spec, n *spec.Node, req *compat.Requirement) []compat
 		group = spec.Groups[0]
 	}
 	var found []compat.Attribute
-	for _, pattern := range keysOfNode(n) {
+	for _, pattern := range n.Spellings() {
 		keys := []string{pattern}
 		if strings.Contains(pattern, "*") {
 			keys = nil

@@ -79,7 +79,7 @@ func (w *nfdWriter) leaf(r *compat.Requirement, not bool) ([][]nfdFeature, strin
 	terms := slices.Clone(r.Terms)
 	set := r.Set
 	if not {
-		if len(terms) != 1 || r.Name != nil || isDeviceList(set) {
+		if len(terms) != 1 || r.Name != nil || hostfacts.HasInstances(set) {
 			return nil, "NFD cannot negate this"
 		}
 		opposite, ok := oppositeOf(terms[0])
@@ -120,7 +120,7 @@ func featuresOf(set string, terms []compat.Term) ([]nfdFeature, string) {
 			return !taken
 		})
 		switch {
-		case at < 0 && isDeviceList(set):
+		case at < 0 && hostfacts.HasInstances(set):
 			return nil, "NFD takes one condition on each element of a device"
 		case at < 0:
 			features = append(features, nfdFeature{Feature: set})

@@ -82,6 +82,15 @@ func FindSet(name string) (facts.Set, bool) {
 	return facts.Set{}, false
 }
 
+// HasInstances reports whether the elements of a set are devices, each of which is
+// looked at by itself. Of the sets of others those are that are named so.
+func HasInstances(name string) bool {
+	if set, ok := FindSet(name); ok {
+		return set.Kind == facts.Instances
+	}
+	return strings.HasSuffix(name, ".device")
+}
+
 // Families returns the first words of all sets that are collected, such as cpu
 // for cpu.cpuid, sorted.
 func Families() []string {

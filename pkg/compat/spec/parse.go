@@ -126,7 +126,7 @@ func (s *Spec) validateParent(n *Node) error {
 // validateKeys refuses an element with a "*" that no "*" of a key gives a value.
 func (n *Node) validateKeys() error {
 	star := strings.Contains(n.Element, "*")
-	for _, key := range n.spellings() {
+	for _, key := range n.Spellings() {
 		stars := strings.Count(key, "*")
 		if key == "" || stars > 1 {
 			return fmt.Errorf("key %q: a key has some text and at most one *", key)

@@ -145,9 +145,10 @@ func (n *Node) importance() compat.Importance {
 	}
 }
 
-// spellings are the keys of the attributes that the node speaks of.
-func (n *Node) spellings() []string {
-	if len(n.Keys) == 0 {
+// Spellings are the keys of the attributes that the node defines; a group of
+// nodes has none.
+func (n *Node) Spellings() []string {
+	if len(n.Keys) == 0 && !n.isGroup() {
 		return []string{n.Name}
 	}
 	return n.Keys
@@ -165,7 +166,7 @@ func (s *Spec) find(a compat.Attribute) (*Node, string, bool) {
 		key = strings.TrimPrefix(key, strip)
 	}
 	for i := range s.Nodes {
-		for _, pattern := range s.Nodes[i].spellings() {
+		for _, pattern := range s.Nodes[i].Spellings() {
 			if rest, ok := matchKey(pattern, prefix+key); ok {
 				return &s.Nodes[i], rest, true
 			}
