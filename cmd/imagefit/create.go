@@ -96,7 +96,7 @@ func (c createCommand) run(cmd *cobra.Command) error {
 	if len(needs) == 0 {
 		return errors.New("nothing was found to ask for")
 	}
-	written, err := author.WriteNeeds(specs, needs, c.dialect)
+	written, err := author.WriteAttributes(specs, author.AttributesOf(needs), c.dialect)
 	if err != nil {
 		return err
 	}

@@ -54,12 +54,8 @@ func Convert(specs []spec.Spec, body []byte, to string) (*Written, error) {
 	return w.attributes(attributes, to)
 }
 
-// WriteNeeds writes needs in a dialect.
-func WriteNeeds(specs []spec.Spec, needs []Need, to string) (*Written, error) {
-	var attributes []compat.Attribute
-	for _, n := range needs {
-		attributes = append(attributes, n.Attributes...)
-	}
+// WriteAttributes writes attributes that must all hold in a dialect.
+func WriteAttributes(specs []spec.Spec, attributes []compat.Attribute, to string) (*Written, error) {
 	if to == dialect.NFD {
 		return writeNFD(spec.NewInterpreter(specs).Requirements(attributes))
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/author"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
@@ -16,7 +18,7 @@ import (
 
 func samples(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("../compat/testdata/*/*.*")
+	files, err := filepath.Glob("../../compat/testdata/*/*.*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,10 +32,10 @@ func samples(t *testing.T) []string {
 // node gets the same verdict from both documents, and the same score.
 func TestConvertKeepsTheVerdict(t *testing.T) {
 	t.Parallel()
-	in := spec.NewInterpreter(specs(t))
-	nodes := map[string]*facts.Facts{"gpu": gpuNode()}
-	for _, name := range hostNames() {
-		nodes[name] = host(t, name)
+	in := spec.NewInterpreter(testkit.Specs(t))
+	nodes := map[string]*facts.Facts{"gpu": compattest.GPU()}
+	for _, name := range compattest.CapturedNames() {
+		nodes[name] = compattest.Captured(t, name)
 	}
 	kept := map[string]int{}
 	for _, file := range samples(t) {
@@ -47,11 +49,11 @@ func TestConvertKeepsTheVerdict(t *testing.T) {
 			t.Fatalf("%s: %v", file, err)
 		}
 		for _, to := range author.Targets() {
-			w, err := author.Convert(specs(t), body, to)
+			w, err := author.Convert(testkit.Specs(t), body, to)
 			if err != nil {
 				t.Fatalf("%s to %s: %v", file, to, err)
 			}
-			after, err := named(t, to).Parse(in, w.Body)
+			after, err := compattest.Dialect(t, to).Parse(in, w.Body)
 			if err != nil {
 				t.Fatalf("%s to %s: %v\n%s", file, to, err, w.Body)
 			}
@@ -80,7 +82,7 @@ func TestConvertNotesWhatNFDLacks(t *testing.T) {
 	for feature, want := range map[string]bool{"kernel.kvm": false, "memory.hugepages": false, "gpu.nvidia": true, "system.libc": true} {
 		body := `{"version": "v1alpha1", "compatibilities": [{"rules": [{"name": "x", "matchFeatures": [` +
 			`{"feature": "` + feature + `", "matchExpressions": {"enabled": {"op": "IsTrue"}}}]}]}]}`
-		w, err := author.Convert(specs(t), []byte(body), "nfd-v1alpha1")
+		w, err := author.Convert(testkit.Specs(t), []byte(body), "nfd-v1alpha1")
 		if err != nil {
 			t.Fatalf("%s: %v", feature, err)
 		}
@@ -104,7 +106,7 @@ func TestConvert(t *testing.T) {
 		lost           []string
 	}{
 		{
-			"flags", nfdRule("    - feature: cpu.cpuid\n      matchExpressions: {AVX2: {op: Exists}, SSE4A: {op: DoesNotExist}}\n"), "proposal-f",
+			"flags", compattest.NFDRule("    - feature: cpu.cpuid\n      matchExpressions: {AVX2: {op: Exists}, SSE4A: {op: DoesNotExist}}\n"), "proposal-f",
 			`{"compatibilities":{"nfd":{"cpu-cpuid.AVX2":true,"cpu-cpuid.SSE4A":false}}}`, nil,
 		},
 		{
@@ -112,39 +114,39 @@ func TestConvert(t *testing.T) {
 			`{"compatibilities":{"nfd":{"kernel-version.full":"6.8"}}}`, nil,
 		},
 		{
-			"a major version", nfdRule("    - feature: kernel.version\n      matchExpressions: {major: {op: Gt, value: [\"5\"]}}\n"), "proposal-f",
+			"a major version", compattest.NFDRule("    - feature: kernel.version\n      matchExpressions: {major: {op: Gt, value: [\"5\"]}}\n"), "proposal-f",
 			`{"compatibilities":{"nfd":{"kernel-version.full":"6"}}}`, nil,
 		},
 		{
-			"a device", nfdRule("    - feature: pci.device\n      matchExpressions: {vendor: {op: In, value: [\"10de\"]}, class: {op: In, value: [\"0302\"]}}\n"), "proposal-f",
+			"a device", compattest.NFDRule("    - feature: pci.device\n      matchExpressions: {vendor: {op: In, value: [\"10de\"]}, class: {op: In, value: [\"0302\"]}}\n"), "proposal-f",
 			`{"compatibilities":{"nfd":{"pci-0302_10de.present":true}}}`, nil,
 		},
 		{
-			"a range", nfdRule("    - feature: kernel.version\n      matchExpressions: {full: {op: GeLe, value: [\"5.10\", \"6.8\"], type: version}}\n"), "proposal-f",
+			"a range", compattest.NFDRule("    - feature: kernel.version\n      matchExpressions: {full: {op: GeLe, value: [\"5.10\", \"6.8\"], type: version}}\n"), "proposal-f",
 			`{"compatibilities":{}}`, []string{"kernel.version from 5.10 to 6.8: no attribute says this"},
 		},
 		{
-			"one of two", nfdRule("    - feature: cpu.model\n      matchExpressions: {vendor_id: {op: In, value: [\"Intel\", \"AMD\"]}}\n"), "proposal-f",
+			"one of two", compattest.NFDRule("    - feature: cpu.model\n      matchExpressions: {vendor_id: {op: In, value: [\"Intel\", \"AMD\"]}}\n"), "proposal-f",
 			`{"compatibilities":{}}`, []string{"cpu.model vendor_id=Intel|AMD: no attribute says this"},
 		},
 		{
-			"an attribute twice", nfdRule("    - feature: kernel.version\n      matchExpressions: {full: {op: Ge, value: [\"6\"]}}\n    - feature: kernel.version\n      matchExpressions: {major: {op: Ge, value: [\"5\"]}}\n"), "proposal-f",
+			"an attribute twice", compattest.NFDRule("    - feature: kernel.version\n      matchExpressions: {full: {op: Ge, value: [\"6\"]}}\n    - feature: kernel.version\n      matchExpressions: {major: {op: Ge, value: [\"5\"]}}\n"), "proposal-f",
 			`{"compatibilities":{"nfd":{"kernel-version.full":"6"}}}`, []string{"nfd/kernel-version.full = 5: the attribute has another value already"},
 		},
 		{
-			"attributes to rules", outline("nfd", `"cpu-cpuid.AVX2": true, "memory-numa": false`), "nfd-v1alpha1",
+			"attributes to rules", compattest.ProposalF("nfd", `"cpu-cpuid.AVX2": true, "memory-numa": false`), "nfd-v1alpha1",
 			`version:v1alpha1compatibilities:-rules:-name:nfd/cpu-cpuid.AVX2matchFeatures:-feature:cpu.cpuidmatchExpressions:AVX2:op:Exists-name:nfd/memory-numamatchFeatures:-feature:memory.numamatchExpressions:is_numa:op:IsFalse`, nil,
 		},
 		{
-			"a preference", outline("nfd", `"cpu-pstate.turbo": true`), "nfd-v1alpha1",
+			"a preference", compattest.ProposalF("nfd", `"cpu-pstate.turbo": true`), "nfd-v1alpha1",
 			`version:v1alpha1compatibilities:-weight:1rules:-name:nfd/cpu-pstate.turbomatchFeatures:-feature:cpu.pstatematchExpressions:turbo:op:IsTrue-rules:[]`, nil,
 		},
 		{
-			"what nobody knows", outline("x", `"y": true`), "nfd-v1alpha1",
+			"what nobody knows", compattest.ProposalF("x", `"y": true`), "nfd-v1alpha1",
 			`version:v1alpha1compatibilities:-rules:[]`, []string{"x/y: no compatibility spec knows this attribute"},
 		},
 		{
-			"attributes to compspec", outline("io.archspec", `"target": "zen2"`), "compspec",
+			"attributes to compspec", compattest.ProposalF("io.archspec", `"target": "zen2"`), "compspec",
 			`{"version":"0.0.0","kind":"CompatibilitySpec","metadata":{"name":"imagefit"},"compatibilities":[{"name":"io.archspec","version":"0.0.0","attributes":{"target":"zen2"}}]}`, nil,
 		},
 		{
@@ -155,7 +157,7 @@ func TestConvert(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w, err := author.Convert(specs(t), []byte(tt.body), tt.to)
+			w, err := author.Convert(testkit.Specs(t), []byte(tt.body), tt.to)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -174,10 +176,10 @@ func TestConvertRefuses(t *testing.T) {
 	for name, tt := range map[string]struct{ body, to, want string }{
 		"broken":         {`{"compatibilities": {`, "proposal-f", "row 1, column"},
 		"other shape":    {`{}`, "proposal-f", "not a form that imagefit reads"},
-		"wrong shape":    {outline("nfd", `"a": [1]`), "proposal-f", "read as proposal-f: row 1"},
-		"other dialects": {outline("nfd", `"memory-numa": true`), "klingon", `write "klingon"`},
+		"wrong shape":    {compattest.ProposalF("nfd", `"a": [1]`), "proposal-f", "read as proposal-f: row 1"},
+		"other dialects": {compattest.ProposalF("nfd", `"memory-numa": true`), "klingon", `write "klingon"`},
 	} {
-		_, err := author.Convert(specs(t), []byte(tt.body), tt.to)
+		_, err := author.Convert(testkit.Specs(t), []byte(tt.body), tt.to)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
@@ -186,11 +188,11 @@ func TestConvertRefuses(t *testing.T) {
 
 // FuzzConvert: whatever is converted can be read again.
 func FuzzConvert(f *testing.F) {
-	f.Add([]byte(nfdRule("    - feature: cpu.cpuid\n      matchExpressions: {AVX2: {op: Exists}}\n")))
-	f.Add([]byte(outline("nfd", `"cpu-cpuid.AVX2": true`)))
+	f.Add([]byte(compattest.NFDRule("    - feature: cpu.cpuid\n      matchExpressions: {AVX2: {op: Exists}}\n")))
+	f.Add([]byte(compattest.ProposalF("nfd", `"cpu-cpuid.AVX2": true`)))
 	f.Add([]byte(`{"compatibilities":[{"oci.cpu.vendor":"GenuineIntel","oci.kernel.versions":"[1,2)"}]}`))
 	f.Add([]byte(`{"spec":{"compatibilities":[{"id":"a","domain":"org.opencontainers","attributes":{"hardware.cpu.vendor":"AMD"}}],"relations":{"graphs":{"g":{"edges":[]}},"validationCriteria":[{"graphs":["g"],"condition":"noneOf"}]}}}`))
-	all := specs(f)
+	all := testkit.Specs(f)
 	in := spec.NewInterpreter(all)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, to := range author.Targets() {

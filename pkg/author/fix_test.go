@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/author"
 )
 
@@ -34,14 +36,14 @@ func TestApply(t *testing.T) {
 		},
 		{
 			"a bare word becomes a text",
-			nfdRule("    - feature: memory.numa\n      matchExpressions: {is_numa: {op: In, value: [Yes]}}\n"),
-			nfdRule("    - feature: memory.numa\n      matchExpressions: {is_numa: {op: In, value: [\"true\"]}}\n"),
+			compattest.NFDRule("    - feature: memory.numa\n      matchExpressions: {is_numa: {op: In, value: [Yes]}}\n"),
+			compattest.NFDRule("    - feature: memory.numa\n      matchExpressions: {is_numa: {op: In, value: [\"true\"]}}\n"),
 			1,
 		},
 		{
 			"a bare number with 0x becomes a text",
-			nfdRule("    - feature: pci.device\n      matchExpressions: {vendor: {op: In, value: [0x8086]}}\n"),
-			nfdRule("    - feature: pci.device\n      matchExpressions: {vendor: {op: In, value: [\"8086\"]}}\n"),
+			compattest.NFDRule("    - feature: pci.device\n      matchExpressions: {vendor: {op: In, value: [0x8086]}}\n"),
+			compattest.NFDRule("    - feature: pci.device\n      matchExpressions: {vendor: {op: In, value: [\"8086\"]}}\n"),
 			1,
 		},
 		{
@@ -52,12 +54,12 @@ func TestApply(t *testing.T) {
 		},
 		{
 			"an escape is left alone",
-			outline("nfd", `"cpu-model.vendor_id": "\u0041md"`), outline("nfd", `"cpu-model.vendor_id": "\u0041md"`), 0,
+			compattest.ProposalF("nfd", `"cpu-model.vendor_id": "\u0041md"`), compattest.ProposalF("nfd", `"cpu-model.vendor_id": "\u0041md"`), 0,
 		},
 		{
 			"a prefix whose bare key is there",
-			outline("nfd", `"feature.node.kubernetes.io/memory-numa": true, "memory-numa": true`),
-			outline("nfd", `"feature.node.kubernetes.io/memory-numa": true, "memory-numa": true`), 0,
+			compattest.ProposalF("nfd", `"feature.node.kubernetes.io/memory-numa": true, "memory-numa": true`),
+			compattest.ProposalF("nfd", `"feature.node.kubernetes.io/memory-numa": true, "memory-numa": true`), 0,
 		},
 		{
 			"a key of a manifest",
@@ -65,7 +67,7 @@ func TestApply(t *testing.T) {
 			`{"layers": [], "annotations": {"org.opencontainers.image.created": "2026-01-31T12:00:00Z"}}`, 1,
 		},
 	}
-	linter := author.NewLinter(specs(t))
+	linter := author.NewLinter(testkit.Specs(t))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -99,12 +101,12 @@ func TestDiff(t *testing.T) {
 // FuzzLint: whatever is linted, mending it changes nothing but what was found,
 // and leaves nothing to mend.
 func FuzzLint(f *testing.F) {
-	f.Add([]byte(nfdRule("    - feature: cpu.model\n      matchExpressions: {vendor_id: {op: in, value: [Amd, 'yes']}}\n")))
-	f.Add([]byte(outline("nfd", `"feature.node.kubernetes.io/cpu-cpuid.AVX2": "yes"`)))
+	f.Add([]byte(compattest.NFDRule("    - feature: cpu.model\n      matchExpressions: {vendor_id: {op: in, value: [Amd, 'yes']}}\n")))
+	f.Add([]byte(compattest.ProposalF("nfd", `"feature.node.kubernetes.io/cpu-cpuid.AVX2": "yes"`)))
 	f.Add([]byte(`{"layers":[],"annotations":{"oci.opencontainers.image.created":"x"}}`))
 	f.Add([]byte("version: v1alpha1\ncompatibilities:\n- rules: [{matchFeatures: [{feature: pci.device, matchExpressions: {vendor: 0x1}}]}]\n"))
 	f.Add([]byte(`{"compatibilities":[{"oci.cpu.vendor":"GenuineIntel","oci.kernel.versions":"[1,"}]}`))
-	files, err := filepath.Glob("../compat/testdata/*/*.*")
+	files, err := filepath.Glob("../../compat/testdata/*/*.*")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -115,7 +117,7 @@ func FuzzLint(f *testing.F) {
 		}
 		f.Add(body)
 	}
-	linter := author.NewLinter(specs(f))
+	linter := author.NewLinter(testkit.Specs(f))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		fixed, n, err := author.Apply(body, linter.Lint("f", body, ""))
 		if err != nil {

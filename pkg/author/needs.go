@@ -19,6 +19,15 @@ type Need struct {
 	Because    string
 }
 
+// AttributesOf returns what needs ask for.
+func AttributesOf(needs []Need) []compat.Attribute {
+	var attributes []compat.Attribute
+	for _, n := range needs {
+		attributes = append(attributes, n.Attributes...)
+	}
+	return attributes
+}
+
 // Families returns what FromFacts can take from a node.
 func Families() []string { return []string{"cpu", "kernel", "libc", "mpi", "gpu"} }
 

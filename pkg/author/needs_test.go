@@ -2,16 +2,14 @@ package author_test
 
 import (
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/author"
-	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/facts"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -75,16 +73,16 @@ func wantGoodDocuments(t *testing.T, needs []author.Need, facts *facts.Facts) {
 	if len(needs) == 0 {
 		return
 	}
-	linter, in := author.NewLinter(specs(t)), spec.NewInterpreter(specs(t))
+	linter, in := author.NewLinter(testkit.Specs(t)), spec.NewInterpreter(testkit.Specs(t))
 	for _, to := range author.Targets() {
-		w, err := author.WriteNeeds(specs(t), needs, to)
+		w, err := author.WriteAttributes(testkit.Specs(t), author.AttributesOf(needs), to)
 		if err != nil || len(w.Lost) > 0 {
 			t.Fatalf("%s: %v, lost %q", to, err, w.Lost)
 		}
 		for _, f := range linter.Lint(to, w.Body, "") {
 			t.Errorf("%s\n%s", f, w.Body)
 		}
-		reqs, err := named(t, to).Parse(in, w.Body)
+		reqs, err := compattest.Dialect(t, to).Parse(in, w.Body)
 		if err != nil || len(reqs) == 0 {
 			t.Fatalf("%s: %d requirements, %v\n%s", to, len(reqs), err, w.Body)
 		}
@@ -97,60 +95,16 @@ func wantGoodDocuments(t *testing.T, needs []author.Need, facts *facts.Facts) {
 	}
 }
 
-func named(t *testing.T, name string) dialect.Dialect {
-	t.Helper()
-	all := dialect.All()
-	i := slices.IndexFunc(all, func(d dialect.Dialect) bool { return d.Name == name })
-	if i < 0 {
-		t.Fatalf("no dialect %s", name)
-	}
-	return all[i]
-}
-
-// host reads the facts of a captured node.
-func host(t testing.TB, name string) *facts.Facts {
-	t.Helper()
-	f, err := os.Open("../hostfacts/testdata/hosts/" + name + ".json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	facts, err := hostfacts.Parse(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return facts
-}
-
-func hostNames() []string {
-	return []string{"amd-genoa", "arm64-graviton4", "container-masked", "laptop-alderlake", "riscv64-visionfive2", "vm-milan", "wsl2"}
-}
-
-// gpuNode has two GPUs and an MPI.
-func gpuNode() *facts.Facts {
-	return facts.New("linux", "amd64", facts.Features{
-		Flags: map[string][]string{"cpu.cpuid": {"AVX2", "X86_64_V1", "X86_64_V2", "X86_64_V3"}, "cpu.archspec": {"x86_64", "x86_64_v2", "x86_64_v3", "zen2"}},
-		Attributes: map[string]map[string]string{
-			"cpu.x86_64": {"level": "3"}, "cpu.model": {"vendor_id": "AMD", "family": "23", "id": "49"},
-			"kernel.version": {"full": "5.14.0-427.el9.x86_64", "major": "5", "minor": "14", "revision": "0"},
-			"system.libc":    {"implementation": "glibc", "version": "2.34"},
-			"mpi.host":       {"implementation": "openmpi", "version": "4.1.6"},
-			"gpu.nvidia":     {"count": "2", "cuda_version": "12.4"},
-		},
-		Instances: map[string][]map[string]string{"gpu.device": {{"vendor": "nvidia"}, {"vendor": "nvidia"}}},
-	})
-}
-
 func TestFromFacts(t *testing.T) {
 	t.Parallel()
-	needs, notes := author.FromFacts(gpuNode(), author.Families())
+	needs, notes := author.FromFacts(compattest.GPU(), author.Families())
 	const want = "io.archspec/target=x86_64_v3 nfd/kernel-version.major=5 nfd/kernel-version.minor=14 oci/oci.os.glibc=[2.34,) " +
 		"org.supercontainers/mpi.implementation=openmpi org.supercontainers/mpi.version=4.1 " +
 		"org.supercontainers/hardware.gpu.vendor=nvidia org.supercontainers/hardware.gpu.cuda.version=12.0"
 	if got := said(needs); got != want || len(notes) > 0 {
 		t.Errorf("%s %q\nwant %s", got, notes, want)
 	}
-	wantGoodDocuments(t, needs, gpuNode())
+	wantGoodDocuments(t, needs, compattest.GPU())
 	needs, notes = author.FromFacts(facts.New("linux", "", facts.Features{}), author.Families())
 	if len(needs) != 0 || len(notes) != len(author.Families()) {
 		t.Errorf("of an unknown node: %v %q", needs, notes)
@@ -161,10 +115,10 @@ func TestFromFacts(t *testing.T) {
 // tells it from its twin.
 func TestFromCapturedHosts(t *testing.T) {
 	t.Parallel()
-	for _, name := range hostNames() {
+	for _, name := range compattest.CapturedNames() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			facts := host(t, name)
+			facts := compattest.Captured(t, name)
 			needs, notes := author.FromFacts(facts, author.Families())
 			if len(needs) == 0 {
 				t.Errorf("nothing: %q", notes)

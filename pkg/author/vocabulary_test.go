@@ -10,7 +10,7 @@ import (
 // TestCodesAreDocumented: the guide has every code, and no other.
 func TestCodesAreDocumented(t *testing.T) {
 	t.Parallel()
-	guide, err := os.ReadFile("../../docs/authoring.md")
+	guide, err := os.ReadFile("../../../docs/authoring.md")
 	if err != nil {
 		t.Fatal(err)
 	}

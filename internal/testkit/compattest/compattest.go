@@ -30,10 +30,7 @@ func ReadFile(t testing.TB, name string) []byte {
 // Attributes returns the attributes of a body of Proposal F that is valid.
 func Attributes(t testing.TB, body []byte) ([]compat.Attribute, error) {
 	t.Helper()
-	d, ok := dialect.Named(dialect.ProposalF)
-	if !ok {
-		t.Fatal("no dialect of Proposal F")
-	}
+	d := Dialect(t, dialect.ProposalF)
 	if reqs, err := d.Parse(spec.NewInterpreter(nil), body); err != nil {
 		if reqs != nil {
 			t.Errorf("half read: %v", reqs)
@@ -78,4 +75,14 @@ func KindOf(value string) compat.Kind {
 	default:
 		return compat.String
 	}
+}
+
+// Dialect returns the dialect of a name.
+func Dialect(t testing.TB, name string) dialect.Dialect {
+	t.Helper()
+	d, ok := dialect.Named(name)
+	if !ok {
+		t.Fatal("no dialect ", name)
+	}
+	return d
 }

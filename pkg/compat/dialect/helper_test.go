@@ -8,17 +8,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/compat/dialect"
 )
-
-func named(t testing.TB, name string) dialect.Dialect {
-	t.Helper()
-	d, ok := dialect.Named(name)
-	if !ok {
-		t.Fatal("no dialect ", name)
-	}
-	return d
-}
 
 func refused(t *testing.T, body []byte, want string) {
 	t.Helper()

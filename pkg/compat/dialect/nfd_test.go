@@ -92,7 +92,7 @@ compatibilities:
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			reqs, err := named(t, dialect.NFD).Parse(nil, []byte(tt.body))
+			reqs, err := compattest.Dialect(t, dialect.NFD).Parse(nil, []byte(tt.body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +173,7 @@ func TestParseNFDRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := named(t, dialect.NFD).Parse(nil, []byte(tt.body))
+			got, err := compattest.Dialect(t, dialect.NFD).Parse(nil, []byte(tt.body))
 			if err == nil {
 				t.Fatalf("was read: %v", got)
 			}
@@ -210,7 +210,7 @@ func FuzzParseNFD(f *testing.F) {
 		Unknown:    map[string]string{"kernel.loadedmodule": "why"},
 	})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		reqs, err := named(t, dialect.NFD).Parse(nil, body)
+		reqs, err := compattest.Dialect(t, dialect.NFD).Parse(nil, body)
 		if err != nil {
 			if reqs != nil {
 				t.Errorf("half read: %v", reqs)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 )
 
 // TestDialectsRefuse: what is not of the dialect is an error that says where.
@@ -73,7 +74,7 @@ func TestDialectsRefuse(t *testing.T) {
 			for i := 0; strings.Contains(tt.body, "@"); i++ {
 				tt.body = strings.Replace(tt.body, "@", fmt.Sprint(i), 1)
 			}
-			reqs, err := named(t, tt.dialect).Parse(testkit.Interpreter(t), []byte(tt.body))
+			reqs, err := compattest.Dialect(t, tt.dialect).Parse(testkit.Interpreter(t), []byte(tt.body))
 			if err == nil || reqs != nil {
 				t.Fatalf("was read: %v, %v", reqs, err)
 			}

@@ -129,7 +129,7 @@ func TestAsPrinted(t *testing.T) {
 		{`"id": "nvidiaGPU"`, `"id": "nvidiaGpu"`, ""},
 	} {
 		mend(step.from, step.to)
-		reqs, err := named(t, "proposal-b").Parse(testkit.Interpreter(t), []byte(printed))
+		reqs, err := compattest.Dialect(t, "proposal-b").Parse(testkit.Interpreter(t), []byte(printed))
 		if got := fmt.Sprint(err); step.want != "" && (got != step.want || reqs != nil) || step.want == "" && err != nil {
 			t.Errorf("got  %s\nwant %s", got, step.want)
 		}

@@ -38,7 +38,7 @@ func TestGraphConditions(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.condition+" "+tt.modules, func(t *testing.T) {
 			t.Parallel()
-			reqs, err := named(t, "proposal-b").Parse(testkit.Interpreter(t), []byte(body(tt.condition)))
+			reqs, err := compattest.Dialect(t, "proposal-b").Parse(testkit.Interpreter(t), []byte(body(tt.condition)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,7 +82,7 @@ func TestOcifitExpressions(t *testing.T) {
 		t.Run(tt.expression, func(t *testing.T) {
 			t.Parallel()
 			body := `{"version":"v1alpha1","compatibilities":[{"tag":"i","weight":3,"rules":[{"matchFeatures":[{"matchExpressions":[` + tt.expression + `]}]}]}]}`
-			reqs, err := named(t, dialect.Ocifit).Parse(in, []byte(body))
+			reqs, err := compattest.Dialect(t, dialect.Ocifit).Parse(in, []byte(body))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +100,7 @@ func TestOcifitModel(t *testing.T) {
 	if d, ok := dialect.Detect(dialect.ArtifactTypeCompatibilities, dialect.LayerTypeModel, []byte(body)); !ok || d.Name != "ocifit" {
 		t.Errorf("taken for %q", d.Name)
 	}
-	reqs, err := named(t, dialect.Ocifit).Parse(testkit.Interpreter(t), []byte(body))
+	reqs, err := compattest.Dialect(t, dialect.Ocifit).Parse(testkit.Interpreter(t), []byte(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestFlatScores(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			reqs, err := named(t, "proposal-h").Parse(testkit.Interpreter(t), []byte(`{"compatibilities":`+tt.body+`}`))
+			reqs, err := compattest.Dialect(t, "proposal-h").Parse(testkit.Interpreter(t), []byte(`{"compatibilities":`+tt.body+`}`))
 			if err != nil {
 				t.Fatal(err)
 			}
