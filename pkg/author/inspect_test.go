@@ -137,7 +137,7 @@ func writeFile(t *testing.T, name string, body []byte) string {
 	return name
 }
 
-func inspect(t *testing.T, name, platform string) *author.Inspected {
+func inspected(t *testing.T, name, platform string) *author.Inspected {
 	t.Helper()
 	found, err := author.Inspect(t.Context(), name, platform)
 	if err != nil {
@@ -179,7 +179,7 @@ func TestInspect(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			found := inspect(t, path, "linux/amd64")
+			found := inspected(t, path, "linux/amd64")
 			if got := paths(found); got != "usr/bin/app usr/lib/libx.so.1" {
 				t.Errorf("found %s", got)
 			}
@@ -190,7 +190,7 @@ func TestInspect(t *testing.T) {
 	}
 	t.Run("program", func(t *testing.T) {
 		t.Parallel()
-		found := inspect(t, filepath.Join(tree, "usr/bin/app"), "")
+		found := inspected(t, filepath.Join(tree, "usr/bin/app"), "")
 		if !found.Alone || paths(found) != "app" {
 			t.Errorf("%+v", found)
 		}
@@ -205,7 +205,7 @@ func TestInspectLayers(t *testing.T) {
 	upper := tarOf(t, member{"bin/replaced", file(program{level: 2})}, member{"bin/.wh.removed", []byte{}},
 		member{"opt/old/.wh..wh..opq", []byte{}}, member{"opt/old/new", file(program{})}, member{"srv/.wh.a", []byte{}})
 	dir := imageOf(t, [][]byte{lower, upper}, nil).write(t)
-	found := inspect(t, dir, "linux/amd64")
+	found := inspected(t, dir, "linux/amd64")
 	if got := paths(found); got != "bin/kept bin/replaced opt/old/new" {
 		t.Errorf("found %s", got)
 	}

@@ -54,7 +54,7 @@ func TestNeedsOfPrograms(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			needs, notes := inspect(t, writeFile(t, t.TempDir()+"/a.tar", tarOf(t, tt.members...)), "").Needs()
+			needs, notes := inspected(t, writeFile(t, t.TempDir()+"/a.tar", tarOf(t, tt.members...)), "").Needs()
 			if got := said(needs); got != tt.want {
 				t.Errorf("%s\nwant %s", got, tt.want)
 			}
