@@ -9,6 +9,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/lint"
 )
 
 const (
@@ -24,7 +25,7 @@ func TestLint(t *testing.T) {
 	if want := file + `:8:54: error: no node has cpu.model vendor_id="Amd"; expected AMD [value-spelling]` + "\n"; got.stdout != want || got.err != cli.ExitCode(exitFindings) {
 		t.Errorf("%q %v, want %q", got.stdout, got.err, want)
 	}
-	var findings []author.Finding
+	var findings []lint.Finding
 	got = tool(t, misspelt, "lint", "-o", "json", "-")
 	if err := json.Unmarshal([]byte(got.stdout), &findings); err != nil || len(findings) != 1 || !findings[0].Fixable || findings[0].File != "-" {
 		t.Errorf("%v: %s", err, got.stdout)

@@ -14,6 +14,7 @@ import (
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/attach"
 	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/lint"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
@@ -157,11 +158,11 @@ func convertedAs(t *testing.T, body string, accepted bool) string {
 // lintRefuses reports whether the parser has the last word.
 func lintRefuses(t *testing.T, file string) bool {
 	t.Helper()
-	var findings []author.Finding
+	var findings []lint.Finding
 	if err := json.Unmarshal([]byte(tool(t, "", "lint", "-o", "json", file).stdout), &findings); err != nil {
 		t.Fatal(err)
 	}
-	return slices.ContainsFunc(findings, func(f author.Finding) bool {
+	return slices.ContainsFunc(findings, func(f lint.Finding) bool {
 		return slices.Contains([]string{"shape", "syntax", "operator-values"}, f.Code)
 	})
 }

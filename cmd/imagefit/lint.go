@@ -10,7 +10,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/fsutil"
-	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/lint"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 )
 
@@ -94,8 +94,8 @@ func (c lintCommand) run(cmd *cobra.Command, files []string) error {
 	if err != nil {
 		return err
 	}
-	linter := author.NewLinter(specs)
-	all := []author.Finding{}
+	linter := lint.New(specs)
+	all := []lint.Finding{}
 	var failed error
 	for _, file := range files {
 		findings, err := c.file(cmd, linter, file)
@@ -108,14 +108,14 @@ func (c lintCommand) run(cmd *cobra.Command, files []string) error {
 	if err := errors.Join(failed, err); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(all, func(f author.Finding) bool { return c.strict || f.Severity == author.Error }) {
+	if slices.ContainsFunc(all, func(f lint.Finding) bool { return c.strict || f.Severity == lint.Error }) {
 		return cli.ExitCode(exitFindings)
 	}
 	return nil
 }
 
 // file returns what is wrong with a file, after it was fixed.
-func (c lintCommand) file(cmd *cobra.Command, linter *author.Linter, file string) ([]author.Finding, error) {
+func (c lintCommand) file(cmd *cobra.Command, linter *lint.Linter, file string) ([]lint.Finding, error) {
 	body, err := readBounded(file, cmd.InOrStdin(), maxSpecFile)
 	if err != nil {
 		return nil, err
@@ -124,12 +124,12 @@ func (c lintCommand) file(cmd *cobra.Command, linter *author.Linter, file string
 	if !c.fix && !c.diff {
 		return findings, nil
 	}
-	fixed, n, err := author.Apply(body, findings)
+	fixed, n, err := lint.Apply(body, findings)
 	if err != nil {
 		return findings, fmt.Errorf("%s: %w", file, err)
 	}
 	if c.diff {
-		_, err := io.WriteString(cmd.OutOrStdout(), author.Diff(file, body, fixed))
+		_, err := io.WriteString(cmd.OutOrStdout(), lint.Diff(file, body, fixed))
 		return findings, err
 	}
 	if n == 0 {
@@ -144,7 +144,7 @@ func (c lintCommand) file(cmd *cobra.Command, linter *author.Linter, file string
 	return linter.Lint(file, fixed, c.dialect), nil
 }
 
-func printFindings(w io.Writer, findings []author.Finding) error {
+func printFindings(w io.Writer, findings []lint.Finding) error {
 	for _, f := range findings {
 		if _, err := fmt.Fprintln(w, printable(f.String())); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/lint"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -73,7 +74,7 @@ func wantGoodDocuments(t *testing.T, needs []author.Need, facts *facts.Facts) {
 	if len(needs) == 0 {
 		return
 	}
-	linter, in := author.NewLinter(testkit.Specs(t)), spec.NewInterpreter(testkit.Specs(t))
+	linter, in := lint.New(testkit.Specs(t)), spec.NewInterpreter(testkit.Specs(t))
 	for _, to := range author.Targets() {
 		w, err := author.WriteAttributes(testkit.Specs(t), author.AttributesOf(needs), to)
 		if err != nil || len(w.Lost) > 0 {

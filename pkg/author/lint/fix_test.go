@@ -1,4 +1,4 @@
-package author_test
+package lint_test
 
 import (
 	"os"
@@ -7,7 +7,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
-	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/lint"
 )
 
 func TestApply(t *testing.T) {
@@ -67,11 +67,11 @@ func TestApply(t *testing.T) {
 			`{"layers": [], "annotations": {"org.opencontainers.image.created": "2026-01-31T12:00:00Z"}}`, 1,
 		},
 	}
-	linter := author.NewLinter(testkit.Specs(t))
+	linter := lint.New(testkit.Specs(t))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, n, err := author.Apply([]byte(tt.before), linter.Lint("f", []byte(tt.before), ""))
+			got, n, err := lint.Apply([]byte(tt.before), linter.Lint("f", []byte(tt.before), ""))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,10 +90,10 @@ func TestApply(t *testing.T) {
 func TestDiff(t *testing.T) {
 	t.Parallel()
 	const want = "--- f\n+++ f\n@@ -2 +2 @@\n-b\n+B\n"
-	if got := author.Diff("f", []byte("a\nb\nc\n"), []byte("a\nB\nc\n")); got != want {
+	if got := lint.Diff("f", []byte("a\nb\nc\n"), []byte("a\nB\nc\n")); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got := author.Diff("f", []byte("a\n"), []byte("a\n")); got != "" {
+	if got := lint.Diff("f", []byte("a\n"), []byte("a\n")); got != "" {
 		t.Errorf("%q for equal texts", got)
 	}
 }
@@ -117,9 +117,9 @@ func FuzzLint(f *testing.F) {
 		}
 		f.Add(body)
 	}
-	linter := author.NewLinter(testkit.Specs(f))
+	linter := lint.New(testkit.Specs(f))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		fixed, n, err := author.Apply(body, linter.Lint("f", body, ""))
+		fixed, n, err := lint.Apply(body, linter.Lint("f", body, ""))
 		if err != nil {
 			t.Fatalf("%v: %q", err, body)
 		}
@@ -127,7 +127,7 @@ func FuzzLint(f *testing.F) {
 			t.Fatalf("%q became %q without an edit", body, fixed)
 		}
 		if n > 0 {
-			again, m, err := author.Apply(fixed, linter.Lint("f", fixed, ""))
+			again, m, err := lint.Apply(fixed, linter.Lint("f", fixed, ""))
 			if err != nil || m > 0 && string(again) == string(fixed) {
 				t.Fatalf("%q still has %d edits, %v", fixed, m, err)
 			}

@@ -1,4 +1,4 @@
-package author_test
+package lint_test
 
 import (
 	"fmt"
@@ -10,12 +10,12 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
-	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/lint"
 )
 
 // brief is a finding without its words: where, how bad, what, and the expected
 // name where there is one word of it.
-func brief(f author.Finding) string {
+func brief(f lint.Finding) string {
 	s := fmt.Sprintf("%d:%d %s %s", f.Row, f.Column, f.Severity, f.Code)
 	if f.Expected != "" && !strings.Contains(f.Expected, " ") {
 		s += " " + f.Expected
@@ -73,7 +73,7 @@ func TestLintNFD(t *testing.T) {
 		{"no YAML", "version: v1alpha1\n\tx: 1\n", []string{"2:1 error syntax"}},
 		{"no sets", "version: v1alpha1\ncompatibilities: []\n", []string{"2:18 warning empty-rule"}},
 	}
-	linter := author.NewLinter(testkit.Specs(t))
+	linter := lint.New(testkit.Specs(t))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -92,7 +92,7 @@ compatibilities:
     - matchFeatures: [{feature: kernel.version, matchExpressions: {major: {op: Gt, value: ["6"]}}}]
     - matchFeatures: [{feature: kernel.version, matchExpressions: {major: {op: In, value: ["6"]}, minor: {op: Ge, value: ["1"]}}}]
 `
-	wantFindings(t, author.NewLinter(testkit.Specs(t)).Lint("needs.yaml", []byte(body), ""), nil)
+	wantFindings(t, lint.New(testkit.Specs(t)).Lint("needs.yaml", []byte(body), ""), nil)
 }
 
 func TestLintAttributes(t *testing.T) {
@@ -126,7 +126,7 @@ func TestLintAttributes(t *testing.T) {
 		{"proposal B", `{"spec": {"compatibilities": [{"id": "a", "domain": "org.opencontainers", "attributes": {"hardware.cpu.vendro": "AMD"}}]}}`, []string{"1:90 error unknown-attribute hardware.cpu.vendor"}},
 		{"ocifit, unknown label", `{"version": "v1alpha1", "compatibilities": [{"rules": [{"matchFeatures": [{"matchExpressions": [{"key": "feature.node.kubernetes.io/kernel-versoin.major", "op": "Gte", "value": ["6"]}]}]}]}]}`, []string{"1:105 error unknown-attribute kernel-version.major"}},
 	}
-	linter := author.NewLinter(testkit.Specs(t))
+	linter := lint.New(testkit.Specs(t))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -150,7 +150,7 @@ func TestLintManifest(t *testing.T) {
 		{"no time", manifest(`"org.opencontainers.image.created": "yesterday"`), []string{"1:127 error bad-value"}},
 		{"another one", manifest(`"com.example.image.created": "yesterday"`), nil},
 	}
-	linter := author.NewLinter(testkit.Specs(t))
+	linter := lint.New(testkit.Specs(t))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -164,7 +164,7 @@ func TestLintManifest(t *testing.T) {
 func TestLintSamples(t *testing.T) {
 	t.Parallel()
 	known := map[string]string{"kep1845-preferred-fallback.yaml": "value-spelling", "schema.json": "shape", "entry.json": "shape"}
-	linter := author.NewLinter(testkit.Specs(t))
+	linter := lint.New(testkit.Specs(t))
 	files, err := filepath.Glob("../../compat/testdata/*/*.*")
 	if err != nil || len(files) < 20 {
 		t.Fatal(err, files)
@@ -178,14 +178,14 @@ func TestLintSamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range linter.Lint(file, body, "") {
-			if f.Severity == author.Error && f.Code != known[filepath.Base(file)] {
+			if f.Severity == lint.Error && f.Code != known[filepath.Base(file)] {
 				t.Errorf("%s", f)
 			}
 		}
 	}
 }
 
-func wantFindings(t *testing.T, findings []author.Finding, want []string) {
+func wantFindings(t *testing.T, findings []lint.Finding, want []string) {
 	t.Helper()
 	var got []string
 	for _, f := range findings {

@@ -1,4 +1,4 @@
-package author
+package lint
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ type Linter struct {
 }
 
 // NewLinter returns a linter for which attributes mean what the specs say.
-func NewLinter(specs []spec.Spec) *Linter {
+func New(specs []spec.Spec) *Linter {
 	return &Linter{specs: specs, in: spec.NewInterpreter(specs), words: newVocabulary()}
 }
 
