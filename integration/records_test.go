@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -51,6 +52,69 @@ func wantRecords(t *testing.T, store *images.Store, want map[string]images.Recor
 			t.Errorf("the record of %s is not %+v, but one of %+v", name, record, records)
 		}
 	}
+}
+
+// Point on the real containerd: both names resolve in CRI when it returns, a second call
+// writes nothing, another choice moves the records, and a manifest that the node lacks is
+// an error.
+func TestPointedReferencesResolveWhenPointReturns(t *testing.T) {
+	for _, version := range stack.Versions() {
+		t.Run(version, func(t *testing.T) {
+			if testing.Short() && version != stack.Versions()[0] {
+				t.Skip("-short: one version of containerd only")
+			}
+			testPoint(t, startContainerd(t, stack.Options{Version: version}))
+		})
+	}
+}
+
+func testPoint(t *testing.T, containerd *stack.Containerd) {
+	app := realRuntime{containerd, startRegistry(t)}.Push(t, "app", 2)
+	store := images.New(containerd.CRI.Conn(), "k8s.io")
+	choice := func(i int) images.Choice {
+		return images.Choice{
+			Reference: app.Name(), Repository: app.Repository, Index: app.Index.Digest, Manifest: app.Manifests[i], ImageID: app.IDs[i],
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := store.Point(ctx, choice(0)); err == nil {
+		t.Error("a manifest that is not on the node: no error")
+	}
+	for i, manifest := range app.Manifests {
+		if _, err := containerd.CRI.Pull(t.Context(), app.At(manifest), stack.PullOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Point(t.Context(), choice(i)); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{app.Name(), app.At(app.Index)} {
+			if image, err := containerd.CRI.Status(t.Context(), name); err != nil || image.GetId() != app.IDs[i] {
+				t.Errorf("%s is %v, %v, want %s", name, image, err, app.IDs[i])
+			}
+		}
+	}
+	before := updates(t, containerd)
+	if err := store.Point(t.Context(), choice(1)); err != nil {
+		t.Fatal(err)
+	}
+	if after := updates(t, containerd); !maps.Equal(after, before) {
+		t.Errorf("a second call wrote: %v, before %v", after, before)
+	}
+}
+
+// updates are the times at which image records were last written.
+func updates(t *testing.T, containerd *stack.Containerd) map[string]string {
+	t.Helper()
+	records, err := containerd.Records(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	times := map[string]string{}
+	for _, record := range records {
+		times[record.GetName()] = record.GetUpdatedAt().AsTime().String()
+	}
+	return times
 }
 
 func TestConfigOfAManifestIsTheImageID(t *testing.T) {
