@@ -29,7 +29,7 @@ func testPluginWithoutProxy(t *testing.T, f *fit) {
 	}
 	refused := func(ref, id string) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); !strings.Contains(f.Plugin.Tail(1000), `the proxy" reference=`+ref); {
+		for deadline := time.Now().Add(20 * time.Second); !strings.Contains(f.Plugin.Tail(1000), `cri-proxy" reference=`+ref); {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s was not looked up", ref)
 			}
