@@ -9,20 +9,13 @@ import (
 
 func archspecCollector() collector {
 	return collector{collect: collectArchspec, sets: []facts.Set{
-		{
-			Name: "cpu.archspec", Kind: facts.Flags, Origin: "/proc/cpuinfo",
+		{Name: "cpu.archspec", Kind: facts.Flags, Origin: "/proc/cpuinfo",
 			Elements: "* (archspec's name of the CPU and of everything it descends from: `zen3`, `zen2`, `zen`, " +
-				"`x86_64_v3` ...)",
-		},
-		{
-			Name: "cpu.microarchitecture", Origin: "/proc/cpuinfo",
-			Elements: "name (archspec's), vendor, family (`x86_64`, `aarch64` ...), generation (on POWER)",
-		},
-		{
-			Name: "cpu.arm64", Origin: "/proc/cpuinfo",
-			Elements: "level (`8.2` ...)",
-			Note:     "empty on other architectures",
-		},
+				"`x86_64_v3` ...)"},
+		{Name: "cpu.microarchitecture", Origin: "/proc/cpuinfo",
+			Elements: "name (archspec's), vendor, family (`x86_64`, `aarch64` ...), generation (on POWER)"},
+		{Name: "cpu.arm64", Origin: "/proc/cpuinfo", Elements: "level (`8.2` ...)",
+			Note: "empty on other architectures"},
 	}}
 }
 

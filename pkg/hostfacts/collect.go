@@ -10,9 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
-
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
 )
 
 // collector reads some sets of facts. It declares all of them, so that they

@@ -15,18 +15,13 @@ import (
 
 func cpuidCollector() collector {
 	return collector{collect: collectCPUID, sets: []facts.Set{
-		{
-			Name: "cpu.cpuid", Kind: facts.Flags, NFD: true, Origin: "/proc/cpuinfo",
+		{Name: "cpu.cpuid", Kind: facts.Flags, NFD: true, Origin: "/proc/cpuinfo",
 			From: "CPUID on amd64, else `/proc/cpuinfo`",
 			Elements: "* (what the CPU can do, as NFD spells it: `AVX2`, `SSE42`, on arm64 `ASIMD`; and `X86_64_V1` to " +
 				"`X86_64_V4`)",
-			Note: "attribute `AVX10_VERSION`",
-		},
-		{
-			Name: "cpu.x86_64", Origin: "/proc/cpuinfo", From: "the flags of `cpu.cpuid`",
-			Elements: "level (1 to 4)",
-			Note:     "empty on other architectures",
-		},
+			Note: "attribute `AVX10_VERSION`"},
+		{Name: "cpu.x86_64", Origin: "/proc/cpuinfo", From: "the flags of `cpu.cpuid`",
+			Elements: "level (1 to 4)", Note: "empty on other architectures"},
 	}}
 }
 

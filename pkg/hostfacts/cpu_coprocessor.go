@@ -4,8 +4,7 @@ import "github.com/imagefit/imagefit/pkg/facts"
 
 func coprocessorCollector() collector {
 	return collector{collect: collectCoprocessor, sets: []facts.Set{{
-		Name: "cpu.coprocessor", NFD: true, Origin: "/sys/devices/vio",
-		Elements: "nx_gzip (true, or absent)",
+		Name: "cpu.coprocessor", NFD: true, Origin: "/sys/devices/vio", Elements: "nx_gzip (true, or absent)",
 	}}}
 }
 

@@ -10,8 +10,7 @@ import (
 func cstateCollector() collector {
 	return collector{collect: collectCState, sets: []facts.Set{{
 		Name: "cpu.cstate", NFD: true, Origin: "/sys/module/intel_idle/parameters/max_cstate",
-		Elements: "enabled (true, false)",
-		Note:     "empty without the intel_idle driver",
+		Elements: "enabled (true, false)", Note: "empty without the intel_idle driver",
 	}}}
 }
 

@@ -13,8 +13,7 @@ import (
 func sstCollector() collector {
 	return collector{collect: collectSST, sets: []facts.Set{{
 		Name: "cpu.sst", NFD: true, Origin: "/sys/devices/system/cpu/cpufreq",
-		From:     "`/sys/devices/system/cpu/cpufreq`, CPUID",
-		Elements: "bf.enabled (true, or absent)",
+		From: "`/sys/devices/system/cpu/cpufreq`, CPUID", Elements: "bf.enabled (true, or absent)",
 	}}}
 }
 

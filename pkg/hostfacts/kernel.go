@@ -144,8 +144,7 @@ func parseModules(data []byte) []string {
 func enabledModulesCollector() collector {
 	return collector{collect: collectEnabledModules, sets: []facts.Set{{
 		Name: "kernel.enabledmodule", Kind: facts.Flags, NFD: true, Origin: "/proc/modules",
-		From:     "`/proc/modules`, `modules.builtin`",
-		Elements: "* (modules that are loaded or built in)",
+		From: "`/proc/modules`, `modules.builtin`", Elements: "* (modules that are loaded or built in)",
 	}}}
 }
 

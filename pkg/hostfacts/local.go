@@ -7,14 +7,10 @@ import (
 
 func localCollector() collector {
 	return collector{collect: collectLocal, sets: []facts.Set{
-		{
-			Name: "local.label", NFD: true, Origin: "/" + operator.FeaturesDir, From: "NFD's `features.d`",
-			Elements: "* (the labels of feature files, see below)",
-		},
-		{
-			Name: "local.feature", NFD: true, Origin: "/" + operator.FeaturesDir, From: "NFD's `features.d`",
-			Elements: "* (the features of feature files, see below)",
-		},
+		{Name: "local.label", NFD: true, Origin: "/" + operator.FeaturesDir, From: "NFD's `features.d`",
+			Elements: "* (the labels of feature files, see below)"},
+		{Name: "local.feature", NFD: true, Origin: "/" + operator.FeaturesDir, From: "NFD's `features.d`",
+			Elements: "* (the features of feature files, see below)"},
 	}}
 }
 

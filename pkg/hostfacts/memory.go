@@ -65,8 +65,7 @@ func collectNVDIMM(h host, out *facts.Features) error {
 
 func swapCollector() collector {
 	return collector{collect: collectSwap, sets: []facts.Set{{
-		Name: "memory.swap", NFD: true, Origin: "/proc/swaps",
-		Elements: "enabled (true, false)",
+		Name: "memory.swap", NFD: true, Origin: "/proc/swaps", Elements: "enabled (true, false)",
 	}}}
 }
 

@@ -12,21 +12,13 @@ import (
 
 func mpiCollector() collector {
 	return collector{collect: collectMPI, sets: []facts.Set{
-		{
-			Name: "mpi.installation", Kind: facts.Instances, Origin: "/usr/lib, /usr/local, /opt",
+		{Name: "mpi.installation", Kind: facts.Instances, Origin: "/usr/lib, /usr/local, /opt",
 			From:     "`/usr/lib`, `/usr/local`, `/opt`",
-			Elements: "implementation, version, abi, prefix, library",
-		},
-		{
-			Name: "mpi.host", Origin: "/usr/lib, /usr/local, /opt", From: "the same",
-			Elements: "implementation, version, abi",
-			Note:     "what all installations share",
-		},
-		{
-			Name: "libfabric.installation", Kind: facts.Instances, Origin: "/usr/lib, /usr/local, /opt",
-			From:     "the same",
-			Elements: "prefix, version, file_version",
-		},
+			Elements: "implementation, version, abi, prefix, library"},
+		{Name: "mpi.host", Origin: "/usr/lib, /usr/local, /opt", From: "the same",
+			Elements: "implementation, version, abi", Note: "what all installations share"},
+		{Name: "libfabric.installation", Kind: facts.Instances, Origin: "/usr/lib, /usr/local, /opt",
+			From: "the same", Elements: "prefix, version, file_version"},
 	}}
 }
 

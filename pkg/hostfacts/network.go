@@ -11,16 +11,11 @@ import (
 
 func networkCollector() collector {
 	return collector{collect: collectNetwork, sets: []facts.Set{
-		{
-			Name: "network.device", Kind: facts.Instances, NFD: true, Origin: "/sys/class/net",
+		{Name: "network.device", Kind: facts.Instances, NFD: true, Origin: "/sys/class/net",
 			Elements: "name, operstate, speed (Mbit/s), mtu (bytes), sriov_numvfs, sriov_totalvfs",
-			Note:     "interfaces of hardware",
-		},
-		{
-			Name: "network.virtual", Kind: facts.Instances, NFD: true, Origin: "/sys/class/net",
-			Elements: "name, operstate, speed (Mbit/s), mtu (bytes)",
-			Note:     "all other interfaces",
-		},
+			Note:     "interfaces of hardware"},
+		{Name: "network.virtual", Kind: facts.Instances, NFD: true, Origin: "/sys/class/net",
+			Elements: "name, operstate, speed (Mbit/s), mtu (bytes)", Note: "all other interfaces"},
 	}}
 }
 

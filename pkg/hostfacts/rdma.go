@@ -14,15 +14,11 @@ const rdmaDir = "sys/class/infiniband"
 
 func rdmaCollector() collector {
 	return collector{lenient: true, collect: collectRDMADevices, sets: []facts.Set{
-		{
-			Name: "rdma.device", Kind: facts.Instances, Origin: "/sys/class/infiniband",
+		{Name: "rdma.device", Kind: facts.Instances, Origin: "/sys/class/infiniband",
 			Elements: "name, node_type, driver, port, link_layer, state, rate_gbps (Gbit/s)",
-			Note:     "one for each port",
-		},
-		{
-			Name: "rdma.fabric", Kind: facts.Flags, Origin: "/sys/class/infiniband",
-			Elements: "infiniband, roce, iwarp, efa, cxi, opa",
-		},
+			Note:     "one for each port"},
+		{Name: "rdma.fabric", Kind: facts.Flags, Origin: "/sys/class/infiniband",
+			Elements: "infiniband, roce, iwarp, efa, cxi, opa"},
 	}}
 }
 
@@ -143,8 +139,7 @@ func fabrics(root Root, ports []map[string]string) []string {
 func rdmaHostCollector() collector {
 	return collector{collect: collectRDMAHost, sets: []facts.Set{{
 		Name: "rdma.host", Origin: "/sys/bus/pci/devices", From: "`/sys/bus/pci/devices`, `/proc/modules`",
-		Elements: "capable (true, false), available (true, false)",
-		Note:     "by the rules of NFD's labels",
+		Elements: "capable (true, false), available (true, false)", Note: "by the rules of NFD's labels",
 	}}}
 }
 

@@ -9,10 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
-
 	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
 )
 
 func TestEverySetHasAnOrigin(t *testing.T) {

@@ -25,8 +25,7 @@ vm.zone_reclaim_mode`
 
 func sysctlCollector() collector {
 	return collector{collect: collectSysctl, sets: []facts.Set{{
-		Name: "kernel.sysctl", Origin: "/proc/sys",
-		Elements: "* (chosen settings, such as `vm.max_map_count`)",
+		Name: "kernel.sysctl", Origin: "/proc/sys", Elements: "* (chosen settings, such as `vm.max_map_count`)",
 	}}}
 }
 

@@ -11,11 +11,10 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
-
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/hostfacts/internal/hosttest"
+	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
 )
 
 // denied answers "permission denied" for names that deny wants, and passes on
