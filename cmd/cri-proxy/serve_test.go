@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/imagefit/imagefit/internal/testkit/critest"
-
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/daemon"

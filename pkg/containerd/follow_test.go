@@ -114,7 +114,9 @@ func TestRuntimeOtherThanContainerdIsLoggedOnce(t *testing.T) {
 		go func() { done <- r.Run(ctx) }()
 		sleep(5 * queryInterval)
 		stop()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 		if r.Settings().MustForward() == "" || strings.Count(log.String(), "cri-o has no image records") != 1 {
 			t.Errorf("settings %+v, log %s", r.Settings(), log.String())
 		}
@@ -152,6 +154,8 @@ func TestFileThatBecomesUnreadableChangesNothing(t *testing.T) {
 			}
 		}
 		stop()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 }

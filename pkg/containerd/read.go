@@ -61,7 +61,7 @@ func Read(path string) (Settings, error) {
 		merged.Disabled = append(merged.Disabled, one.Disabled...)
 	}
 	s := merged.settings()
-	s.Found, s.Files = true, read
+	s.Files = read
 	return s, nil
 }
 

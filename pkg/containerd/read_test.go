@@ -63,7 +63,7 @@ func TestReadMeansWhatContainerdMakesOfAFile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			want := defaults()
-			want.Found, want.Files, want.RuntimeSnapshotters, want.PullSnapshotters = true, []string{"config.toml"}, none, none
+			want.Files, want.RuntimeSnapshotters, want.PullSnapshotters = []string{"config.toml"}, none, none
 			tt.want(&want)
 			got, err := fixture(t, tt.name)
 			if err != nil {

@@ -59,7 +59,7 @@ func (s Settings) With(r Report) (Settings, error) {
 	s.mergeStatus(config)
 	if path, ok := r.Exports["RegistryConfigPath"]; ok {
 		s.HostsPath, s.HostsKnown = path, true
-	} else if s.HostsPath == "" && s.Version != "" && s.atLeast(2, 2) && len(s.InlineRegistry) == 0 {
+	} else if s.HostsPath == "" && s.Version != "" && s.atLeast2(2) && len(s.InlineRegistry) == 0 {
 		s.HostsPath = defaultHostsPath
 	}
 	return s, err

@@ -1,9 +1,9 @@
 package containerd
 
 import (
+	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/containerd/platforms"
@@ -22,9 +22,6 @@ const (
 
 // Settings are what the runtime's own configuration means for images.
 type Settings struct {
-	// Found is whether there is a configuration file; without one these settings are
-	// containerd's defaults.
-	Found bool
 	// Files are the file and its imports, in the order in which they were read.
 	Files []string
 
@@ -88,7 +85,7 @@ func (s Settings) MustForward() string {
 }
 
 // usesTransferService reports whether CRI's pulls go through the transfer service.
-func (s Settings) usesTransferService() bool { return !s.LocalPull && s.atLeast(2, 1) }
+func (s Settings) usesTransferService() bool { return !s.LocalPull && s.atLeast2(1) }
 
 // otherSnapshotters returns the runtime handlers whose snapshotter is not the default.
 func (s Settings) otherSnapshotters() map[string]string {
@@ -103,19 +100,14 @@ func (s Settings) otherSnapshotters() map[string]string {
 	return others
 }
 
-// atLeast compares the runtime's version. A version that is unknown or cannot be parsed is
-// the newest.
-func (s Settings) atLeast(major, minor int) bool {
-	parts := strings.SplitN(strings.TrimPrefix(s.Version, "v"), ".", 3)
-	if len(parts) < 2 {
+// atLeast2 reports whether the runtime's version is at least 2.minor. A version that is
+// unknown or cannot be parsed is the newest.
+func (s Settings) atLeast2(minor int) bool {
+	var gotMajor, gotMinor int
+	if n, _ := fmt.Sscanf(strings.TrimPrefix(s.Version, "v"), "%d.%d", &gotMajor, &gotMinor); n < 2 {
 		return true
 	}
-	gotMajor, errMajor := strconv.Atoi(parts[0])
-	gotMinor, errMinor := strconv.Atoi(parts[1])
-	if errMajor != nil || errMinor != nil {
-		return true
-	}
-	return gotMajor > major || gotMajor == major && gotMinor >= minor
+	return gotMajor > 2 || gotMajor == 2 && gotMinor >= minor
 }
 
 // Warnings are what an operator should know about the configuration, a sentence each.
@@ -137,7 +129,7 @@ func (s Settings) Warnings() []string {
 		all = append(all, "containerd unpacks only what matches "+s.unpackable()+" (check_platform_supported = true):"+
 			" other variants are not chosen; on amd64, an unpack_config with platform = \"linux/amd64/v4\" covers every x86-64 level")
 	}
-	if others := s.otherSnapshotters(); len(others) > 0 && s.atLeast(2, 3) {
+	if others := s.otherSnapshotters(); len(others) > 0 && s.atLeast2(3) {
 		all = append(all, "runtime handlers have snapshotters other than "+s.Snapshotter+" ("+listed(others)+"):"+
 			" for their containers containerd unpacks only what matches "+platforms.Format(hostPlatform())+", other variants are not chosen")
 	}

@@ -20,7 +20,7 @@ func (s Settings) willUnpack(p, host ocispec.Platform) bool {
 	}
 	// What the pull did not unpack, CreateContainer does: any manifest up to 2.2, later only
 	// those of the host's platform.
-	return !s.atLeast(2, 3) || platforms.Only(host).Match(platforms.Normalize(p))
+	return !s.atLeast2(3) || platforms.Only(host).Match(platforms.Normalize(p))
 }
 
 // unpacksAtPull reports whether a pull for the default handler unpacks the platform.

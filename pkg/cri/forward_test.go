@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/internal/testkit/critest"
-
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -23,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/criproxy"
 )

@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/internal/testkit/critest"
-
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/internal/testkit/critest"
 )
 
 func TestRequestMetadataReachesTheRuntimeUnchanged(t *testing.T) {

@@ -11,14 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/internal/testkit/critest"
-
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
 	"github.com/imagefit/imagefit/pkg/cri"
 )
 
@@ -43,7 +42,7 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
-func chat(t *testing.T, ctx context.Context, conn *grpc.ClientConn) grpc.ClientStream {
+func chat(ctx context.Context, t *testing.T, conn *grpc.ClientConn) grpc.ClientStream {
 	t.Helper()
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true},
 		"/future.v2.Service/Chat", grpc.ForceCodecV2(cri.Codec()))
@@ -114,7 +113,7 @@ func TestStreamForwardsBothSidesAsMessagesCome(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			stream := chat(t, ctx, proxied)
+			stream := chat(ctx, t, proxied)
 			if got := receive(t, stream); got != "who is there?" {
 				t.Fatalf("received %q before sending anything", got)
 			}

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/internal/testkit/critest"
-
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/internal/testkit/critest"
 )
 
 // BenchmarkVersion measures the smallest of calls.

@@ -21,9 +21,9 @@ const maxRetries = 4
 // forwardChoice forwards a pull of which the runtime takes the choice by itself, and
 // makes sure that it did. It reports whether the tag moved meanwhile.
 func (p *pull) forwardChoice(ctx context.Context, pl plan) (o outcome, moved bool) {
-	o, err := p.forward(ctx, pl)
+	o = p.forward(ctx, pl)
 	switch {
-	case o.err != nil, err != nil:
+	case o.err != nil, o.unsure:
 		return o, false
 	case o.candidate == pl.decision.Choice:
 		o.action = policy.Pulled
@@ -58,8 +58,7 @@ func (p *pull) pullChoice(ctx context.Context, pl plan) outcome {
 				// Not every registry has what its index names: some mirror only some
 				// platforms. The runtime by itself would not have needed it.
 				p.log.Warn("the registry does not have the chosen variant, forwarding the pull unchanged", "error", answer.Err)
-				o, _ := p.forward(ctx, pl)
-				return o
+				return p.forward(ctx, pl)
 			}
 			failed.answer, failed.err = answer, answer.Err
 			return failed
@@ -118,8 +117,7 @@ func (p *pull) withoutRecord(ctx context.Context, failed outcome, cause error) o
 	// the client tries again.
 	if defaultMayRun(d) && !errors.Is(cause, images.ErrRemoved) {
 		p.log.Warn("the runtime does not show the chosen variant, forwarding the pull unchanged", "error", cause)
-		o, _ := p.forward(ctx, failed.plan)
-		return o
+		return p.forward(ctx, failed.plan)
 	}
 	p.log.Warn("the runtime does not show the chosen variant", "error", cause)
 	failed.err = status.Errorf(codes.Unknown, "imagefit: %s of %s is pulled, but the runtime does not show it under that name",

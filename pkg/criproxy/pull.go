@@ -133,6 +133,7 @@ type outcome struct {
 	plan      plan
 	action    policy.Action
 	candidate int         // of the plan's decision that was pulled, or failed to be; else None
+	unsure    bool        // which candidate was pulled
 	image     string      // the id of the candidate that is now on the node
 	answer    *cri.Answer // the runtime's, where it is to be the client's
 	err       error       // of the pull, that of the answer included
@@ -159,8 +160,7 @@ func (p *pull) carryOut(ctx context.Context, pl plan) (o outcome, moved bool) {
 	case stepStop:
 		return outcome{plan: pl, action: pl.action, candidate: decision.None, err: pl.err}, false
 	case stepForward:
-		o, _ := p.forward(ctx, pl)
-		return o, false
+		return p.forward(ctx, pl), false
 	case stepForwardChoice:
 		return p.forwardChoice(ctx, pl)
 	default:
@@ -169,25 +169,25 @@ func (p *pull) carryOut(ctx context.Context, pl plan) (o outcome, moved bool) {
 }
 
 // forward passes the request on byte for byte, and remembers which candidate the runtime
-// pulled. The error is why that is not known; the pull does not fail by it.
-func (p *pull) forward(ctx context.Context, pl plan) (outcome, error) {
+// pulled.
+func (p *pull) forward(ctx context.Context, pl plan) outcome {
 	answer := p.Runtime.Call(ctx, PullImage, p.frame)
 	o := outcome{plan: pl, action: policy.Forwarded, candidate: decision.None, answer: answer, err: answer.Err}
 	if o.err != nil || pl.decision == nil || pl.decision.NothingToChoose() {
-		return o, nil
+		return o
 	}
 	id, err := imageRef(answer)
 	if err == nil {
 		o.candidate, err = p.candidateOf(ctx, pl.decision, id)
 	}
-	if err != nil {
+	if o.unsure = err != nil; o.unsure {
 		p.log.Warn("cannot tell which variant the runtime pulled", "error", err)
 	}
 	if o.candidate != decision.None {
 		o.image = id
 		p.remember(id, pl.decision, o.candidate)
 	}
-	return o, err
+	return o
 }
 
 // candidateOf returns the candidate that has an image id, None where none has.

@@ -115,7 +115,8 @@ func checkFree(path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s exists and is not a socket", path)
 	}
-	conn, err := net.DialTimeout("unix", path, time.Second)
+	dialer := net.Dialer{Timeout: time.Second}
+	conn, err := dialer.DialContext(context.Background(), "unix", path)
 	switch {
 	case err == nil:
 		_ = conn.Close()
@@ -163,7 +164,7 @@ func bind(path string) (_ *Listener, err error) {
 	return &Listener{UnixListener: inner, path: path, file: info}, nil
 }
 
-// socket is a listener that removes its file when it is closed.
+// Listener is a unix listener that removes its file when it is closed.
 type Listener struct {
 	*net.UnixListener
 	path   string

@@ -159,7 +159,7 @@ func TestListenMakesTheParentDirectory(t *testing.T) {
 
 func TestListenRejectsAPathLongerThanASocketsNameCanBe(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("/tmp", "s") // short, to leave room
+	dir, err := os.MkdirTemp("/tmp", "s") //nolint:usetesting // short, to leave room
 	if err != nil {
 		t.Fatal(err)
 	}

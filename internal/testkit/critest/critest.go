@@ -71,7 +71,7 @@ func StartRaw(t testing.TB, path string, handler func(grpc.ServerStream) error) 
 // Serve serves at path until the test ends or the returned function is called.
 func Serve(t testing.TB, path string, server *grpc.Server) (stop func()) {
 	t.Helper()
-	listener, err := net.Listen("unix", path)
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
