@@ -93,7 +93,7 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 }
 
 func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *facts.Facts, live bool, image string) (*decision.Decision, error) {
-	// What is wrong with an artifact stands in the table; this is for what is
+	// What is wrong with an artifact is in the table; this is for what is
 	// wrong here, such as a compatibility spec that cannot be used.
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	auth, err := dockerAuth(ctx, image)

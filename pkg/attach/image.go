@@ -52,7 +52,7 @@ func ReadImage(ctx context.Context, repo *registry.Repository, named reference.N
 	return img, nil
 }
 
-// IsIndex reports whether the reference stands for an index.
+// IsIndex reports whether the reference is an index.
 func (img *Image) IsIndex() bool { return index.IsIndex(img.Top.MediaType) }
 
 // Subjects lists the entries that artifacts may be attached to.

@@ -29,7 +29,7 @@ func (h Holder) OfType(of referrers.Kind) []ocispec.Descriptor {
 	return found
 }
 
-// After returns a time that makes an artifact count: now, or if what is attached
+// After returns a time that makes an artifact the newest: now, or if what is attached
 // of the type claims to be as new, the second after that.
 func (h Holder) After(of referrers.Kind, now time.Time) time.Time {
 	now = now.UTC().Truncate(time.Second)
@@ -45,7 +45,7 @@ func (h Holder) After(of referrers.Kind, now time.Time) time.Time {
 type Replaced struct {
 	Removed []digest.Digest `json:"removed,omitempty"`
 	// Superseded are still listed, for the registry does not delete; the new
-	// artifact counts, being newer.
+	// artifact is used, being newer.
 	Superseded []digest.Digest `json:"superseded,omitempty"`
 	Why        string          `json:"why,omitempty"` // the registry's answer
 }

@@ -138,7 +138,7 @@ func (c *Cache) PutImage(id string, v any) error {
 }
 
 // imagePath accepts any spelling a runtime uses for image ids; only the hash of
-// an odd one ever becomes part of a path.
+// another spelling ever becomes part of a path.
 func (c *Cache) imagePath(id string) (string, error) {
 	if id == "" {
 		return "", errors.New("the image id is empty")

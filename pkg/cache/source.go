@@ -12,7 +12,7 @@ import (
 )
 
 // BlobFrom returns the content with this digest, verified, if it was fetched
-// from this repository before. To know a digest is no right to read: somebody's
+// from this repository before. Knowing a digest gives no right to read: another tenant's
 // private blob is not to be had by naming it in a repository of one's own.
 func (c *Cache) BlobFrom(repository string, d digest.Digest) ([]byte, error) {
 	path := c.sourcePath(repository, d)
@@ -35,7 +35,7 @@ func (c *Cache) PutBlobFrom(repository string, d digest.Digest, content []byte, 
 	// That the file is there says it all, so it need not be written in one step.
 	path, text := c.sourcePath(repository, d), []byte(source(repository, d)+"\n")
 	err := overwrite(path, text)
-	if errors.Is(err, fs.ErrNotExist) { // somebody removed the folder meanwhile
+	if errors.Is(err, fs.ErrNotExist) { // the folder was removed meanwhile
 		if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
 			err = overwrite(path, text)
 		}

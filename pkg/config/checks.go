@@ -19,7 +19,7 @@ const (
 	maxWeight  = 1000
 )
 
-// check is what a tag "check" stands for: how a value is checked, and what of
+// check is the meaning of a tag "check": how a value is checked, and what of
 // that a JSON Schema can say.
 type check struct {
 	value  func(any) error

@@ -13,7 +13,7 @@ const version = 1
 //
 // The tags are read by all that treats keys alike: toml is the key, check and
 // words are what its values must be (see checks.go), and restart marks what a
-// daemon takes up only when it starts.
+// daemon applies only when it starts.
 type Config struct {
 	Version   int           `toml:"version"`
 	StateDir  string        `toml:"state_dir" check:"path" restart:"yes"`
@@ -50,9 +50,9 @@ type Registry struct {
 	ConfigPath string `toml:"config_path" check:"folders"`
 }
 
-// HostsPath returns the folders that hold hosts.toml files. What the runtime
-// goes by counts where the configuration leaves it open; known is whether that is
-// known for certain, so that "" means none.
+// HostsPath returns the folders of hosts.toml files. Those of the runtime are used
+// where the configuration leaves it open; known is whether they are known for
+// certain, so that "" means that it has none.
 func (r Registry) HostsPath(runtime string, known bool) string {
 	switch {
 	case r.ConfigPath != Auto:
@@ -70,7 +70,7 @@ type Cache struct {
 	MaxSizeMiB   int      `toml:"max_size_mib" check:"size" restart:"yes"`
 }
 
-// Selection says what counts when a variant is chosen.
+// Selection says what matters when a variant is chosen.
 type Selection struct {
 	SpecsDir          string       `toml:"specs_dir" check:"path"`
 	PreferAnnotations []Preference `toml:"prefer_annotations"`
@@ -84,7 +84,7 @@ type Preference struct {
 	Weight int    `toml:"weight" json:"weight" check:"weight"`
 }
 
-// Facts says where facts come from and how often they are looked at again.
+// Facts says where facts come from and how often they are refreshed.
 type Facts struct {
 	Root    string   `toml:"root" check:"path"`
 	Refresh Duration `toml:"refresh" check:"duration"`
@@ -113,7 +113,7 @@ const (
 	Text = "text" // log_format
 )
 
-// Default returns the configuration that holds where nothing else is said.
+// Default returns the configuration that applies where no source sets a key.
 func Default() Config {
 	return Config{
 		Version:   version,

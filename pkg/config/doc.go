@@ -1,5 +1,5 @@
 // Package config puts the one configuration of cri-proxy, nri-plugin and imagefit
 // together: defaults, config.toml, drop-ins, environment and command line, each
 // over the one before it. It names every mistake by where it was made, and every
-// value by where it was said.
+// value by its origin.
 package config

@@ -51,17 +51,17 @@ func Problems(err error) []Problem {
 // Loaded is a configuration that can be used, and where its values come from.
 type Loaded struct {
 	Config  Config
-	Files   []string // those that were read, in the order in which they count
+	Files   []string // those that were read, the later overriding the earlier
 	origins map[string]origin
 }
 
-// origin is where a value was said.
+// origin is where a value was set.
 type origin struct {
 	source string
 	row    int // 0 where it means nothing
 }
 
-// Origin tells where the value of a key was said: FILE:ROW, env NAME, a flag, or
+// Origin tells where the value of a key was set: FILE:ROW, env NAME, a flag, or
 // default.
 func (l *Loaded) Origin(key string) string {
 	o, ok := l.origins[key]
@@ -98,7 +98,7 @@ func load(layers []layer, problems []error) (*Loaded, error) {
 	return l, nil
 }
 
-// lay puts what a layer says over what was said before: tables are merged,
+// lay puts a layer over the earlier ones: tables are merged,
 // values and lists replaced.
 func (l *Loaded) lay(from layer) error {
 	c := &l.Config
@@ -148,7 +148,7 @@ func (from layer) problems(err error) error {
 	return Problem{Source: from.source, Problem: p}
 }
 
-// validate says of each value that cannot be used where it was said.
+// validate says of each value that cannot be used where it was set.
 func (l *Loaded) validate() error {
 	stated := func(key string) bool { _, ok := l.origins[key]; return ok }
 	var all []error

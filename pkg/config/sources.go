@@ -20,8 +20,8 @@ const (
 	maxDropIns = 256
 )
 
-// Sources are the places that a configuration is put together from. Each counts
-// more than those before it.
+// Sources are the places that a configuration is read from. Later ones override
+// earlier ones.
 type Sources struct {
 	File string   // the file; "" is DefaultPath, and that one need not exist
 	Dir  string   // the folder of drop-ins; "" is conf.d beside File, and that one need not exist

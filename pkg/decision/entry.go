@@ -14,7 +14,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
-// inlineType is the artifact type that the blob of Proposal J counts as: the
+// inlineType is the artifact type of the blob of Proposal J: the
 // index points at it without an artifact around it.
 const inlineType = dialect.ArtifactType
 

@@ -89,7 +89,7 @@ func (l *lookup) content(
 	if l.read.Add(desc.Size) > maxFetched {
 		return nil, fmt.Errorf("%w: the artifacts of the image have more than %d bytes in all", registry.ErrTooLarge, maxFetched)
 	}
-	// What is kept counts only if it came from this very repository: an artifact
+	// A cached blob is used only if it came from this very repository: an artifact
 	// may name the digest of what others keep to themselves.
 	content, err := l.r.cache.BlobFrom(l.name, desc.Digest)
 	if err == nil && int64(len(content)) == desc.Size {
@@ -168,7 +168,7 @@ func (r *Rules) serves(age time.Duration) (fresh, stale bool) {
 }
 
 // isAnswer tells a registry that does not let these credentials see a list, or
-// has none, from one that does not answer: no earlier list stands in for it.
+// has none, from one that does not answer: no earlier list replaces theirs.
 func isAnswer(err error) bool {
 	return errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrNoReferrersAPI)
 }

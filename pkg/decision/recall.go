@@ -20,7 +20,7 @@ type Image struct {
 	Variants []Variant `json:"variants"` // the latest first
 }
 
-// Variant is one manifest that an image id stands for, as one repository has it.
+// Variant is one manifest of an image id, as one repository has it.
 type Variant struct {
 	Reference string               `json:"reference"`
 	Manifest  digest.Digest        `json:"manifest"`

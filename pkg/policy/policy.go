@@ -16,7 +16,7 @@ type Policy struct {
 }
 
 // Answers is the part of the policy that may differ between repositories. In
-// Policy.Repositories "" stands for what is left out.
+// Policy.Repositories "" means that the key is left out.
 type Answers struct {
 	Mode              string `toml:"mode" words:"enforce,audit"`
 	NoFit             string `toml:"no_fit" words:"refuse,forward" case:"no candidate fits the node"`
@@ -43,8 +43,7 @@ const (
 	Unfit   = "unfit"   // malformed_artifact, unknown_attribute: the candidate does not fit
 )
 
-// defaultPolicy returns the policy that applies where the configuration is
-// silent.
+// Default returns the policy that applies where the configuration is silent.
 func Default() Policy {
 	return Policy{
 		Answers: Answers{
@@ -58,7 +57,7 @@ func Default() Policy {
 	}
 }
 
-// Under returns the answers that hold where others are said over these.
+// Under returns the answers with those of over where they are set.
 func (a Answers) Under(over Answers) Answers {
 	from, into := reflect.ValueOf(over), reflect.ValueOf(&a).Elem()
 	for i := range from.NumField() {

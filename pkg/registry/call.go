@@ -47,8 +47,8 @@ type call struct {
 	pages   *docker.RegistryHost
 }
 
-// Do implements remote.Client. Where no host has a good answer, the last one's
-// counts: by the rules of hosts.toml that is the registry itself. A mirror that
+// Do implements remote.Client. Where no host has a good answer, the last one's is
+// returned: by the rules of hosts.toml that is the registry itself. A mirror that
 // does not have something proves nothing, and one that is down does not either.
 func (c *call) Do(req *http.Request) (*http.Response, error) {
 	hosts := c.hostsFor(req)
@@ -80,7 +80,7 @@ func (c *call) Do(req *http.Request) (*http.Response, error) {
 		c.repo.owner.log.Debug("skipping registry host", "host", host.Host, "error", err)
 	}
 	if c.kind == referring && errors.Is(failure, ErrNoReferrersAPI) {
-		return nil, errdef.ErrUnsupported // oras-go goes on to the tag schema
+		return nil, errdef.ErrUnsupported // oras-go falls back to the tag schema
 	}
 	if c.kind == referring && errors.Is(failure, ErrNotFound) {
 		return nil, errdef.ErrNotFound // no referrers tag, so no referrers

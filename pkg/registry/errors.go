@@ -16,7 +16,7 @@ import (
 	redact "github.com/imagefit/imagefit/pkg/secret"
 )
 
-// What a caller branches on. An error that is none of these means that the
+// What a caller branches on. Any other error means that the
 // registry could not be reached or could not answer.
 var (
 	// ErrNotFound: the registry has no such tag, manifest or blob.
@@ -38,7 +38,7 @@ const maxErrorText = 256
 type Error struct {
 	Op     string // what was being done, like "resolve"
 	Object string // the repository with its tag or digest
-	Host   string // who was asked; empty if nobody was
+	Host   string // who was asked; empty if no request was made
 	Status int    // HTTP status of the answer; 0 if none came or it was not the trouble
 	Kind   error  // one of the sentinels above, or nil
 	Cause  error  // what lies underneath, or nil

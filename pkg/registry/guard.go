@@ -24,7 +24,7 @@ var errInside = errors.New("is an address of this machine or of its network link
 // Addresses of private networks are not: many a registry lives there.
 
 // away carries requests to hosts that neither reference nor hosts.toml named.
-// The address is looked at as it is dialled, so that no answer of a name server
+// The address is checked as it is dialled, so that no answer of a name server
 // gets around it.
 func away(base *http.Transport, forbidden func(netip.Addr) bool) *http.Transport {
 	t := base.Clone()
@@ -43,7 +43,7 @@ func away(base *http.Transport, forbidden func(netip.Addr) bool) *http.Transport
 }
 
 // carrier picks who sends a request. By way of a proxy, the name is the proxy's
-// to resolve, and only what stands in the URL can be looked at.
+// to resolve, and only the URL can be checked.
 func (t *transport) carrier(req *http.Request) (http.RoundTripper, error) {
 	if !leads(req.Context(), req.URL) {
 		return t.outer, nil

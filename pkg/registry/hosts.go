@@ -21,7 +21,7 @@ import (
 const maxHostsFile = 1 << 20
 
 // hosts reads what hosts.toml says of a registry. It is read again for each
-// pull, as containerd does, so that a change counts at once.
+// pull, as containerd does, so that a change applies at once.
 //
 // ConfigureHosts makes new authorizers on every call, and tokens are kept in
 // authorizers only: so two results never share a token.

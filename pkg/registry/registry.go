@@ -83,7 +83,7 @@ func (r *Registry) Close() {
 }
 
 // Repository prepares one pull of ref, which must be normalised. Only its
-// registry and path count here. auth may be nil.
+// registry and path matter here. auth may be nil.
 func (r *Registry) Repository(ref reference.Named, auth *Auth) (*Repository, error) {
 	registry := reference.Domain(ref)
 	hosts, err := r.hosts(registry, auth)

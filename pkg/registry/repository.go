@@ -65,7 +65,7 @@ func (p *Repository) Fetch(ctx context.Context, ref string) (ocispec.Descriptor,
 func (p *Repository) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	return p.fetch(ctx, "fetch manifest", desc, func(ctx context.Context, repo *remote.Repository) (io.ReadCloser, error) {
 		// By reference, because a fetch by descriptor fails where the registry's
-		// Content-Type differs from the media type; the digest is what counts.
+		// Content-Type differs from the media type; the digest is what matters.
 		_, body, err := repo.FetchReference(ctx, desc.Digest.String())
 		return body, err
 	})
@@ -200,7 +200,7 @@ func (p *Repository) newCall(op string, kind kind, object string) *call {
 }
 
 // remote is oras-go's view of the repository, over this call as its client. It
-// is made anew for each call, because it keeps a state of its own about the
+// is made for each call, because it keeps a state of its own about the
 // referrers API.
 func (c *call) remote() *remote.Repository {
 	return &remote.Repository{

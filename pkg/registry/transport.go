@@ -175,7 +175,7 @@ func followSame(req *http.Request, via []*http.Request) error {
 // followContent is the redirect rule for registries. A referrers request sent to
 // another host by 301, 302 or 303 is not followed: those are front pages and
 // login pages of registries without the API (ghcr.io sends 303 to github.com),
-// and following would reach out to hosts that nobody named.
+// and following would reach out to hosts that neither reference nor hosts.toml names.
 func followContent(req *http.Request, via []*http.Request) error {
 	if isReferrersPath(via[0].URL.Path) && !sameHost(req, via[0]) && req.Response.StatusCode <= http.StatusSeeOther {
 		return http.ErrUseLastResponse

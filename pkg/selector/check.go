@@ -5,7 +5,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-// Check is one requirement held against the facts.
+// Check is the verdict on one requirement.
 type Check struct {
 	// Requirement is what was asked for. It points into what Evaluate was
 	// given, so it must not be changed.
@@ -17,10 +17,10 @@ type Check struct {
 	// Small, since there is a Check for every requirement of every candidate.
 	list    int32 // length of a list of instances, or -1
 	term    int32 // the term that Fact decided, or -1
-	best    int32 // of AnyOf and OneOf the part that counts, or -1
-	gain    int   // what it adds to the score where it counts
+	best    int32 // of AnyOf and OneOf the part that is used, or -1
+	gain    int   // what it adds to the score where it is used
 	met     int32 // conditions that are required and hold
-	skipped bool  // nobody looked: an earlier part decided
+	skipped bool  // not evaluated: an earlier part decided
 	unsure  bool  // unknown for an unclear part that policy takes for unfit
 }
 
@@ -176,7 +176,7 @@ func (e *evaluation) terms(c *Check) {
 }
 
 // instances looks for one device on which all the terms hold. Where there is
-// none, but a value of a device cannot be compared, nobody knows.
+// none, but a value of a device cannot be compared, it is unknown.
 func (e *evaluation) instances(c *Check) {
 	var list []map[string]string
 	list, c.Fact = e.facts.Instances(c.Requirement.Set)

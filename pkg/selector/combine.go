@@ -27,8 +27,8 @@ func (t *tally) add(i int, c *Check) {
 	}
 }
 
-// addRequired adds a part of AllOf, which counts by its importance. The weight
-// of a single condition counts only if it is preferred; that of a tree is what
+// addRequired adds a part of AllOf by its importance. The weight
+// of a single condition is added only if it is preferred; that of a tree is what
 // its author gave to one of several ways to be compatible.
 func (t *tally) addRequired(c *Check) {
 	req := c.Requirement

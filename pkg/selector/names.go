@@ -6,7 +6,7 @@ import (
 )
 
 // ruleMatched is the set of what earlier requirements define. Only those of the
-// same AllOf count: nothing of the node is asked.
+// same AllOf are visible: no fact of the node is involved.
 const ruleMatched = "rule.matched"
 
 // definition is a requirement that defines something where it holds.

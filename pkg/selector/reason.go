@@ -50,7 +50,7 @@ func (c *Check) isChoice() bool {
 	return req.Combine == compat.AnyOf && !req.Not && req.Unclear == "" && c.Outcome != Fits && len(c.ways()) > 1
 }
 
-// choice names what is missing in each way. What the node has is said once
+// choice names what is missing in each way. What the node has is stated once
 // where it is the same in all of them.
 func (c *Check) choice(depth int) string {
 	ways := c.ways()

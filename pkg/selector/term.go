@@ -153,7 +153,7 @@ func termsLevel(req *compat.Requirement) int {
 	return n
 }
 
-// number is s as a number, and 0 for what is none. It makes no error that is
+// number is s as a number, and 0 for anything else. It makes no error that is
 // thrown away: most of what is asked is no level.
 func number(s string) int {
 	if len(s) == 0 || len(s) > 4 {

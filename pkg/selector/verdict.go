@@ -10,7 +10,7 @@ import (
 // Outcome is the answer to "does it fit?".
 type Outcome uint8
 
-// The three outcomes. The zero value is Unknown: nothing was held against it.
+// The three outcomes. The zero value is Unknown: nothing was evaluated.
 const (
 	Unknown Outcome = iota // some required fact could not be decided
 	Unfit                  // a requirement is known not to hold
@@ -36,7 +36,7 @@ func (o *Outcome) UnmarshalText(text []byte) error {
 	return fmt.Errorf("read outcome %q: it is not one of unknown, does not fit, fits", text)
 }
 
-// Verdict is the judgement on one candidate.
+// Verdict is the result of evaluating one candidate.
 type Verdict struct {
 	Outcome Outcome
 	Checks  []Check // of each requirement, in their order
