@@ -36,7 +36,7 @@ type Cache struct {
 // cache can be used also when Open returns an error: it then holds what can be
 // read, and says of each write what is wrong.
 func Open(dir string, maxSize int64) (*Cache, error) {
-	c := &Cache{dir: dir, maxSize: maxSize}
+	c := &Cache{dir: dir, maxSize: maxSize, uses: newUses()}
 	for _, folder := range folders() {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
 			return c, fmt.Errorf("create cache folder: %w", err)

@@ -19,34 +19,28 @@ func Kinds() []string { return []string{blobs, referrers, images} }
 // was there, be it current or not.
 type Uses struct{ Hits, Misses uint64 }
 
-type uses struct{ blobs, referrers, images hits }
+// uses counts by kind.
+type uses map[string]*struct{ hits, misses atomic.Uint64 }
 
-type hits struct{ hits, misses atomic.Uint64 }
-
-func (u *uses) of(kind string) *hits {
-	switch kind {
-	case blobs:
-		return &u.blobs
-	case referrers:
-		return &u.referrers
-	default:
-		return &u.images
+func newUses() uses {
+	u := uses{}
+	for _, kind := range Kinds() {
+		u[kind] = &struct{ hits, misses atomic.Uint64 }{}
 	}
+	return u
 }
 
-func (u *uses) note(kind string, err error) {
-	h := u.of(kind)
+func (u uses) note(kind string, err error) {
 	if err == nil {
-		h.hits.Add(1)
+		u[kind].hits.Add(1)
 	} else {
-		h.misses.Add(1)
+		u[kind].misses.Add(1)
 	}
 }
 
 // Uses returns how often this process looked for something of one of the Kinds.
 func (c *Cache) Uses(kind string) Uses {
-	h := c.uses.of(kind)
-	return Uses{Hits: h.hits.Load(), Misses: h.misses.Load()}
+	return Uses{Hits: c.uses[kind].hits.Load(), Misses: c.uses[kind].misses.Load()}
 }
 
 // Size is what the files of one folder take.

@@ -31,16 +31,16 @@ func checks() map[string]check {
 	span := pattern(`^\+?(0|(` + oneDuration + `)+)$`)
 	return map[string]check{
 		"path":             {on(absolute), pattern("^/")},
-		"path or none":     {on(absoluteOrNone), pattern("^(/|$)")},
+		"path or none":     {on(orNone(absolute)), pattern("^(/|$)")},
 		"folders":          {on(folders), pattern("^(auto$|/|:*$|:+/)")},
 		"socket":           {on(socket), pattern("^(unix://)?/")},
-		"address":          {on(address), pattern("^(unix:///.*|.*:[0-9]+)?$")},
-		"url":              {on(collector), pattern("^(https?://[^/?#@]+:[0-9]+/?)?$")},
+		"address":          {on(orNone(address)), pattern("^(unix:///.*|.*:[0-9]+)?$")},
+		"url":              {on(orNone(collector)), pattern("^(https?://[^/?#@]+:[0-9]+/?)?$")},
 		"name":             {on(name), map[string]any{"minLength": 1}},
 		"names":            {on(names), map[string]any{"items": map[string]any{"type": "string", "minLength": 1}}},
 		"index":            {on(pluginIndex), pattern("^[0-9]{2}$")},
 		"duration":         {on(duration), span},
-		"duration or none": {on(durationOrNone), span},
+		"duration or none": {on(orNone(duration)), span},
 		"size":             {on(upTo(maxSizeMiB)), map[string]any{"minimum": 1, "maximum": maxSizeMiB}},
 		"weight":           {on(upTo(maxWeight)), map[string]any{"minimum": 1, "maximum": maxWeight}},
 		"ratio":            {on(ratio), map[string]any{"minimum": 0, "maximum": 1}},
@@ -50,6 +50,16 @@ func checks() map[string]check {
 // on makes a check of any value of one of a type.
 func on[T any](of func(T) error) func(any) error {
 	return func(value any) error { return of(value.(T)) }
+}
+
+// orNone makes a check that also passes "" or 0.
+func orNone[T comparable](of func(T) error) func(T) error {
+	return func(value T) error {
+		if value == *new(T) {
+			return nil
+		}
+		return of(value)
+	}
 }
 
 func pattern(expression string) map[string]any {
@@ -68,13 +78,6 @@ func absolute(path string) error {
 		return nil
 	}
 	return fmt.Errorf("%q is not an absolute path", path)
-}
-
-func absoluteOrNone(path string) error {
-	if path == "" {
-		return nil
-	}
-	return absolute(path)
 }
 
 // folders takes a list as containerd does, which may be empty.
@@ -97,11 +100,8 @@ func socket(endpoint string) error {
 	return fmt.Errorf("%q is neither unix:///path nor an absolute path", endpoint)
 }
 
-// address takes what an HTTP server can listen on, or nothing.
+// address takes what an HTTP server can listen on.
 func address(listen string) error {
-	if listen == "" {
-		return nil
-	}
 	if path, ok := strings.CutPrefix(listen, "unix://"); ok && filepath.IsAbs(path) {
 		return nil
 	}
@@ -115,13 +115,11 @@ func address(listen string) error {
 	return nil
 }
 
-// collector takes where spans can be sent, or nothing. A URL with a password is
+// collector takes where spans can be sent. A URL with a password is
 // not repeated.
 func collector(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	switch {
-	case endpoint == "":
-		return nil
 	case err == nil && u.User != nil:
 		return errors.New("a user or password in the URL is not sent, leave it out")
 	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Port() == "", u.Hostname() == "",
@@ -138,13 +136,6 @@ func duration(d Duration) error {
 		return nil
 	}
 	return fmt.Errorf("%s is shorter than %s, a duration looks like \"5s\" or \"1h30m\"", d, shortest)
-}
-
-func durationOrNone(d Duration) error {
-	if d == 0 {
-		return nil
-	}
-	return duration(d)
 }
 
 func upTo(most int) func(int) error {
