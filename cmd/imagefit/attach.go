@@ -129,10 +129,7 @@ func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
 	if err != nil {
 		return attach.Body{}, err
 	}
-	dialect, err := dialectFor(w.dialect, text)
-	if err != nil {
-		return attach.Body{}, err
-	}
+	dialect := dialectFor(w.dialect, text)
 	title := ""
 	if file != "-" {
 		title = filepath.Base(file)
@@ -151,14 +148,14 @@ func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
 	return body, nil
 }
 
-// dialectFor returns the dialect of a name, or of the shape of a text.
-func dialectFor(name string, text []byte) (dialect.Dialect, error) {
+// dialectFor returns the dialect with a name, or that of the shape of a text.
+func dialectFor(name string, text []byte) dialect.Dialect {
 	if name == "" {
 		d, _ := dialect.Detect("", "", text) // its parser says what is wrong
-		return d, nil
+		return d
 	}
 	d, _ := dialect.Named(name)
-	return d, nil
+	return d
 }
 
 // attach does the work and returns the manifest.

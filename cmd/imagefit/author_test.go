@@ -22,7 +22,7 @@ func TestLint(t *testing.T) {
 	t.Parallel()
 	file := write(t, "needs.yaml", misspelt)
 	got := tool(t, "", "lint", file)
-	if want := file + `:8:54: error: no node has cpu.model vendor_id="Amd"; expected AMD [value-spelling]` + "\n"; got.stdout != want || got.err != cli.ExitCode(exitFindings) {
+	if want := file + `:8:54: error: no node has cpu.model vendor_id="Amd"; expected AMD [value-spelling]` + "\n"; got.stdout != want || got.err != cli.ExitError(exitFindings) {
 		t.Errorf("%q %v, want %q", got.stdout, got.err, want)
 	}
 	var findings []lint.Finding
@@ -41,7 +41,7 @@ func TestLintWarnings(t *testing.T) {
 	if out := toolOK(t, "lint", file); !strings.Contains(out, "warning") {
 		t.Errorf("no warning: %q", out)
 	}
-	if got := tool(t, "", "lint", "--strict", file); got.err != cli.ExitCode(exitFindings) {
+	if got := tool(t, "", "lint", "--strict", file); got.err != cli.ExitError(exitFindings) {
 		t.Errorf("strict: %v", got.err)
 	}
 }
@@ -130,7 +130,7 @@ func TestConvertCommand(t *testing.T) {
 	}
 	rules := strings.Replace(misspelt, "[Amd]", "[AMD, Intel]", 1)
 	got := tool(t, rules, "convert", "-", "--to", "proposal-f")
-	if got.err != cli.ExitCode(exitLost) || got.stdout != "" || !strings.Contains(got.stderr, "lost: cpu.model vendor_id=AMD|Intel: no attribute says this") {
+	if got.err != cli.ExitError(exitLost) || got.stdout != "" || !strings.Contains(got.stderr, "lost: cpu.model vendor_id=AMD|Intel: no attribute says this") {
 		t.Errorf("%+v", got)
 	}
 	if got := tool(t, rules, "convert", "-", "--to", "proposal-f", "--lossy"); got.err != nil || !strings.Contains(got.stdout, "compatibilities") {

@@ -11,6 +11,7 @@ import (
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/wiring"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -58,8 +59,7 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return fmt.Errorf("read --facts: %w", err)
 	}
-	evaluator, err := wiring.Evaluator(cfg, known, nil,
-		slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError})))
+	evaluator, err := wiring.Evaluator(cfg, known, nil, cli.NewLogger(cmd.ErrOrStderr(), config.Text, slog.LevelError))
 	if err != nil {
 		return err
 	}
@@ -86,8 +86,8 @@ func outcomeOfChecked(c *decision.Checked) error {
 	case selector.Fits:
 		return nil
 	case selector.Unknown:
-		return cli.ExitCode(exitOnlyUnknown)
+		return cli.ExitError(exitOnlyUnknown)
 	default:
-		return cli.ExitCode(exitNoneFits)
+		return cli.ExitError(exitNoneFits)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -13,40 +12,26 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// newTree is the root command with every command that this package has.
-func newTree() *cobra.Command {
-	root := newRootCommand()
-	for _, cmd := range []*cobra.Command{
-		newExplainCommand(), newCheckCommand(), newLintCommand(), newCreateCommand(), newConvertCommand(),
-		newAttachCommand(), newListCommand(), newSpecCommand(), newManCommand(),
-	} {
-		if !slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Name() == cmd.Name() }) {
-			root.AddCommand(cmd)
-		}
-	}
-	return root
-}
-
-// said is what one command line gave.
-type said struct {
+// result is what one command line printed and returned.
+type result struct {
 	stdout, stderr string
 	err            error
 }
 
 // tool runs one command line in this process, with stdin.
-func tool(t *testing.T, stdin string, args ...string) said {
+func tool(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	cmd := newTree()
+	cmd := newRootCommand()
 	cmd.SetArgs(args)
 	cmd.SetIn(strings.NewReader(stdin))
 	cmd.SetOut(&out)
 	cmd.SetErr(&errOut)
 	err := cmd.ExecuteContext(t.Context())
-	return said{out.String(), errOut.String(), err}
+	return result{out.String(), errOut.String(), err}
 }
 
-// toolOK is tool where nothing may go wrong; it returns stdout.
+// toolOK is tool for a command that must succeed; it returns stdout.
 func toolOK(t *testing.T, args ...string) string {
 	t.Helper()
 	got := tool(t, "", args...)
@@ -66,7 +51,7 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
-// wantError sees to it that an error has all of these texts and one line.
+// wantError checks that an error has one line with all of these texts.
 func wantError(t *testing.T, err error, texts ...string) {
 	t.Helper()
 	if err == nil {
@@ -82,7 +67,7 @@ func wantError(t *testing.T, err error, texts ...string) {
 	}
 }
 
-// walk visits every command that a person may find.
+// walk visits every command in the help.
 func walk(cmd *cobra.Command, visit func(*cobra.Command)) {
 	if cmd.Hidden || cmd.Name() == "help" || cmd.Name() == "completion" {
 		return
@@ -101,7 +86,7 @@ func TestEveryCommandIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, problem := range undocumented(newTree(), sections) {
+	for _, problem := range undocumented(newRootCommand(), sections) {
 		t.Error(problem)
 	}
 }
@@ -153,7 +138,7 @@ func cliSections(file string) (map[string]string, error) {
 
 func TestUndocumentedIsFound(t *testing.T) {
 	t.Parallel()
-	root := newTree()
+	root := newRootCommand()
 	sections, err := cliSections("../../docs/cli.md")
 	if err != nil {
 		t.Fatal(err)
@@ -176,7 +161,7 @@ func TestUndocumentedIsFound(t *testing.T) {
 
 func TestEveryCommandHelps(t *testing.T) {
 	t.Parallel()
-	walk(newTree(), func(cmd *cobra.Command) {
+	walk(newRootCommand(), func(cmd *cobra.Command) {
 		if cmd.Short == "" || cmd.Example == "" && cmd.HasParent() && !cmd.HasSubCommands() {
 			t.Errorf("%s has no short text or no example", cmd.CommandPath())
 		}
@@ -192,7 +177,7 @@ func TestManualPages(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "man1")
 	toolOK(t, "man", dir)
-	walk(newTree(), func(cmd *cobra.Command) {
+	walk(newRootCommand(), func(cmd *cobra.Command) {
 		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
 		page, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil || !bytes.Contains(page, []byte(".SH SYNOPSIS")) {

@@ -99,7 +99,7 @@ func checkConfig(cmd *cobra.Command, src config.Sources, output cli.Output) erro
 		return err
 	}
 	if !report.Valid {
-		return cli.ExitCode(1)
+		return cli.ExitError(1)
 	}
 	return nil
 }

@@ -74,7 +74,7 @@ func TestConfigCheck(t *testing.T) {
 			if got.stdout != tt.stdout || got.stderr != tt.stderr {
 				t.Errorf("got  %q, %q\nwant %q, %q", got.stdout, got.stderr, tt.stdout, tt.stderr)
 			}
-			if code, _ := errors.AsType[cli.ExitCode](got.err); (got.err == nil) != tt.valid || !tt.valid && code != 1 {
+			if code, _ := errors.AsType[cli.ExitError](got.err); (got.err == nil) != tt.valid || !tt.valid && code != 1 {
 				t.Errorf("error %v", got.err)
 			}
 		})

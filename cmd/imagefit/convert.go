@@ -82,7 +82,7 @@ func (c convertCommand) run(cmd *cobra.Command, file string) error {
 		if err != nil {
 			return err
 		}
-		return cli.ExitCode(exitLost)
+		return cli.ExitError(exitLost)
 	}
 	return output(cmd, c.write, c.force, written.Body)
 }

@@ -134,7 +134,7 @@ func TestDecisionsAreFollowed(t *testing.T) {
 			dir, config := history(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			out := new(locked)
-			cmd := newTree()
+			cmd := newRootCommand()
 			cmd.SetArgs([]string{"decisions", "-f", "--limit", "1", "-o", format, "--config", config, "--namespace", "infra"})
 			cmd.SetOut(out)
 			done := make(chan error, 1)

@@ -95,7 +95,7 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *facts.Facts, live bool, image string) (*decision.Decision, error) {
 	// What is wrong with an artifact is in the table; this is for what is
 	// wrong here, such as a compatibility spec that cannot be used.
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	log := cli.NewLogger(stderr, config.Text, slog.LevelError)
 	auth, err := dockerAuth(ctx, image)
 	if err != nil {
 		return nil, err
@@ -146,9 +146,9 @@ func outcomeOf(d *decision.Decision) error {
 	case d.NothingToChoose():
 		return errors.New(d.Reason)
 	case d.Choice == decision.None:
-		return cli.ExitCode(exitNoneFits)
+		return cli.ExitError(exitNoneFits)
 	case d.Candidates[d.Choice].Outcome != selector.Fits:
-		return cli.ExitCode(exitOnlyUnknown)
+		return cli.ExitError(exitOnlyUnknown)
 	default:
 		return nil
 	}

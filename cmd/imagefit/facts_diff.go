@@ -65,7 +65,7 @@ func (c diffCommand) run(cmd *cobra.Command, a, b string) error {
 		return err
 	}
 	if len(changes) > 0 {
-		return cli.ExitCode(exitDiffer)
+		return cli.ExitError(exitDiffer)
 	}
 	return nil
 }

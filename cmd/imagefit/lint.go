@@ -56,7 +56,7 @@ Exit code 0: nothing, or warnings only; 3: errors, with --strict also warnings;
   imagefit lint --fix needs.yaml
   imagefit lint --strict -o json specs/*.json`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE: c.run,
 	}
 	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	cmd.Flags().BoolVar(&c.fix, "fix", false, "fix what can only be meant in one way, in the files themselves")
@@ -86,7 +86,7 @@ func (c lintCommand) validate(files []string) error {
 	return nil
 }
 
-func (c lintCommand) run(cmd *cobra.Command, files []string) error {
+func (c *lintCommand) run(cmd *cobra.Command, files []string) error {
 	if err := c.validate(files); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (c lintCommand) run(cmd *cobra.Command, files []string) error {
 		return err
 	}
 	if slices.ContainsFunc(all, func(f lint.Finding) bool { return c.strict || f.Severity == lint.Error }) {
-		return cli.ExitCode(exitFindings)
+		return cli.ExitError(exitFindings)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func (c listCommand) list(cmd *cobra.Command, cfg config.Config, image string) (
 	if err != nil {
 		return nil, err
 	}
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
+	log := cli.NewLogger(cmd.ErrOrStderr(), config.Text, slog.LevelError)
 	runtime := runtimeSettings(cfg, log)
 	reg := registry.New(registry.Options{
 		HostsPath: cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown), UserAgent: registry.UserAgent(cli.BuildVersion(version)),

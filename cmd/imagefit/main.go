@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	err := cmd.ExecuteContext(ctx)
-	if code, ok := errors.AsType[cli.ExitCode](err); ok {
+	if code, ok := errors.AsType[cli.ExitError](err); ok {
 		return int(code)
 	}
 	if err != nil {

@@ -17,7 +17,7 @@ func newManCommand() *cobra.Command {
 		Hidden:  true,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o755); err != nil { //nolint:gosec // manual pages are public
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return fmt.Errorf("create directory for manual pages: %w", err)
 			}
 			root := cmd.Root()

@@ -128,16 +128,14 @@ for "imagefit spec check".`,
 			if err != nil {
 				return err
 			}
-			text := ""
 			switch graph {
 			case "text":
-				text = spec.GraphText()
+				_, err = io.WriteString(cmd.OutOrStdout(), spec.GraphText())
 			case "dot":
-				text = spec.GraphDOT()
+				_, err = io.WriteString(cmd.OutOrStdout(), spec.GraphDOT())
 			default:
-				return printSpec(cmd.OutOrStdout(), spec)
+				err = printSpec(cmd.OutOrStdout(), spec)
 			}
-			_, err = io.WriteString(cmd.OutOrStdout(), text)
 			return err
 		},
 	}

@@ -2,11 +2,12 @@ package main
 
 import (
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"io"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // specGroups are the groups that a spec speaks for, in words.

@@ -90,7 +90,7 @@ func (c statusCommand) run(cmd *cobra.Command) error {
 	case cfg.Proxy.HTTPListen == "" && cfg.NRI.HTTPListen == "":
 		return errors.New(`cannot determine whether the daemons are ready: proxy.http_listen and nri.http_listen are both ""`)
 	case !s.Ready:
-		return cli.ExitCode(exitNotReady)
+		return cli.ExitError(exitNotReady)
 	}
 	return nil
 }

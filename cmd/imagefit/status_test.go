@@ -158,7 +158,7 @@ func TestStatusReportsBothDaemons(t *testing.T) {
 			test.start(t, filepath.Join(dir, "proxy"), filepath.Join(dir, "plugin"))
 			got := tool(t, "", "status", "--config", config)
 			code := 0
-			if c, ok := errors.AsType[cli.ExitCode](got.err); ok {
+			if c, ok := errors.AsType[cli.ExitError](got.err); ok {
 				code = int(c)
 			} else if got.err != nil {
 				code = 1

@@ -68,8 +68,8 @@ func writeYAML(w io.Writer, v any) error {
 	return encoder.Close()
 }
 
-// ExitCode is an error that only says how the program exits.
-type ExitCode int
+// ExitError is an exit code, for a command that has printed its result.
+type ExitError int
 
 // Error implements error.
-func (e ExitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+func (e ExitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }

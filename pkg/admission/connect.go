@@ -31,25 +31,24 @@ type Socket struct {
 // and reconnects after each restart of it.
 func Run(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) error {
 	backoff, reported := minBackoff, ""
-	for {
+	for ctx.Err() == nil {
 		connected, err := session(ctx, p, socket, log)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if connected {
+		switch text := fmt.Sprint(err); {
+		case ctx.Err() != nil: // which ended the session
+		case connected:
 			log.Warn("the runtime closed the connection", "socket", socket.Path, "error", err)
 			backoff, reported = minBackoff, ""
-		} else if text := fmt.Sprint(err); text != reported { // once, not every three seconds
+		case text != reported: // once, not every three seconds
 			log.Warn("waiting for the runtime", "socket", socket.Path, "error", err)
 			reported = text
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(backoff):
 		}
 		backoff = min(2*backoff, maxBackoff)
 	}
+	return nil
 }
 
 // session serves one connection until it ends. It reports whether the plugin was
@@ -68,10 +67,13 @@ func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (c
 	if err != nil {
 		return false, fmt.Errorf("set up NRI plugin: %w", err)
 	}
-	started := make(chan error, 1)
-	go func() { started <- s.Start(ctx) }()
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		err = s.Start(ctx)
+	}()
 	select {
-	case err := <-started:
+	case <-started:
 		if err != nil {
 			return false, fmt.Errorf("register with NRI: %w", err)
 		}
@@ -97,7 +99,7 @@ func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (c
 
 // abandon ends a Start whose connection is closed. By itself Start waits forever
 // for Configure if the runtime died after the registration.
-func abandon(s stub.Stub, started <-chan error) {
+func abandon(s stub.Stub, started <-chan struct{}) {
 	select {
 	case <-started:
 		return

@@ -22,7 +22,7 @@ func (p *Plugin) Configure(_ context.Context, _, runtime, runtimeVersion string)
 	}
 	nri, err := api.InferVersionFromRuntime(runtime, "v"+number.String())
 	if err != nil {
-		return 0, nil // not in the list of old runtimes
+		return 0, nil //nolint:nilerr // not one of the old runtimes
 	}
 	if order, ok := version.Compare(nri, validateSince); ok && order < 0 {
 		p.Log.Info("the runtime has no hook to validate containers, using CreateContainer only", "nri", nri)

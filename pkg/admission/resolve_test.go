@@ -124,8 +124,11 @@ func TestResolveByAsksTheRuntimeOverCRI(t *testing.T) {
 	}
 	server := grpc.NewServer()
 	runtimeapi.RegisterImageServiceServer(server, images{})
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener)
+	}()
 	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"github.com/distribution/reference"
-
 	"google.golang.org/grpc"
 
 	"github.com/imagefit/imagefit/pkg/backfill"

@@ -17,17 +17,11 @@ const followPause = 200 * time.Millisecond
 // latest of them, then with those that are appended, until ctx ends or each
 // fails. Records are missed if the log is rotated twice between two polls.
 func (l *Log) Follow(ctx context.Context, f Filter, latest int, each func(Record) error) error {
-	var found []Record
-	t, err := l.tail(func(r Record) bool {
-		if f.Match(r) {
-			found = append(found, r)
-		}
-		return true
-	})
+	found, t, err := l.tail(f)
+	defer t.close()
 	if err != nil {
 		return err
 	}
-	defer t.close()
 	var failed error
 	yield := func(r Record) bool {
 		if failed == nil && f.Match(r) {
@@ -60,10 +54,23 @@ type tail struct {
 	left bool // file was rotated at the last poll
 }
 
-// tail reads all records and returns the position after them.
-func (l *Log) tail(yield func(Record) bool) (*tail, error) {
-	last, at, err := l.readAll(yield)
-	return &tail{path: filepath.Join(l.dir, file), file: last, at: at}, err
+// tail returns the records that the filter selects, and the position after all.
+func (l *Log) tail(f Filter) (found []Record, t *tail, err error) {
+	files, err := l.open()
+	t = &tail{path: filepath.Join(l.dir, file)}
+	for _, file := range files { // the newer one last
+		t.close()
+		t.file = file
+		if err == nil {
+			t.at, err = lines(file, 0, func(r Record) bool {
+				if f.Match(r) {
+					found = append(found, r)
+				}
+				return true
+			})
+		}
+	}
+	return found, t, err
 }
 
 // more reads what was appended since the last poll.

@@ -43,34 +43,9 @@ func (f Filter) Match(r Record) bool {
 // Read returns the records that the filter selects, the oldest first. Damaged
 // lines are skipped. A log without a file is empty.
 func (l *Log) Read(f Filter) ([]Record, error) {
-	var found []Record
-	last, _, err := l.readAll(func(r Record) bool {
-		if f.Match(r) {
-			found = append(found, r)
-		}
-		return true
-	})
-	if last != nil {
-		_ = last.Close()
-	}
+	found, t, err := l.tail(f)
+	t.close()
 	return found, err
-}
-
-// readAll reads both files. It returns the newer one, open, and the end of its
-// last complete line; nil if there is none.
-func (l *Log) readAll(yield func(Record) bool) (last *os.File, at int64, err error) {
-	files, err := l.open()
-	for i, f := range files {
-		if err == nil {
-			at, err = lines(f, 0, yield)
-		}
-		if i < len(files)-1 || err != nil {
-			_ = f.Close()
-		} else {
-			last = f
-		}
-	}
-	return last, at, err
 }
 
 // open opens the existing files and returns the older one first. It opens the

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,9 +20,11 @@ func (m *Metrics) makeDecisions() {
 	m.pulls = m.only(decisionlog.Proxy).NewHistogramVec(histogram("pull_duration_seconds",
 		"Duration of pulls, decision included, by what was done.",
 		.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600), []string{"action"})
+	m.byAction = map[string]uint64{}
 	for _, o := range outcomes(m.program) {
 		m.decisions.WithLabelValues(m.program, string(o.action), would(o.would))
 		m.pulls.WithLabelValues(string(o.action))
+		m.byAction[string(o.action)] = 0
 	}
 	m.cases = m.only(decisionlog.Proxy).NewCounterVec(prometheus.CounterOpts(opts("policy_cases_total",
 		"How often a policy key was applied, by key and answer.")), []string{"key", "answer"})
@@ -60,6 +63,9 @@ func outcomes(program string) []outcome {
 func (m *Metrics) Record(r decisionlog.Record) {
 	action := label(r.Action)
 	m.decisions.WithLabelValues(m.program, action, would(r.Would)).Inc()
+	m.mu.Lock()
+	m.byAction[action]++
+	m.mu.Unlock()
 	for _, c := range r.Cases {
 		if !m.known[c] {
 			c = policy.Case{Key: other, Answer: other}
@@ -92,21 +98,7 @@ func would(a policy.Action) string {
 
 // Decisions returns how many decisions there were, by action.
 func (m *Metrics) Decisions() map[string]uint64 {
-	counts := map[string]uint64{}
-	alone := prometheus.NewRegistry()
-	alone.MustRegister(m.decisions)
-	families, err := alone.Gather()
-	if err != nil {
-		return counts
-	}
-	for _, family := range families {
-		for _, metric := range family.GetMetric() {
-			for _, label := range metric.GetLabel() {
-				if label.GetName() == "action" {
-					counts[label.GetValue()] += uint64(metric.GetCounter().GetValue())
-				}
-			}
-		}
-	}
-	return counts
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.byAction)
 }

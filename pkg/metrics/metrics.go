@@ -3,6 +3,7 @@ package metrics
 import (
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +29,8 @@ type Metrics struct {
 	program  string
 
 	decisions *prometheus.CounterVec
+	mu        sync.Mutex
+	byAction  map[string]uint64 // decisions
 	cases     *prometheus.CounterVec
 	known     map[policy.Case]bool // those that cases counts by name
 	decided   prometheus.Histogram

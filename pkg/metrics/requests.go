@@ -31,25 +31,39 @@ func (m *Metrics) makeRequests() {
 // ops are the operations of package registry.
 func ops() []string { return []string{"resolve", "fetch_manifest", "fetch_blob", "list_referrers"} }
 
-// The results of a request to a registry.
+// errorResults are the results by error. The first that matches is used.
+func errorResults() []errorResult {
+	return []errorResult{
+		{registry.ErrNoReferrersAPI, "no_referrers_api"},
+		{registry.ErrNotFound, "not_found"},
+		{registry.ErrUnauthorized, "unauthorized"},
+		{registry.ErrTooLarge, "unusable"},
+		{registry.ErrCorrupt, "unusable"},
+		{context.Canceled, "canceled"}, // the client gave up
+		{context.DeadlineExceeded, timeout},
+	}
+}
+
+type errorResult struct {
+	err    error
+	result string
+}
+
+// The results that are not found by comparing errors.
 const (
-	resultOK           = "ok"
-	resultNotFound     = "not_found"
-	resultNoAPI        = "no_referrers_api"
-	resultUnauthorized = "unauthorized"
-	resultThrottled    = "throttled"    // 429
-	resultServerError  = "server_error" // any other unexpected status
-	resultUnusable     = "unusable"     // too large, or its digest does not match
-	resultTimeout      = "timeout"
-	resultCanceled     = "canceled" // the client gave up
-	resultUnreachable  = "unreachable"
+	ok          = "ok"
+	timeout     = "timeout"
+	throttled   = "throttled"    // 429
+	serverError = "server_error" // any other unexpected status
+	unreachable = "unreachable"
 )
 
 func results() []string {
-	return []string{
-		resultOK, resultNotFound, resultNoAPI, resultUnauthorized, resultThrottled, resultServerError,
-		resultUnusable, resultTimeout, resultCanceled, resultUnreachable,
+	all := []string{ok, throttled, serverError, unreachable}
+	for _, r := range errorResults() {
+		all = append(all, r.result)
 	}
+	return all
 }
 
 // Request counts a request to a registry host; it is a registry.Options.Observe.
@@ -64,29 +78,22 @@ func (m *Metrics) Request(op string, err error, took time.Duration) {
 
 func result(err error) string {
 	if err == nil {
-		return resultOK
+		return ok
 	}
-	for _, kind := range []struct {
-		error
-		result string
-	}{
-		{registry.ErrNoReferrersAPI, resultNoAPI}, {registry.ErrNotFound, resultNotFound},
-		{registry.ErrUnauthorized, resultUnauthorized},
-		{registry.ErrTooLarge, resultUnusable}, {registry.ErrCorrupt, resultUnusable},
-		{context.Canceled, resultCanceled}, {context.DeadlineExceeded, resultTimeout},
-	} {
-		if errors.Is(err, kind.error) {
-			return kind.result
+	for _, r := range errorResults() {
+		if errors.Is(err, r.err) {
+			return r.result
 		}
 	}
-	if failed, ok := errors.AsType[*registry.Error](err); ok && failed.Status != 0 {
-		if failed.Status == http.StatusTooManyRequests {
-			return resultThrottled
-		}
-		return resultServerError
+	failed, _ := errors.AsType[*registry.Error](err)
+	network, _ := errors.AsType[net.Error](err)
+	switch {
+	case failed != nil && failed.Status == http.StatusTooManyRequests:
+		return throttled
+	case failed != nil && failed.Status != 0:
+		return serverError
+	case network != nil && network.Timeout():
+		return timeout
 	}
-	if failed, ok := errors.AsType[net.Error](err); ok && failed.Timeout() {
-		return resultTimeout
-	}
-	return resultUnreachable
+	return unreachable
 }

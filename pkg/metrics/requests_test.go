@@ -12,11 +12,11 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
-// networkTimeout is a net.Error.
-type networkTimeout struct{ error }
+// timeoutError is a net.Error.
+type timeoutError struct{ error }
 
-func (networkTimeout) Timeout() bool   { return true }
-func (networkTimeout) Temporary() bool { return true }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return true }
 
 func TestRequestsAreCountedByOperationAndResult(t *testing.T) {
 	t.Parallel()
@@ -35,7 +35,7 @@ func TestRequestsAreCountedByOperationAndResult(t *testing.T) {
 		"400":            {&registry.Error{Status: 400}, "server_error"},
 		"given up":       {&registry.Error{Cause: context.Canceled}, "canceled"},
 		"no time left":   {&registry.Error{Cause: context.DeadlineExceeded}, "timeout"},
-		"a slow network": {&registry.Error{Cause: networkTimeout{errors.New("x")}}, "timeout"},
+		"a slow network": {&registry.Error{Cause: timeoutError{errors.New("x")}}, "timeout"},
 		"no route":       {&registry.Error{Cause: errors.New("app:1 has no route")}, "unreachable"},
 	} {
 		m := New(decisionlog.Proxy, "")

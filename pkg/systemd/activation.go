@@ -15,7 +15,7 @@ import (
 func Socket(log *slog.Logger) (*net.UnixListener, error) {
 	files := activation.Files(true)
 	if len(files) == 0 {
-		return nil, nil
+		return nil, nil //nolint:nilnil // no socket activation
 	}
 	for _, more := range files[1:] {
 		log.Warn("ignoring an extra activated socket, want one", "name", more.Name())

@@ -37,7 +37,7 @@ func StartCall(ctx context.Context, method string) (context.Context, trace.Span)
 // EndCall ends the span of StartServer or StartCall.
 func EndCall(span trace.Span, err error) {
 	if span.IsRecording() {
-		code := code.Code(status.Code(err)).String() // such as NOT_FOUND
+		code := code.Code(status.Code(err)).String() //nolint:gosec // a code is small; such as NOT_FOUND
 		span.SetAttributes(semconv.RPCResponseStatusCode(code))
 		if err != nil {
 			span.SetAttributes(semconv.ErrorTypeKey.String(code))

@@ -68,8 +68,11 @@ func (c *collector) serve(t *testing.T, address string, opts ...grpc.ServerOptio
 	}
 	server := grpc.NewServer(opts...)
 	collectorapi.RegisterTraceServiceServer(server, c)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener)
+	}()
 	stop = sync.OnceFunc(func() {
 		server.Stop()
 		<-served
