@@ -12,7 +12,6 @@ import (
 
 // uncleaned lists the packages whose texts still have phrases of the list below.
 // A package leaves it when its texts are clean; none is added.
-func uncleaned() []string { return nil }
 
 // phrase is something that a native speaker who runs nodes would not write.
 type phrase struct {

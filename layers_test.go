@@ -1,0 +1,135 @@
+package imagefit_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/imagefit/imagefit/"
+
+// layers is the order of our packages: each imports only packages of the layers
+// below its own. docs/develop.md describes it.
+func layers() [][]string {
+	return [][]string{
+		{"internal/textutil", "internal/fsutil", "pkg/secret", "pkg/version"},
+		{"pkg/tomlerr", "pkg/compat/document", "pkg/unixsocket"},
+		{"pkg/facts", "pkg/policy"},
+		{"pkg/compat", "pkg/hostfacts/archspec"},
+		{"pkg/compat/spec"},
+		{"pkg/compat/dialect", "pkg/hostfacts/operator"},
+		{"pkg/hostfacts", "pkg/selector"},
+		{"pkg/hostfacts/snapshot", "pkg/config", "pkg/decisionlog", "pkg/cache", "pkg/tracing"},
+		{"pkg/tracing/otlp", "pkg/registry", "pkg/cri", "pkg/systemd", "pkg/health"},
+		{"pkg/registry/referrers", "pkg/containerd", "pkg/metrics"},
+		{"pkg/containerd/images"},
+		{"pkg/decision"},
+		{"pkg/criproxy", "pkg/admission", "pkg/backfill", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach"},
+		{"pkg/daemon", "internal/cli"},
+		{"cmd/cri-proxy", "cmd/nri-plugin", "cmd/imagefit"},
+	}
+}
+
+// pure are the packages that compute and nothing else: no files, no network, no
+// log, no clock.
+func pure() []string {
+	return []string{"pkg/facts", "pkg/policy", "pkg/compat", "pkg/compat/document", "pkg/compat/spec", "pkg/compat/dialect", "pkg/selector", "pkg/version", "internal/textutil"}
+}
+
+func TestPackagesImportOnlyWhatIsBelowThem(t *testing.T) {
+	t.Parallel()
+	level := map[string]int{}
+	for i, layer := range layers() {
+		for _, pkg := range layer {
+			level[pkg] = i
+		}
+	}
+	packages := parseTree(t, "pkg", "cmd", "internal")
+	for folder, files := range packages {
+		if strings.HasPrefix(folder, "internal/testkit") {
+			continue // of tests only, see TestProductDoesNotImportTheTestKit
+		}
+		mine, known := level[folder]
+		if !known {
+			t.Errorf("%s is in no layer: add it to layers() and docs/develop.md", folder)
+			continue
+		}
+		for _, other := range ownImports(t, files) {
+			if level[other] >= mine {
+				t.Errorf("%s imports %s, which is not in a layer below it", folder, other)
+			}
+		}
+	}
+	for pkg := range level {
+		if packages[pkg] == nil {
+			t.Errorf("layers() names %s, which does not exist", pkg)
+		}
+	}
+}
+
+func TestPurePackagesTouchNothingOutside(t *testing.T) {
+	t.Parallel()
+	packages := parseTree(t, "pkg", "internal")
+	forbidden := []string{"os", "net", "net/http", "log", "log/slog", "syscall", "os/exec", "io/fs", "path/filepath", "golang.org/x/sys/unix"}
+	for _, folder := range pure() {
+		for _, file := range packages[folder] {
+			for _, spec := range file.Imports {
+				path := imported(t, spec)
+				own, isOwn := strings.CutPrefix(path, module)
+				if slices.Contains(forbidden, path) || isOwn && !slices.Contains(pure(), own) {
+					t.Errorf("%s imports %s", folder, path)
+				}
+			}
+		}
+		for _, name := range clockReaders(t, folder) {
+			t.Errorf("%s reads the clock: time.%s", folder, name)
+		}
+	}
+}
+
+// clockReaders returns the functions of package time by which a package depends on
+// when it is called.
+func clockReaders(t *testing.T, folder string) (calls []string) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			selector, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			x, ok := selector.X.(*ast.Ident)
+			if ok && x.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "Sleep", "NewTimer", "NewTicker"}, selector.Sel.Name) {
+				calls = append(calls, selector.Sel.Name)
+			}
+			return true
+		})
+	}
+	return calls
+}
+
+func ownImports(t *testing.T, files []*ast.File) (own []string) {
+	t.Helper()
+	for _, file := range files {
+		for _, spec := range file.Imports {
+			if path, ok := strings.CutPrefix(imported(t, spec), module); ok {
+				own = append(own, path)
+			}
+		}
+	}
+	return own
+}
