@@ -64,7 +64,7 @@ func observed(t *testing.T, program string, checks ...health.Check) (*Daemon, *a
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := Open(t.Context(), Options{
+	d, err := Open(t.Context(), Options{
 		Program: program, Version: "v1.2.3", Sources: sources, Config: loaded.Config,
 		Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar),
 	})
@@ -72,16 +72,16 @@ func observed(t *testing.T, program string, checks ...health.Check) (*Daemon, *a
 		t.Fatal(err)
 	}
 	socket := filepath.Join(dir, "http.sock")
-	t.Cleanup(n.Observe("unix://"+socket, checks...))
-	return n, newAsker(t, socket)
+	t.Cleanup(d.Observe("unix://"+socket, checks...))
+	return d, newAsker(t, socket)
 }
 
 func TestObserveServesHealthStatusAndMetrics(t *testing.T) {
 	t.Parallel()
 	down := health.Check{Name: "runtime", Probe: func(context.Context) error { return errors.New("connection refused") }}
-	n, a := observed(t, decisionlog.Proxy, down)
-	n.Record(decisionlog.Record{Time: time.Now(), Action: policy.Refused, Reference: "registry.example/secret-app:1", Namespace: "shop"})
-	n.Metrics.Request("resolve", errors.New("x"), time.Second)
+	d, a := observed(t, decisionlog.Proxy, down)
+	d.Record(decisionlog.Record{Time: time.Now(), Action: policy.Refused, Reference: "registry.example/secret-app:1", Namespace: "shop"})
+	d.Metrics.Request("resolve", errors.New("x"), time.Second)
 
 	if code, body := a.get("/readyz"); code != 503 || body != "[-] runtime: connection refused\nnot ready\n" {
 		t.Errorf("readyz %d %q", code, body)
@@ -111,16 +111,16 @@ func TestObserveServesHealthStatusAndMetrics(t *testing.T) {
 		t.Error("an image or a namespace is visible to everyone")
 	}
 
-	n.sources.Set = []string{"policy.mode=dream"}
-	n.reload()
-	n.sources.Set = nil
+	d.sources.Set = []string{"policy.mode=dream"}
+	d.reload()
+	d.sources.Set = nil
 	if _, text := a.get("/status"); !strings.Contains(text, `"failed": true`) {
 		t.Errorf("after a bad configuration: %s", text)
 	}
 	if _, metrics := a.get("/metrics"); !strings.Contains(metrics, "imagefit_config_last_reload_successful 0\n") {
 		t.Error("no metric tells of the bad configuration")
 	}
-	n.reload()
+	d.reload()
 	if _, text := a.get("/status"); !strings.Contains(text, `"failed": false`) {
 		t.Errorf("after a good configuration: %s", text)
 	}
@@ -128,19 +128,19 @@ func TestObserveServesHealthStatusAndMetrics(t *testing.T) {
 
 func TestUnwritableStateDirectoryIsAWarning(t *testing.T) {
 	t.Parallel()
-	n, a := observed(t, decisionlog.Plugin)
-	dir := n.Config().StateDir
+	d, a := observed(t, decisionlog.Plugin)
+	dir := d.Config().StateDir
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.stateCheck().Probe(t.Context()); err != nil {
+	if err := d.stateCheck().Probe(t.Context()); err != nil {
 		t.Errorf("a folder that was deleted: %v", err)
 	}
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n.Record(decisionlog.Record{Time: time.Now(), Action: policy.Refused})
-	if err := n.stateCheck().Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot write the decision log") {
+	d.Record(decisionlog.Record{Time: time.Now(), Action: policy.Refused})
+	if err := d.stateCheck().Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot write the decision log") {
 		t.Errorf("a file in the folder's place: %v", err)
 	}
 	if code, body := a.get("/readyz?verbose"); code != 200 || !strings.Contains(body, "[!] state: cannot write the decision log") {
@@ -153,8 +153,8 @@ func TestUnwritableStateDirectoryIsAWarning(t *testing.T) {
 
 func TestFactsCheckFailsWhenFactsAreStale(t *testing.T) {
 	t.Parallel()
-	n, _ := observed(t, decisionlog.Plugin)
-	if err := n.factsCheck().Probe(t.Context()); err != nil {
+	d, _ := observed(t, decisionlog.Plugin)
+	if err := d.factsCheck().Probe(t.Context()); err != nil {
 		t.Error(err)
 	}
 	for _, test := range []struct {

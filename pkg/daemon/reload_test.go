@@ -32,12 +32,12 @@ func TestReloadAppliesAValidConfigurationAndKeepsTheOldOneOtherwise(t *testing.T
 	}
 	var log bytes.Buffer
 	level := new(slog.LevelVar)
-	n, err := Open(t.Context(), Options{Sources: sources, Config: loaded.Config, Log: cli.NewLogger(&log, config.Text, level), Level: level})
+	d, err := Open(t.Context(), Options{Sources: sources, Config: loaded.Config, Log: cli.NewLogger(&log, config.Text, level), Level: level})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var applied []string
-	n.OnReload(func(c config.Config) { applied = append(applied, c.Policy.Mode) })
+	d.OnReload(func(c config.Config) { applied = append(applied, c.Policy.Mode) })
 	for _, step := range []struct {
 		name, text  string
 		mode, noFit string
@@ -54,9 +54,9 @@ func TestReloadAppliesAValidConfigurationAndKeepsTheOldOneOtherwise(t *testing.T
 		log.Reset()
 		before := len(applied)
 		write(step.text)
-		n.reload()
-		if n.Config().Policy.Mode != step.mode || n.Rules().Policy.NoFit != step.noFit || level.Level() != step.level {
-			t.Errorf("%s: mode %s, no_fit %s, level %s", step.name, n.Config().Policy.Mode, n.Rules().Policy.NoFit, level.Level())
+		d.reload()
+		if d.Config().Policy.Mode != step.mode || d.Rules().Policy.NoFit != step.noFit || level.Level() != step.level {
+			t.Errorf("%s: mode %s, no_fit %s, level %s", step.name, d.Config().Policy.Mode, d.Rules().Policy.NoFit, level.Level())
 		}
 		if !strings.Contains(log.String(), step.log) || strings.Count(log.String(), "\n") > 2 {
 			t.Errorf("%s: log %s", step.name, log.String())
@@ -64,8 +64,8 @@ func TestReloadAppliesAValidConfigurationAndKeepsTheOldOneOtherwise(t *testing.T
 		if taken := len(applied) > before; taken != step.taken {
 			t.Errorf("%s: applied %v", step.name, applied)
 		}
-		if n.Config().Facts != loaded.Config.Facts {
-			t.Errorf("%s: the daemon goes by %+v, but takes for its own %+v", step.name, loaded.Config.Facts, n.Config().Facts)
+		if d.Config().Facts != loaded.Config.Facts {
+			t.Errorf("%s: the daemon goes by %+v, but takes for its own %+v", step.name, loaded.Config.Facts, d.Config().Facts)
 		}
 	}
 }

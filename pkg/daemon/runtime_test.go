@@ -92,16 +92,16 @@ func TestRulesAreRenewedWhenTheRuntimeChanges(t *testing.T) {
 	t.Parallel()
 	cfg := config.Default()
 	cfg.StateDir, cfg.Facts.Root, cfg.Runtime.Config = t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "none.toml")
-	n, err := Open(t.Context(), Options{Config: cfg, Log: slog.New(slog.DiscardHandler)})
+	d, err := Open(t.Context(), Options{Config: cfg, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	runtime := n.Runtime(named("containerd"))
-	reg := n.Registry(runtime)
+	runtime := d.Runtime(named("containerd"))
+	reg := d.Registry(runtime)
 	defer reg.Close()
-	before := n.Rules()
+	before := d.Rules()
 	runtime.Changed(containerd.Settings{CheckPlatform: true})
-	if after := n.Rules(); after == before || !reflect.DeepEqual(after, before) {
+	if after := d.Rules(); after == before || !reflect.DeepEqual(after, before) {
 		t.Errorf("the same rules: %t; before %+v, after %+v", after == before, before, after)
 	}
 }
