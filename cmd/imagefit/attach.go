@@ -129,16 +129,16 @@ func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
 	if err != nil {
 		return attach.Body{}, err
 	}
-	dialect := dialectFor(w.dialect, text)
+	d := dialectFor(w.dialect, text)
 	title := ""
 	if file != "-" {
 		title = filepath.Base(file)
 	}
-	body, err := attach.NewBody(title, text, dialect, w.layerType, w.interpreter)
+	body, err := attach.NewBody(title, text, d, w.layerType, w.interpreter)
 	if err != nil {
 		return attach.Body{}, fmt.Errorf("%s: %w", file, err)
 	}
-	w.step(fmt.Sprintf("%s: %s, requirements: %d", file, dialect.Name, len(body.Requirements)))
+	w.step(fmt.Sprintf("%s: %s, requirements: %d", file, d.Name, len(body.Requirements)))
 	if len(body.Requirements) == 0 {
 		w.note("%s requires nothing", file)
 	}

@@ -37,16 +37,11 @@ on SIGHUP.`,
 }
 
 func newConfigDefaultCommand() *cobra.Command {
-	return &cobra.Command{
+	return printing(config.Example(), &cobra.Command{
 		Use:     "default",
 		Short:   "Print a configuration file with every key, its default, and what it means",
 		Example: `  imagefit config default > /etc/imagefit/config.toml`,
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := io.WriteString(cmd.OutOrStdout(), config.Example())
-			return err
-		},
-	}
+	})
 }
 
 func newConfigCheckCommand() *cobra.Command {

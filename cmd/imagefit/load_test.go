@@ -199,12 +199,13 @@ func TestLoadFactsErrors(t *testing.T) {
 
 // bomb is a short document whose aliases stand for billions of values.
 func bomb() string {
-	text := "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+	var text strings.Builder
+	text.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x]\n")
 	for i := range 12 {
 		alias := fmt.Sprintf("*a%d", i)
-		text += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.Join([]string{alias, alias, alias, alias, alias, alias, alias, alias, alias}, ", "))
+		fmt.Fprintf(&text, "a%d: &a%d [%s]\n", i+1, i+1, strings.Join([]string{alias, alias, alias, alias, alias, alias, alias, alias, alias}, ", "))
 	}
-	return text
+	return text.String()
 }
 
 func FuzzParseFacts(f *testing.F) {

@@ -70,7 +70,7 @@ func toJSON(text []byte) ([]byte, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var content, more any
 	if err := decoder.Decode(&content); err != nil { // refuses aliases that grow
-		return nil, fmt.Errorf("%s; %s", document.YAMLError(err), wantFacts)
+		return nil, fmt.Errorf("%w; %s", document.YAMLError(err), wantFacts)
 	}
 	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is more than one document; " + wantFacts)
@@ -209,8 +209,7 @@ func merge(objects []object) (features, error) {
 			merged.Attributes[set] = elements[map[string]string]{join(merged.Attributes[set].Elements, attributes.Elements)}
 		}
 		for set, instances := range o.Spec.Features.Instances {
-			all := append(merged.Instances[set].Elements, instances.Elements...)
-			merged.Instances[set] = elements[[]json.RawMessage]{all}
+			merged.Instances[set] = elements[[]json.RawMessage]{slices.Concat(merged.Instances[set].Elements, instances.Elements)}
 		}
 	}
 	if !found {

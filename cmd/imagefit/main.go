@@ -83,3 +83,13 @@ Begin with "imagefit facts" to see what this node offers.`,
 		newStatusCommand(), newDecisionsCommand(), newManCommand())
 	return cmd
 }
+
+// printing completes a command that prints a fixed text.
+func printing(text string, cmd *cobra.Command) *cobra.Command {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		_, err := io.WriteString(cmd.OutOrStdout(), text)
+		return err
+	}
+	return cmd
+}

@@ -12,9 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/imagefit/imagefit/pkg/compat/spec"
-
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // defaultSpecs is where operators keep compatibility specs of their own.
@@ -251,14 +250,9 @@ element, type and match. "-" is stdin.`,
 }
 
 func newSpecSchemaCommand() *cobra.Command {
-	return &cobra.Command{
+	return printing(spec.Schema(), &cobra.Command{
 		Use:     "schema",
 		Short:   "Print the JSON Schema of compatibility specs, for editors",
 		Example: `  imagefit spec schema > imagefit-spec.schema.json`,
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := io.WriteString(cmd.OutOrStdout(), spec.Schema())
-			return err
-		},
-	}
+	})
 }

@@ -29,16 +29,16 @@ func printSpec(w io.Writer, s spec.Spec) error {
 		fmt.Fprintf(&b, "  revision %s", printable(s.Revision))
 	}
 	b.WriteString("\n")
-	row(&b, "  ", "about", s.Description)
-	row(&b, "  ", "groups", strings.Join(specGroups(s), ", "))
-	row(&b, "  ", "source", s.Source)
+	row(&b, "about", s.Description)
+	row(&b, "groups", strings.Join(specGroups(s), ", "))
+	row(&b, "source", s.Source)
 	for _, n := range s.Nodes {
 		printNode(&b, n)
 	}
 	for _, f := range s.Families {
 		fmt.Fprintf(&b, "\nfamily %s\n", printable(f.Name))
-		row(&b, "  ", "members", pairs(f.Members, " from "))
-		row(&b, "  ", "versions", f.Version)
+		row(&b, "members", pairs(f.Members, " from "))
+		row(&b, "versions", f.Version)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -46,15 +46,15 @@ func printSpec(w io.Writer, s spec.Spec) error {
 
 func printNode(b *strings.Builder, n spec.Node) {
 	fmt.Fprintf(b, "\n%s\n", printable(n.Name))
-	row(b, "  ", "about", n.Description)
-	row(b, "  ", "part of", n.Parent)
-	row(b, "  ", "written as", strings.Join(n.Keys, ", "))
+	row(b, "about", n.Description)
+	row(b, "part of", n.Parent)
+	row(b, "written as", strings.Join(n.Keys, ", "))
 	if n.Type == "" {
 		return // it only contains others
 	}
-	row(b, "  ", "value", nodeValue(n))
-	row(b, "  ", "compared with", comparedWith(n))
-	row(b, "  ", "also written", pairs(n.Aliases, " for "))
+	row(b, "value", nodeValue(n))
+	row(b, "compared with", comparedWith(n))
+	row(b, "also written", pairs(n.Aliases, " for "))
 	importance := n.Importance
 	if importance == "" {
 		importance = "required"
@@ -62,7 +62,7 @@ func printNode(b *strings.Builder, n spec.Node) {
 	if n.Weight > 0 {
 		importance += fmt.Sprintf(", weight %d", n.Weight)
 	}
-	row(b, "  ", "importance", importance)
+	row(b, "importance", importance)
 }
 
 func nodeValue(n spec.Node) string {
@@ -87,10 +87,11 @@ func comparedWith(n spec.Node) string {
 	if n.Match != "" {
 		text += ", " + n.Match
 	}
+	conditions := []string{text}
 	for _, c := range n.Where {
-		text += ", where " + strings.TrimSpace(fmt.Sprintf("%s %s %s", c.Element, c.Op, strings.Join(c.Values, " ")))
+		conditions = append(conditions, "where "+strings.TrimSpace(fmt.Sprintf("%s %s %s", c.Element, c.Op, strings.Join(c.Values, " "))))
 	}
-	return text
+	return strings.Join(conditions, ", ")
 }
 
 // pairs are the entries of a map, in order.
@@ -102,8 +103,8 @@ func pairs(m map[string]string, between string) string {
 	return strings.Join(words, ", ")
 }
 
-func row(b *strings.Builder, indent, name, text string) {
+func row(b *strings.Builder, name, text string) {
 	if text != "" {
-		fmt.Fprintf(b, "%s%-14s%s\n", indent, name, printable(text))
+		fmt.Fprintf(b, "  %-14s%s\n", name, printable(text))
 	}
 }

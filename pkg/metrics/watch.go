@@ -21,20 +21,13 @@ func (m *Metrics) WatchFacts(facts *hostfacts.Source) {
 }
 
 // collector makes metrics when they are scraped.
-type collector struct {
-	descs   []*prometheus.Desc
-	collect func(out chan<- prometheus.Metric)
-}
+type collector func(out chan<- prometheus.Metric)
 
-// Describe implements prometheus.Collector.
-func (c collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range c.descs {
-		out <- d
-	}
-}
+// Describe implements prometheus.Collector, unchecked: names are checked by tests.
+func (c collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
-func (c collector) Collect(out chan<- prometheus.Metric) { c.collect(out) }
+func (c collector) Collect(out chan<- prometheus.Metric) { c(out) }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
@@ -43,24 +36,24 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 // WatchCalls exports the CRI calls that criproxy.Server.Served counts.
 func (m *Metrics) WatchCalls(served func(each func(kind, code string, count uint64))) {
 	calls := desc("cri_calls_total", "Completed CRI calls, by how they are served and gRPC code.", "kind", "code")
-	m.registry.MustRegister(collector{[]*prometheus.Desc{calls}, func(out chan<- prometheus.Metric) {
+	m.registry.MustRegister(collector(func(out chan<- prometheus.Metric) {
 		served(func(kind, code string, count uint64) {
 			out <- prometheus.MustNewConstMetric(calls, prometheus.CounterValue, float64(count), kind, code)
 		})
-	}})
+	}))
 }
 
 // WatchChecks exports whether the daemon is ready and which of its checks pass.
 func (m *Metrics) WatchChecks(run func() (ready bool, checks map[string]bool)) {
 	ready := desc("ready", "Whether /readyz reports the daemon as ready.")
 	passing := desc("check_passing", "Whether a check of /readyz passes.", "check")
-	m.registry.MustRegister(collector{[]*prometheus.Desc{ready, passing}, func(out chan<- prometheus.Metric) {
+	m.registry.MustRegister(collector(func(out chan<- prometheus.Metric) {
 		all, checks := run()
 		out <- prometheus.MustNewConstMetric(ready, prometheus.GaugeValue, number(all))
 		for name, passes := range checks {
 			out <- prometheus.MustNewConstMetric(passing, prometheus.GaugeValue, number(passes), name)
 		}
-	}})
+	}))
 }
 
 func number(yes bool) float64 {
@@ -97,7 +90,7 @@ func (m *Metrics) WatchCache(c *cache.Cache, sizes func() (map[string]cache.Size
 	bytes := desc("cache_size_bytes", "Size of the files in the state directory, by kind.", "kind")
 	limit := desc("cache_limit_bytes", "Maximum size of all files in the state directory.")
 	lookups := desc("cache_lookups_total", "Lookups in the state directory by this daemon, by kind and result.", "kind", "result")
-	m.registry.MustRegister(collector{[]*prometheus.Desc{files, bytes, limit, lookups}, func(out chan<- prometheus.Metric) {
+	m.registry.MustRegister(collector(func(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(limit, prometheus.GaugeValue, float64(c.Limit()))
 		for _, kind := range cache.Kinds() {
 			uses := c.Uses(kind)
@@ -112,5 +105,5 @@ func (m *Metrics) WatchCache(c *cache.Cache, sizes func() (map[string]cache.Size
 			out <- prometheus.MustNewConstMetric(files, prometheus.GaugeValue, float64(size.Files), kind)
 			out <- prometheus.MustNewConstMetric(bytes, prometheus.GaugeValue, float64(size.Bytes), kind)
 		}
-	}})
+	}))
 }
