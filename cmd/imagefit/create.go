@@ -11,6 +11,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/inspect"
 )
 
 // createCommand makes a first version of what an image asks for.
@@ -58,8 +59,8 @@ Exit code 0: written; 1: error, or nothing was found to ask for.`,
 	cmd.MarkFlagsMutuallyExclusive("from", "from-host")
 	cmd.MarkFlagsOneRequired("from", "from-host")
 	factsFlag(cmd, &c.facts)
-	flags.StringSliceVar(&c.families, "family", []string{"cpu", "kernel"}, "with --from-host, what to take: "+strings.Join(author.Families(), ", "))
-	cli.Complete(cmd, "family", author.Families()...)
+	flags.StringSliceVar(&c.families, "family", []string{"cpu", "kernel"}, "with --from-host, what to take: "+strings.Join(inspect.Families(), ", "))
+	cli.Complete(cmd, "family", inspect.Families()...)
 	flags.StringVar(&c.platform, "platform", "linux/"+runtime.GOARCH, "with --from, the variant of an image")
 	cli.Complete(cmd, "platform", "linux/amd64", "linux/arm64", "linux/ppc64le", "linux/riscv64", "linux/s390x")
 	c.dialect = author.Targets()[0]
@@ -71,7 +72,7 @@ Exit code 0: written; 1: error, or nothing was found to ask for.`,
 
 func (c createCommand) validate() error {
 	for _, family := range c.families {
-		if err := cli.Check("family", family, author.Families()); err != nil {
+		if err := cli.Check("family", family, inspect.Families()); err != nil {
 			return err
 		}
 	}
@@ -96,7 +97,7 @@ func (c createCommand) run(cmd *cobra.Command) error {
 	if len(needs) == 0 {
 		return errors.New("nothing was found to ask for")
 	}
-	written, err := author.WriteAttributes(specs, author.AttributesOf(needs), c.dialect)
+	written, err := author.WriteAttributes(specs, inspect.AttributesOf(needs), c.dialect)
 	if err != nil {
 		return err
 	}
@@ -106,16 +107,16 @@ func (c createCommand) run(cmd *cobra.Command) error {
 	return output(cmd, c.write, c.force, written.Body)
 }
 
-func (c createCommand) needs(cmd *cobra.Command) ([]author.Need, []string, error) {
+func (c createCommand) needs(cmd *cobra.Command) ([]inspect.Need, []string, error) {
 	if c.fromHost {
 		facts, err := loadFacts(cmd.Context(), c.facts, cmd.InOrStdin())
 		if err != nil {
 			return nil, nil, fmt.Errorf("read --facts: %w", err)
 		}
-		needs, notes := author.FromFacts(facts, c.families)
+		needs, notes := inspect.FromFacts(facts, c.families)
 		return needs, notes, nil
 	}
-	found, err := author.Inspect(cmd.Context(), c.from, c.platform)
+	found, err := inspect.Path(cmd.Context(), c.from, c.platform)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -123,7 +124,7 @@ func (c createCommand) needs(cmd *cobra.Command) ([]author.Need, []string, error
 	return needs, notes, nil
 }
 
-func sayNeeds(w io.Writer, needs []author.Need, notes []string) error {
+func sayNeeds(w io.Writer, needs []inspect.Need, notes []string) error {
 	for _, n := range needs {
 		pairs := make([]string, len(n.Attributes))
 		for i, a := range n.Attributes {

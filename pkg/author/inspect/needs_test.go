@@ -1,4 +1,4 @@
-package author_test
+package inspect_test
 
 import (
 	"fmt"
@@ -8,13 +8,14 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/inspect"
 	"github.com/imagefit/imagefit/pkg/author/lint"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-func said(needs []author.Need) string {
+func said(needs []inspect.Need) string {
 	var all []string
 	for _, n := range needs {
 		for _, a := range n.Attributes {
@@ -69,14 +70,14 @@ func TestNeedsOfPrograms(t *testing.T) {
 
 // wantGoodDocuments writes needs in every dialect: each passes lint, is read by
 // its dialect, and fits the node that the needs come from.
-func wantGoodDocuments(t *testing.T, needs []author.Need, facts *facts.Facts) {
+func wantGoodDocuments(t *testing.T, needs []inspect.Need, facts *facts.Facts) {
 	t.Helper()
 	if len(needs) == 0 {
 		return
 	}
 	linter, in := lint.New(testkit.Specs(t)), spec.NewInterpreter(testkit.Specs(t))
 	for _, to := range author.Targets() {
-		w, err := author.WriteAttributes(testkit.Specs(t), author.AttributesOf(needs), to)
+		w, err := author.WriteAttributes(testkit.Specs(t), inspect.AttributesOf(needs), to)
 		if err != nil || len(w.Lost) > 0 {
 			t.Fatalf("%s: %v, lost %q", to, err, w.Lost)
 		}
@@ -98,7 +99,7 @@ func wantGoodDocuments(t *testing.T, needs []author.Need, facts *facts.Facts) {
 
 func TestFromFacts(t *testing.T) {
 	t.Parallel()
-	needs, notes := author.FromFacts(compattest.GPU(), author.Families())
+	needs, notes := inspect.FromFacts(compattest.GPU(), inspect.Families())
 	const want = "io.archspec/target=x86_64_v3 nfd/kernel-version.major=5 nfd/kernel-version.minor=14 oci/oci.os.glibc=[2.34,) " +
 		"org.supercontainers/mpi.implementation=openmpi org.supercontainers/mpi.version=4.1 " +
 		"org.supercontainers/hardware.gpu.vendor=nvidia org.supercontainers/hardware.gpu.cuda.version=12.0"
@@ -106,8 +107,8 @@ func TestFromFacts(t *testing.T) {
 		t.Errorf("%s %q\nwant %s", got, notes, want)
 	}
 	wantGoodDocuments(t, needs, compattest.GPU())
-	needs, notes = author.FromFacts(facts.New("linux", "", facts.Features{}), author.Families())
-	if len(needs) != 0 || len(notes) != len(author.Families()) {
+	needs, notes = inspect.FromFacts(facts.New("linux", "", facts.Features{}), inspect.Families())
+	if len(needs) != 0 || len(notes) != len(inspect.Families()) {
 		t.Errorf("of an unknown node: %v %q", needs, notes)
 	}
 }
@@ -120,7 +121,7 @@ func TestFromCapturedHosts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			facts := compattest.Captured(t, name)
-			needs, notes := author.FromFacts(facts, author.Families())
+			needs, notes := inspect.FromFacts(facts, inspect.Families())
 			if len(needs) == 0 {
 				t.Errorf("nothing: %q", notes)
 			}

@@ -1,4 +1,4 @@
-package author
+package inspect
 
 import (
 	"archive/tar"
@@ -18,7 +18,7 @@ import (
 
 // directory looks at all files below a directory, or at the image where it is
 // an OCI layout. Links are noted and not followed.
-func (i *Inspected) directory(ctx context.Context, name, platform string) error {
+func (i *Contents) directory(ctx context.Context, name, platform string) error {
 	root, err := os.OpenRoot(name)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (i *Inspected) directory(ctx context.Context, name, platform string) error 
 	})
 }
 
-func (i *Inspected) open(tree fs.FS, name string) error {
+func (i *Contents) open(tree fs.FS, name string) error {
 	f, err := tree.Open(name)
 	if err != nil {
 		i.skip(name, err)
@@ -63,7 +63,7 @@ func (i *Inspected) open(tree fs.FS, name string) error {
 }
 
 // archive looks at a tar file: the layers of an image, or a file system.
-func (i *Inspected) archive(ctx context.Context, f *os.File, platform string) error {
+func (i *Contents) archive(ctx context.Context, f *os.File, platform string) error {
 	if blobs, err := tarBlobs(ctx, f); err == nil && blobs["oci-layout"] != nil {
 		return i.image(ctx, func(name string) (fs.File, error) {
 			if blob, ok := blobs[path.Clean(name)]; ok {
@@ -123,7 +123,7 @@ func (c *counter) Read(b []byte) (int, error) {
 
 // layer looks at one tar archive, compressed or not, except for what layers above
 // it replace or remove.
-func (i *Inspected) layer(ctx context.Context, r io.Reader, above *shadow) error {
+func (i *Contents) layer(ctx context.Context, r io.Reader, above *shadow) error {
 	plain, done, err := decompress(r)
 	if err != nil {
 		return err

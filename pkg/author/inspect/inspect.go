@@ -1,4 +1,4 @@
-package author
+package inspect
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ const (
 )
 
 // Inspected is what is in a program, a directory or an image.
-type Inspected struct {
+type Contents struct {
 	Programs []Program `json:"programs"`
 	// Names are the base names of all files, by which libraries are found.
 	Names map[string]bool `json:"-"`
@@ -33,12 +33,12 @@ type Inspected struct {
 // Inspect looks at the programs in a file, a directory, an OCI layout, or a tar
 // archive of a file system or of an OCI layout. Of an image with variants it
 // takes the one of the platform ("linux/amd64").
-func Inspect(ctx context.Context, name, platform string) (*Inspected, error) {
+func Path(ctx context.Context, name, platform string) (*Contents, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
 	}
-	found := &Inspected{Names: map[string]bool{}}
+	found := &Contents{Names: map[string]bool{}}
 	switch {
 	case info.IsDir():
 		err = found.directory(ctx, name, platform)
@@ -54,7 +54,7 @@ func Inspect(ctx context.Context, name, platform string) (*Inspected, error) {
 	return found, nil
 }
 
-func (i *Inspected) file(ctx context.Context, name, platform string) error {
+func (i *Contents) file(ctx context.Context, name, platform string) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func (i *Inspected) file(ctx context.Context, name, platform string) error {
 }
 
 // add looks at one file of a directory or archive.
-func (i *Inspected) add(name string, file io.ReaderAt) error {
+func (i *Contents) add(name string, file io.ReaderAt) error {
 	p, err := ReadProgram(name, file)
 	if errors.Is(err, errNotELF) {
 		return nil
@@ -91,7 +91,7 @@ func (i *Inspected) add(name string, file io.ReaderAt) error {
 
 // addStream looks at a file that can only be read once: at its first bytes, and
 // at the rest where they are those of a program.
-func (i *Inspected) addStream(name string, size int64, r io.Reader) error {
+func (i *Contents) addStream(name string, size int64, r io.Reader) error {
 	head := make([]byte, 4)
 	n, err := io.ReadFull(r, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -112,7 +112,7 @@ func (i *Inspected) addStream(name string, size int64, r io.Reader) error {
 }
 
 // see notes that a file is there.
-func (i *Inspected) see(name string) error {
+func (i *Contents) see(name string) error {
 	if len(i.Names) == maxFiles {
 		return fmt.Errorf("more than %d files", maxFiles)
 	}
@@ -120,7 +120,7 @@ func (i *Inspected) see(name string) error {
 	return nil
 }
 
-func (i *Inspected) skip(name string, err error) {
+func (i *Contents) skip(name string, err error) {
 	const enough = 100
 	if len(i.Skipped) < enough {
 		i.Skipped = append(i.Skipped, fmt.Sprintf("%s: %v", name, err))
@@ -128,4 +128,4 @@ func (i *Inspected) skip(name string, err error) {
 }
 
 // has reports whether the image brings a library.
-func (i *Inspected) has(library string) bool { return i.Names[library] }
+func (i *Contents) has(library string) bool { return i.Names[library] }

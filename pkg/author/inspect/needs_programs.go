@@ -1,4 +1,4 @@
-package author
+package inspect
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 
 // Needs returns what the programs need of a node, and notes on what they need
 // that is in the image or cannot be told.
-func (i *Inspected) Needs() (needs []Need, notes []string) {
+func (i *Contents) Needs() (needs []Need, notes []string) {
 	if len(i.Programs) == 0 {
 		return nil, []string{"no program or library in ELF format was found"}
 	}
@@ -43,7 +43,7 @@ func (i *Inspected) Needs() (needs []Need, notes []string) {
 // cpuNeed takes the highest level that any program says it needs, and else the
 // architecture. Variants in directories for better CPUs are chosen by the
 // loader, so they ask nothing.
-func (i *Inspected) cpuNeed() (Need, string) {
+func (i *Contents) cpuNeed() (Need, string) {
 	level, by := 0, ""
 	archs := map[string]string{}
 	for _, p := range i.Programs {
@@ -73,7 +73,7 @@ func (i *Inspected) cpuNeed() (Need, string) {
 }
 
 // glibcNeed asks for a C library only where the image has none.
-func (i *Inspected) glibcNeed() (Need, string) {
+func (i *Contents) glibcNeed() (Need, string) {
 	least, by := "", ""
 	for _, p := range i.Programs {
 		if p.GlibC != "" && newer(least, p.GlibC) != least {
@@ -96,7 +96,7 @@ func (i *Inspected) glibcNeed() (Need, string) {
 
 // needing returns the first program that needs a library of one of the
 // prefixes, and the library's name.
-func (i *Inspected) needing(prefixes ...string) (by, library string) {
+func (i *Contents) needing(prefixes ...string) (by, library string) {
 	for _, p := range i.Programs {
 		for _, name := range p.Needed {
 			for _, prefix := range prefixes {
@@ -111,7 +111,7 @@ func (i *Inspected) needing(prefixes ...string) (by, library string) {
 
 // mpiNeed tells the family of the MPI by its library. Where the image has the
 // library itself its file name tells the series, too.
-func (i *Inspected) mpiNeed() (Need, string) {
+func (i *Contents) mpiNeed() (Need, string) {
 	by, library := i.needing("libmpi.so", "libmpich.so", "libmpi_cray.so")
 	if by == "" {
 		return Need{}, ""
@@ -142,7 +142,7 @@ func (i *Inspected) mpiNeed() (Need, string) {
 
 // openMPISeries goes by the library's own number, which Open MPI raises with
 // each series.
-func (i *Inspected) openMPISeries() string {
+func (i *Contents) openMPISeries() string {
 	series := map[string]string{"10": "3.1", "20": "4.0", "30": "4.1", "40": "5.0"}
 	for _, name := range slices.Sorted(maps.Keys(i.Names)) {
 		rest, ok := strings.CutPrefix(name, "libmpi.so.40.")
@@ -153,7 +153,7 @@ func (i *Inspected) openMPISeries() string {
 	return ""
 }
 
-func (i *Inspected) gpuNeeds() []Need {
+func (i *Contents) gpuNeeds() []Need {
 	var needs []Need
 	nvidia, library := i.needing("libcudart.so", "libcublas.so", "libcufft.so", "libcusolver.so", "libcusparse.so", "libnvrtc.so")
 	if nvidia == "" {

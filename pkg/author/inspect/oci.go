@@ -1,4 +1,4 @@
-package author
+package inspect
 
 import (
 	"context"
@@ -34,7 +34,7 @@ type opener func(name string) (fs.File, error)
 
 // image looks at the layers of an image, the last first: what is in a layer
 // replaces what is below.
-func (i *Inspected) image(ctx context.Context, open opener, platform string) error {
+func (i *Contents) image(ctx context.Context, open opener, platform string) error {
 	var index ocispec.Index
 	if err := readJSONFile(open, "index.json", "", &index); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (i *Inspected) image(ctx context.Context, open opener, platform string) err
 }
 
 // blob looks at one layer and verifies its digest.
-func (i *Inspected) blob(ctx context.Context, open opener, d digest.Digest, above *shadow) error {
+func (i *Contents) blob(ctx context.Context, open opener, d digest.Digest, above *shadow) error {
 	if err := d.Validate(); err != nil {
 		return err
 	}

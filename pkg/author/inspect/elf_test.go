@@ -1,4 +1,4 @@
-package author_test
+package inspect_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/inspect"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -180,44 +180,44 @@ func TestReadProgram(t *testing.T) {
 	tests := []struct {
 		name string
 		file program
-		want author.Program
+		want inspect.Program
 	}{
-		{"nothing noted", program{}, author.Program{Arch: "amd64"}},
+		{"nothing noted", program{}, inspect.Program{Arch: "amd64"}},
 		{
 			"a program",
 			program{
 				interpreter: "/lib64/ld-linux-x86-64.so.2", needed: []string{"libm.so.6", "libc.so.6"},
 				versions: map[string][]string{"libc.so.6": {"GLIBC_2.4", "GLIBC_2.34", "GLIBC_PRIVATE", "GLIBC_2.9"}, "libm.so.6": {"GLIBC_2.29"}},
 			},
-			author.Program{Arch: "amd64", Interpreter: "/lib64/ld-linux-x86-64.so.2", Needed: []string{"libm.so.6", "libc.so.6"}, GlibC: "2.34"},
+			inspect.Program{Arch: "amd64", Interpreter: "/lib64/ld-linux-x86-64.so.2", Needed: []string{"libm.so.6", "libc.so.6"}, GlibC: "2.34"},
 		},
-		{"versions of others", program{versions: map[string][]string{"libstdc++.so.6": {"GLIBCXX_3.4.29", "CXXABI_1.3"}}}, author.Program{Arch: "amd64"}},
-		{"a library", program{soname: "libx.so.1"}, author.Program{Arch: "amd64", Soname: "libx.so.1"}},
-		{"level 1", program{level: 1}, author.Program{Arch: "amd64", Level: 1}},
-		{"level 3", program{level: 3}, author.Program{Arch: "amd64", Level: 3}},
-		{"level 4", program{level: 4}, author.Program{Arch: "amd64", Level: 4}},
-		{"Go", program{goLevel: "v3"}, author.Program{Arch: "amd64", Level: 3}},
-		{"Go and a property", program{goLevel: "v2", level: 4}, author.Program{Arch: "amd64", Level: 4}},
+		{"versions of others", program{versions: map[string][]string{"libstdc++.so.6": {"GLIBCXX_3.4.29", "CXXABI_1.3"}}}, inspect.Program{Arch: "amd64"}},
+		{"a library", program{soname: "libx.so.1"}, inspect.Program{Arch: "amd64", Soname: "libx.so.1"}},
+		{"level 1", program{level: 1}, inspect.Program{Arch: "amd64", Level: 1}},
+		{"level 3", program{level: 3}, inspect.Program{Arch: "amd64", Level: 3}},
+		{"level 4", program{level: 4}, inspect.Program{Arch: "amd64", Level: 4}},
+		{"Go", program{goLevel: "v3"}, inspect.Program{Arch: "amd64", Level: 3}},
+		{"Go and a property", program{goLevel: "v2", level: 4}, inspect.Program{Arch: "amd64", Level: 4}},
 		{
 			"a level on another architecture",
 			program{order: binary.LittleEndian, wide: true, machine: elf.EM_AARCH64, kind: elf.ET_EXEC, level: 3},
-			author.Program{Arch: "arm64"},
+			inspect.Program{Arch: "arm64"},
 		},
 		{
 			"32 bits",
 			program{order: binary.LittleEndian, machine: elf.EM_386, kind: elf.ET_EXEC, needed: []string{"libc.so.6"}, versions: map[string][]string{"libc.so.6": {"GLIBC_2.0"}}},
-			author.Program{Arch: "386", Needed: []string{"libc.so.6"}, GlibC: "2.0"},
+			inspect.Program{Arch: "386", Needed: []string{"libc.so.6"}, GlibC: "2.0"},
 		},
 		{
 			"the other byte order",
 			program{order: binary.BigEndian, wide: true, machine: elf.EM_S390, kind: elf.ET_DYN, needed: []string{"libc.so.6"}, versions: map[string][]string{"libc.so.6": {"GLIBC_2.38"}}},
-			author.Program{Arch: "s390x", Needed: []string{"libc.so.6"}, GlibC: "2.38"},
+			inspect.Program{Arch: "s390x", Needed: []string{"libc.so.6"}, GlibC: "2.38"},
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := author.ReadProgram("", bytes.NewReader(elfFile(tt.file)))
+			got, err := inspect.ReadProgram("", bytes.NewReader(elfFile(tt.file)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -235,7 +235,7 @@ func TestReadProgramOfOthers(t *testing.T) {
 	for name, body := range map[string][]byte{
 		"empty": nil, "text": []byte("#!/bin/sh\n"), "short": []byte("\x7fELF\x02\x01"), "object": elfFile(object),
 	} {
-		if p, err := author.ReadProgram(name, bytes.NewReader(body)); err == nil {
+		if p, err := inspect.ReadProgram(name, bytes.NewReader(body)); err == nil {
 			t.Errorf("%s is read: %+v", name, p)
 		}
 	}
@@ -258,7 +258,7 @@ func TestReadProgramAsLibraryDoes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := author.ReadProgram(name, f)
+		got, err := inspect.ReadProgram(name, f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -285,7 +285,7 @@ func FuzzReadProgram(f *testing.F) {
 	f.Add(elfFile(program{level: 3, goLevel: "v2", needed: []string{"libc.so.6"}, soname: "x", versions: map[string][]string{"libc.so.6": {"GLIBC_2.34"}}}))
 	f.Add(elfFile(program{order: binary.BigEndian, machine: elf.EM_PPC, kind: elf.ET_EXEC, needed: []string{"a"}}))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		p, err := author.ReadProgram("f", bytes.NewReader(body))
+		p, err := inspect.ReadProgram("f", bytes.NewReader(body))
 		if err != nil {
 			return
 		}

@@ -1,4 +1,4 @@
-package author_test
+package inspect_test
 
 import (
 	"archive/tar"
@@ -15,7 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/inspect"
 )
 
 // member is a file of an archive; one without a body is a link.
@@ -137,16 +137,16 @@ func writeFile(t *testing.T, name string, body []byte) string {
 	return name
 }
 
-func inspected(t *testing.T, name, platform string) *author.Inspected {
+func inspected(t *testing.T, name, platform string) *inspect.Contents {
 	t.Helper()
-	found, err := author.Inspect(t.Context(), name, platform)
+	found, err := inspect.Path(t.Context(), name, platform)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return found
 }
 
-func paths(i *author.Inspected) string {
+func paths(i *inspect.Contents) string {
 	var all []string
 	for _, p := range i.Programs {
 		all = append(all, p.Path)
@@ -235,7 +235,7 @@ func TestInspectErrors(t *testing.T) {
 		"empty layout":   {layout{"oci-layout": []byte("{}"), "index.json": []byte(`{"manifests": []}`)}.write(t), "linux/amd64", "no variant"},
 		"climbing out":   {layout{"oci-layout": []byte("{}"), "index.json": []byte(`{"manifests": [{"digest": "../../etc:passwd"}]}`)}.write(t), "", "is not a digest"},
 	} {
-		_, err := author.Inspect(t.Context(), tt.path, tt.platform)
+		_, err := inspect.Path(t.Context(), tt.path, tt.platform)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
