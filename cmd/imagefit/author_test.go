@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/internal/cli"
-	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/convert"
 	"github.com/imagefit/imagefit/pkg/author/lint"
 )
 
@@ -79,7 +79,7 @@ func TestCreateFromProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, to := range author.Targets() {
+	for _, to := range convert.Targets() {
 		got := tool(t, "", "create", "--from", own, "--dialect", to)
 		if got.err != nil || !strings.Contains(got.stderr, "is a program for ") {
 			t.Fatalf("%+v", got)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/fsutil"
-	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/convert"
 )
 
 // exitLost is the exit code of convert when part of the meaning is lost.
@@ -48,7 +48,7 @@ Exit code 0: written; 3: something would be lost; 1: error.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
 	}
-	cli.OneOf(cmd, &c.to, "to", "", "dialect to write", author.Targets())
+	cli.OneOf(cmd, &c.to, "to", "", "dialect to write", convert.Targets())
 	_ = cmd.MarkFlagRequired("to") // the flag exists
 	cmd.Flags().BoolVar(&c.lossy, "lossy", false, "write it even where something is lost")
 	writeFlags(cmd, &c.write, &c.force)
@@ -70,7 +70,7 @@ func (c convertCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	written, err := author.Convert(specs, body, c.to)
+	written, err := convert.Body(specs, body, c.to)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
@@ -87,7 +87,7 @@ func (c convertCommand) run(cmd *cobra.Command, file string) error {
 	return output(cmd, c.write, c.force, written.Body)
 }
 
-func sayWritten(w io.Writer, written *author.Written) error {
+func sayWritten(w io.Writer, written *convert.Written) error {
 	for _, lost := range written.Lost {
 		if _, err := fmt.Fprintf(w, "lost: %s\n", printable(lost)); err != nil {
 			return err

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
-	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/convert"
 	"github.com/imagefit/imagefit/pkg/author/inspect"
 )
 
@@ -63,8 +63,8 @@ Exit code 0: written; 1: error, or nothing was found to ask for.`,
 	cli.Complete(cmd, "family", inspect.Families()...)
 	flags.StringVar(&c.platform, "platform", "linux/"+runtime.GOARCH, "with --from, the variant of an image")
 	cli.Complete(cmd, "platform", "linux/amd64", "linux/arm64", "linux/ppc64le", "linux/riscv64", "linux/s390x")
-	c.dialect = author.Targets()[0]
-	cli.OneOf(cmd, &c.dialect, "dialect", "", "dialect to write", author.Targets())
+	c.dialect = convert.Targets()[0]
+	cli.OneOf(cmd, &c.dialect, "dialect", "", "dialect to write", convert.Targets())
 	writeFlags(cmd, &c.write, &c.force)
 	specsFlag(cmd, &c.specs)
 	return cmd
@@ -97,7 +97,7 @@ func (c createCommand) run(cmd *cobra.Command) error {
 	if len(needs) == 0 {
 		return errors.New("nothing was found to ask for")
 	}
-	written, err := author.WriteAttributes(specs, inspect.AttributesOf(needs), c.dialect)
+	written, err := convert.Attributes(specs, inspect.AttributesOf(needs), c.dialect)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/attach"
-	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/convert"
 	"github.com/imagefit/imagefit/pkg/author/lint"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
@@ -140,7 +140,7 @@ func convertedAs(t *testing.T, body string, accepted bool) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = author.Convert(specs, []byte(body), "nfd-v1alpha1")
+	_, err = convert.Body(specs, []byte(body), "nfd-v1alpha1")
 	if (err == nil) != accepted {
 		t.Errorf("check accepts it: %v, convert says %v:\n%.300s", accepted, err, body)
 	}

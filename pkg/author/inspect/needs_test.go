@@ -7,7 +7,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
-	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/convert"
 	"github.com/imagefit/imagefit/pkg/author/inspect"
 	"github.com/imagefit/imagefit/pkg/author/lint"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
@@ -76,8 +76,8 @@ func wantGoodDocuments(t *testing.T, needs []inspect.Need, facts *facts.Facts) {
 		return
 	}
 	linter, in := lint.New(testkit.Specs(t)), spec.NewInterpreter(testkit.Specs(t))
-	for _, to := range author.Targets() {
-		w, err := author.WriteAttributes(testkit.Specs(t), inspect.AttributesOf(needs), to)
+	for _, to := range convert.Targets() {
+		w, err := convert.Attributes(testkit.Specs(t), inspect.AttributesOf(needs), to)
 		if err != nil || len(w.Lost) > 0 {
 			t.Fatalf("%s: %v, lost %q", to, err, w.Lost)
 		}

@@ -1,4 +1,4 @@
-package author
+package convert
 
 import (
 	"errors"
@@ -26,7 +26,7 @@ type Written struct {
 
 // Convert writes the body of an artifact in another dialect, as far as the
 // meaning survives.
-func Convert(specs []spec.Spec, body []byte, to string) (*Written, error) {
+func Body(specs []spec.Spec, body []byte, to string) (*Written, error) {
 	from, ok := dialect.Detect("", "", body)
 	root, err := from.Read(body)
 	switch {
@@ -55,7 +55,7 @@ func Convert(specs []spec.Spec, body []byte, to string) (*Written, error) {
 }
 
 // WriteAttributes writes attributes that must all hold in a dialect.
-func WriteAttributes(specs []spec.Spec, attributes []compat.Attribute, to string) (*Written, error) {
+func Attributes(specs []spec.Spec, attributes []compat.Attribute, to string) (*Written, error) {
 	if to == dialect.NFD {
 		return writeNFD(spec.NewInterpreter(specs).Requirements(attributes))
 	}

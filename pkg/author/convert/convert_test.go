@@ -1,4 +1,4 @@
-package author_test
+package convert_test
 
 import (
 	"os"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
-	"github.com/imagefit/imagefit/pkg/author"
+	"github.com/imagefit/imagefit/pkg/author/convert"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -48,8 +48,8 @@ func TestConvertKeepsTheVerdict(t *testing.T) {
 		if err != nil || !ok {
 			t.Fatalf("%s: %v", file, err)
 		}
-		for _, to := range author.Targets() {
-			w, err := author.Convert(testkit.Specs(t), body, to)
+		for _, to := range convert.Targets() {
+			w, err := convert.Body(testkit.Specs(t), body, to)
 			if err != nil {
 				t.Fatalf("%s to %s: %v", file, to, err)
 			}
@@ -69,7 +69,7 @@ func TestConvertKeepsTheVerdict(t *testing.T) {
 			}
 		}
 	}
-	for _, to := range author.Targets() {
+	for _, to := range convert.Targets() {
 		if kept[to] < 5 {
 			t.Errorf("only %d samples survive in %s", kept[to], to)
 		}
@@ -82,7 +82,7 @@ func TestConvertNotesWhatNFDLacks(t *testing.T) {
 	for feature, want := range map[string]bool{"kernel.kvm": false, "memory.hugepages": false, "gpu.nvidia": true, "system.libc": true} {
 		body := `{"version": "v1alpha1", "compatibilities": [{"rules": [{"name": "x", "matchFeatures": [` +
 			`{"feature": "` + feature + `", "matchExpressions": {"enabled": {"op": "IsTrue"}}}]}]}]}`
-		w, err := author.Convert(testkit.Specs(t), []byte(body), "nfd-v1alpha1")
+		w, err := convert.Body(testkit.Specs(t), []byte(body), "nfd-v1alpha1")
 		if err != nil {
 			t.Fatalf("%s: %v", feature, err)
 		}
@@ -157,7 +157,7 @@ func TestConvert(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w, err := author.Convert(testkit.Specs(t), []byte(tt.body), tt.to)
+			w, err := convert.Body(testkit.Specs(t), []byte(tt.body), tt.to)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +179,7 @@ func TestConvertRefuses(t *testing.T) {
 		"wrong shape":    {compattest.ProposalF("nfd", `"a": [1]`), "proposal-f", "read as proposal-f: row 1"},
 		"other dialects": {compattest.ProposalF("nfd", `"memory-numa": true`), "klingon", `write "klingon"`},
 	} {
-		_, err := author.Convert(testkit.Specs(t), []byte(tt.body), tt.to)
+		_, err := convert.Body(testkit.Specs(t), []byte(tt.body), tt.to)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
@@ -195,8 +195,8 @@ func FuzzConvert(f *testing.F) {
 	all := testkit.Specs(f)
 	in := spec.NewInterpreter(all)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, to := range author.Targets() {
-			w, err := author.Convert(all, body, to)
+		for _, to := range convert.Targets() {
+			w, err := convert.Body(all, body, to)
 			if err != nil {
 				continue
 			}

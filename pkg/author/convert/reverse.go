@@ -1,4 +1,4 @@
-package author
+package convert
 
 import (
 	"fmt"
