@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
-	"github.com/imagefit/imagefit/pkg/attach"
+	"github.com/imagefit/imagefit/pkg/author/attach"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/registry"

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/internal/cli"
-	"github.com/imagefit/imagefit/pkg/attach"
+	"github.com/imagefit/imagefit/pkg/author/attach"
 	"github.com/imagefit/imagefit/pkg/author/convert"
 	"github.com/imagefit/imagefit/pkg/author/lint"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
-	"github.com/imagefit/imagefit/pkg/attach"
+	"github.com/imagefit/imagefit/pkg/author/attach"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"

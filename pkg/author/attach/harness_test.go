@@ -7,7 +7,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
-	"github.com/imagefit/imagefit/pkg/attach"
+	"github.com/imagefit/imagefit/pkg/author/attach"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/registry"

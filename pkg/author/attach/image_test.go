@@ -7,7 +7,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
-	"github.com/imagefit/imagefit/pkg/attach"
+	"github.com/imagefit/imagefit/pkg/author/attach"
 )
 
 func TestSubjectsArePickedByPlatformOrPosition(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
-	"github.com/imagefit/imagefit/pkg/attach"
+	"github.com/imagefit/imagefit/pkg/author/attach"
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/decision"

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/imagefit/imagefit/pkg/attach"
+	"github.com/imagefit/imagefit/pkg/author/attach"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/document"
