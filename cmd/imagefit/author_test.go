@@ -18,7 +18,7 @@ const (
 	spelt = `{"compatibilities": {"nfd": {"cpu-cpuid.AVX2": true}}}`
 )
 
-func TestLint(t *testing.T) {
+func TestLintPrintsFindings(t *testing.T) {
 	t.Parallel()
 	file := write(t, "needs.yaml", misspelt)
 	got := tool(t, "", "lint", file)
@@ -35,7 +35,7 @@ func TestLint(t *testing.T) {
 	}
 }
 
-func TestLintWarnings(t *testing.T) {
+func TestLintWarningsFailOnlyIfStrict(t *testing.T) {
 	t.Parallel()
 	file := write(t, "needs.json", `{"compatibilities": {"nfd": {}}}`)
 	if out := toolOK(t, "lint", file); !strings.Contains(out, "warning") {
@@ -46,7 +46,7 @@ func TestLintWarnings(t *testing.T) {
 	}
 }
 
-func TestLintFix(t *testing.T) {
+func TestLintFixesFilesInPlace(t *testing.T) {
 	t.Parallel()
 	file := write(t, "needs.yaml", misspelt)
 	const diff = "@@ -8 +8 @@\n-      matchExpressions: {vendor_id: {op: In, value: [Amd]}} # not Intel\n+      matchExpressions: {vendor_id: {op: In, value: [AMD]}} # not Intel\n"
@@ -65,7 +65,7 @@ func TestLintFix(t *testing.T) {
 	}
 }
 
-func TestLintRefuses(t *testing.T) {
+func TestLintRefusesFlagsThatMakeNoSense(t *testing.T) {
 	t.Parallel()
 	wantError(t, tool(t, "", "lint", "--fix", "-").err, "--fix cannot change stdin")
 	wantError(t, tool(t, "", "lint", filepath.Join(t.TempDir(), "none")).err, "none", "no such file")
@@ -73,7 +73,7 @@ func TestLintRefuses(t *testing.T) {
 	wantError(t, tool(t, spelt, "lint", "--diff", "-o", "json", "-").err, "--diff")
 }
 
-func TestCreateFromProgram(t *testing.T) {
+func TestCreateFromProgramPassesLint(t *testing.T) {
 	t.Parallel()
 	own, err := os.Executable()
 	if err != nil {
@@ -90,7 +90,7 @@ func TestCreateFromProgram(t *testing.T) {
 	}
 }
 
-func TestCreateFromHost(t *testing.T) {
+func TestCreateFromHostFitsTheHost(t *testing.T) {
 	t.Parallel()
 	const facts = "../../pkg/hostfacts/testdata/hosts/amd-genoa.json"
 	file := filepath.Join(t.TempDir(), "needs.json")
@@ -113,7 +113,7 @@ func TestCreateFromHost(t *testing.T) {
 	}
 }
 
-func TestCreateRefuses(t *testing.T) {
+func TestCreateRefusesWhatItCannotUse(t *testing.T) {
 	t.Parallel()
 	wantError(t, tool(t, "", "create").err, "from")
 	wantError(t, tool(t, "", "create", "--from", "x", "--from-host").err, "from")
@@ -122,7 +122,7 @@ func TestCreateRefuses(t *testing.T) {
 	wantError(t, tool(t, "", "create", "--from", "/dev/null").err, "not a file or a directory")
 }
 
-func TestConvertCommand(t *testing.T) {
+func TestConvertWritesUnlessSomethingIsLost(t *testing.T) {
 	t.Parallel()
 	out := toolOK(t, "convert", write(t, "needs.json", spelt), "--to", "nfd-v1alpha1")
 	if !strings.Contains(out, "feature: cpu.cpuid") {
@@ -140,7 +140,7 @@ func TestConvertCommand(t *testing.T) {
 	wantError(t, tool(t, "{", "convert", "-", "--to", "compspec").err, "-: row 1, column 1")
 }
 
-func TestCompletionOfDialects(t *testing.T) {
+func TestDialectsAreCompleted(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"convert", "x", "--to", ""}, {"create", "--dialect", ""}, {"lint", "--dialect", ""}} {
 		if out := toolOK(t, append([]string{"__complete"}, args...)...); !strings.Contains(out, "nfd-v1alpha1") {

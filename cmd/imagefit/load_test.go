@@ -61,7 +61,7 @@ spec:
         - attributes: {class: "0600", vendor: "8086"}
 `
 
-func TestLoadFacts(t *testing.T) {
+func TestLoadFactsReadsEveryForm(t *testing.T) {
 	t.Parallel()
 	own, err := hostfacts.Collect(t.Context(), hostfacts.NewRoot(zenRoot)).MarshalJSON()
 	if err != nil {
@@ -124,7 +124,7 @@ func checkMerged(t *testing.T, known *facts.Facts) {
 	}
 }
 
-func TestLoadFactsFromElsewhere(t *testing.T) {
+func TestLoadFactsReadsStdinFoldersAndSnapshots(t *testing.T) {
 	t.Parallel()
 	if facts, err := loadFacts(t.Context(), "-", strings.NewReader(exported)); err != nil || facts.Arch() != "amd64" {
 		t.Errorf("stdin: %v", err)
@@ -150,7 +150,7 @@ func TestLoadFactsFromElsewhere(t *testing.T) {
 	}
 }
 
-func TestLoadFactsErrors(t *testing.T) {
+func TestLoadFactsSaysWhatIsExpected(t *testing.T) {
 	t.Parallel()
 	two := list("NodeFeatureList", nodeFeature("node-1", "6.1.2"), strings.ReplaceAll(nodeFeature("node-2", "6.2.0"), "node-2", `node-2\u001b`))
 	tests := map[string]struct {

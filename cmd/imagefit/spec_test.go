@@ -25,7 +25,7 @@ importance = "preferred"
 weight = 3
 `
 
-func TestSpecList(t *testing.T) {
+func TestSpecListShowsSpecsInOrder(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Dir(write(t, "site.toml", ownSpec))
 	if err := os.WriteFile(filepath.Join(dir, "broken.toml"), []byte("version = 1\nnmae = \"x\"\n"), 0o600); err != nil {
@@ -49,7 +49,7 @@ func TestSpecList(t *testing.T) {
 	}
 }
 
-func TestSpecShow(t *testing.T) {
+func TestSpecShowPrintsAndDraws(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Dir(write(t, "site.toml", ownSpec))
 	tests := map[string]struct {
@@ -79,7 +79,7 @@ func TestSpecShow(t *testing.T) {
 	wantError(t, tool(t, "", "spec", "show", "site", "--graph=svg", "--specs", dir).err, `invalid argument "svg" for "--graph"`)
 }
 
-func TestSpecCheck(t *testing.T) {
+func TestSpecCheckSaysWhatIsWrongAndWhere(t *testing.T) {
 	t.Parallel()
 	if got := toolOK(t, "spec", "check", write(t, "site.toml", ownSpec)); !strings.Contains(got, "site.toml: site is valid, nodes: 1\n") {
 		t.Errorf("got %q", got)
@@ -141,7 +141,7 @@ func TestSpecReadsSchemaGraphs(t *testing.T) {
 	wantError(t, tool(t, `{"graph": {"nodes": {"a": {}}}}`, "spec", "check", "-").err, "the graph has no id; row 1", `no edge has the node "a"`)
 }
 
-func TestSpecSchema(t *testing.T) {
+func TestSpecSchemaIsJSON(t *testing.T) {
 	t.Parallel()
 	var schema map[string]any
 	if err := json.Unmarshal([]byte(toolOK(t, "spec", "schema")), &schema); err != nil || schema["$schema"] == nil {

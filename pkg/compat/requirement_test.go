@@ -7,8 +7,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat"
 )
 
-// TestWantOfTrees: what people read of requirements made of others.
-func TestWantOfTrees(t *testing.T) {
+// TestWantOfTreesReadsInWords: what people read of requirements made of others.
+func TestWantOfTreesReadsInWords(t *testing.T) {
 	t.Parallel()
 	flag := func(name string) compat.Requirement {
 		return compat.Requirement{Key: "g/" + name, Set: "cpu.cpuid", Terms: []compat.Term{{Element: name, Op: compat.Exists}}}
@@ -64,8 +64,8 @@ func TestWantOfTrees(t *testing.T) {
 	}
 }
 
-// TestWantIsShort: a tree of any size is a few words.
-func TestWantIsShort(t *testing.T) {
+// TestWantIsCutToBeRead: a tree of any size is a few words.
+func TestWantIsCutToBeRead(t *testing.T) {
 	t.Parallel()
 	leaf := compat.Requirement{Set: "s", Terms: []compat.Term{{Element: strings.Repeat("x", 10_000), Op: compat.Exists}}}
 	tree := leaf
@@ -77,7 +77,7 @@ func TestWantIsShort(t *testing.T) {
 	}
 }
 
-func TestWalk(t *testing.T) {
+func TestWalkVisitsTheWholeBeforeItsParts(t *testing.T) {
 	t.Parallel()
 	reqs := []compat.Requirement{
 		{Key: "a", Parts: []compat.Requirement{{Key: "b", Parts: []compat.Requirement{{Key: "c"}}}, {Key: "d"}}}, {Key: "e"},

@@ -94,7 +94,7 @@ func TestConvertNotesWhatNFDLacks(t *testing.T) {
 	}
 }
 
-func TestConvert(t *testing.T) {
+func TestConvertWritesTheSameMeaning(t *testing.T) {
 	t.Parallel()
 	const kernel = `    matchAny:
     - matchFeatures: [{feature: kernel.version, matchExpressions: {major: {op: Gt, value: ["6"]}}}]
@@ -171,7 +171,7 @@ func TestConvert(t *testing.T) {
 	}
 }
 
-func TestConvertRefuses(t *testing.T) {
+func TestConvertRefusesWhatItCannotRead(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ body, to, want string }{
 		"broken":         {`{"compatibilities": {`, "proposal-f", "row 1, column"},

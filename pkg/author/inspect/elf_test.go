@@ -175,7 +175,7 @@ func (f *builder) header(segments []elf.Prog64) {
 	copy(f.body, head.Bytes())
 }
 
-func TestReadProgram(t *testing.T) {
+func TestReadProgramFindsWhatItNeeds(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
@@ -228,7 +228,7 @@ func TestReadProgram(t *testing.T) {
 	}
 }
 
-func TestReadProgramOfOthers(t *testing.T) {
+func TestReadProgramRefusesOtherFiles(t *testing.T) {
 	t.Parallel()
 	object := amd64(program{})
 	object.kind = elf.ET_REL
@@ -241,9 +241,9 @@ func TestReadProgramOfOthers(t *testing.T) {
 	}
 }
 
-// TestReadProgramAsLibraryDoes holds real files of this machine against
+// TestReadProgramAgreesWithDebugElf holds real files of this machine against
 // debug/elf.
-func TestReadProgramAsLibraryDoes(t *testing.T) {
+func TestReadProgramAgreesWithDebugElf(t *testing.T) {
 	t.Parallel()
 	own, err := os.Executable()
 	if err != nil {

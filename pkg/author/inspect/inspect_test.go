@@ -154,8 +154,8 @@ func paths(i *inspect.Contents) string {
 	return strings.Join(all, " ")
 }
 
-// TestInspect: the same files are found in whatever they come.
-func TestInspect(t *testing.T) {
+// TestInspectFindsProgramsInEveryContainer: the same files are found in whatever they come.
+func TestInspectFindsProgramsInEveryContainer(t *testing.T) {
 	t.Parallel()
 	app, lib := elfFile(program{level: 3}), elfFile(program{soname: "libx.so.1"})
 	members := []member{{"usr/bin/app", app}, {"usr/lib/libx.so.1", lib}, {"etc/motd", []byte("hello")}, {"usr/lib/libmpi.so.40", nil}}
@@ -197,7 +197,7 @@ func TestInspect(t *testing.T) {
 	})
 }
 
-func TestInspectLayers(t *testing.T) {
+func TestInspectSeesLayersAsARuntimeDoes(t *testing.T) {
 	t.Parallel()
 	file := func(p program) []byte { return elfFile(p) }
 	lower := tarOf(t, member{"bin/kept", file(program{})}, member{"bin/replaced", file(program{level: 4})},
@@ -216,7 +216,7 @@ func TestInspectLayers(t *testing.T) {
 	}
 }
 
-func TestInspectErrors(t *testing.T) {
+func TestInspectRefusesWhatIsDamaged(t *testing.T) {
 	t.Parallel()
 	image := imageOf(t, [][]byte{tarOf(t)}, nil)
 	damaged := imageOf(t, [][]byte{tarOf(t, member{"a", []byte("x")})}, nil)

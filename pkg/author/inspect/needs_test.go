@@ -28,7 +28,7 @@ func said(needs []inspect.Need) string {
 	return strings.Join(all, " ")
 }
 
-func TestNeedsOfPrograms(t *testing.T) {
+func TestNeedsOfProgramsHaveReasons(t *testing.T) {
 	t.Parallel()
 	glibc := func(v string) map[string][]string { return map[string][]string{"libc.so.6": {"GLIBC_" + v}} }
 	tests := []struct {
@@ -97,7 +97,7 @@ func wantGoodDocuments(t *testing.T, needs []inspect.Need, facts *facts.Facts) {
 	}
 }
 
-func TestFromFacts(t *testing.T) {
+func TestNeedsFromFactsFitTheNode(t *testing.T) {
 	t.Parallel()
 	needs, notes := inspect.FromFacts(compattest.GPU(), inspect.Families())
 	const want = "io.archspec/target=x86_64_v3 nfd/kernel-version.major=5 nfd/kernel-version.minor=14 oci/oci.os.glibc=[2.34,) " +
@@ -113,9 +113,9 @@ func TestFromFacts(t *testing.T) {
 	}
 }
 
-// TestFromCapturedHosts: each node fits what is made from it, and nothing of it
+// TestNeedsFromCapturedHostsFitThem: each node fits what is made from it, and nothing of it
 // tells it from its twin.
-func TestFromCapturedHosts(t *testing.T) {
+func TestNeedsFromCapturedHostsFitThem(t *testing.T) {
 	t.Parallel()
 	for _, name := range compattest.CapturedNames() {
 		t.Run(name, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/author/lint"
 )
 
-func TestApply(t *testing.T) {
+func TestApplyChangesOnlyWhatWasFound(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, before, after string
@@ -87,7 +87,7 @@ func TestApply(t *testing.T) {
 	}
 }
 
-func TestDiff(t *testing.T) {
+func TestDiffShowsChangedRowsOnly(t *testing.T) {
 	t.Parallel()
 	const want = "--- f\n+++ f\n@@ -2 +2 @@\n-b\n+B\n"
 	if got := lint.Diff("f", []byte("a\nb\nc\n"), []byte("a\nB\nc\n")); got != want {

@@ -26,7 +26,7 @@ func brief(f lint.Finding) string {
 	return s
 }
 
-func TestLintNFD(t *testing.T) {
+func TestLintFindsMistakesInRulesOfNFD(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, body string
@@ -82,7 +82,7 @@ func TestLintNFD(t *testing.T) {
 	}
 }
 
-func TestLintKernelInTwoWays(t *testing.T) {
+func TestLintAcceptsAKernelWrittenInTwoWays(t *testing.T) {
 	t.Parallel()
 	const body = `version: v1alpha1
 compatibilities:
@@ -95,7 +95,7 @@ compatibilities:
 	wantFindings(t, lint.New(testkit.Specs(t)).Lint("needs.yaml", []byte(body), ""), nil)
 }
 
-func TestLintAttributes(t *testing.T) {
+func TestLintFindsMistakesInAttributes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, body string
@@ -135,7 +135,7 @@ func TestLintAttributes(t *testing.T) {
 	}
 }
 
-func TestLintManifest(t *testing.T) {
+func TestLintFindsMisspeltAnnotationsInManifests(t *testing.T) {
 	t.Parallel()
 	manifest := func(annotations string) string {
 		return `{"mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [], "annotations": {` + annotations + `}}`
@@ -159,9 +159,9 @@ func TestLintManifest(t *testing.T) {
 	}
 }
 
-// TestLintSamples: what other people wrote has no errors but those that are
+// TestLintAcceptsSamplesOfOthers: what other people wrote has no errors but those that are
 // known.
-func TestLintSamples(t *testing.T) {
+func TestLintAcceptsSamplesOfOthers(t *testing.T) {
 	t.Parallel()
 	known := map[string]string{"kep1845-preferred-fallback.yaml": "value-spelling", "schema.json": "shape", "entry.json": "shape"}
 	linter := lint.New(testkit.Specs(t))

@@ -7,9 +7,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 )
 
-// TestDialectOf: the types, and where they are shared the shape, tell what an
+// TestDialectIsDetectedByTheTypes: the types, and where they are shared the shape, tell what an
 // artifact is written in.
-func TestDialectOf(t *testing.T) {
+func TestDialectIsDetectedByTheTypes(t *testing.T) {
 	t.Parallel()
 	const nfdBody = "version: v1alpha1\ncompatibilities: []"
 	tests := []struct{ name, artifactType, layerType, body, want string }{
@@ -33,9 +33,9 @@ func TestDialectOf(t *testing.T) {
 	}
 }
 
-// TestDialects: every dialect has a name of its own, types and a parser, and
+// TestEveryDialectHasNameTypesAndParser: every dialect has a name of its own, types and a parser, and
 // refuses what is no document at all.
-func TestDialects(t *testing.T) {
+func TestEveryDialectHasNameTypesAndParser(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for _, d := range dialect.All() {

@@ -12,7 +12,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-func TestEntryRequirements(t *testing.T) {
+func TestEntryRequirementsOfEachProposal(t *testing.T) {
 	t.Parallel()
 	prefs := []dialect.AnnotationPreference{
 		{Key: "com.example.gpu", Value: "example-gpu-model", Weight: 10}, {Key: "com.example.tuned", Weight: 3},
@@ -57,7 +57,7 @@ func TestEntryRequirements(t *testing.T) {
 	}
 }
 
-func TestEntryRequirementsRefuses(t *testing.T) {
+func TestEntryRequirementsRefuseWithRowAndColumn(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ platform, want string }{
 		{`{`, "read platform: row 1, column 1: unexpected end of JSON input"},
@@ -75,7 +75,7 @@ func TestEntryRequirementsRefuses(t *testing.T) {
 	}
 }
 
-func TestEntryCompat(t *testing.T) {
+func TestEntryCompatIsTheDescriptorOfProposalJ(t *testing.T) {
 	t.Parallel()
 	var entry struct{ Platform json.RawMessage }
 	if err := json.Unmarshal(compattest.ReadFile(t, "proposal-j/entry.json"), &entry); err != nil {

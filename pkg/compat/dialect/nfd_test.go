@@ -33,7 +33,7 @@ func outlineOf(b *strings.Builder, depth int, r *compat.Requirement) {
 	}
 }
 
-func TestParseNFD(t *testing.T) {
+func TestNFDBecomesATreeOfRequirements(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, body string
@@ -112,7 +112,7 @@ func expression(e string) string {
 	return `{version: v1alpha1, compatibilities: [{rules: [{matchFeatures: [{feature: kernel.version, matchExpressions: {full: ` + e + `}}]}]}]}`
 }
 
-func TestParseNFDRefuses(t *testing.T) {
+func TestNFDIsRefusedWithRowAndColumn(t *testing.T) {
 	t.Parallel()
 	rule := func(r string) string { return "version: v1alpha1\ncompatibilities:\n- rules:\n  - " + r + "\n" }
 	tests := []struct{ name, body, want string }{
@@ -187,9 +187,9 @@ func TestParseNFDRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParseNFD: whatever an artifact holds, it gives an error or requirements
+// FuzzNFD: whatever an artifact holds, it gives an error or requirements
 // that can be weighed, to the same end each time.
-func FuzzParseNFD(f *testing.F) {
+func FuzzNFD(f *testing.F) {
 	samples, err := filepath.Glob(filepath.Join(compattest.Testdata, "nfd/*"))
 	if err != nil || len(samples) == 0 {
 		f.Fatal("no samples", err)

@@ -9,9 +9,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-// TestNVIDIARequirements: the node has driver 535.104.05, CUDA 12.2 and compute
+// TestNVIDIARequirementsAreAlternatives: the node has driver 535.104.05, CUDA 12.2 and compute
 // capability 8.0.
-func TestNVIDIARequirements(t *testing.T) {
+func TestNVIDIARequirementsAreAlternatives(t *testing.T) {
 	t.Parallel()
 	const fits, unfit, unknown = selector.Fits, selector.Unfit, selector.Unknown
 	tests := []struct {
@@ -52,7 +52,7 @@ func TestNVIDIARequirements(t *testing.T) {
 	}
 }
 
-func TestNVIDIAVariables(t *testing.T) {
+func TestNVIDIAVariablesAllHold(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string

@@ -15,9 +15,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
-// TestParseOutlineSamples holds the samples of both revisions of Proposal F,
+// TestProposalFSamplesMeanWhatTheyShould holds the samples of both revisions of Proposal F,
 // repaired, against what is read in them and what they ask for.
-func TestParseOutlineSamples(t *testing.T) {
+func TestProposalFSamplesMeanWhatTheyShould(t *testing.T) {
 	t.Parallel()
 	in := testkit.Interpreter(t)
 	for _, name := range []string{"first-revision-nfd", "first-revision-hpc", "merged-nfd", "merged-hpc"} {
@@ -39,9 +39,9 @@ func TestParseOutlineSamples(t *testing.T) {
 	}
 }
 
-// TestParseOutlineAsPrinted: what the proposals print is no JSON, and where it
+// TestProposalFAsPrintedIsRefusedWhereItStopsBeingJSON: what the proposals print is no JSON, and where it
 // stops being JSON is what an author wants to know.
-func TestParseOutlineAsPrinted(t *testing.T) {
+func TestProposalFAsPrintedIsRefusedWhereItStopsBeingJSON(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
 		"first-revision-nfd": "row 20, column 2: unexpected end of JSON input",
@@ -57,7 +57,7 @@ func TestParseOutlineAsPrinted(t *testing.T) {
 	}
 }
 
-func TestParseOutline(t *testing.T) {
+func TestProposalFKeepsOrderAndSpelling(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, body string
@@ -121,7 +121,7 @@ func TestParseOutline(t *testing.T) {
 // hugeText leaves room for the rest of the largest document.
 const hugeText = 4<<20 - 100
 
-func TestParseOutlineRefuses(t *testing.T) {
+func TestProposalFIsRefusedWithRowAndColumn(t *testing.T) {
 	t.Parallel()
 	scalar := "expected true, false, a number or a string, found "
 	tests := []struct{ name, body, want string }{
@@ -168,7 +168,7 @@ func TestParseOutlineRefuses(t *testing.T) {
 	}
 }
 
-func TestParseOutlineTakesTenThousand(t *testing.T) {
+func TestProposalFTakesTenThousandAttributes(t *testing.T) {
 	t.Parallel()
 	got, err := compattest.Attributes(t, []byte(attributes(10_000)))
 	if err != nil || len(got) != 10_000 {
@@ -176,9 +176,9 @@ func TestParseOutlineTakesTenThousand(t *testing.T) {
 	}
 }
 
-// FuzzParseOutline: whatever the bytes are, the answer is attributes or an
+// FuzzProposalF: whatever the bytes are, the answer is attributes or an
 // error, never both, and the attributes say what the document said.
-func FuzzParseOutline(f *testing.F) {
+func FuzzProposalF(f *testing.F) {
 	for _, dir := range []string{"outline", "as-printed"} {
 		files, err := filepath.Glob(filepath.Join(compattest.Testdata, dir, "*.json"))
 		if err != nil || len(files) == 0 {

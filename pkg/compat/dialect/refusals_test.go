@@ -9,8 +9,8 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 )
 
-// TestDialectsRefuse: what is not of the dialect is an error that says where.
-func TestDialectsRefuse(t *testing.T) {
+// TestDialectsRefuseWithRowAndColumn: what is not of the dialect is an error that says where.
+func TestDialectsRefuseWithRowAndColumn(t *testing.T) {
 	t.Parallel()
 	spec := func(entry string) string {
 		return `{"version":"0.0.0","kind":"CompatibilitySpec","compatibilities":[` + entry + `]}`

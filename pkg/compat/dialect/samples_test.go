@@ -56,9 +56,9 @@ func sampleTests() []sampleTest {
 	}
 }
 
-// TestSamples: every sample of the working group and of the tools that exist,
+// TestSamplesOnThreeHosts: every sample of the working group and of the tools that exist,
 // on three hosts. The reasons are in a golden file.
-func TestSamples(t *testing.T) {
+func TestSamplesOnThreeHosts(t *testing.T) {
 	t.Parallel()
 	hosts := []struct {
 		name  string
@@ -114,9 +114,9 @@ func TestEverySampleIsTested(t *testing.T) {
 	}
 }
 
-// TestAsPrinted: what Proposal B prints is no JSON, and what is left wrong once
+// TestProposalBAsPrintedIsRefusedStepByStep: what Proposal B prints is no JSON, and what is left wrong once
 // that is mended is said one by one.
-func TestAsPrinted(t *testing.T) {
+func TestProposalBAsPrintedIsRefusedStepByStep(t *testing.T) {
 	t.Parallel()
 	printed := string(compattest.ReadFile(t, "as-printed/proposal-b-gpus.json"))
 	mend := func(from, to string) { printed = strings.Replace(printed, from, to, 1) }

@@ -11,9 +11,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-// TestGraphConditions: what the conditions of Proposal B ask of what an edge
+// TestGraphConditionsDecideOverTheirTargets: what the conditions of Proposal B ask of what an edge
 // leads to.
-func TestGraphConditions(t *testing.T) {
+func TestGraphConditionsDecideOverTheirTargets(t *testing.T) {
 	t.Parallel()
 	body := func(condition string) string {
 		return `{"spec":{"compatibilities":[
@@ -55,8 +55,8 @@ func modulesHost(modules string) *facts.Facts {
 	})
 }
 
-// TestOcifitExpressions: a key is a label, held against the fact behind it.
-func TestOcifitExpressions(t *testing.T) {
+// TestOcifitComparesTheFactBehindALabel: a key is a label, held against the fact behind it.
+func TestOcifitComparesTheFactBehindALabel(t *testing.T) {
 	t.Parallel()
 	in := testkit.Interpreter(t)
 	const label = "feature.node.kubernetes.io/"
@@ -94,7 +94,7 @@ func TestOcifitExpressions(t *testing.T) {
 	}
 }
 
-func TestOcifitModel(t *testing.T) {
+func TestOcifitModelIsUnknown(t *testing.T) {
 	t.Parallel()
 	body := `{"version":"v1alpha1","compatibilities":[{"rules":[{"matchModel":{"model":{"type":"t"}}}]}]}`
 	if d, ok := dialect.Detect(dialect.ArtifactTypeCompatibilities, dialect.LayerTypeModel, []byte(body)); !ok || d.Name != "ocifit" {
@@ -109,8 +109,8 @@ func TestOcifitModel(t *testing.T) {
 	}
 }
 
-// TestShapes tells dialects that share their types by their shape.
-func TestShapes(t *testing.T) {
+// TestDialectsOfTheSameTypesAreToldByShape tells dialects that share their types by their shape.
+func TestDialectsOfTheSameTypesAreToldByShape(t *testing.T) {
 	t.Parallel()
 	const list = `{"version":"v1alpha1","compatibilities":[{"rules":[{"matchFeatures":[{"matchExpressions":[{"key":"k","op":"Exists"}]}]}]}]}`
 	const nfd = `{"version":"v1alpha1","compatibilities":[{"rules":[{"matchFeatures":[{"feature":"cpu.cpuid","matchExpressions":{"AVX":{"op":"Exists"}}}]}]}]}`
@@ -136,9 +136,9 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// TestFlatScores: of the sets that hold the best score counts, also where its
+// TestBestScoreOfTheSetsThatHoldIsTaken: of the sets that hold the best score counts, also where its
 // key is misspelt.
-func TestFlatScores(t *testing.T) {
+func TestBestScoreOfTheSetsThatHoldIsTaken(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, body string

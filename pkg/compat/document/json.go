@@ -41,8 +41,12 @@ func Parse(body []byte) (*Node, error) {
 	if !utf8.Valid(body) {
 		return nil, jsonErr
 	}
+	isJSON := bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
+	if isJSON && len(body) > maxYAML {
+		return nil, jsonErr
+	}
 	root, err := parseYAML(body)
-	if IsSyntax(err) && bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) { // JSON is what was meant
+	if isJSON && IsSyntax(err) { // JSON is what was meant
 		return nil, jsonErr
 	}
 	return root, err
@@ -91,7 +95,11 @@ func ErrorAt(body []byte, offset int, err error) error {
 func jsonTree(body []byte) (*Node, error) {
 	r := &jsonReader{body: body, dec: json.NewDecoder(bytes.NewReader(body)), row: 1}
 	r.dec.UseNumber()
-	return r.value(0)
+	root, err := r.value(0)
+	if err != nil {
+		return nil, err
+	}
+	return root, nil
 }
 
 type jsonReader struct {

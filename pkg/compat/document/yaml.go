@@ -44,7 +44,11 @@ func parseYAML(body []byte) (*Node, error) {
 			r.rows = append(r.rows, i+1)
 		}
 	}
-	return r.value(document.Content[0], 1)
+	root, err := r.value(document.Content[0], 1)
+	if err != nil {
+		return nil, err
+	}
+	return root, nil
 }
 
 // YAMLError is an error of the YAML parser, which knows only rows, and does not

@@ -50,7 +50,7 @@ func TestSchemaGraphAsPrintedIsRefused(t *testing.T) {
 	}
 }
 
-func TestSchemaGraphRefusals(t *testing.T) {
+func TestSchemaGraphsAreRefusedWithRowAndColumn(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, body, want string }{
 		{"no JSON", `{`, "row 1, column 1: unexpected end"},
@@ -76,8 +76,8 @@ func TestSchemaGraphRefusals(t *testing.T) {
 	}
 }
 
-// TestGraphs draws the embedded specs.
-func TestGraphs(t *testing.T) {
+// TestEmbeddedSpecsAreDrawn draws the embedded specs.
+func TestEmbeddedSpecsAreDrawn(t *testing.T) {
 	t.Parallel()
 	specs, err := spec.Embedded()
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
-// TestLabels says of every label that the embedded specs know what it asks
+// TestLabelsOfNFDAreUnderstood says of every label that the embedded specs know what it asks
 // for. A new rule without a case here fails TestEveryRuleIsTested.
-func TestLabels(t *testing.T) {
+func TestLabelsOfNFDAreUnderstood(t *testing.T) {
 	t.Parallel()
 	in := testkit.Interpreter(t)
 	for _, tt := range labelTests() {
@@ -131,7 +131,7 @@ func TestEveryRuleIsTested(t *testing.T) {
 	}
 }
 
-func TestTargets(t *testing.T) {
+func TestCPUTargetsAreKnownToArchspec(t *testing.T) {
 	t.Parallel()
 	in := testkit.Interpreter(t)
 	tests := []struct{ group, key, name, want string }{
@@ -162,9 +162,9 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// TestVersionParts: the parts of one version make one requirement, wherever
+// TestPartsOfAVersionMakeOne: the parts of one version make one requirement, wherever
 // they stand in the group.
-func TestVersionParts(t *testing.T) {
+func TestPartsOfAVersionMakeOne(t *testing.T) {
 	t.Parallel()
 	in := testkit.Interpreter(t)
 	const prefix = "feature.node.kubernetes.io/"
@@ -224,7 +224,7 @@ func TestFirstSpecThatKnowsDecides(t *testing.T) {
 	}
 }
 
-func TestDeviceRequirement(t *testing.T) {
+func TestPropertiesOfOneDeviceAreOneRequirement(t *testing.T) {
 	t.Parallel()
 	got := testkit.Interpreter(t).Requirements([]compat.Attribute{{Group: "n", Key: "network-sriov.capable", Value: "false", Kind: compat.Bool}})
 	want := []compat.Requirement{{
@@ -236,7 +236,7 @@ func TestDeviceRequirement(t *testing.T) {
 	}
 }
 
-func TestWant(t *testing.T) {
+func TestWantIsInTheWordsOfNFD(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
@@ -272,7 +272,7 @@ func TestWant(t *testing.T) {
 	}
 }
 
-func TestImportanceString(t *testing.T) {
+func TestImportanceHasAName(t *testing.T) {
 	t.Parallel()
 	for i, want := range []string{"required", "preferred", "informative", "informative"} {
 		if got := compat.Importance(i).String(); got != want { //nolint:gosec // a small number

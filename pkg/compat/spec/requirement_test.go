@@ -32,8 +32,8 @@ func attributesFrom(t *testing.T, texts []string) []compat.Attribute {
 	return attributes
 }
 
-// TestMatches: each type with each match.
-func TestMatches(t *testing.T) {
+// TestEachTypeWithEachMatch: each type with each match.
+func TestEachTypeWithEachMatch(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name  string
@@ -89,7 +89,7 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-func TestEmbeddedMeanings(t *testing.T) {
+func TestEmbeddedSpecsMeanWhatTheyShould(t *testing.T) {
 	t.Parallel()
 	in := testkit.Interpreter(t)
 	const sc = "org.supercontainers/"
@@ -140,8 +140,8 @@ func TestEmbeddedMeanings(t *testing.T) {
 	}
 }
 
-// TestMPI holds images against nodes: which MPI can stand in for which.
-func TestMPI(t *testing.T) {
+// TestMPIFitsWhereItCanReplaceTheImages holds images against nodes: which MPI can stand in for which.
+func TestMPIFitsWhereItCanReplaceTheImages(t *testing.T) {
 	t.Parallel()
 	in := testkit.Interpreter(t)
 	tests := []struct{ image, node, want string }{
@@ -193,9 +193,9 @@ func mpiHost(mpi string) *facts.Facts {
 	return facts.New("linux", "amd64", features)
 }
 
-// TestPrune: where a node that decides over others does not hold, the others
+// TestPreconditionDecidesOverWhatIsBelow: where a node that decides over others does not hold, the others
 // are not compared.
-func TestPrune(t *testing.T) {
+func TestPreconditionDecidesOverWhatIsBelow(t *testing.T) {
 	t.Parallel()
 	attributes := attributesFrom(t, []string{
 		"org.supercontainers/hardware.gpu.available=yes",

@@ -25,7 +25,7 @@ func specWith(t *testing.T, groups string, lines ...string) spec.Spec {
 	return s
 }
 
-func TestEmbeddedSpecs(t *testing.T) {
+func TestEmbeddedSpecsAreOrderedAndDescribed(t *testing.T) {
 	t.Parallel()
 	specs, err := spec.Embedded()
 	if err != nil {
@@ -57,7 +57,7 @@ func flagNode(lines ...string) string {
 	return nodeText(append([]string{`fact = "f"`, `element = "e"`, `type = "bool"`, `match = "exists"`}, lines...)...)
 }
 
-func TestParseSpecRefuses(t *testing.T) {
+func TestParseRefusesWithTheRow(t *testing.T) {
 	t.Parallel()
 	family := specHead + "[[family]]\n"
 	tests := []struct{ name, text, want string }{
@@ -130,7 +130,7 @@ func TestParseSpecRefuses(t *testing.T) {
 	}
 }
 
-func TestLoadSpecs(t *testing.T) {
+func TestLoadPrefersTheOperatorsSpecs(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "specs[1].d")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -181,7 +181,7 @@ func TestLoadSpecs(t *testing.T) {
 	}
 }
 
-func TestLoadSpecsWithoutDirectory(t *testing.T) {
+func TestLoadNeedsNoFolder(t *testing.T) {
 	t.Parallel()
 	specs, skipped, err := spec.Load(os.DirFS(filepath.Join(t.TempDir(), "missing")), "missing")
 	if err != nil || len(skipped) > 0 || len(specs) == 0 {
@@ -189,9 +189,9 @@ func TestLoadSpecsWithoutDirectory(t *testing.T) {
 	}
 }
 
-// TestSchema: the JSON Schema for editors takes every embedded spec, and
+// TestSchemaAcceptsWhatParseDoes: the JSON Schema for editors takes every embedded spec, and
 // refuses what ParseSpec refuses by its shape.
-func TestSchema(t *testing.T) {
+func TestSchemaAcceptsWhatParseDoes(t *testing.T) {
 	t.Parallel()
 	schema := compileSchema(t)
 	files, err := filepath.Glob("specs/*.toml")
@@ -260,9 +260,9 @@ func decodeTOML(t *testing.T, text string) any {
 	return value
 }
 
-// FuzzParseSpec: a spec is also written by an operator; whatever it holds, it
+// FuzzParse: a spec is also written by an operator; whatever it holds, it
 // gives an error or nodes that can be asked and drawn.
-func FuzzParseSpec(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add([]byte("version=1\nname=\"x\"\ngroups=[\"*\"]\n[[node]]\nname=\"n\"\nkeys=[\"a*\"]\nfact=\"f\"\nelement=\"*\"\ntype=\"bool\"\nmatch=\"exists\"\n"))
 	f.Add([]byte("version=1\nname=\"x\"\ngroups=[\"*\"]\n[[node]]\nname=\"k\"\nfact=\"f\"\nelement=\"e\"\ntype=\"version\"\nmatch=\"at-least\"\njoin=\"v\"\npart=2\n"))
 	f.Add([]byte("version=1\nname=\"x\"\ngroups=[\"*\"]\n[[node]]\nname=\"k\"\nparent=\"p\"\nfact=\"f\"\nelement=\"e\"\ntype=\"version\"\nmatch=\"range\"\n[[node]]\nname=\"p\"\nfact=\"f\"\nelement=\"e\"\ntype=\"bool\"\nmatch=\"exists\"\n"))
