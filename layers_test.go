@@ -4,7 +4,10 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
+	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,20 +19,19 @@ const module = "github.com/imagefit/imagefit/"
 // below its own. docs/develop.md describes it.
 func layers() [][]string {
 	return [][]string{
-		{"internal/textutil", "internal/fsutil", "pkg/secret", "pkg/version"},
-		{"pkg/tomlerr", "pkg/compat/document", "pkg/unixsocket"},
-		{"pkg/facts", "pkg/policy"},
+		{"internal/textutil", "internal/fsutil", "internal/throttle", "pkg/secret", "pkg/version", "pkg/unixsocket"},
+		{"pkg/tomlerr", "pkg/compat/document", "pkg/facts", "pkg/policy"},
 		{"pkg/compat", "pkg/hostfacts/archspec"},
 		{"pkg/compat/spec"},
 		{"pkg/compat/dialect", "pkg/hostfacts/operator"},
-		{"pkg/hostfacts", "pkg/selector"},
-		{"pkg/hostfacts/snapshot", "pkg/config", "pkg/decisionlog", "pkg/cache", "pkg/tracing"},
-		{"pkg/tracing/otlp", "pkg/registry", "pkg/cri", "pkg/systemd", "pkg/health"},
+		{"pkg/hostfacts", "pkg/selector", "pkg/config", "pkg/decisionlog", "pkg/cache", "pkg/tracing"},
+		{"pkg/hostfacts/snapshot", "pkg/tracing/otlp", "pkg/registry", "pkg/registry/index", "pkg/cri", "pkg/systemd", "pkg/health"},
 		{"pkg/registry/referrers", "pkg/containerd", "pkg/metrics"},
 		{"pkg/containerd/images"},
 		{"pkg/decision"},
 		{"pkg/criproxy", "pkg/admission", "pkg/backfill", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach"},
-		{"pkg/daemon", "internal/cli"},
+		{"internal/cli", "internal/wiring"},
+		{"pkg/daemon"},
 		{"cmd/cri-proxy", "cmd/nri-plugin", "cmd/imagefit"},
 	}
 }
@@ -37,7 +39,10 @@ func layers() [][]string {
 // pure are the packages that compute and nothing else: no files, no network, no
 // log, no clock.
 func pure() []string {
-	return []string{"pkg/facts", "pkg/policy", "pkg/compat", "pkg/compat/document", "pkg/compat/spec", "pkg/compat/dialect", "pkg/selector", "pkg/version", "internal/textutil"}
+	return []string{
+		"pkg/facts", "pkg/policy", "pkg/selector", "pkg/compat", "pkg/compat/document", "pkg/compat/spec", "pkg/compat/dialect",
+		"pkg/hostfacts/archspec", "pkg/version", "pkg/tomlerr", "internal/textutil",
+	}
 }
 
 func TestPackagesImportOnlyWhatIsBelowThem(t *testing.T) {
@@ -50,8 +55,8 @@ func TestPackagesImportOnlyWhatIsBelowThem(t *testing.T) {
 	}
 	packages := parseTree(t, "pkg", "cmd", "internal")
 	for folder, files := range packages {
-		if strings.HasPrefix(folder, "internal/testkit") {
-			continue // of tests only, see TestProductDoesNotImportTheTestKit
+		if strings.HasPrefix(folder, "internal/testkit") || strings.HasSuffix(folder, "test") {
+			continue // helpers of tests
 		}
 		mine, known := level[folder]
 		if !known {
@@ -74,14 +79,14 @@ func TestPackagesImportOnlyWhatIsBelowThem(t *testing.T) {
 func TestPurePackagesTouchNothingOutside(t *testing.T) {
 	t.Parallel()
 	packages := parseTree(t, "pkg", "internal")
-	forbidden := []string{"os", "net", "net/http", "log", "log/slog", "syscall", "os/exec", "io/fs", "path/filepath", "golang.org/x/sys/unix"}
+	forbidden := []string{"os", "net", "net/http", "log", "log/slog", "syscall", "os/exec", "path/filepath", "golang.org/x/sys/unix"}
 	for _, folder := range pure() {
 		for _, file := range packages[folder] {
 			for _, spec := range file.Imports {
-				path := imported(t, spec)
-				own, isOwn := strings.CutPrefix(path, module)
-				if slices.Contains(forbidden, path) || isOwn && !slices.Contains(pure(), own) {
-					t.Errorf("%s imports %s", folder, path)
+				name := imported(t, spec)
+				own, isOwn := strings.CutPrefix(name, module)
+				if slices.Contains(forbidden, name) || isOwn && !slices.Contains(pure(), own) {
+					t.Errorf("%s imports %s", folder, name)
 				}
 			}
 		}
@@ -99,11 +104,11 @@ func clockReaders(t *testing.T, folder string) (calls []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range paths {
-		if strings.HasSuffix(path, "_test.go") {
+	for _, name := range paths {
+		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,12 +127,28 @@ func clockReaders(t *testing.T, folder string) (calls []string) {
 	return calls
 }
 
+func TestEveryPackageIsInTheGuideForDevelopers(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile("docs/develop.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, _, _ := strings.Cut(string(guide), "## The path of a pull")
+	for _, pkg := range slices.Concat(layers()...) {
+		parent, name := path.Split(pkg)
+		grouped := regexp.MustCompile(regexp.QuoteMeta("`"+parent+"{") + `[a-z0-9,-]*\b` + regexp.QuoteMeta(name) + `\b[a-z0-9,-]*}`)
+		if !strings.Contains(table, "`"+pkg+"`") && !grouped.MatchString(table) {
+			t.Errorf("docs/develop.md does not name %s", pkg)
+		}
+	}
+}
+
 func ownImports(t *testing.T, files []*ast.File) (own []string) {
 	t.Helper()
 	for _, file := range files {
 		for _, spec := range file.Imports {
-			if path, ok := strings.CutPrefix(imported(t, spec), module); ok {
-				own = append(own, path)
+			if name, ok := strings.CutPrefix(imported(t, spec), module); ok {
+				own = append(own, name)
 			}
 		}
 	}
