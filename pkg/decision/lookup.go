@@ -10,6 +10,7 @@ import (
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/imagefit/imagefit/pkg/registry"
@@ -19,16 +20,16 @@ import (
 // maxFetched bounds what one decision reads of artifacts altogether.
 const maxFetched = 64 << 20
 
-// lookup reads one repository through the cache, as referrers.Repository. What has a digest never
-// changes: it is fetched once. Lists of referrers change: they are good for a
-// while, and longer when the registry does not answer.
+// lookup reads one repository through the cache, as referrers.Repository. What has a
+// digest never changes: it is fetched once. Lists of referrers change: they are good
+// for a while, and longer when the registry does not answer.
 type lookup struct {
 	r       *Resolver
 	ev      *evaluation
 	repo    *registry.Repository
-	name    string         // of the repository, with its registry
-	slots   chan struct{}  // one for each request that may run
-	writes  errgroup.Group // to the cache, while other requests run
+	name    string              // of the repository, with its registry
+	slots   *semaphore.Weighted // of requests that may run
+	writes  errgroup.Group      // to the cache, while other requests run
 	read    atomic.Int64
 	fetches singleflight.Group // of content that several candidates share
 
@@ -39,7 +40,7 @@ type lookup struct {
 }
 
 func (r *Resolver) newLookup(ev *evaluation, repo *registry.Repository, name string) *lookup {
-	l := &lookup{r: r, ev: ev, repo: repo, name: name, slots: make(chan struct{}, maxLookups)}
+	l := &lookup{r: r, ev: ev, repo: repo, name: name, slots: semaphore.NewWeighted(maxLookups)}
 	l.writes.SetLimit(maxWrites)
 	l.validUntil.at = time.Now().Add(ev.Rules.ReferrersTTL)
 	return l
@@ -97,11 +98,11 @@ func (l *lookup) content(
 	}
 	key := fmt.Sprintf("%s %s %d", desc.MediaType, desc.Digest, desc.Size)
 	shared, err, _ := l.fetches.Do(key, func() (any, error) {
-		if err := l.enter(ctx); err != nil {
+		if err := l.slots.Acquire(ctx, 1); err != nil {
 			return nil, err
 		}
 		content, err := fetch(ctx, desc)
-		l.leave()
+		l.slots.Release(1)
 		if err == nil {
 			l.keep(func() error { return l.r.cache.PutBlobFrom(l.name, desc.Digest, content, durable) })
 		}
@@ -113,18 +114,6 @@ func (l *lookup) content(
 	return shared.([]byte), nil
 }
 
-// enter waits until another request may run, and leave ends it.
-func (l *lookup) enter(ctx context.Context) error {
-	select {
-	case l.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (l *lookup) leave() { <-l.slots }
-
 // Referrers implements referrers.Repository.
 func (l *lookup) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	key := l.name + "@" + subject.Digest.String()
@@ -135,12 +124,12 @@ func (l *lookup) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]o
 		l.validUntil.lower(at.Add(l.ev.Rules.ReferrersTTL))
 		return known, nil
 	}
-	if err := l.enter(ctx); err != nil {
+	if err := l.slots.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	fallback := registry.Fallback(l.ev.answers.NoReferrersAPI)
 	listing, err := l.repo.ListReferrers(ctx, subject, fallback)
-	l.leave()
+	l.slots.Release(1)
 	switch {
 	case err == nil && (!listing.NoAPI || fallback == registry.FallbackTag):
 		l.keep(func() error { return l.r.cache.PutReferrers(key, listing.Referrers) })
