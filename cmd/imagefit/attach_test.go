@@ -29,7 +29,7 @@ func newRegistry(t *testing.T, o fakeregistry.Options) *fakeregistry.Registry {
 	return s
 }
 
-func TestAttach(t *testing.T) {
+func TestAttachPushesAnArtifactThatListShows(t *testing.T) {
 	s := newRegistry(t, fakeregistry.Options{Strict: true})
 	file := write(t, "needs.json", needsAVX2)
 	got := tool(t, "", "attach", s.Reference(":1"), file, "--platform", "linux/amd64/v3")
@@ -54,7 +54,7 @@ func TestAttach(t *testing.T) {
 	}
 }
 
-func TestAttachToIndexJSON(t *testing.T) {
+func TestAttachToAnIndexPrintsWhatWasDoneAsJSON(t *testing.T) {
 	s := newRegistry(t, fakeregistry.Options{Strict: true, NoReferrersAPI: true})
 	got := tool(t, needsAVX2, "attach", s.Reference(":1"), "-", "-o", "json")
 	if got.err != nil {
@@ -77,7 +77,7 @@ func TestAttachToIndexJSON(t *testing.T) {
 	}
 }
 
-func TestAttachDryRun(t *testing.T) {
+func TestAttachDryRunPushesNothing(t *testing.T) {
 	s := newRegistry(t, fakeregistry.Options{Strict: true})
 	file := write(t, "needs.json", needsAVX2)
 	toolOK(t, "attach", s.Reference(":1"), file, "-q")
@@ -92,7 +92,7 @@ func TestAttachDryRun(t *testing.T) {
 	}
 }
 
-func TestAttachKeepsAndReplaces(t *testing.T) {
+func TestAttachKeepsEarlierArtifactsUnlessToldToReplaceThem(t *testing.T) {
 	tests := map[string]struct {
 		options fakeregistry.Options
 		left    int // after --replace
@@ -122,7 +122,7 @@ func TestAttachKeepsAndReplaces(t *testing.T) {
 	}
 }
 
-func TestAttachQuiet(t *testing.T) {
+func TestAttachQuietPrintsOnlyNotesAndTheDigest(t *testing.T) {
 	s := newRegistry(t, fakeregistry.Options{Strict: true})
 	got := tool(t, "", "attach", s.Reference(":1"), write(t, "n.json", needsAVX2), "-q")
 	if got.err != nil || got.stderr != "" {
@@ -134,7 +134,7 @@ func TestAttachQuiet(t *testing.T) {
 	}
 }
 
-func TestAttachRefuses(t *testing.T) {
+func TestAttachRefusesWhatReadersCouldNotUse(t *testing.T) {
 	s := newRegistry(t, fakeregistry.Options{Strict: true})
 	good := write(t, "needs.json", needsAVX2)
 	ref := s.Reference(":1")
@@ -167,7 +167,7 @@ func TestAttachRefuses(t *testing.T) {
 	}
 }
 
-func TestAttachCredentials(t *testing.T) {
+func TestAttachUsesTheCredentialsOfDocker(t *testing.T) {
 	s := newRegistry(t, fakeregistry.Options{Strict: true, Password: "right"})
 	host := strings.TrimPrefix(s.URL, "http://")
 	file := write(t, "needs.json", needsAVX2)
@@ -190,7 +190,7 @@ func TestAttachCredentials(t *testing.T) {
 	}
 }
 
-func TestListTree(t *testing.T) {
+func TestListDrawsTheImageAsATree(t *testing.T) {
 	s := newRegistry(t, fakeregistry.Options{Strict: true})
 	ref := s.Reference(":1")
 	file := write(t, "needs.json", needsAVX2)

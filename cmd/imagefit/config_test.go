@@ -25,8 +25,8 @@ func configFiles(t *testing.T, file, dropIn string) string {
 	return path
 }
 
-// TestConfigDefault: default prints the example, which is valid.
-func TestConfigDefault(t *testing.T) {
+// Default prints the example, which is valid.
+func TestConfigDefaultPrintsAFileThatLoads(t *testing.T) {
 	t.Parallel()
 	want, err := os.ReadFile("../../config.toml.example")
 	if err != nil {
@@ -42,7 +42,7 @@ func TestConfigDefault(t *testing.T) {
 	}
 }
 
-func TestConfigCheck(t *testing.T) {
+func TestConfigCheckPrintsEveryMistake(t *testing.T) {
 	t.Parallel()
 	good := configFiles(t, "version = 1", "log_level = \"warn\"")
 	bad := configFiles(t, "version = 1\nstate_dri = \"/x\"\n", "\nlog_level = \"loud\"\n")
@@ -81,7 +81,7 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
-func TestConfigCheckJSON(t *testing.T) {
+func TestConfigCheckPrintsProblemsAsJSON(t *testing.T) {
 	t.Parallel()
 	bad := configFiles(t, "version = 1\nstate_dri = \"/x\"\n", "log_level = \"loud\"")
 	got := tool(t, "", "config", "check", bad, "-o", "json")
@@ -102,7 +102,7 @@ func TestConfigCheckJSON(t *testing.T) {
 	}
 }
 
-func TestConfigDump(t *testing.T) {
+func TestConfigDumpPrintsValuesWithTheirOrigins(t *testing.T) {
 	t.Setenv("IMAGEFIT_LOG_FORMAT", "json")
 	file := configFiles(t, "version = 1\nlog_level = \"debug\"", "cache.stale_for = \"1h\"")
 	text := toolOK(t, "config", "dump", "--config", file, "--set", "policy.mode=audit", "--set", "policy.exempt_namespaces=[\"a\",\"b\"]")
@@ -129,7 +129,7 @@ func TestConfigDump(t *testing.T) {
 	}
 }
 
-func TestConfigSchema(t *testing.T) {
+func TestConfigSchemaPrintsAJSONSchema(t *testing.T) {
 	t.Parallel()
 	var schema map[string]any
 	if err := json.Unmarshal([]byte(toolOK(t, "config", "schema")), &schema); err != nil || schema["$schema"] == nil {
@@ -137,9 +137,9 @@ func TestConfigSchema(t *testing.T) {
 	}
 }
 
-// TestSetIsCompleted: a shell offers the keys, and the words of keys that take
+// A shell offers the keys, and the words of keys that take
 // few.
-func TestSetIsCompleted(t *testing.T) {
+func TestCompletionOffersTheKeysOfSet(t *testing.T) {
 	t.Parallel()
 	got := toolOK(t, "__complete", "config", "dump", "--set", "policy.m")
 	for _, want := range []string{"policy.mode=audit\n", "policy.mode=enforce\n", "cache.max_size_mib=\n"} {

@@ -9,9 +9,9 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// TestExplainedPolicy: what the policy makes of a decision is said where it is
+// What the policy makes of a decision is printed where it is
 // not simply the choice.
-func TestExplainedPolicy(t *testing.T) {
+func TestExplainPrintsWhatThePolicyMakesOfADecision(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		explained explained
