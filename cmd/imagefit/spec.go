@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/internal/wiring"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
@@ -43,7 +43,7 @@ func specsFlag(cmd *cobra.Command, dir *string) {
 // loadSpecs returns the specs that apply. What is wrong with an operator's file is
 // printed and does not stop the others.
 func loadSpecs(cmd *cobra.Command, dir string) ([]spec.Spec, error) {
-	specs, skipped, err := spec.Load(os.DirFS(dir), dir)
+	specs, skipped, err := wiring.Specs(dir)
 	for _, problem := range skipped {
 		_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "note: skipped: %s\n", oneLine(problem.Error()))
 	}
@@ -153,7 +153,7 @@ func completeSpecs(cmd *cobra.Command, args []string, _ string) ([]string, cobra
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	specs, _, err := spec.Load(os.DirFS(dir), dir)
+	specs, _, err := wiring.Specs(dir)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

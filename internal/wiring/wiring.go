@@ -4,7 +4,6 @@ package wiring
 
 import (
 	"log/slog"
-	"os"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -43,7 +42,7 @@ func OpenCache(cfg config.Config, log *slog.Logger) *cache.Cache {
 // Rules returns what the configuration asks of decisions. A compatibility spec
 // that cannot be read is logged and skipped.
 func Rules(cfg config.Config, log *slog.Logger) (*decision.Rules, error) {
-	specs, skipped, err := spec.Load(os.DirFS(cfg.Select.SpecsDir), cfg.Select.SpecsDir)
+	specs, skipped, err := Specs(cfg.Select.SpecsDir)
 	if err != nil {
 		return nil, err
 	}

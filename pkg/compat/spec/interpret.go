@@ -1,8 +1,9 @@
 package spec
 
 import (
-	"github.com/imagefit/imagefit/pkg/compat"
 	"slices"
+
+	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 // Interpreter turns attributes into requirements by compatibility specs.

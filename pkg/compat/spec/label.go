@@ -2,8 +2,9 @@ package spec
 
 import (
 	"fmt"
-	"github.com/imagefit/imagefit/pkg/compat"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 // Label makes a requirement on the label of a node. A label is compared with the

@@ -1,79 +1,72 @@
 package spec
 
 import (
-	"errors"
+	"embed"
 	"fmt"
-	"io"
-	"io/fs"
-	"path"
 	"slices"
+	"strings"
 )
 
-const (
-	maxSpecFile  = 1 << 20
-	maxSpecFiles = 256
-)
+//go:embed specs/*.toml
+var embedded embed.FS
 
-// LoadSpecs returns the embedded compatibility specs together with those that
-// the operator keeps as *.toml in a folder, in the order in which they are
-// asked: the operator's first. Of several specs of one name only one applies:
-// the operator's before the embedded, and of the operator's the last by file
-// name. A file that cannot be used is left out, with the reason in skipped. A
-// folder that does not exist has no specs.
-//
-// The name of the folder is for messages.
-func Load(folder fs.FS, name string) (specs []Spec, skipped []error, err error) {
-	specs, err = Embedded()
+// Embedded returns the compatibility specs that come with imagefit. Those that
+// speak for any group come last.
+func Embedded() ([]Spec, error) {
+	entries, err := embedded.ReadDir("specs")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	files, err := fs.Glob(folder, "*.toml")
-	if err != nil {
-		return nil, nil, fmt.Errorf("list compatibility specs: %w", err)
-	}
-	if len(files) > maxSpecFiles {
-		skipped = append(skipped, fmt.Errorf("read compatibility specs of %s: only the first %d of %d files are read", name, maxSpecFiles, len(files)))
-		files = files[:maxSpecFiles]
-	}
-	var own []Spec
-	for _, file := range files {
-		spec, err := readSpec(folder, file)
-		spec.Source = path.Join(name, file)
+	var specs []Spec
+	for _, entry := range entries {
+		name := "specs/" + entry.Name()
+		text, err := embedded.ReadFile(name)
 		if err != nil {
-			skipped = append(skipped, fmt.Errorf("read compatibility spec %s: %w", spec.Source, err))
-			continue
+			return nil, err
 		}
-		own = append(without(own, spec.Name), spec)
-		specs = without(specs, spec.Name)
+		spec, err := Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("read compatibility spec %s: %w", name, err)
+		}
+		spec.Source = "embedded " + name
+		specs = append(specs, spec)
 	}
-	specs = append(own, specs...)
 	specificFirst(specs)
-	return specs, skipped, nil
+	return specs, nil
+}
+
+// With returns the embedded compatibility specs together with those of an
+// operator, in the order in which they are asked: the operator's first. Of several
+// specs of one name only one applies: the operator's before the embedded, and of
+// the operator's the last.
+func With(own []Spec) ([]Spec, error) {
+	all, err := Embedded()
+	if err != nil {
+		return nil, err
+	}
+	var kept []Spec
+	for _, spec := range own {
+		kept = append(without(kept, spec.Name), spec)
+		all = without(all, spec.Name)
+	}
+	all = append(kept, all...)
+	specificFirst(all)
+	return all, nil
 }
 
 func without(specs []Spec, name string) []Spec {
 	return slices.DeleteFunc(specs, func(s Spec) bool { return s.Name == name })
 }
 
-func readSpec(folder fs.FS, file string) (Spec, error) {
-	info, err := fs.Stat(folder, file)
-	if err != nil {
-		return Spec{}, err
+func specificFirst(specs []Spec) {
+	slices.SortStableFunc(specs, func(a, b Spec) int {
+		return strings.Compare(a.breadth(), b.breadth())
+	})
+}
+
+func (s *Spec) breadth() string {
+	if slices.Contains(s.Groups, "*") {
+		return "any"
 	}
-	if !info.Mode().IsRegular() { // a pipe would never end
-		return Spec{}, errors.New("not a regular file")
-	}
-	f, err := folder.Open(file)
-	if err != nil {
-		return Spec{}, err
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxSpecFile+1))
-	if err != nil {
-		return Spec{}, err
-	}
-	if len(text) > maxSpecFile {
-		return Spec{}, fmt.Errorf("larger than %d bytes", maxSpecFile)
-	}
-	return Parse(text)
+	return ""
 }

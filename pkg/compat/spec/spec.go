@@ -1,12 +1,10 @@
 package spec
 
 import (
-	"embed"
-	"fmt"
-	"github.com/imagefit/imagefit/pkg/compat"
-	"io/fs"
 	"slices"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/compat"
 )
 
 // Spec is one compatibility spec: what the attributes of one compatibility
@@ -93,46 +91,6 @@ const (
 	matchRelease  = "release"       // an operating system, by its C library
 	matchABI      = "abi"           // a library, by its family
 )
-
-//go:embed specs/*.toml
-var embedded embed.FS
-
-// EmbeddedSpecs returns the compatibility specs that come with imagefit. Those
-// that speak for any group come last.
-func Embedded() ([]Spec, error) {
-	files, err := fs.Glob(embedded, "specs/*.toml")
-	if err != nil {
-		return nil, err
-	}
-	var specs []Spec
-	for _, file := range files {
-		text, err := embedded.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		spec, err := Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("read compatibility spec %s: %w", file, err)
-		}
-		spec.Source = "embedded " + file
-		specs = append(specs, spec)
-	}
-	specificFirst(specs)
-	return specs, nil
-}
-
-func specificFirst(specs []Spec) {
-	slices.SortStableFunc(specs, func(a, b Spec) int {
-		return strings.Compare(a.breadth(), b.breadth())
-	})
-}
-
-func (s *Spec) breadth() string {
-	if slices.Contains(s.Groups, "*") {
-		return "any"
-	}
-	return ""
-}
 
 func (n *Node) importance() compat.Importance {
 	switch n.Importance {
