@@ -7,30 +7,32 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
 func TestOnlyTheNewestOfManyReferrersAreRead(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	image := r.image("linux/amd64", "a")
-	r.index("1", image)
+	image := r.Image("linux/amd64", "a")
+	r.Index("1", image)
 	for i := range referrers.MaxOpened + 8 {
-		r.attach(image, artifact{
-			attributes:  fmt.Sprintf(`"cpu-cpuid.FLAG%d": true`, i),
-			annotations: map[string]string{ocispec.AnnotationCreated: fmt.Sprintf("2026-01-01T00:00:%02dZ", i)},
+		r.Attach(image, fakeregistry.Artifact{
+			Attributes:  fmt.Sprintf(`"cpu-cpuid.FLAG%d": true`, i),
+			Annotations: map[string]string{ocispec.AnnotationCreated: fmt.Sprintf("2026-01-01T00:00:%02dZ", i)},
 		})
 	}
-	resolver, log := newTestResolver(t, r, levelFacts(1)), new(lines)
-	resolver.log = log.logger()
+	resolver, log := newTestResolver(t, r, testkit.Node(1)), new(testkit.Log)
+	resolver.log = log.Logger()
 	d := decide(t, resolver, app)
 	if want := fmt.Sprintf("needs cpu.cpuid FLAG%d (absent)", referrers.MaxOpened+7); d.Candidates[0].Reason != want {
 		t.Errorf("reason %q, want %q: the newest", d.Candidates[0].Reason, want)
 	}
-	if got := len(r.requests()); got > 3*referrers.MaxOpened {
+	if got := len(r.Requests()); got > 3*referrers.MaxOpened {
 		t.Errorf("%d requests", got)
 	}
-	if log.count("too many referrers, reading only the newest") != 1 {
+	if log.Count("too many referrers, reading only the newest") != 1 {
 		t.Error("the log does not say that not all were looked at")
 	}
 }
@@ -42,16 +44,16 @@ const maxBody = 4 << 20
 func TestADecisionReadsABoundedNumberOfBytes(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	image := r.image("linux/amd64", "a")
-	r.index("1", image)
+	image := r.Image("linux/amd64", "a")
+	r.Index("1", image)
 	for i := range maxFetched/maxBody + 4 {
 		body := fmt.Sprintf(`{"compatibilities": {"x%d": {}}}`, i)
-		r.attach(image, artifact{body: body + strings.Repeat(" ", maxBody-len(body))})
+		r.Attach(image, fakeregistry.Artifact{Body: body + strings.Repeat(" ", maxBody-len(body))})
 	}
 	var read int64
-	resolver := newTestResolver(t, r, levelFacts(1))
+	resolver := newTestResolver(t, r, testkit.Node(1))
 	d := decide(t, resolver, app)
-	for _, request := range r.requests() {
+	for _, request := range r.Requests() {
 		if strings.HasPrefix(request, "GET blobs/") {
 			read += maxBody
 		}

@@ -5,6 +5,9 @@ import (
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 )
 
 // BenchmarkDecideWarm decides about an image that is known, each candidate with
@@ -15,12 +18,12 @@ func BenchmarkDecideWarm(b *testing.B) {
 			r := newTestRegistry(b)
 			var entries []ocispec.Descriptor
 			for i := range n {
-				entry := r.image("linux/amd64/v2", fmt.Sprint(i))
-				r.attach(entry, artifact{attributes: fmt.Sprintf(`"cpu-cpuid.AVX2": true, "kernel-version.major": %d`, i%7)})
+				entry := r.Image("linux/amd64/v2", fmt.Sprint(i))
+				r.Attach(entry, fakeregistry.Artifact{Attributes: fmt.Sprintf(`"cpu-cpuid.AVX2": true, "kernel-version.major": %d`, i%7)})
 				entries = append(entries, entry)
 			}
-			r.index("1", entries...)
-			resolver := newTestResolver(b, r, levelFacts(3, "AVX2"))
+			r.Index("1", entries...)
+			resolver := newTestResolver(b, r, testkit.Node(3, "AVX2"))
 			decide(b, resolver, app)
 			b.ReportAllocs()
 			for b.Loop() {

@@ -6,53 +6,55 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
 func TestIndexesOfEveryShapeAreDecidedOrLeftToTheRuntime(t *testing.T) {
 	t.Parallel()
-	many := func(r *testRegistry, n int) (entries []ocispec.Descriptor) {
+	many := func(r *fakeregistry.Registry, n int) (entries []ocispec.Descriptor) {
 		for range n {
-			entries = append(entries, r.image("linux/amd64", "same"))
+			entries = append(entries, r.Image("linux/amd64", "same"))
 		}
 		return entries
 	}
 	tests := []struct {
 		name       string
-		push       func(r *testRegistry)
+		push       func(r *fakeregistry.Registry)
 		candidates int
 		choice     string
 		reason     string // why it is left to the runtime
 	}{
-		{"empty", func(r *testRegistry) { r.index("1") }, 0, "none", ""},
-		{"docker manifest list", func(r *testRegistry) {
-			r.manifest(index.DockerList, ocispec.Index{MediaType: index.DockerList, Manifests: []ocispec.Descriptor{
-				r.image("linux/amd64", "a"), r.image("linux/amd64/v3", "b"),
+		{"empty", func(r *fakeregistry.Registry) { r.Index("1") }, 0, "none", ""},
+		{"docker manifest list", func(r *fakeregistry.Registry) {
+			r.Manifest(index.DockerList, ocispec.Index{MediaType: index.DockerList, Manifests: []ocispec.Descriptor{
+				r.Image("linux/amd64", "a"), r.Image("linux/amd64/v3", "b"),
 			}}, "1")
 		}, 2, "linux/amd64/v3", ""},
-		{"two of one platform", func(r *testRegistry) {
-			r.index("1", r.image("linux/amd64/v3", "a"), r.image("linux/amd64/v3", "b"))
+		{"two of one platform", func(r *fakeregistry.Registry) {
+			r.Index("1", r.Image("linux/amd64/v3", "a"), r.Image("linux/amd64/v3", "b"))
 		}, 2, "linux/amd64/v3@sha256:", ""},
-		{"nested", func(r *testRegistry) {
-			r.index("1", r.image("linux/amd64", "a"), r.index("inner", r.image("linux/amd64/v3", "b")))
+		{"nested", func(r *fakeregistry.Registry) {
+			r.Index("1", r.Image("linux/amd64", "a"), r.Index("inner", r.Image("linux/amd64/v3", "b")))
 		}, 0, "none", "is an index itself"},
-		{"1,000 entries", func(r *testRegistry) {
-			r.index("1", append(many(r, 2), make([]ocispec.Descriptor, 998)...)...)
+		{"1,000 entries", func(r *fakeregistry.Registry) {
+			r.Index("1", append(many(r, 2), make([]ocispec.Descriptor, 998)...)...)
 		}, 2, "linux/amd64@sha256:", ""},
-		{"too many candidates", func(r *testRegistry) { r.index("1", many(r, maxCandidates+1)...) }, 0, "none", "257 entries for this node"},
-		{"10,000 entries", func(r *testRegistry) { r.index("1", make([]ocispec.Descriptor, 10_000)...) }, 0, "none", "10000 entries"},
-		{"no JSON", func(r *testRegistry) { r.manifest(ocispec.MediaTypeImageIndex, []byte("<html>"), "1") }, 0, "none", "read index"},
-		{"too large", func(r *testRegistry) {
-			r.manifest(ocispec.MediaTypeImageIndex, []byte(`{"manifests":[]}`+strings.Repeat(" ", maxBody)), "1")
+		{"too many candidates", func(r *fakeregistry.Registry) { r.Index("1", many(r, maxCandidates+1)...) }, 0, "none", "257 entries for this node"},
+		{"10,000 entries", func(r *fakeregistry.Registry) { r.Index("1", make([]ocispec.Descriptor, 10_000)...) }, 0, "none", "10000 entries"},
+		{"no JSON", func(r *fakeregistry.Registry) { r.Manifest(ocispec.MediaTypeImageIndex, []byte("<html>"), "1") }, 0, "none", "read index"},
+		{"too large", func(r *fakeregistry.Registry) {
+			r.Manifest(ocispec.MediaTypeImageIndex, []byte(`{"manifests":[]}`+strings.Repeat(" ", maxBody)), "1")
 		}, 0, "none", "at most 4194304 are read"},
-		{"neither index nor image", func(r *testRegistry) { r.manifest("application/vnd.example+json", []byte("{}"), "1") }, 0, "none", ""},
+		{"neither index nor image", func(r *fakeregistry.Registry) { r.Manifest("application/vnd.example+json", []byte("{}"), "1") }, 0, "none", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			r := newTestRegistry(t)
 			test.push(r)
-			d, err := decideAs(t.Context(), newTestResolver(t, r, levelFacts(3)), app)
+			d, err := decideAs(t.Context(), newTestResolver(t, r, testkit.Node(3)), app)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,11 +84,11 @@ func TestASingleImageFitsOrIsRefused(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			r := newTestRegistry(t)
-			image := r.image("linux/amd64", "single", "1")
+			image := r.Image("linux/amd64", "single", "1")
 			if test.attributes != "" {
-				r.attach(image, artifact{attributes: test.attributes})
+				r.Attach(image, fakeregistry.Artifact{Attributes: test.attributes})
 			}
-			d := decide(t, newTestResolver(t, r, levelFacts(3, "AVX2")), app)
+			d := decide(t, newTestResolver(t, r, testkit.Node(3, "AVX2")), app)
 			if d.Refused() != test.refused || d.AsRuntime() == test.refused || d.Reason != test.reason || d.Index != "" {
 				t.Errorf("refused %t, as runtime %t, reason %q, want %q", d.Refused(), d.AsRuntime(), d.Reason, test.reason)
 			}

@@ -8,13 +8,15 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 // rawIndex stores an index whose entries have these platforms as they are
 // written, and an annotation each where given.
-func (r *testRegistry) rawIndex(t *testing.T, entries ...string) {
+func rawIndex(r *fakeregistry.Registry, t *testing.T, entries ...string) {
 	t.Helper()
 	var list []json.RawMessage
 	for i, entry := range entries {
@@ -22,7 +24,7 @@ func (r *testRegistry) rawIndex(t *testing.T, entries ...string) {
 		if annotations == "" {
 			annotations = "{}"
 		}
-		image := r.image("linux/amd64", fmt.Sprint("entry", i))
+		image := r.Image("linux/amd64", fmt.Sprint("entry", i))
 		list = append(list, json.RawMessage(fmt.Sprintf(`{"mediaType": %q, "digest": %q, "size": %d, "platform": %s, "annotations": %s}`,
 			image.MediaType, image.Digest, image.Size, platform, annotations)))
 	}
@@ -30,7 +32,7 @@ func (r *testRegistry) rawIndex(t *testing.T, entries ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.manifest(ocispec.MediaTypeImageIndex, body, "1")
+	r.Manifest(ocispec.MediaTypeImageIndex, body, "1")
 }
 
 // What an index entry says of itself counts without another request.
@@ -60,8 +62,8 @@ func TestClaimsOfIndexEntriesAreEvaluated(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := newTestRegistry(t)
-			r.rawIndex(t, tt.entries...)
-			resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))
+			rawIndex(r, t, tt.entries...)
+			resolver := newTestResolver(t, r, testkit.Node(3, "AVX2"))
 			change(resolver, func(r *Rules) {
 				r.Prefer = []dialect.AnnotationPreference{{Key: "com.example.gpu", Value: "h100", Weight: 10}}
 			})
@@ -69,7 +71,7 @@ func TestClaimsOfIndexEntriesAreEvaluated(t *testing.T) {
 			if d.Choice != tt.want {
 				t.Errorf("chose %d, want %d: %s", d.Choice, tt.want, d.Reason)
 			}
-			for _, asked := range r.requests() {
+			for _, asked := range r.Requests() {
 				if strings.Contains(asked, "blobs/") {
 					t.Errorf("asked %s", asked)
 				}
@@ -101,10 +103,10 @@ func TestABlobThatAnEntryPointsAtIsEvaluated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newTestRegistry(t)
-			blob := r.blob(dialect.LayerTypeCompatibilities, tt.body)
-			r.rawIndex(t, `{"os": "linux", "architecture": "amd64"}`, fmt.Sprintf(
+			blob := r.Blob(dialect.LayerTypeCompatibilities, tt.body)
+			rawIndex(r, t, `{"os": "linux", "architecture": "amd64"}`, fmt.Sprintf(
 				`{"os": "linux", "architecture": "amd64", "compat": {"mediaType": %q, "digest": %q, "size": %d}}`, blob.MediaType, blob.Digest, blob.Size))
-			resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))
+			resolver := newTestResolver(t, r, testkit.Node(3, "AVX2"))
 			d := decide(t, resolver, app)
 			if d.Choice != tt.want {
 				t.Errorf("chose %d, want %d: %+v", d.Choice, tt.want, d.Candidates)
@@ -126,11 +128,11 @@ func TestABlobThatAnEntryPointsAtIsEvaluated(t *testing.T) {
 func TestNVIDIAVariablesOfTheConfigAreEvaluatedWhereConfigured(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	config := r.blob(ocispec.MediaTypeImageConfig, `{"config": {"Env": ["PATH=/", "NVIDIA_REQUIRE_CUDA=cuda>=99.0"]}}`)
-	image := r.manifest(ocispec.MediaTypeImageManifest, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: config})
+	config := r.Blob(ocispec.MediaTypeImageConfig, `{"config": {"Env": ["PATH=/", "NVIDIA_REQUIRE_CUDA=cuda>=99.0"]}}`)
+	image := r.Manifest(ocispec.MediaTypeImageManifest, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: config})
 	image.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
-	r.index("1", image)
-	facts := levelFacts(1)
+	r.Index("1", image)
+	facts := testkit.Node(1)
 	resolver := newTestResolver(t, r, facts)
 	if d := decide(t, resolver, app); d.Refused() || len(d.Candidates[0].Requirements) != 0 {
 		t.Errorf("not asked for: %s", d.Reason)

@@ -11,6 +11,8 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
@@ -23,10 +25,10 @@ func TestRecallEvaluatesOnTheFactsOfTheMoment(t *testing.T) {
 	t.Parallel()
 	const id = "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 	r := newTestRegistry(t)
-	v3 := r.image("linux/amd64/v3", "a")
-	r.index("1", v3)
-	r.attach(v3, artifact{attributes: avx2})
-	known := levelFacts(3, "AVX2")
+	v3 := r.Image("linux/amd64/v3", "a")
+	r.Index("1", v3)
+	r.Attach(v3, fakeregistry.Artifact{Attributes: avx2})
+	known := testkit.Node(3, "AVX2")
 	resolver := newTestResolver(t, r, nil)
 	resolver.facts = func() *facts.Facts { return known }
 	if _, _, err := resolver.Recall(resolver.Snapshot(), id, ""); err == nil {
@@ -45,9 +47,9 @@ func TestRecallEvaluatesOnTheFactsOfTheMoment(t *testing.T) {
 		facts *facts.Facts
 		want  string
 	}{
-		{"as it was", levelFacts(3, "AVX2"), "fits"},
-		{"the flag is gone", levelFacts(3), app + " does not fit this node: linux/amd64/v3 needs cpu.cpuid AVX2 (absent)"},
-		{"the level is gone", levelFacts(2, "AVX2"), app + " does not fit this node: linux/amd64/v3 needs cpu.x86_64 level >= 3 (is 2)"},
+		{"as it was", testkit.Node(3, "AVX2"), "fits"},
+		{"the flag is gone", testkit.Node(3), app + " does not fit this node: linux/amd64/v3 needs cpu.cpuid AVX2 (absent)"},
+		{"the level is gone", testkit.Node(2, "AVX2"), app + " does not fit this node: linux/amd64/v3 needs cpu.x86_64 level >= 3 (is 2)"},
 		{"nothing is known", facts.New("linux", "amd64", facts.Features{}), "unknown"},
 	}
 	for _, test := range tests {
@@ -71,10 +73,10 @@ func TestRecallEvaluatesOnTheFactsOfTheMoment(t *testing.T) {
 func TestRecallOfASharedConfigTakesTheManifestThatFitsBest(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	unfit, fit := r.image("linux/amd64/v4", "a"), r.image("linux/amd64", "b")
-	r.index("unfit", unfit)
-	r.index("fit", fit)
-	resolver := newTestResolver(t, r, levelFacts(1))
+	unfit, fit := r.Image("linux/amd64/v4", "a"), r.Image("linux/amd64", "b")
+	r.Index("unfit", unfit)
+	r.Index("fit", fit)
+	resolver := newTestResolver(t, r, testkit.Node(1))
 	const id = "sha256:shared"
 	remember := func(tag string) {
 		t.Helper()
@@ -93,7 +95,7 @@ func TestRecallOfASharedConfigTakesTheManifestThatFitsBest(t *testing.T) {
 	}
 	for i := range 2 * maxVariants {
 		tag := fmt.Sprint("more", i)
-		r.index(tag, r.image("linux/amd64", tag))
+		r.Index(tag, r.Image("linux/amd64", tag))
 		remember(tag)
 	}
 	var kept Image
@@ -107,7 +109,7 @@ func TestRecallOfASharedConfigTakesTheManifestThatFitsBest(t *testing.T) {
 func TestACopyInAnotherRepositoryDoesNotRefuseTheOriginal(t *testing.T) {
 	t.Parallel()
 	const id = "sha256:copy"
-	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
+	resolver := newTestResolver(t, newTestRegistry(t), testkit.Node(1))
 	change(resolver, func(r *Rules) { r.Policy.MalformedArtifact = policy.Unfit })
 	attached := Candidate{Digest: "sha256:a", Artifacts: []referrers.Artifact{{Problem: "broken"}}}
 	bare := Candidate{Digest: "sha256:a"}
@@ -137,7 +139,7 @@ func TestACopyInAnotherRepositoryDoesNotRefuseTheOriginal(t *testing.T) {
 func TestRecallUsesOnlyTheRepositoriesOfTheReferences(t *testing.T) {
 	t.Parallel()
 	id := "sha256:" + strings.Repeat("c", 64)
-	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
+	resolver := newTestResolver(t, newTestRegistry(t), testkit.Node(1))
 	change(resolver, func(r *Rules) { r.Policy.MalformedArtifact = policy.Unfit })
 	attached := Candidate{Digest: "sha256:a", Artifacts: []referrers.Artifact{{Problem: "broken"}}}
 	d := &Decision{Reference: "copy.example/app:1", Repository: "copy.example/app", Candidates: []Candidate{attached}}
@@ -197,14 +199,14 @@ func TestOneOfManyCandidatesWithManyRequirementsIsRemembered(t *testing.T) {
 	const candidates = 100
 	var entries []ocispec.Descriptor
 	for i := range candidates {
-		entries = append(entries, r.image("linux/amd64", fmt.Sprint(i)))
+		entries = append(entries, r.Image("linux/amd64", fmt.Sprint(i)))
 	}
 	var attributes []string
 	for i := range 1000 {
 		attributes = append(attributes, fmt.Sprintf(`"cpu-cpuid.FLAG%d": true`, i))
 	}
-	r.attach(r.index("1", entries...), artifact{attributes: strings.Join(attributes, ",")})
-	resolver := newTestResolver(t, r, levelFacts(1))
+	r.Attach(r.Index("1", entries...), fakeregistry.Artifact{Attributes: strings.Join(attributes, ",")})
+	resolver := newTestResolver(t, r, testkit.Node(1))
 	d := decide(t, resolver, app)
 	if len(d.Candidates) != candidates || len(d.Candidates[0].Requirements) != maxRequirements {
 		t.Fatalf("%d candidates, %d requirements", len(d.Candidates), len(d.Candidates[0].Requirements))
@@ -225,7 +227,7 @@ func TestRememberWritesOnlyWhatChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
+	resolver := newTestResolver(t, newTestRegistry(t), testkit.Node(1))
 	resolver.cache = state
 	id := "sha256:" + strings.Repeat("d", 64)
 	remember := func(artifacts ...referrers.Artifact) os.FileInfo {

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 )
@@ -24,7 +25,7 @@ func FuzzIndexEntries(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	n := newNode(levelFacts(3))
+	n := newNode(testkit.Node(3))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		entries, err := index.Parse(body)
 		if err != nil {
@@ -65,18 +66,18 @@ func FuzzArtifactManifest(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	r := newTestRegistry(f)
-	image := r.image("linux/amd64", "a", "1")
-	body := r.blob(dialect.LayerTypeOutline, `{"compatibilities": {"x": {"cpu-cpuid.AVX2": true}}}`)
+	image := r.Image("linux/amd64", "a", "1")
+	body := r.Blob(dialect.LayerTypeOutline, `{"compatibilities": {"x": {"cpu-cpuid.AVX2": true}}}`)
 	names := strings.NewReplacer("SUBJECT", image.Digest.String(), "BODY", body.Digest.String())
-	resolver := newTestResolver(f, r, levelFacts(1))
+	resolver := newTestResolver(f, r, testkit.Node(1))
 	change(resolver, func(r *Rules) { r.ReferrersTTL = 0 })
 	f.Fuzz(func(t *testing.T, manifest []byte) {
 		manifest = []byte(names.Replace(string(manifest)))
-		desc := r.manifest(ocispec.MediaTypeImageManifest, manifest)
+		r := r.For(t)
+		desc := r.Manifest(ocispec.MediaTypeImageManifest, manifest)
 		desc.ArtifactType = dialect.ArtifactType
-		r.mu.Lock()
-		r.referrers[image.Digest] = []ocispec.Descriptor{desc}
-		r.mu.Unlock()
+		r.Unlist(image)
+		r.List(image, desc)
 		decideAnything(t, resolver)
 	})
 }
@@ -84,13 +85,13 @@ func FuzzArtifactManifest(f *testing.F) {
 // FuzzDecide decides about any bytes as an index, end to end.
 func FuzzDecide(f *testing.F) {
 	r := newTestRegistry(f)
-	good, _ := json.Marshal(ocispec.Index{Manifests: []ocispec.Descriptor{r.image("linux/amd64", "a"), r.image("linux/amd64/v3", "b")}})
+	good, _ := json.Marshal(ocispec.Index{Manifests: []ocispec.Descriptor{r.Image("linux/amd64", "a"), r.Image("linux/amd64/v3", "b")}})
 	for _, seed := range [][]byte{good, []byte(`{}`), []byte(`null`), []byte(`{"manifests": [{}]}`)} {
 		f.Add(seed)
 	}
-	resolver := newTestResolver(f, r, levelFacts(3))
+	resolver := newTestResolver(f, r, testkit.Node(3))
 	f.Fuzz(func(t *testing.T, index []byte) {
-		r.manifest(ocispec.MediaTypeImageIndex, index, "1")
+		r.For(t).Manifest(ocispec.MediaTypeImageIndex, index, "1")
 		decideAnything(t, resolver)
 	})
 }

@@ -1,17 +1,14 @@
 package decision
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
-	"strconv"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/facts"
 )
@@ -19,26 +16,10 @@ import (
 // app is the reference that most tests decide about.
 const app = "registry.example/app:1"
 
-// levelFacts are the facts of an amd64 node of an x86-64 level with these CPU
-// flags and Linux 6.1.0.
-func levelFacts(level int, flags ...string) *facts.Facts {
-	return facts.New("linux", "amd64", facts.Features{
-		Flags: map[string][]string{"cpu.cpuid": flags},
-		Attributes: map[string]map[string]string{
-			"cpu.x86_64":     {"level": strconv.Itoa(level)},
-			"kernel.version": {"full": "6.1.0", "major": "6", "minor": "1", "revision": "0"},
-		},
-	})
-}
-
 // newTestResolver returns a resolver with an empty cache of its own.
-func newTestResolver(t testing.TB, r *testRegistry, known *facts.Facts) *Resolver {
+func newTestResolver(t testing.TB, r *fakeregistry.Registry, known *facts.Facts) *Resolver {
 	t.Helper()
 	state, err := cache.Open(t.TempDir(), 64<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	specs, err := spec.Embedded()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,10 +27,10 @@ func newTestResolver(t testing.TB, r *testRegistry, known *facts.Facts) *Resolve
 		Cache: state, Log: slog.New(slog.DiscardHandler),
 		Facts: func() *facts.Facts { return known },
 		Rules: Fixed(&Rules{
-			Policy: config.Default().Policy, Interpreter: spec.NewInterpreter(specs),
+			Policy: config.Default().Policy, Interpreter: testkit.Interpreter(t),
 			ReferrersTTL: time.Hour, StaleFor: time.Hour, Timeout: 10 * time.Second,
 		}),
-	}), r.reach(t))
+	}), reach(t, r))
 }
 
 // change exchanges the resolver's rules, as a new configuration does.
@@ -78,24 +59,4 @@ func chosen(d *Decision) string {
 		return "none"
 	}
 	return d.Label(d.Choice)
-}
-
-// lines is a log that tests can look into.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
-
-func (l *lines) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buf.String(), text)
 }

@@ -11,6 +11,8 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
@@ -39,10 +41,10 @@ func TestListsOfReferrersAgeAndServeWhileTheRegistryFails(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, sick %t", tt.name, sick), func(t *testing.T) {
 				t.Parallel()
 				r := newTestRegistry(t)
-				image := r.image("linux/amd64", "a")
-				r.attach(image, artifact{attributes: avx512})
-				r.index("1", image)
-				resolver := newTestResolver(t, r, levelFacts(1))
+				image := r.Image("linux/amd64", "a")
+				r.Attach(image, fakeregistry.Artifact{Attributes: avx512})
+				r.Index("1", image)
+				resolver := newTestResolver(t, r, testkit.Node(1))
 				change(resolver, func(r *Rules) { r.ReferrersTTL, r.StaleFor = tt.ttl, tt.staleFor })
 				learn := func(t *testing.T) {
 					decide(t, resolver, app)
@@ -56,8 +58,8 @@ func TestListsOfReferrersAgeAndServeWhileTheRegistryFails(t *testing.T) {
 						learn(t)
 						time.Sleep(tt.age)
 					}
-					r.requests()
-					r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+					r.Requests()
+					r.Answer(func(w http.ResponseWriter, req *http.Request) bool {
 						hit := sick && strings.Contains(req.URL.Path, "/referrers/")
 						if hit {
 							w.WriteHeader(http.StatusBadGateway)
@@ -68,7 +70,7 @@ func TestListsOfReferrersAgeAndServeWhileTheRegistryFails(t *testing.T) {
 					if good := err == nil && d.Refused(); good != (tt.serves || !sick) {
 						t.Errorf("decided %+v, %v", d, err)
 					}
-					if asked := strings.Join(r.requests(), " "); strings.Contains(asked, "referrers/") != tt.asks {
+					if asked := strings.Join(r.Requests(), " "); strings.Contains(asked, "referrers/") != tt.asks {
 						t.Errorf("asked %s", asked)
 					}
 					resolver.registry.Close()
@@ -82,19 +84,19 @@ func TestListsOfReferrersAgeAndServeWhileTheRegistryFails(t *testing.T) {
 func TestPolicyAnswersForARegistryWithoutReferrersAPI(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	image := r.image("linux/amd64", "a")
-	r.index("1", image)
-	attached := r.attach(image, artifact{attributes: avx512})
+	image := r.Image("linux/amd64", "a")
+	r.Index("1", image)
+	attached := r.Attach(image, fakeregistry.Artifact{Attributes: avx512})
 	tag := strings.Replace(image.Digest.String(), ":", "-", 1)
-	r.manifest(ocispec.MediaTypeImageIndex, ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{attached}}, tag)
-	r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+	r.Manifest(ocispec.MediaTypeImageIndex, ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{attached}}, tag)
+	r.Answer(func(w http.ResponseWriter, req *http.Request) bool {
 		hit := strings.Contains(req.URL.Path, "/referrers/")
 		if hit {
 			http.NotFound(w, req)
 		}
 		return hit
 	})
-	resolver := newTestResolver(t, r, levelFacts(1))
+	resolver := newTestResolver(t, r, testkit.Node(1))
 	change(resolver, func(r *Rules) { r.ReferrersTTL = 0 })
 	// One after the other, with one cache: what one policy learned is not for the
 	// next.
@@ -109,7 +111,7 @@ func TestPolicyAnswersForARegistryWithoutReferrersAPI(t *testing.T) {
 		{policy.None, "fits", false},
 	} {
 		change(resolver, func(r *Rules) { r.Policy.NoReferrersAPI = tt.policy })
-		r.requests()
+		r.Requests()
 		d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app})
 		got := "error"
 		if err == nil {
@@ -118,7 +120,7 @@ func TestPolicyAnswersForARegistryWithoutReferrersAPI(t *testing.T) {
 		if got != tt.want || got == "error" && !errors.Is(err, registry.ErrNoReferrersAPI) {
 			t.Errorf("%s: %s, want %s: %v", tt.policy, got, tt.want, err)
 		}
-		if asked := strings.Join(r.requests(), " "); strings.Contains(asked, tag) != tt.tags {
+		if asked := strings.Join(r.Requests(), " "); strings.Contains(asked, tag) != tt.tags {
 			t.Errorf("%s: asked %s", tt.policy, asked)
 		}
 	}

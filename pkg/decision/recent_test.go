@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/facts"
 )
@@ -20,15 +22,15 @@ func TestADecisionIsReusedUntilSomethingItRestsOnChanges(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	index := pushLevels(r)
-	known := levelFacts(3)
+	known := testkit.Node(3)
 	resolver := newTestResolver(t, r, known)
 	resolver.facts = func() *facts.Facts { return known }
 	first := decide(t, resolver, app)
-	r.requests()
+	r.Requests()
 	if again := decide(t, resolver, app); again != first {
 		t.Error("decided anew although nothing changed")
 	}
-	if asked := r.requests(); !slices.Equal(asked, []string{"HEAD manifests/1"}) {
+	if asked := r.Requests(); !slices.Equal(asked, []string{"HEAD manifests/1"}) {
 		t.Errorf("asked %q", asked)
 	}
 	changes := []struct {
@@ -36,9 +38,9 @@ func TestADecisionIsReusedUntilSomethingItRestsOnChanges(t *testing.T) {
 		change func()
 		want   string
 	}{
-		{"the facts", func() { known = levelFacts(1) }, "linux/amd64"},
-		{"the rules", func() { known = levelFacts(3); change(resolver, func(r *Rules) { r.Policy.NoFit = "forward" }) }, "linux/amd64/v3"},
-		{"the tag", func() { r.index("1", r.image("linux/amd64", "other")) }, "linux/amd64"},
+		{"the facts", func() { known = testkit.Node(1) }, "linux/amd64"},
+		{"the rules", func() { known = testkit.Node(3); change(resolver, func(r *Rules) { r.Policy.NoFit = "forward" }) }, "linux/amd64/v3"},
+		{"the tag", func() { r.Index("1", r.Image("linux/amd64", "other")) }, "linux/amd64"},
 	}
 	last := first
 	for _, step := range changes {
@@ -58,7 +60,7 @@ func TestADecisionIsReusedUntilSomethingItRestsOnChanges(t *testing.T) {
 func TestADecisionIsReusedNoLongerThanItsListsAreCurrent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newRecent()
-		h, d, start := Snapshot{Rules: &Rules{}, Facts: levelFacts(1)}, &Decision{}, time.Now()
+		h, d, start := Snapshot{Rules: &Rules{}, Facts: testkit.Node(1)}, &Decision{}, time.Now()
 		current := validUntil{at: start.Add(time.Hour)}
 		current.lower(start.Add(time.Minute))
 		current.lower(start.Add(time.Hour))
@@ -82,7 +84,7 @@ func TestADecisionIsReusedNoLongerThanItsListsAreCurrent(t *testing.T) {
 func TestRememberedDecisionsAreBounded(t *testing.T) {
 	t.Parallel()
 	m := newRecent()
-	h, d, start := Snapshot{Rules: &Rules{}, Facts: levelFacts(1)}, &Decision{}, time.Now()
+	h, d, start := Snapshot{Rules: &Rules{}, Facts: testkit.Node(1)}, &Decision{}, time.Now()
 	put := func(key string, read int64) { m.put(key, d, h, start, start.Add(time.Hour), read) }
 	has := func(key string) bool { return m.get(key, h, start) != nil }
 	put("too large", maxRecentRead+1)
@@ -111,17 +113,17 @@ func TestADecisionIsMadeAgainWhenItsBodiesAreGone(t *testing.T) {
 	t.Parallel()
 	const id = "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
 	r := newTestRegistry(t)
-	image := r.image("linux/amd64", "a")
-	r.index("1", image)
-	r.attach(image, artifact{attributes: avx512})
-	resolver := newTestResolver(t, r, levelFacts(1))
+	image := r.Image("linux/amd64", "a")
+	r.Index("1", image)
+	r.Attach(image, fakeregistry.Artifact{Attributes: avx512})
+	resolver := newTestResolver(t, r, testkit.Node(1))
 	dir := t.TempDir()
 	var err error
 	if resolver.cache, err = cache.Open(dir, 64<<20); err != nil {
 		t.Fatal(err)
 	}
 	damage := true
-	r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+	r.Answer(func(w http.ResponseWriter, req *http.Request) bool {
 		hit := damage && strings.Contains(req.URL.Path, "/blobs/")
 		if hit {
 			_, _ = w.Write([]byte("<html>"))

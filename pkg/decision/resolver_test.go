@@ -11,6 +11,10 @@ import (
 	"testing"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -19,8 +23,11 @@ import (
 func TestReferencesAreNormalisedAsByTheRuntime(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	index := pushLevels(r)
-	r.index("latest", r.image("linux/amd64", "latest"))
+	var index ocispec.Descriptor
+	for _, r := range []*fakeregistry.Registry{r, r.In("library/busybox")} {
+		index = pushLevels(r)
+		r.Index("latest", r.Image("linux/amd64", "latest"))
+	}
 	at := "@" + index.Digest.String()
 	tests := []struct {
 		reference, want, repository string
@@ -35,14 +42,14 @@ func TestReferencesAreNormalisedAsByTheRuntime(t *testing.T) {
 		{"registry.example/app" + at, "registry.example/app" + at, "registry.example/app", "manifests/" + at[1:]},
 		{"registry.example/app:gone" + at, "registry.example/app" + at, "registry.example/app", "manifests/" + at[1:]},
 	}
-	resolver := newTestResolver(t, r, levelFacts(1))
+	resolver := newTestResolver(t, r, testkit.Node(1))
 	for _, test := range tests { // one after the other, for the requests are looked at
-		r.requests()
+		r.Requests()
 		d := decide(t, resolver, test.reference)
 		if d.Reference != test.want || d.Repository != test.repository {
 			t.Errorf("%s: reference %s, repository %s, want %s and %s", test.reference, d.Reference, d.Repository, test.want, test.repository)
 		}
-		if asked := r.requests(); len(asked) == 0 || !strings.HasSuffix(asked[0], " "+test.asked) {
+		if asked := r.Requests(); len(asked) == 0 || !strings.HasSuffix(asked[0], " "+test.asked) {
 			t.Errorf("%s: asked %q, want %s first", test.reference, asked, test.asked)
 		}
 	}
@@ -50,7 +57,7 @@ func TestReferencesAreNormalisedAsByTheRuntime(t *testing.T) {
 
 func TestABadReferenceIsAShortError(t *testing.T) {
 	t.Parallel()
-	resolver := newTestResolver(t, newTestRegistry(t), levelFacts(1))
+	resolver := newTestResolver(t, newTestRegistry(t), testkit.Node(1))
 	for _, ref := range []string{"", "UPPER", "a b", "x@sha256:1", "a\nb", strings.Repeat("x", 1<<20)} {
 		_, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: ref})
 		if err == nil || len(err.Error()) > 2*maxSentence || strings.Contains(err.Error(), "\n") {
@@ -95,17 +102,17 @@ func TestNothingIsDecidedWhereTheRegistryFails(t *testing.T) {
 			t.Run(stage.name+" "+failure.name, func(t *testing.T) {
 				t.Parallel()
 				r := newTestRegistry(t)
-				image := r.image("linux/amd64", "a")
-				r.attach(image, artifact{attributes: avx512})
-				r.index("1", image)
-				r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+				image := r.Image("linux/amd64", "a")
+				r.Attach(image, fakeregistry.Artifact{Attributes: avx512})
+				r.Index("1", image)
+				r.Answer(func(w http.ResponseWriter, req *http.Request) bool {
 					hit := strings.Contains(req.URL.Path, stage.part)
 					if hit {
 						failure.answer(w, req)
 					}
 					return hit
 				})
-				resolver := newTestResolver(t, r, levelFacts(1))
+				resolver := newTestResolver(t, r, testkit.Node(1))
 				if failure.name == "hangs" {
 					change(resolver, func(r *Rules) { r.Timeout = 300 * time.Millisecond })
 				}
@@ -130,20 +137,20 @@ func TestNothingIsDecidedWhereTheRegistryFails(t *testing.T) {
 func TestADecisionMakesFewRequests(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	a, b := r.image("linux/amd64", "a"), r.image("linux/amd64/v3", "b")
-	index := r.index("1", a, b)
-	r.attach(a, artifact{attributes: avx2})
-	r.attach(b, artifact{attributes: avx2, annotations: map[string]string{"x": "y"}})
-	resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))
+	a, b := r.Image("linux/amd64", "a"), r.Image("linux/amd64/v3", "b")
+	index := r.Index("1", a, b)
+	r.Attach(a, fakeregistry.Artifact{Attributes: avx2})
+	r.Attach(b, fakeregistry.Artifact{Attributes: avx2, Annotations: map[string]string{"x": "y"}})
+	resolver := newTestResolver(t, r, testkit.Node(3, "AVX2"))
 	first := decide(t, resolver, app)
-	asked := r.requests()
+	asked := r.Requests()
 	// The index by its tag; three lists; two artifact manifests; the body, which is
 	// one and the same, once or, where both asked at a time, twice.
 	if len(asked) != 7 && len(asked) != 8 {
 		t.Errorf("the first decision asked %d times: %q", len(asked), asked)
 	}
 	second := decide(t, resolver, app)
-	if asked := r.requests(); len(asked) != 1 || asked[0] != "HEAD manifests/1" {
+	if asked := r.Requests(); len(asked) != 1 || asked[0] != "HEAD manifests/1" {
 		t.Errorf("the second decision asked %q, want only the tag", asked)
 	}
 	if first.Reason != second.Reason || first.Choice != second.Choice || first.Facts != second.Facts {
@@ -154,7 +161,7 @@ func TestADecisionMakesFewRequests(t *testing.T) {
 	// those that are kept.
 	change(resolver, func(r *Rules) { r.ReferrersTTL = 0 })
 	decide(t, resolver, app)
-	asked = r.requests()
+	asked = r.Requests()
 	slices.Sort(asked)
 	want := []string{
 		"GET referrers/" + index.Digest.String(), "GET referrers/" + a.Digest.String(), "GET referrers/" + b.Digest.String(),
@@ -169,13 +176,13 @@ func TestADecisionMakesFewRequests(t *testing.T) {
 func TestListsOfReferrersAreRequestedAgainAfterTheirTTL(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	image := r.image("linux/amd64", "a")
-	r.index("1", image)
-	resolver := newTestResolver(t, r, levelFacts(1))
+	image := r.Image("linux/amd64", "a")
+	r.Index("1", image)
+	resolver := newTestResolver(t, r, testkit.Node(1))
 	if d := decide(t, resolver, app); d.Refused() {
 		t.Fatal(d.Reason)
 	}
-	r.attach(image, artifact{attributes: avx512})
+	r.Attach(image, fakeregistry.Artifact{Attributes: avx512})
 	if d := decide(t, resolver, app); d.Refused() {
 		t.Error("the list was asked for again within its time")
 	}
@@ -188,11 +195,11 @@ func TestListsOfReferrersAreRequestedAgainAfterTheirTTL(t *testing.T) {
 func TestAnEarlierListServesWhileTheRegistryFails(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	image := r.image("linux/amd64", "a")
-	r.index("1", image)
-	r.attach(image, artifact{attributes: avx512})
-	resolver, log := newTestResolver(t, r, levelFacts(1)), new(lines)
-	resolver.log = log.logger()
+	image := r.Image("linux/amd64", "a")
+	r.Index("1", image)
+	r.Attach(image, fakeregistry.Artifact{Attributes: avx512})
+	resolver, log := newTestResolver(t, r, testkit.Node(1)), new(testkit.Log)
+	resolver.log = log.Logger()
 	change(resolver, func(r *Rules) { r.ReferrersTTL = 0 })
 	decide(t, resolver, app)
 	for _, failure := range []struct {
@@ -202,20 +209,20 @@ func TestAnEarlierListServesWhileTheRegistryFails(t *testing.T) {
 		{func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, time.Minute},
 		{func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 2 * time.Second},
 	} {
-		r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+		r.Answer(func(w http.ResponseWriter, req *http.Request) bool {
 			hit := strings.Contains(req.URL.Path, "/referrers/")
 			if hit {
 				failure.answer(w, req)
 			}
 			return hit
 		})
-		before := log.count("using the list of an earlier pull")
+		before := log.Count("using the list of an earlier pull")
 		change(resolver, func(r *Rules) { r.Timeout = failure.timeout })
 		d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: app})
 		if err != nil || !d.Refused() {
 			t.Errorf("the list of the earlier pull was not used: %+v, %v", d, err)
 		}
-		if log.count("using the list of an earlier pull") != before+2 { // of index and image
+		if log.Count("using the list of an earlier pull") != before+2 { // of index and image
 			t.Error("the log does not say so")
 		}
 	}
@@ -224,15 +231,15 @@ func TestAnEarlierListServesWhileTheRegistryFails(t *testing.T) {
 func TestDecisionsAreMadeWithoutAUsableCache(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
-	r.index("1", a, b)
-	r.attach(a, artifact{attributes: avx512})
-	r.attach(b, artifact{attributes: avx2})
+	a, b := r.Image("linux/amd64", "a"), r.Image("linux/amd64", "b")
+	r.Index("1", a, b)
+	r.Attach(a, fakeregistry.Artifact{Attributes: avx512})
+	r.Attach(b, fakeregistry.Artifact{Attributes: avx2})
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))
+	resolver := newTestResolver(t, r, testkit.Node(3, "AVX2"))
 	state, err := cache.Open(path, 1<<20)
 	if err == nil {
 		t.Fatal("a file was opened as a cache")
@@ -249,10 +256,10 @@ func TestDecisionsAreMadeWithoutAUsableCache(t *testing.T) {
 func TestDamagedCacheFilesAreFetchedAgain(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	image := r.image("linux/amd64", "a")
-	r.index("1", image)
-	r.attach(image, artifact{attributes: avx512})
-	resolver, dir := newTestResolver(t, r, levelFacts(1)), t.TempDir()
+	image := r.Image("linux/amd64", "a")
+	r.Index("1", image)
+	r.Attach(image, fakeregistry.Artifact{Attributes: avx512})
+	resolver, dir := newTestResolver(t, r, testkit.Node(1)), t.TempDir()
 	state, err := cache.Open(dir, 1<<20)
 	if err != nil {
 		t.Fatal(err)
@@ -279,12 +286,12 @@ func TestDecideEndsWithItsCaller(t *testing.T) {
 	r := newTestRegistry(t)
 	pushLevels(r)
 	ctx, cancel := context.WithCancel(t.Context())
-	r.answer(func(_ http.ResponseWriter, req *http.Request) bool {
+	r.Answer(func(_ http.ResponseWriter, req *http.Request) bool {
 		cancel()
 		<-req.Context().Done()
 		return true
 	})
-	if _, err := decideAs(ctx, newTestResolver(t, r, levelFacts(1)), app); !errors.Is(err, context.Canceled) {
+	if _, err := decideAs(ctx, newTestResolver(t, r, testkit.Node(1)), app); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v is not context.Canceled", err)
 	}
 }

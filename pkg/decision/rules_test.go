@@ -6,6 +6,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -45,7 +46,7 @@ func TestAVariantThatTheRuntimeDoesNotUnpackDoesNotFit(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
 	pushLevels(r)
-	resolver := newTestResolver(t, r, levelFacts(3))
+	resolver := newTestResolver(t, r, testkit.Node(3))
 	if got := chosen(decide(t, resolver, app)); got != "linux/amd64/v3" {
 		t.Fatalf("chosen %s", got)
 	}

@@ -10,6 +10,8 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
@@ -20,39 +22,39 @@ func TestReasonsReadAsSentences(t *testing.T) {
 	kernel := `"kernel-version.major": 6, "kernel-version.minor": 8`
 	tests := []struct {
 		name string
-		push func(r *testRegistry)
+		push func(r *fakeregistry.Registry)
 		want string
 	}{
-		{"no variant fits", func(r *testRegistry) {
-			v3, plain := r.image("linux/amd64/v3", "a"), r.image("linux/amd64", "b")
-			r.index("1", v3, plain)
-			r.attach(v3, artifact{attributes: avx2})
-			r.attach(plain, artifact{attributes: kernel})
+		{"no variant fits", func(r *fakeregistry.Registry) {
+			v3, plain := r.Image("linux/amd64/v3", "a"), r.Image("linux/amd64", "b")
+			r.Index("1", v3, plain)
+			r.Attach(v3, fakeregistry.Artifact{Attributes: avx2})
+			r.Attach(plain, fakeregistry.Artifact{Attributes: kernel})
 		}, "no variant of registry.example/app:1 fits this node: linux/amd64/v3 needs cpu.cpuid AVX2 (absent); linux/amd64 needs kernel.version >= 6.8 (is 6.1.0)"},
-		{"two reasons", func(r *testRegistry) {
-			image := r.image("linux/amd64", "a")
-			r.index("1", image)
-			r.attach(image, artifact{attributes: avx2 + "," + kernel})
+		{"two reasons", func(r *fakeregistry.Registry) {
+			image := r.Image("linux/amd64", "a")
+			r.Index("1", image)
+			r.Attach(image, fakeregistry.Artifact{Attributes: avx2 + "," + kernel})
 		}, "no variant of registry.example/app:1 fits this node: linux/amd64 needs cpu.cpuid AVX2 (absent), kernel.version >= 6.8 (is 6.1.0)"},
-		{"a level too high", func(r *testRegistry) {
-			r.index("1", r.image("linux/amd64/v4", "a"))
+		{"a level too high", func(r *fakeregistry.Registry) {
+			r.Index("1", r.Image("linux/amd64/v4", "a"))
 		}, "no variant of registry.example/app:1 fits this node: linux/amd64/v4 needs cpu.x86_64 level >= 4 (is 3)"},
-		{"a single image", func(r *testRegistry) {
-			r.attach(r.image("linux/amd64", "a", "1"), artifact{attributes: kernel})
+		{"a single image", func(r *fakeregistry.Registry) {
+			r.Attach(r.Image("linux/amd64", "a", "1"), fakeregistry.Artifact{Attributes: kernel})
 		}, "registry.example/app:1 does not fit this node: it needs kernel.version >= 6.8 (is 6.1.0)"},
-		{"unknown", func(r *testRegistry) {
-			image := r.image("linux/amd64", "a")
-			r.index("1", image)
-			r.attach(image, artifact{attributes: strange})
+		{"unknown", func(r *fakeregistry.Registry) {
+			image := r.Image("linux/amd64", "a")
+			r.Index("1", image)
+			r.Attach(image, fakeregistry.Artifact{Attributes: strange})
 		}, "linux/amd64 of registry.example/app:1 is the best of 1 candidates: it may fit: it needs io.kubernetes.nfd/fabric.rdma-over-carrier-pigeon (unknown: no compatibility spec knows this attribute)"},
-		{"nothing to choose", func(r *testRegistry) { r.index("1", r.image("linux/s390x", "a")) },
+		{"nothing to choose", func(r *fakeregistry.Registry) { r.Index("1", r.Image("linux/s390x", "a")) },
 			"registry.example/app:1 has nothing to choose from"},
-		{"many", func(r *testRegistry) {
+		{"many", func(r *fakeregistry.Registry) {
 			var entries []ocispec.Descriptor
 			for i := range maxNamed + 2 {
-				entries = append(entries, r.image("linux/amd64/v4", fmt.Sprint(i)))
+				entries = append(entries, r.Image("linux/amd64/v4", fmt.Sprint(i)))
 			}
-			r.index("1", entries...)
+			r.Index("1", entries...)
 		}, "; and 2 more"},
 	}
 	for _, test := range tests {
@@ -60,7 +62,7 @@ func TestReasonsReadAsSentences(t *testing.T) {
 			t.Parallel()
 			r := newTestRegistry(t)
 			test.push(r)
-			d := decide(t, newTestResolver(t, r, levelFacts(3)), app)
+			d := decide(t, newTestResolver(t, r, testkit.Node(3)), app)
 			if test.name == "many" && strings.HasSuffix(d.Reason, test.want) {
 				return
 			}
@@ -90,13 +92,13 @@ func TestHostileTextBecomesOneShortLine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newTestRegistry(t)
-			a, b := r.image("linux/amd64", "a"), r.image("linux/amd64", "b")
-			r.index("1", a, b)
+			a, b := r.Image("linux/amd64", "a"), r.Image("linux/amd64", "b")
+			r.Index("1", a, b)
 			quoted, _ := json.Marshal(key)
 			for _, image := range []ocispec.Descriptor{a, b} {
-				r.attach(image, artifact{attributes: string(quoted) + ": true"})
+				r.Attach(image, fakeregistry.Artifact{Attributes: string(quoted) + ": true"})
 			}
-			resolver := newTestResolver(t, r, levelFacts(1))
+			resolver := newTestResolver(t, r, testkit.Node(1))
 			change(resolver, func(r *Rules) { r.Policy.UnknownAttribute = policy.Unfit })
 			d := decide(t, resolver, app)
 			if !d.Refused() {

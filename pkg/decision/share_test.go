@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
@@ -67,10 +68,10 @@ func TestCallersOfOneReferenceShareALookup(t *testing.T) {
 func TestCallersWithOtherRulesDoNotShareALookup(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	r.index("1", r.image("linux/amd64/v3", "a"))
-	resolver := newTestResolver(t, r, levelFacts(1))
+	r.Index("1", r.Image("linux/amd64/v3", "a"))
+	resolver := newTestResolver(t, r, testkit.Node(1))
 	asked, release := make(chan struct{}, 2), make(chan struct{})
-	r.answer(func(_ http.ResponseWriter, req *http.Request) bool {
+	r.Answer(func(_ http.ResponseWriter, req *http.Request) bool {
 		if strings.HasSuffix(req.URL.Path, "/manifests/1") {
 			asked <- struct{}{}
 			<-release
@@ -97,8 +98,8 @@ func TestCallersWithOtherRulesDoNotShareALookup(t *testing.T) {
 func TestAPanicWhileDecidingFailsOneDecision(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	r.index("1", r.image("linux/amd64", "a"))
-	resolver := newTestResolver(t, r, levelFacts(1))
+	r.Index("1", r.Image("linux/amd64", "a"))
+	resolver := newTestResolver(t, r, testkit.Node(1))
 	noFacts := Snapshot{Rules: resolver.rules()}
 	if _, err := resolver.Decide(t.Context(), Request{Reference: app, Snapshot: noFacts}); err == nil || !strings.Contains(err.Error(), "internal error") {
 		t.Errorf("error %v", err)

@@ -1,7 +1,6 @@
 package decision
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,30 +11,14 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 // secretNeed is what a private image asks for; no stranger may read it.
 const secretNeed = "SECRETFLAG"
-
-// strangers makes the registry hide from the repository "stranger" all that was
-// stored until now.
-func (r *testRegistry) strangers() {
-	r.mu.Lock()
-	hidden := map[string]bool{}
-	for path := range r.contents {
-		hidden[path] = true
-	}
-	r.mu.Unlock()
-	r.answer(func(w http.ResponseWriter, req *http.Request) bool {
-		path, stranger := strings.CutPrefix(req.URL.Path, "/v2/stranger/")
-		if stranger && hidden[path] {
-			http.NotFound(w, req)
-		}
-		return stranger && hidden[path]
-	})
-}
 
 // Who knows the digest of another's private content, and may push to some
 // repository, has none of it evaluated by naming it there.
@@ -44,39 +27,38 @@ func TestKnowingADigestGivesNoRightToReadIt(t *testing.T) {
 	tests := []struct {
 		name string
 		// name an artifact, its layer or the private image in an image of the stranger's
-		stranger func(r *testRegistry, artifact, layer, image ocispec.Descriptor)
+		stranger func(r *fakeregistry.Registry, artifact, layer, image ocispec.Descriptor)
 		is       error // of the decision
 	}{
-		{"the body of an artifact", func(r *testRegistry, _, layer, _ ocispec.Descriptor) {
-			own := r.image("linux/amd64", "own")
-			r.attach(own, artifact{attributes: avx2, change: func(m *ocispec.Manifest) { m.Layers[0] = layer }})
-			r.index("2", own)
+		{"the body of an artifact", func(r *fakeregistry.Registry, _, layer, _ ocispec.Descriptor) {
+			own := r.Image("linux/amd64", "own")
+			r.Attach(own, fakeregistry.Artifact{Attributes: avx2, Change: func(m *ocispec.Manifest) { m.Layers[0] = layer }})
+			r.Index("2", own)
 		}, nil},
-		{"an artifact", func(r *testRegistry, artifact, _, _ ocispec.Descriptor) {
-			own := r.image("linux/amd64", "own")
-			r.list(own, artifact)
-			r.index("2", own)
+		{"an artifact", func(r *fakeregistry.Registry, artifact, _, _ ocispec.Descriptor) {
+			own := r.Image("linux/amd64", "own")
+			r.List(own, artifact)
+			r.Index("2", own)
 		}, nil},
-		{"what an index entry points at", func(r *testRegistry, _, layer, _ ocispec.Descriptor) {
-			own := r.image("linux/amd64", "own")
+		{"what an index entry points at", func(r *fakeregistry.Registry, _, layer, _ ocispec.Descriptor) {
+			own := r.Image("linux/amd64", "own")
 			body := fmt.Sprintf(`{"manifests": [{"mediaType": %q, "digest": %q, "size": %d, "platform": {"os": "linux", "architecture": "amd64",
 				"compat": {"mediaType": %q, "digest": %q, "size": %d}}}]}`,
 				own.MediaType, own.Digest, own.Size, layer.MediaType, layer.Digest, layer.Size)
-			r.manifest(ocispec.MediaTypeImageIndex, []byte(body), "2")
+			r.Manifest(ocispec.MediaTypeImageIndex, []byte(body), "2")
 		}, nil},
-		{"a manifest", func(r *testRegistry, _, _, image ocispec.Descriptor) { r.index("2", image) }, nil},
-		{"the config of an image", func(r *testRegistry, _, _, image ocispec.Descriptor) {
-			config := r.configOf(image)
-			own := r.manifest(ocispec.MediaTypeImageManifest, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: config})
+		{"a manifest", func(r *fakeregistry.Registry, _, _, image ocispec.Descriptor) { r.Index("2", image) }, nil},
+		{"the config of an image", func(r *fakeregistry.Registry, _, _, image ocispec.Descriptor) {
+			config := r.In("private").Get(image.Digest).Config
+			own := r.Manifest(ocispec.MediaTypeImageManifest, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: config})
 			own.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
-			r.index("2", own)
+			r.Index("2", own)
 		}, nil},
-		{"the index, by the word of the registry alone", func(r *testRegistry, _, _, image ocispec.Descriptor) {
-			index := r.index("1", image) // the same again
-			hide := r.hook
-			r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+		{"the index, by the word of the registry alone", func(r *fakeregistry.Registry, _, _, image ocispec.Descriptor) {
+			index := r.In("private").Index("1", image) // the same again
+			r.Answer(func(w http.ResponseWriter, req *http.Request) bool {
 				if req.URL.Path != "/v2/stranger/manifests/2" || req.Method != http.MethodHead {
-					return hide(w, req)
+					return false
 				}
 				w.Header().Set("Content-Type", index.MediaType)
 				w.Header().Set("Docker-Content-Digest", index.Digest.String())
@@ -88,16 +70,15 @@ func TestKnowingADigestGivesNoRightToReadIt(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := newTestRegistry(t)
-			config := r.blob(ocispec.MediaTypeImageConfig, `{"config": {"Env": ["NVIDIA_REQUIRE_CUDA=cuda>=99.9", "NVIDIA_VISIBLE_DEVICES=all"]}}`)
-			image := r.manifest(ocispec.MediaTypeImageManifest, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: config})
+			r := newTestRegistry(t).In("private")
+			config := r.Blob(ocispec.MediaTypeImageConfig, `{"config": {"Env": ["NVIDIA_REQUIRE_CUDA=cuda>=99.9", "NVIDIA_VISIBLE_DEVICES=all"]}}`)
+			image := r.Manifest(ocispec.MediaTypeImageManifest, ocispec.Manifest{MediaType: ocispec.MediaTypeImageManifest, Config: config})
 			image.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
 			body := `{"compatibilities": {"io.kubernetes.nfd": {"cpu-cpuid.` + secretNeed + `": true}}}`
-			attached := r.attach(image, artifact{body: body})
+			attached := r.Attach(image, fakeregistry.Artifact{Body: body})
 			layer := ocispec.Descriptor{MediaType: dialect.LayerTypeOutline, Digest: digest.FromString(body), Size: int64(len(body))}
-			r.index("1", image)
-			r.strangers()
-			resolver := newTestResolver(t, r, levelFacts(3, "AVX2"))
+			r.Index("1", image)
+			resolver := newTestResolver(t, r, testkit.Node(3, "AVX2"))
 			change(resolver, func(r *Rules) { r.NVIDIARequire = true })
 			if d := decide(t, resolver, "registry.example/private:1"); !strings.Contains(d.Reason, secretNeed) || len(d.Candidates[0].claims.Environment) == 0 {
 				t.Fatalf("of the owner's image: %s, %v", d.Reason, d.Candidates[0].claims)
@@ -105,7 +86,7 @@ func TestKnowingADigestGivesNoRightToReadIt(t *testing.T) {
 			if tt.is != nil {
 				resolver.resolved.Add("registry.example/stranger:2", struct{}{}) // so that a HEAD is asked
 			}
-			tt.stranger(r, attached, layer, image)
+			tt.stranger(r.In("stranger"), attached, layer, image)
 			d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: "registry.example/stranger:2"})
 			if tt.is != nil {
 				if !errors.Is(err, tt.is) {
@@ -124,29 +105,21 @@ func TestKnowingADigestGivesNoRightToReadIt(t *testing.T) {
 	}
 }
 
-func (r *testRegistry) configOf(image ocispec.Descriptor) ocispec.Descriptor {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var m struct{ Config ocispec.Descriptor }
-	if err := json.Unmarshal(r.contents["manifests/"+image.Digest.String()].body, &m); err != nil {
-		panic(err)
-	}
-	return m.Config
-}
-
 // Where a repository has the same content as another, its registry is asked
 // once, and then no more.
 func TestSameContentInTwoRepositoriesIsFetchedFromBoth(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	image := r.image("linux/amd64", "a")
-	r.attach(image, artifact{attributes: avx2})
-	r.index("1", image)
-	resolver := newTestResolver(t, r, levelFacts(1))
+	for _, r := range []*fakeregistry.Registry{r.In("one"), r.In("two")} {
+		image := r.Image("linux/amd64", "a")
+		r.Attach(image, fakeregistry.Artifact{Attributes: avx2})
+		r.Index("1", image)
+	}
+	resolver := newTestResolver(t, r, testkit.Node(1))
 	for _, repository := range []string{"registry.example/one:1", "registry.example/two:1"} {
 		for _, want := range []int{5, 1} { // index, two lists, artifact, body; then the tag
 			decide(t, resolver, repository)
-			if asked := r.requests(); len(asked) != want {
+			if asked := r.Requests(); len(asked) != want {
 				t.Errorf("%s: asked %q, want %d requests", repository, asked, want)
 			}
 		}
@@ -158,11 +131,11 @@ func TestSameContentInTwoRepositoriesIsFetchedFromBoth(t *testing.T) {
 func TestADecisionIsOnlyForCredentialsThatTheRegistryAccepts(t *testing.T) {
 	t.Parallel()
 	r := newTestRegistry(t)
-	image := r.image("linux/amd64", "a")
-	r.attach(image, artifact{attributes: avx512})
-	index := r.index("1", image)
+	image := r.Image("linux/amd64", "a")
+	r.Attach(image, fakeregistry.Artifact{Attributes: avx512})
+	index := r.Index("1", image)
 	withoutLists := false
-	r.answer(func(w http.ResponseWriter, req *http.Request) bool {
+	r.Answer(func(w http.ResponseWriter, req *http.Request) bool {
 		user, password, _ := req.BasicAuth()
 		switch {
 		case user == "alice" && password == "a", user == "bob" && password == "b" && !withoutLists:
@@ -177,7 +150,7 @@ func TestADecisionIsOnlyForCredentialsThatTheRegistryAccepts(t *testing.T) {
 		}
 		return true
 	})
-	resolver := newTestResolver(t, r, levelFacts(1))
+	resolver := newTestResolver(t, r, testkit.Node(1))
 	ask := func(ref, user, password string) error {
 		d, err := resolver.Decide(t.Context(), Request{Snapshot: resolver.Snapshot(), Reference: ref, Auth: &registry.Auth{Username: user, Password: password}})
 		if err == nil && !d.Refused() {
@@ -191,11 +164,11 @@ func TestADecisionIsOnlyForCredentialsThatTheRegistryAccepts(t *testing.T) {
 				t.Fatal(err)
 			}
 			for user, password := range map[string]string{"alice": "wrong", "mallory": "a", "": ""} {
-				r.requests()
+				r.Requests()
 				if err := ask(ref, user, password); !errors.Is(err, registry.ErrUnauthorized) {
 					t.Errorf("%s as %q with %q: %v", ref, user, password, err)
 				}
-				if len(r.requests()) == 0 {
+				if len(r.Requests()) == 0 {
 					t.Errorf("%s as %q: the registry was not asked", ref, user)
 				}
 			}

@@ -124,21 +124,23 @@ func (r *Registry) Attach(subject ocispec.Descriptor, a Artifact) ocispec.Descri
 	default:
 		desc.ArtifactType = a.ListedType
 	}
-	r.List(subject.Digest, append(r.lists(subject.Digest), desc)...)
+	r.List(subject, desc)
 	return desc
 }
 
-// List makes these the referrers of a subject, in this order.
-func (r *Registry) List(subject digest.Digest, referrers ...ocispec.Descriptor) {
+// List adds to the referrers of a subject, whatever they are.
+func (r *Registry) List(subject ocispec.Descriptor, referrers ...ocispec.Descriptor) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.listed[r.path("referrers/"+subject.String())] = append([]ocispec.Descriptor{}, referrers...)
+	path := r.path("referrers/" + subject.Digest.String())
+	r.listed[path] = append(r.listed[path], referrers...)
 }
 
-func (r *Registry) lists(subject digest.Digest) []ocispec.Descriptor {
+// Unlist makes a subject one that nothing refers to.
+func (r *Registry) Unlist(subject ocispec.Descriptor) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.listed[r.path("referrers/"+subject.String())]
+	r.listed[r.path("referrers/"+subject.Digest.String())] = nil
 }
 
 // Serve answers requests for a path with these bytes, whatever else is there. The

@@ -71,13 +71,22 @@ func New(t testing.TB, o Options) *Registry {
 	}
 	s.api = ociserver.New(s.memory, nil)
 	s.Server = httptest.NewServer(s)
-	t.Cleanup(s.Close)
+	started := s.Server // tests may put another in its place
+	t.Cleanup(func() {
+		started.CloseClientConnections() // which ends handlers that hang on purpose
+		started.Close()
+	})
 	return &Registry{server: s, Repository: DefaultRepository, t: t}
 }
 
 // In is the same registry, for another repository.
 func (r *Registry) In(repository string) *Registry {
 	return &Registry{server: r.server, Repository: repository, t: r.t}
+}
+
+// For is the same registry, for another test: the target of a fuzz test, say.
+func (r *Registry) For(t testing.TB) *Registry {
+	return &Registry{server: r.server, Repository: r.Repository, t: t}
 }
 
 // Reference is the repository with a suffix such as ":1", for clients that reach
