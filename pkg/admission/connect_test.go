@@ -15,6 +15,8 @@ import (
 	"github.com/containerd/nri/pkg/api"
 	"github.com/containerd/nri/pkg/net/multiplex"
 	"github.com/containerd/ttrpc"
+
+	"github.com/imagefit/imagefit/internal/testkit"
 )
 
 // TestPluginReconnectsWheneverTheRuntimeRestarts starts before the runtime.
@@ -27,7 +29,7 @@ func TestPluginReconnectsWheneverTheRuntimeRestarts(t *testing.T) {
 		r.listen(socket)
 		r.synchronized()
 		checkRefused(t, r)
-		if log.count("action=unfit") != round+1 {
+		if log.Count("action=unfit") != round+1 {
 			t.Error("the plugin did not record the running containers")
 		}
 		r.die()
@@ -39,8 +41,8 @@ func TestPluginReconnectsWheneverTheRuntimeRestarts(t *testing.T) {
 	r.synchronized()
 	checkRefused(t, r)
 	stop()
-	if log.count("the runtime closed the connection") != 3 {
-		t.Errorf("the log does not have three lost connections: %s", log.buf.String())
+	if log.Count("the runtime closed the connection") != 3 {
+		t.Errorf("the log does not have three lost connections: %s", log.String())
 	}
 }
 
@@ -53,23 +55,23 @@ func TestOldRuntimeRefusesInCreateContainer(t *testing.T) {
 	log, _ := startRun(t, socket)
 	r.synchronized()
 	checkRefused(t, r)
-	if log.count("has no hook to validate containers") != 1 {
+	if log.Count("has no hook to validate containers") != 1 {
 		t.Error("it subscribed to the hook that validates")
 	}
 }
 
 func TestWaitingForTheRuntimeIsLoggedOnceAndEndsWithTheContext(t *testing.T) {
 	t.Parallel()
-	p, log := newTestPlugin(nil, policyWith(nil), slog.New(slog.DiscardHandler)), new(lines)
+	p, log := newTestPlugin(nil, policyWith(nil), slog.New(slog.DiscardHandler)), new(testkit.Log)
 	socket := Socket{Path: filepath.Join(t.TempDir(), "absent.sock"), PluginName: "imagefit", PluginIndex: "10"}
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*maxBackoff)
 		defer cancel()
-		if err := Run(ctx, p, socket, log.logger()); err != nil {
+		if err := Run(ctx, p, socket, log.Logger()); err != nil {
 			t.Error(err)
 		}
 	})
-	if n := log.count("waiting for the runtime"); n != 1 {
+	if n := log.Count("waiting for the runtime"); n != 1 {
 		t.Errorf("%d lines while it waits, want 1", n)
 	}
 }

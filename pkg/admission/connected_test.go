@@ -5,18 +5,20 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/imagefit/imagefit/internal/testkit"
 )
 
 func TestConnectedFollowsTheRegistration(t *testing.T) {
 	t.Parallel()
 	runtime := startNRI(t, "v2.4.2")
 	socket := filepath.Join(t.TempDir(), "nri.sock")
-	log := new(lines)
-	p := newTestPlugin(newKnownImages(t), policyWith(nil), log.logger())
+	log := new(testkit.Log)
+	p := newTestPlugin(newKnownImages(t), policyWith(nil), log.Logger())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- Run(ctx, p, Socket{Path: socket, PluginName: "imagefit", PluginIndex: "10"}, log.logger())
+		done <- Run(ctx, p, Socket{Path: socket, PluginName: "imagefit", PluginIndex: "10"}, log.Logger())
 	}()
 	await := func(want bool) {
 		t.Helper()

@@ -1,28 +1,23 @@
 package admission
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/containerd/nri/pkg/api"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/compat/spec"
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/decisiontest"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
@@ -34,37 +29,11 @@ const (
 
 func imageIDOf(name string) string { return digest.FromString(name).String() }
 
-// knownImages is an evaluator on a node of level 2 with three images: "unfit"
+// newKnownImages returns an evaluator on a node of level 2 with three images: "unfit"
 // requires level 3, "fits" nothing, and the artifact of "unclear" is unreadable.
-type knownImages struct {
-	*decision.Evaluator
-	dir   string
-	level atomic.Int32
-}
-
-func newKnownImages(t *testing.T) *knownImages {
+func newKnownImages(t *testing.T) *decisiontest.Bench {
 	t.Helper()
-	k := &knownImages{dir: t.TempDir()}
-	k.level.Store(2)
-	state, err := cache.Open(k.dir, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	specs, err := spec.Embedded()
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.Evaluator = decision.NewEvaluator(decision.Options{
-		Cache: state, Log: slog.New(slog.DiscardHandler),
-		Rules: decision.Fixed(&decision.Rules{
-			Policy: policy.Policy{Answers: config.Default().Policy.Answers}, Interpreter: spec.NewInterpreter(specs),
-		}),
-		Facts: func() *facts.Facts {
-			return facts.New("linux", "amd64", facts.Features{
-				Attributes: map[string]map[string]string{"cpu.x86_64": {"level": fmt.Sprint(k.level.Load())}},
-			})
-		},
-	})
+	k := decisiontest.New(t, testkit.Node(2))
 	v3 := decision.EntryClaims{Platform: json.RawMessage(`{"os": "linux", "architecture": "amd64", "variant": "v3"}`)}
 	plain := decision.EntryClaims{Platform: json.RawMessage(`{"os": "linux", "architecture": "amd64"}`)}
 	for name, variant := range map[string]decision.Variant{
@@ -72,7 +41,7 @@ func newKnownImages(t *testing.T) *knownImages {
 		"fits":    {Reference: appTag, Claims: plain},
 		"unclear": {Reference: appTag, Claims: plain, Artifacts: []referrers.Artifact{{Problem: "broken"}}},
 	} {
-		if err := state.PutImage(imageIDOf(name), decision.Image{Variants: []decision.Variant{variant}}); err != nil {
+		if err := k.Cache.PutImage(imageIDOf(name), decision.Image{Variants: []decision.Variant{variant}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -95,28 +64,6 @@ func container(image string, annotations ...string) *api.Container {
 		c.Annotations[annotations[i]] = annotations[i+1]
 	}
 	return c
-}
-
-// lines is a log that tests can read.
-type lines struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *lines) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buf.String(), text)
-}
-
-func (l *lines) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // ruled is a Recaller under another policy.
@@ -196,8 +143,8 @@ func TestHooksRefuseByVerdictAndPolicy(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			log := new(lines)
-			p := newTestPlugin(images, policyWith(test.policy), log.logger())
+			log := new(testkit.Log)
+			p := newTestPlugin(images, policyWith(test.policy), log.Logger())
 			adjust, updates, err := p.CreateContainer(t.Context(), test.pod, test.container)
 			if got := text(err); got != test.want || adjust != nil || updates != nil {
 				t.Errorf("CreateContainer\ngot  %s\nwant %s", got, test.want)
@@ -207,10 +154,10 @@ func TestHooksRefuseByVerdictAndPolicy(t *testing.T) {
 				t.Errorf("ValidateContainerAdjustment\ngot  %s\nwant %s", got, test.want)
 			}
 			want := map[bool]int{true: 1, false: 2}[test.want == ""] // refused once by each hook
-			if n := log.count(test.log); test.log != "" && n != want {
+			if n := log.Count(test.log); test.log != "" && n != want {
 				t.Errorf("%d lines %q, want %d", n, test.log, want)
 			}
-			if n := log.count("level=WARN"); test.log == "" && n != 0 {
+			if n := log.Count("level=WARN"); test.log == "" && n != 0 {
 				t.Errorf("%d warnings", n)
 			}
 		})
@@ -233,10 +180,10 @@ func TestContainersAreEvaluatedAgainstCurrentFacts(t *testing.T) {
 	images := newKnownImages(t)
 	p := newTestPlugin(images, policyWith(nil), slog.New(slog.DiscardHandler))
 	for _, test := range []struct {
-		level int32
+		level int
 		want  string
 	}{{2, unfit}, {3, ""}, {1, strings.Replace(unfit, "is 2", "is 1", 1)}} {
-		images.level.Store(test.level)
+		images.Facts.Store(testkit.Node(test.level))
 		if _, _, err := p.CreateContainer(t.Context(), pod("default", "api"), container("unfit")); text(err) != test.want {
 			t.Errorf("level %d: %v, want %s", test.level, err, test.want)
 		}
@@ -246,24 +193,24 @@ func TestContainersAreEvaluatedAgainstCurrentFacts(t *testing.T) {
 // TestUnreadableCacheAdmitsAndLogs: an image that is only not cached is not logged.
 func TestUnreadableCacheAdmitsAndLogs(t *testing.T) {
 	t.Parallel()
-	images, log := newKnownImages(t), new(lines)
-	p := newTestPlugin(images, policyWith(nil), log.logger())
-	path := filepath.Join(images.dir, "images", strings.TrimPrefix(imageIDOf("unfit"), "sha256:")+".json")
+	images, log := newKnownImages(t), new(testkit.Log)
+	p := newTestPlugin(images, policyWith(nil), log.Logger())
+	path := filepath.Join(images.Dir, "images", strings.TrimPrefix(imageIDOf("unfit"), "sha256:")+".json")
 	if err := errors.Join(os.Remove(path), os.Symlink(path, path)); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := p.CreateContainer(t.Context(), pod("default", "api"), container("unfit")); err != nil {
 		t.Error(err)
 	}
-	if log.count("cannot read the requirements of an image") != 1 {
-		t.Errorf("the log does not mention it: %s", log.buf.String())
+	if log.Count("cannot read the requirements of an image") != 1 {
+		t.Errorf("the log does not mention it: %s", log.String())
 	}
 }
 
 func TestSynchronizeRecordsRunningContainersThatDoNotFit(t *testing.T) {
 	t.Parallel()
-	log := new(lines)
-	p := newTestPlugin(newKnownImages(t), policyWith(nil), log.logger())
+	log := new(testkit.Log)
+	p := newTestPlugin(newKnownImages(t), policyWith(nil), log.Logger())
 	lost := container("unfit")
 	lost.PodSandboxId = "unknown"
 	updates, err := p.Synchronize(t.Context(), []*api.PodSandbox{pod("default", "api")},
@@ -271,7 +218,7 @@ func TestSynchronizeRecordsRunningContainersThatDoNotFit(t *testing.T) {
 	if err != nil || len(updates) != 0 {
 		t.Errorf("updates %v, error %v", updates, err)
 	}
-	if log.count("action=unfit") != 2 || log.count("namespace=default pod=pod container=main image=") != 1 {
-		t.Errorf("log: %s", log.buf.String())
+	if log.Count("action=unfit") != 2 || log.Count("namespace=default pod=pod container=main image=") != 1 {
+		t.Errorf("log: %s", log.String())
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/internal/testkit"
 )
 
 // TestImageIsLookedUpByName where the runtime does not identify it.
@@ -55,8 +57,8 @@ func TestImageIsLookedUpByName(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				log := new(lines)
-				p := newTestPlugin(images, policyWith(nil), log.logger())
+				log := new(testkit.Log)
+				p := newTestPlugin(images, policyWith(nil), log.Logger())
 				p.Resolve = test.resolve
 				start := time.Now()
 				_, _, err := p.CreateContainer(t.Context(), pod("default", "api"), test.container)
@@ -66,8 +68,8 @@ func TestImageIsLookedUpByName(t *testing.T) {
 				if took := time.Since(start); took > time.Second {
 					t.Errorf("the hook took %s: the runtime would soon drop the plugin", took)
 				}
-				if n := log.count(test.log); test.log != "" && n != 1 {
-					t.Errorf("%d lines %q, want 1: %s", n, test.log, log.buf.String())
+				if n := log.Count(test.log); test.log != "" && n != 1 {
+					t.Errorf("%d lines %q, want 1: %s", n, test.log, log.String())
 				}
 			})
 		})
@@ -82,7 +84,7 @@ func TestSynchronizeIsBoundedForAllContainersTogether(t *testing.T) {
 }
 
 func synchronizeHangs(t *testing.T) {
-	p := newTestPlugin(newKnownImages(t), policyWith(nil), new(lines).logger())
+	p := newTestPlugin(newKnownImages(t), policyWith(nil), new(testkit.Log).Logger())
 	p.Resolve = func(ctx context.Context, _ string) (*runtimeapi.Image, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()

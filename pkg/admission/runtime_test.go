@@ -12,6 +12,8 @@ import (
 
 	"github.com/containerd/nri/pkg/adaptation"
 	"github.com/containerd/nri/pkg/api"
+
+	"github.com/imagefit/imagefit/internal/testkit"
 )
 
 // nriRuntime is the runtime's side of NRI, as containerd has it, behind a socket
@@ -128,14 +130,14 @@ func (r *nriRuntime) create(image string) error {
 }
 
 // startRun runs the plugin until the test ends or stop is called.
-func startRun(t *testing.T, socket string) (log *lines, stop func()) {
+func startRun(t *testing.T, socket string) (log *testkit.Log, stop func()) {
 	t.Helper()
-	log = new(lines)
-	p := newTestPlugin(newKnownImages(t), policyWith(nil), log.logger())
+	log = new(testkit.Log)
+	p := newTestPlugin(newKnownImages(t), policyWith(nil), log.Logger())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- Run(ctx, p, Socket{Path: socket, PluginName: "imagefit", PluginIndex: "10"}, log.logger())
+		done <- Run(ctx, p, Socket{Path: socket, PluginName: "imagefit", PluginIndex: "10"}, log.Logger())
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()

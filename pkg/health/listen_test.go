@@ -1,7 +1,6 @@
 package health
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -9,10 +8,11 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/imagefit/imagefit/internal/testkit"
 )
 
 // get asks over the network.
@@ -98,24 +98,6 @@ func TestRunServesUntilItsContextEnds(t *testing.T) {
 	newServer(t, discard()).Run(t.Context(), "") // returns at once
 }
 
-// log collects what is logged.
-type log struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *log) count(part string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), part)
-}
-
 // occupied is a TCP address in use, and a function that frees it.
 func occupied(t *testing.T) (address string, release func()) {
 	t.Helper()
@@ -132,13 +114,13 @@ func TestAddressInUseIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	address, _ := occupied(t)
 	synctest.Test(t, func(t *testing.T) {
-		out := new(log)
+		out := new(testkit.Log)
 		s := newServer(t, slog.New(slog.NewTextHandler(out, nil)))
 		ctx, cancel := context.WithTimeout(t.Context(), 10*retryInterval)
 		defer cancel()
 		s.Run(ctx, address)
-		if got := out.count("level=ERROR"); got != 1 || out.count(address) == 0 || out.count("in use") == 0 {
-			t.Errorf("%d errors are logged: %s", got, out.text.String())
+		if got := out.Count("level=ERROR"); got != 1 || out.Count(address) == 0 || out.Count("in use") == 0 {
+			t.Errorf("%d errors are logged: %s", got, out.String())
 		}
 	})
 }
@@ -146,13 +128,13 @@ func TestAddressInUseIsLoggedOnce(t *testing.T) {
 func TestAddressInUseIsServedWhenItIsFree(t *testing.T) {
 	t.Parallel()
 	address, release := occupied(t)
-	out := new(log)
+	out := new(testkit.Log)
 	s := newServer(t, slog.New(slog.NewTextHandler(out, nil)))
 	s.retry = time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { s.Run(ctx, address); close(done) }()
-	for deadline := time.Now().Add(10 * time.Second); out.count("in use") == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); out.Count("in use") == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no error is logged")
 		}

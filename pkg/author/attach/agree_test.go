@@ -3,41 +3,27 @@ package attach_test
 import (
 	_ "crypto/sha512" // so that such digests are valid, and still refused
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
-	"time"
 
 	digest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit/decisiontest"
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/author/attach"
-	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/facts"
-	"github.com/imagefit/imagefit/pkg/policy"
-	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
 
 // decide decides about the image as a pull would.
 func (c *client) decide() *decision.Decision {
 	c.t.Helper()
-	state, err := cache.Open(c.t.TempDir(), 64<<20)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	reg := registry.New(registry.Options{})
-	c.t.Cleanup(reg.Close)
-	evaluator := decision.NewEvaluator(decision.Options{
-		Cache: state, Log: slog.New(slog.DiscardHandler),
-		Facts: func() *facts.Facts { return facts.New("linux", "amd64", facts.Features{}) },
-		Rules: decision.Fixed(&decision.Rules{Policy: policy.Default(), Interpreter: c.in, Timeout: time.Minute}),
-	})
-	d, err := decision.NewResolver(evaluator, reg).Decide(c.t.Context(), decision.Request{
-		Reference: c.named.String(), Snapshot: evaluator.Snapshot(),
+	bench := decisiontest.New(c.t, facts.New("linux", "amd64", facts.Features{}))
+	d, err := bench.Resolver(c.t, c.server).Decide(c.t.Context(), decision.Request{
+		Reference: c.named.String(), Snapshot: bench.Snapshot(),
 	})
 	if err != nil {
 		c.t.Fatal(err)

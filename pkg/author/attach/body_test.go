@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/pkg/author/attach"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
@@ -92,9 +93,5 @@ func TestUnclearRequirementsAreNamed(t *testing.T) {
 
 func interpreterOnly(t *testing.T) *spec.Interpreter {
 	t.Helper()
-	specs, err := spec.Embedded()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return spec.NewInterpreter(specs)
+	return testkit.Interpreter(t)
 }

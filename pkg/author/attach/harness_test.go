@@ -6,6 +6,7 @@ import (
 
 	"github.com/distribution/reference"
 
+	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/author/attach"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
@@ -46,11 +47,7 @@ func newClient(t *testing.T, s *fakeregistry.Registry, auth *registry.Auth) *cli
 	if err != nil {
 		t.Fatal(err)
 	}
-	specs, err := spec.Embedded()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &client{t, s, named, auth, repo, spec.NewInterpreter(specs)}
+	return &client{t, s, named, auth, repo, testkit.Interpreter(t)}
 }
 
 func (c *client) image() *attach.Image {

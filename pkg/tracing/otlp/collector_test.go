@@ -1,11 +1,9 @@
 package otlp
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 
@@ -14,6 +12,8 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/imagefit/imagefit/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -92,26 +92,9 @@ func closed(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-type logs struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logs) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *logs) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.buf.String(), text)
-}
-
-func open(t *testing.T, endpoint string, change func(*Options)) (*Spans, *logs) {
+func open(t *testing.T, endpoint string, change func(*Options)) (*Spans, *testkit.Log) {
 	t.Helper()
-	log := new(logs)
+	log := new(testkit.Log)
 	o := Options{
 		Endpoint: endpoint, SampleRatio: 1, Program: "cri-proxy", Version: "v1.2.3",
 		Log: slog.New(slog.NewTextHandler(log, nil)),

@@ -43,7 +43,7 @@ func TestSpansOfAPullReachTheCollector(t *testing.T) {
 	spans := c.spans()
 	server, decide := spans["service/Pull"], spans["decide"]
 	if len(spans) != 2 || server == nil || decide == nil {
-		t.Fatalf("the collector has %v; log: %s", spans, &log.buf)
+		t.Fatalf("the collector has %v; log: %s", spans, log)
 	}
 	if hex.EncodeToString(server.TraceId) != traceID || hex.EncodeToString(server.ParentSpanId) != spanID || server.Kind != traceapi.Span_SPAN_KIND_SERVER {
 		t.Errorf("the server's span is %v", server)
@@ -148,19 +148,19 @@ func TestFailureAndRecoveryAreLoggedOnce(t *testing.T) {
 	const lost, found = "cannot export spans", "exporting spans again"
 	flush()
 	flush()
-	if log.count(lost) != 1 || log.count(found) != 0 || log.count("\n") != 1 {
-		t.Errorf("the log is\n%s", &log.buf)
+	if log.Count(lost) != 1 || log.Count(found) != 0 || log.Count("\n") != 1 {
+		t.Errorf("the log is\n%s", log)
 	}
 	_, stop = c.serve(t, address)
-	for log.count(found) == 0 && t.Context().Err() == nil {
+	for log.Count(found) == 0 && t.Context().Err() == nil {
 		flush()
 	}
 	flush()
 	stop()
 	flush()
 	flush()
-	if log.count(lost) != 2 || log.count(found) != 1 || log.count("\n") != 3 {
-		t.Errorf("the log is\n%s", &log.buf)
+	if log.Count(lost) != 2 || log.Count(found) != 1 || log.Count("\n") != 3 {
+		t.Errorf("the log is\n%s", log)
 	}
 }
 
@@ -189,8 +189,8 @@ func TestCloseIsBounded(t *testing.T) {
 			case <-time.After(time.Minute): // a fifteenth of it is the bound
 				t.Fatal("Close does not return")
 			}
-			if log.count("cannot export the last spans") != 1 {
-				t.Errorf("the log is\n%s", &log.buf)
+			if log.Count("cannot export the last spans") != 1 {
+				t.Errorf("the log is\n%s", log)
 			}
 		})
 	}
@@ -213,7 +213,7 @@ func TestEnvironmentSetsTLSHeadersAndResource(t *testing.T) {
 	pull(t, s, nil)
 	s.Close()
 	if len(c.spans()) != 2 {
-		t.Fatalf("the collector has %v; log: %s", c.spans(), &log.buf)
+		t.Fatalf("the collector has %v; log: %s", c.spans(), log)
 	}
 	attributes := map[string]string{}
 	for _, kv := range c.resources[0].Resource.Attributes {
