@@ -1,23 +1,17 @@
 package criproxy
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
+	"regexp"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/critest"
+	"github.com/imagefit/imagefit/internal/testkit/decisiontest"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -26,16 +20,11 @@ import (
 	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/compat/spec"
-	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
-	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
-	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 const (
@@ -43,85 +32,31 @@ const (
 	appRepo = "registry.example/app"
 )
 
-// pullRegistry is a registry on a real listener with one repository and no
-// artifacts. fail, where set, answers what it returns true for.
-type pullRegistry struct {
-	*httptest.Server
-	mu       sync.Mutex
-	contents map[string][]byte // by tag or digest
-	types    map[string]string
-	fail     func(w http.ResponseWriter, r *http.Request) bool
-}
+// pullRegistry is the kit's registry with images whose names end in their variant,
+// such as "1v3".
+type pullRegistry struct{ *fakeregistry.Registry }
 
 func newPullRegistry(t testing.TB) *pullRegistry {
 	t.Helper()
-	r := &pullRegistry{contents: map[string][]byte{}, types: map[string]string{}}
-	r.Server = httptest.NewServer(r)
-	t.Cleanup(r.Close)
-	return r
+	return &pullRegistry{fakeregistry.New(t, fakeregistry.Options{})}
 }
 
-func (r *pullRegistry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	name := req.URL.Path[strings.LastIndexByte(req.URL.Path, '/')+1:]
-	r.mu.Lock()
-	body, mediaType, fail := r.contents[name], r.types[name], r.fail
-	r.mu.Unlock()
-	if fail != nil && fail(w, req) {
-		return
-	}
-	if strings.Contains(req.URL.Path, "/referrers/") {
-		body, mediaType = []byte(`{"manifests":[]}`), ocispec.MediaTypeImageIndex
-	}
-	if body == nil {
-		http.NotFound(w, req)
-		return
-	}
-	w.Header().Set("Content-Type", mediaType)
-	w.Header().Set("Docker-Content-Digest", digest.FromBytes(body).String())
-	http.ServeContent(w, req, "", time.Time{}, bytes.NewReader(body))
+func (r *pullRegistry) image(name string, tags ...string) ocispec.Descriptor {
+	return r.Image(platformOf(name), name, tags...)
 }
 
-func (r *pullRegistry) manifest(d digest.Digest) []byte {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.contents[d.String()]
+func imageID(name string) string { return fakeregistry.ImageID(platformOf(name), name) }
+
+func platformOf(name string) string {
+	return "linux/amd64/" + regexp.MustCompile(`(v[0-9])?$`).FindString(name)
 }
 
-func (r *pullRegistry) failing(fail func(w http.ResponseWriter, r *http.Request) bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.fail = fail
-}
-
-func (r *pullRegistry) put(mediaType string, m any, tags ...string) ocispec.Descriptor {
-	body, _ := json.Marshal(m)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	d := digest.FromBytes(body)
-	for _, name := range append(tags, d.String()) {
-		r.contents[name], r.types[name] = body, mediaType
-	}
-	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(body))}
-}
-
-// image stores an image; its id is that of the name.
-func (r *pullRegistry) image(variant, name string, tags ...string) ocispec.Descriptor {
-	desc := r.put(ocispec.MediaTypeImageManifest, ocispec.Manifest{
-		Config: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.Digest(imageID(name)), Size: 2},
-	}, tags...)
-	desc.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64", Variant: variant}
-	return desc
-}
-
-func imageID(name string) string { return digest.FromString(name).String() }
-
-// index makes the tag an index of images, one for each variant; an image's name
-// is the tag and its variant.
+// index makes the tag an index of images, one for each variant.
 func (r *pullRegistry) index(tag string, variants ...string) (entries []ocispec.Descriptor) {
 	for _, v := range variants {
-		entries = append(entries, r.image(v, tag+v))
+		entries = append(entries, r.image(tag+v))
 	}
-	r.put(ocispec.MediaTypeImageIndex, ocispec.Index{Manifests: entries}, tag)
+	r.Index(tag, entries...)
 	return entries
 }
 
@@ -129,7 +64,7 @@ func (r *pullRegistry) index(tag string, variants ...string) (entries []ocispec.
 // was remembered.
 type decider struct {
 	*decision.Resolver
-	rules      atomic.Pointer[decision.Rules]
+	bench      *decisiontest.Bench
 	mu         sync.Mutex
 	before     func(ctx context.Context, n int) error
 	asked      []decision.Request
@@ -208,7 +143,7 @@ func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBe
 	b.runtime = startContainerd(t, path, b.registry)
 	b.decider = newDecider(t, b.registry, level)
 	if change != nil {
-		change(b.decider.rules.Load())
+		change(b.decider.bench.Rules.Load())
 	}
 	_, proxyPath := startProxy(t, path, func(backend *cri.Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
@@ -226,45 +161,17 @@ func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBe
 
 func newDecider(t testing.TB, r *pullRegistry, level int) *decider {
 	t.Helper()
-	dir := t.TempDir()
-	state, err := cache.Open(filepath.Join(dir, "state"), 16<<20)
-	if err != nil {
-		t.Fatal(err)
+	bench := decisiontest.New(t, testkit.Node(level))
+	bench.Change(func(r *decision.Rules) { r.Policy = policy.Policy{Answers: r.Policy.Answers} }) // nobody is exempt
+	return &decider{
+		Resolver: bench.Resolver(t, r.Registry, "registry.example"), bench: bench, remembered: map[string]string{},
 	}
-	hosts := filepath.Join(dir, "certs.d", "registry.example")
-	if err := os.MkdirAll(hosts, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(hosts, "hosts.toml"), fmt.Appendf(nil, "server = %q\n", r.URL), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	specs, err := spec.Embedded()
-	if err != nil {
-		t.Fatal(err)
-	}
-	reg := registry.New(registry.Options{HostsPath: filepath.Join(dir, "certs.d")})
-	t.Cleanup(reg.Close)
-	known := facts.New("linux", "amd64", facts.Features{
-		Attributes: map[string]map[string]string{"cpu.x86_64": {"level": strconv.Itoa(level)}},
-	})
-	d := &decider{remembered: map[string]string{}}
-	d.rules.Store(&decision.Rules{
-		Policy:      policy.Policy{Answers: config.Default().Policy.Answers},
-		Interpreter: spec.NewInterpreter(specs), ReferrersTTL: time.Minute, Timeout: 5 * time.Second,
-	})
-	d.Resolver = decision.NewResolver(decision.NewEvaluator(decision.Options{
-		Cache: state, Log: slog.New(slog.DiscardHandler), Rules: d.rules.Load,
-		Facts: func() *facts.Facts { return known },
-	}), reg)
-	return d
 }
 
 // takes says what the runtime takes of whatever it pulls by a tag.
 func (b *pullBench) takes(manifests ...digest.Digest) {
 	n := 0
-	b.runtime.mu.Lock()
-	defer b.runtime.mu.Unlock()
-	b.runtime.takes = func(string) digest.Digest { // called with the lock held
+	b.runtime.Takes = func(string) digest.Digest { // one call at a time
 		n++
 		return manifests[min(n, len(manifests))-1]
 	}

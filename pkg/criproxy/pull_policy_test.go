@@ -92,7 +92,7 @@ func TestRegistryErrorsFollowThePolicy(t *testing.T) {
 	t.Parallel()
 	answer := func(part string, code int) func(b *pullBench) {
 		return func(b *pullBench) {
-			b.registry.failing(func(w http.ResponseWriter, r *http.Request) bool {
+			b.registry.Answer(func(w http.ResponseWriter, r *http.Request) bool {
 				hit := strings.Contains(r.URL.Path, part)
 				if hit {
 					w.WriteHeader(code)
@@ -124,7 +124,7 @@ func TestRegistryErrorsFollowThePolicy(t *testing.T) {
 		{"the runtime is turned away too", refuseErrors, "api", answer("/manifests/1", 401), ""},
 		{"only the referrers are forbidden", refuseErrors, "api", answer("/referrers/", 403), "answered 403 Forbidden"},
 		{"an index that cannot be read", refuseErrors, "api", func(b *pullBench) {
-			b.registry.put("application/vnd.oci.image.index.v1+json", "no index", "1")
+			b.registry.Manifest("application/vnd.oci.image.index.v1+json", "no index", "1")
 		}, ""},
 		{"hostile text", refuseErrors, "api", func(b *pullBench) {
 			b.decider.before = func(context.Context, int) error {
@@ -164,10 +164,10 @@ func TestReloadDuringAPullDoesNotMixPolicies(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 1, nil)
 	b.registry.index("1", "v3")
-	before, after := b.decider.rules.Load(), *b.decider.rules.Load()
+	before, after := b.decider.bench.Rules.Load(), *b.decider.bench.Rules.Load()
 	after.Policy.Mode, after.Policy.NoFit = policy.Audit, policy.Forward
 	b.decider.before = func(context.Context, int) error {
-		b.decider.rules.Store(&after)
+		b.decider.bench.Rules.Store(&after)
 		return nil
 	}
 	_, err := b.pull(t.Context())

@@ -75,7 +75,7 @@ func TestEveryPullLeavesOneRecord(t *testing.T) {
 			Cases: []policy.Case{{Key: "registry_error", Answer: policy.Refuse}},
 		}, "what " + appTag + " needs cannot be found out: "},
 		{"the runtime finds nothing either", 3, nil, func(b *pullBench) {
-			b.registry.failing(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusNotFound); return true })
+			b.registry.Answer(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(http.StatusNotFound); return true })
 		}, decisionlog.Record{Action: policy.Forwarded}, "what " + appTag + " needs cannot be found out: "},
 		{"verified", 3, nil, verified, decisionlog.Record{
 			Action: policy.Forwarded, Would: policy.Pulled, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
@@ -129,9 +129,7 @@ func TestEveryPullLeavesOneRecord(t *testing.T) {
 func TestFailedPullLeavesARecord(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
-	b.runtime.mu.Lock()
-	b.runtime.pullHook = func(context.Context, string) error { return status.Error(codes.Unknown, "no space left") }
-	b.runtime.mu.Unlock()
+	b.runtime.OnPull = func(context.Context, string) error { return status.Error(codes.Unknown, "no space left") }
 	if _, err := b.pull(t.Context()); err == nil {
 		t.Fatal("no error")
 	}

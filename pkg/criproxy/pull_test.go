@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit/fakeruntime"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
@@ -32,12 +33,12 @@ func TestPullIsForwardedByteForByte(t *testing.T) {
 	}{
 		{"the choice is what the runtime takes", 1, nil, func(*pullBench) {}, "1", "linux/amd64"},
 		{"a single image", 3, nil, func(b *pullBench) {
-			b.takes(b.registry.image("", "single", "1").Digest)
+			b.takes(b.registry.image("single", "1").Digest)
 		}, "single", "any"},
 		{"no entry for this node", 3, nil, func(b *pullBench) {
-			other := b.registry.image("", "other")
+			other := b.registry.image("other")
 			other.Platform.Architecture = "s390x"
-			b.registry.put(ocispec.MediaTypeImageIndex, ocispec.Index{Manifests: []ocispec.Descriptor{other}}, "1")
+			b.registry.Manifest(ocispec.MediaTypeImageIndex, ocispec.Index{Manifests: []ocispec.Descriptor{other}}, "1")
 			b.takes(other.Digest)
 		}, "other", ""},
 		{"audit", 3, audit, func(*pullBench) {}, "1", "linux/amd64"},
@@ -90,8 +91,8 @@ func TestUndecodableRequestIsForwarded(t *testing.T) {
 func TestEmptyRequestIsForwarded(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
-	if _, err := b.send(t.Context(), nil); err != nil {
-		t.Error(err)
+	if _, err := b.send(t.Context(), nil); status.Code(err) != codes.NotFound {
+		t.Errorf("%v, want the answer of the runtime", err)
 	}
 	if got := b.runtime.requests(); len(got) != 1 || got[0] != "" {
 		t.Errorf("the runtime got %q", got)
@@ -102,7 +103,7 @@ func TestEmptyRequestIsForwarded(t *testing.T) {
 func TestChoiceIsPulledByDigestAndRecorded(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
-	v3 := b.registry.image("v3", "1v3")
+	v3 := b.registry.image("1v3")
 	id, err := b.pull(t.Context())
 	if shown := b.status(t, appTag); err != nil || id != imageID("1v3") || shown != id {
 		t.Fatalf("pulled %q, %v; the reference shows %q at the moment of the answer", id, err, shown)
@@ -123,11 +124,12 @@ func TestChoiceIsPulledByDigestAndRecorded(t *testing.T) {
 	if asked.Reference != appTag || asked.Auth.Username != "u" || asked.Auth.Password != "p" || asked.Auth.ServerAddress != "registry.example" {
 		t.Errorf("decided with %+v", asked)
 	}
-	record := b.runtime.record(appTag)
+	record := b.runtime.Record(appTag)
 	if record.GetTarget().GetDigest() != v3.Digest.String() || record.GetTarget().GetMediaType() != v3.MediaType || record.GetTarget().GetSize() != v3.Size {
 		t.Errorf("the record points at %v", record.GetTarget())
 	}
-	index := digest.FromBytes(b.registry.contents["1"])
+	body, _ := b.registry.Content("1")
+	index := digest.FromBytes(body)
 	for label, want := range map[string]string{
 		"io.cri-containerd.image": "managed", "imagefit.io/index": index.String(), "imagefit.io/manifest": v3.Digest.String(),
 	} {
@@ -165,7 +167,7 @@ func TestTagThatMovedIsDecidedAgain(t *testing.T) {
 	b.takes(moved[0].Digest)
 	b.decider.before = func(_ context.Context, n int) error {
 		if n == 2 {
-			b.registry.put(ocispec.MediaTypeImageIndex, ocispec.Index{Manifests: moved}, "1")
+			b.registry.Manifest(ocispec.MediaTypeImageIndex, ocispec.Index{Manifests: moved}, "1")
 		}
 		return nil
 	}
@@ -188,7 +190,7 @@ func TestTagThatMovedToAnUnfitImageIsRefused(t *testing.T) {
 	b.takes(moved[0].Digest)
 	b.decider.before = func(_ context.Context, n int) error {
 		if n == 2 {
-			b.registry.put(ocispec.MediaTypeImageIndex, ocispec.Index{Manifests: moved}, "1")
+			b.registry.Manifest(ocispec.MediaTypeImageIndex, ocispec.Index{Manifests: moved}, "1")
 		}
 		return nil
 	}
@@ -200,7 +202,7 @@ func TestTagThatMovedToAnUnfitImageIsRefused(t *testing.T) {
 func TestTagThatAlwaysMovesIsDecidedTwice(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 1, nil)
-	b.takes(b.registry.image("", "elsewhere").Digest)
+	b.takes(b.registry.image("elsewhere").Digest)
 	id, err := b.pull(t.Context())
 	if err != nil || id != imageID("elsewhere") || b.decider.recalled(id) != "" {
 		t.Errorf("pulled %q, %v, remembered %q", id, err, b.decider.recalled(id))
@@ -216,7 +218,9 @@ func TestTagThatAlwaysMovesIsDecidedTwice(t *testing.T) {
 func TestPullWithoutAContentStoreIsForwardedOnce(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 1, nil)
-	b.runtime.closed = status.Error(codes.Unimplemented, "unknown service")
+	b.runtime.Before = func(context.Context, string, string) error {
+		return status.Error(codes.Unimplemented, "unknown service")
+	}
 	id, err := b.pull(t.Context())
 	if err != nil || id != imageID("1") || len(b.runtime.requests()) != 1 {
 		t.Errorf("pulled %q, %v, in %d requests", id, err, len(b.runtime.requests()))
@@ -229,7 +233,7 @@ func TestPullIsForwardedWhenTheRegistryLacksTheChoice(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	entries := b.registry.index("1", "", "v3")
-	b.runtime.pullHook = func(_ context.Context, ref string) error {
+	b.runtime.OnPull = func(_ context.Context, ref string) error {
 		if strings.Contains(ref, entries[1].Digest.String()) {
 			return status.Error(codes.NotFound, "failed to pull and unpack image: not found")
 		}
@@ -251,7 +255,7 @@ func TestErrorsOfTheRuntimeReachTheClient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newPullBench(t, level, nil)
-			b.runtime.pullHook = func(context.Context, string) error { return status.Error(codes.ResourceExhausted, "disk full") }
+			b.runtime.OnPull = func(context.Context, string) error { return status.Error(codes.ResourceExhausted, "disk full") }
 			_, err := b.pull(t.Context())
 			checkStatus(t, err, codes.ResourceExhausted, "disk full")
 			if len(b.runtime.requests()) != 1 || b.runtime.written() != "" {
@@ -269,15 +273,15 @@ func TestPullEndsWithTheClientAtEveryStage(t *testing.T) {
 			b.decider.before = func(ctx context.Context, _ int) error { reached(); <-ctx.Done(); return ctx.Err() }
 		},
 		"pull": func(b *pullBench, reached func()) {
-			b.runtime.pullHook = func(ctx context.Context, _ string) error {
+			b.runtime.OnPull = func(ctx context.Context, _ string) error {
 				reached()
 				<-ctx.Done()
 				return status.FromContextError(ctx.Err()).Err()
 			}
 		},
 		"record": func(b *pullBench, reached func()) {
-			b.runtime.never = true
-			b.runtime.pullHook = func(context.Context, string) error { time.AfterFunc(50*time.Millisecond, reached); return nil }
+			b.runtime.Delay = fakeruntime.Never
+			b.runtime.OnPull = func(context.Context, string) error { time.AfterFunc(50*time.Millisecond, reached); return nil }
 		},
 	}
 	for name, prepare := range stages {

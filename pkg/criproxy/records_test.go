@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/imagefit/imagefit/internal/testkit/fakeruntime"
 	"github.com/imagefit/imagefit/pkg/containerd/images"
 )
 
@@ -25,7 +26,7 @@ func (i impatient) Point(ctx context.Context, c images.Choice) error {
 func TestPullIsForwardedWhenTheChoiceIsNeverShown(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
-	b.runtime.never = true
+	b.runtime.Delay = fakeruntime.Never
 	b.puller.Images = impatient{b.puller.Images}
 	id, err := b.pull(t.Context())
 	if err != nil || id != imageID("1") || b.decider.recalled(id) != "linux/amd64" {
@@ -41,7 +42,7 @@ func TestPullFailsWhenTheChoiceIsNeverShownAndNothingElseMayRun(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	b.registry.index("1", "v3")
-	b.runtime.never = true
+	b.runtime.Delay = fakeruntime.Never
 	b.puller.Images = impatient{b.puller.Images}
 	_, err := b.pull(t.Context())
 	checkStatus(t, err, codes.Unknown, "imagefit: linux/amd64/v3 of "+appTag+" is pulled, but the runtime does not show it under that name")
@@ -56,7 +57,7 @@ func TestImageRemovedDuringAPullIsPulledAgain(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	lost := 0
-	b.runtime.pullHook = func(_ context.Context, ref string) error {
+	b.runtime.OnPull = func(_ context.Context, ref string) error {
 		if lost++; lost <= 2 {
 			return status.Errorf(codes.NotFound, `failed to create image reference %q: image %q: not found`, ref, ref)
 		}
@@ -73,7 +74,11 @@ func TestImageRemovedDuringAPullIsPulledAgain(t *testing.T) {
 func TestPullFailsWhenItsRecordIsAlwaysRemoved(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
-	b.runtime.vanishing = appTag
+	b.runtime.Written = func(name string) {
+		if name == appTag {
+			b.runtime.RemoveRecord(name)
+		}
+	}
 	id, err := b.pull(t.Context())
 	checkStatus(t, err, codes.Unknown, "")
 	for _, raw := range b.runtime.requests() {

@@ -1,15 +1,14 @@
 package criproxy
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/critest"
 
 	"golang.org/x/net/http2"
@@ -92,7 +91,7 @@ func TestPanicOfAHandlerFailsOnlyItsCall(t *testing.T) {
 	path := critest.Socket(t)
 	critest.Start(t, path, &critest.Runtime{})
 	server, proxyPath := startProxy(t, path, interceptPull(func(*cri.Backend, grpc.ServerStream) error { panic("out of cheese") }))
-	var log lockedBuffer
+	var log testkit.Log
 	server.log = slog.New(slog.NewTextHandler(&log, nil))
 	conn := critest.Dial(t, proxyPath)
 	err := <-pulls(t, conn)
@@ -105,23 +104,6 @@ func TestPanicOfAHandlerFailsOnlyItsCall(t *testing.T) {
 	if _, err := runtimeapi.NewRuntimeServiceClient(conn).Version(t.Context(), &runtimeapi.VersionRequest{}); err != nil {
 		t.Errorf("after the panic: %v", err)
 	}
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func TestMalformedMethodNamesAreRejected(t *testing.T) {

@@ -60,7 +60,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 	path := critest.Socket(t)
 	runtime := startContainerd(t, path, b.registry)
 	entries := b.registry.index("1", "", "v3")
-	runtime.takes = func(string) digest.Digest { return entries[0].Digest }
+	runtime.Takes = func(string) digest.Digest { return entries[0].Digest }
 
 	backend, err := cri.NewBackend("unix://" + path)
 	if err != nil {

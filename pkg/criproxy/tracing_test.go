@@ -59,7 +59,7 @@ func TestPullMakesSpansOfItsSteps(t *testing.T) {
 			t.Parallel()
 			tracer, seen := spans(t)
 			b := newTracedBench(t, tt.level, tracer)
-			b.registry.failing(b.registry.wantToken)
+			b.registry.Answer(b.registry.wantToken)
 			if _, err := b.client.PullImage(fromCaller(t.Context()), pullOf(appTag)); err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +118,7 @@ func TestFailedPullsMakeSpansWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	tracer, seen := spans(t)
 	b := newTracedBench(t, 1, tracer)
-	b.decider.rules.Load().Policy.NoArtifact = "refuse"
+	b.decider.bench.Rules.Load().Policy.NoArtifact = "refuse"
 	_, refused := b.client.PullImage(t.Context(), pullOf(appTag))
 	_, unread := b.client.PullImage(t.Context(), pullOf("https://alice:hunter2@host/x"))
 	if refused == nil || unread == nil {
@@ -144,7 +144,7 @@ func TestPullsThatShareADecisionLinkToIt(t *testing.T) {
 	tracer, seen := spans(t)
 	b := newTracedBench(t, 3, tracer)
 	release := make(chan struct{})
-	b.registry.failing(func(http.ResponseWriter, *http.Request) bool {
+	b.registry.Answer(func(http.ResponseWriter, *http.Request) bool {
 		<-release
 		return false
 	})

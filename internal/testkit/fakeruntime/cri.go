@@ -27,7 +27,8 @@ func (s imageService) PullImage(ctx context.Context, req *runtimeapi.PullImageRe
 			return nil, err
 		}
 	}
-	repository, suffix, byDigest := split(reference)
+	name, suffix, byDigest := split(reference)
+	_, repository, _ := strings.Cut(name, "/")
 	from := r.Registry.In(repository)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -40,13 +41,13 @@ func (s imageService) PullImage(ctx context.Context, req *runtimeapi.PullImageRe
 	}
 	r.content[manifest], _ = from.Content(manifest.String())
 	id := r.id(manifest)
-	if id == "" || body == nil {
+	if id == "" {
 		return nil, status.Errorf(codes.NotFound, "%s: not found", reference)
 	}
 	r.content[digest.Digest(id)], _ = from.Content(id)
 	names := []string{reference}
 	if !byDigest {
-		names = append(names, strings.TrimSuffix(reference, ":"+suffix)+"@"+target.String())
+		names = append(names, name+"@"+target.String())
 	}
 	for _, name := range names {
 		r.write(&imagesapi.Image{

@@ -188,15 +188,11 @@ func (r *Runtime) id(manifest digest.Digest) string {
 	return m.Config.Digest.String()
 }
 
-// split parts a reference into its repository, without the host, and its tag or
-// digest.
-func split(reference string) (repository, suffix string, byDigest bool) {
-	name, suffix, byDigest := strings.Cut(reference, "@")
-	if !byDigest {
-		if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
-			name, suffix = name[:colon], name[colon+1:]
-		}
+// split parts a reference into its name and its tag or digest.
+func split(reference string) (name, suffix string, byDigest bool) {
+	name, suffix, byDigest = strings.Cut(reference, "@")
+	if colon := strings.LastIndexByte(name, ':'); !byDigest && colon > strings.LastIndexByte(name, '/') {
+		name, suffix = name[:colon], name[colon+1:]
 	}
-	_, repository, _ = strings.Cut(name, "/")
-	return repository, suffix, byDigest
+	return name, suffix, byDigest
 }
