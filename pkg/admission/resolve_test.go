@@ -3,19 +3,18 @@ package admission
 import (
 	"context"
 	"errors"
-	"net"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/nri/pkg/api"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/fakeruntime"
 )
 
 // TestImageIsLookedUpByName where the runtime does not identify it.
@@ -102,48 +101,21 @@ func synchronizeHangs(t *testing.T) {
 	}
 }
 
-// images is a runtime that has one image.
-type images struct {
-	runtimeapi.UnimplementedImageServiceServer
-}
-
-func (images) ImageStatus(_ context.Context, req *runtimeapi.ImageStatusRequest) (*runtimeapi.ImageStatusResponse, error) {
-	switch req.GetImage().GetImage() {
-	case appTag:
-		return &runtimeapi.ImageStatusResponse{Image: &runtimeapi.Image{Id: imageIDOf("unfit")}}, nil
-	case "broken":
-		return nil, errors.New("no store")
-	}
-	return &runtimeapi.ImageStatusResponse{}, nil
-}
-
 func TestResolveByAsksTheRuntimeOverCRI(t *testing.T) {
 	t.Parallel()
-	socket := filepath.Join(t.TempDir(), "cri.sock")
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
+	runtime := fakeruntime.New(nil)
+	runtime.Delay = 0
+	runtime.Write(&imagesapi.Image{Name: appTag, Target: &types.Descriptor{Digest: runtime.Image("unfit").Digest.String()}})
+	runtime.OnStatus = func(_ context.Context, name string) error {
+		if name == "broken" {
+			return errors.New("no store")
+		}
+		return nil
 	}
-	server := grpc.NewServer()
-	runtimeapi.RegisterImageServiceServer(server, images{})
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = server.Serve(listener)
-	}()
-	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = conn.Close()
-		server.Stop()
-		<-served
-	})
 	for name, want := range map[string]string{
 		appTag: imageIDOf("unfit"), "absent": "not found", "broken": "no store",
 	} {
-		image, err := ResolveBy(conn)(t.Context(), name)
+		image, err := ResolveBy(runtime.Conn())(t.Context(), name)
 		id := image.GetId()
 		if id+text(err) != want && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %q, %v, want %s", name, id, err, want)

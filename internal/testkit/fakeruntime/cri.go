@@ -58,7 +58,12 @@ func (s imageService) PullImage(ctx context.Context, req *runtimeapi.PullImageRe
 	return &runtimeapi.PullImageResponse{ImageRef: id}, nil
 }
 
-func (s imageService) ImageStatus(_ context.Context, req *runtimeapi.ImageStatusRequest) (*runtimeapi.ImageStatusResponse, error) {
+func (s imageService) ImageStatus(ctx context.Context, req *runtimeapi.ImageStatusRequest) (*runtimeapi.ImageStatusResponse, error) {
+	if s.r.OnStatus != nil {
+		if err := s.r.OnStatus(ctx, req.GetImage().GetImage()); err != nil {
+			return nil, err
+		}
+	}
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
 	return &runtimeapi.ImageStatusResponse{Image: s.find(req.GetImage().GetImage())}, nil

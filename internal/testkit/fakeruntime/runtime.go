@@ -36,10 +36,10 @@ type Runtime struct {
 	Delay time.Duration
 	// Takes says which manifest a pull by a tag takes; nil is the first of an index.
 	Takes func(reference string) digest.Digest
-	// OnPull is called before each pull, and Before before each call of containerd's
-	// own services, such as "create" of a name or "read" of a digest. An error is the
-	// answer.
-	OnPull func(ctx context.Context, reference string) error
+	// OnPull is called before each pull, OnStatus before each ImageStatus, and Before
+	// before each call of containerd's own services, such as "create" of a name or
+	// "read" of a digest. An error is the answer.
+	OnPull, OnStatus func(ctx context.Context, reference string) error
 	Before func(ctx context.Context, method, name string) error
 	// Written is called after each record that was created or updated.
 	Written func(name string)
