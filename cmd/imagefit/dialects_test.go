@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/pkg/author/attach"
 	"github.com/imagefit/imagefit/pkg/author/convert"
 	"github.com/imagefit/imagefit/pkg/author/lint"
@@ -136,11 +137,7 @@ func attachedAs(t *testing.T, body string) string {
 
 func convertedAs(t *testing.T, body string, accepted bool) string {
 	t.Helper()
-	specs, err := spec.Embedded()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = convert.Body(specs, []byte(body), "nfd-v1alpha1")
+	_, err := convert.Body(testkit.Specs(t), []byte(body), "nfd-v1alpha1")
 	if (err == nil) != accepted {
 		t.Errorf("check accepts it: %v, convert says %v:\n%.300s", accepted, err, body)
 	}

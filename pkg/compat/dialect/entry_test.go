@@ -8,7 +8,6 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
-	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -104,11 +103,7 @@ func TestEntryCompatIsTheDescriptorOfProposalJ(t *testing.T) {
 
 func FuzzEntryRequirements(f *testing.F) {
 	f.Add([]byte(`{"os":"linux","architecture":"amd64","features":["avx2"],"os.features":["a"],"os.version":"1","compatibilities":[{"oci.os.glibc":"[1,2]"}]}`))
-	specs, err := spec.Embedded()
-	if err != nil {
-		f.Fatal(err)
-	}
-	in, facts := spec.NewInterpreter(specs), compattest.HPC()
+	in, facts := testkit.Interpreter(f), compattest.HPC()
 	f.Fuzz(func(t *testing.T, platform []byte) {
 		_, _, _ = dialect.EntryCompat(platform)
 		reqs, err := dialect.EntryRequirements(in, platform, nil, nil)

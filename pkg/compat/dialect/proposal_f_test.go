@@ -12,7 +12,6 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/compat"
-	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
 // TestProposalFSamplesMeanWhatTheyShould holds the samples of both revisions of Proposal F,
@@ -195,11 +194,7 @@ func FuzzProposalF(f *testing.F) {
 	for _, s := range []string{``, `{}`, `null`, `{"compatibilities":{"":{"":""}}}`, `{"a":[{}],"compatibilities":{}}`, `{"compatibilities":{"g":{"a":1e400}}}`} {
 		f.Add([]byte(s))
 	}
-	specs, err := spec.Embedded()
-	if err != nil {
-		f.Fatal(err)
-	}
-	in := spec.NewInterpreter(specs)
+	in := testkit.Interpreter(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got, err := compattest.Attributes(t, body)
 		if err != nil {

@@ -12,7 +12,6 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
-	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -149,11 +148,7 @@ func FuzzDialects(f *testing.F) {
 	f.Add([]byte(`{"spec":{"compatibilities":[],"relations":{"graphs":{},"validationCriteria":[]}}}`))
 	f.Add([]byte("version: v1alpha1\ncompatibilities:\n- rules: [{matchFeatures: [{matchExpressions: [{key: a, op: Gte, value: 1}]}]}]\n"))
 	f.Add([]byte("%0"))
-	specs, err := spec.Embedded()
-	if err != nil {
-		f.Fatal(err)
-	}
-	in, facts := spec.NewInterpreter(specs), compattest.HPC()
+	in, facts := testkit.Interpreter(f), compattest.HPC()
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for _, d := range dialect.All() {
 			reqs, err := d.Parse(in, body)

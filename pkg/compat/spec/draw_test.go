@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/internal/testkit/golden"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
@@ -79,10 +80,7 @@ func TestSchemaGraphsAreRefusedWithRowAndColumn(t *testing.T) {
 // TestEmbeddedSpecsAreDrawn draws the embedded specs.
 func TestEmbeddedSpecsAreDrawn(t *testing.T) {
 	t.Parallel()
-	specs, err := spec.Embedded()
-	if err != nil {
-		t.Fatal(err)
-	}
+	specs := testkit.Specs(t)
 	var text, dot strings.Builder
 	for _, s := range specs {
 		text.WriteString(s.GraphText())

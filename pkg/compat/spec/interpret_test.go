@@ -108,10 +108,7 @@ func labelTests() []labelTest {
 
 func TestEveryRuleIsTested(t *testing.T) {
 	t.Parallel()
-	specs, err := spec.Embedded()
-	if err != nil {
-		t.Fatal(err)
-	}
+	specs := testkit.Specs(t)
 	for _, spec := range specs {
 		if spec.Name != "io.kubernetes.nfd" {
 			continue
