@@ -1,8 +1,6 @@
 package fakeruntime_test
 
 import (
-	"net"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,10 +9,10 @@ import (
 	"github.com/containerd/containerd/api/types"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/internal/testkit/fakeruntime"
 	"github.com/imagefit/imagefit/internal/testkit/runtimetest"
@@ -69,25 +67,10 @@ func TestFakeRuntimeDoesWhatContainerdDoes(t *testing.T) {
 
 func serve(t *testing.T, runtime *fakeruntime.Runtime) *grpc.ClientConn {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "runtime.sock")
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := grpc.NewServer()
+	path, server := critest.Socket(t), grpc.NewServer()
 	runtime.Register(server)
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(listener) }()
-	conn, err := grpc.NewClient("unix://"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = conn.Close()
-		server.Stop()
-		<-done
-	})
-	return conn
+	critest.Serve(t, path, server)
+	return critest.Dial(t, path)
 }
 
 func TestFakeRuntimeShowsRecordsOfOthersLate(t *testing.T) {
