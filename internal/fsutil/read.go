@@ -17,17 +17,17 @@ var (
 	ErrTooLarge   = errors.New("too large")
 )
 
-// tooLarge is an ErrTooLarge that says how much would have been read.
-type tooLarge int64
+// sizeError is an ErrTooLarge that says how much would have been read.
+type sizeError int64
 
-func (limit tooLarge) Error() string        { return fmt.Sprintf("larger than %d bytes", int64(limit)) }
-func (limit tooLarge) Is(target error) bool { return target == ErrTooLarge }
+func (limit sizeError) Error() string        { return fmt.Sprintf("larger than %d bytes", int64(limit)) }
+func (limit sizeError) Is(target error) bool { return target == ErrTooLarge }
 
 // ReadFile reads a regular file of at most limit bytes, also behind links, by
 // which Kubernetes mounts a ConfigMap. It refuses a pipe without waiting for a
 // writer. Each error is a *fs.PathError.
 func ReadFile(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) //nolint:gosec // the path is the caller's
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 // ReadAny is ReadFile for a file that a person names on the command line, which
 // may be a pipe: a shell's <(...).
 func ReadAny(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path) //nolint:gosec // the path is the caller's
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func ReadAny(path string, limit int64) ([]byte, error) {
 func ReadAll(name string, r io.Reader, limit int64) ([]byte, error) {
 	content, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(content)) > limit {
-		err = tooLarge(limit)
+		err = sizeError(limit)
 	}
 	if err == nil {
 		return content, nil

@@ -8,11 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/internal/testkit"
-	"github.com/imagefit/imagefit/internal/testkit/critest"
-	"github.com/imagefit/imagefit/internal/testkit/decisiontest"
-	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
-
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc"
@@ -20,6 +15,10 @@ import (
 	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/critest"
+	"github.com/imagefit/imagefit/internal/testkit/decisiontest"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"

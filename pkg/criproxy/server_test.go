@@ -8,9 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/internal/testkit"
-	"github.com/imagefit/imagefit/internal/testkit/critest"
-
 	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -18,6 +15,8 @@ import (
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/critest"
 	"github.com/imagefit/imagefit/pkg/cri"
 )
 

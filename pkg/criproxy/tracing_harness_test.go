@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/imagefit/imagefit/internal/testkit/critest"
-
 	"github.com/opencontainers/go-digest"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -22,6 +20,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit/critest"
 	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decisionlog"

@@ -40,7 +40,7 @@ type Runtime struct {
 	// before each call of containerd's own services, such as "create" of a name or
 	// "read" of a digest. An error is the answer.
 	OnPull, OnStatus func(ctx context.Context, reference string) error
-	Before func(ctx context.Context, method, name string) error
+	Before           func(ctx context.Context, method, name string) error
 	// Written is called after each record that was created or updated.
 	Written func(name string)
 	// Events, where set, are all that a subscriber is told; then the stream breaks.

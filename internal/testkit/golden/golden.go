@@ -24,13 +24,13 @@ func Equal(t testing.TB, path, got string) {
 
 func equal(t testing.TB, update bool, path, got string) {
 	t.Helper()
-	want, err := os.ReadFile(path) //nolint:gosec // the test's own file
+	want, err := os.ReadFile(path)
 	if err == nil && string(want) == got {
 		return
 	}
 	switch {
 	case update:
-		err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(got), 0o644)) //nolint:gosec // as Git has them
+		err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(got), 0o644))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +52,7 @@ func Part(t testing.TB, path, begin, end, got string) {
 
 func part(t testing.TB, update bool, path, begin, end, got string) {
 	t.Helper()
-	text, err := os.ReadFile(path) //nolint:gosec // the test's own file
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
