@@ -142,7 +142,8 @@ func (r Root) ReadBounded(name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// ReadHead reads at most limit bytes from the start of a file.
+// ReadHead reads at most limit bytes from the start of a file. It does not read by
+// fsutil, for the files of a snapshot are in memory and those of proc have no size.
 func (r Root) ReadHead(name string, limit int64) ([]byte, error) {
 	f, err := r.Open(name)
 	if err != nil {

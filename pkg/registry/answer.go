@@ -131,7 +131,8 @@ func (c *call) take(req *http.Request, resp *http.Response, host docker.Registry
 	return nil
 }
 
-// read reads a body that has at most the bytes it may have.
+// read reads a body that has at most the bytes it may have. It does not read by
+// fsutil, for too many bytes are corrupt where their number is known.
 func (c *call) read(resp *http.Response) ([]byte, error) {
 	sized := c.want.Digest != "" && c.want.Size >= 0
 	if sized && resp.ContentLength >= 0 && resp.ContentLength != c.want.Size {
