@@ -51,7 +51,7 @@ type Replaced struct {
 }
 
 // Replace deletes what a new artifact took the place of, after Push. A registry
-// that does not delete is no error.
+// that does not delete is not an error.
 func (t *Target) Replace(ctx context.Context, repo *registry.Repository, subject Subject, old []ocispec.Descriptor, step func(string)) (Replaced, error) {
 	var r Replaced
 	refused := false

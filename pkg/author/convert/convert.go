@@ -24,7 +24,7 @@ type Written struct {
 	Notes []string
 }
 
-// Convert writes the body of an artifact in another dialect, as far as the
+// Body writes the body of an artifact in another dialect, as far as the
 // meaning survives.
 func Body(specs []spec.Spec, body []byte, to string) (*Written, error) {
 	from, ok := dialect.Detect("", "", body)
@@ -54,7 +54,7 @@ func Body(specs []spec.Spec, body []byte, to string) (*Written, error) {
 	return w.attributes(attributes, to)
 }
 
-// WriteAttributes writes attributes that must all hold in a dialect.
+// Attributes writes attributes that must all hold in a dialect.
 func Attributes(specs []spec.Spec, attributes []compat.Attribute, to string) (*Written, error) {
 	if to == dialect.NFD {
 		return writeNFD(spec.NewInterpreter(specs).Requirements(attributes))

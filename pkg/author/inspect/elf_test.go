@@ -270,7 +270,7 @@ func TestReadProgramAgreesWithDebugElf(t *testing.T) {
 		newest := "0"
 		for _, s := range symbols {
 			number, ok := bytes.CutPrefix([]byte(s.Version), []byte("GLIBC_"))
-			if c, comparable := version.Compare(newest, string(number)); ok && comparable && c < 0 {
+			if c, both := version.Compare(newest, string(number)); ok && both && c < 0 {
 				newest = string(number)
 			}
 		}

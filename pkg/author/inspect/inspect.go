@@ -19,7 +19,7 @@ const (
 	maxProgram  = 512 << 20 // of an archive, which has to fit into memory
 )
 
-// Inspected is what is in a program, a directory or an image.
+// Contents is what is in a program, a directory or an image.
 type Contents struct {
 	Programs []Program `json:"programs"`
 	// Names are the base names of all files, by which libraries are found.
@@ -30,7 +30,7 @@ type Contents struct {
 	Alone bool `json:"-"`
 }
 
-// Inspect looks at the programs in a file, a directory, an OCI layout, or a tar
+// Path looks at the programs in a file, a directory, an OCI layout, or a tar
 // archive of a file system or of an OCI layout. Of an image with variants it
 // takes the one of the platform ("linux/amd64").
 func Path(ctx context.Context, name, platform string) (*Contents, error) {

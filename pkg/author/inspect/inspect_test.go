@@ -199,7 +199,7 @@ func TestInspectFindsProgramsInEveryContainer(t *testing.T) {
 
 func TestInspectSeesLayersAsARuntimeDoes(t *testing.T) {
 	t.Parallel()
-	file := func(p program) []byte { return elfFile(p) }
+	file := elfFile
 	lower := tarOf(t, member{"bin/kept", file(program{})}, member{"bin/replaced", file(program{level: 4})},
 		member{"bin/removed", file(program{})}, member{"opt/old/x", file(program{})}, member{"srv/a/x", file(program{})})
 	upper := tarOf(t, member{"bin/replaced", file(program{level: 2})}, member{"bin/.wh.removed", []byte{}},

@@ -15,7 +15,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-func said(needs []inspect.Need) string {
+func attributesOf(needs []inspect.Need) string {
 	var all []string
 	for _, n := range needs {
 		for _, a := range n.Attributes {
@@ -57,7 +57,7 @@ func TestNeedsOfProgramsHaveReasons(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			needs, notes := inspected(t, writeFile(t, t.TempDir()+"/a.tar", tarOf(t, tt.members...)), "").Needs()
-			if got := said(needs); got != tt.want {
+			if got := attributesOf(needs); got != tt.want {
 				t.Errorf("%s\nwant %s", got, tt.want)
 			}
 			if tt.note != "" && !strings.Contains(strings.Join(notes, "\n"), tt.note) || tt.note == "" && len(notes) > 0 {
@@ -103,7 +103,7 @@ func TestNeedsFromFactsFitTheNode(t *testing.T) {
 	const want = "io.archspec/target=x86_64_v3 nfd/kernel-version.major=5 nfd/kernel-version.minor=14 oci/oci.os.glibc=[2.34,) " +
 		"org.supercontainers/mpi.implementation=openmpi org.supercontainers/mpi.version=4.1 " +
 		"org.supercontainers/hardware.gpu.vendor=nvidia org.supercontainers/hardware.gpu.cuda.version=12.0"
-	if got := said(needs); got != want || len(notes) > 0 {
+	if got := attributesOf(needs); got != want || len(notes) > 0 {
 		t.Errorf("%s %q\nwant %s", got, notes, want)
 	}
 	wantGoodDocuments(t, needs, compattest.GPU())
@@ -126,8 +126,8 @@ func TestNeedsFromCapturedHostsFitThem(t *testing.T) {
 				t.Errorf("nothing: %q", notes)
 			}
 			wantGoodDocuments(t, needs, facts)
-			if full := facts.Lookup("kernel.version", "full").Value; full != "" && strings.Contains(said(needs), full) {
-				t.Errorf("the release of the kernel is there: %s", said(needs))
+			if full := facts.Lookup("kernel.version", "full").Value; full != "" && strings.Contains(attributesOf(needs), full) {
+				t.Errorf("the release of the kernel is there: %s", attributesOf(needs))
 			}
 			for _, n := range needs {
 				t.Log(fmt.Sprint(n.Attributes), n.Because)

@@ -27,7 +27,7 @@ type Finding struct {
 	Key      string `json:"key,omitempty"`
 	Text     string `json:"text"`
 	Expected string `json:"expected,omitempty"`
-	// Fixable says that Edit mends it.
+	// Fixable says that Edit fixes it.
 	Fixable bool  `json:"fixable"`
 	Edit    *Edit `json:"-"`
 }

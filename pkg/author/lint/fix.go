@@ -85,17 +85,17 @@ func editsOf(findings []Finding) []Edit {
 func verify(body, fixed []byte, edits []Edit) error {
 	before, err := document.Parse(body)
 	if err != nil {
-		return fmt.Errorf("read before mending: %w", err)
+		return fmt.Errorf("read before the fix: %w", err)
 	}
 	after, err := document.Parse(fixed)
 	if err != nil {
-		return fmt.Errorf("read after mending: %w", err)
+		return fmt.Errorf("read after the fix: %w", err)
 	}
 	meant := func(a, b *document.Node) bool {
 		return slices.ContainsFunc(edits, func(e Edit) bool { return a.At == e.Offset && b.Value == strings.Trim(e.Text, `"`) })
 	}
 	if !document.Same(before, after, meant) {
-		return errors.New("read after mending: more has changed than was meant to")
+		return errors.New("read after the fix: more has changed than intended")
 	}
 	return nil
 }
@@ -103,16 +103,16 @@ func verify(body, fixed []byte, edits []Edit) error {
 // Diff shows two texts with the same number of rows as a unified diff without
 // context, and nothing where they are equal.
 func Diff(file string, before, after []byte) string {
-	old, new := bytes.SplitAfter(before, []byte("\n")), bytes.SplitAfter(after, []byte("\n"))
+	olds, news := bytes.SplitAfter(before, []byte("\n")), bytes.SplitAfter(after, []byte("\n"))
 	var b strings.Builder
-	for i := range min(len(old), len(new)) {
-		if bytes.Equal(old[i], new[i]) {
+	for i := range min(len(olds), len(news)) {
+		if bytes.Equal(olds[i], news[i]) {
 			continue
 		}
 		if b.Len() == 0 {
 			fmt.Fprintf(&b, "--- %s\n+++ %s\n", file, file)
 		}
-		fmt.Fprintf(&b, "@@ -%d +%d @@\n-%s\n+%s\n", i+1, i+1, bytes.TrimRight(old[i], "\r\n"), bytes.TrimRight(new[i], "\r\n"))
+		fmt.Fprintf(&b, "@@ -%d +%d @@\n-%s\n+%s\n", i+1, i+1, bytes.TrimRight(olds[i], "\r\n"), bytes.TrimRight(news[i], "\r\n"))
 	}
 	return b.String()
 }

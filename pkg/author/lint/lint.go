@@ -17,7 +17,7 @@ type Linter struct {
 	words *vocabulary
 }
 
-// NewLinter returns a linter for which attributes mean what the specs say.
+// New returns a linter for which attributes mean what the specs say.
 func New(specs []spec.Spec) *Linter {
 	return &Linter{specs: specs, in: spec.NewInterpreter(specs), words: newVocabulary()}
 }
@@ -112,7 +112,7 @@ func (r *run) at(n *document.Node, code string) *report {
 	return &report{run: r, node: n, code: code, severity: severity}
 }
 
-func (p *report) as(s Severity) *report { p.severity = s; return p }
+func (p *report) as(s Severity) { p.severity = s }
 
 func (p *report) fixed(text string) *report { p.fix = editOf(p.node, text); return p }
 

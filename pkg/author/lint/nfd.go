@@ -51,12 +51,12 @@ func (r *run) nfdSet(set *document.Node) (base []*ask, ways [][]*ask) {
 		r.empty(rules, "a set without rules")
 	}
 	for _, rule := range rules.Members() {
-		features, any := rule.Field("matchFeatures"), rule.Field("matchAny")
-		if len(features.Members())+len(any.Members()) == 0 && rule.Key("vars") == nil {
+		features, anyOf := rule.Field("matchFeatures"), rule.Field("matchAny")
+		if len(features.Members())+len(anyOf.Members()) == 0 && rule.Key("vars") == nil {
 			r.empty(rule, "a rule without matchFeatures and matchAny")
 		}
 		base = append(base, r.nfdFeatures(features, len(base)+1)...)
-		for _, way := range any.Members() {
+		for _, way := range anyOf.Members() {
 			if len(way.Field("matchFeatures").Members()) == 0 {
 				r.empty(way, "a member of matchAny without matchFeatures")
 			}

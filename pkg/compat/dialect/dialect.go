@@ -34,7 +34,7 @@ type Dialect struct {
 	Attributes func(root *document.Node) []Scope
 }
 
-// Dialects returns all dialects, always in the same order: of those that match
+// All returns all dialects, always in the same order: of those that match
 // the same document, the first is meant.
 func All() []Dialect {
 	return []Dialect{

@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -182,7 +183,7 @@ func EntryCompat(platform json.RawMessage) (CompatDescriptor, bool, error) {
 	case !slices.Contains([]string{LayerTypeCompatibilities, LayerTypeOutline}, p.Compat.MediaType):
 		return CompatDescriptor{}, false, fmt.Errorf("read platform: compat has the media type %s, not %s", textutil.Quote(p.Compat.MediaType), LayerTypeCompatibilities)
 	case p.Compat.Digest == "" || p.Compat.Size <= 0:
-		return CompatDescriptor{}, false, fmt.Errorf("read platform: compat needs digest and size")
+		return CompatDescriptor{}, false, errors.New("read platform: compat needs digest and size")
 	}
 	return *p.Compat, true, nil
 }

@@ -13,7 +13,7 @@ import (
 //go:embed schema/spec.schema.json
 var specSchema string
 
-// SpecSchema returns the JSON Schema of compatibility specs, for editors.
+// Schema returns the JSON Schema of compatibility specs, for editors.
 func Schema() string { return specSchema }
 
 // GraphText draws the graph of the spec as a tree, one node a line with what

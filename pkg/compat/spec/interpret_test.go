@@ -272,7 +272,7 @@ func TestWantIsInTheWordsOfNFD(t *testing.T) {
 func TestImportanceHasAName(t *testing.T) {
 	t.Parallel()
 	for i, want := range []string{"required", "preferred", "informative", "informative"} {
-		if got := compat.Importance(i).String(); got != want { //nolint:gosec // a small number
+		if got := compat.Importance(i).String(); got != want {
 			t.Errorf("importance %d is %q, want %q", i, got, want)
 		}
 	}

@@ -39,14 +39,14 @@ func (s boundAttribute) switchLabel(label string, term compat.Term) compat.Requi
 	case compat.DoesNotExist, compat.IsFalse:
 		return one("false")
 	case compat.In, compat.NotIn:
-		any := compat.Requirement{Key: label, Combine: compat.AnyOf, Not: term.Op == compat.NotIn}
+		ways := compat.Requirement{Key: label, Combine: compat.AnyOf, Not: term.Op == compat.NotIn}
 		for _, value := range term.Values {
-			any.Parts = append(any.Parts, one(value))
+			ways.Parts = append(ways.Parts, one(value))
 		}
-		if len(any.Parts) == 1 && !any.Not {
-			return any.Parts[0]
+		if len(ways.Parts) == 1 && !ways.Not {
+			return ways.Parts[0]
 		}
-		return any
+		return ways
 	default:
 		return compat.Requirement{Key: label, Unclear: fmt.Sprintf("op %s cannot be compared with a label that is true or missing", term.Op)}
 	}

@@ -19,7 +19,7 @@ const (
 	maxNodes    = 2_000
 )
 
-// ParseSpec reads one compatibility spec and validates it: TOML, or a schema of
+// Parse reads one compatibility spec and validates it: TOML, or a schema of
 // Proposal D in the JSON Graph Format. An error says the row.
 func Parse(text []byte) (Spec, error) {
 	parse := specOfTOML
@@ -48,7 +48,7 @@ func specOfTOML(text []byte) (Spec, rows, error) {
 	return spec, tableRows(text), err
 }
 
-// TOML writes the spec as ParseSpec reads it.
+// TOML writes the spec as Parse reads it.
 func (s *Spec) TOML() ([]byte, error) { return toml.Marshal(s) }
 
 func (s *Spec) validate(rows rows) error {

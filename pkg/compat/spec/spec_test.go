@@ -131,7 +131,7 @@ func TestParseRefusesWithTheRow(t *testing.T) {
 }
 
 // TestSchemaAcceptsWhatParseDoes: the JSON Schema for editors takes every embedded spec, and
-// refuses what ParseSpec refuses by its shape.
+// refuses what Parse refuses by its shape.
 func TestSchemaAcceptsWhatParseDoes(t *testing.T) {
 	t.Parallel()
 	schema := compileSchema(t)
@@ -140,7 +140,7 @@ func TestSchemaAcceptsWhatParseDoes(t *testing.T) {
 		t.Fatal("no specs", err)
 	}
 	for _, file := range files {
-		text, err := os.ReadFile(file) //nolint:gosec // of this package
+		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
