@@ -147,7 +147,7 @@ func TestDecisionsAndFailuresAreObservable(t *testing.T) {
 			t.Errorf("status %s", text)
 		}
 		out, code := f.ourTool(t, "status")
-		for _, want := range []string{"cri-proxy", "nri-plugin", "enforce", "1 forwarded, 1 pulled, 1 refused since its start", "1 admitted since", "fits this node: linux/amd64 needs"} {
+		for _, want := range []string{"cri-proxy", "nri-plugin", "enforce", "1 forwarded, 1 pulled, 1 refused since start", "1 admitted since", "fits this node: linux/amd64 needs"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("status does not say %q:\n%s", want, out)
 			}
