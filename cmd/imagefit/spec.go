@@ -234,11 +234,11 @@ element, type and match. "-" is stdin.`,
 		Example: `  imagefit spec convert schema.json -w my-group.toml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spec, err := readSpec(cmd, args[0])
+			graph, err := readSpec(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			text, err := spec.TOML()
+			text, err := spec.Marshal(&graph)
 			if err != nil {
 				return err
 			}

@@ -32,7 +32,7 @@ func TestSchemaGraphIsReadAsASpec(t *testing.T) {
 		t.Errorf("%d nodes are contained in others, want one for each edge", parents)
 	}
 	golden.Equal(t, compattest.Testdata+"/proposal-d/schema.golden", s.GraphText())
-	written, err := s.TOML()
+	written, err := spec.Marshal(&s)
 	if err != nil {
 		t.Fatal(err)
 	}

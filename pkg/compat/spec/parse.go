@@ -48,8 +48,9 @@ func specOfTOML(text []byte) (Spec, rows, error) {
 	return spec, tableRows(text), err
 }
 
-// TOML writes the spec as Parse reads it.
-func (s *Spec) TOML() ([]byte, error) { return toml.Marshal(s) }
+// Marshal writes a spec as Parse reads it. As a method it would bring the encoder
+// into the daemons, which only read specs.
+func Marshal(s *Spec) ([]byte, error) { return toml.Marshal(s) }
 
 func (s *Spec) validate(rows rows) error {
 	if s.Name == "" || len(s.Groups)+len(s.Prefixes) == 0 {
