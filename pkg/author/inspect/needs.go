@@ -85,8 +85,8 @@ func cpuNeed(known *facts.Facts) (Need, string) {
 		}
 	}
 	family := known.Lookup("cpu.microarchitecture", "family")
-	if level := known.Lookup("cpu.arm64", "level"); level.State == facts.Present && archspec.Known(level.Value+"a") {
-		return targetNeed(level.Value+"a", "the CPU of the node is of "+level.Value+"; its model is left out"), ""
+	if level := known.Lookup("cpu.arm64", "level"); level.State == facts.Present && archspec.Known("armv"+level.Value+"a") {
+		return targetNeed("armv"+level.Value+"a", "the CPU of the node is of Armv"+level.Value+"-A; its model is left out"), ""
 	}
 	if family.State == facts.Present && archspec.Known(family.Value) {
 		return targetNeed(family.Value, "the CPU of the node is of this family; its model is left out"), ""

@@ -113,6 +113,18 @@ func TestNeedsFromFactsFitTheNode(t *testing.T) {
 	}
 }
 
+func TestCPUNeedNamesTheLevelAndNotTheModel(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]string{
+		"xeon-server": "x86_64_v4", "arm64-graviton4": "armv9.0a", "riscv64-visionfive2": "riscv64",
+	} {
+		needs, _ := inspect.FromFacts(compattest.Captured(t, host), []string{"cpu"})
+		if got := attributesOf(needs); got != "io.archspec/target="+want {
+			t.Errorf("%s: %s, want %s", host, got, want)
+		}
+	}
+}
+
 // TestNeedsFromCapturedHostsFitThem: each node fits what is made from it, and nothing of it
 // tells it from its twin.
 func TestNeedsFromCapturedHostsFitThem(t *testing.T) {
