@@ -7,18 +7,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 )
 
-func archspecCollector() collector {
-	return collector{collect: collectArchspec, sets: []facts.Set{
-		{Name: "cpu.archspec", Kind: facts.Flags, Origin: "/proc/cpuinfo",
-			Elements: "* (archspec's name of the CPU and of everything it descends from: `zen3`, `zen2`, `zen`, " +
-				"`x86_64_v3` ...)"},
-		{Name: "cpu.microarchitecture", Origin: "/proc/cpuinfo",
-			Elements: "name (archspec's), vendor, family (`x86_64`, `aarch64` ...), generation (on POWER)"},
-		{Name: "cpu.arm64", Origin: "/proc/cpuinfo", Elements: "level (`8.2` ...)",
-			Note: "empty on other architectures"},
-	}}
-}
-
 // collectArchspec sets cpu.archspec to the name of the CPU and of everything it
 // descends from, so that "built for zen2" is a look-up on any CPU.
 func collectArchspec(h host, out *facts.Features) error {

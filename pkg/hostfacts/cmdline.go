@@ -17,14 +17,6 @@ const (
 	redacted = "redacted"
 )
 
-func commandLineCollector() collector {
-	return collector{collect: collectCommandLine, sets: []facts.Set{{
-		Name: "kernel.cmdline", Origin: "/proc/cmdline",
-		Elements: "* (every parameter and its value, `true` for one without; values that may identify the node are " +
-			"unknown)",
-	}}}
-}
-
 // collectCommandLine reads the kernel's parameters. A value that may identify the
 // node is unknown.
 func collectCommandLine(h host, out *facts.Features) error {

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -44,21 +43,11 @@ type host struct {
 	now    time.Time
 }
 
-// collectors returns all collectors, in the order of the documentation. What it
-// returns must not be changed.
-var collectors = sync.OnceValue(func() []collector {
-	return []collector{
-		cpuidCollector(), cpuModelCollector(), topologyCollector(), pstateCollector(),
-		cstateCollector(), rdtCollector(), securityCollector(), sstCollector(), coprocessorCollector(),
-		kernelVersionCollector(), selinuxCollector(), kvmCollector(), loadedModulesCollector(),
-		enabledModulesCollector(), kernelConfigCollector(), numaCollector(), swapCollector(),
-		hugePagesCollector(), nvdimmCollector(), networkCollector(), pciCollector(), usbCollector(),
-		blockCollector(), osReleaseCollector(), dmiCollector(), nodeNameCollector(), localCollector(),
-		archspecCollector(), gpuCollector(), sysctlCollector(), commandLineCollector(), libcCollector(),
-		cgroupCollector(), virtualizationCollector(), rdmaCollector(), rdmaHostCollector(),
-		mpiCollector(),
-	}
-})
+// collectors returns all collectors, in the order of the documentation.
+func collectors() []collector {
+	return slices.Concat(
+		cpuCollectors(), kernelCollectors(), deviceCollectors(), nodeCollectors(), hpcCollectors())
+}
 
 // Sets returns the declarations of all sets that are collected.
 func Sets() []facts.Set {
@@ -71,11 +60,9 @@ func Sets() []facts.Set {
 
 // FindSet returns the declaration of a set that is collected.
 func FindSet(name string) (facts.Set, bool) {
-	for _, c := range collectors() {
-		for _, set := range c.sets {
-			if set.Name == name {
-				return set, true
-			}
+	for _, set := range Sets() {
+		if set.Name == name {
+			return set, true
 		}
 	}
 	return facts.Set{}, false

@@ -13,18 +13,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func cpuidCollector() collector {
-	return collector{collect: collectCPUID, sets: []facts.Set{
-		{Name: "cpu.cpuid", Kind: facts.Flags, NFD: true, Origin: "/proc/cpuinfo",
-			From: "CPUID on amd64, else `/proc/cpuinfo`",
-			Elements: "* (what the CPU can do, as NFD spells it: `AVX2`, `SSE42`, on arm64 `ASIMD`; and `X86_64_V1` to " +
-				"`X86_64_V4`)",
-			Note: "attribute `AVX10_VERSION`"},
-		{Name: "cpu.x86_64", Origin: "/proc/cpuinfo", From: "the flags of `cpu.cpuid`",
-			Elements: "level (1 to 4)", Note: "empty on other architectures"},
-	}}
-}
-
 // collectCPUID reads the CPU flags and what follows from them.
 func collectCPUID(h host, out *facts.Features) error {
 	flags, level, err := readCPUFlags(h)
@@ -90,14 +78,6 @@ func addX86Level(level int, out *facts.Features) {
 	}
 }
 
-func cpuModelCollector() collector {
-	return collector{collect: collectCPUModel, sets: []facts.Set{{
-		Name: "cpu.model", NFD: true, Origin: "/proc/cpuinfo", From: "CPUID, `/proc/cpuinfo`",
-		Elements: "vendor_id (`Intel`, `AMD`, `ARM` ...), family, id (decimal), hypervisor (`none`, `kvm`, " +
-			"`vmware`, `msvm` ...)",
-	}}}
-}
-
 func collectCPUModel(h host, out *facts.Features) error {
 	c := h.cpu
 	var vendor string
@@ -160,13 +140,6 @@ func vendorName(vendor string) string {
 		"0xc0":         cpuid.Ampere,
 	}
 	return knownVendor(names[vendor])
-}
-
-func topologyCollector() collector {
-	return collector{collect: collectTopology, sets: []facts.Set{{
-		Name: "cpu.topology", NFD: true, Origin: "/sys/devices/system/cpu",
-		Elements: "hardware_multithreading (true, false), socket_count",
-	}}}
 }
 
 // collectTopology looks at every CPU that is online.

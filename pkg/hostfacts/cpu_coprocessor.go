@@ -2,12 +2,6 @@ package hostfacts
 
 import "github.com/imagefit/imagefit/pkg/facts"
 
-func coprocessorCollector() collector {
-	return collector{collect: collectCoprocessor, sets: []facts.Set{{
-		Name: "cpu.coprocessor", NFD: true, Origin: "/sys/devices/vio", Elements: "nx_gzip (true, or absent)",
-	}}}
-}
-
 // collectCoprocessor looks for the gzip accelerator of POWER. Other
 // architectures do not have it.
 func collectCoprocessor(h host, out *facts.Features) error {

@@ -7,13 +7,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func cstateCollector() collector {
-	return collector{collect: collectCState, sets: []facts.Set{{
-		Name: "cpu.cstate", NFD: true, Origin: "/sys/module/intel_idle/parameters/max_cstate",
-		Elements: "enabled (true, false)", Note: "empty without the intel_idle driver",
-	}}}
-}
-
 // collectCState reads whether the intel_idle driver may use C-states. With
 // another driver, or none, the set is known and empty, as in NFD.
 func collectCState(h host, out *facts.Features) error {

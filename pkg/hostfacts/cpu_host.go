@@ -82,14 +82,6 @@ func labelText(s string) string {
 	return b.String()
 }
 
-func pstateCollector() collector {
-	return collector{collect: collectPState, sets: []facts.Set{{
-		Name: "cpu.pstate", NFD: true, Origin: "/sys/devices/system/cpu/intel_pstate",
-		Elements: "status (active, passive), turbo (true, false), scaling_governor, scaling (the same)",
-		Note:     "empty without the intel_pstate driver",
-	}}}
-}
-
 // collectPState reads the intel_pstate driver. Without it the set is known and
 // empty, as in NFD.
 func collectPState(h host, out *facts.Features) error {

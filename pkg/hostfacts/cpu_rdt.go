@@ -24,15 +24,6 @@ func rdtFlags() map[string][]string {
 	}
 }
 
-func rdtCollector() collector {
-	return collector{collect: collectRDT, sets: []facts.Set{{
-		Name: "cpu.rdt", NFD: true, Origin: "/proc/cpuinfo", From: "`/proc/cpuinfo`, `/sys/fs/resctrl`",
-		Elements: "RDTMON (true, or absent), RDTCMT (true, or absent), RDTMBM (true, or absent), RDTL3CA (true, or " +
-			"absent), RDTL2CA (true, or absent), RDTMBA (true, or absent), RDTL3CA_NUM_CLOSID (classes beside " +
-			"the default one; needs resctrl mounted)",
-	}}}
-}
-
 // collectRDT reads Intel's resource director technology, which AMD has too. On
 // other architectures the set is known and empty.
 func collectRDT(h host, out *facts.Features) error {

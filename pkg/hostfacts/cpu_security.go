@@ -20,17 +20,6 @@ type security struct {
 	elements map[string]string
 }
 
-func securityCollector() collector {
-	return collector{collect: collectSecurity, sets: []facts.Set{{
-		Name: "cpu.security", NFD: true, Origin: "/sys/module",
-		From: "`/sys/module`, CPUID, `/sys/fs/cgroup/misc.capacity`, `/sys/firmware/uv`",
-		Elements: "sgx.enabled (true, or absent), sgx.epc (bytes), tdx.enabled (true, or absent), tdx.protected " +
-			"(true, or absent), tdx.total_keys (a count), sev.enabled (true, or absent), sev.es.enabled " +
-			"(true, or absent), sev.snp.enabled (true, or absent), sev.asids (a count), " +
-			"sev.encrypted_state_ids (a count), se.enabled (true, or absent)",
-	}}}
-}
-
 // collectSecurity reads the trusted execution environments: Intel SGX and TDX,
 // AMD SEV, IBM Secure Execution.
 func collectSecurity(h host, out *facts.Features) error {

@@ -10,13 +10,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func sstCollector() collector {
-	return collector{collect: collectSST, sets: []facts.Set{{
-		Name: "cpu.sst", NFD: true, Origin: "/sys/devices/system/cpu/cpufreq",
-		From: "`/sys/devices/system/cpu/cpufreq`, CPUID", Elements: "bf.enabled (true, or absent)",
-	}}}
-}
-
 // collectSST reads whether Intel Speed Select gives some cores a higher base
 // frequency (SST-BF) than the nominal one. Only the intel_pstate driver shows base
 // frequencies; without any, nothing is set, as in NFD.

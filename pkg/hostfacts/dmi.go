@@ -18,14 +18,6 @@ func dmiFiles() []string {
 	}
 }
 
-func dmiCollector() collector {
-	return collector{collect: collectDMI, sets: []facts.Set{{
-		Name: "system.dmiid", NFD: true, Origin: "/sys/class/dmi/id",
-		Elements: "* (`sys_vendor`, `product_name`, `bios_version` ...; no serial numbers)",
-		Note:     "empty without DMI",
-	}}}
-}
-
 // collectDMI reads how the firmware describes the machine. Machines without DMI,
 // such as many of arm64, have an empty set.
 func collectDMI(h host, out *facts.Features) error {

@@ -6,7 +6,7 @@
 // network.device. Every fact is present, absent (looked, and the node does not
 // have it) or unknown (could not look, with the cause).
 //
-// Each collector declares its sets. To add one, write its file and name it in
-// collectors; lint, the documentation and the golden files follow with
+// Each collector declares its sets. To add one, write its file and declare it in
+// collectors.go; lint, the documentation and the golden files follow with
 // "go test ./pkg/hostfacts/... -update".
 package hostfacts

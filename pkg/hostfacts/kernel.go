@@ -24,13 +24,6 @@ func kernelRelease(root Root) (string, error) {
 	return release, nil
 }
 
-func kernelVersionCollector() collector {
-	return collector{collect: collectKernelVersion, sets: []facts.Set{{
-		Name: "kernel.version", NFD: true, Origin: "/proc/sys/kernel/osrelease",
-		Elements: "full, major, minor, revision",
-	}}}
-}
-
 func collectKernelVersion(h host, out *facts.Features) error {
 	release, err := kernelRelease(h.root)
 	if err != nil {
@@ -74,24 +67,10 @@ func leadingDigits(s string) string {
 	return s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
 }
 
-func selinuxCollector() collector {
-	return collector{collect: collectSELinux, sets: []facts.Set{{
-		Name: "kernel.selinux", NFD: true, Origin: "/sys/fs/selinux/enforce",
-		Elements: "enabled (true when enforcing, else false)",
-	}}}
-}
-
 func collectSELinux(h host, out *facts.Features) error {
 	enforce, err := readIn(h.root, "sys/fs", "sys/fs/selinux/enforce")
 	out.Attributes["kernel.selinux"] = map[string]string{"enabled": strconv.FormatBool(enforce == "1")}
 	return err
-}
-
-func kvmCollector() collector {
-	return collector{collect: collectKVM, sets: []facts.Set{{
-		Name: "kernel.kvm", NFD: true, Origin: "/sys/devices/virtual/misc/kvm",
-		Elements: "enabled (true, false)",
-	}}}
 }
 
 // collectKVM looks for the device of the kernel's hypervisor.
@@ -99,13 +78,6 @@ func collectKVM(h host, out *facts.Features) error {
 	enabled, err := existsIn(h.root, "sys/devices/virtual", "sys/devices/virtual/misc/kvm")
 	out.Attributes["kernel.kvm"] = map[string]string{"enabled": strconv.FormatBool(enabled)}
 	return err
-}
-
-func loadedModulesCollector() collector {
-	return collector{collect: collectLoadedModules, sets: []facts.Set{{
-		Name: "kernel.loadedmodule", Kind: facts.Flags, NFD: true, Origin: "/proc/modules",
-		Elements: "* (modules that are loaded)",
-	}}}
 }
 
 func collectLoadedModules(h host, out *facts.Features) error {
@@ -139,13 +111,6 @@ func parseModules(data []byte) []string {
 		}
 	}
 	return modules
-}
-
-func enabledModulesCollector() collector {
-	return collector{collect: collectEnabledModules, sets: []facts.Set{{
-		Name: "kernel.enabledmodule", Kind: facts.Flags, NFD: true, Origin: "/proc/modules",
-		From: "`/proc/modules`, `modules.builtin`", Elements: "* (modules that are loaded or built in)",
-	}}}
 }
 
 // collectEnabledModules combines loaded and built-in modules. When the list of

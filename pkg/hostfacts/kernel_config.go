@@ -13,14 +13,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func kernelConfigCollector() collector {
-	return collector{collect: collectKernelConfig, sets: []facts.Set{{
-		Name: "kernel.config", NFD: true, Origin: "/proc/config.gz",
-		From:     "`/proc/config.gz`, `/boot/config-*`, `/lib/modules/*/config` ...",
-		Elements: "* (every option that is set, without `CONFIG_`: `y`, `m`, or its value)",
-	}}}
-}
-
 // collectKernelConfig reads the configuration the running kernel was built
 // with. An option missing there is absent; without any configuration all
 // options are unknown.

@@ -22,13 +22,6 @@ const (
 	maxLibCBanner = 256
 )
 
-func libcCollector() collector {
-	return collector{collect: collectLibC, sets: []facts.Set{{
-		Name: "system.libc", Origin: "/usr/lib", From: "the library's own data",
-		Elements: "implementation (glibc, musl), version",
-	}}}
-}
-
 // collectLibC finds the C library that the node's own programs run on. The library
 // is not run; its version is in its data.
 func collectLibC(h host, out *facts.Features) error {

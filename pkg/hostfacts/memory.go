@@ -9,13 +9,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func numaCollector() collector {
-	return collector{collect: collectNUMA, sets: []facts.Set{{
-		Name: "memory.numa", NFD: true, Origin: "/sys/devices/system/node",
-		Elements: "is_numa (true, false), node_count",
-	}}}
-}
-
 // collectNUMA counts the memory nodes. A kernel built without NUMA does not show
 // any; the machine is then one node.
 func collectNUMA(h host, out *facts.Features) error {
@@ -38,13 +31,6 @@ func collectNUMA(h host, out *facts.Features) error {
 	return nil
 }
 
-func nvdimmCollector() collector {
-	return collector{collect: collectNVDIMM, sets: []facts.Set{{
-		Name: "memory.nv", Kind: facts.Instances, NFD: true, Origin: "/sys/bus/nd/devices",
-		Elements: "name, devtype, mode",
-	}}}
-}
-
 func collectNVDIMM(h host, out *facts.Features) error {
 	const dir = "sys/bus/nd/devices"
 	names, err := readDirIn(h.root, "sys/bus", dir)
@@ -61,12 +47,6 @@ func collectNVDIMM(h host, out *facts.Features) error {
 	}
 	out.Instances["memory.nv"] = devices
 	return nil
-}
-
-func swapCollector() collector {
-	return collector{collect: collectSwap, sets: []facts.Set{{
-		Name: "memory.swap", NFD: true, Origin: "/proc/swaps", Elements: "enabled (true, false)",
-	}}}
 }
 
 // collectSwap looks for a line after the header. A kernel built without swap

@@ -8,14 +8,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func hugePagesCollector() collector {
-	return collector{collect: collectHugePages, sets: []facts.Set{{
-		Name: "memory.hugepages", NFD: true, Origin: "/sys/kernel/mm/hugepages",
-		Elements: "enabled (true when any are set aside, else false), hugepages-* (how many of a size: " +
-			"`hugepages-2Mi`, `hugepages-1Gi`)",
-	}}}
-}
-
 // collectHugePages counts the reserved huge pages of each size, used or not.
 func collectHugePages(h host, out *facts.Features) error {
 	const dir = "sys/kernel/mm/hugepages"

@@ -10,18 +10,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func mpiCollector() collector {
-	return collector{collect: collectMPI, sets: []facts.Set{
-		{Name: "mpi.installation", Kind: facts.Instances, Origin: "/usr/lib, /usr/local, /opt",
-			From:     "`/usr/lib`, `/usr/local`, `/opt`",
-			Elements: "implementation, version, abi, prefix, library"},
-		{Name: "mpi.host", Origin: "/usr/lib, /usr/local, /opt", From: "the same",
-			Elements: "implementation, version, abi", Note: "what all installations share"},
-		{Name: "libfabric.installation", Kind: facts.Instances, Origin: "/usr/lib, /usr/local, /opt",
-			From: "the same", Elements: "prefix, version, file_version"},
-	}}
-}
-
 // collectMPI finds the MPI libraries in the usual places. Those elsewhere, such as
 // on a shared file system, the operator has to declare.
 func collectMPI(h host, out *facts.Features) error {

@@ -9,16 +9,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func networkCollector() collector {
-	return collector{collect: collectNetwork, sets: []facts.Set{
-		{Name: "network.device", Kind: facts.Instances, NFD: true, Origin: "/sys/class/net",
-			Elements: "name, operstate, speed (Mbit/s), mtu (bytes), sriov_numvfs, sriov_totalvfs",
-			Note:     "interfaces of hardware"},
-		{Name: "network.virtual", Kind: facts.Instances, NFD: true, Origin: "/sys/class/net",
-			Elements: "name, operstate, speed (Mbit/s), mtu (bytes)", Note: "all other interfaces"},
-	}}
-}
-
 // collectNetwork separates interfaces of hardware, which have a device, from
 // virtual ones. A kernel built without networking has no such class at all.
 func collectNetwork(h host, out *facts.Features) error {

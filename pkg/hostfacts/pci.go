@@ -6,14 +6,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func pciCollector() collector {
-	return collector{collect: collectPCI, sets: []facts.Set{{
-		Name: "pci.device", Kind: facts.Instances, NFD: true, Origin: "/sys/bus/pci/devices",
-		Elements: "class (4 hexadecimal digits), vendor, device, subsystem_vendor, subsystem_device, " +
-			"sriov_totalvfs, iommu_group/type, iommu/intel-iommu/version",
-	}}}
-}
-
 // collectPCI reads every PCI device and function. Those without a subsystem,
 // such as bridges, do not have its two attributes.
 func collectPCI(h host, out *facts.Features) error {

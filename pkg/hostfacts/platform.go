@@ -12,13 +12,6 @@ import (
 
 const cgroupDir = "sys/fs/cgroup"
 
-func cgroupCollector() collector {
-	return collector{collect: collectCgroup, sets: []facts.Set{{
-		Name: "system.cgroup", Origin: "/sys/fs/cgroup",
-		Elements: "version (v1, v2, hybrid), controllers (with commas)",
-	}}}
-}
-
 // collectCgroup reads which version of control groups is mounted, and its
 // controllers. The set is empty when neither is mounted.
 func collectCgroup(h host, out *facts.Features) error {
@@ -81,14 +74,6 @@ func legacyCgroups(root Root, names []string) (version string, controllers []str
 		return "v1", controllers, nil
 	}
 	return "hybrid", append(controllers, unified...), err
-}
-
-func virtualizationCollector() collector {
-	return collector{collect: collectVirtualization, sets: []facts.Set{{
-		Name: "system.virtualization", Origin: "/proc/cpuinfo",
-		From:     "CPUID, `/sys/class/dmi/id`, `/sys/hypervisor`",
-		Elements: "type (`none`, `kvm`, `vmware`, `xen`, `microsoft` ...)",
-	}}}
 }
 
 // collectVirtualization finds the kind of hypervisor that the node runs on. Whether

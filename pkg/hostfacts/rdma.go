@@ -12,16 +12,6 @@ import (
 
 const rdmaDir = "sys/class/infiniband"
 
-func rdmaCollector() collector {
-	return collector{lenient: true, collect: collectRDMADevices, sets: []facts.Set{
-		{Name: "rdma.device", Kind: facts.Instances, Origin: "/sys/class/infiniband",
-			Elements: "name, node_type, driver, port, link_layer, state, rate_gbps (Gbit/s)",
-			Note:     "one for each port"},
-		{Name: "rdma.fabric", Kind: facts.Flags, Origin: "/sys/class/infiniband",
-			Elements: "infiniband, roce, iwarp, efa, cxi, opa"},
-	}}
-}
-
 // collectRDMADevices lists each port of each RDMA device, and the kinds of
 // fabric they and other HPC adapters reach. GUIDs are not read.
 func collectRDMADevices(h host, out *facts.Features) error {
@@ -134,13 +124,6 @@ func fabrics(root Root, ports []map[string]string) []string {
 	}
 	slices.Sort(found)
 	return slices.Compact(found)
-}
-
-func rdmaHostCollector() collector {
-	return collector{collect: collectRDMAHost, sets: []facts.Set{{
-		Name: "rdma.host", Origin: "/sys/bus/pci/devices", From: "`/sys/bus/pci/devices`, `/proc/modules`",
-		Elements: "capable (true, false), available (true, false)", Note: "by the rules of NFD's labels",
-	}}}
 }
 
 // collectRDMAHost applies the rules of NFD's labels custom-rdma.capable and

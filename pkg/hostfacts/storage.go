@@ -2,13 +2,6 @@ package hostfacts
 
 import "github.com/imagefit/imagefit/pkg/facts"
 
-func blockCollector() collector {
-	return collector{collect: collectBlock, sets: []facts.Set{{
-		Name: "storage.block", Kind: facts.Instances, NFD: true, Origin: "/sys/block",
-		Elements: "name, dax, rotational (0, 1), nr_zones, zoned",
-	}}}
-}
-
 // collectBlock reads the request queue of each block device. Partitions are not
 // listed.
 func collectBlock(h host, out *facts.Features) error {

@@ -23,12 +23,6 @@ net.ipv4.tcp_rmem net.ipv4.tcp_wmem user.max_user_namespaces vm.max_map_count vm
 vm.nr_overcommit_hugepages vm.overcommit_memory vm.overcommit_ratio vm.swappiness vm.unprivileged_userfaultfd
 vm.zone_reclaim_mode`
 
-func sysctlCollector() collector {
-	return collector{collect: collectSysctl, sets: []facts.Set{{
-		Name: "kernel.sysctl", Origin: "/proc/sys", Elements: "* (chosen settings, such as `vm.max_map_count`)",
-	}}}
-}
-
 // collectSysctl reads the settings. One that this kernel does not have is absent;
 // but what is missing below net may only be hidden, because a network namespace
 // shows just a part of it.

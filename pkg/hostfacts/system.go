@@ -8,14 +8,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func osReleaseCollector() collector {
-	return collector{collect: collectOSRelease, sets: []facts.Set{{
-		Name: "system.osrelease", NFD: true, Origin: "/etc/os-release",
-		From:     "`/etc/os-release`, `/usr/lib/os-release`",
-		Elements: "* (every key of the file; `VERSION_ID.major`, `VERSION_ID.minor`)",
-	}}}
-}
-
 func collectOSRelease(h host, out *facts.Features) error {
 	data, err := h.root.ReadFile("etc/os-release")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,13 +61,6 @@ func unquoteShell(s string) string {
 		return inner
 	}
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`, `\$`, `$`, "\\`", "`").Replace(inner)
-}
-
-func nodeNameCollector() collector {
-	return collector{collect: collectNodeName, sets: []facts.Set{{
-		Name: "system.name", NFD: true, Origin: "/proc/sys/kernel/hostname",
-		Elements: "nodename (the host name)",
-	}}}
 }
 
 func collectNodeName(h host, out *facts.Features) error {

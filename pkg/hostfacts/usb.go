@@ -8,14 +8,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-func usbCollector() collector {
-	return collector{collect: collectUSB, sets: []facts.Set{{
-		Name: "usb.device", Kind: facts.Instances, NFD: true, Origin: "/sys/bus/usb/devices",
-		Elements: "class, vendor, device, serial",
-		Note:     "one for each interface where the device has no class of its own",
-	}}}
-}
-
 // collectUSB reads every USB device. A device whose interfaces have the class is
 // listed once for each interface, as in NFD.
 func collectUSB(h host, out *facts.Features) error {
