@@ -1,6 +1,7 @@
 package hostfacts
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -10,54 +11,34 @@ import (
 // collectArchspec sets cpu.archspec to the name of the CPU and of everything it
 // descends from, so that "built for zen2" is a look-up on any CPU.
 func collectArchspec(h host, out *facts.Features) error {
-	if err := describesCPU(h); err != nil {
-		if !h.live {
-			return err
-		}
+	err := h.cpuErr
+	if err == nil && instructionSet(h.cpu.Arch) != instructionSet(h.arch) {
+		// An emulator shows programs of one architecture the file of another.
+		err = fmt.Errorf("proc/cpuinfo describes a %s CPU, not %s", h.cpu.Arch, h.arch)
+	}
+	if err != nil && h.live {
 		_, level, _ := readCPUFlags(h) // CPUID may know more than proc/cpuinfo
 		addUnnamedCPU(h.arch, level, facts.CauseOf(err), out)
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	cpu := h.cpu.CPU
 	cpu.Arch = h.arch
 	cpu.AnyByteOrder = !h.live && isPower(h.arch) && powerArch(h.root) == ""
 	id := archspec.Identify(cpu)
 	out.Flags["cpu.archspec"] = id.Lineage
-	out.Attributes["cpu.microarchitecture"] = map[string]string{"name": id.Name, "vendor": id.Vendor, "family": id.Family}
-	if id.Generation != "" {
-		out.Attributes["cpu.microarchitecture"]["generation"] = id.Generation
-	}
-	out.Attributes["cpu.arm64"] = map[string]string{}
-	if id.ARMLevel != "" {
-		out.Attributes["cpu.arm64"]["level"] = id.ARMLevel
-	}
-	return nil
-}
-
-// describesCPU returns why proc/cpuinfo does not identify the CPU. An emulator
-// shows programs of one architecture the file of another.
-func describesCPU(h host) error {
-	if h.cpuErr != nil {
-		return h.cpuErr
-	}
-	if instructionSet(h.cpu.Arch) != instructionSet(h.arch) {
-		return fmt.Errorf("proc/cpuinfo describes a %s CPU, not %s", h.cpu.Arch, h.arch)
-	}
+	out.Attributes["cpu.microarchitecture"] = known(map[string]string{
+		"name": id.Name, "vendor": id.Vendor, "family": id.Family, "generation": id.Generation,
+	})
+	out.Attributes["cpu.arm64"] = known(map[string]string{"level": id.ARMLevel})
 	return nil
 }
 
 // instructionSet is the same for architectures that one CPU can have.
 func instructionSet(arch string) string {
-	switch arch {
-	case "amd64":
-		return "386"
-	case "arm64":
-		return "arm"
-	case "ppc64le":
-		return "ppc64"
-	default:
-		return arch
-	}
+	return cmp.Or(map[string]string{"amd64": "386", "arm64": "arm", "ppc64le": "ppc64"}[arch], arch)
 }
 
 // addUnnamedCPU sets what is known of a CPU of which only the architecture and

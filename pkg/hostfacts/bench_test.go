@@ -33,7 +33,7 @@ func BenchmarkDiscovery(b *testing.B) {
 		for range rounds {
 			_, _ = runCollector(ctx, c, h)
 		}
-		all = append(all, spent{c.names(), time.Since(start) / rounds})
+		all = append(all, spent{c.sets[0].Name, time.Since(start) / rounds})
 	}
 	slices.SortFunc(all, func(a, b spent) int { return cmp.Compare(b.time, a.time) })
 	for _, s := range all[:5] {

@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/imagefit/imagefit/pkg/facts"
 )
@@ -97,7 +96,10 @@ func (p parameter) isPrivate() bool {
 	if p.bare {
 		return false
 	}
-	if p.value == redacted || slices.ContainsFunc(privateParameters(), p.isNamed) {
+	isNamed := func(name string) bool {
+		return p.key == name || strings.HasSuffix(name, ".") && strings.HasPrefix(p.key, name)
+	}
+	if p.value == redacted || slices.ContainsFunc(privateParameters(), isNamed) {
 		return true
 	}
 	for _, word := range []string{"passw", "secret", "token", "credential"} {
@@ -108,21 +110,12 @@ func (p parameter) isPrivate() bool {
 	return looksPrivate(p.value)
 }
 
-func (p parameter) isNamed(name string) bool {
-	if strings.HasSuffix(name, ".") {
-		return strings.HasPrefix(p.key, name)
-	}
-	return p.key == name
-}
-
 // uuidOrMAC matches a UUID, and a hardware address in either notation.
-var uuidOrMAC = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|` +
-		`[0-9a-f]{2}(:[0-9a-f]{2}){5}|[0-9a-f]{2}(-[0-9a-f]{2}){5}`)
-})
+var uuidOrMAC = regexp.MustCompile(`(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|` +
+	`[0-9a-f]{2}(:[0-9a-f]{2}){5}|[0-9a-f]{2}(-[0-9a-f]{2}){5}`)
 
 func looksPrivate(value string) bool {
-	if strings.Contains(value, "://") || strings.Contains(value, "@") || uuidOrMAC().MatchString(value) {
+	if strings.Contains(value, "://") || strings.Contains(value, "@") || uuidOrMAC.MatchString(value) {
 		return true
 	}
 	for _, part := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ';' || r == '/' }) {

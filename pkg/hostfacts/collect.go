@@ -18,19 +18,12 @@ import (
 type collector struct {
 	// sets declares what is collected. A collector that knows an origin better
 	// than the declaration puts it into Features.Origins.
-	sets    []facts.Set
+	sets []facts.Set
+	// collect fills in the sets. What it leaves with an error is dropped.
 	collect func(host, *facts.Features) error
 	// lenient is a collector that continues without what it cannot read. What it
 	// did not find is then unknown.
 	lenient bool
-}
-
-func (c collector) names() string {
-	names := make([]string, len(c.sets))
-	for i, set := range c.sets {
-		names[i] = set.Name
-	}
-	return strings.Join(names, ", ")
 }
 
 // host is what the collectors work on.
@@ -116,7 +109,11 @@ func collectWith(ctx context.Context, root Root, list []collector) *facts.Facts 
 	if root.recorded != nil {
 		all = root.recorded.over(all)
 	}
-	return facts.NewOwned(h.os(), h.arch, all)
+	os := "linux" // also of a tree from elsewhere: no other system has a proc and a sys
+	if h.live {
+		os = runtime.GOOS
+	}
+	return facts.NewOwned(os, h.arch, all)
 }
 
 // over replaces the sets that the machine knew better than from its files.
@@ -134,7 +131,11 @@ func (r *Recorded) over(all facts.Features) facts.Features {
 func runCollector(ctx context.Context, c collector, h host) (found facts.Features, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("collector of %s panicked: %v", c.names(), p)
+			var sets []string
+			for _, set := range c.sets {
+				sets = append(sets, set.Name)
+			}
+			err = fmt.Errorf("collector of %s panicked: %v", strings.Join(sets, ", "), p)
 		}
 	}()
 	if err := ctx.Err(); err != nil {
@@ -172,12 +173,4 @@ func newHost(root Root) host {
 		h.now, h.arch = root.recorded.Time, cmp.Or(root.recorded.Arch, h.arch)
 	}
 	return h
-}
-
-// os is Linux for a tree from elsewhere: no other system has a proc and a sys.
-func (h host) os() string {
-	if h.live {
-		return runtime.GOOS
-	}
-	return "linux"
 }

@@ -81,35 +81,31 @@ func addX86Level(level int, out *facts.Features) {
 func collectCPUModel(h host, out *facts.Features) error {
 	c := h.cpu
 	var vendor string
-	if h.asksCPU() {
+	switch {
+	case h.asksCPU():
 		out.Origins["cpu.model"] = "CPUID"
 		c.Vendor = cpuid.CPU.VendorString
 		c.family, c.has.family = cpuid.CPU.Family, true
 		c.model, c.has.model = cpuid.CPU.Model, true
 		vendor = knownVendor(cpuid.CPU.VendorID)
-	} else if h.cpuErr != nil {
+	case h.cpuErr != nil:
 		return h.cpuErr
-	} else {
+	default:
 		vendor = vendorName(c.Vendor)
 	}
-	model := map[string]string{}
-	out.Attributes["cpu.model"] = model
+	out.Attributes["cpu.model"] = map[string]string{}
 	setKnown := func(element, value string, known bool) {
-		if known {
-			model[element] = value
-			return
+		var err error
+		if !known {
+			err = fmt.Errorf("the CPU (vendor %q) does not report it", c.Vendor)
 		}
-		out.Unknown["cpu.model/"+element] = fmt.Sprintf("the CPU (vendor %q) does not report it", c.Vendor)
+		setElement(out, "cpu.model", element, value, err)
 	}
 	setKnown("vendor_id", vendor, vendor != "")
 	setKnown("family", strconv.Itoa(c.family), c.has.family)
 	setKnown("id", strconv.Itoa(c.model), c.has.model)
 	hypervisor, err := readHypervisor(h)
-	if err != nil {
-		out.Unknown["cpu.model/hypervisor"] = facts.CauseOf(err)
-		return nil
-	}
-	model["hypervisor"] = hypervisor
+	setElement(out, "cpu.model", "hypervisor", hypervisor, err)
 	return nil
 }
 
@@ -151,10 +147,7 @@ func collectTopology(h host, out *facts.Features) error {
 	}
 	multithreading := false
 	sockets := map[string]struct{}{}
-	for _, name := range names {
-		if !isNumbered(name, "cpu") {
-			continue
-		}
+	for _, name := range numbered(names, "cpu") {
 		siblings, err := readTrimmed(h.root, dir+"/"+name+"/topology/thread_siblings_list")
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // offline
@@ -179,8 +172,13 @@ func collectTopology(h host, out *facts.Features) error {
 	return nil
 }
 
-// isNumbered reports whether name is the prefix and a number, such as cpu12.
-func isNumbered(name, prefix string) bool {
-	digits, ok := strings.CutPrefix(name, prefix)
-	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+// collectCoprocessor looks for the gzip accelerator of POWER. Other
+// architectures do not have it.
+func collectCoprocessor(h host, out *facts.Features) error {
+	nxGzip, err := existsIn(h.root, "sys/devices", "sys/devices/vio/ibm,compression-v1/nx_gzip_caps")
+	out.Attributes["cpu.coprocessor"] = map[string]string{}
+	if nxGzip {
+		out.Attributes["cpu.coprocessor"]["nx_gzip"] = "true"
+	}
+	return err
 }

@@ -45,27 +45,25 @@ func collectRDT(h host, out *facts.Features) error {
 	}
 	const element = "RDTL3CA_NUM_CLOSID"
 	classes, err := l3Classes(h.root)
-	if err != nil {
-		out.Unknown["cpu.rdt/"+element] = facts.CauseOf(err)
-		return nil
+	setElement(out, "cpu.rdt", element, classes, err)
+	if err == nil {
+		out.Origins["cpu.rdt/"+element] = "/sys/fs/resctrl/info/L3/num_closids"
 	}
-	rdt[element] = strconv.FormatUint(classes, 10)
-	out.Origins["cpu.rdt/"+element] = "/sys/fs/resctrl/info/L3/num_closids"
 	return nil
 }
 
 // l3Classes returns the number of classes of service beside the default one.
-func l3Classes(root Root) (uint64, error) {
+func l3Classes(root Root) (string, error) {
 	text, err := readTrimmed(root, "sys/fs/resctrl/info/L3/num_closids")
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, errors.New("resctrl is not mounted at /sys/fs/resctrl")
+		return "", errors.New("resctrl is not mounted at /sys/fs/resctrl")
 	}
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil || n == 0 {
-		return 0, fmt.Errorf("num_closids of resctrl is %.32q, not a count", text)
+		return "", fmt.Errorf("num_closids of resctrl is %.32q, not a count", text)
 	}
-	return n - 1, nil
+	return strconv.FormatUint(n-1, 10), nil
 }

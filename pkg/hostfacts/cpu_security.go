@@ -102,10 +102,7 @@ func sumOverNodes(root Root, dir, file string) (uint64, error) {
 		return 0, err
 	}
 	var sum uint64
-	for _, name := range names {
-		if !isNumbered(name, "node") {
-			continue
-		}
+	for _, name := range numbered(names, "node") {
 		text, err := readTrimmed(root, dir+"/"+name+"/"+file)
 		if err != nil {
 			return 0, err

@@ -15,28 +15,20 @@ import (
 func cpuFlags(c cpuInfo) ([]string, bool) {
 	switch c.Arch {
 	case "amd64", "386":
-		return x86Flags(c), true
-	case "arm64", "arm":
-		flags := make([]string, 0, len(c.Flags))
+		names := x86FlagNames()
+		var flags []string
 		for _, flag := range c.Flags {
-			flags = append(flags, strings.ToUpper(flag))
+			flags = append(flags, names[flag]...)
+		}
+		if c.smt {
+			flags = append(flags, "HTT")
 		}
 		return flags, true
+	case "arm64", "arm":
+		return strings.Fields(strings.ToUpper(strings.Join(c.Flags, " "))), true
 	default:
 		return nil, false
 	}
-}
-
-func x86Flags(c cpuInfo) []string {
-	names := x86FlagNames()
-	var flags []string
-	for _, flag := range c.Flags {
-		flags = append(flags, names[flag]...)
-	}
-	if c.smt {
-		flags = append(flags, "HTT")
-	}
-	return flags
 }
 
 // x86FlagNames reads x86FlagTable.

@@ -2,6 +2,9 @@ package hostfacts
 
 import (
 	"errors"
+	"math"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,15 +26,15 @@ func collectGPUs(h host, out *facts.Features) error {
 	if err := gpuBesidePCI(h.root, functions); err != nil {
 		return err
 	}
-	describe := map[string]func(Root, []gpu, *facts.Features){
-		"nvidia": describeNVIDIA, "amd": describeAMD, "intel": describeIntel,
-	}
 	out.Instances["gpu.device"] = []map[string]string{}
-	for _, vendor := range []string{"nvidia", "amd", "intel"} {
-		gpus := gpusOf(h.root, vendor, functions)
-		out.Attributes["gpu."+vendor] = map[string]string{"count": strconv.Itoa(len(gpus))}
+	for _, vendor := range []struct {
+		name     string
+		describe func(Root, []gpu, *facts.Features)
+	}{{"nvidia", describeNVIDIA}, {"amd", describeAMD}, {"intel", describeIntel}} {
+		gpus := gpusOf(h.root, vendor.name, functions)
+		out.Attributes["gpu."+vendor.name] = map[string]string{"count": strconv.Itoa(len(gpus))}
 		if len(gpus) > 0 {
-			describe[vendor](h.root, gpus, out)
+			vendor.describe(h.root, gpus, out)
 		}
 		for _, g := range gpus {
 			out.Instances["gpu.device"] = append(out.Instances["gpu.device"], g.facts)
@@ -64,11 +67,11 @@ func gpusOf(root Root, vendor string, functions []pciFunction) []gpu {
 		if f.gpuVendor() != vendor || root.stat(f.dir()+"/physfn") == nil {
 			continue
 		}
-		g := gpu{pciFunction: f, driver: f.boundDriver(root)}
-		g.facts = map[string]string{
+		g := gpu{pciFunction: f, facts: map[string]string{
 			"vendor": vendor, "address": f.address, "class": f.class, "vendor_id": f.vendor, "device_id": f.device,
-		}
-		if g.driver != "" {
+		}}
+		if link, err := root.Readlink(f.dir() + "/driver"); err == nil {
+			g.driver = path.Base(link)
 			g.facts["driver"] = g.driver
 		}
 		gpus = append(gpus, g)
@@ -94,28 +97,23 @@ func (f pciFunction) gpuVendor() string {
 // shareElement gives the set the element that all its GPUs have in common.
 // Where they differ, or one lacks it, the set lacks it too.
 func shareElement(out *facts.Features, set, element string, gpus []gpu) {
-	values := map[string]bool{}
-	for _, g := range gpus {
-		values[g.facts[element]] = true
-	}
-	if len(gpus) > 0 && len(values) == 1 && gpus[0].facts[element] != "" {
-		out.Attributes[set][element] = gpus[0].facts[element]
+	value := gpus[0].facts[element]
+	if !slices.ContainsFunc(gpus, func(g gpu) bool { return g.facts[element] != value }) {
+		setElement(out, set, element, value, nil)
 	}
 }
 
 // leastMemory gives the set the memory of its smallest GPU. It is unknown when
 // that of one of them is.
 func leastMemory(out *facts.Features, set, cause string, gpus []gpu) {
-	least := uint64(0)
+	least := uint64(math.MaxUint64)
 	for _, g := range gpus {
 		size, err := strconv.ParseUint(g.facts["memory_mib"], 10, 64)
 		if err != nil {
 			out.Unknown[set+"/memory_mib"] = cause
 			return
 		}
-		if least == 0 || size < least {
-			least = size
-		}
+		least = min(least, size)
 	}
 	if len(gpus) > 0 {
 		out.Attributes[set]["memory_mib"] = strconv.FormatUint(least, 10)
@@ -126,33 +124,19 @@ func leastMemory(out *facts.Features, set, cause string, gpus []gpu) {
 // is absent without the module, and with one of the kernel's own source, which has
 // no version.
 func setDriverVersion(root Root, out *facts.Features, set, module string, gpus []gpu) {
-	version, err := moduleVersion(root, module)
-	if err != nil {
-		out.Unknown[set+"/driver_version"] = facts.CauseOf(err)
-		return
-	}
-	if version == "" {
-		return
-	}
-	out.Attributes[set]["driver_version"] = version
+	version, err := readIn(root, "sys/module", "sys/module/"+module+"/version")
+	setElement(out, set, "driver_version", version, err)
 	for _, g := range gpus {
-		if g.driver == module {
+		if g.driver == module && version != "" {
 			g.facts["driver_version"] = version
 		}
 	}
 }
 
-func moduleVersion(root Root, module string) (string, error) {
-	return readIn(root, "sys/module", "sys/module/"+module+"/version")
-}
-
 // readMiB reads a number of bytes from a file, in MiB. It is empty when the file
 // is missing or contains something else.
 func readMiB(root Root, name string) string {
-	text, err := readTrimmed(root, name)
-	if err != nil {
-		return ""
-	}
+	text, _ := readTrimmed(root, name)
 	size, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || size < 1<<20 {
 		return ""

@@ -21,10 +21,12 @@ func describeAMD(root Root, gpus []gpu, out *facts.Features) {
 		out.Unknown[amdSet+"/gfx_targets"] = facts.CauseOf(err)
 	}
 	for _, g := range gpus {
-		describeAMDDevice(root, g, targets)
+		model, _ := readTrimmed(root, g.dir()+"/product_name")
+		maps.Copy(g.facts, known(map[string]string{
+			"gfx_target": targets[g.address], "model": model, "memory_mib": readMiB(root, g.dir()+"/mem_info_vram_total"),
+		}))
 	}
-	if err == nil && len(targets) > 0 {
-		all := slices.Compact(slices.Sorted(maps.Values(targets)))
+	if all := slices.Compact(slices.Sorted(maps.Values(targets))); len(all) > 0 {
 		set["gfx_targets"] = strings.Join(all, ",")
 		if len(all) == 1 {
 			set["gfx_target"] = all[0]
@@ -32,25 +34,8 @@ func describeAMD(root Root, gpus []gpu, out *facts.Features) {
 	}
 	shareElement(out, amdSet, "model", gpus)
 	leastMemory(out, amdSet, "the driver of a GPU does not report its memory size", gpus)
-	release, err := readTrimmed(root, "opt/rocm/.info/version")
-	switch {
-	case err == nil && release != "":
-		set["rocm_version"] = release
-	case err != nil && !isNoAttribute(err):
-		out.Unknown[amdSet+"/rocm_version"] = facts.CauseOf(err)
-	}
-}
-
-func describeAMDDevice(root Root, g gpu, targets map[string]string) {
-	if target := targets[g.address]; target != "" {
-		g.facts["gfx_target"] = target
-	}
-	if model, err := readTrimmed(root, g.dir()+"/product_name"); err == nil && model != "" {
-		g.facts["model"] = model
-	}
-	if size := readMiB(root, g.dir()+"/mem_info_vram_total"); size != "" {
-		g.facts["memory_mib"] = size
-	}
+	release, err := readOptional(root, "opt/rocm/.info/version")
+	setElement(out, amdSet, "rocm_version", release, err)
 }
 
 // kfdTargets returns, by PCI address, the instruction set of each GPU that the
@@ -62,10 +47,7 @@ func kfdTargets(root Root) (map[string]string, error) {
 		return nil, err
 	}
 	targets := map[string]string{}
-	for _, name := range names {
-		if !isNumbered(name, "") {
-			continue
-		}
+	for _, name := range numbered(names, "") {
 		data, err := root.ReadHead(dir+"/"+name+"/properties", maxDriverText)
 		if err != nil {
 			return nil, err

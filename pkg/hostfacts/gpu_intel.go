@@ -1,6 +1,7 @@
 package hostfacts
 
 import (
+	"maps"
 	"strconv"
 
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -12,13 +13,9 @@ func describeIntel(root Root, gpus []gpu, out *facts.Features) {
 	var discrete []gpu
 	for _, g := range gpus {
 		integrated := g.address == "0000:00:02.0" // always there, and only there
-		g.facts["integrated"] = strconv.FormatBool(integrated)
-		if model := intelModel(g.device); model != "" {
-			g.facts["model"] = model
-		}
-		if size := intelMemory(root, g); size != "" {
-			g.facts["memory_mib"] = size
-		}
+		maps.Copy(g.facts, known(map[string]string{
+			"integrated": strconv.FormatBool(integrated), "model": intelModel(g.device), "memory_mib": intelMemory(root, g),
+		}))
 		if !integrated {
 			discrete = append(discrete, g)
 		}
@@ -37,14 +34,10 @@ func describeIntel(root Root, gpus []gpu, out *facts.Features) {
 // intelMemory returns the size of a GPU's own memory, which an integrated one
 // does not have. The i915 driver reports it per card, xe per tile.
 func intelMemory(root Root, g gpu) string {
-	names, err := root.ReadDir(g.dir() + "/drm")
-	if err == nil {
-		for _, name := range names {
-			if isNumbered(name, "card") {
-				if size := readMiB(root, g.dir()+"/drm/"+name+"/lmem_total_bytes"); size != "" {
-					return size
-				}
-			}
+	names, _ := root.ReadDir(g.dir() + "/drm")
+	for _, name := range numbered(names, "card") {
+		if size := readMiB(root, g.dir()+"/drm/"+name+"/lmem_total_bytes"); size != "" {
+			return size
 		}
 	}
 	const maxTiles = 8
@@ -65,17 +58,10 @@ func intelMemory(root Root, g gpu) string {
 
 // intelModel names the GPUs for servers, by PCI device id (pci.ids).
 func intelModel(device string) string {
-	switch device {
-	case "0bd5", "0bd6":
-		return "Intel Data Center GPU Max 1550"
-	case "0bd7", "0bd8":
-		return "Intel Data Center GPU Max 1350"
-	case "0bd9", "0bda", "0bdb":
-		return "Intel Data Center GPU Max 1100"
-	case "56c0":
-		return "Intel Data Center GPU Flex 170"
-	case "56c1":
-		return "Intel Data Center GPU Flex 140"
-	}
-	return ""
+	const name = "Intel Data Center GPU "
+	return map[string]string{
+		"0bd5": name + "Max 1550", "0bd6": name + "Max 1550", "0bd7": name + "Max 1350", "0bd8": name + "Max 1350",
+		"0bd9": name + "Max 1100", "0bda": name + "Max 1100", "0bdb": name + "Max 1100",
+		"56c0": name + "Flex 170", "56c1": name + "Flex 140",
+	}[device]
 }

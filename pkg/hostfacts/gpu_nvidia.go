@@ -3,6 +3,7 @@ package hostfacts
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -25,13 +26,9 @@ func describeNVIDIA(root Root, gpus []gpu, out *facts.Features) {
 			out.Unknown[nvidiaSet+"/"+element] = facts.CauseOf(err)
 		}
 	}
-	for element, value := range map[string]string{
+	maps.Copy(set, known(map[string]string{
 		"driver_version": driver.version, "cuda_version": cudaOfDriver(driver.version), "kernel_module": driver.kind,
-	} {
-		if value != "" {
-			set[element] = value
-		}
-	}
+	}))
 	if driver.version != "" && set["cuda_version"] == "" {
 		out.Unknown[nvidiaSet+"/cuda_version"] = "no known CUDA version for driver " + driver.version
 	}
@@ -51,17 +48,15 @@ func describeNVIDIADevice(root Root, g gpu, driver nvidiaModule, cuda string, ou
 	if g.driver != "nvidia" || driver.version == "" {
 		return
 	}
-	g.facts["driver_version"] = driver.version
-	if cuda != "" {
-		g.facts["cuda_version"] = cuda
-	}
+	maps.Copy(g.facts, known(map[string]string{"driver_version": driver.version, "cuda_version": cuda}))
 	data, err := root.ReadHead(nvidiaDir+"/gpus/"+g.address+"/information", maxDriverText)
 	if err != nil {
 		out.Unknown[nvidiaSet+"/model"] = facts.CauseOf(err)
 		return
 	}
-	// Before its first use, a GPU may call itself "Unknown".
-	if model := parseNVIDIAModel(data); model != "" && model != "Unknown" {
+	// Before its first use, a GPU may call itself "Unknown". The file also has its
+	// UUID, which is not a fact.
+	if model := lineAfter(data, "Model:"); model != "" && model != "Unknown" {
 		g.facts["model"] = model
 		return
 	}
@@ -106,7 +101,7 @@ func nvidiaDriver(root Root) (nvidiaModule, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nvidiaModule{}, err
 	}
-	text, err := moduleVersion(root, "nvidia")
+	text, err := readIn(root, "sys/module", "sys/module/nvidia/version")
 	return nvidiaModule{version: text}, err
 }
 
@@ -115,20 +110,15 @@ func nvidiaDriver(root Root) (nvidiaModule, error) {
 //	NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023
 //	NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  550.54.15  Release Build  (...)
 func parseNVRM(data []byte) (nvidiaModule, bool) {
-	for line := range strings.Lines(string(data)) {
-		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "NVRM version:")
-		if !ok {
-			continue
-		}
-		m := nvidiaModule{kind: "proprietary"}
-		if strings.Contains(rest, "Open Kernel Module") {
-			m.kind = "open"
-		}
-		for _, field := range strings.Fields(rest) {
-			if isDottedNumber(field) {
-				m.version = field
-				return m, true
-			}
+	line := lineAfter(data, "NVRM version:")
+	m := nvidiaModule{kind: "proprietary"}
+	if strings.Contains(line, "Open Kernel Module") {
+		m.kind = "open"
+	}
+	for field := range strings.FieldsSeq(line) {
+		if isDottedNumber(field) {
+			m.version = field
+			return m, true
 		}
 	}
 	return nvidiaModule{}, false
@@ -143,17 +133,6 @@ func isDottedNumber(s string) bool {
 		}
 	}
 	return len(parts) > 1
-}
-
-// parseNVIDIAModel returns the model of a GPU's information file. The file also
-// has the GPU's UUID, which is not a fact.
-func parseNVIDIAModel(data []byte) string {
-	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, "Model:"); ok {
-			return strings.TrimSpace(rest)
-		}
-	}
-	return ""
 }
 
 // cudaOfDriver returns the newest CUDA release that the driver supports, or
@@ -171,11 +150,8 @@ func cudaOfDriver(driver string) string {
 
 func nvidiaChipOf(device string) (nvidiaChip, bool) {
 	id, err := strconv.ParseUint(device, 16, 16)
-	if err != nil {
-		return nvidiaChip{}, false
-	}
 	for _, chip := range nvidiaChips() {
-		if id >= chip.first && id <= chip.last {
+		if err == nil && id >= chip.first && id <= chip.last {
 			return chip, true
 		}
 	}

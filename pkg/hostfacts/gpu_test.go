@@ -227,7 +227,7 @@ func FuzzDriverTexts(f *testing.F) {
 		if m, ok := parseNVRM(data); ok != isDottedNumber(m.version) {
 			t.Errorf("%q is a version: %v", m.version, ok)
 		}
-		if model := parseNVIDIAModel(data); model != strings.TrimSpace(model) {
+		if model := lineAfter(data, "Model:"); model != strings.TrimSpace(model) {
 			t.Errorf("model %q", model)
 		}
 		address, target := parseKFDNode(data)

@@ -26,17 +26,20 @@ func kernelRelease(root Root) (string, error) {
 
 func collectKernelVersion(h host, out *facts.Features) error {
 	release, err := kernelRelease(h.root)
-	if err != nil {
-		return err
-	}
 	out.Attributes["kernel.version"] = parseKernelVersion(release)
-	return nil
+	return err
 }
 
 // parseKernelVersion splits a kernel release at its leading numbers, also when
 // something follows without a separator, as in 6.1.0+bpo or 5.10.y.
 func parseKernelVersion(release string) map[string]string {
-	version := map[string]string{"full": strings.Trim(labelRunes(release), "-_.")}
+	full := strings.Map(func(r rune) rune {
+		if facts.IsLabelRune(r) {
+			return r
+		}
+		return '_' // as in NFD
+	}, release)
+	version := map[string]string{"full": strings.Trim(full, "-_.")}
 	rest := release
 	for _, element := range []string{"major", "minor", "revision"} {
 		digits := leadingDigits(rest)
@@ -50,17 +53,6 @@ func parseKernelVersion(release string) map[string]string {
 		}
 	}
 	return version
-}
-
-// labelRunes replaces each character that a label value cannot have, as NFD does
-// in kernel.version.
-func labelRunes(s string) string {
-	return strings.Map(func(r rune) rune {
-		if facts.IsLabelRune(r) {
-			return r
-		}
-		return '_'
-	}, s)
 }
 
 func leadingDigits(s string) string {
@@ -82,11 +74,8 @@ func collectKVM(h host, out *facts.Features) error {
 
 func collectLoadedModules(h host, out *facts.Features) error {
 	modules, err := loadedModules(h.root)
-	if err != nil {
-		return err
-	}
 	out.Flags["kernel.loadedmodule"] = modules
-	return nil
+	return err
 }
 
 // loadedModules returns nothing for a kernel that cannot load modules: it has a
@@ -94,12 +83,9 @@ func collectLoadedModules(h host, out *facts.Features) error {
 func loadedModules(root Root) ([]string, error) {
 	data, err := root.ReadFile("proc/modules")
 	if errors.Is(err, fs.ErrNotExist) && root.stat("proc/sys/kernel/osrelease") == nil {
-		return nil, nil
+		err = nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return parseModules(data), nil
+	return parseModules(data), err
 }
 
 // parseModules returns the first word of each line of proc/modules.
@@ -140,10 +126,7 @@ func builtinModules(root Root) ([]string, error) {
 			data, err = usrData, nil
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return parseBuiltinModules(data), nil
+	return parseBuiltinModules(data), err
 }
 
 // parseBuiltinModules returns the module names of a modules.builtin file. A

@@ -113,16 +113,11 @@ func (w *walker) expand(pattern string) []string {
 func packageVersion(root Root, dir string, names ...string) (string, error) {
 	for _, name := range names {
 		data, err := root.ReadHead(dir+"/pkgconfig/"+name, maxDriverText)
-		if isNoAttribute(err) {
-			continue
-		}
-		if err != nil {
+		if err != nil && !isNoAttribute(err) {
 			return "", err
 		}
-		for line := range strings.Lines(string(data)) {
-			if rest, ok := strings.CutPrefix(line, "Version:"); ok {
-				return strings.TrimSpace(rest), nil
-			}
+		if version := lineAfter(data, "Version:"); version != "" {
+			return version, nil
 		}
 	}
 	return "", nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -30,17 +31,12 @@ func collectLibC(h host, out *facts.Features) error {
 		if err != nil {
 			return err
 		}
-		if !exists {
-			continue
-		}
-		version, err := glibcVersion(h.root, name)
-		out.Attributes["system.libc"] = map[string]string{"implementation": "glibc"}
-		if err != nil {
-			out.Unknown["system.libc/version"] = facts.CauseOf(err)
+		if exists {
+			version, err := glibcVersion(h.root, name)
+			out.Attributes["system.libc"] = map[string]string{"implementation": "glibc"}
+			setElement(out, "system.libc", "version", version, err)
 			return nil
 		}
-		out.Attributes["system.libc"]["version"] = version
-		return nil
 	}
 	found, err := findMusl(h)
 	if err != nil {
@@ -51,11 +47,7 @@ func collectLibC(h host, out *facts.Features) error {
 	}
 	out.Attributes["system.libc"] = map[string]string{"implementation": "musl"}
 	version, err := muslVersion(h.root)
-	if err != nil {
-		out.Unknown["system.libc/version"] = facts.CauseOf(err)
-		return nil
-	}
-	out.Attributes["system.libc"]["version"] = version
+	setElement(out, "system.libc", "version", version, err)
 	return nil
 }
 
@@ -137,14 +129,10 @@ func RedactLibrary(data []byte) []byte {
 func findMusl(h host) (bool, error) {
 	names, err := h.root.ReadDir("lib")
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		err = nil
 	}
-	for _, name := range names {
-		if strings.HasPrefix(name, "ld-musl-") {
-			return true, nil
-		}
-	}
-	return false, err
+	isLoader := func(name string) bool { return strings.HasPrefix(name, "ld-musl-") }
+	return slices.ContainsFunc(names, isLoader), err
 }
 
 // muslVersion reads Alpine's package database, since musl does not name its

@@ -1,48 +1,28 @@
 package hostfacts
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
+const pciDevices = "sys/bus/pci/devices"
+
 // collectPCI reads every PCI device and function. Those without a subsystem,
 // such as bridges, do not have its two attributes.
-func collectPCI(h host, out *facts.Features) error {
-	const dir = "sys/bus/pci/devices"
-	names, err := readDirIn(h.root, "sys/bus", dir)
-	if err != nil {
-		return err
-	}
-	devices := make([]map[string]string, 0, len(names))
-	for _, name := range names {
-		device, err := readPCI(h.root, dir+"/"+name)
-		if err != nil {
-			return err
-		}
-		devices = append(devices, device)
-	}
-	out.Instances["pci.device"] = devices
-	return nil
+func collectPCI(h host, out *facts.Features) (err error) {
+	out.Instances["pci.device"], err = readDevices(h.root, "sys/bus", pciDevices, readPCI)
+	return err
 }
 
-func readPCI(root Root, dir string) (map[string]string, error) {
-	files := []string{
-		"class", "vendor", "device", "subsystem_vendor", "subsystem_device",
-		"sriov_totalvfs", "iommu_group/type", "iommu/intel-iommu/version",
-	}
-	device := make(map[string]string, len(files))
-	for _, file := range files {
-		value, err := readTrimmed(root, dir+"/"+file)
-		if isNoAttribute(err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
+func readPCI(root Root, dir string) ([]map[string]string, error) {
+	device, err := readFiles(root, dir, "class", "vendor", "device", "subsystem_vendor", "subsystem_device",
+		"sriov_totalvfs", "iommu_group/type", "iommu/intel-iommu/version")
+	for file, value := range device {
 		device[file] = pciValue(file, value)
 	}
-	return device, nil
+	return []map[string]string{device}, err
 }
 
 // pciValue leaves out 0x and, of the class, the programming interface.
@@ -52,4 +32,34 @@ func pciValue(file, value string) string {
 		return value[:4]
 	}
 	return value
+}
+
+// pciFunction is one function of a device on the PCI bus, with its numbers as
+// hexadecimal digits.
+type pciFunction struct {
+	address, class, vendor, device string
+}
+
+func (f pciFunction) dir() string { return pciDevices + "/" + f.address }
+
+// functionsOfClass returns the PCI functions whose class begins with one of the
+// prefixes, in the order of their addresses. A machine without a PCI bus has
+// none.
+func functionsOfClass(root Root, prefixes ...string) ([]pciFunction, error) {
+	names, err := readDirIn(root, "sys/bus", pciDevices)
+	var functions []pciFunction
+	for _, name := range names {
+		read, err := readFiles(root, pciDevices+"/"+name, "class", "vendor", "device")
+		if err != nil {
+			return nil, err
+		}
+		f := pciFunction{
+			address: name, class: pciValue("class", read["class"]),
+			vendor: pciValue("vendor", read["vendor"]), device: pciValue("device", read["device"]),
+		}
+		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(f.class, p) }) {
+			functions = append(functions, f)
+		}
+	}
+	return functions, err
 }

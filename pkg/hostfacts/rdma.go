@@ -10,37 +10,24 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-const rdmaDir = "sys/class/infiniband"
-
 // collectRDMADevices lists each port of each RDMA device, and the kinds of
 // fabric they and other HPC adapters reach. GUIDs are not read.
 func collectRDMADevices(h host, out *facts.Features) error {
-	names, err := readDirIn(h.root, "sys/class", rdmaDir)
-	if err != nil {
-		return err
-	}
-	ports := []map[string]string{}
-	for _, name := range names {
-		found, err := rdmaPorts(h.root, name)
-		if err != nil {
-			return err
-		}
-		ports = append(ports, found...)
-	}
+	ports, err := readDevices(h.root, "sys/class", "sys/class/infiniband", rdmaPorts)
 	out.Instances["rdma.device"] = ports
 	out.Flags["rdma.fabric"] = fabrics(h.root, ports)
-	return nil
+	return err
 }
 
 // rdmaPorts returns one instance for each port of a device, or one for the
 // device where it has none.
-func rdmaPorts(root Root, name string) ([]map[string]string, error) {
-	dir := rdmaDir + "/" + name
-	device := map[string]string{"name": name}
-	if nodeType, err := readTrimmed(root, dir+"/node_type"); err == nil {
-		device["node_type"] = afterColon(nodeType)
-	} else if !isNoAttribute(err) {
+func rdmaPorts(root Root, dir string) ([]map[string]string, error) {
+	device, err := readInstance(root, dir, "node_type")
+	if err != nil {
 		return nil, err
+	}
+	if nodeType, ok := device["node_type"]; ok {
+		device["node_type"] = afterColon(nodeType)
 	}
 	if link, err := root.Readlink(dir + "/device/driver"); err == nil {
 		device["driver"] = path.Base(link)
@@ -53,32 +40,19 @@ func rdmaPorts(root Root, name string) ([]map[string]string, error) {
 		return nil, err
 	}
 	var ports []map[string]string
-	for _, number := range numbers {
-		if !isNumbered(number, "") {
-			continue
-		}
-		port, err := readInstance(root, dir+"/ports/"+number, "link_layer", "state", "rate")
+	for _, number := range numbered(numbers, "") {
+		read, err := readFiles(root, dir+"/ports/"+number, "link_layer", "state", "rate")
 		if err != nil {
 			return nil, err
 		}
-		ports = append(ports, rdmaPort(device, number, port))
+		port := known(map[string]string{
+			"port": number, "link_layer": strings.ToLower(read["link_layer"]), "state": afterColon(read["state"]),
+			"rate_gbps": gigabits(read["rate"]),
+		})
+		maps.Copy(port, device)
+		ports = append(ports, port)
 	}
 	return ports, nil
-}
-
-func rdmaPort(device map[string]string, number string, read map[string]string) map[string]string {
-	port := maps.Clone(device)
-	port["port"] = number
-	if layer := read["link_layer"]; layer != "" {
-		port["link_layer"] = strings.ToLower(layer)
-	}
-	if state := read["state"]; state != "" {
-		port["state"] = afterColon(state)
-	}
-	if rate := gigabits(read["rate"]); rate != "" {
-		port["rate_gbps"] = rate
-	}
-	return port
 }
 
 // afterColon returns "active" for what sysfs writes as "4: ACTIVE".
@@ -130,21 +104,12 @@ func fabrics(root Root, ports []map[string]string) []string {
 // custom-rdma.available: a device of Mellanox, and the two modules that programs
 // need.
 func collectRDMAHost(h host, out *facts.Features) error {
-	set := map[string]string{}
-	out.Attributes["rdma.host"] = set
+	out.Attributes["rdma.host"] = map[string]string{}
 	functions, err := functionsOfClass(h.root, "02")
-	if err != nil {
-		out.Unknown["rdma.host/capable"] = facts.CauseOf(err)
-	} else {
-		set["capable"] = strconv.FormatBool(slices.ContainsFunc(functions, func(f pciFunction) bool {
-			return f.vendor == "15b3"
-		}))
-	}
+	capable := slices.ContainsFunc(functions, func(f pciFunction) bool { return f.vendor == "15b3" })
+	setElement(out, "rdma.host", "capable", strconv.FormatBool(capable), err)
 	modules, err := loadedModules(h.root)
-	if err != nil {
-		out.Unknown["rdma.host/available"] = facts.CauseOf(err)
-	} else {
-		set["available"] = strconv.FormatBool(slices.Contains(modules, "ib_uverbs") && slices.Contains(modules, "rdma_ucm"))
-	}
+	available := slices.Contains(modules, "ib_uverbs") && slices.Contains(modules, "rdma_ucm")
+	setElement(out, "rdma.host", "available", strconv.FormatBool(available), err)
 	return nil
 }

@@ -133,13 +133,10 @@ func (r Root) ReadFile(name string) ([]byte, error) { return r.ReadBounded(name,
 // ReadBounded reads a whole file of at most limit bytes.
 func (r Root) ReadBounded(name string, limit int64) ([]byte, error) {
 	data, err := r.ReadHead(name, limit+1)
-	if err == nil && int64(len(data)) > limit {
-		err = r.pathError("read", name, fmt.Errorf("larger than %d bytes", limit))
+	if int64(len(data)) > limit {
+		return nil, r.pathError("read", name, fmt.Errorf("larger than %d bytes", limit))
 	}
-	if err != nil {
-		return nil, err
-	}
-	return data, nil
+	return data, err
 }
 
 // ReadHead reads at most limit bytes from the start of a file. It does not read by
@@ -151,8 +148,10 @@ func (r Root) ReadHead(name string, limit int64) ([]byte, error) {
 	}
 	defer func() { _ = f.Close() }()
 	var b bytes.Buffer
-	if size := min(sizeOf(f), limit); size > smallFile {
-		b.Grow(int(size) + bytes.MinRead) // to be read in one go
+	if file, ok := f.(interface{ Stat() (fs.FileInfo, error) }); ok {
+		if info, err := file.Stat(); err == nil && info.Size() > smallFile { // in proc, files do not know their size
+			b.Grow(int(min(info.Size(), limit)) + bytes.MinRead) // to be read in one go
+		}
 	}
 	if _, err := b.ReadFrom(io.LimitReader(f, limit)); err != nil {
 		return nil, r.pathError("read", name, err)
@@ -162,19 +161,6 @@ func (r Root) ReadHead(name string, limit int64) ([]byte, error) {
 
 // smallFile is what sysfs gives as the size of every file.
 const smallFile = 4096
-
-// sizeOf returns the size of a file as far as it knows one; in proc it does not.
-func sizeOf(f File) int64 {
-	file, ok := f.(interface{ Stat() (fs.FileInfo, error) })
-	if !ok {
-		return 0
-	}
-	info, err := file.Stat()
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
 
 // ReadDir returns the names in a directory, sorted.
 func (r Root) ReadDir(name string) ([]string, error) {
@@ -215,8 +201,7 @@ func (r Root) stat(name string) error {
 // pathError names the path as the operator sees it, root included, instead of
 // the path within the root that err may carry.
 func (r Root) pathError(op, name string, err error) error {
-	var inner *fs.PathError
-	if errors.As(err, &inner) && inner.Err != nil {
+	if inner, ok := errors.AsType[*fs.PathError](err); ok && inner.Err != nil {
 		err = inner.Err
 	}
 	return &fs.PathError{Op: op, Path: r.Path(name), Err: err}

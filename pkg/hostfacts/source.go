@@ -38,20 +38,15 @@ func NewSource(ctx context.Context, root Root, log *slog.Logger) *Source {
 	s.at.Store(time.Now().UnixNano())
 	log.Info("node facts collected",
 		"arch", facts.Arch(), "fingerprint", facts.Fingerprint(), "unknown", names(facts.Unknown()))
-	s.warn(nil, facts)
+	s.warn(nil, facts.Problems())
 	return s
 }
 
 // warn logs the sources of facts that were skipped, each once for as long as it has
 // the same problem.
-func (s *Source) warn(before, facts *facts.Facts) {
-	var known []string
-	if before != nil {
-		known = before.Problems()
-	}
-	problems := facts.Problems()
+func (s *Source) warn(before, problems []string) {
 	for _, problem := range problems {
-		if !slices.Contains(known, problem) {
+		if !slices.Contains(before, problem) {
 			s.log.Warn("skipping facts source", "problem", problem, "count", len(problems))
 		}
 	}
@@ -71,27 +66,22 @@ func (s *Source) Changes() uint64 { return s.changes.Load() }
 // interval of zero or less only events lead to a refresh.
 func (s *Source) Run(ctx context.Context, interval time.Duration) error {
 	hints := make(chan string, 1)
-	watchers := s.watch(ctx, func(hint string) {
+	changed := func(hint string) {
 		select {
 		case hints <- hint:
 		default: // one is pending already
 		}
-	})
+	}
+	var watchers sync.WaitGroup
 	defer watchers.Wait()
-	s.follow(ctx, interval, hints)
-	return nil
-}
-
-// watch starts the watchers for changes. They end with ctx.
-func (s *Source) watch(ctx context.Context, changed func(hint string)) *sync.WaitGroup {
-	var group sync.WaitGroup
 	if _, isDir := s.root.files.(dirFiles); isDir || s.root.IsReal() {
-		group.Go(func() { watchFiles(ctx, s.root.Dir(), s.log, changed) })
+		watchers.Go(func() { watchFiles(ctx, s.root.Dir(), s.log, changed) })
 	}
 	if s.root.isLive() {
-		group.Go(func() { watchDevices(ctx, s.log, changed) })
+		watchers.Go(func() { watchDevices(ctx, s.log, changed) })
 	}
-	return &group
+	s.follow(ctx, interval, hints)
+	return nil
 }
 
 const (
@@ -143,7 +133,7 @@ func (s *Source) Refresh(ctx context.Context) *facts.Facts {
 	changed := facts.Fingerprint() != before.Fingerprint()
 	s.current.Store(facts)
 	s.at.Store(time.Now().UnixNano())
-	s.warn(before, facts)
+	s.warn(before.Problems(), facts.Problems())
 	if changed {
 		s.changes.Add(1)
 		s.log.Info("node facts changed",

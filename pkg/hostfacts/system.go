@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
 )
 
 func collectOSRelease(h host, out *facts.Features) error {
@@ -14,11 +15,8 @@ func collectOSRelease(h host, out *facts.Features) error {
 		data, err = h.root.ReadFile("usr/lib/os-release")
 		out.Origins["system.osrelease"] = "/usr/lib/os-release"
 	}
-	if err != nil {
-		return err
-	}
 	out.Attributes["system.osrelease"] = parseOSRelease(data)
-	return nil
+	return err
 }
 
 // parseOSRelease returns the keys of an os-release file, and the numbers of
@@ -34,12 +32,11 @@ func parseOSRelease(data []byte) map[string]string {
 	}
 	rest := release["VERSION_ID"]
 	for _, element := range []string{"major", "minor"} {
-		digits := leadingDigits(rest)
-		if digits == "" || !endsOrDot(rest[len(digits):]) {
+		digits, more, _ := strings.Cut(rest, ".")
+		if digits == "" || leadingDigits(digits) != digits {
 			break
 		}
-		release["VERSION_ID."+element] = digits
-		rest = strings.TrimPrefix(rest[len(digits):], ".")
+		release["VERSION_ID."+element], rest = digits, more
 	}
 	return release
 }
@@ -47,8 +44,6 @@ func parseOSRelease(data []byte) map[string]string {
 func isOSReleaseKey(key string) bool {
 	return key != "" && strings.Trim(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
-
-func endsOrDot(s string) bool { return s == "" || s[0] == '.' }
 
 // unquoteShell removes the quotes of a shell word, and in double quotes the
 // backslashes that quote a character.
@@ -65,9 +60,15 @@ func unquoteShell(s string) string {
 
 func collectNodeName(h host, out *facts.Features) error {
 	name, err := readTrimmed(h.root, "proc/sys/kernel/hostname")
-	if err != nil {
-		return err
-	}
 	out.Attributes["system.name"] = map[string]string{"nodename": name}
-	return nil
+	return err
+}
+
+// collectLocal reads NFD's feature files in the order of their names.
+func collectLocal(h host, out *facts.Features) error {
+	names, err := readDirIn(h.root, "etc", operator.FeaturesDir)
+	if err == nil {
+		operator.AddFeatures(h.root, names, h.now, out)
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,11 +71,7 @@ func openUevents() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "uevents"), nil
 }
 
-type rawReader interface {
-	Read(func(fd uintptr) bool) error
-}
-
-func receive(conn rawReader, buffer []byte) (n int, from unix.Sockaddr, err error) {
+func receive(conn syscall.RawConn, buffer []byte) (n int, from unix.Sockaddr, err error) {
 	waitErr := conn.Read(func(fd uintptr) bool {
 		n, from, err = unix.Recvfrom(int(fd), buffer, 0)
 		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)

@@ -2,6 +2,7 @@ package hostfacts
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -12,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
 )
 
 // watchFiles calls changed when a file with facts is created, removed or written.
@@ -35,7 +38,7 @@ type fileWatch struct {
 	inotify *os.File
 	fd      int
 	dir     string
-	watches map[int32]map[string]struct{} // watch -> names of interest; "" is every name
+	watches map[int]map[string]bool // watch -> names of interest; "" is every name
 }
 
 func newFileWatch(dir string) (*fileWatch, error) {
@@ -54,13 +57,10 @@ func newFileWatch(dir string) (*fileWatch, error) {
 // arm watches every directory that exists on the way to a file with facts. Those
 // that are watched already stay so.
 func (w *fileWatch) arm() error {
-	w.watches = map[int32]map[string]struct{}{}
-	for _, target := range watchedDirs() {
-		if err := w.armPath(target + "/"); err != nil {
-			return err
-		}
-	}
-	for _, target := range watchedFiles() {
+	w.watches = map[int]map[string]bool{}
+	for _, target := range []string{
+		operator.Dir + "/", operator.FeaturesDir + "/", "etc/os-release", "usr/lib/os-release",
+	} {
 		if err := w.armPath(target); err != nil {
 			return err
 		}
@@ -82,10 +82,10 @@ func (w *fileWatch) armPath(target string) error {
 		if err != nil {
 			return fmt.Errorf("watch %s: %w", dir, err)
 		}
-		if w.watches[int32(watch)] == nil {
-			w.watches[int32(watch)] = map[string]struct{}{}
+		if w.watches[watch] == nil {
+			w.watches[watch] = map[string]bool{}
 		}
-		w.watches[int32(watch)][part] = struct{}{}
+		w.watches[watch][part] = true
 		dir = filepath.Join(dir, part)
 	}
 	return nil
@@ -117,15 +117,13 @@ func (w *fileWatch) run(changed func(hint string)) error {
 
 // concerns ignores other names in the same directories.
 func (w *fileWatch) concerns(e inotifyEvent) bool {
-	names := w.watches[e.watch]
-	_, every := names[""]
-	_, named := names[e.name]
 	const lost = unix.IN_Q_OVERFLOW | unix.IN_DELETE_SELF | unix.IN_IGNORED
-	return every || named || e.mask&lost != 0
+	names := w.watches[e.watch]
+	return names[""] || names[e.name] || e.mask&lost != 0
 }
 
 type inotifyEvent struct {
-	watch int32
+	watch int
 	mask  uint32
 	name  string
 }
@@ -133,25 +131,18 @@ type inotifyEvent struct {
 // inotifyEvents splits what one read returned.
 func inotifyEvents(data []byte) func(yield func(inotifyEvent) bool) {
 	return func(yield func(inotifyEvent) bool) {
-		for len(data) >= unix.SizeofInotifyEvent {
-			length := int(binary.NativeEndian.Uint32(data[12:]))
-			end := unix.SizeofInotifyEvent + length
-			if length < 0 || end > len(data) {
+		for {
+			var header unix.InotifyEvent
+			size, err := binary.Decode(data, binary.NativeEndian, &header)
+			if err != nil || int(header.Len) > len(data)-size {
 				return
 			}
-			name, _, _ := bytes.Cut(data[unix.SizeofInotifyEvent:end], []byte{0})
-			e := inotifyEvent{
-				watch: int32(binary.NativeEndian.Uint32(data)),
-				mask:  binary.NativeEndian.Uint32(data[4:]),
-				name:  string(name),
-			}
-			if e.name == "" {
-				e.name = "directory"
-			}
+			name, _, _ := bytes.Cut(data[size:size+int(header.Len)], []byte{0})
+			e := inotifyEvent{watch: int(header.Wd), mask: header.Mask, name: cmp.Or(string(name), "directory")}
 			if !yield(e) {
 				return
 			}
-			data = data[end:]
+			data = data[size+int(header.Len):]
 		}
 	}
 }

@@ -7,84 +7,83 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/klauspost/cpuid/v2"
+
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-const cgroupDir = "sys/fs/cgroup"
+// readHypervisor returns NFD's name of the hypervisor, and "none" on bare metal.
+func readHypervisor(h host) (string, error) {
+	switch {
+	case h.arch != "amd64" && h.arch != "386":
+		return "", fmt.Errorf("%s CPUs do not report a hypervisor", h.arch)
+	case h.live:
+		return liveHypervisor(cpuid.CPU.VM(), cpuid.CPU.HypervisorVendorID, cpuid.CPU.HypervisorVendorString), nil
+	case h.cpuErr != nil:
+		return "", h.cpuErr
+	case !slices.Contains(h.cpu.Flags, "hypervisor"):
+		return "none", nil
+	}
+	return treeHypervisor(h.root)
+}
 
-// collectCgroup reads which version of control groups is mounted, and its
-// controllers. The set is empty when neither is mounted.
-func collectCgroup(h host, out *facts.Features) error {
-	names, err := readDirIn(h.root, "sys/fs", cgroupDir)
+func liveHypervisor(virtual bool, vendor cpuid.Vendor, raw string) string {
+	if !virtual {
+		return "none"
+	}
+	if vendor != cpuid.VendorUnknown {
+		return strings.ToLower(vendor.String())
+	}
+	if name := labelText(raw); name != "" {
+		return name
+	}
+	return "unknown"
+}
+
+// treeHypervisor infers it from the firmware vendor, which is all a tree has.
+func treeHypervisor(root Root) (string, error) {
+	if kind, err := readTrimmed(root, "sys/hypervisor/type"); err == nil && kind == "xen" {
+		return "xenhvm", nil
+	}
+	vendor, err := readTrimmed(root, "sys/class/dmi/id/sys_vendor")
 	if err != nil {
-		return err
+		return "", err
 	}
-	set := map[string]string{}
-	out.Attributes["system.cgroup"] = set
-	var version string
-	var controllers []string
-	if slices.Contains(names, "cgroup.controllers") {
-		version = "v2"
-		if controllers, err = cgroupControllers(h.root, cgroupDir); err != nil {
-			out.Unknown["system.cgroup/controllers"] = facts.CauseOf(err)
-		}
-	} else {
-		version, controllers, err = legacyCgroups(h.root, names)
-		if err != nil {
-			return err
-		}
+	hypervisor := map[string]string{
+		"Amazon EC2": "kvm", "Google": "kvm", "QEMU": "kvm", "Red Hat": "kvm", "Microsoft Corporation": "msvm",
+		"VMware, Inc.": "vmware", "Xen": "xenhvm",
+	}[vendor]
+	if hypervisor != "" {
+		return hypervisor, nil
 	}
-	if version != "" {
-		set["version"] = version
-	}
-	if len(controllers) > 0 {
-		slices.Sort(controllers)
-		set["controllers"] = strings.Join(slices.Compact(controllers), ",")
-	}
-	return nil
+	return "", fmt.Errorf("the firmware vendor %q does not identify a hypervisor", vendor)
 }
 
-func cgroupControllers(root Root, dir string) ([]string, error) {
-	data, err := root.ReadHead(dir+"/cgroup.controllers", maxDriverText)
-	return strings.Fields(string(data)), err
-}
-
-// legacyCgroups reads a tree in which each controller of version 1 has a
-// directory of its own. In a hybrid one, version 2 is mounted next to them.
-func legacyCgroups(root Root, names []string) (version string, controllers []string, err error) {
-	known := []string{
-		"blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "hugetlb", "memory", "misc", "net_cls", "net_prio",
-		"perf_event", "pids", "rdma",
-	}
-	for _, name := range names {
-		for _, controller := range strings.Split(name, ",") { // cpu,cpuacct
-			if slices.Contains(known, controller) {
-				controllers = append(controllers, controller)
-			}
+// labelText replaces every run of characters that a Kubernetes label value cannot
+// have by one underscore, as NFD does.
+func labelText(s string) string {
+	var b strings.Builder
+	replaced := false
+	for _, r := range s {
+		if facts.IsLabelRune(r) {
+			b.WriteRune(r)
+			replaced = false
+			continue
 		}
+		if !replaced {
+			b.WriteByte('_')
+		}
+		replaced = true
 	}
-	if len(controllers) == 0 {
-		return "", nil, nil
-	}
-	if !slices.Contains(names, "unified") {
-		return "v1", controllers, nil
-	}
-	unified, err := cgroupControllers(root, cgroupDir+"/unified")
-	if errors.Is(err, fs.ErrNotExist) {
-		return "v1", controllers, nil
-	}
-	return "hybrid", append(controllers, unified...), err
+	return b.String()
 }
 
 // collectVirtualization finds the kind of hypervisor that the node runs on. Whether
 // this process runs in a container makes no difference: the facts are the node's.
 func collectVirtualization(h host, out *facts.Features) error {
 	kind, err := virtualization(h)
-	if err != nil {
-		return err
-	}
 	out.Attributes["system.virtualization"] = map[string]string{"type": kind}
-	return nil
+	return err
 }
 
 func virtualization(h host) (string, error) {
