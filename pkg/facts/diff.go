@@ -84,26 +84,6 @@ func (d *differ) set(set string) {
 		d.add("~", set, "", d.before.count(set), "unknown")
 		return
 	}
-	d.rest(set)
-	for _, element := range slices.Sorted(maps.Keys(d.elements(set))) {
-		d.element(set, element)
-	}
-	d.instances(set)
-}
-
-// rest reports a set that only one of the two knows in full.
-func (d *differ) rest(set string) {
-	_, was := d.before.unknownSets[set]
-	_, is := d.after.unknownSets[set]
-	if was && !is {
-		d.add("~", set, "", "the rest unknown", "all known")
-	}
-	if !was && is {
-		d.add("~", set, "", "all known", "the rest unknown")
-	}
-}
-
-func (d *differ) elements(set string) map[string]struct{} {
 	elements := map[string]struct{}{}
 	for _, f := range []*Facts{d.before, d.after} {
 		addKeys(elements, f.flags[set])
@@ -111,7 +91,19 @@ func (d *differ) elements(set string) map[string]struct{} {
 		addKeys(elements, f.unknownElements[set])
 		addKeys(elements, f.absent[set])
 	}
-	return elements
+	for _, element := range slices.Sorted(maps.Keys(elements)) {
+		d.element(set, element)
+	}
+	_, wasPart := d.before.unknownSets[set]
+	_, isPart := d.after.unknownSets[set]
+	switch {
+	case wasPart && !isPart:
+		d.add("~", set, "", "the rest unknown", "all known")
+	case !wasPart && isPart:
+		d.add("~", set, "", "all known", "the rest unknown")
+	case !wasPart: // lists known in part are not compared
+		d.instances(set)
+	}
 }
 
 func addKeys[V any](to map[string]struct{}, from map[string]V) {
@@ -142,22 +134,16 @@ func (f Fact) Text() string {
 }
 
 // instances removes what both have. Of what is left, instances of the same name
-// are one that changed. Lists known in part are not compared.
+// are one that changed.
 func (d *differ) instances(set string) {
-	_, wasPart := d.before.unknownSets[set]
-	_, isPart := d.after.unknownSets[set]
-	if wasPart || isPart {
-		return
-	}
 	was, is := slices.Clone(d.before.instances[set]), slices.Clone(d.after.instances[set])
-	for i := 0; i < len(was); {
-		same := func(other map[string]string) bool { return maps.Equal(was[i], other) }
-		if j := slices.IndexFunc(is, same); j >= 0 {
-			was, is = slices.Delete(was, i, i+1), slices.Delete(is, j, j+1)
-			continue
+	was = slices.DeleteFunc(was, func(instance map[string]string) bool {
+		twin := slices.IndexFunc(is, func(other map[string]string) bool { return maps.Equal(instance, other) })
+		if twin >= 0 {
+			is = slices.Delete(is, twin, twin+1)
 		}
-		i++
-	}
+		return twin >= 0
+	})
 	for _, instance := range was {
 		name := instance["name"]
 		twin := slices.IndexFunc(is, func(other map[string]string) bool { return name != "" && other["name"] == name })

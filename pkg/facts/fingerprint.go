@@ -51,18 +51,13 @@ func (f *Facts) ChangedSets(other *Facts) []string {
 	f.digestOnce.Do(f.digest)
 	other.digestOnce.Do(other.digest)
 	var changed []string
-	for set, sum := range f.digests {
-		if other.digests[set] != sum {
-			changed = append(changed, set)
-		}
-	}
-	for set := range other.digests {
-		if _, ok := f.digests[set]; !ok {
+	for _, set := range slices.Concat(slices.Collect(maps.Keys(f.digests)), slices.Collect(maps.Keys(other.digests))) {
+		if f.digests[set] != other.digests[set] {
 			changed = append(changed, set)
 		}
 	}
 	slices.Sort(changed)
-	return changed
+	return slices.Compact(changed)
 }
 
 func (f *Facts) digest() {

@@ -1,21 +1,20 @@
 package facts
 
 import (
-	"slices"
+	"iter"
 	"strings"
-	"sync"
 )
 
-// x86LevelFlags are the flags that each level of the x86-64 psABI adds, under the
+// x86LevelFlags returns the flags that a level of the x86-64 psABI adds, under the
 // names that cpu.cpuid uses. Level 1 is what every amd64 CPU has.
-var x86LevelFlags = sync.OnceValue(func() [X86MaxLevel][]string {
-	return [...][]string{
-		strings.Fields("CMOV CMPXCHG8 FXSR MMX SSE SSE2 SYSCALL X87"),
-		strings.Fields("CX16 LAHF POPCNT SSE3 SSE4 SSE42 SSSE3"),
-		strings.Fields("AVX AVX2 BMI1 BMI2 F16C FMA3 LZCNT MOVBE OSXSAVE"),
-		strings.Fields("AVX512BW AVX512CD AVX512DQ AVX512F AVX512VL"),
-	}
-})
+func x86LevelFlags(level int) iter.Seq[string] {
+	return strings.FieldsSeq([...]string{
+		1: "CMOV CMPXCHG8 FXSR MMX SSE SSE2 SYSCALL X87",
+		2: "CX16 LAHF POPCNT SSE3 SSE4 SSE42 SSSE3",
+		3: "AVX AVX2 BMI1 BMI2 F16C FMA3 LZCNT MOVBE OSXSAVE",
+		4: "AVX512BW AVX512CD AVX512DQ AVX512F AVX512VL",
+	}[level])
+}
 
 // X86MaxLevel is the highest level of the psABI.
 const X86MaxLevel = 4
@@ -23,10 +22,11 @@ const X86MaxLevel = 4
 // X86Level returns the x86-64 micro-architecture level, 1 to 4, of an amd64 CPU
 // for which has reports whether it has a flag.
 func X86Level(has func(flag string) bool) int {
-	lacks := func(flag string) bool { return !has(flag) }
 	for level := 2; level <= X86MaxLevel; level++ {
-		if slices.ContainsFunc(x86LevelFlags()[level-1], lacks) {
-			return level - 1
+		for flag := range x86LevelFlags(level) {
+			if !has(flag) {
+				return level - 1
+			}
 		}
 	}
 	return X86MaxLevel
@@ -38,8 +38,13 @@ func X86Level(has func(flag string) bool) int {
 // as X86_64_V3, belong to that level.
 func X86LevelOfFlag(flag string) int {
 	for level := 1; level <= X86MaxLevel; level++ {
-		if flag == X86LevelName(level) || slices.Contains(x86LevelFlags()[level-1], flag) {
+		if flag == X86LevelName(level) {
 			return level
+		}
+		for brought := range x86LevelFlags(level) {
+			if brought == flag {
+				return level
+			}
 		}
 	}
 	return 0

@@ -1,6 +1,7 @@
 package hostfacts
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path"
@@ -20,36 +21,19 @@ func collectMPI(h host, out *facts.Features) error {
 	if err != nil {
 		return err
 	}
-	var found []mpiInstallation
+	installations := []map[string]string{}
 	for _, dir := range dirs {
-		in, err := mpiIn(h.root, dir)
+		found, err := mpiIn(h.root, dir)
 		if err != nil {
 			return err
 		}
-		found = append(found, in...)
-	}
-	installations := []map[string]string{}
-	for _, m := range withoutCopies(found) {
-		installations = append(installations, m.instance())
+		installations = appendNew(installations, found...)
 	}
 	out.Instances["mpi.installation"] = installations
 	out.Attributes["mpi.host"] = map[string]string{}
 	setMPIHost(installations, out)
 	out.Instances["libfabric.installation"], err = fabricLibraries(h.root, dirs)
 	return err
-}
-
-type mpiInstallation struct {
-	implementation, version, abi string
-	prefix, library              string
-}
-
-func (m mpiInstallation) instance() map[string]string {
-	instance := map[string]string{
-		"prefix": m.prefix, "library": m.library, "implementation": m.implementation, "version": m.version, "abi": m.abi,
-	}
-	maps.DeleteFunc(instance, func(_, value string) bool { return value == "" })
-	return instance
 }
 
 // setMPIHost sets what all installations have in common. Where they differ, only
@@ -73,37 +57,38 @@ func setMPIHost(found []map[string]string, out *facts.Features) {
 	}
 }
 
-// withoutCopies drops what was found twice, as where lib64 is a link to lib.
-func withoutCopies(found []mpiInstallation) []mpiInstallation {
-	seen := map[mpiInstallation]bool{}
-	return slices.DeleteFunc(found, func(m mpiInstallation) bool {
-		copied := seen[m]
-		seen[m] = true
-		return copied
-	})
+// appendNew drops what was found before, as where lib64 is a link to lib.
+func appendNew(found []map[string]string, more ...map[string]string) []map[string]string {
+	for _, m := range more {
+		if !slices.ContainsFunc(found, func(other map[string]string) bool { return maps.Equal(other, m) }) {
+			found = append(found, m)
+		}
+	}
+	return found
 }
 
 // mpiIn returns the installations whose libraries are in a directory: one of
 // Open MPI, one of MPICH or what descends from it.
-func mpiIn(root Root, dir libraryDir) ([]mpiInstallation, error) {
-	var found []mpiInstallation
+func mpiIn(root Root, dir libraryDir) ([]map[string]string, error) {
+	var found []map[string]string
 	for _, library := range []string{"libmpi", "libmpich", crayLibrary(dir.names)} {
 		so := soVersion(dir.names, library)
 		if library == "" || so == "" {
 			continue
 		}
 		major, _, _ := strings.Cut(so, ".")
-		m := mpiInstallation{prefix: libraryPrefix(dir.path), library: library + ".so." + major}
-		isMPICH := slices.ContainsFunc(found, func(m mpiInstallation) bool { return m.abi == mpichABI })
+		isMPICH := slices.ContainsFunc(found, func(m map[string]string) bool { return m["abi"] == mpichABI })
 		if library == "libmpich" && isMPICH { // another name of the same
 			continue
 		}
-		var err error
-		if m.implementation, m.version, err = identifyMPI(root, dir, library, so); err != nil {
+		implementation, version, err := identifyMPI(root, dir, library, so)
+		if err != nil {
 			return nil, err
 		}
-		m.abi = mpiABI(m.implementation, major)
-		found = append(found, m)
+		found = append(found, known(map[string]string{
+			"prefix": libraryPrefix(dir.path), "library": library + ".so." + major,
+			"implementation": implementation, "version": version, "abi": mpiABI(implementation, major),
+		}))
 	}
 	return found, nil
 }
@@ -145,21 +130,13 @@ func fabricLibraries(root Root, dirs []libraryDir) ([]map[string]string, error) 
 		if so == "" {
 			continue
 		}
-		instance := map[string]string{"prefix": libraryPrefix(dir.path), "file_version": so}
 		version, err := packageVersion(root, dir.path, "libfabric.pc")
 		if err != nil {
 			return nil, err
 		}
-		if version == "" {
-			version = versionOfPath(dir.path)
-		}
-		if version != "" {
-			instance["version"] = version
-		}
-		if slices.ContainsFunc(found, func(other map[string]string) bool { return maps.Equal(other, instance) }) {
-			continue // lib64 is a link to lib
-		}
-		found = append(found, instance)
+		found = appendNew(found, known(map[string]string{
+			"prefix": libraryPrefix(dir.path), "file_version": so, "version": cmp.Or(version, versionOfPath(dir.path)),
+		}))
 	}
 	return found, nil
 }

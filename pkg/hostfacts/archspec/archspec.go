@@ -24,10 +24,12 @@ type microarch struct {
 // microarchs are all micro-architectures, ancestors first.
 type microarchs struct {
 	all    []microarch
-	byName map[string]int // index into all
+	byName map[string]microarch
 }
 
 // load parses the table once; what it returns is never changed.
+//
+//nolint:gochecknoglobals // a constant that Go cannot write as one
 var load = sync.OnceValue(func() microarchs { return parse(table) })
 
 // Known reports whether name is a micro-architecture of the table, so that its
@@ -42,21 +44,12 @@ func Known(name string) bool {
 // descends from. It is empty for a family, such as x86_64, and for an unknown
 // name.
 func Ancestors(name string) []string {
-	m, _ := load().find(name)
-	return slices.Clone(m.ancestors)
-}
-
-func (a microarchs) find(name string) (microarch, bool) {
-	i, ok := a.byName[name]
-	if !ok {
-		return microarch{}, false
-	}
-	return a.all[i], true
+	return slices.Clone(load().byName[name].ancestors)
 }
 
 // parse reads a table in the form of the constant of that name.
 func parse(table string) microarchs {
-	a := microarchs{byName: map[string]int{}}
+	a := microarchs{byName: map[string]microarch{}}
 	for line := range strings.Lines(table) {
 		var columns [5]string
 		for i, text := range strings.SplitN(line, "|", len(columns)) {
@@ -71,11 +64,10 @@ func parse(table string) microarchs {
 		}
 		m.ancestors = slices.Clone(m.parents)
 		for _, name := range m.parents {
-			parent, _ := a.find(name)
-			m.ancestors = addMissing(m.ancestors, parent.ancestors)
-			m.features = addMissing(m.features, parent.features)
+			m.ancestors = addMissing(m.ancestors, a.byName[name].ancestors)
+			m.features = addMissing(m.features, a.byName[name].features)
 		}
-		a.byName[m.name] = len(a.all)
+		a.byName[m.name] = m
 		a.all = append(a.all, m)
 	}
 	return a
@@ -100,13 +92,3 @@ func (m microarch) is(name string) bool {
 }
 
 func (m microarch) isGeneric() bool { return m.vendor == genericVendor }
-
-// family returns the oldest ancestor.
-func (m microarch) family() string {
-	for _, name := range m.ancestors {
-		if ancestor, ok := load().find(name); ok && len(ancestor.ancestors) == 0 {
-			return name
-		}
-	}
-	return m.name
-}

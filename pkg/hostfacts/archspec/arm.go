@@ -2,6 +2,7 @@ package archspec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -37,7 +38,7 @@ func armLevelOf(flags []string, m microarch) armLevel {
 	}
 	level := armLevel{v9: -1}
 	for _, wanted := range armLevelFlags() {
-		if !hasAll(has, strings.Fields(wanted)) {
+		if slices.ContainsFunc(strings.Fields(wanted), func(flag string) bool { return !has[flag] }) {
 			break
 		}
 		level.v8++
@@ -54,15 +55,6 @@ func armLevelOf(flags []string, m microarch) armLevel {
 		level.v9 = level.v8 - 5 // below 0 where not all of Armv8.5 is there
 	}
 	return level
-}
-
-func hasAll(has map[string]bool, flags []string) bool {
-	for _, flag := range flags {
-		if !has[flag] {
-			return false
-		}
-	}
-	return true
 }
 
 func (l armLevel) String() string {

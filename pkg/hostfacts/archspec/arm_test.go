@@ -33,7 +33,7 @@ func TestARMLevelIsProvedByFlagsOrName(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			m, ok := load().find(tt.of)
+			m, ok := load().byName[tt.of]
 			if !ok {
 				t.Fatalf("no %s", tt.of)
 			}

@@ -35,7 +35,7 @@ type Identity struct {
 // generic level or at least of its family.
 func Identify(cpu CPU) Identity {
 	m := recognise(cpu)
-	id := Identity{Name: m.name, Vendor: m.vendor, Family: m.family(), Lineage: m.lineage()}
+	id := Identity{Name: m.name, Vendor: m.vendor, Family: familyOf(cpu.Arch), Lineage: m.lineage()}
 	if cpu.Arch == "arm64" {
 		level := armLevelOf(cpu.Flags, m)
 		id.ARMLevel, id.Lineage = level.String(), addMissing(id.Lineage, level.names())
@@ -66,8 +66,7 @@ func Unnamed(arch string, x86Level int) (present, absent []string) {
 	}
 	all := load()
 	beyond := func(name string) bool {
-		m, _ := all.find(name)
-		return x86Level > 0 && m.isGeneric() && !slices.Contains(present, name)
+		return x86Level > 0 && all.byName[name].isGeneric() && !slices.Contains(present, name)
 	}
 	for _, m := range all.all {
 		if !m.is(family) || beyond(m.name) || slices.ContainsFunc(m.ancestors, beyond) {
@@ -101,10 +100,10 @@ func recognise(cpu CPU) microarch {
 	named := furthest(candidates, func(m microarch) bool {
 		return m.name != best.name && m.is(best.name) && (!byPart || samePart(m))
 	})
-	if named.name == "" {
-		return best
+	if named.name != "" {
+		return named
 	}
-	return named
+	return best
 }
 
 // furthest returns the wanted one with the most ancestors, and then features.
@@ -135,7 +134,8 @@ func fitTest(cpu CPU) func(microarch) bool {
 		// The generic levels have no features in the table; armLevelOf has.
 		return func(m microarch) bool { return m.vendor == vendor && has(m) }
 	case "ppc64", "ppc64le":
-		generation := powerGeneration(cpu.Core)
+		_, rest, _ := strings.Cut(cpu.Core, "POWER") // the 9 of "POWER9, altivec supported"
+		generation, _ := strconv.Atoi(rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))])
 		return func(m microarch) bool {
 			least, err := strconv.Atoi(m.id)
 			return err == nil && least <= generation
@@ -153,33 +153,11 @@ func fitTest(cpu CPU) func(microarch) bool {
 // all features of a micro-architecture. The kernel calls SSE3 pni; archspec
 // implies sse3 from ssse3, and from nothing else.
 func featureTest(flags []string) func(microarch) bool {
-	set := make(map[string]struct{}, len(flags)+1)
+	has := make(map[string]bool, len(flags)+1)
 	for _, flag := range flags {
-		set[flag] = struct{}{}
-		if flag == "ssse3" {
-			set["sse3"] = struct{}{}
-		}
+		has[flag] = true
 	}
-	return func(m microarch) bool {
-		for _, feature := range m.features {
-			if _, ok := set[feature]; !ok {
-				return false
-			}
-		}
-		return true
-	}
-}
-
-// powerGeneration reads the 9 of "POWER9, altivec supported".
-func powerGeneration(cpu string) int {
-	_, rest, _ := strings.Cut(cpu, "POWER")
-	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
-	if end < 0 {
-		end = len(rest)
-	}
-	generation, err := strconv.Atoi(rest[:end])
-	if err != nil {
-		return 0
-	}
-	return generation
+	has["sse3"] = has["sse3"] || has["ssse3"]
+	lacks := func(feature string) bool { return !has[feature] }
+	return func(m microarch) bool { return !slices.ContainsFunc(m.features, lacks) }
 }

@@ -25,7 +25,7 @@ func armCPU(implementer, part string, flags ...string) CPU {
 // featuresOf returns the features of a micro-architecture without some.
 func featuresOf(t testing.TB, name string, without ...string) string {
 	t.Helper()
-	m, ok := load().find(name)
+	m, ok := load().byName[name]
 	if !ok {
 		t.Fatalf("no micro-architecture %s", name)
 	}
@@ -132,10 +132,11 @@ func TestEachOfTheTableIsIdentified(t *testing.T) {
 	}
 	implementers := map[string]string{"ARM": "0x41", "Cavium": "0x43", "Fujitsu": "0x46", "Apple": "0x61", "Ampere": "0xc0"}
 	for _, m := range load().all {
-		arch, ok := archs[m.family()]
-		if !ok || m.isGeneric() {
+		family := slices.IndexFunc(m.ancestors, func(name string) bool { return archs[name] != "" })
+		if family < 0 || m.isGeneric() {
 			continue
 		}
+		arch := archs[m.ancestors[family]]
 		c := CPU{Arch: arch, Vendor: m.vendor, Flags: m.features, Core: m.id}
 		switch {
 		case arch == "arm64":
@@ -173,7 +174,7 @@ func FuzzIdentify(f *testing.F) {
 }
 
 func BenchmarkIdentify(b *testing.B) {
-	m, _ := load().find("zen4")
+	m := load().byName["zen4"]
 	cpu := CPU{Arch: "amd64", Vendor: m.vendor, Flags: m.features}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,5 +1,7 @@
 package archspec
 
+import "cmp"
+
 // table has the public facts of archspec's micro-architectures, from
 // https://github.com/archspec/archspec-json as of 2026-08-19, copyright of the
 // Archspec project's contributors, Apache-2.0 or MIT. One a line:
@@ -102,18 +104,8 @@ s390x | | generic`
 
 // familyOf is archspec's name of the family of a GOARCH.
 func familyOf(arch string) string {
-	switch arch {
-	case "386":
-		return "x86"
-	case "amd64":
-		return "x86_64"
-	case "arm64":
-		return "aarch64"
-	case "loong64":
-		return "loongarch64"
-	default:
-		return arch // arm, ppc64, ppc64le, riscv64, s390x are the same word there
-	}
+	names := map[string]string{"386": "x86", "amd64": "x86_64", "arm64": "aarch64", "loong64": "loongarch64"}
+	return cmp.Or(names[arch], arch) // arm, ppc64, ppc64le, riscv64, s390x are the same word there
 }
 
 // armVendor is the table's name of a "CPU implementer"; empty when no core of it is
