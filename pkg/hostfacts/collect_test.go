@@ -14,8 +14,8 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/internal/testkit/golden"
+	"github.com/imagefit/imagefit/internal/testkit/hosttest"
 	"github.com/imagefit/imagefit/pkg/facts"
-	"github.com/imagefit/imagefit/pkg/hostfacts/internal/hosttest"
 )
 
 func TestFactsOfTreesAreGolden(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/internal/testkit/golden"
+	"github.com/imagefit/imagefit/internal/testkit/hosttest"
 	"github.com/imagefit/imagefit/pkg/facts"
-	"github.com/imagefit/imagefit/pkg/hostfacts/internal/hosttest"
 )
 
 func capturedHosts(t testing.TB) map[string]Root {

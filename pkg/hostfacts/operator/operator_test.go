@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit/hosttest"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
-	"github.com/imagefit/imagefit/pkg/hostfacts/internal/hosttest"
 	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
 )
 

@@ -11,9 +11,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit/hosttest"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
-	"github.com/imagefit/imagefit/pkg/hostfacts/internal/hosttest"
 	"github.com/imagefit/imagefit/pkg/hostfacts/operator"
 )
 
