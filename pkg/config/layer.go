@@ -19,19 +19,19 @@ type layer struct {
 // Problem is one mistake in a configuration, and where it was made.
 type Problem struct {
 	Source string `json:"source,omitempty"`
-	tomlerr.Problem
+	tomlerr.ParseError
 }
 
 // Error says where, then what.
 func (p Problem) Error() string {
 	if p.Source == "" {
-		return p.Problem.Error()
+		return p.ParseError.Error()
 	}
-	return p.Source + ": " + p.Problem.Error()
+	return p.Source + ": " + p.ParseError.Error()
 }
 
 // Unwrap returns the problem without its source.
-func (p Problem) Unwrap() error { return p.Problem }
+func (p Problem) Unwrap() error { return p.ParseError }
 
 // Problems takes an error of Load apart.
 func Problems(err error) []Problem {
@@ -45,7 +45,7 @@ func Problems(err error) []Problem {
 	if p, ok := errors.AsType[Problem](err); ok {
 		return []Problem{p}
 	}
-	return []Problem{{Problem: tomlerr.Problem{Message: err.Error()}}}
+	return []Problem{{ParseError: tomlerr.ParseError{Message: err.Error()}}}
 }
 
 // Loaded is a configuration that can be used, and where its values come from.
@@ -110,7 +110,7 @@ func (l *Loaded) lay(from layer) error {
 	err := tomlerr.Decode(from.text, c)
 	if c.Version != version && (err == nil || errors.Is(err, tomlerr.ErrUnknownKey)) {
 		// A later shape has keys that are unknown here: they are not the point.
-		err = tomlerr.Problem{Key: "version", Message: fmt.Sprintf("is %d, expected %d as the first line: version = %[2]d", c.Version, version)}
+		err = tomlerr.ParseError{Key: "version", Message: fmt.Sprintf("is %d, expected %d as the first line: version = %[2]d", c.Version, version)}
 	}
 	c.Version = version
 	for prefix, answers := range c.Policy.Repositories {
@@ -138,14 +138,14 @@ func (from layer) problems(err error) error {
 		}
 		return errors.Join(all...)
 	}
-	p, ok := errors.AsType[tomlerr.Problem](err)
+	p, ok := errors.AsType[tomlerr.ParseError](err)
 	if !ok {
 		p.Message = err.Error()
 	}
 	if !from.rows {
 		p.Row, p.Column = 0, 0
 	}
-	return Problem{Source: from.source, Problem: p}
+	return Problem{Source: from.source, ParseError: p}
 }
 
 // validate says of each value that cannot be used where it was set.
@@ -155,7 +155,7 @@ func (l *Loaded) validate() error {
 	for _, p := range validate(l.Config, stated) {
 		o := l.origins[p.Key]
 		p.Row = o.row
-		all = append(all, Problem{Source: o.source, Problem: p})
+		all = append(all, Problem{Source: o.source, ParseError: p})
 	}
 	return errors.Join(all...)
 }

@@ -33,7 +33,7 @@ func fromEnv(environ []string) ([]layer, []error) {
 		case !strings.HasPrefix(name, envPrefix):
 		case service.MatchString(name): // Kubernetes sets these for a Service named imagefit
 		default:
-			problems = append(problems, Problem{Source: "env " + name, Problem: tomlerr.Problem{
+			problems = append(problems, Problem{Source: "env " + name, ParseError: tomlerr.ParseError{
 				Message: "no key has this variable" + tomlerr.Meant(textutil.Nearest(name, names)),
 			}})
 		}
@@ -49,7 +49,7 @@ func fromFlags(set []string) ([]layer, []error) {
 		name, value, found := strings.Cut(assignment, "=")
 		key, ok := tomlerr.OnlyKey(name + "=0")
 		if !found || !ok {
-			problems = append(problems, Problem{Source: "--set", Problem: tomlerr.Problem{
+			problems = append(problems, Problem{Source: "--set", ParseError: tomlerr.ParseError{
 				Message: fmt.Sprintf("%q is not key=value, such as policy.mode=audit", assignment),
 			}})
 			continue
@@ -63,7 +63,7 @@ func fromFlags(set []string) ([]layer, []error) {
 func override(source string, key []string, value string) (layer, error) {
 	line, ok := toml(key, value)
 	if !ok {
-		return layer{source: source}, Problem{Source: source, Problem: tomlerr.Problem{
+		return layer{source: source}, Problem{Source: source, ParseError: tomlerr.ParseError{
 			Key: tomlerr.Key(key), Message: fmt.Sprintf("%q is not one TOML value, such as 5, true or [\"a\"]", value),
 		}}
 	}

@@ -12,7 +12,7 @@ import (
 
 // validate names every value that cannot be used, not only the first. stated
 // tells which keys some source gives a value to.
-func validate(c Config, stated func(key string) bool) []tomlerr.Problem {
+func validate(c Config, stated func(key string) bool) []tomlerr.ParseError {
 	v := validation{stated: stated, checks: checks()}
 	v.table("", reflect.ValueOf(c), false)
 	return v.problems
@@ -21,7 +21,7 @@ func validate(c Config, stated func(key string) bool) []tomlerr.Problem {
 type validation struct {
 	stated   func(key string) bool
 	checks   map[string]check
-	problems []tomlerr.Problem
+	problems []tomlerr.ParseError
 }
 
 // table checks the keys of a struct by their tags. In an optional one only those that
@@ -65,6 +65,6 @@ func (v *validation) preferences(key string, list []Preference) {
 
 func (v *validation) note(key string, err error) {
 	if err != nil {
-		v.problems = append(v.problems, tomlerr.Problem{Key: key, Message: err.Error()})
+		v.problems = append(v.problems, tomlerr.ParseError{Key: key, Message: err.Error()})
 	}
 }

@@ -3,8 +3,8 @@ package tomlerr
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/pelletier/go-toml/v2/unstable"
 
@@ -19,13 +19,13 @@ func Keys(into any) []string {
 }
 
 func keys(t reflect.Type, prefix string) []string {
-	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
-		t = t.Elem()
-	}
-	if t.Kind() == reflect.Map {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		return keys(t.Elem(), prefix)
+	case reflect.Map:
 		return keys(t.Elem(), prefix+"*.")
-	}
-	if t.Kind() != reflect.Struct {
+	case reflect.Struct:
+	default:
 		return nil
 	}
 	var all []string
@@ -46,17 +46,14 @@ func keys(t reflect.Type, prefix string) []string {
 
 // Key writes a key of several parts as a TOML file would.
 func Key(parts []string) string {
-	written := make([]string, len(parts))
+	const bare = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+	written := slices.Clone(parts)
 	for i, part := range parts {
-		if written[i] = part; part == "" || strings.ContainsFunc(part, notBare) {
+		if part == "" || strings.Trim(part, bare) != "" {
 			written[i] = Quote(part)
 		}
 	}
 	return strings.Join(written, ".")
-}
-
-func notBare(r rune) bool {
-	return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && r != '-'
 }
 
 // Quote writes a text as a TOML string.
@@ -185,7 +182,7 @@ func (r *reading) note(key []string, e *unstable.Node) {
 
 // appendKey returns the full key of an expression in a table.
 func appendKey(table []string, e *unstable.Node) []string {
-	key := append([]string{}, table...)
+	key := slices.Clone(table)
 	for it := e.Key(); it.Next(); {
 		key = append(key, string(it.Node().Data))
 	}

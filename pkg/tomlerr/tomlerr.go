@@ -9,8 +9,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Problem is one mistake in a TOML text. What is not known is zero.
-type Problem struct {
+// ParseError is one mistake in a TOML text. What is not known is zero.
+type ParseError struct {
 	Row     int    `json:"row,omitempty"`
 	Column  int    `json:"column,omitempty"`
 	Key     string `json:"key,omitempty"`
@@ -19,7 +19,7 @@ type Problem struct {
 }
 
 // Error returns the position, then the message.
-func (p Problem) Error() string {
+func (p ParseError) Error() string {
 	var where []string
 	if p.Row > 0 {
 		where = append(where, fmt.Sprintf("row %d", p.Row))
@@ -37,7 +37,7 @@ func (p Problem) Error() string {
 }
 
 // Is makes problems with unknown keys match ErrUnknownKey.
-func (p Problem) Is(target error) bool { return p.Unknown && target == ErrUnknownKey }
+func (p ParseError) Is(target error) bool { return p.Unknown && target == ErrUnknownKey }
 
 // ErrUnknownKey is matched by errors about unknown keys.
 var ErrUnknownKey = errors.New("unknown key")
@@ -48,7 +48,7 @@ const mostUnknown = 20
 // Decode reads text into the struct that into points to. A key that the struct
 // does not have is an error; keys are named as in the toml tags. If unknown keys
 // are the only errors, the struct is filled all the same, and the error matches
-// ErrUnknownKey. Errors are a Problem, or several joined.
+// ErrUnknownKey. Errors are a ParseError, or several joined.
 func Decode(text []byte, into any) error {
 	err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(into)
 	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
@@ -57,27 +57,23 @@ func Decode(text []byte, into any) error {
 		for i, e := range strict.Errors {
 			if i == mostUnknown {
 				rest := fmt.Sprintf("and %d more unknown keys", len(strict.Errors)-i)
-				unknown = append(unknown, Problem{Message: rest, Unknown: true})
+				unknown = append(unknown, ParseError{Message: rest, Unknown: true})
 				break
 			}
-			unknown = append(unknown, unknownKey(&e, known))
+			row, column := e.Position()
+			key := Key(e.Key())
+			unknown = append(unknown, ParseError{
+				Row: row, Column: column, Key: key, Unknown: true,
+				Message: ErrUnknownKey.Error() + " " + key + Meant(nearestKey(e.Key(), known)),
+			})
 		}
 		return errors.Join(unknown...)
 	}
 	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
 		row, column := decode.Position()
-		return Problem{Row: row, Column: column, Key: Key(decode.Key()), Message: message(decode)}
+		return ParseError{Row: row, Column: column, Key: Key(decode.Key()), Message: message(decode)}
 	}
 	return err
-}
-
-func unknownKey(e *toml.DecodeError, known []string) error {
-	row, column := e.Position()
-	key := Key(e.Key())
-	return Problem{
-		Row: row, Column: column, Key: key, Unknown: true,
-		Message: ErrUnknownKey.Error() + " " + key + Meant(nearestKey(e.Key(), known)),
-	}
 }
 
 // Meant returns a hint at what was probably meant, or nothing.

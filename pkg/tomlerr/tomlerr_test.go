@@ -116,7 +116,7 @@ func TestNearestKeyKeepsChosenNames(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	p, ok := errors.AsType[tomlerr.Problem](err)
+	p, ok := errors.AsType[tomlerr.ParseError](err)
 	if !ok || p.Row != 2 || p.Column != 1 || p.Key != `name."a/b.c".cuont` || !p.Unknown {
 		t.Errorf("problem %+v", p)
 	}

@@ -121,15 +121,13 @@ func (p *featureParser) line(line string) error {
 	if !hasValue {
 		value = "true"
 	}
-	set := func(in map[string]string, excluded bool) {
-		if excluded {
-			delete(in, key)
-			return
-		}
-		in[key] = value
+	p.features[key], p.labels[key] = value, value
+	if p.noFeature {
+		delete(p.features, key)
 	}
-	set(p.features, p.noFeature)
-	set(p.labels, p.noLabel)
+	if p.noLabel {
+		delete(p.labels, key)
+	}
 	p.noFeature, p.noLabel = false, false
 	return nil
 }

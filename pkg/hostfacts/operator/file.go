@@ -41,14 +41,14 @@ func parse(data []byte) (file, error) {
 	}
 	at := tomlerr.Positions(data)
 	if _, stated := at["version"]; !stated && f.Version == 0 {
-		return file{}, tomlerr.Problem{Row: 1, Column: 1, Message: "the file must begin with version = 1"}
+		return file{}, tomlerr.ParseError{Row: 1, Column: 1, Message: "the file must begin with version = 1"}
 	}
-	problem := func(key ...string) tomlerr.Problem {
+	problem := func(key ...string) tomlerr.ParseError {
 		p, ok := at[tomlerr.Key(key)]
 		if !ok {
 			p = at[key[0]]
 		}
-		return tomlerr.Problem{Row: p.Row, Column: p.Column}
+		return tomlerr.ParseError{Row: p.Row, Column: p.Column}
 	}
 	if f.Version != version {
 		p := problem("version")
@@ -77,7 +77,7 @@ func decodeProblem(err error) error {
 // validate checks the names of sets and elements, in alphabetical order so that
 // of several bad ones the same is always reported. The problem returned has the
 // position that at gives for the key.
-func (f file) validate(at func(key ...string) tomlerr.Problem) error {
+func (f file) validate(at func(key ...string) tomlerr.ParseError) error {
 	check := func(set string, elements []string, key ...string) error {
 		p := at(key...)
 		switch {

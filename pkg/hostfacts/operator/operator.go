@@ -76,11 +76,17 @@ type overlay struct {
 // lay removes first and adds then, so that one file can replace a set.
 func (o overlay) lay(file file) {
 	for _, name := range file.Absent {
-		if set, element, isElement := strings.Cut(name, "/"); isElement {
-			o.remove(set, element)
-		} else {
+		set, element, isElement := strings.Cut(name, "/")
+		if !isElement {
 			o.empty(set)
+			continue
 		}
+		if flags, ok := o.Flags[set]; ok {
+			o.Flags[set] = slices.DeleteFunc(flags, func(flag string) bool { return flag == element })
+		}
+		delete(o.Attributes[set], element)
+		o.mark(set, element)
+		o.Absent[set] = append(o.Absent[set], element)
 	}
 	for set, flags := range file.Flags {
 		o.claim(set)
@@ -135,15 +141,6 @@ func (o overlay) mark(set, element string) {
 	o.Origins[set+"/"+element] = o.origin
 }
 
-func (o overlay) remove(set, element string) {
-	if flags, ok := o.Flags[set]; ok {
-		o.Flags[set] = slices.DeleteFunc(flags, func(flag string) bool { return flag == element })
-	}
-	delete(o.Attributes[set], element)
-	o.mark(set, element)
-	o.Absent[set] = append(o.Absent[set], element)
-}
-
 // empty makes the set known to have no elements. The file does not tell the kind
 // of a set that is not known, so it gets all three.
 func (o overlay) empty(set string) {
@@ -171,8 +168,7 @@ func (o overlay) addInstance(set string, attributes map[string]scalar) {
 	for name, value := range attributes {
 		instance[name] = value.text
 	}
-	name, hasName := instance["name"]
-	if hasName {
+	if name, hasName := instance["name"]; hasName {
 		o.mark(set, name)
 		same := func(other map[string]string) bool { return other["name"] == name }
 		if i := slices.IndexFunc(o.Instances[set], same); i >= 0 {
