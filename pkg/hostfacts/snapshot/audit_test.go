@@ -171,7 +171,7 @@ func (b broken) Open(name string) (hostfacts.File, error) {
 	if b.err == nil {
 		return nil, hostfacts.ErrNotRegular
 	}
-	return failingFile{memoryFile{bytes.NewReader(nil)}, b.err}, nil
+	return replayedFile{memoryFile{bytes.NewReader(nil)}, b.err}, nil
 }
 
 // TestNothingBecomesAbsentByBreakage breaks one file after the other.

@@ -86,19 +86,25 @@ func (r *recording) index(redact redactor) (*index, map[string][]byte) {
 	}
 	for name, data := range r.content {
 		kept, ok := redact.file(name, *data)
-		if !ok {
-			i.leaveOut(redact.text(name), missing)
-			continue
+		name = redact.text(name)
+		switch {
+		case ok:
+			content[name] = kept
+		case strings.HasPrefix(name, "sys/"): // so that the rest of the device can be read
+			missing[name] = struct{}{}
+		default:
+			if i.Errors[opOpen] == nil {
+				i.Errors[opOpen] = map[string]string{}
+			}
+			i.Errors[opOpen][name] = "left out of the snapshot, because it identifies the machine,"
 		}
-		content[redact.text(name)] = kept
 	}
 	for name, names := range r.dirs {
-		listed := []string{}
-		for _, entry := range names {
-			listed = append(listed, redact.text(entry))
+		for at, entry := range names {
+			names[at] = redact.text(entry)
 		}
-		slices.Sort(listed)
-		i.Dirs[redact.text(name)] = listed
+		slices.Sort(names)
+		i.Dirs[redact.text(name)] = names
 	}
 	for name, link := range r.links {
 		i.Links[redact.text(name)] = redact.text(link)
@@ -109,19 +115,6 @@ func (r *recording) index(redact redactor) (*index, map[string][]byte) {
 	slices.Sort(i.There)
 	i.Missing = slices.Sorted(maps.Keys(missing))
 	return i, content
-}
-
-// leaveOut makes a file unreadable. An attribute of a device is missing instead,
-// so that the rest of the device can be read.
-func (i *index) leaveOut(name string, missing map[string]struct{}) {
-	if strings.HasPrefix(name, "sys/") {
-		missing[name] = struct{}{}
-		return
-	}
-	if i.Errors[opOpen] == nil {
-		i.Errors[opOpen] = map[string]string{}
-	}
-	i.Errors[opOpen][name] = "left out of the snapshot, because it identifies the machine,"
 }
 
 // errnos names the errors that collectors distinguish. Their numbers differ
@@ -135,7 +128,7 @@ func errnos() map[string]syscall.Errno {
 	}
 }
 
-// errorText returns what errorFrom takes back.
+// errorText returns the name of an error, or its text.
 func errorText(err error) string {
 	errno, isErrno := errors.AsType[syscall.Errno](err)
 	for name, known := range errnos() {
@@ -144,11 +137,4 @@ func errorText(err error) string {
 		}
 	}
 	return err.Error()
-}
-
-func errorFrom(text string) error {
-	if errno, ok := errnos()[text]; ok {
-		return errno
-	}
-	return errors.New(text)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 	"sync"
 
 	"github.com/imagefit/imagefit/pkg/hostfacts"
@@ -23,29 +22,22 @@ const (
 	opStat = "stat"
 )
 
-// fileErrors are errors by operation and name.
-type fileErrors map[string]map[string]error
-
 // recording forwards everything and remembers the results.
 type recording struct {
 	from hostfacts.Files
 
 	mu      sync.Mutex
-	content map[string]*[]byte  // of regular files, what was read
-	dirs    map[string][]string // of directories, their names
-	links   map[string]string   // of symbolic links, their destination
-	there   map[string]struct{} // seen by stat alone
-	failed  fileErrors
+	content map[string]*[]byte          // of regular files, what was read
+	dirs    map[string][]string         // of directories, their names
+	links   map[string]string           // of symbolic links, their destination
+	there   map[string]struct{}         // seen by stat alone
+	failed  map[string]map[string]error // by operation and name
 }
 
 func newRecording(from hostfacts.Files) *recording {
 	return &recording{
-		from:    from,
-		content: map[string]*[]byte{},
-		dirs:    map[string][]string{},
-		links:   map[string]string{},
-		there:   map[string]struct{}{},
-		failed:  fileErrors{},
+		from: from, content: map[string]*[]byte{}, dirs: map[string][]string{}, links: map[string]string{},
+		there: map[string]struct{}{}, failed: map[string]map[string]error{},
 	}
 }
 
@@ -64,7 +56,7 @@ func (r *recording) Open(name string) (hostfacts.File, error) {
 
 func (r *recording) ReadDir(name string) ([]string, error) {
 	names, err := r.from.ReadDir(name)
-	r.note(opList, &name, err, func() { r.dirs[name] = slices.Clone(names) })
+	r.note(opList, &name, err, func() { r.dirs[name] = append([]string{}, names...) })
 	return names, err
 }
 
@@ -95,8 +87,7 @@ func (r *recording) note(op string, name *string, err error, remember func()) {
 
 // fail remembers an error. The caller has locked r.mu.
 func (r *recording) fail(op, name string, err error) {
-	var inner *fs.PathError
-	if errors.As(err, &inner) && inner.Err != nil {
+	if inner, ok := errors.AsType[*fs.PathError](err); ok && inner.Err != nil {
 		err = inner.Err
 	}
 	if r.failed[op] == nil {

@@ -12,35 +12,20 @@ import (
 
 // redactor removes from a snapshot what identifies the machine. In texts it is
 // replaced by zeros of the same shape.
-type redactor struct {
-	off       bool
-	addresses []*regexp.Regexp // anywhere
-}
+type redactor struct{ off bool }
 
-func newRedactor(off bool) redactor {
-	return redactor{
-		off: off,
-		addresses: []*regexp.Regexp{
-			// UUIDs, also those of GPUs
-			regexp.MustCompile(`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`),
-			// hardware addresses of Ethernet and InfiniBand
-			regexp.MustCompile(`\b[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5,}\b`),
-			regexp.MustCompile(`\b[0-9a-fA-F]{4}(:[0-9a-fA-F]{4}){3,}\b`),
-			// interfaces named after their address
-			regexp.MustCompile(`\b(en|wl)x[0-9a-f]{12}\b`),
-		},
-	}
-}
+// address matches a UUID, also of a GPU; hardware addresses of Ethernet and of
+// InfiniBand; and interfaces named after their address.
+var address = regexp.MustCompile(
+	`[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|` +
+		`\b[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5,}\b|\b[0-9a-fA-F]{4}(:[0-9a-fA-F]{4}){3,}\b|\b(en|wl)x[0-9a-f]{12}\b`)
 
 // text redacts a path, a name, an error or the content of a file.
 func (r redactor) text(s string) string {
 	if r.off {
 		return s
 	}
-	for _, address := range r.addresses {
-		s = address.ReplaceAllStringFunc(s, zeros)
-	}
-	return s
+	return address.ReplaceAllStringFunc(s, zeros)
 }
 
 // zeros keeps what makes the shape of an address, prefixes of names included.

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"path"
@@ -43,10 +44,7 @@ func (r replay) Open(name string) (hostfacts.File, error) {
 		}
 		return nil, r.nothing(name)
 	}
-	if err := r.failed(opRead, name); err != nil {
-		return failingFile{File: f, err: err}, nil
-	}
-	return f, nil
+	return replayedFile{File: f, end: cmp.Or(r.failed(opRead, name), io.EOF)}, nil
 }
 
 func (r replay) ReadDir(name string) ([]string, error) {
@@ -88,10 +86,16 @@ func (r replay) Stat(name string) error {
 
 // failed returns the error that the operation had, or nil.
 func (r replay) failed(op, name string) error {
-	if text, ok := r.index.Errors[op][name]; ok {
-		return errorFrom(text)
+	text, failed := r.index.Errors[op][name]
+	errno, known := errnos()[text]
+	switch {
+	case !failed:
+		return nil
+	case known:
+		return errno
+	default:
+		return errors.New(text)
 	}
-	return nil
 }
 
 // nothing distinguishes a name that was missing from one that was not looked for.
@@ -107,24 +111,24 @@ func (r replay) nothing(name string) error {
 	return errors.New("not in the snapshot")
 }
 
-// failingFile returns an error at its end.
-type failingFile struct {
+// replayedFile has the error at its end that the node's had.
+type replayedFile struct {
 	hostfacts.File
-	err error
+	end error
 }
 
-func (f failingFile) Read(p []byte) (int, error) {
+func (f replayedFile) Read(p []byte) (int, error) {
 	n, err := f.File.Read(p)
 	if errors.Is(err, io.EOF) {
-		err = f.err
+		err = f.end
 	}
 	return n, err
 }
 
-func (f failingFile) ReadAt(p []byte, offset int64) (int, error) {
+func (f replayedFile) ReadAt(p []byte, offset int64) (int, error) {
 	n, err := f.File.ReadAt(p, offset)
 	if errors.Is(err, io.EOF) {
-		err = f.err
+		err = f.end
 	}
 	return n, err
 }

@@ -34,7 +34,7 @@ func Write(ctx context.Context, w io.Writer, root hostfacts.Root, options Option
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("collect facts: %w", err)
 	}
-	index, content := recording.index(newRedactor(options.Identity))
+	index, content := recording.index(redactor{off: options.Identity})
 	if err := index.addBeyond(ctx, root, content); err != nil {
 		return err
 	}
@@ -86,16 +86,13 @@ func Open(path string) (hostfacts.Root, error) {
 	if err != nil {
 		return hostfacts.Root{}, err
 	}
-	if !info.IsDir() {
-		return openArchive(path)
-	}
-	if root := hostfacts.NewRoot(path); !root.IsReal() {
+	if info.IsDir() {
+		root := hostfacts.NewRoot(path)
+		if root.IsReal() {
+			return root, nil
+		}
 		return replayed(root)
 	}
-	return hostfacts.NewRoot(path), nil
-}
-
-func openArchive(path string) (hostfacts.Root, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return hostfacts.Root{}, err
