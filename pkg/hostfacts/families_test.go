@@ -254,7 +254,7 @@ func FuzzFamilyParsers(f *testing.F) {
 		if capacity, ok := parseMiscCapacity([]byte(text), "sev"); ok && strings.Trim(capacity, "0123456789") != "" {
 			t.Errorf("capacity %q", capacity)
 		}
-		if element, ok := hugePagesElement(text); ok && strings.Trim(element, "abcdefghijklmnopqrstuvwxyzMGKTi0123456789-") != "" {
+		if element, ok := hugePagesElement(text); ok && strings.Trim(element, "abcdefghijklmnopqrstuvwxyzKMGTPE0123456789-") != "" {
 			t.Errorf("element %q", element)
 		}
 		if value := pciValue("class", text); len(value) > 4 {

@@ -15,7 +15,7 @@ func TestFeatureFilesAreReadAsByNFD(t *testing.T) {
 		features, labels map[string]string
 		problem          string
 	}{
-		{"keys and values", "a\nb=1\nc=x=y\n  d = z  \n", map[string]string{"a": "true", "b": "1", "c": "x=y", "d ": " z"}, nil, ""},
+		{"keys and values", "a\nb=1\nc=x=y\n  d = z  \n", map[string]string{"a": "true", "b": "1", "c": "x=y", "d" + " ": " z"}, nil, ""},
 		{"comments and empty lines", "# a=1\n\n#+no-label\n#\nb\n", map[string]string{"b": "true"}, nil, ""},
 		{"no newline at the end", "a=1", map[string]string{"a": "1"}, nil, ""},
 		{"windows lines", "a=1\r\nb\r\n", map[string]string{"a": "1", "b": "true"}, nil, ""},
