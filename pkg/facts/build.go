@@ -75,11 +75,19 @@ func build(os, arch string, features Features, take func(map[string]string) map[
 		}
 	}
 	for name, cause := range f.unknown {
-		f.addUnknown(name, cause)
+		if set, element, isElement := strings.Cut(name, "/"); isElement {
+			insert(f.unknownElements, set, element, cause)
+		} else {
+			f.unknownSets[set] = cause
+		}
 	}
 	for set, elements := range features.Absent {
 		for _, element := range elements {
-			f.addAbsent(validText(set), validText(element))
+			set, element := validText(set), validText(element)
+			// What follows from the rest is left out, so that equal facts have equal features.
+			if f.Lookup(set, element).State == Unknown {
+				insert(f.absent, set, element, struct{}{})
+			}
 		}
 	}
 	for _, problem := range features.Problems {
@@ -88,28 +96,11 @@ func build(os, arch string, features Features, take func(map[string]string) map[
 	return f
 }
 
-// addAbsent keeps only what does not follow from the rest already, so that equal
-// facts have equal features.
-func (f *Facts) addAbsent(set, element string) {
-	if f.Lookup(set, element).State != Unknown {
-		return
+func insert[V any](sets map[string]map[string]V, set, element string, value V) {
+	if sets[set] == nil {
+		sets[set] = map[string]V{}
 	}
-	if f.absent[set] == nil {
-		f.absent[set] = map[string]struct{}{}
-	}
-	f.absent[set][element] = struct{}{}
-}
-
-func (f *Facts) addUnknown(name, cause string) {
-	set, element, isElement := strings.Cut(name, "/")
-	if !isElement {
-		f.unknownSets[set] = cause
-		return
-	}
-	if f.unknownElements[set] == nil {
-		f.unknownElements[set] = map[string]string{}
-	}
-	f.unknownElements[set][element] = cause
+	sets[set][element] = value
 }
 
 // ownText is copyText for a map that is not shared: it is copied only where

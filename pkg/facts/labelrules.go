@@ -48,8 +48,15 @@ func labelRules() []labelRule {
 		deviceLabel("network-sriov.capable", "network.device", havingSome("sriov_totalvfs")),
 		deviceLabel("network-sriov.configured", "network.device", havingSome("sriov_numvfs")),
 		deviceLabels("pci-*.present", "pci.device", pciLabels),
-		deviceLabels("pci-*.sriov.capable", "pci.device", pciVirtualLabels),
-		deviceLabels("usb-*.present", "usb.device", usbLabels),
+		deviceLabels("pci-*.sriov.capable", "pci.device", func(device map[string]string) []string {
+			if _, ok := device["sriov_totalvfs"]; !ok {
+				return nil
+			}
+			return pciLabels(device)
+		}),
+		deviceLabels("usb-*.present", "usb.device", func(device map[string]string) []string {
+			return []string{device["class"] + "_" + device["vendor"] + "_" + device["device"]}
+		}),
 		deviceLabel("storage-nonrotationaldisk", "storage.block", having("rotational", "0")),
 		elementLabels("system-os_release.*", "system.osrelease", oneOf("ID", "VERSION_ID", "VERSION_ID.major", "VERSION_ID.minor")),
 		deviceLabel("custom-rdma.capable", "pci.device", having("vendor", "15b3")),
@@ -182,15 +189,4 @@ func pciLabels(device map[string]string) []string {
 		return nil
 	}
 	return []string{class + "_" + vendor, vendor, class + "_" + vendor + "_" + id}
-}
-
-func pciVirtualLabels(device map[string]string) []string {
-	if _, ok := device["sriov_totalvfs"]; !ok {
-		return nil
-	}
-	return pciLabels(device)
-}
-
-func usbLabels(device map[string]string) []string {
-	return []string{device["class"] + "_" + device["vendor"] + "_" + device["device"]}
 }

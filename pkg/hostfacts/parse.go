@@ -18,23 +18,18 @@ func Parse(r io.Reader) (*facts.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if doc.Version == 0 {
-		return fromNFD(doc.Features)
+	if doc.Version > 0 {
+		return facts.New(doc.OS, doc.Arch, doc.Features), nil
 	}
-	return facts.New(doc.OS, doc.Arch, doc.Features), nil
-}
-
-// fromNFD adds what NFD does not export.
-func fromNFD(features facts.Features) (*facts.Facts, error) {
-	flags := features.Flags["cpu.cpuid"]
+	flags := doc.Features.Flags["cpu.cpuid"]
 	arch, err := archOf(flags)
 	if err != nil {
 		return nil, fmt.Errorf("parse facts: %w", err)
 	}
 	level := levelOf(arch, flags)
-	addX86Level(level, &features)
-	addUnnamedCPU(arch, level, "NFD does not export the micro-architecture", &features)
-	return facts.New("linux", arch, features), nil
+	addX86Level(level, &doc.Features)
+	addUnnamedCPU(arch, level, "NFD does not export the micro-architecture", &doc.Features)
+	return facts.New("linux", arch, doc.Features), nil
 }
 
 // archOf infers the architecture from flags that only one has.
