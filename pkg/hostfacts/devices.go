@@ -65,7 +65,8 @@ func readUSB(root Root, dir string) ([]map[string]string, error) {
 		return nil, err
 	}
 	device := known(map[string]string{
-		"class": read["bDeviceClass"], "vendor": read["idVendor"], "device": read["idProduct"], "serial": read["serial"],
+		"class": read["bDeviceClass"], "vendor": read["idVendor"],
+		"device": read["idProduct"], "serial": read["serial"],
 	})
 	if device["class"] != "00" {
 		return []map[string]string{device}, nil

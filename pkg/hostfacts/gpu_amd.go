@@ -23,7 +23,8 @@ func describeAMD(root Root, gpus []gpu, out *facts.Features) {
 	for _, g := range gpus {
 		model, _ := readTrimmed(root, g.dir()+"/product_name")
 		maps.Copy(g.facts, known(map[string]string{
-			"gfx_target": targets[g.address], "model": model, "memory_mib": readMiB(root, g.dir()+"/mem_info_vram_total"),
+			"gfx_target": targets[g.address], "model": model,
+			"memory_mib": readMiB(root, g.dir()+"/mem_info_vram_total"),
 		}))
 	}
 	if all := slices.Compact(slices.Sorted(maps.Values(targets))); len(all) > 0 {

@@ -14,7 +14,8 @@ func describeIntel(root Root, gpus []gpu, out *facts.Features) {
 	for _, g := range gpus {
 		integrated := g.address == "0000:00:02.0" // always there, and only there
 		maps.Copy(g.facts, known(map[string]string{
-			"integrated": strconv.FormatBool(integrated), "model": intelModel(g.device), "memory_mib": intelMemory(root, g),
+			"integrated": strconv.FormatBool(integrated), "model": intelModel(g.device),
+			"memory_mib": intelMemory(root, g),
 		}))
 		if !integrated {
 			discrete = append(discrete, g)

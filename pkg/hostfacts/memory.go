@@ -24,7 +24,8 @@ func collectNUMA(h host, out *facts.Features) error {
 }
 
 func collectNVDIMM(h host, out *facts.Features) (err error) {
-	out.Instances["memory.nv"], err = readDevices(h.root, "sys/bus", "sys/bus/nd/devices", instanceOf("devtype", "mode"))
+	out.Instances["memory.nv"], err = readDevices(h.root, "sys/bus", "sys/bus/nd/devices",
+		instanceOf("devtype", "mode"))
 	return err
 }
 

@@ -84,10 +84,11 @@ func cpuNeed(known *facts.Facts) (Need, string) {
 			return targetNeed(target, "the CPU of the node has x86-64 level "+level.Value+"; its model is left out"), ""
 		}
 	}
-	family := known.Lookup("cpu.microarchitecture", "family")
-	if level := known.Lookup("cpu.arm64", "level"); level.State == facts.Present && archspec.Known("armv"+level.Value+"a") {
-		return targetNeed("armv"+level.Value+"a", "the CPU of the node is of Armv"+level.Value+"-A; its model is left out"), ""
+	level := known.Lookup("cpu.arm64", "level").Value
+	if target := "armv" + level + "a"; archspec.Known(target) {
+		return targetNeed(target, "the CPU of the node is of Armv"+level+"-A; its model is left out"), ""
 	}
+	family := known.Lookup("cpu.microarchitecture", "family")
 	if family.State == facts.Present && archspec.Known(family.Value) {
 		return targetNeed(family.Value, "the CPU of the node is of this family; its model is left out"), ""
 	}
