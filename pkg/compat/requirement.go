@@ -49,6 +49,20 @@ func Ops() []Op {
 	return []Op{Any, Exists, DoesNotExist, In, NotIn, InRegexp, Gt, Ge, Lt, Le, GtLt, GeLe, IsTrue, IsFalse}
 }
 
+// Values returns how many values the operator takes; -1 is one or more.
+func (o Op) Values() int {
+	switch o {
+	case In, NotIn, InRegexp:
+		return -1
+	case Gt, Ge, Lt, Le:
+		return 1
+	case GtLt, GeLe:
+		return 2
+	default:
+		return 0
+	}
+}
+
 // Term is one condition on one element of a feature set.
 type Term struct {
 	Element string

@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
@@ -63,7 +64,7 @@ func (r *Requirement) wantParts() string {
 func (r *Requirement) joint() (before, between string) {
 	switch {
 	case len(r.Parts) == 0:
-		return r.emptyWant(), ""
+		return textutil.Short(cmp.Or(r.Title, r.Key)), ""
 	case r.Combine == AllOf && r.Not:
 		return "not all of: ", "; "
 	case r.Combine == AllOf:
@@ -79,13 +80,6 @@ func (r *Requirement) joint() (before, between string) {
 	default:
 		return "one of: ", "; "
 	}
-}
-
-func (r *Requirement) emptyWant() string {
-	if r.Title != "" {
-		return textutil.Short(r.Title)
-	}
-	return textutil.Short(r.Key)
 }
 
 func (t *Term) want() string {
@@ -107,13 +101,19 @@ func (t *Term) want() string {
 		return t.Element + "=true"
 	case IsFalse:
 		return t.Element + "=false"
-	case GtLt:
-		return t.element() + "between " + strings.Join(t.Values, " and ")
-	case GeLe:
-		return t.element() + "from " + strings.Join(t.Values, " to ")
-	default:
-		return t.element() + t.Op.symbol() + " " + values
 	}
+	element := t.Element + " "
+	if t.Element == "full" { // of kernel.version, the whole version
+		element = ""
+	}
+	switch t.Op {
+	case GtLt:
+		return element + "between " + strings.Join(t.Values, " and ")
+	case GeLe:
+		return element + "from " + strings.Join(t.Values, " to ")
+	}
+	symbols := map[Op]string{Gt: ">", Ge: ">=", Lt: "<", Le: "<="}
+	return element + cmp.Or(symbols[t.Op], string(t.Op)) + " " + values
 }
 
 func (t *Term) wantName() string {
@@ -131,31 +131,3 @@ func (t *Term) wantName() string {
 		return "a name that is" + (&Term{Element: "", Op: t.Op, Values: t.Values}).want()
 	}
 }
-
-// element is the element with a space behind it. The one that holds a whole
-// kernel version is left out of what people read.
-func (t *Term) element() string {
-	if t.Element == fullVersion {
-		return ""
-	}
-	return t.Element + " "
-}
-
-func (o Op) symbol() string {
-	switch o {
-	case Gt:
-		return ">"
-	case Ge:
-		return ">="
-	case Lt:
-		return "<"
-	case Le:
-		return "<="
-	default:
-		return string(o)
-	}
-}
-
-// fullVersion is the element of NFD's kernel.version that holds the whole
-// version.
-const fullVersion = "full"

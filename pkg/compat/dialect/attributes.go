@@ -60,23 +60,14 @@ func (g Group) plain() []compat.Attribute {
 // groupOf reads a mapping of scalars; anything else in it is left out.
 func groupOf(name string, n *document.Node) Group {
 	g := Group{Name: name, Node: n}
+	kinds := map[string]compat.Kind{"bool": compat.Bool, "int": compat.Number, "float": compat.Number}
 	for key, value := range n.Pairs {
 		if value.Kind == document.Scalar && !value.IsNull() {
-			g.Attributes = append(g.Attributes, located(name, key, value))
+			a := compat.Attribute{Group: name, Key: key.Value, Value: value.Value, Kind: kinds[value.Tag]}
+			g.Attributes = append(g.Attributes, Located{a, key, value})
 		}
 	}
 	return g
-}
-
-func located(group string, key, value *document.Node) Located {
-	a := compat.Attribute{Group: group, Key: key.Value, Value: value.Value}
-	switch value.Tag {
-	case "bool":
-		a.Kind = compat.Bool
-	case "int", "float":
-		a.Kind = compat.Number
-	}
-	return Located{a, key, value}
 }
 
 // check refuses what groupOf leaves out.

@@ -87,7 +87,8 @@ func Detect(artifactType, layerType string, body []byte) (Dialect, bool) {
 	var last Dialect
 	found := false
 	for _, d := range All() {
-		if hasTypes && !d.hasTypes(artifactType, layerType) {
+		ofTypes := slices.Contains(d.ArtifactTypes, artifactType) && (d.AnyLayer || slices.Contains(d.LayerTypes, layerType))
+		if hasTypes && !ofTypes {
 			continue
 		}
 		if err == nil && d.Matches(root) {
@@ -109,9 +110,4 @@ func IsArtifactType(artifactType string) bool {
 	return slices.ContainsFunc(All(), func(d Dialect) bool {
 		return slices.Contains(d.ArtifactTypes, artifactType)
 	})
-}
-
-func (d Dialect) hasTypes(artifactType, layerType string) bool {
-	return slices.Contains(d.ArtifactTypes, artifactType) &&
-		(d.AnyLayer || slices.Contains(d.LayerTypes, layerType))
 }

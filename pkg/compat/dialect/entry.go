@@ -41,12 +41,7 @@ func EntryRequirements(in *spec.Interpreter, platform json.RawMessage, annotatio
 	if err != nil {
 		return nil, fmt.Errorf("read platform: %w", err)
 	}
-	e := &entry{in: in}
-	for _, key := range []string{"os", "architecture"} {
-		if n := root.Field(key); n != nil && n.Kind == document.Scalar {
-			*map[string]*string{"os": &e.os, "architecture": &e.arch}[key] = n.Value
-		}
-	}
+	e := &entry{in: in, os: root.Field("os").Text(), arch: root.Field("architecture").Text()}
 	if err := root.Each("the platform", e.member); err != nil {
 		return nil, fmt.Errorf("read platform: %w", err)
 	}

@@ -45,11 +45,7 @@ func nfd() Dialect {
 			return isRuleList(list) || isNFDVersion(version) && (list == nil || list.Kind == document.List)
 		},
 		Requirements: func(_ *spec.Interpreter, root *document.Node) ([]compat.Requirement, error) {
-			sets, err := (&nfdParser{}).document(root)
-			if err != nil || len(sets) == 0 { // nothing is asked
-				return nil, err
-			}
-			return []compat.Requirement{{Key: "compatibilities", Combine: compat.AnyOf, Parts: sets}}, nil
+			return (&nfdParser{}).document(root)
 		},
 	}
 }
@@ -79,35 +75,44 @@ func (p *nfdParser) document(root *document.Node) ([]compat.Requirement, error) 
 	if err := root.NeedKeys("version", "compatibilities"); err != nil {
 		return nil, err
 	}
-	return eachOf(root.Field("compatibilities"), "compatibilities", p.set)
+	return anyOf(root.Field("compatibilities"), func(i int, n *document.Node) (compat.Requirement, error) {
+		p.dynamic = "" // what rules define is seen in their set alone; NFD lets it leak into the next
+		return readSet(i, n, p.rule)
+	})
 }
 
-// eachOf reads the members of a list, each into a requirement.
-func eachOf(n *document.Node, what string, member func(i int, n *document.Node) (compat.Requirement, error)) ([]compat.Requirement, error) {
+// reader reads a member of a list, at a position, into what it says.
+type reader[T any] func(i int, n *document.Node) (T, error)
+
+// eachOf reads the members of a list.
+func eachOf[T any](n *document.Node, what string, member reader[T]) ([]T, error) {
 	members, err := n.AsList(what)
 	if err != nil {
 		return nil, err
 	}
-	reqs := make([]compat.Requirement, 0, len(members))
+	all := make([]T, 0, len(members))
 	for i, m := range members {
-		req, err := member(i, m)
+		one, err := member(i, m)
 		if err != nil {
 			return nil, err
 		}
-		reqs = append(reqs, req)
+		all = append(all, one)
 	}
-	return reqs, nil
+	return all, nil
 }
 
-// set reads one compatibility set. What its rules define is seen in this set
-// alone; NFD lets it leak into the next.
-func (p *nfdParser) set(i int, n *document.Node) (compat.Requirement, error) {
-	p.dynamic = ""
-	return readSet(i, n, p.rule)
+// anyOf reads compatibility sets, of which one is enough. Where there is none,
+// nothing is asked.
+func anyOf(list *document.Node, set reader[compat.Requirement]) ([]compat.Requirement, error) {
+	sets, err := eachOf(list, "compatibilities", set)
+	if err != nil || len(sets) == 0 {
+		return nil, err
+	}
+	return []compat.Requirement{{Key: "compatibilities", Combine: compat.AnyOf, Parts: sets}}, nil
 }
 
 // readSet reads a compatibility set of NFD or of ocifit-k8s.
-func readSet(i int, n *document.Node, rule func(i int, n *document.Node) (compat.Requirement, error)) (compat.Requirement, error) {
+func readSet(i int, n *document.Node, rule reader[compat.Requirement]) (compat.Requirement, error) {
 	err := cmp.Or(
 		n.OnlyKeys("a compatibility set", "rules", "weight", "tag", "description"),
 		n.TextKeys("tag", "description"), n.NeedKeys("rules"),

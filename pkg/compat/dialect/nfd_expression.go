@@ -81,19 +81,7 @@ func valuesOf(n *document.Node) ([]string, error) {
 		value, err := n.AsText("value")
 		return []string{value}, err
 	}
-	members, err := n.AsList("value")
-	if err != nil {
-		return nil, err
-	}
-	values := make([]string, 0, len(members))
-	for _, member := range members {
-		value, err := member.AsText("a value")
-		if err != nil {
-			return nil, err
-		}
-		values = append(values, value)
-	}
-	return values, nil
+	return eachOf(n, "value", func(_ int, member *document.Node) (string, error) { return member.AsText("a value") })
 }
 
 // knownOp says what is wrong with an operator that is not NFD's.
@@ -119,46 +107,30 @@ func knownOp(op compat.Op) (why string, ok bool) {
 }
 
 func (p *nfdParser) validate(t *compat.Term, n *document.Node) error {
-	given := len(t.Values)
-	switch t.Op {
-	case compat.In, compat.NotIn, compat.InRegexp:
-		if given == 0 {
-			return n.Errorf("op %s needs a value", t.Op)
-		}
-	case compat.Gt, compat.Ge, compat.Lt, compat.Le:
-		if given != 1 {
-			return n.Errorf("op %s has %d values, not 1", t.Op, given)
-		}
-		return validateNumbers(t, n)
-	case compat.GtLt, compat.GeLe:
-		if given != 2 {
-			return n.Errorf("op %s has %d values, not 2", t.Op, given)
-		}
+	given, want := len(t.Values), t.Op.Values()
+	switch {
+	case want < 0 && given == 0:
+		return n.Errorf("op %s needs a value", t.Op)
+	case t.Op == compat.Any && given > 0:
+		return n.Errorf(`op "" has %d values, not 0`, given)
+	case want >= 0 && given != want:
+		return n.Errorf("op %s has %d values, not %d", t.Op, given, want)
+	case t.Op == compat.InRegexp:
+		return p.compile(t, n)
+	case want > 0:
 		return validateNumbers(t, n)
 	default:
-		if given != 0 {
-			return n.Errorf("op %s has %d values, not 0", nfdOp(t.Op), given)
-		}
+		return nil
 	}
-	if t.Op == compat.InRegexp {
-		return p.compile(t, n)
-	}
-	return nil
-}
-
-func nfdOp(op compat.Op) string {
-	if op == compat.Any {
-		return `""`
-	}
-	return string(op)
 }
 
 // validateNumbers refuses what nothing can be compared with.
 func validateNumbers(t *compat.Term, n *document.Node) error {
+	kind := map[bool]string{false: "number", true: "version"}[t.Version]
 	for _, value := range t.Values {
 		_, err := strconv.Atoi(value)
 		if _, isVersion := version.Parse(value); !isVersion && (err != nil || t.Version) {
-			return n.Errorf("%s is not a %s", textutil.Quote(value), numberKind(t))
+			return n.Errorf("%s is not a %s", textutil.Quote(value), kind)
 		}
 	}
 	if len(t.Values) == 2 {
@@ -171,13 +143,6 @@ func validateNumbers(t *compat.Term, n *document.Node) error {
 		}
 	}
 	return nil
-}
-
-func numberKind(t *compat.Term) string {
-	if t.Version {
-		return "version"
-	}
-	return "number"
 }
 
 func (p *nfdParser) compile(t *compat.Term, n *document.Node) error {

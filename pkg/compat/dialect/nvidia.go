@@ -64,12 +64,8 @@ func nvidiaVariable(name, text string) compat.Requirement {
 	return req
 }
 
-// nvidiaElements are the elements of gpu.nvidia behind the properties. That of
-// several GPUs holds for all of them.
-func nvidiaElements() map[string]string {
-	return map[string]string{"cuda": "cuda_version", "driver": "driver_version", "arch": "compute_capability"}
-}
-
+// nvidiaCondition reads one condition. The facts behind it hold for all GPUs of
+// a node.
 func nvidiaCondition(text string) compat.Requirement {
 	req := compat.Requirement{Key: textutil.Short(text), Set: "gpu.nvidia"}
 	at := strings.IndexAny(text, "=!<>")
@@ -79,38 +75,29 @@ func nvidiaCondition(text string) compat.Requirement {
 	property := text[:at]
 	value := strings.TrimLeft(text[at:], "=!<>")
 	symbol := text[at : len(text)-len(value)]
-	element, known := nvidiaElements()[property]
+	element, known := map[string]string{
+		"cuda": "cuda_version", "driver": "driver_version", "arch": "compute_capability",
+	}[property]
 	if !known {
 		return req.Unclearf("no fact tells the property %s of a GPU", textutil.Quote(property))
 	}
 	if err := spec.CheckVersion(value); err != nil {
 		return req.Unclearf("%s", err)
 	}
-	term := func(op compat.Op) compat.Term { return compat.Term{Element: element, Op: op, Values: []string{value}} }
-	switch symbol {
-	case "=":
-		req.Terms = []compat.Term{term(compat.Ge), term(compat.Le)}
-	case "!=":
-		return anyOf(req, term(compat.Lt), term(compat.Gt))
-	case "<":
-		req.Terms = []compat.Term{term(compat.Lt)}
-	case "<=":
-		req.Terms = []compat.Term{term(compat.Le)}
-	case ">":
-		req.Terms = []compat.Term{term(compat.Gt)}
-	case ">=":
-		req.Terms = []compat.Term{term(compat.Ge)}
-	default:
+	ops := spec.OpsOf(symbol)
+	if symbol == "!=" { // less or more
+		either := compat.Requirement{Key: req.Key, Combine: compat.AnyOf}
+		for _, op := range []compat.Op{compat.Lt, compat.Gt} {
+			term := compat.Term{Element: element, Op: op, Values: []string{value}}
+			either.Parts = append(either.Parts, compat.Requirement{Key: req.Key, Set: req.Set, Terms: []compat.Term{term}})
+		}
+		return either
+	}
+	if len(ops) == 0 {
 		return req.Unclearf("%s is not one of = != < <= > >=", textutil.Quote(symbol))
 	}
-	return req
-}
-
-// anyOf makes a requirement hold where one of the terms does.
-func anyOf(r compat.Requirement, terms ...compat.Term) compat.Requirement {
-	for _, t := range terms {
-		r.Parts = append(r.Parts, compat.Requirement{Key: r.Key, Set: r.Set, Terms: []compat.Term{t}})
+	for _, op := range ops {
+		req.Terms = append(req.Terms, compat.Term{Element: element, Op: op, Values: []string{value}})
 	}
-	r.Combine, r.Set = compat.AnyOf, ""
-	return r
+	return req
 }

@@ -33,11 +33,7 @@ func ocifit() Dialect {
 		YAML:    true,
 		Matches: isOcifit,
 		Requirements: func(in *spec.Interpreter, root *document.Node) ([]compat.Requirement, error) {
-			sets, err := (&ocifitParser{in: in}).document(root)
-			if err != nil || len(sets) == 0 { // nothing is asked
-				return nil, err
-			}
-			return []compat.Requirement{{Key: "compatibilities", Combine: compat.AnyOf, Parts: sets}}, nil
+			return (&ocifitParser{in: in}).document(root)
 		},
 	}
 }
@@ -76,7 +72,7 @@ func (p *ocifitParser) document(root *document.Node) ([]compat.Requirement, erro
 	if err := root.NeedKeys("compatibilities"); err != nil {
 		return nil, err
 	}
-	return eachOf(root.Field("compatibilities"), "compatibilities", func(i int, n *document.Node) (compat.Requirement, error) {
+	return anyOf(root.Field("compatibilities"), func(i int, n *document.Node) (compat.Requirement, error) {
 		return readSet(i, n, p.rule) // its tag is an image that the set is about
 	})
 }

@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
@@ -104,7 +105,7 @@ func (p *graphParser) compatibility(n *document.Node) error {
 	switch {
 	case id == "" || domain == "" || attributes == nil:
 		return n.Errorf("a compatibility needs id, domain and attributes")
-	case p.has(id):
+	case slices.Contains(p.ids, id):
 		return n.Errorf("the id %s is given twice", textutil.Quote(id))
 	}
 	group := groupOf(domain, attributes)
@@ -114,9 +115,4 @@ func (p *graphParser) compatibility(n *document.Node) error {
 	p.ids = append(p.ids, id)
 	p.asked[id] = compat.Requirement{Key: textutil.Short(id), Title: textutil.Short(id), Combine: compat.AllOf, Parts: p.in.Requirements(group.plain())}
 	return nil
-}
-
-func (p *graphParser) has(id string) bool {
-	_, ok := p.asked[id]
-	return ok
 }

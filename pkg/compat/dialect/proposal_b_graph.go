@@ -60,7 +60,7 @@ func (p *graphParser) edge(g *graphEdges, n *document.Node) error {
 	if n.Field("from") == nil || n.Field("to") == nil {
 		return n.Errorf("an edge needs from and to")
 	}
-	from, err := p.id(n.Field("from"))
+	from, err := p.id(0, n.Field("from"))
 	if err != nil {
 		return err
 	}
@@ -79,9 +79,9 @@ func (p *graphParser) edge(g *graphEdges, n *document.Node) error {
 }
 
 // id reads the id of a compatibility that is declared.
-func (p *graphParser) id(n *document.Node) (string, error) {
+func (p *graphParser) id(_ int, n *document.Node) (string, error) {
 	id, err := n.AsText("an id")
-	if err == nil && !p.has(id) {
+	if err == nil && !slices.Contains(p.ids, id) {
 		err = n.Errorf("no compatibility has the id %s%s", textutil.Quote(id), near(id, p.ids))
 	}
 	return id, err
@@ -96,8 +96,9 @@ func near(name string, known []string) string {
 }
 
 // condition reads a list of names together with how they combine.
-func condition(n *document.Node, list string, name func(*document.Node) (string, error)) (names []string, c compat.Combine, err error) {
-	if err := cmp.Or(n.OnlyKeys("a condition", list, "condition", "annotations"), n.Field("annotations").AsMapping("annotations")); err != nil {
+func condition(n *document.Node, list string, name reader[string]) (names []string, c compat.Combine, err error) {
+	err = cmp.Or(n.OnlyKeys("a condition", list, "condition", "annotations"), n.Field("annotations").AsMapping("annotations"))
+	if err != nil {
 		return nil, compat.Leaf, err
 	}
 	if word := n.Field("condition"); word != nil {
@@ -107,16 +108,8 @@ func condition(n *document.Node, list string, name func(*document.Node) (string,
 		}
 	}
 	if members := n.Field(list); members != nil {
-		all, err := members.AsList(list)
-		if err != nil {
+		if names, err = eachOf(members, list, name); err != nil {
 			return nil, compat.Leaf, err
-		}
-		for _, m := range all {
-			one, err := name(m)
-			if err != nil {
-				return nil, compat.Leaf, err
-			}
-			names = append(names, one)
 		}
 	}
 	if len(names) == 0 || c == compat.Leaf {
@@ -126,7 +119,7 @@ func condition(n *document.Node, list string, name func(*document.Node) (string,
 }
 
 func (p *graphParser) criterion(i int, n *document.Node) (compat.Requirement, error) {
-	names, combine, err := condition(n, "graphs", func(m *document.Node) (string, error) {
+	names, combine, err := condition(n, "graphs", func(_ int, m *document.Node) (string, error) {
 		name, err := m.AsText("a graph")
 		if err == nil && p.graphs[name] == nil {
 			err = m.Errorf("no graph is named %s%s", textutil.Quote(name), near(name, slices.Sorted(maps.Keys(p.graphs))))

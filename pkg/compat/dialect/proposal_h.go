@@ -61,15 +61,7 @@ func flatSets(in *spec.Interpreter, list *document.Node) ([]compat.Requirement, 
 	case len(sets) > maxSets:
 		return nil, list.Errorf("more than %d sets", maxSets)
 	}
-	anyOf := compat.Requirement{Key: "compatibilities", Combine: compat.AnyOf}
-	for _, set := range sets {
-		one, err := flatSet(in, set)
-		if err != nil {
-			return nil, err
-		}
-		anyOf.Parts = append(anyOf.Parts, one)
-	}
-	return []compat.Requirement{anyOf}, nil
+	return anyOf(list, func(_ int, n *document.Node) (compat.Requirement, error) { return flatSet(in, n) })
 }
 
 func flatSet(in *spec.Interpreter, n *document.Node) (compat.Requirement, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -13,9 +14,6 @@ import (
 
 	"github.com/imagefit/imagefit/internal/textutil"
 )
-
-// yamlRow finds the row in the errors of the YAML parser.
-const yamlRow = `^yaml: (?:unmarshal errors:\s*)?line (\d+): `
 
 // parseYAML reads one document of YAML. It has no anchors, aliases, merge keys
 // or tags of its own, with which a short text can expand to a huge one.
@@ -55,7 +53,7 @@ func parseYAML(body []byte) (*Node, error) {
 // name the first.
 func YAMLError(err error) error {
 	text := textutil.Short(err.Error())
-	found := regexp.MustCompile(yamlRow).FindStringSubmatch(text)
+	found := regexp.MustCompile(`^yaml: (?:unmarshal errors:\s*)?line (\d+): `).FindStringSubmatch(text)
 	if found == nil {
 		return &Error{1, 0, syntaxError{errors.New(strings.TrimPrefix(text, "yaml: "))}}
 	}
@@ -102,6 +100,7 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*Node, error) {
 	}
 	n.At = n.Start
 	r.nodes++
+	plainTags := []string{"!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp", "!!map", "!!seq"} // no merge key
 	switch {
 	case r.nodes >= maxNodes:
 		return nil, n.Errorf("more than %d values", maxNodes)
@@ -109,7 +108,7 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*Node, error) {
 		return nil, n.Errorf("nested deeper than %d", maxDepth)
 	case y.Kind == yaml.AliasNode || y.Anchor != "":
 		return nil, n.Errorf("anchors and aliases are not read")
-	case !isPlainTag(y.ShortTag()):
+	case !slices.Contains(plainTags, y.ShortTag()):
 		return nil, n.Errorf("the tag %s is not read", textutil.Quote(y.ShortTag()))
 	}
 	switch y.Kind {
@@ -127,7 +126,11 @@ func (r *yamlReader) value(y *yaml.Node, depth int) (*Node, error) {
 		}
 	default:
 		n.Tag, n.Value = strings.TrimPrefix(y.ShortTag(), "!!"), y.Value
-		r.locate(n, y.Style)
+		quotes := map[yaml.Style]string{yaml.DoubleQuotedStyle: `"`, yaml.SingleQuotedStyle: `'`, 0: ""}
+		mark, ok := quotes[y.Style]
+		if ok && n.Value != "" && bytes.HasPrefix(r.body[n.Start:], []byte(mark+n.Value+mark)) { // written as it reads
+			n.At, n.Length = n.Start+len(mark), len(n.Value)
+		}
 	}
 	return n, nil
 }
@@ -152,22 +155,4 @@ func (r *yamlReader) mapping(n *Node, y *yaml.Node, depth int) error {
 		n.Keys, n.Values = append(n.Keys, key), append(n.Values, value)
 	}
 	return nil
-}
-
-func isPlainTag(tag string) bool {
-	switch tag {
-	case "!!str", "!!int", "!!float", "!!bool", "!!null", "!!timestamp", "!!map", "!!seq":
-		return true
-	default: // a merge key is one of the others
-		return false
-	}
-}
-
-// locate finds the text of a scalar, if it is written as it reads.
-func (r *yamlReader) locate(n *Node, style yaml.Style) {
-	quotes := map[yaml.Style]string{yaml.DoubleQuotedStyle: `"`, yaml.SingleQuotedStyle: `'`, 0: ""}
-	mark, ok := quotes[style]
-	if ok && n.Value != "" && bytes.HasPrefix(r.body[n.Start:], []byte(mark+n.Value+mark)) {
-		n.At, n.Length = n.Start+len(mark), len(n.Value)
-	}
 }

@@ -106,7 +106,8 @@ func (a *answer) preconditions() []*Node {
 	}
 	s := a.attributes[0]
 	var path []*Node
-	if s.node.isPrecondition() && s.spec.hasChildren(s.node) {
+	hasChildren := slices.ContainsFunc(s.spec.Nodes, func(child Node) bool { return child.Parent == s.node.Name })
+	if s.node.isPrecondition() && hasChildren {
 		path = append(path, s.node)
 	}
 	for n := s.spec.node(s.node.Parent); n != nil; n = s.spec.node(n.Parent) {
@@ -121,10 +122,6 @@ func (a *answer) preconditions() []*Node {
 // isPrecondition reports whether a node that lacks this one can have nothing of
 // what is below.
 func (n *Node) isPrecondition() bool { return n.Type == "bool" && n.Fact != "" && n.Join == "" }
-
-func (s *Spec) hasChildren(n *Node) bool {
-	return slices.ContainsFunc(s.Nodes, func(child Node) bool { return child.Parent == n.Name })
-}
 
 // prune puts the answers below a precondition together with it, so that the whole
 // sub-graph is decided where the precondition is not met.
@@ -157,18 +154,23 @@ func (a *answer) precondition(depth int) (nodeKey, bool) {
 }
 
 func (k nodeKey) requirements(members []answer, depth int) []compat.Requirement {
-	var own, rest []answer
+	var own []compat.Requirement
+	var rest []answer
 	without := false
 	for _, m := range members {
 		if m.attributes[0].node.Name == k.name {
-			own = append(own, m)
+			own = append(own, m.req)
 			without = without || m.without
 		} else {
 			rest = append(rest, m)
 		}
 	}
 	parts := prune(rest, depth+1)
-	important := mostImportant(parts)
+	important := compat.Informative
+	for _, part := range parts {
+		important = min(important, part.Importance)
+	}
+	node := k.spec.node(k.name)
 	switch {
 	case without: // what is below of something that the image does without
 		for i := range parts {
@@ -176,38 +178,15 @@ func (k nodeKey) requirements(members []answer, depth int) []compat.Requirement 
 		}
 		fallthrough
 	case important == compat.Informative: // nothing to decide
-		return append(plain(own), parts...)
-	case len(own) == 0:
-		own = []answer{k.implied(important)}
+		return append(own, parts...)
+	case len(own) == 0: // the image only implies it, by what is below
+		a := compat.Attribute{Group: k.group, Key: k.name, Value: "true", Kind: compat.Bool}
+		implied := boundAttribute{Attribute: a, spec: k.spec, node: node}.requirement()
+		implied.Importance, implied.Weight = important, 0
+		own = append(own, implied)
 	}
 	return []compat.Requirement{{
-		Key: k.group + "/" + k.name, Title: k.spec.node(k.name).Description,
-		Combine: compat.AllOf, Prune: true, Parts: append(plain(own), parts...),
+		Key: k.group + "/" + k.name, Title: node.Description,
+		Combine: compat.AllOf, Prune: true, Parts: append(own, parts...),
 	}}
-}
-
-// implied is the requirement of a precondition that the image only implies, by
-// what is below.
-func (k nodeKey) implied(importance compat.Importance) answer {
-	node := k.spec.node(k.name)
-	a := compat.Attribute{Group: k.group, Key: k.name, Value: "true", Kind: compat.Bool}
-	req := boundAttribute{Attribute: a, spec: k.spec, node: node}.requirement()
-	req.Importance, req.Weight = importance, 0
-	return answer{req: req}
-}
-
-func mostImportant(reqs []compat.Requirement) compat.Importance {
-	importance := compat.Informative
-	for _, r := range reqs {
-		importance = min(importance, r.Importance)
-	}
-	return importance
-}
-
-func plain(answers []answer) []compat.Requirement {
-	reqs := make([]compat.Requirement, 0, len(answers))
-	for _, a := range answers {
-		reqs = append(reqs, a.req)
-	}
-	return reqs
 }

@@ -3,6 +3,7 @@ package spec
 import (
 	"cmp"
 	"errors"
+	"slices"
 
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
@@ -36,24 +37,21 @@ func specOfGraph(text []byte) (Spec, rows, error) {
 		Version: specVersion, Name: id, Revision: g.graph.Field("metadata").Field("version").Text(),
 		Description: g.graph.Field("label").Text(), Groups: []string{id},
 	}
+	parents := map[string]string{}
+	for _, e := range slices.Backward(g.graph.Field("edges").Members()) { // the first one decides
+		if e.Field("relation").Text() == "contains" {
+			parents[e.Field("target").Text()] = e.Field("source").Text()
+		}
+	}
 	var at []int
 	for name, n := range g.nodes.Pairs {
 		at = append(at, name.Row)
 		s.Nodes = append(s.Nodes, Node{
-			Name: name.Value, Parent: g.parent(name.Value), Description: n.Field("label").Text(),
+			Name: name.Value, Parent: parents[name.Value], Description: n.Field("label").Text(),
 			Type: "string", Importance: compat.Informative.String(),
 		})
 	}
 	return s, rows{"node": at}, nil
-}
-
-func (g graphSchema) parent(name string) string {
-	for _, e := range g.graph.Field("edges").Members() {
-		if e.Field("target").Text() == name && e.Field("relation").Text() == "contains" {
-			return e.Field("source").Text()
-		}
-	}
-	return ""
 }
 
 func (g graphSchema) checkShape() error {

@@ -114,9 +114,15 @@ func abiRequirement(all []boundAttribute) compat.Requirement {
 		library.version, library.wanted = byVersion.Element, v
 	}
 	ways := [][]compat.Term{library.same(name)}
-	family, ok := all[0].spec.family(name)
-	if ok && family.Version == "any" && !library.olderThan(family.Members[name]) {
-		ways = library.standIns(family, name)
+	for _, family := range all[0].spec.Families {
+		from, isMember := version.Parse(family.Members[name])
+		if !isMember {
+			continue
+		}
+		if family.Version == "any" && (library.wanted == nil || library.wanted.Compare(from) >= 0) {
+			ways = library.standIns(family, name)
+		}
+		break
 	}
 	return onAny(req, byName, ways)
 }
@@ -127,26 +133,11 @@ type abi struct {
 	wanted          version.Version
 }
 
-func (l abi) olderThan(from string) bool {
-	v, ok := version.Parse(from)
-	return ok && l.wanted != nil && l.wanted.Compare(v) < 0
-}
-
 // standIns are the terms for each member of a family, the image's own first.
 func (l abi) standIns(f Family, own string) [][]compat.Term {
-	names := slices.Sorted(maps.Keys(f.Members))
-	slices.SortStableFunc(names, func(a, b string) int {
-		switch own {
-		case a:
-			return -1
-		case b:
-			return 1
-		default:
-			return 0
-		}
-	})
-	all := make([][]compat.Term, 0, len(names))
-	for _, name := range names {
+	others := slices.DeleteFunc(slices.Sorted(maps.Keys(f.Members)), func(name string) bool { return name == own })
+	var all [][]compat.Term
+	for _, name := range append([]string{own}, others...) {
 		all = append(all, []compat.Term{
 			{Element: l.byName, Op: compat.In, Values: []string{name}},
 			{Element: l.version, Op: compat.Ge, Values: []string{f.Members[name]}},

@@ -4,7 +4,6 @@ import (
 	"embed"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 //go:embed specs/*.toml
@@ -59,14 +58,6 @@ func without(specs []Spec, name string) []Spec {
 }
 
 func specificFirst(specs []Spec) {
-	slices.SortStableFunc(specs, func(a, b Spec) int {
-		return strings.Compare(a.breadth(), b.breadth())
-	})
-}
-
-func (s *Spec) breadth() string {
-	if slices.Contains(s.Groups, "*") {
-		return "any"
-	}
-	return ""
+	rank := map[bool]int{false: 0, true: 1}
+	slices.SortStableFunc(specs, func(a, b Spec) int { return rank[a.IsGeneral()] - rank[b.IsGeneral()] })
 }

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -83,31 +84,18 @@ func (s *Spec) validateNode(i int) error {
 	if err := s.validateParent(n); err != nil {
 		return err
 	}
-	if n.isGroup() {
-		return n.validateGroup()
+	if !n.isGroup() {
+		return cmp.Or(n.validateKeys(), n.validateFact(), n.validateMatch(), n.validateWeight())
 	}
-	if err := n.validateKeys(); err != nil {
-		return err
-	}
-	if err := n.validateFact(); err != nil {
-		return err
-	}
-	if err := n.validateMatch(); err != nil {
-		return err
-	}
-	return n.validateWeight()
-}
-
-// isGroup tells a node that only contains others from one that is an
-// attribute.
-func (n *Node) isGroup() bool { return n.Type == "" && n.Fact == "" && len(n.Keys) == 0 }
-
-func (n *Node) validateGroup() error {
 	if n.Match != "" || n.Element != "" || n.Importance != "" || n.Weight != 0 || n.Join != "" || len(n.Where) > 0 {
 		return errors.New("type is needed")
 	}
 	return nil
 }
+
+// isGroup tells a node that only contains others from one that is an
+// attribute.
+func (n *Node) isGroup() bool { return n.Type == "" && n.Fact == "" && len(n.Keys) == 0 }
 
 // validateParent follows the edges up: they end at a node without a parent.
 func (s *Spec) validateParent(n *Node) error {
@@ -165,30 +153,21 @@ func (n *Node) validateFact() error {
 	return nil
 }
 
-// matches are the matches that make sense for each type.
-func matches() map[string][]string {
-	return map[string][]string{
+func (n *Node) validateMatch() error {
+	known, ok := map[string][]string{
 		"bool":    {matchEqual, matchExists, matchOption},
 		"int":     {matchEqual, matchAtLeast, matchAtMost, matchRange},
 		"version": {matchEqual, matchAtLeast, matchAtMost, matchRange, matchABI},
 		"string":  {matchEqual, matchOption, matchDescends, matchABI, matchRelease},
 		"list":    {matchSubset},
+	}[n.Type]
+	roles := []string{""} // of most matches the attributes play none
+	switch n.Match {
+	case matchABI:
+		roles = []string{"implementation", "version"}
+	case matchRelease:
+		roles = []string{"vendor", "release"}
 	}
-}
-
-// roles are the roles that attributes of a match play; others play none.
-func roles() map[string][]string {
-	none := []string{""}
-	return map[string][]string{
-		matchEqual: none, matchExists: none, matchAtLeast: none, matchAtMost: none, matchRange: none,
-		matchSubset: none, matchOption: none, matchDescends: none,
-		matchABI:     {"implementation", "version"},
-		matchRelease: {"vendor", "release"},
-	}
-}
-
-func (n *Node) validateMatch() error {
-	known, ok := matches()[n.Type]
 	switch {
 	case !ok:
 		return fmt.Errorf("type %q is not one of bool, int, version, string, list", n.Type)
@@ -200,8 +179,8 @@ func (n *Node) validateMatch() error {
 		return fmt.Errorf("part is %d, not 1 to 3", n.Part)
 	case n.Part > 0 && (n.Type != "version" || n.Match != matchAtLeast || n.Join == ""):
 		return errors.New("a part is that of a version with match at-least and a join")
-	case !slices.Contains(roles()[n.Match], n.Role):
-		return fmt.Errorf("role %q is not one of %s, which match %s has", n.Role, strings.Join(roles()[n.Match], ", "), n.Match)
+	case !slices.Contains(roles, n.Role):
+		return fmt.Errorf("role %q is not one of %s, which match %s has", n.Role, strings.Join(roles, ", "), n.Match)
 	case n.Role != "" && n.Join == "":
 		return errors.New("a role needs a join")
 	case n.Fold != "" && n.Fold != "lower" && n.Fold != "upper":
@@ -236,23 +215,24 @@ func (n *Node) validateWeight() error {
 }
 
 func (c Condition) validate() error {
-	need := 0
-	switch c.Op {
-	case compat.Exists, compat.DoesNotExist, compat.IsTrue, compat.IsFalse:
-	case compat.In, compat.NotIn:
+	known := []compat.Op{
+		compat.Exists, compat.DoesNotExist, compat.IsTrue, compat.IsFalse, compat.In, compat.NotIn,
+		compat.Gt, compat.Ge, compat.Lt, compat.Le,
+	}
+	need := c.Op.Values()
+	if need < 0 {
 		need = max(1, len(c.Values))
-	case compat.Gt, compat.Ge, compat.Lt, compat.Le:
-		need = 1
-	default:
+	}
+	switch {
+	case !slices.Contains(known, c.Op):
 		return fmt.Errorf("op %q is not known", c.Op)
-	}
-	if c.Element == "" {
+	case c.Element == "":
 		return errors.New("a condition needs an element")
-	}
-	if len(c.Values) != need {
+	case len(c.Values) != need:
 		return fmt.Errorf("op %s has %d values, not %d", c.Op, len(c.Values), need)
+	default:
+		return nil
 	}
-	return nil
 }
 
 func (f Family) validate() error {

@@ -65,10 +65,8 @@ func parseInterval(element, text string) ([]compat.Term, error) {
 		}
 		terms = append(terms, compat.Term{Element: element, Op: end.op, Values: []string{end.value}})
 	}
-	if a, b := from, to; a != "" && b != "" {
-		if order, _ := version.Compare(a, b); order > 0 {
-			return nil, fmt.Errorf("%s ends before it begins", textutil.Quote(text))
-		}
+	if order, ok := version.Compare(from, to); ok && order > 0 {
+		return nil, fmt.Errorf("%s ends before it begins", textutil.Quote(text))
 	}
 	return terms, nil
 }
@@ -88,18 +86,17 @@ func parseComparisons(element, text string) ([]compat.Term, error) {
 			return nil, err
 		}
 		switch symbol {
-		case "", ">=":
-			terms = append(terms, compat.Term{Element: element, Op: compat.Ge, Values: []string{value}})
-		case "=", "==":
-			terms = append(terms, compat.Term{Element: element, Op: compat.Ge, Values: []string{value}}, compat.Term{Element: element, Op: compat.Le, Values: []string{value}})
-		case ">":
-			terms = append(terms, compat.Term{Element: element, Op: compat.Gt, Values: []string{value}})
-		case "<":
-			terms = append(terms, compat.Term{Element: element, Op: compat.Lt, Values: []string{value}})
-		case "<=":
-			terms = append(terms, compat.Term{Element: element, Op: compat.Le, Values: []string{value}})
-		default:
+		case "":
+			symbol = ">="
+		case "==":
+			symbol = "="
+		}
+		ops := OpsOf(symbol)
+		if len(ops) == 0 {
 			return nil, fmt.Errorf("%s is not a comparison", textutil.Quote(part))
+		}
+		for _, op := range ops {
+			terms = append(terms, compat.Term{Element: element, Op: op, Values: []string{value}})
 		}
 		if len(terms) > maxIntervals {
 			return nil, errors.New("too many comparisons")
@@ -108,12 +105,17 @@ func parseComparisons(element, text string) ([]compat.Term, error) {
 	return terms, nil
 }
 
+// OpsOf returns the comparisons that a symbol such as ">=" stands for, of which
+// all hold: 8 and 8.0 are the same version, so "=" is two.
+func OpsOf(symbol string) []compat.Op {
+	return map[string][]compat.Op{
+		"<": {compat.Lt}, "<=": {compat.Le}, "=": {compat.Ge, compat.Le}, ">": {compat.Gt}, ">=": {compat.Ge},
+	}[symbol]
+}
+
 // CheckVersion wants nothing behind the numbers that would be left out.
 func CheckVersion(text string) error {
-	if _, ok := version.Parse(text); !ok {
-		return fmt.Errorf("%s is not a version", textutil.Quote(text))
-	}
-	if strings.ContainsAny(text, " \t,;|[]()<>") {
+	if _, ok := version.Parse(text); !ok || strings.ContainsAny(text, " \t,;|[]()<>") {
 		return fmt.Errorf("%s is not a version", textutil.Quote(text))
 	}
 	return nil

@@ -25,8 +25,11 @@ func (s boundAttribute) requirement() compat.Requirement {
 	switch {
 	case n.Type == "bool" || n.Match == matchOption:
 		return s.boolRequirement(req, value)
-	case n.Match == matchDescends:
-		return targetRequirement(req, value)
+	case n.Match == matchDescends && !archspec.Known(value):
+		return req.Unclearf("the CPU target %s is not known to this version", textutil.Quote(value))
+	case n.Match == matchDescends: // the set holds the CPU's own name and those of all its ancestors
+		req.Terms = []compat.Term{{Element: value, Op: compat.Exists}}
+		return req
 	case n.Match == matchRange:
 		return s.rangeRequirement(req, value)
 	case n.Type == "list":
@@ -59,7 +62,8 @@ func (n *Node) normal(value string) string {
 func (n *Node) makesNoSense(value string, a compat.Attribute) string {
 	isVersion := func() bool {
 		_, ok := version.Parse(value)
-		return ok && !hasExponent(a)
+		// The digits of a number such as 1e400 say nothing of a version.
+		return ok && !(a.Kind == compat.Number && strings.ContainsAny(a.Value, "eE"))
 	}
 	known := len(n.Values) == 0 || slices.Contains(n.Values, value)
 	switch {
@@ -111,6 +115,9 @@ func (s boundAttribute) boolRequirement(req compat.Requirement, value string) co
 	element := strings.Replace(n.Element, "*", s.rest, 1)
 	yes := value == "true"
 	req.Terms = n.conditions(s.rest)
+	ask := func(op compat.Op, values ...string) {
+		req.Terms = append(req.Terms, compat.Term{Element: element, Op: op, Values: values})
+	}
 	if len(n.Items) > 0 {
 		terms, err := n.deviceTerms(s.rest)
 		if err != nil {
@@ -119,32 +126,28 @@ func (s boundAttribute) boolRequirement(req compat.Requirement, value string) co
 		req.Terms = append(terms, req.Terms...)
 	}
 	switch {
-	case n.Match == matchOption: // built in, or as a module
-		yes = yes || value == "y" || value == "m"
-		if !yes && value != "false" && value != "n" {
-			req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.In, Values: []string{value}})
-			return req
-		}
-		req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.In, Values: []string{"y", "m"}})
+	case n.Match == matchOption && slices.Contains([]string{"true", "y", "m", "false", "n"}, value):
+		ask(compat.In, "y", "m") // built in, or as a module
+		req.Not = value == "false" || value == "n"
+	case n.Match == matchOption:
+		ask(compat.In, value)
 	case s.without():
 		req.Importance, req.Weight, yes = compat.Informative, 0, true
 		fallthrough
 	case len(n.Where)+len(n.Items) > 0: // a device, so that only the whole can be negated
 		if element != "" {
-			req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.Exists})
+			ask(compat.Exists)
 		}
+		req.Not = !yes
 	case n.Match == matchExists && yes:
-		req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.Exists})
+		ask(compat.Exists)
 	case n.Match == matchExists:
-		req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.DoesNotExist})
-		return req
+		ask(compat.DoesNotExist)
 	case yes:
-		req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.IsTrue})
+		ask(compat.IsTrue)
 	default:
-		req.Terms = append(req.Terms, compat.Term{Element: element, Op: compat.IsFalse})
-		return req
+		ask(compat.IsFalse)
 	}
-	req.Not = !yes
 	return req
 }
 
@@ -152,16 +155,6 @@ func (s boundAttribute) boolRequirement(req compat.Requirement, value string) co
 // that nothing is asked for.
 func (s boundAttribute) without() bool {
 	return s.node.IfFalse == "nothing" && s.node.normal(s.Value) == "false"
-}
-
-// targetRequirement asks for a CPU of a micro-architecture or one that descends
-// from it: the set holds the CPU's own name and those of all its ancestors.
-func targetRequirement(req compat.Requirement, name string) compat.Requirement {
-	if !archspec.Known(name) {
-		return req.Unclearf("the CPU target %s is not known to this version", textutil.Quote(name))
-	}
-	req.Terms = []compat.Term{{Element: name, Op: compat.Exists}}
-	return req
 }
 
 // rangeRequirement holds in one of the intervals.
@@ -196,9 +189,15 @@ func (s boundAttribute) listRequirement(req compat.Requirement, value string) co
 		if known := s.node.Values; len(known) > 0 && !slices.Contains(known, item) {
 			return req.Unclearf("%s is not one of %s", textutil.Quote(item), textutil.Short(strings.Join(known, ", ")))
 		}
-		terms, err := s.node.itemTerms(item)
-		if err != nil {
-			return req.Unclearf("%s", err)
+		terms := s.node.conditions(item)
+		if len(s.node.Items) > 0 {
+			named, err := s.node.deviceTerms(item)
+			if err != nil {
+				return req.Unclearf("%s", err)
+			}
+			terms = append(terms, named...)
+		} else if s.node.Element != "" {
+			terms = append(terms, compat.Term{Element: strings.Replace(s.node.Element, "*", item, 1), Op: compat.Exists})
 		}
 		parts = append(parts, compat.Requirement{Key: req.Key, Set: req.Set, Terms: terms})
 	}
@@ -215,19 +214,6 @@ func (s boundAttribute) listRequirement(req compat.Requirement, value string) co
 		}
 	}
 	return req
-}
-
-// itemTerms are the conditions of one item of a list.
-func (n *Node) itemTerms(item string) ([]compat.Term, error) {
-	terms := n.conditions(item)
-	if len(n.Items) > 0 {
-		named, err := n.deviceTerms(item)
-		return append(terms, named...), err
-	}
-	if n.Element != "" {
-		terms = append(terms, compat.Term{Element: strings.Replace(n.Element, "*", item, 1), Op: compat.Exists})
-	}
-	return terms, nil
 }
 
 // deviceTerms are the conditions on the device that an item names: it is of the
@@ -249,10 +235,4 @@ func (n *Node) deviceTerms(item string) ([]compat.Term, error) {
 		return terms, nil
 	}
 	return nil, fmt.Errorf("%s is not written %s", textutil.Quote(item), strings.Join(n.Items, " or "))
-}
-
-// hasExponent tells a number such as 1e400, whose digits say nothing of a
-// version.
-func hasExponent(a compat.Attribute) bool {
-	return a.Kind == compat.Number && strings.ContainsAny(a.Value, "eE")
 }

@@ -92,6 +92,9 @@ const (
 	matchABI      = "abi"           // a library, by its family
 )
 
+// IsGeneral reports whether the spec speaks for any group.
+func (s *Spec) IsGeneral() bool { return slices.Contains(s.Groups, "*") }
+
 func (n *Node) importance() compat.Importance {
 	switch n.Importance {
 	case "preferred":
@@ -116,7 +119,7 @@ func (n *Node) Spellings() []string {
 // of its key matched.
 func (s *Spec) find(a compat.Attribute) (*Node, string, bool) {
 	prefix, ok := s.Prefixes[a.Group]
-	if !ok && !slices.Contains(s.Groups, "*") && !slices.Contains(s.Groups, a.Group) {
+	if !ok && !s.IsGeneral() && !slices.Contains(s.Groups, a.Group) {
 		return nil, "", false
 	}
 	key := a.Key
@@ -125,11 +128,10 @@ func (s *Spec) find(a compat.Attribute) (*Node, string, bool) {
 	}
 	for i := range s.Nodes {
 		for _, pattern := range s.Nodes[i].Spellings() {
-			if rest, ok := matchKey(pattern, prefix+key); ok {
-				return &s.Nodes[i], rest, true
-			}
-			if rest, ok := matchKey(pattern, key); ok {
-				return &s.Nodes[i], rest, true
+			for _, written := range []string{prefix + key, key} {
+				if rest, ok := matchKey(pattern, written); ok {
+					return &s.Nodes[i], rest, true
+				}
 			}
 		}
 	}
@@ -158,14 +160,4 @@ func (s *Spec) node(name string) *Node {
 		}
 	}
 	return nil
-}
-
-// family returns the family that an implementation is a member of.
-func (s *Spec) family(implementation string) (Family, bool) {
-	for _, f := range s.Families {
-		if _, ok := f.Members[implementation]; ok {
-			return f, true
-		}
-	}
-	return Family{}, false
 }
