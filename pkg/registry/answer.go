@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -22,12 +23,12 @@ const maxErrorBody = 8 << 10
 func (c *call) check(req *http.Request, resp *http.Response, host docker.RegistryHost) *Error {
 	failure := &Error{Op: c.op, Object: c.name(), Host: host.Host, Status: resp.StatusCode}
 	if c.asksAPI(req) && c.pages == nil { // a host with a first page has the API
-		lacking, why := lacksAPI(resp)
-		if lacking && (why != "" || c.believe(resp, host)) {
+		lacking, ofImage := lacksAPI(resp)
+		switch {
+		case lacking && (ofImage || c.believe(resp, host)):
 			failure.Kind = ErrNoReferrersAPI
 			return failure
-		}
-		if lacking {
+		case lacking:
 			failure.Status, failure.Cause = 0, fmt.Errorf(
 				"answered %s with %.100q where it gave lists of referrers before", statusText(resp.StatusCode), mediaType(resp))
 			return failure
@@ -45,17 +46,17 @@ func (c *call) check(req *http.Request, resp *http.Response, host docker.Registr
 // it is out of order, or something before it: taken for a lack, every artifact
 // would seem to be gone.
 func (c *call) believe(resp *http.Response, host docker.RegistryHost) bool {
-	memory, key := c.repo.owner.memory, memoryKey(host, c.repo.path)
+	owner, key := c.repo.owner, memoryKey(host, c.repo.path)
 	code := resp.StatusCode
 	plain := code == http.StatusNotFound || code == http.StatusMethodNotAllowed || code == http.StatusNotImplemented
 	credible := plain && mediaType(resp) != "text/html"
-	switch known := memory.hasAPI(key); {
-	case known:
+	switch {
+	case owner.withAPI.has(key):
 		return credible
 	case credible:
-		memory.setLacking(key)
+		owner.withoutAPI.keep(key, memoryTime)
 	default:
-		memory.doubt(key)
+		owner.withoutAPI.keep(key, doubtTime)
 	}
 	return true
 }
@@ -66,39 +67,34 @@ func (c *call) asksAPI(req *http.Request) bool {
 
 // lacksAPI tells an answer of a host without the referrers API. Registries say
 // so in many ways: distribution by 404, others by 400, 405 or 501, by a redirect
-// to a login page, or by such a page itself. why is set if the same answer may
+// to a login page, or by such a page itself. ofImage is set if the same answer may
 // come from a host that has the API, about this image alone.
-func lacksAPI(resp *http.Response) (lacking bool, why string) {
+func lacksAPI(resp *http.Response) (lacking, ofImage bool) {
 	switch code := resp.StatusCode; {
 	case code == http.StatusOK:
-		return mediaType(resp) != ocispec.MediaTypeImageIndex, ""
+		return mediaType(resp) != ocispec.MediaTypeImageIndex, false
 	case code == http.StatusNotFound:
-		return true, unknownCode(resp.Body)
+		return true, isUnknownImage(resp.Body)
 	case code >= 300 && code <= 399,
-		code == http.StatusBadRequest,
-		code == http.StatusMethodNotAllowed,
-		code == http.StatusNotImplemented:
-		return true, ""
+		code == http.StatusBadRequest, code == http.StatusMethodNotAllowed, code == http.StatusNotImplemented:
+		return true, false
 	}
-	return false, ""
+	return false, false
 }
 
-// unknownCode returns NAME_UNKNOWN or MANIFEST_UNKNOWN if an error body has it.
-func unknownCode(body io.Reader) string {
+// isUnknownImage tells the error body of a registry without this image from the
+// plain text of one without such a route.
+func isUnknownImage(body io.Reader) bool {
+	type failure struct {
+		Code string `json:"code"`
+	}
 	var answer struct {
-		Errors []struct {
-			Code string `json:"code"`
-		} `json:"errors"`
+		Errors []failure `json:"errors"`
 	}
-	if err := json.NewDecoder(io.LimitReader(body, maxErrorBody)).Decode(&answer); err != nil {
-		return "" // plain text: no such route
-	}
-	for _, e := range answer.Errors {
-		if e.Code == "NAME_UNKNOWN" || e.Code == "MANIFEST_UNKNOWN" {
-			return e.Code
-		}
-	}
-	return ""
+	err := json.NewDecoder(io.LimitReader(body, maxErrorBody)).Decode(&answer)
+	return err == nil && slices.ContainsFunc(answer.Errors, func(f failure) bool {
+		return f.Code == "NAME_UNKNOWN" || f.Code == "MANIFEST_UNKNOWN"
+	})
 }
 
 // take reads a good answer in full and makes its header say what oras-go relies
@@ -125,7 +121,7 @@ func (c *call) take(req *http.Request, resp *http.Response, host docker.Registry
 			return err
 		}
 		c.pages = &host
-		c.repo.owner.memory.setHaving(memoryKey(host, c.repo.path))
+		c.repo.owner.withAPI.keep(memoryKey(host, c.repo.path), memoryTime)
 	}
 	resp.Request = req
 	return nil

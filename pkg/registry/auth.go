@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -45,7 +46,7 @@ func (a *Auth) forHost(host string) (username, secret string, err error) {
 	if a.ServerAddress != "" {
 		u, err := url.Parse(a.ServerAddress)
 		if err != nil {
-			return "", "", authError("server address is not a URL")
+			return "", "", fmt.Errorf("%w: server address is not a URL", errBadAuth)
 		}
 		if host != u.Host {
 			return "", "", nil
@@ -67,16 +68,11 @@ func (a *Auth) forHost(host string) (username, secret string, err error) {
 func decodeAuth(encoded string) (username, secret string, err error) {
 	decoded, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return "", "", authError("auth is not base64")
+		return "", "", fmt.Errorf("%w: auth is not base64", errBadAuth)
 	}
 	username, secret, ok := strings.Cut(string(decoded), ":")
 	if !ok {
-		return "", "", authError("auth holds no colon")
+		return "", "", fmt.Errorf("%w: auth holds no colon", errBadAuth)
 	}
 	return username, strings.Trim(secret, "\x00"), nil
 }
-
-type authError string
-
-func (e authError) Error() string { return errBadAuth.Error() + ": " + string(e) }
-func (authError) Unwrap() error   { return errBadAuth }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -126,28 +127,25 @@ func (c *call) apiHosts() []docker.RegistryHost {
 	if c.pages != nil {
 		return []docker.RegistryHost{*c.pages}
 	}
-	var hosts []docker.RegistryHost
-	for _, host := range c.able(docker.HostCapabilityReferrers) {
-		if !c.repo.owner.memory.isLacking(memoryKey(host, c.repo.path)) {
-			hosts = append(hosts, host)
-		}
-	}
-	return hosts
+	return slices.DeleteFunc(c.able(docker.HostCapabilityReferrers), func(host docker.RegistryHost) bool {
+		return c.repo.owner.withoutAPI.has(memoryKey(host, c.repo.path))
+	})
 }
 
 func (c *call) able(caps docker.HostCapabilities) []docker.RegistryHost {
-	var hosts []docker.RegistryHost
-	for _, host := range c.repo.hosts {
-		if host.Capabilities.Has(caps) {
-			hosts = append(hosts, host)
-		}
-	}
-	return hosts
+	return slices.DeleteFunc(slices.Clone(c.repo.hosts), func(host docker.RegistryHost) bool {
+		return !host.Capabilities.Has(caps)
+	})
 }
 
-// attempt asks one host.
+// attempt asks one host. Where there are more, it keeps half of the caller's time for
+// them: a mirror that swallows packets must not use up what the registry needs.
 func (c *call) attempt(ctx context.Context, req *http.Request, host docker.RegistryHost, more bool) (*http.Response, *Error) {
-	ctx, cancel := attemptContext(ctx, more)
+	limit := attemptTime
+	if deadline, ok := ctx.Deadline(); ok && more {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	resp, err := c.send(ctx, req, host, req.Method)
 	if err == nil && req.Method == http.MethodHead && c.needsGet(resp) {
@@ -168,16 +166,6 @@ func (c *call) attempt(ctx context.Context, req *http.Request, host docker.Regis
 	return resp, nil
 }
 
-// attemptContext keeps half of the caller's time for the hosts after this one:
-// a mirror that swallows packets must not use up what the registry needs.
-func attemptContext(ctx context.Context, more bool) (context.Context, context.CancelFunc) {
-	limit := attemptTime
-	if deadline, ok := ctx.Deadline(); ok && more {
-		limit = min(limit, time.Until(deadline)/2)
-	}
-	return context.WithTimeout(ctx, limit)
-}
-
 // needsGet tells whether a HEAD left out what oras-go and containerd require.
 func (c *call) needsGet(resp *http.Response) bool {
 	switch resp.StatusCode {
@@ -194,7 +182,7 @@ func (c *call) needsGet(resp *http.Response) bool {
 func (c *call) send(ctx context.Context, req *http.Request, host docker.RegistryHost, method string) (*http.Response, error) {
 	client := *host.Client
 	client.CheckRedirect = followContent
-	ctx = withOrigin(ctx, host.Host)
+	ctx = context.WithValue(ctx, originKey{}, host.Host)
 	for first := true; ; first = false {
 		out, err := c.address(ctx, req, host, method)
 		if err != nil {
@@ -226,9 +214,9 @@ func (c *call) address(ctx context.Context, req *http.Request, host docker.Regis
 	u := *req.URL
 	u.Scheme, u.Host = host.Scheme, host.Host
 	u.Path, u.RawPath = path.Join("/", host.Path, strings.TrimPrefix(req.URL.Path, "/v2")), ""
-	if c.isMirror(host) {
-		query := u.Query()
-		query.Set("ns", c.repo.registry)
+	if registry := c.repo.registry; registry != host.Host && (registry != "docker.io" || host.Host != "registry-1.docker.io") {
+		query := u.Query() // host is a mirror
+		query.Set("ns", registry)
 		u.RawQuery = query.Encode()
 	}
 	out, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
@@ -246,11 +234,6 @@ func (c *call) address(ctx context.Context, req *http.Request, host docker.Regis
 		out.Header.Set("Accept", ocispec.MediaTypeImageIndex)
 	}
 	return out, nil
-}
-
-func (c *call) isMirror(host docker.RegistryHost) bool {
-	registry := c.repo.registry
-	return registry != host.Host && (registry != "docker.io" || host.Host != "registry-1.docker.io")
 }
 
 // isReferrersPath tells a request to the referrers API by its last two elements:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -69,13 +70,7 @@ func (e *Error) Error() string {
 
 // Unwrap gives both the kind and the cause to errors.Is and errors.As.
 func (e *Error) Unwrap() []error {
-	var errs []error
-	for _, err := range []error{e.Kind, e.Cause} {
-		if err != nil {
-			errs = append(errs, err)
-		}
-	}
-	return errs
+	return slices.DeleteFunc([]error{e.Kind, e.Cause}, func(err error) bool { return err == nil })
 }
 
 func statusText(code int) string {
@@ -138,14 +133,12 @@ func kindOfCause(err error) error {
 // kindOfReading sorts what oras-go says about an answer that did arrive.
 func kindOfReading(err error) error {
 	switch {
-	case errors.Is(err, errdef.ErrInvalidReference):
+	case errors.Is(err, errdef.ErrInvalidReference), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return nil
 	case errors.Is(err, errdef.ErrNotFound):
 		return ErrNotFound
 	case errors.Is(err, errdef.ErrTooManyPages), errors.Is(err, errdef.ErrSizeExceedsLimit), errors.Is(err, ErrTooLarge):
 		return ErrTooLarge
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return nil
 	}
 	return ErrCorrupt
 }

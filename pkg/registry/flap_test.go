@@ -51,7 +51,8 @@ func TestAPageForPeopleDoesNotMakeARegistryLackReferrers(t *testing.T) {
 			s, now := newStub(t), time.Now()
 			s.put("app/manifests/"+tagOf(subject.Digest), ocispec.MediaTypeImageIndex, index(b))
 			r := testRegistry(t, Options{})
-			r.memory.now = func() time.Time { return now }
+			clock := func() time.Time { return now }
+			r.withAPI.now, r.withoutAPI.now = clock, clock
 			api := list
 			s.hook = func(w http.ResponseWriter, r *http.Request) bool {
 				hit := strings.Contains(r.URL.Path, "/referrers/")

@@ -51,25 +51,16 @@ func (t *transport) carrier(req *http.Request) (http.RoundTripper, error) {
 	if addr, err := netip.ParseAddr(req.URL.Hostname()); err == nil && t.forbidden(addr) || isLocalhost(req.URL.Hostname()) {
 		return nil, fmt.Errorf("%s %w", req.URL.Hostname(), errInside)
 	}
-	if t.base.Proxy == nil {
-		return t.away, nil
-	}
-	proxy, err := t.base.Proxy(req)
-	if err != nil {
-		return nil, err
-	}
-	if proxy != nil {
-		return t.outer, nil
+	if t.base.Proxy != nil {
+		if proxy, err := t.base.Proxy(req); proxy != nil || err != nil {
+			return t.outer, err
+		}
 	}
 	return t.away, nil
 }
 
 // originKey is the context key of the host that a request was first meant for.
 type originKey struct{}
-
-func withOrigin(ctx context.Context, host string) context.Context {
-	return context.WithValue(ctx, originKey{}, host)
-}
 
 // leads reports whether a request leads away from the host that it was meant
 // for. Other ports of it do not, nor do other services of this machine when the

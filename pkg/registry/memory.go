@@ -9,23 +9,22 @@ import (
 )
 
 const (
-	memoryTime = time.Hour
-	doubtTime  = time.Minute
+	memoryTime = time.Hour   // registries get upgraded
+	doubtTime  = time.Minute // for what may as well be a sign that the host is out of order
 	maxMemory  = 1024
 )
 
-// memory knows which hosts were found to have no referrers API, so that not
-// every pull asks again, and which to have one, so that a page in its place is not
-// taken for a lack. It forgets after an hour: registries get upgraded.
+// memory holds for a while what was found out about hosts, so that not every pull
+// asks again.
 type memory struct {
 	now func() time.Time
 
-	mu         sync.Mutex
-	lacks, has map[string]time.Time // until when
+	mu    sync.Mutex
+	until map[string]time.Time
 }
 
 func newMemory(now func() time.Time) *memory {
-	return &memory{now: now, lacks: map[string]time.Time{}, has: map[string]time.Time{}}
+	return &memory{now: now, until: map[string]time.Time{}}
 }
 
 // memoryKey names what shares one answer: a host and the first element of the
@@ -40,31 +39,17 @@ func memoryKey(host docker.RegistryHost, path string) string {
 	return host.Scheme + "://" + host.Host + host.Path + " " + project
 }
 
-func (m *memory) isLacking(key string) bool {
+func (m *memory) has(key string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.now().Before(m.lacks[key])
+	return m.now().Before(m.until[key])
 }
 
-func (m *memory) setLacking(key string) { m.keep(m.lacks, key, memoryTime) }
-
-// doubt remembers a lack for a short while only: the sign of it may as well be that of
-// a registry, or of something before it, that is out of order.
-func (m *memory) doubt(key string) { m.keep(m.lacks, key, doubtTime) }
-
-func (m *memory) hasAPI(key string) bool {
+func (m *memory) keep(key string, d time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.now().Before(m.has[key])
-}
-
-func (m *memory) setHaving(key string) { m.keep(m.has, key, memoryTime) }
-
-func (m *memory) keep(until map[string]time.Time, key string, d time.Duration) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(until) >= maxMemory {
-		clear(until) // costs one extra request per host, and stays small
+	if len(m.until) >= maxMemory {
+		clear(m.until) // costs one extra request per host, and stays small
 	}
-	until[key] = m.now().Add(d)
+	m.until[key] = m.now().Add(d)
 }

@@ -196,9 +196,9 @@ func TestAHostWithoutReferrersAPIIsRemembered(t *testing.T) {
 		}
 	}
 	for i := range 2 * maxMemory {
-		r.memory.setLacking(fmt.Sprint(i))
+		r.withoutAPI.keep(fmt.Sprint(i), memoryTime)
 	}
-	if n := len(r.memory.lacks); n > maxMemory {
+	if n := len(r.withoutAPI.until); n > maxMemory {
 		t.Errorf("memory holds %d", n)
 	}
 }

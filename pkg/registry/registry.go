@@ -36,13 +36,12 @@ type Registry struct {
 	observe    func(op string, err error, took time.Duration)
 	logger     *log.Entry
 	transports *transports
-	memory     *memory
+	withoutAPI *memory // hosts without the referrers API
+	withAPI    *memory // hosts that have it: a page in its place shows no lack
 }
 
 // New returns a Registry. Nothing is read or connected before the first pull.
-func New(o Options) *Registry {
-	return newRegistry(o, time.Now)
-}
+func New(o Options) *Registry { return newRegistry(o, time.Now) }
 
 func newRegistry(o Options, now func() time.Time) *Registry {
 	if o.UserAgent == "" {
@@ -59,8 +58,9 @@ func newRegistry(o Options, now func() time.Time) *Registry {
 		log:        o.Log,
 		observe:    o.Observe,
 		logger:     newQuietLogger(o.Log),
-		transports: newTransports(now),
-		memory:     newMemory(now),
+		transports: &transports{now: now, forbidden: isInside, kept: map[string]*transport{}},
+		withoutAPI: newMemory(now),
+		withAPI:    newMemory(now),
 	}
 	r.SetHostsPath(o.HostsPath)
 	return r
@@ -77,10 +77,9 @@ func UserAgent(version string) string {
 	return filepath.Base(os.Args[0]) + "/" + version + " (imagefit)"
 }
 
-// Close ends idle connections. The Registry can still be used afterwards.
-func (r *Registry) Close() {
-	r.transports.close()
-}
+// Close ends idle connections; those in use end on their own. The Registry can still
+// be used afterwards.
+func (r *Registry) Close() { r.transports.close() }
 
 // Repository prepares one pull of ref, which must be normalised. Only its
 // registry and path matter here. auth may be nil.
@@ -90,12 +89,7 @@ func (r *Registry) Repository(ref reference.Named, auth *Auth) (*Repository, err
 	if err != nil {
 		return nil, err
 	}
-	return &Repository{
-		registry: registry,
-		path:     reference.Path(ref),
-		hosts:    hosts,
-		owner:    r,
-	}, nil
+	return &Repository{registry: registry, path: reference.Path(ref), hosts: hosts, owner: r}, nil
 }
 
 // TagOrDigest is what of a normalised reference a registry is asked for: its

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -36,10 +37,6 @@ type transports struct {
 
 	mu   sync.Mutex
 	kept map[string]*transport
-}
-
-func newTransports(now func() time.Time) *transports {
-	return &transports{now: now, forbidden: isInside, kept: map[string]*transport{}}
 }
 
 // transport bounds the bodies it hands out: containerd's token fetcher reads
@@ -104,12 +101,12 @@ func (t *transports) share(registry string, hosts []docker.RegistryHost, bases m
 
 func (t *transports) keep(key string, outer http.RoundTripper, base *http.Transport) *transport {
 	old := t.kept[key]
-	if old != nil && t.now().Sub(old.made) < transportTime && sameTLS(old.base.TLSClientConfig, base.TLSClientConfig) {
+	switch {
+	case old != nil && t.now().Sub(old.made) < transportTime && sameTLS(old.base.TLSClientConfig, base.TLSClientConfig):
 		return old
-	}
-	if old != nil {
+	case old != nil:
 		old.closeIdle()
-	} else if len(t.kept) >= maxTransports {
+	case len(t.kept) >= maxTransports:
 		t.closeAll()
 	}
 	fresh := &transport{
@@ -119,7 +116,6 @@ func (t *transports) keep(key string, outer http.RoundTripper, base *http.Transp
 	return fresh
 }
 
-// close ends idle connections. Those in use end on their own.
 func (t *transports) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -143,9 +139,7 @@ func sameTLS(a, b *tls.Config) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	sameRoots := a.RootCAs == b.RootCAs ||
-		a.RootCAs != nil && b.RootCAs != nil && a.RootCAs.Equal(b.RootCAs)
-	return sameRoots && a.InsecureSkipVerify == b.InsecureSkipVerify &&
+	return a.RootCAs.Equal(b.RootCAs) && a.InsecureSkipVerify == b.InsecureSkipVerify &&
 		slices.EqualFunc(a.Certificates, b.Certificates, func(x, y tls.Certificate) bool {
 			return slices.EqualFunc(x.Certificate, y.Certificate, slices.Equal[[]byte])
 		})
@@ -196,18 +190,10 @@ func follow(req *http.Request, via []*http.Request) error {
 	// first host, and keeps the headers of hosts.toml everywhere.
 	for _, r := range append(via[1:len(via):len(via)], req) {
 		if !sameHost(r, via[0]) {
-			stripHeaders(req.Header)
+			maps.DeleteFunc(req.Header, func(key string, _ []string) bool { return key != "Accept" && key != "User-Agent" })
 		}
 	}
 	return nil
 }
 
 func sameHost(a, b *http.Request) bool { return strings.EqualFold(a.URL.Host, b.URL.Host) }
-
-func stripHeaders(h http.Header) {
-	for key := range h {
-		if key != "Accept" && key != "User-Agent" {
-			delete(h, key)
-		}
-	}
-}
