@@ -36,15 +36,24 @@ func checks() map[string]check {
 		"socket":           {on(socket), pattern("^(unix://)?/")},
 		"address":          {on(orNone(address)), pattern("^(unix:///.*|.*:[0-9]+)?$")},
 		"url":              {on(orNone(collector)), pattern("^(https?://[^/?#@]+:[0-9]+/?)?$")},
-		"name":             {on(name), map[string]any{"minLength": 1}},
+		"name":             {on(func(name string) error { return names([]string{name}) }), map[string]any{"minLength": 1}},
 		"names":            {on(names), map[string]any{"items": map[string]any{"type": "string", "minLength": 1}}},
 		"index":            {on(pluginIndex), pattern("^[0-9]{2}$")},
 		"duration":         {on(duration), span},
 		"duration or none": {on(orNone(duration)), span},
-		"size":             {on(upTo(maxSizeMiB)), map[string]any{"minimum": 1, "maximum": maxSizeMiB}},
-		"weight":           {on(upTo(maxWeight)), map[string]any{"minimum": 1, "maximum": maxWeight}},
-		"ratio":            {on(ratio), map[string]any{"minimum": 0, "maximum": 1}},
+		"size":             between(1, maxSizeMiB),
+		"weight":           between(1, maxWeight),
+		"ratio":            between(0.0, 1.0),
 	}
+}
+
+func between[N int | float64](least, most N) check {
+	return check{on(func(n N) error {
+		if n >= least && n <= most {
+			return nil
+		}
+		return fmt.Errorf("%v is not between %v and %v", n, least, most)
+	}), map[string]any{"minimum": least, "maximum": most}}
 }
 
 // on makes a check of any value of one of a type.
@@ -137,24 +146,6 @@ func duration(d Duration) error {
 	}
 	return fmt.Errorf("%s is shorter than %s, a duration looks like \"5s\" or \"1h30m\"", d, shortest)
 }
-
-func upTo(most int) func(int) error {
-	return func(n int) error {
-		if n >= 1 && n <= most {
-			return nil
-		}
-		return fmt.Errorf("%d is not between 1 and %d", n, most)
-	}
-}
-
-func ratio(r float64) error {
-	if r >= 0 && r <= 1 {
-		return nil
-	}
-	return fmt.Errorf("%v is not between 0 and 1", r)
-}
-
-func name(value string) error { return names([]string{value}) }
 
 func names(values []string) error {
 	if slices.Contains(values, "") {

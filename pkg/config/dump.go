@@ -37,9 +37,10 @@ func (l *Loaded) values(table string, v reflect.Value, optional bool) []Value {
 			override := key + "." + tomlerr.Key([]string{prefix})
 			all = append(all, l.values(override, reflect.ValueOf(overrides[prefix]), true)...)
 		}
-		if !isMap && !(optional && f.value.IsZero()) {
-			all = append(all, Value{Table: f.table, Name: f.name, Value: f.value.Interface(), Origin: l.Origin(key)})
+		if isMap || optional && f.value.IsZero() {
+			continue
 		}
+		all = append(all, Value{Table: f.table, Name: f.name, Value: f.value.Interface(), Origin: l.Origin(key)})
 	}
 	return all
 }

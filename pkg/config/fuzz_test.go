@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -13,13 +14,12 @@ func FuzzLoad(f *testing.F) {
 	f.Add("version = 1", "select.prefer_annotations = [{ key = \"a\\u0000\", weight = 1 }]", "x", "1\nx = 2", "policy.repositories.\"a.b\".no_fit=refuse")
 	f.Add("version = 1", "policy = { repositories = { \"a.b\" = { mode = \"audit\" } } }", "\xff", "", "state_dir=/\xff\"\\\n")
 	f.Fuzz(func(t *testing.T, file, dropIn, mode, namespaces, set string) {
-		env, problems := fromEnv([]string{"IMAGEFIT_POLICY_MODE=" + mode, "IMAGEFIT_POLICY_EXEMPT_NAMESPACES=" + namespaces, set})
-		flags, more := fromFlags([]string{set})
+		env := fromEnv([]string{"IMAGEFIT_POLICY_MODE=" + mode, "IMAGEFIT_POLICY_EXEMPT_NAMESPACES=" + namespaces, set})
 		layers := []layer{
 			{source: "file", text: []byte(file), rows: true, versioned: true},
 			{source: "drop-in", text: []byte(dropIn), rows: true},
 		}
-		got, err := load(append(append(layers, env...), flags...), append(problems, more...))
+		got, err := load(slices.Concat(layers, env, fromFlags([]string{set})))
 		if err != nil {
 			if got != nil {
 				t.Errorf("half read: %+v", got)
@@ -29,7 +29,7 @@ func FuzzLoad(f *testing.F) {
 			}
 			return
 		}
-		again, err := load([]layer{{source: "dump", text: []byte(got.TOML()), versioned: true}}, nil)
+		again, err := load([]layer{{source: "dump", text: []byte(got.TOML()), versioned: true}})
 		if err != nil {
 			t.Fatalf("%s\n%s", err, got.TOML())
 		}

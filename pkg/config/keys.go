@@ -98,14 +98,3 @@ func takesText(key []string) bool {
 	}
 	return true
 }
-
-// toml writes the line that gives a value to a key: texts need no quotes where
-// the key wants one. ok is false where that is more or less than one value.
-func toml(key []string, value string) (line string, ok bool) {
-	if takesText(key) {
-		value = tomlerr.Quote(value)
-	}
-	line = tomlerr.Key(key) + " = " + value
-	_, ok = tomlerr.OnlyKey(line)
-	return line, ok
-}

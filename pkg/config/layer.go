@@ -8,16 +8,17 @@ import (
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
-// layer is the TOML text of one source.
+// layer is the TOML text of one source, or why it has none.
 type layer struct {
 	source    string // the path of a file, the name of a variable, or the flag
 	text      []byte
+	err       error
 	rows      bool // a row of the text means something to whom wrote it
 	versioned bool // the text has to state the version
 }
 
 // Problem is one mistake in a configuration, and where it was made.
-type Problem struct {
+type Problem struct { //nolint:errname // it is one of those that Problems returns
 	Source string `json:"source,omitempty"`
 	tomlerr.ParseError
 }
@@ -35,17 +36,28 @@ func (p Problem) Unwrap() error { return p.ParseError }
 
 // Problems takes an error of Load apart.
 func Problems(err error) []Problem {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []Problem
-		for _, one := range joined.Unwrap() {
-			all = append(all, Problems(one)...)
+	var all []Problem
+	for _, one := range apart(err) {
+		p, ok := errors.AsType[Problem](one)
+		if !ok {
+			p.Message = one.Error()
 		}
-		return all
+		all = append(all, p)
 	}
-	if p, ok := errors.AsType[Problem](err); ok {
-		return []Problem{p}
+	return all
+}
+
+// apart returns the errors that are joined, at any depth.
+func apart(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
 	}
-	return []Problem{{ParseError: tomlerr.ParseError{Message: err.Error()}}}
+	var all []error
+	for _, one := range joined.Unwrap() {
+		all = append(all, apart(one)...)
+	}
+	return all
 }
 
 // Loaded is a configuration that can be used, and where its values come from.
@@ -76,24 +88,26 @@ func (l *Loaded) Origin(key string) string {
 
 // load lays the layers over each other and validates the whole, unless some of
 // it could not be read at all.
-func load(layers []layer, problems []error) (*Loaded, error) {
+func load(layers []layer) (*Loaded, error) {
 	l := &Loaded{Config: Default(), origins: map[string]origin{}}
+	var problems []error
 	whole := true
 	for _, layer := range layers {
-		err := l.lay(layer)
-		if err != nil && !errors.Is(err, tomlerr.ErrUnknownKey) {
-			whole = false
+		err := layer.err
+		if err == nil {
+			err = l.lay(layer)
+			whole = whole && (err == nil || errors.Is(err, tomlerr.ErrUnknownKey))
 		}
-		problems = append(problems, err)
+		problems = append(problems, layer.problems(err)...)
 		if layer.rows {
 			l.Files = append(l.Files, layer.source)
 		}
 	}
 	if whole {
-		problems = append(problems, l.validate())
+		problems = append(problems, l.validate()...)
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, err
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
 	}
 	return l, nil
 }
@@ -123,39 +137,24 @@ func (l *Loaded) lay(from layer) error {
 		}
 		l.origins[key] = origin{from.source, at.Row}
 	}
-	return from.problems(err)
+	return err
 }
 
 // problems says of each mistake in which source it was made.
-func (from layer) problems(err error) error {
+func (from layer) problems(err error) []error {
 	if err == nil {
 		return nil
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []error
-		for _, one := range joined.Unwrap() {
-			all = append(all, from.problems(one))
-		}
-		return errors.Join(all...)
-	}
-	p, ok := errors.AsType[tomlerr.ParseError](err)
-	if !ok {
-		p.Message = err.Error()
-	}
-	if !from.rows {
-		p.Row, p.Column = 0, 0
-	}
-	return Problem{Source: from.source, ParseError: p}
-}
-
-// validate says of each value that cannot be used where it was set.
-func (l *Loaded) validate() error {
-	stated := func(key string) bool { _, ok := l.origins[key]; return ok }
 	var all []error
-	for _, p := range validate(l.Config, stated) {
-		o := l.origins[p.Key]
-		p.Row = o.row
-		all = append(all, Problem{Source: o.source, ParseError: p})
+	for _, one := range apart(err) {
+		p, ok := errors.AsType[tomlerr.ParseError](one)
+		if !ok {
+			p.Message = one.Error()
+		}
+		if !from.rows {
+			p.Row, p.Column = 0, 0
+		}
+		all = append(all, Problem{Source: from.source, ParseError: p})
 	}
-	return errors.Join(all...)
+	return all
 }

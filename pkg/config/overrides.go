@@ -14,7 +14,7 @@ import (
 const envPrefix = "IMAGEFIT_"
 
 // fromEnv makes a layer of each variable that is named after a key.
-func fromEnv(environ []string) ([]layer, []error) {
+func fromEnv(environ []string) []layer {
 	keys, names := []string(nil), []string(nil)
 	for key := range fields("", reflect.ValueOf(Default())) {
 		keys = append(keys, key)
@@ -22,50 +22,52 @@ func fromEnv(environ []string) ([]layer, []error) {
 	}
 	service := regexp.MustCompile(`_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$`)
 	var layers []layer
-	var problems []error
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
 		at := slices.Index(names, name)
 		switch {
 		case at >= 0:
-			layer, err := override("env "+name, strings.Split(keys[at], "."), value)
-			layers, problems = append(layers, layer), append(problems, err)
+			layers = append(layers, override("env "+name, strings.Split(keys[at], "."), value))
 		case !strings.HasPrefix(name, envPrefix):
 		case service.MatchString(name): // Kubernetes sets these for a Service named imagefit
 		default:
-			problems = append(problems, Problem{Source: "env " + name, ParseError: tomlerr.ParseError{
+			layers = append(layers, layer{source: "env " + name, err: tomlerr.ParseError{
 				Message: "no key has this variable" + tomlerr.Meant(textutil.Nearest(name, names)),
 			}})
 		}
 	}
-	return layers, problems
+	return layers
 }
 
 // fromFlags makes a layer of each key=value.
-func fromFlags(set []string) ([]layer, []error) {
+func fromFlags(set []string) []layer {
 	var layers []layer
-	var problems []error
 	for _, assignment := range set {
 		name, value, found := strings.Cut(assignment, "=")
 		key, ok := tomlerr.OnlyKey(name + "=0")
 		if !found || !ok {
-			problems = append(problems, Problem{Source: "--set", ParseError: tomlerr.ParseError{
+			layers = append(layers, layer{source: "--set", err: tomlerr.ParseError{
 				Message: fmt.Sprintf("%q is not key=value, such as policy.mode=audit", assignment),
 			}})
 			continue
 		}
-		layer, err := override("--set "+tomlerr.Key(key), key, value)
-		layers, problems = append(layers, layer), append(problems, err)
+		layers = append(layers, override("--set "+tomlerr.Key(key), key, value))
 	}
-	return layers, problems
+	return layers
 }
 
-func override(source string, key []string, value string) (layer, error) {
-	line, ok := toml(key, value)
-	if !ok {
-		return layer{source: source}, Problem{Source: source, ParseError: tomlerr.ParseError{
+// override makes a layer that gives a value to a key: texts need no quotes where the
+// key wants one.
+func override(source string, key []string, value string) layer {
+	written := value
+	if takesText(key) {
+		written = tomlerr.Quote(value)
+	}
+	line := tomlerr.Key(key) + " = " + written
+	if _, ok := tomlerr.OnlyKey(line); !ok { // more or less than one value
+		return layer{source: source, err: tomlerr.ParseError{
 			Key: tomlerr.Key(key), Message: fmt.Sprintf("%q is not one TOML value, such as 5, true or [\"a\"]", value),
 		}}
 	}
-	return layer{source: source, text: []byte(line)}, nil
+	return layer{source: source, text: []byte(line)}
 }

@@ -72,14 +72,22 @@ func (s schema) value(key string, f field, defaults bool) map[string]any {
 	of := map[string]any{}
 	switch f.value.Kind() {
 	case reflect.Map:
-		of = map[string]any{"type": "object", "additionalProperties": s.table(key+".*.", reflect.Zero(f.value.Type().Elem()), false)}
-		of["propertyNames"] = pattern(`^[^/:]+(:[0-9]+)?(/[^/:]+)*$|^\[[0-9a-fA-F:]+\](:[0-9]+)?(/[^/:]+)*$`)
-		return of
+		return map[string]any{
+			"type":                 "object",
+			"additionalProperties": s.table(key+".*.", reflect.Zero(f.value.Type().Elem()), false),
+			"propertyNames":        pattern(`^[^/:]+(:[0-9]+)?(/[^/:]+)*$|^\[[0-9a-fA-F:]+\](:[0-9]+)?(/[^/:]+)*$`),
+		}
 	case reflect.Slice:
 		of["type"] = "array"
 		if element := f.value.Type().Elem(); element.Kind() == reflect.Struct {
 			items := s.table(key+".", reflect.Zero(element), false)
-			items["required"] = required(reflect.Zero(element))
+			var required []string
+			for name, f := range fields("", reflect.Zero(element)) {
+				if f.tag.Get("check") != "" {
+					required = append(required, name)
+				}
+			}
+			items["required"] = required
 			of["items"] = items
 		}
 	case reflect.Bool:
@@ -99,17 +107,6 @@ func (s schema) value(key string, f field, defaults bool) map[string]any {
 		of["default"] = f.value.Interface()
 	}
 	return of
-}
-
-// required returns the keys of a list's element that cannot be left out.
-func required(element reflect.Value) []string {
-	var keys []string
-	for key, f := range fields("", element) {
-		if f.tag.Get("check") != "" {
-			keys = append(keys, key)
-		}
-	}
-	return keys
 }
 
 // comments returns the comment above each key and table of the example.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/fsutil"
@@ -32,22 +33,15 @@ type Sources struct {
 // Load reads all sources and validates what they come to. A reload is to load
 // again. Errors are a Problem, or several joined; nothing is half loaded.
 func (s Sources) Load() (*Loaded, error) {
-	var layers []layer
 	file, err := s.file()
 	if err != nil {
 		return nil, err
-	}
-	if file != nil {
-		layers = append(layers, *file)
 	}
 	dropIns, err := s.dropIns()
 	if err != nil {
 		return nil, err
 	}
-	layers = append(layers, dropIns...)
-	env, problems := fromEnv(s.Env)
-	set, more := fromFlags(s.Set)
-	return load(append(append(layers, env...), set...), append(problems, more...))
+	return load(slices.Concat(file, dropIns, fromEnv(s.Env), fromFlags(s.Set)))
 }
 
 // Path is the configuration file.
@@ -58,15 +52,15 @@ func (s Sources) Path() string {
 	return s.File
 }
 
-func (s Sources) file() (*layer, error) {
+func (s Sources) file() ([]layer, error) {
 	text, err := fsutil.ReadAny(s.Path(), maxFile)
 	if errors.Is(err, fs.ErrNotExist) && s.Path() == DefaultPath {
-		return nil, nil //nolint:nilnil // the defaults hold then
+		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	return &layer{source: s.Path(), text: text, rows: true, versioned: true}, nil
+	return []layer{{source: s.Path(), text: text, rows: true, versioned: true}}, nil
 }
 
 func (s Sources) dropIns() ([]layer, error) {

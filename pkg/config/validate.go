@@ -10,16 +10,22 @@ import (
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
-// validate names every value that cannot be used, not only the first. stated
-// tells which keys some source gives a value to.
-func validate(c Config, stated func(key string) bool) []tomlerr.ParseError {
-	v := validation{stated: stated, checks: checks()}
-	v.table("", reflect.ValueOf(c), false)
-	return v.problems
+// validate says of every value that cannot be used, not only of the first, where it
+// was set.
+func (l *Loaded) validate() []error {
+	v := validation{origins: l.origins, checks: checks()}
+	v.table("", reflect.ValueOf(l.Config), false)
+	var all []error
+	for _, p := range v.problems {
+		o := l.origins[p.Key]
+		p.Row = o.row
+		all = append(all, Problem{Source: o.source, ParseError: p})
+	}
+	return all
 }
 
 type validation struct {
-	stated   func(key string) bool
+	origins  map[string]origin // of the keys that some source gives a value to
 	checks   map[string]check
 	problems []tomlerr.ParseError
 }
@@ -29,8 +35,9 @@ type validation struct {
 func (v *validation) table(name string, table reflect.Value, optional bool) {
 	for key, f := range fields(name, table) {
 		check := f.tag.Get("check")
+		_, stated := v.origins[key]
 		switch {
-		case optional && !v.stated(key):
+		case optional && !stated:
 		case f.tag.Get("words") != "":
 			v.note(key, oneOf(f.value.String(), f.words()))
 		case check != "":
@@ -38,27 +45,19 @@ func (v *validation) table(name string, table reflect.Value, optional bool) {
 		}
 		switch several := f.value.Interface().(type) {
 		case map[string]policy.Answers:
-			v.repositories(key, several)
+			for _, prefix := range slices.Sorted(maps.Keys(several)) {
+				override := key + "." + tomlerr.Key([]string{prefix})
+				v.note(override, checkPrefix(prefix))
+				v.table(override, reflect.ValueOf(several[prefix]), true)
+			}
 		case []Preference:
-			v.preferences(key, several)
-		}
-	}
-}
-
-func (v *validation) repositories(key string, overrides map[string]policy.Answers) {
-	for _, prefix := range slices.Sorted(maps.Keys(overrides)) {
-		table := key + "." + tomlerr.Key([]string{prefix})
-		v.note(table, checkPrefix(prefix))
-		v.table(table, reflect.ValueOf(overrides[prefix]), true)
-	}
-}
-
-func (v *validation) preferences(key string, list []Preference) {
-	for i, preference := range list {
-		inside := validation{checks: v.checks}
-		inside.table("", reflect.ValueOf(preference), false)
-		for _, p := range inside.problems {
-			v.note(key, fmt.Errorf("entry %d: %w", i+1, p))
+			for i, preference := range several {
+				inside := validation{checks: v.checks}
+				inside.table("", reflect.ValueOf(preference), false)
+				for _, p := range inside.problems {
+					v.note(key, fmt.Errorf("entry %d: %w", i+1, p))
+				}
+			}
 		}
 	}
 }
