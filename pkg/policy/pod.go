@@ -1,8 +1,6 @@
 package policy
 
-import (
-	"slices"
-)
+import "slices"
 
 // Pod is the pod that a pull or a container is for.
 type Pod struct {
@@ -32,15 +30,11 @@ func EffectiveFor(p Policy, repository string, pod Pod) Effective {
 	source := pod.Annotations[ConfigSource]
 	e.Exempt = slices.Contains(p.ExemptNamespaces, pod.Namespace) ||
 		p.ExemptStaticPods && source != "" && source != "api"
-	mode := pod.Annotations[ModeAnnotation]
-	if (mode == Enforce || mode == Audit) && mayChooseMode(p.ModeAnnotationNamespaces, pod.Namespace) {
+	mode, may := pod.Annotations[ModeAnnotation], p.ModeAnnotationNamespaces
+	if (mode == Enforce || mode == Audit) && (slices.Contains(may, pod.Namespace) || slices.Contains(may, "*")) {
 		e.Mode = mode
 	}
 	return e
-}
-
-func mayChooseMode(namespaces []string, namespace string) bool {
-	return slices.Contains(namespaces, namespace) || slices.Contains(namespaces, "*")
 }
 
 // Enforced reports whether anything may be refused.

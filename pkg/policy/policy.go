@@ -74,17 +74,12 @@ func (a Answers) Under(over Answers) Answers {
 func (p Policy) For(repository string) Answers {
 	longest := ""
 	for prefix := range p.Repositories {
-		if len(prefix) > len(longest) && within(repository, prefix) {
+		// registry.example/team is a prefix of registry.example/team/app, but not of
+		// registry.example/teams.
+		rest, ok := strings.CutPrefix(repository, prefix)
+		if ok && (rest == "" || rest[0] == '/') && len(prefix) > len(longest) {
 			longest = prefix
 		}
 	}
 	return p.Answers.Under(p.Repositories[longest])
-}
-
-// within tells whether the prefix ends where a part of the repository's name
-// ends: registry.example/team holds registry.example/team/app, not
-// registry.example/teams.
-func within(repository, prefix string) bool {
-	rest, ok := strings.CutPrefix(repository, prefix)
-	return ok && (rest == "" || rest[0] == '/')
 }

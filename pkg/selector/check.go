@@ -106,7 +106,9 @@ func (e *evaluation) combine(c *Check, u under) {
 			e.defined = append(e.defined, definition{part, parts[i].Outcome})
 		}
 		if req.Prune && t.isDecided() {
-			notLookedAt(parts, req.Parts, i+1)
+			for rest := i + 1; rest < len(parts); rest++ {
+				parts[rest] = Check{Requirement: &req.Parts[rest], list: -1, term: -1, best: -1, skipped: true}
+			}
 			break
 		}
 	}
@@ -118,13 +120,6 @@ func (e *evaluation) combine(c *Check, u under) {
 	}
 	if c.Outcome == Fits || req.Combine == compat.AllOf {
 		c.met = t.met
-	}
-}
-
-// notLookedAt says so of the checks that come after one which decides.
-func notLookedAt(checks []Check, parts []compat.Requirement, from int) {
-	for i := from; i < len(checks); i++ {
-		checks[i] = Check{Requirement: &parts[i], list: -1, term: -1, best: -1, skipped: true}
 	}
 }
 

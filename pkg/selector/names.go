@@ -1,6 +1,8 @@
 package selector
 
 import (
+	"cmp"
+
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
 )
@@ -19,14 +21,7 @@ func (d definition) fact(value string) facts.Fact {
 	if d.outcome == Fits {
 		return facts.Fact{State: facts.Present, Value: value}
 	}
-	return facts.Fact{Cause: "whether " + d.name() + " holds is unknown"}
-}
-
-func (d definition) name() string {
-	if d.by.Title != "" {
-		return d.by.Title
-	}
-	return d.by.Key
+	return facts.Fact{Cause: "whether " + cmp.Or(d.by.Title, d.by.Key) + " holds is unknown"}
 }
 
 func (e *evaluation) lookup(set, element string) facts.Fact {

@@ -1,6 +1,8 @@
 package selector
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,21 +28,24 @@ func (v Verdict) Reason() string {
 
 // sentence names what each of the checks wants and what the node has.
 func sentence(list []*Check, between string, depth int) string {
+	return join(list, between, func(c *Check) string {
+		if c.isChoice() && depth < maxDepth {
+			return c.choice(depth + 1)
+		}
+		return c.want() + " (" + c.Have() + ")"
+	})
+}
+
+// join puts the words about each of the checks together, at most maxReasons of them.
+func join(list []*Check, between string, words func(*Check) string) string {
 	var parts []string
 	for _, c := range list[:min(len(list), maxReasons)] {
-		parts = append(parts, c.clause(depth))
+		parts = append(parts, words(c))
 	}
 	if more := len(list) - maxReasons; more > 0 {
 		parts = append(parts, "and "+strconv.Itoa(more)+" more")
 	}
 	return strings.Join(parts, between)
-}
-
-func (c *Check) clause(depth int) string {
-	if c.isChoice() && depth < maxDepth {
-		return c.choice(depth + 1)
-	}
-	return c.want() + " (" + c.Have() + ")"
 }
 
 // isChoice tells a requirement that can be met in several ways, none of which
@@ -54,31 +59,15 @@ func (c *Check) isChoice() bool {
 // where it is the same in all of them.
 func (c *Check) choice(depth int) string {
 	ways := c.ways()
-	wants, same := make([]string, 0, len(ways)), ""
-	for i, way := range ways[:min(len(ways), maxReasons)] {
+	have := ways[0].deciding(nil)[0].Have()
+	differ := slices.ContainsFunc(ways[:min(len(ways), maxReasons)], func(way *Check) bool {
 		list := way.deciding(nil)
-		if have := list[0].Have(); len(list) != 1 || list[0].isChoice() || i > 0 && have != same {
-			return "one of: " + c.eachWay(ways, depth)
-		} else if i == 0 {
-			same = have
-		}
-		wants = append(wants, list[0].want())
+		return len(list) != 1 || list[0].isChoice() || list[0].Have() != have
+	})
+	if differ {
+		return "one of: " + join(ways, "; ", func(way *Check) string { return sentence(way.deciding(nil), " and ", depth) })
 	}
-	if more := len(ways) - maxReasons; more > 0 {
-		wants = append(wants, "and "+strconv.Itoa(more)+" more")
-	}
-	return "one of: " + strings.Join(wants, "; ") + " (" + same + ")"
-}
-
-func (c *Check) eachWay(ways []*Check, depth int) string {
-	var parts []string
-	for _, way := range ways[:min(len(ways), maxReasons)] {
-		parts = append(parts, sentence(way.deciding(nil), " and ", depth))
-	}
-	if more := len(ways) - maxReasons; more > 0 {
-		parts = append(parts, "and "+strconv.Itoa(more)+" more")
-	}
-	return strings.Join(parts, "; ")
+	return "one of: " + join(ways, "; ", func(way *Check) string { return way.deciding(nil)[0].want() }) + " (" + have + ")"
 }
 
 // want names of several terms the one that decided.
@@ -121,7 +110,8 @@ func (c *Check) Have() string {
 func (c *Check) haveParts() string {
 	req := c.Requirement
 	if c.best >= 0 && c.Outcome == Fits && !req.Not {
-		return "holds: " + name(c.Parts[c.best].Requirement)
+		used := c.Parts[c.best].Requirement
+		return "holds: " + cmp.Or(used.Title, used.Want())
 	}
 	outcome := c.Outcome
 	if req.Not {
@@ -160,11 +150,4 @@ func (c *Check) firstOf(outcome Outcome, otherwise string) string {
 		return part.want() + " " + have
 	}
 	return otherwise
-}
-
-func name(req *compat.Requirement) string {
-	if req.Title != "" {
-		return req.Title
-	}
-	return req.Want()
 }

@@ -35,7 +35,10 @@ func holds(t *compat.Term, fact facts.Fact) Outcome {
 	case compat.IsFalse:
 		return known(!present || strings.EqualFold(fact.Value, "false"))
 	case compat.InRegexp:
-		return isLike(t, fact.Value, present)
+		if len(t.Regexps) != len(t.Values) {
+			return Unknown // its parser did not compile them
+		}
+		return known(present && slices.ContainsFunc(t.Regexps, func(re *regexp.Regexp) bool { return re.MatchString(fact.Value) }))
 	case compat.Gt, compat.Ge, compat.Lt, compat.Le, compat.GtLt, compat.GeLe:
 		if !present {
 			return Unfit
@@ -44,16 +47,6 @@ func holds(t *compat.Term, fact facts.Fact) Outcome {
 	default:
 		return Unknown
 	}
-}
-
-// isLike leaves undecided what its parser did not compile.
-func isLike(t *compat.Term, value string, present bool) Outcome {
-	if len(t.Regexps) != len(t.Values) {
-		return Unknown
-	}
-	return known(present && slices.ContainsFunc(t.Regexps, func(re *regexp.Regexp) bool {
-		return re.MatchString(value)
-	}))
 }
 
 // compare orders numbers and versions alike: a number is a version of one part,
@@ -130,24 +123,15 @@ func level(req *compat.Requirement) int {
 
 func termsLevel(req *compat.Requirement) int {
 	n := 0
-	switch req.Set {
-	case "cpu.cpuid":
-		for i := range req.Terms {
-			if t := &req.Terms[i]; t.Op == compat.Exists {
-				n = max(n, facts.X86LevelOfFlag(t.Element))
-			}
-		}
-	case "cpu.archspec":
-		for i := range req.Terms {
-			if t := &req.Terms[i]; t.Op == compat.Exists {
-				n = max(n, number(strings.TrimPrefix(t.Element, "x86_64_v")))
-			}
-		}
-	case "cpu.x86_64":
-		for i := range req.Terms {
-			if t := &req.Terms[i]; t.Element == "level" && t.Op == compat.Ge && len(t.Values) == 1 {
-				n = max(n, number(t.Values[0]))
-			}
+	for i := range req.Terms {
+		t := &req.Terms[i]
+		switch {
+		case req.Set == "cpu.cpuid" && t.Op == compat.Exists:
+			n = max(n, facts.X86LevelOfFlag(t.Element))
+		case req.Set == "cpu.archspec" && t.Op == compat.Exists:
+			n = max(n, number(strings.TrimPrefix(t.Element, "x86_64_v")))
+		case req.Set == "cpu.x86_64" && t.Element == "level" && t.Op == compat.Ge && len(t.Values) == 1:
+			n = max(n, number(t.Values[0]))
 		}
 	}
 	return n
