@@ -36,7 +36,10 @@ type Cache struct {
 // cache can be used also when Open returns an error: it then holds what can be
 // read, and says of each write what is wrong.
 func Open(dir string, maxSize int64) (*Cache, error) {
-	c := &Cache{dir: dir, maxSize: maxSize, uses: newUses()}
+	c := &Cache{dir: dir, maxSize: maxSize, uses: uses{}}
+	for _, kind := range Kinds() {
+		c.uses[kind] = &struct{ hits, misses atomic.Uint64 }{}
+	}
 	for _, folder := range folders() {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
 			return c, fmt.Errorf("create cache folder: %w", err)
@@ -193,13 +196,13 @@ func (c *Cache) putDocument(path string, v any, durable bool) error {
 // taken away if it can be; a pipe must not hold up a pull.
 func read(path string) ([]byte, error) {
 	content, err := fsutil.ReadFile(path, maxFile)
-	if errors.Is(err, fsutil.ErrNotRegular) {
-		_ = os.Remove(path)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, ErrMiss
-	}
-	if errors.Is(err, fsutil.ErrNotRegular) || errors.Is(err, fsutil.ErrTooLarge) {
+	case errors.Is(err, fsutil.ErrNotRegular):
+		_ = os.Remove(path)
+		return nil, fmt.Errorf("%w: %w", ErrMiss, err)
+	case errors.Is(err, fsutil.ErrTooLarge):
 		return nil, fmt.Errorf("%w: %w", ErrMiss, err)
 	}
 	return content, err

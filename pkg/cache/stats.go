@@ -22,14 +22,6 @@ type Uses struct{ Hits, Misses uint64 }
 // uses counts by kind.
 type uses map[string]*struct{ hits, misses atomic.Uint64 }
 
-func newUses() uses {
-	u := uses{}
-	for _, kind := range Kinds() {
-		u[kind] = &struct{ hits, misses atomic.Uint64 }{}
-	}
-	return u
-}
-
 func (u uses) note(kind string, err error) {
 	if err == nil {
 		u[kind].hits.Add(1)

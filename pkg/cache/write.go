@@ -55,11 +55,10 @@ func (c *Cache) touch(path string) {
 }
 
 type file struct {
-	folder    string
-	path      string
-	size      int64
-	mod       time.Time
-	temporary bool
+	folder string
+	path   string
+	size   int64
+	mod    time.Time
 }
 
 // Sweep removes the files unused for longest until the rest is within the
@@ -70,21 +69,20 @@ func (c *Cache) Sweep() error {
 	if err != nil {
 		return fmt.Errorf("sweep cache: %w", err)
 	}
+	slices.SortFunc(files, func(a, b file) int { return a.mod.Compare(b.mod) })
+	all := slices.Concat(leftovers, files)
 	var total int64
-	for _, f := range files {
+	for _, f := range all {
 		total += f.size
 	}
-	slices.SortFunc(files, func(a, b file) int { return a.mod.Compare(b.mod) })
-	for _, f := range slices.Concat(leftovers, files) {
-		if !f.temporary && total <= c.maxSize {
+	for i, f := range all {
+		if i >= len(leftovers) && total <= c.maxSize {
 			return nil
 		}
 		if err := ignoreMissing(os.Remove(f.path)); err != nil {
 			return fmt.Errorf("sweep cache: %w", err)
 		}
-		if !f.temporary {
-			total -= f.size
-		}
+		total -= f.size
 	}
 	return nil
 }
@@ -105,12 +103,9 @@ func (c *Cache) list() (files, leftovers []file, err error) {
 			if err != nil || !info.Mode().IsRegular() {
 				continue
 			}
-			f := file{
-				folder: folder, path: filepath.Join(c.dir, folder, entry.Name()), size: info.Size(), mod: info.ModTime(),
-				temporary: strings.HasPrefix(entry.Name(), fsutil.TempPrefix),
-			}
+			f := file{folder, filepath.Join(c.dir, folder, entry.Name()), info.Size(), info.ModTime()}
 			switch {
-			case !f.temporary:
+			case !strings.HasPrefix(entry.Name(), fsutil.TempPrefix):
 				files = append(files, f)
 			case time.Since(f.mod).Abs() > abandoned:
 				leftovers = append(leftovers, f)

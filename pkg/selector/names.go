@@ -2,6 +2,7 @@ package selector
 
 import (
 	"cmp"
+	"iter"
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -40,65 +41,50 @@ func (e *evaluation) lookup(set, element string) facts.Fact {
 // name looks for an element whose name is as asked, after the terms. A name
 // that only may be there, or that cannot be compared, leaves it unknown.
 func (e *evaluation) name(c *Check) {
-	found := nameSearch{term: c.Requirement.Name, outcome: Unfit}
-	whole := facts.Fact{State: facts.Present}
-	if c.Requirement.Set == ruleMatched {
-		e.definedNames(&found)
-	} else {
-		names, state := e.facts.Names(c.Requirement.Set)
-		whole = state
-		for name, fact := range names {
-			if !found.look(name, fact) {
-				break
-			}
+	names, whole := e.names(c.Requirement.Set)
+	found, first, cause := Unfit, "", ""
+	for name, fact := range names {
+		outcome, why := holds(c.Requirement.Name, facts.Fact{State: facts.Present, Value: name}), "a name cannot be compared"
+		if outcome == Fits && fact.State == facts.Unknown {
+			outcome, why = Unknown, fact.Cause
+		}
+		if outcome == Fits {
+			found = Fits
+			break
+		}
+		// Names come in no order, so of several the first by name gives the cause.
+		if outcome == Unknown && (found == Unfit || name < first) {
+			found, first, cause = Unknown, name, why
 		}
 	}
-	if found.outcome == Unfit && whole.State == facts.Unknown {
-		found.outcome, found.cause = Unknown, whole.Cause
+	if found == Unfit && whole.State == facts.Unknown {
+		found, cause = Unknown, whole.Cause
 	}
-	if outcome := and(c.Outcome, found.outcome); outcome != c.Outcome || len(c.Requirement.Terms) == 0 {
-		c.Outcome, c.term = outcome, -1
+	if outcome := and(c.Outcome, found); outcome != c.Outcome || len(c.Requirement.Terms) == 0 {
+		c.Outcome, c.term, c.list = outcome, -1, 0
 		c.Fact = facts.Fact{State: facts.Present}
-		if c.list = 0; found.outcome == Unknown {
-			c.Fact = facts.Fact{Cause: found.cause}
+		if found == Unknown {
+			c.Fact = facts.Fact{Cause: cause}
 		}
 	}
 }
 
-func (e *evaluation) definedNames(found *nameSearch) {
-	for _, d := range e.defined {
-		if d.outcome == Unfit {
-			continue
-		}
-		for name, value := range d.by.Defines {
-			if !found.look(name, d.fact(value)) {
-				return
+// names yields the elements of a set, and says whether they are known in whole.
+func (e *evaluation) names(set string) (iter.Seq2[string, facts.Fact], facts.Fact) {
+	if set != ruleMatched {
+		return e.facts.Names(set)
+	}
+	defined := e.defined // the closure must not move the evaluation to the heap
+	return func(yield func(string, facts.Fact) bool) {
+		for _, d := range defined {
+			if d.outcome == Unfit {
+				continue
+			}
+			for name, value := range d.by.Defines {
+				if !yield(name, d.fact(value)) {
+					return
+				}
 			}
 		}
-	}
-}
-
-// nameSearch is what is known of a name so far. Names come in no order, so of
-// several that leave it unknown the first by name gives the cause.
-type nameSearch struct {
-	term        *compat.Term
-	outcome     Outcome
-	name, cause string
-}
-
-// look returns false once a name is found.
-func (s *nameSearch) look(name string, fact facts.Fact) bool {
-	outcome := holds(s.term, facts.Fact{State: facts.Present, Value: name})
-	cause := "a name cannot be compared"
-	if outcome == Fits && fact.State == facts.Unknown {
-		outcome, cause = Unknown, fact.Cause
-	}
-	switch {
-	case outcome == Fits:
-		s.outcome = Fits
-		return false
-	case outcome == Unknown && (s.outcome == Unfit || name < s.name):
-		s.outcome, s.name, s.cause = Unknown, name, cause
-	}
-	return true
+	}, facts.Fact{State: facts.Present}
 }
