@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -21,15 +22,11 @@ import (
 
 // attachCommand pushes a compatibility artifact.
 type attachCommand struct {
-	platform  string
-	entry     int
-	dialect   string
-	layerType string
-	specs     string
-	output    cli.Output
-	dryRun    bool
-	replace   bool
-	quiet     bool
+	platform                  string
+	entry                     int
+	dialect, layerType, specs string
+	output                    cli.Output
+	dryRun, replace, quiet    bool
 }
 
 func newAttachCommand() *cobra.Command {
@@ -96,7 +93,7 @@ type work struct {
 func (c attachCommand) run(cmd *cobra.Command, image, file string) error {
 	w := work{attachCommand: c, step: func(string) {}}
 	if !c.quiet {
-		w.step = func(text string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), text) }
+		w.step = func(text string) { cmd.PrintErrln(text) }
 	}
 	var err error
 	if w.interpreter, err = interpreter(cmd, c.specs); err != nil {
@@ -115,12 +112,16 @@ func (c attachCommand) run(cmd *cobra.Command, image, file string) error {
 	}
 	manifest, err := w.attach(cmd.Context(), body)
 	for _, note := range w.result.Notes {
-		_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "note: "+note)
+		cmd.PrintErrln("note: " + note)
 	}
 	if err != nil {
 		return err
 	}
-	return w.print(cmd.OutOrStdout(), manifest)
+	if c.dryRun {
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", manifest)
+		return err
+	}
+	return c.output.Print(cmd.OutOrStdout(), w.result, func(b *strings.Builder) { b.WriteString(w.result.Digest.String() + "\n") })
 }
 
 // body reads the file and holds it against its dialect, before any request.
@@ -129,7 +130,10 @@ func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
 	if err != nil {
 		return attach.Body{}, err
 	}
-	d := dialectFor(w.dialect, text)
+	d, named := dialect.Named(w.dialect)
+	if !named {
+		d, _ = dialect.Detect("", "", text) // its parser says what is wrong
+	}
 	title := ""
 	if file != "-" {
 		title = filepath.Base(file)
@@ -146,16 +150,6 @@ func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
 		w.note("%s: no compatibility spec on this machine defines %s", file, unclear)
 	}
 	return body, nil
-}
-
-// dialectFor returns the dialect with a name, or that of the shape of a text.
-func dialectFor(name string, text []byte) dialect.Dialect {
-	if name == "" {
-		d, _ := dialect.Detect("", "", text) // its parser says what is wrong
-		return d
-	}
-	d, _ := dialect.Named(name)
-	return d
 }
 
 // attach does the work and returns the manifest.
@@ -186,7 +180,12 @@ func (w *work) attach(ctx context.Context, body attach.Body) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.describe(subject, body, packed)
+	w.result.Reference, w.result.Created = w.named.String(), packed.Created
+	w.result.Digest, w.result.Subject = packed.Descriptor.Digest, subject.Descriptor.Digest
+	w.result.Dialect, w.result.ArtifactType, w.result.LayerType = body.Dialect.Name, body.ArtifactType, body.LayerType
+	if subject.Entry != attach.None {
+		w.result.Platform = index.PlatformName(subject.Descriptor.Platform)
+	}
 	if w.dryRun {
 		return packed.Manifest, nil
 	}
@@ -202,18 +201,6 @@ func subjectName(img *attach.Image, s attach.Subject) string {
 	default:
 		return fmt.Sprintf("the image, %s", s.Descriptor.Digest)
 	}
-}
-
-func (w *work) describe(subject attach.Subject, body attach.Body, packed attach.Packed) {
-	w.result.Reference = w.named.String()
-	w.result.Digest = packed.Descriptor.Digest
-	w.result.Subject = subject.Descriptor.Digest
-	if subject.Entry != attach.None {
-		w.result.Platform = index.PlatformName(subject.Descriptor.Platform)
-	}
-	w.result.Dialect = body.Dialect.Name
-	w.result.ArtifactType, w.result.LayerType = body.ArtifactType, body.LayerType
-	w.result.Created = packed.Created
 }
 
 func (w *work) push(ctx context.Context, subject attach.Subject, packed attach.Packed, there attach.Holder) error {
@@ -245,15 +232,4 @@ func (w *work) push(ctx context.Context, subject attach.Subject, packed attach.P
 
 func (w *work) note(format string, args ...any) {
 	w.result.Notes = append(w.result.Notes, fmt.Sprintf(format, args...))
-}
-
-func (w *work) print(out io.Writer, manifest []byte) error {
-	if w.dryRun {
-		_, err := fmt.Fprintf(out, "%s\n", manifest)
-		return err
-	}
-	return w.output.Print(out, w.result, func(out io.Writer) error {
-		_, err := fmt.Fprintln(out, w.result.Digest)
-		return err
-	})
 }

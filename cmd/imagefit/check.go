@@ -3,8 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +13,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 // maxSpecFile bounds what is read of a file, as of an artifact.
@@ -67,27 +66,9 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return fmt.Errorf("%s, read as %s: %w", file, dialect.Name, err)
 	}
-	err = c.output.Print(cmd.OutOrStdout(), checked, func(w io.Writer) error { return printChecked(w, checked) })
-	return errors.Join(err, outcomeOfChecked(checked))
-}
-
-func printChecked(w io.Writer, c *decision.Checked) error {
-	d := &decision.Decision{
-		Candidates: []decision.Candidate{{
-			Platform: "this file", Outcome: c.Outcome, Requirements: c.Requirements,
-		}},
-		Reason: c.Reason,
-	}
-	return printDecision(w, d, false)
-}
-
-func outcomeOfChecked(c *decision.Checked) error {
-	switch c.Outcome {
-	case selector.Fits:
-		return nil
-	case selector.Unknown:
-		return cli.ExitError(exitOnlyUnknown)
-	default:
-		return cli.ExitError(exitNoneFits)
-	}
+	err = c.output.Print(cmd.OutOrStdout(), checked, func(b *strings.Builder) {
+		file := decision.Candidate{Platform: "this file", Outcome: checked.Outcome, Requirements: checked.Requirements}
+		printDecision(b, &decision.Decision{Candidates: []decision.Candidate{file}, Reason: checked.Reason}, false)
+	})
+	return errors.Join(err, exitOf(checked.Outcome))
 }

@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,19 +29,13 @@ on SIGHUP.`,
 		Example: `  imagefit config check
   imagefit config dump
   imagefit config dump --set policy.mode=audit`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigDefaultCommand(), newConfigCheckCommand(), newConfigDumpCommand(), newConfigSchemaCommand())
-	return cmd
-}
-
-func newConfigDefaultCommand() *cobra.Command {
-	return printing(config.Example(), &cobra.Command{
-		Use:     "default",
-		Short:   "Print a configuration file with every key, its default, and what it means",
-		Example: `  imagefit config default > /etc/imagefit/config.toml`,
-	})
+	return group(cmd, newConfigCheckCommand(), newConfigDumpCommand(), newConfigSchemaCommand(),
+		printing(config.Example(), &cobra.Command{
+			Use:     "default",
+			Short:   "Print a configuration file with every key, its default, and what it means",
+			Example: `  imagefit config default > /etc/imagefit/config.toml`,
+		}))
 }
 
 func newConfigCheckCommand() *cobra.Command {
@@ -90,34 +84,29 @@ func checkConfig(cmd *cobra.Command, src config.Sources, output cli.Output) erro
 	} else {
 		report.Problems = config.Problems(err)
 	}
-	if err := output.Print(cmd.OutOrStdout(), report, func(w io.Writer) error { return printConfigReport(w, cmd.ErrOrStderr(), report) }); err != nil {
-		return err
-	}
-	if !report.Valid {
+	err = output.Print(cmd.OutOrStdout(), report, func(b *strings.Builder) {
+		for _, problem := range report.Problems {
+			cmd.PrintErrf("imagefit: %s\n", oneLine(problem.Error()))
+		}
+		if report.Valid {
+			b.WriteString(report.summary())
+		}
+	})
+	if err == nil && !report.Valid {
 		return cli.ExitError(1)
 	}
-	return nil
+	return err
 }
 
-func printConfigReport(stdout, stderr io.Writer, report configReport) error {
-	for _, problem := range report.Problems {
-		if _, err := fmt.Fprintf(stderr, "imagefit: %s\n", oneLine(problem.Error())); err != nil {
-			return err
-		}
+func (r configReport) summary() string {
+	what, dropIns, word := r.File, len(r.Read)-1, "drop-ins"
+	if len(r.Read) == 0 || r.Read[0] != r.File {
+		what, dropIns = "the defaults (there is no "+r.File+")", len(r.Read)
 	}
-	if !report.Valid {
-		return nil
-	}
-	what, dropIns := report.File, len(report.Read)-1
-	if len(report.Read) == 0 || report.Read[0] != report.File {
-		what, dropIns = "the defaults (there is no "+report.File+")", len(report.Read)
-	}
-	drop := "drop-ins"
 	if dropIns == 1 {
-		drop = "drop-in"
+		word = "drop-in"
 	}
-	_, err := fmt.Fprintf(stdout, "%s and %d %s are valid\n", what, dropIns, drop)
-	return err
+	return fmt.Sprintf("%s and %d %s are valid\n", what, dropIns, word)
 }
 
 func newConfigDumpCommand() *cobra.Command {
@@ -140,10 +129,11 @@ KEY, or default. With -o json it is {key: {value, origin}}.`,
 			if err != nil {
 				return err
 			}
-			return output.Print(cmd.OutOrStdout(), originOfKeys(loaded), func(w io.Writer) error {
-				_, err := io.WriteString(w, loaded.TOML())
-				return err
-			})
+			all := map[string]valueAndOrigin{}
+			for _, v := range loaded.Values() {
+				all[v.Key()] = valueAndOrigin{v.Value, v.Origin}
+			}
+			return output.Print(cmd.OutOrStdout(), all, func(b *strings.Builder) { b.WriteString(loaded.TOML()) })
 		},
 	}
 	output.AddFlag(cmd, cli.Text, cli.JSON)
@@ -153,14 +143,6 @@ KEY, or default. With -o json it is {key: {value, origin}}.`,
 type valueAndOrigin struct {
 	Value  any    `json:"value"`
 	Origin string `json:"origin"`
-}
-
-func originOfKeys(loaded *config.Loaded) map[string]valueAndOrigin {
-	all := map[string]valueAndOrigin{}
-	for _, v := range loaded.Values() {
-		all[v.Key()] = valueAndOrigin{v.Value, v.Origin}
-	}
-	return all
 }
 
 func newConfigSchemaCommand() *cobra.Command {

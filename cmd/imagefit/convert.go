@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 
 	"github.com/spf13/cobra"
@@ -18,11 +17,9 @@ const exitLost = 3
 
 // convertCommand writes what an image asks for in another dialect.
 type convertCommand struct {
-	specs string
-	to    string
-	write string
-	force bool
-	lossy bool
+	specs, to string
+	out       outputFile
+	lossy     bool
 }
 
 func newConvertCommand() *cobra.Command {
@@ -51,14 +48,9 @@ Exit code 0: written; 3: something would be lost; 1: error.`,
 	cli.OneOf(cmd, &c.to, "to", "", "dialect to write", convert.Targets())
 	_ = cmd.MarkFlagRequired("to") // the flag exists
 	cmd.Flags().BoolVar(&c.lossy, "lossy", false, "write it even where something is lost")
-	writeFlags(cmd, &c.write, &c.force)
+	c.out.addFlags(cmd)
 	specsFlag(cmd, &c.specs)
 	return cmd
-}
-
-func writeFlags(cmd *cobra.Command, name *string, force *bool) {
-	cmd.Flags().StringVarP(name, "write", "w", "", "write to this file, not to stdout")
-	cmd.Flags().BoolVar(force, "force", false, "with -w, replace an existing file")
 }
 
 func (c convertCommand) run(cmd *cobra.Command, file string) error {
@@ -74,42 +66,41 @@ func (c convertCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	if err := sayWritten(cmd.ErrOrStderr(), written); err != nil {
-		return err
-	}
+	printEach(cmd, "lost", written.Lost)
+	printEach(cmd, "note", written.Notes)
 	if len(written.Lost) > 0 && !c.lossy {
-		_, err := fmt.Fprintln(cmd.ErrOrStderr(), "nothing was written; --lossy writes the rest")
-		if err != nil {
-			return err
-		}
+		cmd.PrintErrln("nothing was written; --lossy writes the rest")
 		return cli.ExitError(exitLost)
 	}
-	return output(cmd, c.write, c.force, written.Body)
+	return c.out.write(cmd, written.Body)
 }
 
-func sayWritten(w io.Writer, written *convert.Written) error {
-	for _, lost := range written.Lost {
-		if _, err := fmt.Fprintf(w, "lost: %s\n", printable(lost)); err != nil {
-			return err
-		}
+// printEach prints texts on stderr, one line each.
+func printEach(cmd *cobra.Command, label string, texts []string) {
+	for _, text := range texts {
+		cmd.PrintErrf("%s: %s\n", label, printable(text))
 	}
-	for _, note := range written.Notes {
-		if _, err := fmt.Fprintf(w, "note: %s\n", printable(note)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
-// output writes to a file, or to stdout where none is named.
-func output(cmd *cobra.Command, name string, force bool, body []byte) error {
-	if name == "" {
+// outputFile is where a command writes a file that it made.
+type outputFile struct {
+	name  string // "" is stdout
+	force bool
+}
+
+func (o *outputFile) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&o.name, "write", "w", "", "write to this file, not to stdout")
+	cmd.Flags().BoolVar(&o.force, "force", false, "with -w, replace an existing file")
+}
+
+func (o *outputFile) write(cmd *cobra.Command, body []byte) error {
+	if o.name == "" {
 		_, err := cmd.OutOrStdout().Write(body)
 		return err
 	}
-	err := fsutil.WriteAtomic(name, fsutil.WriteOptions{Mode: 0o644, Sync: true, New: true}, fsutil.Bytes(body))
-	if force && errors.Is(err, fs.ErrExist) {
-		return fsutil.ReplaceFile(name, body)
+	err := fsutil.WriteAtomic(o.name, fsutil.WriteOptions{Mode: 0o644, Sync: true, New: true}, fsutil.Bytes(body))
+	if o.force && errors.Is(err, fs.ErrExist) {
+		return fsutil.ReplaceFile(o.name, body)
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"strings"
 
@@ -16,15 +15,12 @@ import (
 
 // createCommand makes a first version of what an image asks for.
 type createCommand struct {
-	specs    string
-	fromHost bool
-	from     string
-	facts    string
-	families []string
-	platform string
-	dialect  string
-	write    string
-	force    bool
+	specs, dialect string
+	fromHost       bool
+	facts          string // with fromHost
+	families       []string
+	from, platform string
+	out            outputFile
 }
 
 func newCreateCommand() *cobra.Command {
@@ -65,7 +61,7 @@ Exit code 0: written; 1: error, or nothing was found to ask for.`,
 	cli.Complete(cmd, "platform", "linux/amd64", "linux/arm64", "linux/ppc64le", "linux/riscv64", "linux/s390x")
 	c.dialect = convert.Targets()[0]
 	cli.OneOf(cmd, &c.dialect, "dialect", "", "dialect to write", convert.Targets())
-	writeFlags(cmd, &c.write, &c.force)
+	c.out.addFlags(cmd)
 	specsFlag(cmd, &c.specs)
 	return cmd
 }
@@ -91,9 +87,14 @@ func (c createCommand) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := sayNeeds(cmd.ErrOrStderr(), needs, notes); err != nil {
-		return err
+	for _, n := range needs {
+		pairs := make([]string, len(n.Attributes))
+		for i, a := range n.Attributes {
+			pairs[i] = a.Key + "=" + a.Value
+		}
+		cmd.PrintErrf("%s: %s\n", printable(strings.Join(pairs, " ")), printable(n.Because))
 	}
+	printEach(cmd, "note", notes)
 	if len(needs) == 0 {
 		return errors.New("nothing was found to ask for")
 	}
@@ -101,10 +102,9 @@ func (c createCommand) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if err := sayWritten(cmd.ErrOrStderr(), written); err != nil {
-		return err
-	}
-	return output(cmd, c.write, c.force, written.Body)
+	printEach(cmd, "lost", written.Lost)
+	printEach(cmd, "note", written.Notes)
+	return c.out.write(cmd, written.Body)
 }
 
 func (c createCommand) needs(cmd *cobra.Command) ([]inspect.Need, []string, error) {
@@ -122,22 +122,4 @@ func (c createCommand) needs(cmd *cobra.Command) ([]inspect.Need, []string, erro
 	}
 	needs, notes := found.Needs()
 	return needs, notes, nil
-}
-
-func sayNeeds(w io.Writer, needs []inspect.Need, notes []string) error {
-	for _, n := range needs {
-		pairs := make([]string, len(n.Attributes))
-		for i, a := range n.Attributes {
-			pairs[i] = a.Key + "=" + a.Value
-		}
-		if _, err := fmt.Fprintf(w, "%s: %s\n", printable(strings.Join(pairs, " ")), printable(n.Because)); err != nil {
-			return err
-		}
-	}
-	for _, note := range notes {
-		if _, err := fmt.Fprintf(w, "note: %s\n", printable(note)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

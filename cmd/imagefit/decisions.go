@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,11 +9,14 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
@@ -54,7 +58,7 @@ WOULD is the action that audit mode, an exemption or the runtime prevented;
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&c.since, "since", "", "only decisions newer than a duration, such as 1h, or a time, such as 2026-03-04T12:00:00Z")
-	cli.OneOf(cmd, (*string)(&c.filter.Action), "action", "", "only decisions with this action, done or prevented", actions())
+	cli.OneOf(cmd, &c.filter.Action, "action", "", "only decisions with this action, done or prevented", policy.Actions())
 	cli.OneOf(cmd, &c.filter.Program, "program", "", "only decisions of this daemon", decisionlog.Programs())
 	flags.StringVar(&c.filter.Namespace, "namespace", "", "only pods of this namespace")
 	flags.StringVar(&c.filter.Pod, "pod", "", "only the pod with this name")
@@ -66,14 +70,6 @@ WOULD is the action that audit mode, an exemption or the runtime prevented;
 	}
 	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
-}
-
-func actions() []string {
-	var words []string
-	for _, a := range policy.Actions() {
-		words = append(words, string(a))
-	}
-	return words
 }
 
 // validate completes the filter and the limit.
@@ -106,28 +102,31 @@ func (c decisionsCommand) run(cmd *cobra.Command) error {
 	}
 	shown := found[max(0, len(found)-c.limit):]
 	if len(shown) < len(found) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "imagefit: showing the last %d of %d, --limit 0 shows all\n", len(shown), len(found))
+		cmd.PrintErrf("imagefit: showing the last %d of %d, --limit 0 shows all\n", len(shown), len(found))
 	}
 	if len(found) == 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "imagefit: %s\n", noDecisions(cfg.StateDir))
+		cmd.PrintErrf("imagefit: %s\n", noDecisions(cfg.StateDir))
 	}
-	return c.output.Print(cmd.OutOrStdout(), append([]decisionlog.Record{}, shown...), func(w io.Writer) error {
-		return printRecords(w, shown)
+	return c.output.Print(cmd.OutOrStdout(), append([]decisionlog.Record{}, shown...), func(b *strings.Builder) {
+		printRecords(b, shown)
 	})
 }
 
 // print prints the last records and follows new ones.
 func (c decisionsCommand) print(cmd *cobra.Command, log *decisionlog.Log) error {
 	out := cmd.OutOrStdout()
-	each := func(r decisionlog.Record) error { return printRecord(out, r) }
 	if c.output == cli.JSON {
 		lines := json.NewEncoder(out)
 		lines.SetEscapeHTML(false)
-		each = func(r decisionlog.Record) error { return lines.Encode(r) }
-	} else if err := printRecords(out, nil); err != nil {
+		return log.Follow(cmd.Context(), c.filter, c.limit, func(r decisionlog.Record) error { return lines.Encode(r) })
+	}
+	if err := c.output.Print(out, nil, func(b *strings.Builder) { printRecords(b, nil) }); err != nil {
 		return err
 	}
-	return log.Follow(cmd.Context(), c.filter, c.limit, each)
+	return log.Follow(cmd.Context(), c.filter, c.limit, func(r decisionlog.Record) error {
+		_, err := io.WriteString(out, recordLine(r))
+		return err
+	})
 }
 
 // sinceTime reads a time, or a duration before now.
@@ -159,4 +158,28 @@ func noDecisions(stateDir string) string {
 		return "no decisions: " + stateDir + " (state_dir) does not exist, so no daemon has run with this configuration yet"
 	}
 	return "no matching decisions in " + stateDir
+}
+
+const recordFormat = "%-19s  %-10s  %-9s  %-9s  %-32s  %s\n"
+
+// printRecords prints the head of the table and a line for each record.
+func printRecords(b *strings.Builder, records []decisionlog.Record) {
+	fmt.Fprintf(b, recordFormat, "TIME", "PROGRAM", "ACTION", "WOULD", "POD", "IMAGE AND REASON")
+	for _, r := range records {
+		b.WriteString(recordLine(r))
+	}
+}
+
+func recordLine(r decisionlog.Record) string {
+	pod := slices.DeleteFunc([]string{r.Namespace, r.Pod, r.Container}, func(part string) bool { return part == "" })
+	why := r.Reason
+	if why == "" || !strings.Contains(why, r.Reference) { // else it names the image
+		why = strings.TrimSuffix(r.Reference+": "+why, ": ")
+	}
+	if r.Error != "" {
+		why += ": " + r.Error
+	}
+	return fmt.Sprintf(recordFormat, r.Time.Local().Format(time.DateTime), decision.Line(r.Program),
+		decision.Line(string(r.Action)), decision.Line(cmp.Or(string(r.Would), "-")),
+		decision.Line(cmp.Or(strings.Join(pod, "/"), "-")), decision.Line(why))
 }

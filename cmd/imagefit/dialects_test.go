@@ -13,7 +13,6 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/testkit"
-	"github.com/imagefit/imagefit/pkg/author/attach"
 	"github.com/imagefit/imagefit/pkg/author/convert"
 	"github.com/imagefit/imagefit/pkg/author/lint"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
@@ -128,11 +127,12 @@ func checkedAs(t *testing.T, file string) (dialect string, accepted bool) {
 
 func attachedAs(t *testing.T, body string) string {
 	t.Helper()
-	packed, err := attach.NewBody("", []byte(body), dialectFor("", []byte(body)), "", spec.NewInterpreter(nil))
+	w := work{step: func(string) {}, interpreter: spec.NewInterpreter(nil)}
+	read, err := w.body("-", strings.NewReader(body))
 	if err != nil {
 		return readAs(err)
 	}
-	return packed.Dialect.Name
+	return read.Dialect.Name
 }
 
 func convertedAs(t *testing.T, body string, accepted bool) string {

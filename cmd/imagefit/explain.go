@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -85,22 +84,41 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 	}
 	e := explained{Decision: d, Mode: cfg.Policy.For(d.Repository).Mode}
 	e.Action, e.Because = d.Action(cfg.Policy.For(d.Repository))
-	err = c.output.Print(cmd.OutOrStdout(), e, func(w io.Writer) error { return e.print(w, c.all) })
-	if err != nil {
+	if err := c.output.Print(cmd.OutOrStdout(), e, func(b *strings.Builder) { e.print(b, c.all) }); err != nil {
 		return err
 	}
-	return outcomeOf(d)
+	switch {
+	case d.NothingToChoose():
+		return errors.New(d.Reason)
+	case d.Choice == decision.None:
+		return exitOf(selector.Unfit)
+	default:
+		return exitOf(d.Candidates[d.Choice].Outcome)
+	}
+}
+
+// exitOf turns an outcome into the exit code.
+func exitOf(o selector.Outcome) error {
+	switch o {
+	case selector.Fits:
+		return nil
+	case selector.Unknown:
+		return cli.ExitError(exitOnlyUnknown)
+	default:
+		return cli.ExitError(exitNoneFits)
+	}
 }
 
 func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *facts.Facts, live bool, image string) (*decision.Decision, error) {
 	// What is wrong with an artifact is in the table; this is for what is
 	// wrong here, such as a compatibility spec that cannot be used.
 	log := cli.NewLogger(stderr, config.Text, slog.LevelError)
-	auth, err := dockerAuth(ctx, image)
+	_, auth, err := dockerAuth(ctx, image)
 	if err != nil {
 		return nil, err
 	}
-	runtime := runtimeSettings(cfg, log)
+	reg, runtime := openRegistry(cfg, log)
+	defer reg.Close()
 	var unpacks func(ocispec.Platform) bool
 	if live {
 		unpacks = runtime.WillUnpack
@@ -109,49 +127,36 @@ func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *fa
 	if err != nil {
 		return nil, err
 	}
-	reg := registry.New(registry.Options{
-		HostsPath: cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown), UserAgent: registry.UserAgent(cli.BuildVersion(version)), Log: log,
-	})
-	defer reg.Close()
 	req := decision.Request{Reference: image, Auth: auth, Snapshot: evaluator.Snapshot()}
 	return decision.NewResolver(evaluator, reg).Decide(ctx, req)
 }
 
-// runtimeSettings are those of the file: the tool asks no runtime.
-func runtimeSettings(cfg config.Config, log *slog.Logger) containerd.Settings {
-	settings, err := containerd.Read(cfg.Runtime.Config)
+// openRegistry opens the registries as this node reaches them, by the settings of
+// the runtime's file: the tool does not query the runtime.
+func openRegistry(cfg config.Config, log *slog.Logger) (*registry.Registry, containerd.Settings) {
+	runtime, err := containerd.Read(cfg.Runtime.Config)
 	if err != nil {
 		log.Error("cannot read the runtime's configuration completely", "file", cfg.Runtime.Config, "error", err)
 	}
-	return settings
+	return registry.New(registry.Options{
+		HostsPath: cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown),
+		UserAgent: registry.UserAgent(cli.BuildVersion(version)), Log: log,
+	}), runtime
 }
 
-// dockerAuth returns the credentials that the person's container tools hold for
+// dockerAuth returns the credentials that the person's container tools have for
 // the image's registry, or nil.
-func dockerAuth(ctx context.Context, image string) (*registry.Auth, error) {
+func dockerAuth(ctx context.Context, image string) (reference.Named, *registry.Auth, error) {
 	named, err := reference.ParseDockerRef(image)
 	if err != nil {
-		return nil, fmt.Errorf("read reference %q: %w", image, err)
+		return nil, nil, fmt.Errorf("read reference %q: %w", image, err)
 	}
 	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("read the credentials of docker: %w", err)
+		return nil, nil, fmt.Errorf("read the credentials of docker: %w", err)
 	}
-	return registry.AuthFrom(ctx, store, named)
-}
-
-// outcomeOf turns a decision into the exit code.
-func outcomeOf(d *decision.Decision) error {
-	switch {
-	case d.NothingToChoose():
-		return errors.New(d.Reason)
-	case d.Choice == decision.None:
-		return cli.ExitError(exitNoneFits)
-	case d.Candidates[d.Choice].Outcome != selector.Fits:
-		return cli.ExitError(exitOnlyUnknown)
-	default:
-		return nil
-	}
+	auth, err := registry.AuthFrom(ctx, store, named)
+	return named, auth, err
 }
 
 // explained is a decision and what the node's policy makes of it.
@@ -162,25 +167,19 @@ type explained struct {
 	Mode    string        `json:"mode"`
 }
 
-func (e explained) print(w io.Writer, all bool) error {
-	if err := printDecision(w, e.Decision, all); err != nil {
-		return err
-	}
+func (e explained) print(b *strings.Builder, all bool) {
+	printDecision(b, e.Decision, all)
 	if e.Because != e.Reason {
-		if _, err := fmt.Fprintln(w, e.Because); err != nil {
-			return err
-		}
+		b.WriteString(e.Because + "\n")
 	}
-	if e.Mode != policy.Audit || e.Action == policy.Forwarded {
-		return nil
+	if e.Mode == policy.Audit && e.Action != policy.Forwarded {
+		fmt.Fprintf(b, "The mode here is audit: the pull would be forwarded unchanged, not %s.\n", e.Action)
 	}
-	_, err := fmt.Fprintf(w, "The mode here is audit: the pull would be forwarded unchanged, not %s.\n", e.Action)
-	return err
 }
 
 // printDecision prints one row for each requirement of each candidate.
-func printDecision(w io.Writer, d *decision.Decision, all bool) error {
-	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+func printDecision(b *strings.Builder, d *decision.Decision, all bool) {
+	table := newTable(b)
 	fmt.Fprintln(table, "CANDIDATE\tVERDICT\tRANK\tWANT\tHAVE")
 	for i, c := range d.Candidates {
 		rank := "-"
@@ -192,7 +191,11 @@ func printDecision(w io.Writer, d *decision.Decision, all bool) error {
 			fmt.Fprintf(table, "%s\tnothing\t\n", cells)
 		}
 		for _, r := range c.Requirements {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", cells, wanted(r), r.Have)
+			want := strings.Repeat("  ", r.Depth) + r.Want
+			if r.Importance != compat.Required.String() {
+				want += " [" + r.Importance + "]"
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\n", cells, want, r.Have)
 			cells = "\t\t"
 		}
 	}
@@ -201,17 +204,6 @@ func printDecision(w io.Writer, d *decision.Decision, all bool) error {
 			fmt.Fprintf(table, "%s\tnot for this node\t-\t\t\n", platform)
 		}
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "\n%s\n", strings.TrimSpace(d.Reason))
-	return err
-}
-
-func wanted(r decision.RequirementResult) string {
-	want := strings.Repeat("  ", r.Depth) + r.Want
-	if r.Importance == compat.Required.String() {
-		return want
-	}
-	return want + " [" + r.Importance + "]"
+	table.Flush()
+	fmt.Fprintf(b, "\n%s\n", strings.TrimSpace(d.Reason))
 }

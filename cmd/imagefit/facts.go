@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"math"
@@ -10,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/snapshot"
 )
 
 // factsCommand shows what a node offers.
@@ -69,18 +73,19 @@ func (c factsCommand) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	return c.output.Print(cmd.OutOrStdout(), facts, func(w io.Writer) error { return c.write(w, facts) })
-}
-
-func (c factsCommand) write(w io.Writer, facts *facts.Facts) error {
-	if c.output == labels {
-		return writeLabels(w, facts)
-	}
-	limit := maxListed
-	if c.family != "" {
-		limit = math.MaxInt
-	}
-	return writeFacts(w, facts, limit)
+	return c.output.Print(cmd.OutOrStdout(), facts, func(b *strings.Builder) {
+		switch {
+		case c.output == labels:
+			values := facts.Labels()
+			for _, name := range slices.Sorted(maps.Keys(values)) {
+				b.WriteString(printable(name) + "=" + printable(values[name]) + "\n")
+			}
+		case c.family != "":
+			writeFacts(b, facts, math.MaxInt)
+		default:
+			writeFacts(b, facts, maxListed)
+		}
+	})
 }
 
 // familyOf keeps the sets of one family, such as cpu for cpu.cpuid. A family
@@ -100,12 +105,109 @@ func familyOf(known *facts.Facts, family string) (*facts.Facts, error) {
 	return facts.New(known.OS(), known.Arch(), kept), nil
 }
 
-func writeLabels(w io.Writer, facts *facts.Facts) error {
-	values := facts.Labels()
-	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		b.WriteString(printable(name) + "=" + printable(values[name]) + "\n")
+// exitDiffer is the exit code for facts that differ.
+const exitDiffer = 3
+
+// newDiffCommand compares the facts of two nodes.
+func newDiffCommand() *cobra.Command {
+	var output cli.Output
+	cmd := &cobra.Command{
+		Use:   "diff A B",
+		Short: "Compare the facts of two nodes, or of one at two times",
+		Long: `Diff prints how the facts of B differ from those of A, one line each, sorted:
+
+  + what only B has
+  - what only A has
+  ~ what differs, also between absent, present and unknown
+
+Each of A and B is a file that "imagefit facts -o json" or "nfd export features"
+wrote ("-" is standard input), a snapshot, a directory with a node's files, or
+"live" for this node.
+
+The exit code is 0 when nothing differs, 3 when something does, and 1 on an
+error.`,
+		Example: `  imagefit facts diff node-1.json node-2.json
+  imagefit facts diff before.tar.gz live
+  ssh node-2 imagefit facts -o json | imagefit facts diff live -`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error { return diff(cmd, output, args[0], args[1]) },
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	output.AddFlag(cmd, cli.Text, cli.JSON)
+	return cmd
+}
+
+func diff(cmd *cobra.Command, output cli.Output, a, b string) error {
+	if a == "-" && b == "-" {
+		return errors.New("only one of A and B can be standard input")
+	}
+	before, err := loadFacts(cmd.Context(), a, cmd.InOrStdin())
+	if err != nil {
+		return fmt.Errorf("load A: %w", err)
+	}
+	after, err := loadFacts(cmd.Context(), b, cmd.InOrStdin())
+	if err != nil {
+		return fmt.Errorf("load B: %w", err)
+	}
+	changes := facts.Diff(before, after)
+	err = output.Print(cmd.OutOrStdout(), append([]facts.Change{}, changes...), func(b *strings.Builder) {
+		for _, change := range changes {
+			b.WriteString(printable(change.String()) + "\n")
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if len(changes) > 0 {
+		return cli.ExitError(exitDiffer)
+	}
+	return nil
+}
+
+// snapshotCommand saves the files that the facts of a node are read from.
+type snapshotCommand struct {
+	root string
+	all  bool
+}
+
+func newSnapshotCommand() *cobra.Command {
+	var c snapshotCommand
+	cmd := &cobra.Command{
+		Use:   "snapshot FILE",
+		Short: "Save the files that the facts are read from",
+		Long: `Snapshot writes a tar.gz of exactly the files that the facts of this node are
+read from. "imagefit facts --root FILE" reads it on any machine and yields the
+same facts. With "-" as FILE it is written to standard output.
+
+What identifies the machine is left out: host name, serial numbers, UUIDs,
+hardware and network addresses, disk labels, and the kernel parameters that
+contain them or secrets. The facts that need them are unknown in the snapshot;
+the fingerprint is the same. Use --all to keep them.
+
+Files of /etc/imagefit/facts.d and of NFD's features.d are facts and are
+included: review them before you share a snapshot.`,
+		Example: `  imagefit facts snapshot node-1.tar.gz
+  imagefit facts --root node-1.tar.gz`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
+	}
+	rootFlag(cmd, &c.root)
+	cmd.Flags().BoolVar(&c.all, "all", false, "keep host name, serial numbers, UUIDs and addresses")
+	return cmd
+}
+
+func (c snapshotCommand) run(cmd *cobra.Command, path string) error {
+	root, err := openRoot(c.root)
+	if err != nil {
+		return err
+	}
+	write := func(w io.Writer) error {
+		return snapshot.Write(cmd.Context(), w, root, snapshot.Options{Identity: c.all})
+	}
+	if path == "-" {
+		return write(cmd.OutOrStdout())
+	}
+	if err := fsutil.WriteAtomic(path, fsutil.WriteOptions{}, write); err != nil {
+		return fmt.Errorf("save snapshot: %w", err)
+	}
+	return nil
 }

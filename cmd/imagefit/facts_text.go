@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -19,17 +18,19 @@ const maxListed = 100
 // writeFacts prints one section for each set that is known, then what is
 // unknown and what was skipped. Of a set with more than limit attributes it prints
 // only the count.
-func writeFacts(w io.Writer, facts *facts.Facts, limit int) error {
+func writeFacts(b *strings.Builder, facts *facts.Facts, limit int) {
 	features := facts.Features()
-	var b strings.Builder
 	arch := cmp.Or(facts.Arch(), "unknown")
-	fmt.Fprintf(&b, "platform     %s/%s\nfingerprint  %s\n", facts.OS(), arch, facts.Fingerprint())
-	for _, set := range knownSets(features) {
-		section{facts: facts, features: features, set: set}.write(&b, limit)
+	fmt.Fprintf(b, "platform     %s/%s\nfingerprint  %s\n", facts.OS(), arch, facts.Fingerprint())
+	sets := slices.Concat(slices.Collect(maps.Keys(features.Flags)),
+		slices.Collect(maps.Keys(features.Attributes)), slices.Collect(maps.Keys(features.Instances)))
+	slices.Sort(sets)
+	for _, set := range slices.Compact(sets) {
+		section{facts: facts, features: features, set: set}.write(b, limit)
 	}
 	if len(features.Unknown) > 0 {
 		b.WriteString("\nunknown: could not be read\n")
-		writeAligned(&b, features.Unknown, nil)
+		writeAligned(b, features.Unknown, nil)
 	}
 	if problems := facts.Problems(); len(problems) > 0 {
 		b.WriteString("\nproblems: skipped\n")
@@ -37,15 +38,6 @@ func writeFacts(w io.Writer, facts *facts.Facts, limit int) error {
 			b.WriteString("  " + printable(problem) + "\n")
 		}
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func knownSets(features facts.Features) []string {
-	names := slices.AppendSeq(slices.AppendSeq(slices.Collect(maps.Keys(features.Flags)),
-		maps.Keys(features.Attributes)), maps.Keys(features.Instances))
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // section is what is printed of one set.
@@ -57,7 +49,14 @@ type section struct {
 
 func (s section) write(b *strings.Builder, limit int) {
 	flags, attributes, instances := s.features.Flags[s.set], s.features.Attributes[s.set], s.features.Instances[s.set]
-	fmt.Fprintf(b, "\n%s: %s", s.set, s.state(len(flags)+len(attributes)+len(instances)))
+	state := "none"
+	if count := len(flags) + len(attributes) + len(instances); count > 0 {
+		state = strconv.Itoa(count) + " present"
+	}
+	if _, unknown := s.features.Unknown[s.set]; unknown {
+		state += ", the rest unknown"
+	}
+	fmt.Fprintf(b, "\n%s: %s", s.set, state)
 	if origin := s.facts.Origin(s.set, ""); origin != "" {
 		b.WriteString(" (" + printable(origin) + ")")
 	}
@@ -68,38 +67,7 @@ func (s section) write(b *strings.Builder, limit int) {
 	} else {
 		writeAligned(b, attributes, s.origin)
 	}
-	s.writeFlags(b, flags)
-	for _, instance := range instances {
-		s.writeInstance(b, instance)
-	}
-	if absent := s.features.Absent[s.set]; len(absent) > 0 {
-		writeWrapped(b, append([]string{"absent:"}, absent...))
-	}
-}
-
-func (s section) state(count int) string {
-	state := strconv.Itoa(count) + " present"
-	if count == 0 {
-		state = "none"
-	}
-	if _, unknown := s.features.Unknown[s.set]; unknown {
-		state += ", the rest unknown"
-	}
-	return state
-}
-
-// origin returns where an element was read, in parentheses, if that is not where
-// the rest of its set was.
-func (s section) origin(element string) string {
-	if origin := s.facts.Origin(s.set, element); origin != s.facts.Origin(s.set, "") {
-		return "  (" + printable(origin) + ")"
-	}
-	return ""
-}
-
-// writeFlags prints flags with an origin of their own on separate lines.
-func (s section) writeFlags(b *strings.Builder, flags []string) {
-	var words, lines []string
+	var words, lines []string // flags with an origin of their own have a line each
 	for _, flag := range flags {
 		if origin := s.origin(flag); origin != "" {
 			lines = append(lines, "  "+printable(flag)+origin+"\n")
@@ -109,6 +77,21 @@ func (s section) writeFlags(b *strings.Builder, flags []string) {
 	}
 	writeWrapped(b, words)
 	b.WriteString(strings.Join(lines, ""))
+	for _, instance := range instances {
+		s.writeInstance(b, instance)
+	}
+	if absent := s.features.Absent[s.set]; len(absent) > 0 {
+		writeWrapped(b, append([]string{"absent:"}, absent...))
+	}
+}
+
+// origin returns where an element was read, in parentheses, if that is not where
+// the rest of its set was.
+func (s section) origin(element string) string {
+	if origin := s.facts.Origin(s.set, element); origin != s.facts.Origin(s.set, "") {
+		return "  (" + printable(origin) + ")"
+	}
+	return ""
 }
 
 // writeInstance prints the name of a device before its other attributes.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,12 +20,9 @@ const exitFindings = 3
 
 // lintCommand looks for mistakes in what an image asks for.
 type lintCommand struct {
-	specs   string
-	output  cli.Output
-	dialect string
-	fix     bool
-	diff    bool
-	strict  bool
+	specs, dialect    string
+	output            cli.Output
+	fix, diff, strict bool
 }
 
 func newLintCommand() *cobra.Command {
@@ -76,19 +74,12 @@ func dialectNames() []string {
 	return names
 }
 
-func (c lintCommand) validate(files []string) error {
+func (c *lintCommand) run(cmd *cobra.Command, files []string) error {
 	switch {
 	case c.diff && c.output == cli.JSON:
 		return errors.New("--diff has no JSON form; each finding says whether --fix corrects it")
 	case c.fix && !c.diff && slices.Contains(files, "-"):
 		return errors.New("--fix cannot change stdin; use --diff")
-	}
-	return nil
-}
-
-func (c *lintCommand) run(cmd *cobra.Command, files []string) error {
-	if err := c.validate(files); err != nil {
-		return err
 	}
 	specs, err := loadSpecs(cmd, c.specs)
 	if err != nil {
@@ -103,7 +94,11 @@ func (c *lintCommand) run(cmd *cobra.Command, files []string) error {
 		all = append(all, findings...)
 	}
 	if !c.diff {
-		err = c.output.Print(cmd.OutOrStdout(), all, func(w io.Writer) error { return printFindings(w, all) })
+		err = c.output.Print(cmd.OutOrStdout(), all, func(b *strings.Builder) {
+			for _, f := range all {
+				b.WriteString(printable(f.String()) + "\n")
+			}
+		})
 	}
 	if err := errors.Join(failed, err); err != nil {
 		return err
@@ -138,17 +133,6 @@ func (c lintCommand) file(cmd *cobra.Command, linter *lint.Linter, file string) 
 	if err := fsutil.ReplaceFile(file, fixed); err != nil {
 		return findings, err
 	}
-	if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "%s: %d fixed\n", file, n); err != nil {
-		return nil, err
-	}
+	cmd.PrintErrf("%s: %d fixed\n", file, n)
 	return linter.Lint(file, fixed, c.dialect), nil
-}
-
-func printFindings(w io.Writer, findings []lint.Finding) error {
-	for _, f := range findings {
-		if _, err := fmt.Fprintln(w, printable(f.String())); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,9 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -49,33 +49,25 @@ func (c listCommand) run(cmd *cobra.Command, image string) error {
 	if err != nil {
 		return err
 	}
-	listing, err := c.list(cmd, cfg, image)
+	in, err := interpreter(cmd, c.specs)
 	if err != nil {
 		return err
 	}
-	return c.output.Print(cmd.OutOrStdout(), listing, func(w io.Writer) error { return printListing(w, listing) })
-}
-
-func (c listCommand) list(cmd *cobra.Command, cfg config.Config, image string) (*attach.Listing, error) {
-	in, err := interpreter(cmd, c.specs)
-	if err != nil {
-		return nil, err
-	}
-	log := cli.NewLogger(cmd.ErrOrStderr(), config.Text, slog.LevelError)
-	runtime := runtimeSettings(cfg, log)
-	reg := registry.New(registry.Options{
-		HostsPath: cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown), UserAgent: registry.UserAgent(cli.BuildVersion(version)),
-	})
+	reg, _ := openRegistry(cfg, cli.NewLogger(cmd.ErrOrStderr(), config.Text, slog.LevelError))
 	defer reg.Close()
 	at, err := find(cmd.Context(), reg, image)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	img, err := attach.ReadImage(cmd.Context(), at.repo, at.named)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return attach.List(cmd.Context(), at.repo, img, in)
+	listing, err := attach.List(cmd.Context(), at.repo, img, in)
+	if err != nil {
+		return err
+	}
+	return c.output.Print(cmd.OutOrStdout(), listing, func(b *strings.Builder) { printListing(b, listing) })
 }
 
 // place is where an image is, and who asks.
@@ -88,90 +80,72 @@ type place struct {
 // find opens the repository of an image with the credentials of the person's
 // container tools.
 func find(ctx context.Context, reg *registry.Registry, image string) (p place, err error) {
-	if p.named, err = reference.ParseDockerRef(image); err != nil {
-		return place{}, fmt.Errorf("read reference %q: %w", image, err)
-	}
-	if p.auth, err = dockerAuth(ctx, image); err != nil {
+	if p.named, p.auth, err = dockerAuth(ctx, image); err != nil {
 		return place{}, err
 	}
 	p.repo, err = reg.Repository(p.named, p.auth)
 	return p, err
 }
 
+// branch is a line of a tree, with what is below it.
+type branch struct {
+	line  string
+	below []branch
+}
+
 // printListing draws the tree.
-func printListing(w io.Writer, l *attach.Listing) error {
-	var b strings.Builder
+func printListing(b *strings.Builder, l *attach.Listing) {
 	kind := "image"
 	if len(l.Entries)+l.OtherEntries > 0 {
 		kind = "index"
 	}
-	fmt.Fprintf(&b, "%s  %s  %s\n", l.Reference, kind, l.Digest)
-	lines := holderLines(l.Holder)
+	fmt.Fprintf(b, "%s  %s  %s\n", l.Reference, kind, l.Digest)
+	tree := branchesOf(l.Holder)
 	for _, e := range l.Entries {
-		title := fmt.Sprintf("[%d] %s  %s", e.Entry, e.Platform, e.Digest)
-		lines = append(lines, append([]string{title}, indent(holderLines(e))...))
+		tree = append(tree, branch{fmt.Sprintf("[%d] %s  %s", e.Entry, e.Platform, e.Digest), branchesOf(e)})
 	}
 	if l.OtherEntries > 0 {
-		lines = append(lines, []string{fmt.Sprintf("entries that are not images: %d", l.OtherEntries)})
+		tree = append(tree, branch{line: fmt.Sprintf("entries that are not images: %d", l.OtherEntries)})
 	}
 	if l.Problem != "" {
-		lines = append(lines, []string{"a pull leaves the choice to the runtime: " + l.Problem})
+		tree = append(tree, branch{line: "a pull leaves the choice to the runtime: " + l.Problem})
 	}
-	for _, line := range indent(lines) {
-		b.WriteString(line + "\n")
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	draw(b, tree, "")
 }
 
-// holderLines are the branches below an index or an image, a list of lines each.
-func holderLines(h attach.Holder) [][]string {
-	var lines [][]string
+// branchesOf are what is below an index or an image.
+func branchesOf(h attach.Holder) []branch {
+	var all []branch
 	for _, a := range h.Artifacts {
-		lines = append(lines, []string{artifactLine(a)})
+		created, used := "no time", "not used"
+		if a.Created != nil {
+			created = a.Created.UTC().Format(time.RFC3339)
+		}
+		if a.Counts {
+			used = "used"
+		}
+		line := fmt.Sprintf("%s  %s  %s  %s", cmp.Or(a.Dialect, a.ArtifactType), created, used, a.Digest)
+		if a.Problem != "" {
+			line += "  cannot be read: " + a.Problem
+		}
+		all = append(all, branch{line: line})
 	}
 	if h.OtherReferrers > 0 {
-		lines = append(lines, []string{fmt.Sprintf("other referrers: %d", h.OtherReferrers)})
+		all = append(all, branch{line: fmt.Sprintf("other referrers: %d", h.OtherReferrers)})
 	}
 	if h.Unopened > 0 {
-		lines = append(lines, []string{fmt.Sprintf("referrers not read: %d (only the newest %d are)", h.Unopened, referrers.MaxOpened)})
+		all = append(all, branch{line: fmt.Sprintf("referrers not read: %d (only the newest %d are)", h.Unopened, referrers.MaxOpened)})
 	}
-	return lines
+	return all
 }
 
-func artifactLine(a attach.Artifact) string {
-	dialect, created, used := a.Dialect, "no time", "used"
-	if dialect == "" {
-		dialect = a.ArtifactType
-	}
-	if a.Created != nil {
-		created = a.Created.UTC().Format(time.RFC3339)
-	}
-	if !a.Counts {
-		used = "not used"
-	}
-	line := fmt.Sprintf("%s  %s  %s  %s", dialect, created, used, a.Digest)
-	if a.Problem != "" {
-		line += "  cannot be read: " + a.Problem
-	}
-	return line
-}
-
-// indent draws the branches of a tree before the lines of each.
-func indent(branches [][]string) []string {
-	var lines []string
-	for i, branch := range branches {
+func draw(b *strings.Builder, tree []branch, indent string) {
+	for i, t := range tree {
 		first, rest := "├── ", "│   "
-		if i == len(branches)-1 {
+		if i == len(tree)-1 {
 			first, rest = "└── ", "    "
 		}
-		for j, line := range branch {
-			if j == 0 {
-				lines = append(lines, first+line)
-			} else {
-				lines = append(lines, rest+line)
-			}
-		}
+		b.WriteString(indent + first + t.line + "\n")
+		draw(b, t.below, indent+rest)
 	}
-	return lines
 }

@@ -36,7 +36,14 @@ func parseFacts(written []byte, node string) (*facts.Facts, error) {
 	}
 	switch head.Kind {
 	case "":
-		return plainFacts(written, text, node)
+		if node != "" {
+			return nil, fmt.Errorf("no list of nodes to find %q in; %s", node, wantFacts)
+		}
+		facts, err := hostfacts.Parse(bytes.NewReader(text))
+		if err != nil {
+			return nil, fmt.Errorf("%w; %s", at(written, text, err), wantFacts)
+		}
+		return facts, nil
 	case "NodeFeature":
 		return nodeFacts([]object{head}, node)
 	case "NodeFeatureList", "List":
@@ -44,17 +51,6 @@ func parseFacts(written []byte, node string) (*facts.Facts, error) {
 	default:
 		return nil, fmt.Errorf("kind is %.64q; %s", head.Kind, wantFacts)
 	}
-}
-
-func plainFacts(written, text []byte, node string) (*facts.Facts, error) {
-	if node != "" {
-		return nil, fmt.Errorf("no list of nodes to find %q in; %s", node, wantFacts)
-	}
-	facts, err := hostfacts.Parse(bytes.NewReader(text))
-	if err != nil {
-		return nil, fmt.Errorf("%w; %s", at(written, text, err), wantFacts)
-	}
-	return facts, nil
 }
 
 // toJSON turns YAML into JSON. What begins like JSON is left alone: YAML would
@@ -202,12 +198,8 @@ func merge(objects []object) (features, error) {
 			continue
 		}
 		found = true
-		for set, flags := range o.Spec.Features.Flags {
-			merged.Flags[set] = elements[map[string]struct{}]{join(merged.Flags[set].Elements, flags.Elements)}
-		}
-		for set, attributes := range o.Spec.Features.Attributes {
-			merged.Attributes[set] = elements[map[string]string]{join(merged.Attributes[set].Elements, attributes.Elements)}
-		}
+		mergeSets(merged.Flags, o.Spec.Features.Flags)
+		mergeSets(merged.Attributes, o.Spec.Features.Attributes)
 		for set, instances := range o.Spec.Features.Instances {
 			merged.Instances[set] = elements[[]json.RawMessage]{slices.Concat(merged.Instances[set].Elements, instances.Elements)}
 		}
@@ -226,9 +218,11 @@ func (o object) order() string {
 	return rank + o.Metadata.Name + "\x00" + o.Metadata.Namespace
 }
 
-func join[V any](a, b map[string]V) map[string]V {
-	joined := map[string]V{}
-	maps.Copy(joined, a)
-	maps.Copy(joined, b)
-	return joined
+func mergeSets[V any](into, from map[string]elements[map[string]V]) {
+	for set, e := range from {
+		if into[set].Elements == nil {
+			into[set] = elements[map[string]V]{map[string]V{}}
+		}
+		maps.Copy(into[set].Elements, e.Elements)
+	}
 }

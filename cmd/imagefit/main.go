@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -70,18 +71,15 @@ Three programs share one configuration file:
 
 Begin with "imagefit facts" to see what this node offers.`,
 		Version:           cli.BuildVersion(version),
-		Args:              cobra.NoArgs,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cli.ConfigFlags(cmd, cmd.PersistentFlags())
-	cmd.AddCommand(newFactsCommand(), newExplainCommand(), newCheckCommand(),
+	return group(cmd, newFactsCommand(), newExplainCommand(), newCheckCommand(),
 		newListCommand(), newAttachCommand(), newSpecCommand(),
 		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(),
 		newStatusCommand(), newDecisionsCommand(), newManCommand())
-	return cmd
 }
 
 // printing completes a command that prints a fixed text.
@@ -91,5 +89,16 @@ func printing(text string, cmd *cobra.Command) *cobra.Command {
 		_, err := io.WriteString(cmd.OutOrStdout(), text)
 		return err
 	}
+	return cmd
+}
+
+// newTable returns the table that every command prints, with a tab after each cell.
+func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 3, ' ', 0) }
+
+// group completes a command that only has others.
+func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.AddCommand(commands...)
 	return cmd
 }

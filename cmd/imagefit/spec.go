@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +19,6 @@ import (
 const defaultSpecs = "/etc/imagefit/specs.d"
 
 func newSpecCommand() *cobra.Command {
-	var dir string
 	cmd := &cobra.Command{
 		Use:   "spec",
 		Short: "Show and check compatibility specs: what the attributes of images mean",
@@ -28,11 +26,13 @@ func newSpecCommand() *cobra.Command {
 mean: which fact each is compared with, how, and whether it is required. Imagefit
 comes with some; operators add theirs as *.toml to /etc/imagefit/specs.d, where a
 spec of the same name replaces the embedded one.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newSpecListCommand(&dir), newSpecShowCommand(&dir), newSpecCheckCommand(), newSpecConvertCommand(), newSpecSchemaCommand())
-	return cmd
+	return group(cmd, newSpecListCommand(), newSpecShowCommand(), newSpecCheckCommand(), newSpecConvertCommand(),
+		printing(spec.Schema(), &cobra.Command{
+			Use:     "schema",
+			Short:   "Print the JSON Schema of compatibility specs, for editors",
+			Example: `  imagefit spec schema > imagefit-spec.schema.json`,
+		}))
 }
 
 func specsFlag(cmd *cobra.Command, dir *string) {
@@ -58,7 +58,8 @@ func interpreter(cmd *cobra.Command, dir string) (*spec.Interpreter, error) {
 	return spec.NewInterpreter(specs), nil
 }
 
-func newSpecListCommand(dir *string) *cobra.Command {
+func newSpecListCommand() *cobra.Command {
+	var dir string
 	var output cli.Output
 	cmd := &cobra.Command{
 		Use:     "list",
@@ -66,15 +67,18 @@ func newSpecListCommand(dir *string) *cobra.Command {
 		Example: `  imagefit spec list`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			specs, err := loadSpecs(cmd, *dir)
+			specs, err := loadSpecs(cmd, dir)
 			if err != nil {
 				return err
 			}
-			rows := specRows(specs)
-			return output.Print(cmd.OutOrStdout(), rows, func(w io.Writer) error { return printSpecs(w, rows) })
+			rows := make([]specRow, 0, len(specs))
+			for _, s := range specs {
+				rows = append(rows, specRow{s.Name, s.Revision, specGroups(s), len(s.Nodes), s.Source, s.Description})
+			}
+			return output.Print(cmd.OutOrStdout(), rows, func(b *strings.Builder) { printSpecs(b, rows) })
 		},
 	}
-	specsFlag(cmd, dir)
+	specsFlag(cmd, &dir)
 	output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
 }
@@ -89,26 +93,18 @@ type specRow struct {
 	Description string   `json:"description,omitempty"`
 }
 
-func specRows(specs []spec.Spec) []specRow {
-	rows := make([]specRow, 0, len(specs))
-	for _, s := range specs {
-		rows = append(rows, specRow{s.Name, s.Revision, specGroups(s), len(s.Nodes), s.Source, s.Description})
-	}
-	return rows
-}
-
-func printSpecs(w io.Writer, rows []specRow) error {
-	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+func printSpecs(b *strings.Builder, rows []specRow) {
+	table := newTable(b)
 	fmt.Fprintln(table, "NAME\tREVISION\tGROUPS\tNODES\tSOURCE\tDESCRIPTION")
 	for _, r := range rows {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", printable(r.Name), printable(r.Revision),
 			printable(strings.Join(r.Groups, " ")), r.Nodes, printable(r.Source), printable(r.Description))
 	}
-	return table.Flush()
+	table.Flush()
 }
 
-func newSpecShowCommand(dir *string) *cobra.Command {
-	var graph string
+func newSpecShowCommand() *cobra.Command {
+	var dir, graph string
 	cmd := &cobra.Command{
 		Use:   "show NAME|FILE",
 		Short: "Show what the attributes of one compatibility spec mean",
@@ -123,22 +119,24 @@ for "imagefit spec check".`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeSpecs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spec, err := findSpec(cmd, *dir, args[0])
+			spec, err := findSpec(cmd, dir, args[0])
 			if err != nil {
 				return err
 			}
+			var text string
 			switch graph {
 			case "text":
-				_, err = io.WriteString(cmd.OutOrStdout(), spec.GraphText())
+				text = spec.GraphText()
 			case "dot":
-				_, err = io.WriteString(cmd.OutOrStdout(), spec.GraphDOT())
+				text = spec.GraphDOT()
 			default:
-				err = printSpec(cmd.OutOrStdout(), spec)
+				text = specText(spec)
 			}
+			_, err = io.WriteString(cmd.OutOrStdout(), text)
 			return err
 		},
 	}
-	specsFlag(cmd, dir)
+	specsFlag(cmd, &dir)
 	cli.OneOf(cmd, &graph, "graph", "", "draw the graph", []string{"text", "dot"})
 	cmd.Flags().Lookup("graph").NoOptDefVal = "text"
 	return cmd
@@ -157,11 +155,15 @@ func completeSpecs(cmd *cobra.Command, args []string, _ string) ([]string, cobra
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	var names []string
-	for _, s := range specs {
-		names = append(names, s.Name)
+	return specNames(specs), cobra.ShellCompDirectiveNoFileComp
+}
+
+func specNames(specs []spec.Spec) []string {
+	names := make([]string, len(specs))
+	for i, s := range specs {
+		names[i] = s.Name
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return names
 }
 
 // findSpec returns the spec of a name, or that of a file: "-", or whatever has a
@@ -174,12 +176,9 @@ func findSpec(cmd *cobra.Command, dir, name string) (spec.Spec, error) {
 	if err != nil {
 		return spec.Spec{}, err
 	}
-	var names []string
-	for _, s := range specs {
-		if s.Name == name {
-			return s, nil
-		}
-		names = append(names, s.Name)
+	names := specNames(specs)
+	if i := slices.Index(names, name); i >= 0 {
+		return specs[i], nil
 	}
 	return spec.Spec{}, fmt.Errorf("no compatibility spec is named %q; there are: %s", name, strings.Join(names, ", "))
 }
@@ -222,8 +221,7 @@ func readSpec(cmd *cobra.Command, file string) (spec.Spec, error) {
 }
 
 func newSpecConvertCommand() *cobra.Command {
-	var file string
-	var force bool
+	var out outputFile
 	cmd := &cobra.Command{
 		Use:   "convert FILE",
 		Short: "Write a schema graph as a compatibility spec",
@@ -242,17 +240,9 @@ element, type and match. "-" is stdin.`,
 			if err != nil {
 				return err
 			}
-			return output(cmd, file, force, text)
+			return out.write(cmd, text)
 		},
 	}
-	writeFlags(cmd, &file, &force)
+	out.addFlags(cmd)
 	return cmd
-}
-
-func newSpecSchemaCommand() *cobra.Command {
-	return printing(spec.Schema(), &cobra.Command{
-		Use:     "schema",
-		Short:   "Print the JSON Schema of compatibility specs, for editors",
-		Example: `  imagefit spec schema > imagefit-spec.schema.json`,
-	})
 }

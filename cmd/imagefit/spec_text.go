@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -21,8 +21,8 @@ func specGroups(s spec.Spec) []string {
 	return groups
 }
 
-// printSpec prints a spec for people: first the spec, then each attribute.
-func printSpec(w io.Writer, s spec.Spec) error {
+// specText describes a spec: first the spec itself, then each attribute.
+func specText(s spec.Spec) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", printable(s.Name))
 	if s.Revision != "" {
@@ -40,8 +40,7 @@ func printSpec(w io.Writer, s spec.Spec) error {
 		row(&b, "members", pairs(f.Members, " from "))
 		row(&b, "versions", f.Version)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
 
 func printNode(b *strings.Builder, n spec.Node) {
@@ -52,25 +51,18 @@ func printNode(b *strings.Builder, n spec.Node) {
 	if n.Type == "" {
 		return // it only contains others
 	}
-	row(b, "value", nodeValue(n))
+	value := n.Type
+	if len(n.Values) > 0 {
+		value += ", one of " + strings.Join(n.Values, ", ")
+	}
+	row(b, "value", value)
 	row(b, "compared with", comparedWith(n))
 	row(b, "also written", pairs(n.Aliases, " for "))
-	importance := n.Importance
-	if importance == "" {
-		importance = "required"
-	}
+	importance := cmp.Or(n.Importance, "required")
 	if n.Weight > 0 {
 		importance += fmt.Sprintf(", weight %d", n.Weight)
 	}
 	row(b, "importance", importance)
-}
-
-func nodeValue(n spec.Node) string {
-	text := n.Type
-	if len(n.Values) > 0 {
-		text += ", one of " + strings.Join(n.Values, ", ")
-	}
-	return text
 }
 
 func comparedWith(n spec.Node) string {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/health"
 )
@@ -83,7 +86,7 @@ func (c statusCommand) run(cmd *cobra.Command) error {
 		return err
 	}
 	s := c.collect(cmd.Context(), cfg)
-	err = c.output.Print(cmd.OutOrStdout(), s, func(w io.Writer) error { return printStatus(w, s, time.Now()) })
+	err = c.output.Print(cmd.OutOrStdout(), s, func(b *strings.Builder) { printStatus(b, s, time.Now()) })
 	switch {
 	case err != nil:
 		return err
@@ -167,4 +170,92 @@ func getStatus(ctx context.Context, address string) (*health.Status, error) {
 		return nil, fmt.Errorf("its response is not a status: %w", err)
 	}
 	return status, nil
+}
+
+// printStatus prints the status as text.
+func printStatus(b *strings.Builder, s nodeStatus, now time.Time) {
+	table := newTable(b)
+	fmt.Fprintln(table, "PROGRAM\tVERSION\tMODE\tUP\tSTATE")
+	for _, d := range s.Daemons {
+		fmt.Fprintf(table, "%s\t%s\n", d.Program, d.line(now))
+	}
+	table.Flush()
+	begin := "\n"
+	for _, d := range s.Daemons {
+		if d.Status != nil {
+			fmt.Fprintf(table, "%s%s\n", begin, d.Program)
+			printDetails(table, d.Status, now)
+			begin = ""
+		}
+	}
+	table.Flush()
+	switch {
+	case s.DecisionsProblem != "":
+		fmt.Fprintf(b, "\nlast decisions: %s\n", decision.Line(s.DecisionsProblem))
+	case len(s.Decisions) > 0:
+		b.WriteString("\n")
+		printRecords(b, s.Decisions)
+	}
+}
+
+func (d daemonStatus) line(now time.Time) string {
+	switch {
+	case d.Address == "":
+		key := "proxy.http_listen"
+		if d.Program != "cri-proxy" {
+			key = "nri.http_listen"
+		}
+		return "-\t-\t-\tnot queried: " + key + ` is ""`
+	case d.Status == nil:
+		return "-\t-\t-\t" + decision.Line(d.Problem)
+	}
+	state := "ready"
+	if !d.Status.Ready {
+		state = "not ready"
+	}
+	return fmt.Sprintf("%s\t%s\t%s\t%s", decision.Line(d.Status.Version), decision.Line(d.Status.Mode), ago(d.Status.Started, now), state)
+}
+
+// printDetails prints the details of a daemon that answered.
+func printDetails(w io.Writer, s *health.Status, now time.Time) {
+	for _, c := range s.Checks {
+		state := "failing"
+		if c.Optional {
+			state = "warning"
+		}
+		if !c.OK {
+			fmt.Fprintf(w, "  %s\t%s: %s\n", state, decision.Line(c.Name), decision.Line(c.Problem))
+		}
+	}
+	fmt.Fprintf(w, "  facts\trefreshed %s ago, changed %d times\n", ago(s.Facts.Refreshed, now), s.Facts.Changes)
+	fmt.Fprintf(w, "  cache\t%.1f of %d MiB, %d files\n", float64(s.Cache.Bytes)/(1<<20), s.Cache.Limit>>20, s.Cache.Files)
+	text := "loaded " + ago(s.Config.Loaded, now) + " ago"
+	if s.Config.Failed {
+		text += "; the last reload failed, run imagefit config check"
+	}
+	fmt.Fprintf(w, "  configuration\t%s\n", text)
+	var counts []string
+	for _, action := range slices.Sorted(maps.Keys(s.Decisions)) {
+		if s.Decisions[action] > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", s.Decisions[action], decision.Line(action)))
+		}
+	}
+	if len(counts) == 0 {
+		counts = []string{"none"}
+	}
+	fmt.Fprintf(w, "  decisions\t%s since start\n", strings.Join(counts, ", "))
+}
+
+// ago is the age of something in at most two units.
+func ago(at, now time.Time) string {
+	age := max(0, now.Sub(at))
+	switch {
+	case age < time.Minute:
+		return fmt.Sprintf("%ds", int(age.Seconds()))
+	case age < time.Hour:
+		return fmt.Sprintf("%dm", int(age.Minutes()))
+	case age < 48*time.Hour:
+		return fmt.Sprintf("%dh%dm", int(age.Hours()), int(age.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%dh", int(age.Hours())/24, int(age.Hours())%24)
 }

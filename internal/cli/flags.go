@@ -10,10 +10,13 @@ import (
 
 // OneOf adds a flag that takes one of the allowed values, which the shell completes
 // and the help lists. The value it has when added is the default; it may be "".
-func OneOf(cmd *cobra.Command, value *string, name, short, usage string, allowed []string) {
-	usage += ": " + strings.Join(allowed, ", ")
-	cmd.Flags().VarP(&oneOf{value, *value, allowed}, name, short, usage)
-	Complete(cmd, name, allowed...)
+func OneOf[T ~string](cmd *cobra.Command, value *T, name, short, usage string, allowed []T) {
+	words := make([]string, len(allowed))
+	for i, word := range allowed {
+		words[i] = string(word)
+	}
+	cmd.Flags().VarP(&oneOf[T]{value, *value, words}, name, short, usage+": "+strings.Join(words, ", "))
+	Complete(cmd, name, words...)
 }
 
 // Complete has the shell complete a flag with these values, and never with the
@@ -23,24 +26,24 @@ func Complete(cmd *cobra.Command, flag string, values ...string) {
 }
 
 // oneOf is a pflag.Value.
-type oneOf struct {
-	value    *string
-	original string
+type oneOf[T ~string] struct {
+	value    *T
+	original T
 	allowed  []string
 }
 
 // String implements pflag.Value.
-func (o *oneOf) String() string { return *o.value }
+func (o *oneOf[T]) String() string { return string(*o.value) }
 
 // Type implements pflag.Value.
-func (o *oneOf) Type() string { return "string" }
+func (o *oneOf[T]) Type() string { return "string" }
 
 // Set implements pflag.Value.
-func (o *oneOf) Set(value string) error {
-	if value != o.original && !slices.Contains(o.allowed, value) {
+func (o *oneOf[T]) Set(value string) error {
+	if value != string(o.original) && !slices.Contains(o.allowed, value) {
 		return fmt.Errorf("want one of: %s", strings.Join(o.allowed, ", "))
 	}
-	*o.value = value
+	*o.value = T(value)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -23,23 +24,21 @@ const (
 // AddFlag adds the flag -o with these formats, of which the first is the default.
 func (o *Output) AddFlag(cmd *cobra.Command, formats ...Output) {
 	*o = formats[0]
-	names := make([]string, len(formats))
-	for i, format := range formats {
-		names[i] = string(format)
-	}
-	OneOf(cmd, (*string)(o), "output", "o", "output format", names)
+	OneOf(cmd, o, "output", "o", "output format", formats)
 }
 
-// Print writes v as JSON or YAML, or calls text for any other format.
-func (o Output) Print(w io.Writer, v any, text func(io.Writer) error) error {
+// Print writes v as JSON or YAML, or what text makes of it for any other format.
+func (o Output) Print(w io.Writer, v any, text func(b *strings.Builder)) error {
 	switch o {
 	case JSON:
 		return WriteJSON(w, v)
 	case YAML:
 		return writeYAML(w, v)
-	default:
-		return text(w)
 	}
+	var b strings.Builder
+	text(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // WriteJSON writes indented JSON for people and programs.

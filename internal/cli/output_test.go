@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"io"
 	"strings"
 	"testing"
 
@@ -25,10 +24,7 @@ func TestOutputPrintsInTheFormatOfTheFlag(t *testing.T) {
 		var out bytes.Buffer
 		var o Output
 		cmd := &cobra.Command{SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error {
-			return o.Print(&out, value, func(w io.Writer) error {
-				_, err := io.WriteString(w, "as text\n")
-				return err
-			})
+			return o.Print(&out, value, func(b *strings.Builder) { b.WriteString("as text\n") })
 		}}
 		o.AddFlag(cmd, Text, JSON, YAML, "labels")
 		cmd.SetArgs(strings.Fields(args))
