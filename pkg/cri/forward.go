@@ -57,26 +57,23 @@ func (a *Answer) Send(stream grpc.ServerStream) error {
 }
 
 // Forward passes the call on to the runtime and everything that it answers back to
-// the client. first is the request if the caller has received it already, else nil;
-// Forward frees it. The handler must return what Forward returns.
-func (b *Backend) Forward(stream grpc.ServerStream, method string, first *Frame) error {
+// the client. The handler must return what Forward returns.
+func (b *Backend) Forward(stream grpc.ServerStream, method string) error {
 	desc := b.StreamDesc(method)
 	if desc.ClientStreams {
-		return b.forwardDuplex(stream, method, first)
+		return b.forwardDuplex(stream, method)
 	}
-	if first == nil {
-		first = new(Frame)
-		err := stream.RecvMsg(first)
-		if errors.Is(err, io.EOF) { // no request at all: the runtime says what it makes of that
-			return b.forwardDuplex(stream, method, nil)
-		}
-		if err != nil {
-			return err
-		}
+	var request Frame
+	err := stream.RecvMsg(&request)
+	if errors.Is(err, io.EOF) { // no request at all: the runtime says what it makes of that
+		return b.forwardDuplex(stream, method)
 	}
-	defer first.Free()
+	if err != nil {
+		return err
+	}
+	defer request.Free()
 	if !desc.ServerStreams {
-		return b.Call(stream.Context(), method, first).Send(stream)
+		return b.Call(stream.Context(), method, &request).Send(stream)
 	}
 	ctx, cancel := context.WithCancel(Outgoing(stream.Context()))
 	defer cancel()
@@ -85,28 +82,25 @@ func (b *Backend) Forward(stream grpc.ServerStream, method string, first *Frame)
 		return err
 	}
 	// With one request only, SendMsg also closes the sending side.
-	if err := upstream.SendMsg(first); err != nil {
+	if err := upstream.SendMsg(&request); err != nil {
 		return err
 	}
 	return copyAnswers(stream, upstream)
 }
 
 // forwardDuplex forwards a call whose client may send any number of messages at any time.
-func (b *Backend) forwardDuplex(stream grpc.ServerStream, method string, first *Frame) error {
+func (b *Backend) forwardDuplex(stream grpc.ServerStream, method string) error {
 	ctx, cancel := context.WithCancel(Outgoing(stream.Context()))
 	defer cancel()
 	upstream, err := b.newStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
 	if err != nil {
-		if first != nil {
-			first.Free()
-		}
 		return err
 	}
 	// This goroutine ends when the client has no more to send or is gone, when the
 	// runtime has ended the call, and at the latest when the handler returns, because
 	// that ends the client's stream.
 	go func() {
-		if err := copyRequests(upstream, stream, first); err != nil {
+		if err := copyRequests(upstream, stream); err != nil {
 			cancel()
 		}
 	}()
@@ -114,25 +108,21 @@ func (b *Backend) forwardDuplex(stream grpc.ServerStream, method string, first *
 }
 
 // copyRequests returns an error only if nothing more can be received from the client.
-func copyRequests(upstream grpc.ClientStream, stream grpc.ServerStream, first *Frame) error {
-	frame := first
+func copyRequests(upstream grpc.ClientStream, stream grpc.ServerStream) error {
+	var frame Frame
 	for {
-		if frame == nil {
-			frame = new(Frame)
-			err := stream.RecvMsg(frame)
-			if errors.Is(err, io.EOF) {
-				return upstream.CloseSend()
-			}
-			if err != nil {
-				return err
-			}
+		err := stream.RecvMsg(&frame)
+		if errors.Is(err, io.EOF) {
+			return upstream.CloseSend()
 		}
-		err := upstream.SendMsg(frame)
+		if err != nil {
+			return err
+		}
+		err = upstream.SendMsg(&frame)
 		frame.Free()
 		if err != nil {
 			return nil //nolint:nilerr // the reason is the call's status, which copyAnswers receives
 		}
-		frame = nil
 	}
 }
 

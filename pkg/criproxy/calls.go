@@ -97,16 +97,6 @@ func (c *calls) close() {
 	c.stop(errStopped)
 }
 
-// endWith returns a context that ends with ctx, or with cause errStopped when end does.
-func endWith(ctx, end context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	unbind := context.AfterFunc(end, func() { cancel(errStopped) })
-	return ctx, func() {
-		unbind()
-		cancel(nil)
-	}
-}
-
 // callCounts counts the calls that ended, by kind and code. Every call passes here, so it
 // does nothing but add.
 type callCounts [callKinds][codes.Unauthenticated + 2]atomic.Uint64

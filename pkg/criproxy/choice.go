@@ -51,10 +51,14 @@ func (p *pull) pullChoice(ctx context.Context, pl plan) outcome {
 	for retry := 0; ; retry++ {
 		answer := p.Runtime.Call(ctx, PullImage, request)
 		if answer.Err != nil {
-			if removedMeanwhile(answer.Err) && retry < maxRetries {
+			missing := status.Code(answer.Err) == codes.NotFound
+			// containerd says only of what the registry does not have that it failed to
+			// pull it; the rest was removed during the pull.
+			unavailable := strings.HasPrefix(status.Convert(answer.Err).Message(), "failed to pull")
+			if missing && !unavailable && retry < maxRetries {
 				continue
 			}
-			if status.Code(answer.Err) == codes.NotFound && defaultMayRun(d) {
+			if missing && defaultMayRun(d) {
 				// Not every registry has what its index names: some mirror only some
 				// platforms. The runtime by itself would not have needed it.
 				p.log.Warn("the registry does not have the chosen variant, forwarding the pull unchanged", "error", answer.Err)
@@ -96,12 +100,6 @@ func (p *pull) point(ctx context.Context, d *decision.Decision, answer *cri.Answ
 	return id, p.Images.Point(ctx, images.Choice{
 		Reference: d.Reference, Repository: d.Repository, Index: d.Index, Manifest: d.Descriptor(d.Choice), ImageID: id,
 	})
-}
-
-// removedMeanwhile tells an image that was removed during the pull from one that the
-// registry does not have: containerd says only of the latter that it failed to pull it.
-func removedMeanwhile(err error) bool {
-	return status.Code(err) == codes.NotFound && !strings.HasPrefix(status.Convert(err).Message(), "failed to pull")
 }
 
 // withoutRecord is the outcome when the choice was pulled but the reference does not

@@ -9,7 +9,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/policy"
@@ -62,7 +61,10 @@ func (p *pull) planWithout(cause error) plan {
 		step:   stepForward,
 		reason: decision.Line(fmt.Sprintf("what %s needs cannot be found out: %v", p.reference(), cause)),
 	}
-	if meetsRuntimeToo(cause) {
+	// The runtime is about to meet the same error and to report it in its own words. It
+	// does not request referrers, so what a registry answers to that is another matter.
+	e, ok := errors.AsType[*registry.Error](cause)
+	if ok && e.Op == "resolve" && (errors.Is(cause, registry.ErrUnauthorized) || errors.Is(cause, registry.ErrNotFound)) {
 		return pl
 	}
 	pl.cases = p.policy.Cases(policy.Arose{RegistryError: true})
@@ -70,14 +72,6 @@ func (p *pull) planWithout(cause error) plan {
 		return p.refused(pl)
 	}
 	return pl
-}
-
-// meetsRuntimeToo reports whether the runtime is about to meet the same error and to
-// report it in its own words. It does not request referrers, so that what a registry
-// answers to that is not among them.
-func meetsRuntimeToo(err error) bool {
-	e, ok := errors.AsType[*registry.Error](err)
-	return ok && e.Op == "resolve" && (errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrNotFound))
 }
 
 // planBy is the plan that follows from a decision.
@@ -130,18 +124,12 @@ func (p *pull) decide(ctx context.Context) (*decision.Decision, error) {
 		defer cancel()
 		ctx = limited
 	}
-	return p.Decider.Decide(ctx, decision.Request{
-		Reference: p.reference(), Auth: authOf(p.req.GetAuth()), Snapshot: p.snapshot,
-	})
-}
-
-// authOf returns the credentials of a request as package registry takes them.
-func authOf(a *runtimeapi.AuthConfig) *registry.Auth {
-	if a == nil {
-		return nil
+	req := decision.Request{Reference: p.reference(), Snapshot: p.snapshot}
+	if a := p.req.GetAuth(); a != nil {
+		req.Auth = &registry.Auth{
+			Username: a.GetUsername(), Password: a.GetPassword(), Auth: a.GetAuth(),
+			ServerAddress: a.GetServerAddress(), IdentityToken: a.GetIdentityToken(), RegistryToken: a.GetRegistryToken(),
+		}
 	}
-	return &registry.Auth{
-		Username: a.GetUsername(), Password: a.GetPassword(), Auth: a.GetAuth(),
-		ServerAddress: a.GetServerAddress(), IdentityToken: a.GetIdentityToken(), RegistryToken: a.GetRegistryToken(),
-	}
+	return p.Decider.Decide(ctx, req)
 }

@@ -30,10 +30,6 @@ type handoverListener struct {
 	accepted    sync.WaitGroup // connections that gRPC has not touched yet
 }
 
-func newHandoverListener(l Listener) *handoverListener {
-	return &handoverListener{listener: l, handshaking: map[*pendingConn]bool{}}
-}
-
 // next returns the listener for the next gRPC server.
 func (h *handoverListener) next() net.Listener {
 	h.mu.Lock()
@@ -70,13 +66,18 @@ type generationListener struct {
 
 // Accept waits for a connection. While the handover is paused it waits to be closed.
 func (l *generationListener) Accept() (net.Conn, error) {
-	conn, err := l.handover.listener.Accept()
+	h := l.handover
+	conn, err := h.listener.Accept()
+	h.mu.Lock()
 	if err == nil {
-		return l.handover.track(conn), nil
+		defer h.mu.Unlock()
+		pending := &pendingConn{Conn: conn, handover: h}
+		h.handshaking[pending] = true
+		h.accepted.Add(1)
+		return pending, nil
 	}
-	l.handover.mu.Lock()
-	paused := l.handover.paused
-	l.handover.mu.Unlock()
+	paused := h.paused
+	h.mu.Unlock()
 	if !paused {
 		return nil, err
 	}
@@ -93,15 +94,6 @@ func (l *generationListener) Close() error {
 
 // Addr returns the address of the socket.
 func (l *generationListener) Addr() net.Addr { return l.handover.listener.Addr() }
-
-func (h *handoverListener) track(conn net.Conn) net.Conn {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	c := &pendingConn{Conn: conn, handover: h}
-	h.handshaking[c] = true
-	h.accepted.Add(1)
-	return c
-}
 
 // pendingConn follows the handshake of a connection. gRPC sets a deadline as the first
 // thing that it does with one, and removes it after the handshake.

@@ -107,7 +107,7 @@ func serveShared(t *testing.T, shared *net.UnixListener, runtimePath string) (sh
 		t.Fatal(err)
 	}
 	server := New(Options{Backend: backend, Log: slog.New(slog.DiscardHandler), Intercept: map[string]Handler{
-		PullImage: func(s grpc.ServerStream) error { return backend.Forward(s, PullImage, nil) },
+		PullImage: func(s grpc.ServerStream) error { return backend.Forward(s, PullImage) },
 	}})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener.(*net.UnixListener)) }()

@@ -142,7 +142,18 @@ type outcome struct {
 // run decides what to do about the pull and does it, again where the tag moved meanwhile.
 func (p *pull) run(ctx context.Context) outcome {
 	for decisions := 1; ; decisions++ {
-		o, moved := p.carryOut(ctx, p.plan(ctx))
+		var o outcome
+		moved := false // between the decision and the pull
+		switch pl := p.plan(ctx); pl.step {
+		case stepStop:
+			o = outcome{plan: pl, action: pl.action, candidate: decision.None, err: pl.err}
+		case stepForward:
+			o = p.forward(ctx, pl)
+		case stepForwardChoice:
+			o, moved = p.forwardChoice(ctx, pl)
+		default:
+			o = p.pullChoice(ctx, pl)
+		}
 		if !moved {
 			return o
 		}
@@ -151,20 +162,6 @@ func (p *pull) run(ctx context.Context) outcome {
 			return o
 		}
 		o.answer.Message.Free()
-	}
-}
-
-// carryOut also reports whether the tag moved between the decision and the pull.
-func (p *pull) carryOut(ctx context.Context, pl plan) (o outcome, moved bool) {
-	switch pl.step {
-	case stepStop:
-		return outcome{plan: pl, action: pl.action, candidate: decision.None, err: pl.err}, false
-	case stepForward:
-		return p.forward(ctx, pl), false
-	case stepForwardChoice:
-		return p.forwardChoice(ctx, pl)
-	default:
-		return p.pullChoice(ctx, pl), false
 	}
 }
 

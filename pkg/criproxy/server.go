@@ -117,7 +117,7 @@ func (g *generation) passThrough(_ any, stream grpc.ServerStream) error {
 		kind = streaming
 	}
 	return g.serve(kind, method, stream, func(stream grpc.ServerStream) error {
-		return g.server.backend.Forward(stream, method, nil)
+		return g.server.backend.Forward(stream, method)
 	})
 }
 
@@ -141,8 +141,9 @@ func (g *generation) serve(kind callKind, method string, stream grpc.ServerStrea
 	case streaming:
 		end = g.streams
 	}
-	ctx, release := endWith(stream.Context(), end)
-	defer release()
+	ctx, cancel := context.WithCancelCause(stream.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(end, func() { cancel(errStopped) })()
 	err = handler(boundStream{ServerStream: stream, ctx: ctx})
 	if err != nil && errors.Is(context.Cause(ctx), errStopped) {
 		return errStopping()
@@ -172,7 +173,7 @@ func (s *Server) Serve(listener Listener) error {
 		s.mu.Unlock()
 		return listener.Close()
 	}
-	s.handover = newHandoverListener(listener)
+	s.handover = &handoverListener{listener: listener, handshaking: map[*pendingConn]bool{}}
 	first, connections := s.generations[0], s.handover.next()
 	s.mu.Unlock()
 	err := first.grpc.Serve(connections)

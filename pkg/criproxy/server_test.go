@@ -56,7 +56,7 @@ func TestHandlerMayForwardOrRewriteACall(t *testing.T) {
 			return err
 		}
 		if request.Image.Image == "forward" {
-			return b.Forward(s, PullImage, &frame)
+			return b.Call(s.Context(), PullImage, &frame).Send(s)
 		}
 		frame.Free()
 		request.Image.Image = "rewritten"

@@ -51,7 +51,7 @@ func startSlow(t *testing.T) (*slowRuntime, *Server, string) {
 	path := critest.Socket(t)
 	critest.Start(t, path, &r.Runtime)
 	server, proxyPath := startProxy(t, path, interceptPull(func(b *cri.Backend, s grpc.ServerStream) error {
-		return b.Forward(s, PullImage, nil)
+		return b.Forward(s, PullImage)
 	}))
 	return r, server, proxyPath
 }

@@ -74,7 +74,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 			b.mu.Lock()
 			b.calls = append(b.calls, received{method[strings.LastIndexByte(method, '/')+1:], md})
 			b.mu.Unlock()
-			return backend.Forward(stream, method, nil)
+			return backend.Forward(stream, method)
 		})))
 	b.decider = newDecider(t, b.registry, level)
 	_, proxyPath := startProxy(t, between, func(backend *cri.Backend) map[string]Handler {

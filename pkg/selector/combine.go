@@ -23,7 +23,7 @@ func (t *tally) add(i int, c *Check) {
 	}
 	better := c.gain > t.gain || c.gain == t.gain && c.met > t.met
 	if c.Outcome == Fits && (t.best < 0 || better) {
-		t.best, t.gain, t.met = int32(min(i, maxCount)), c.gain, c.met
+		t.best, t.gain, t.met = int32(min(i, maxCount)), c.gain, c.met //nolint:gosec // it fits
 	}
 }
 

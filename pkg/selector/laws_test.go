@@ -19,7 +19,7 @@ func randomTree(r *rand.Rand, depth int) compat.Requirement {
 		{Key: "g/k", Unclear: "why"},
 	}
 	tree := leaves[r.IntN(len(leaves))]
-	if combine := compat.Combine(r.IntN(5)); depth > 0 && combine != compat.Leaf { //nolint:gosec // 0 to 4
+	if combine := compat.Combine(r.IntN(5)); depth > 0 && combine != compat.Leaf {
 		tree = compat.Requirement{Key: "tree", Combine: combine}
 		for range r.IntN(4) {
 			tree.Parts = append(tree.Parts, randomTree(r, depth-1))
@@ -54,7 +54,7 @@ func opposites(parts []compat.Requirement) []compat.Requirement {
 // obey, on random ones.
 func TestThreeValuedLogicObeysItsLaws(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // a test that can be repeated
+	r := rand.New(rand.NewPCG(3, 4))
 	for round := range 2000 {
 		parts := make([]compat.Requirement, r.IntN(4))
 		for i := range parts {
@@ -101,12 +101,12 @@ func pruned(r compat.Requirement) compat.Requirement {
 
 func TestPruningChangesNoChoiceAndReasonsExplainOutcomes(t *testing.T) {
 	t.Parallel()
-	r := rand.New(rand.NewPCG(5, 6)) //nolint:gosec // a test that can be repeated
+	r := rand.New(rand.NewPCG(5, 6))
 	for round := range 5000 {
 		reqs := make([]compat.Requirement, r.IntN(5))
 		for i := range reqs {
 			reqs[i] = randomTree(r, 3)
-			reqs[i].Importance = compat.Importance(r.IntN(3)) //nolint:gosec // 0 to 2
+			reqs[i].Importance = compat.Importance(r.IntN(3))
 			reqs[i].Strict = r.IntN(4) == 0
 		}
 		short := make([]compat.Requirement, len(reqs))

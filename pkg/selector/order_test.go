@@ -81,11 +81,11 @@ func rank(c selector.Candidate) [4]int {
 // for those that are equal.
 func TestOrderIsTotalAndDeterministic(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test that can be repeated
+	random := rand.New(rand.NewPCG(1, 2))
 	for round := range 2000 {
 		candidates := make([]selector.Candidate, random.IntN(12))
 		for i := range candidates {
-			candidates[i] = candidate(selector.Outcome(random.IntN(3)), random.IntN(3), random.IntN(3), random.IntN(3), random.IntN(3)) //nolint:gosec // 0 to 2
+			candidates[i] = candidate(selector.Outcome(random.IntN(3)), random.IntN(3), random.IntN(3), random.IntN(3), random.IntN(3))
 		}
 		order := selector.Order(candidates)
 		checkOrder(t, candidates, order)
