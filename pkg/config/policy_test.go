@@ -72,8 +72,8 @@ func TestValuesOutOfRangeAreRefused(t *testing.T) {
 		`select.prefer_annotations=[{weight=1}]`: "entry 1: key key: must not be empty",
 		`select.prefer_annotations=[{key="a"}]`:  "entry 1: key weight: 0 is not between 1 and 1000",
 	} {
-		key := strings.TrimSpace(text[:strings.Index(text, "=")])
-		refused(t, "version = 1\n"+text, "row 2, key "+key+": "+want)
+		key, _, _ := strings.Cut(text, "=")
+		refused(t, "version = 1\n"+text, "row 2, key "+strings.TrimSpace(key)+": "+want)
 	}
 	_, err := parse(t, "version = 1\ntracing.endpoint = \"http://user:secret@h:1\"")
 	if err == nil || strings.Contains(err.Error(), "secret") {

@@ -2,12 +2,13 @@ package decision
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// Action returns what the policy makes of the decision, and why in a sentence:
-// the pull is to be Pulled as chosen, Forwarded or Refused.
+// Action returns what the policy makes of the decision, and why in a sentence: the
+// choice is pulled, or the request is forwarded or refused.
 func (d *Decision) Action(answers policy.Answers) (policy.Action, string) {
 	switch {
 	case d.NothingToChoose():
@@ -31,12 +32,7 @@ func (d *Decision) withoutArtifact(follows string) string {
 
 // hasArtifact reports whether any candidate has a compatibility artifact.
 func (d *Decision) hasArtifact() bool {
-	for i := range d.Candidates {
-		if len(d.Candidates[i].Artifacts) > 0 {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(d.Candidates, func(c Candidate) bool { return len(c.Artifacts) > 0 })
 }
 
 // note keeps the cases in which the policy had to answer.

@@ -232,7 +232,7 @@ func TestPolicyAnswersForABrokenArtifact(t *testing.T) {
 	}{{policy.Unknown, "unknown", 1}, {policy.Ignore, "fits", 0}, {policy.Unfit, "does not fit", 1}}
 	for _, test := range tests {
 		for _, answers := range policies {
-			t.Run(test.name+"/"+string(answers.answer), func(t *testing.T) {
+			t.Run(test.name+"/"+answers.answer, func(t *testing.T) {
 				t.Parallel()
 				r := newTestRegistry(t)
 				a, b := r.Image("linux/amd64", "a"), r.Image("linux/amd64", "b")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -130,14 +131,7 @@ func (l *lookup) artifactsOf(ctx context.Context, subject ocispec.Descriptor) ([
 
 // overlay adds the artifacts of the index of whose kind the entry has none.
 func overlay(own, common []referrers.Artifact) []referrers.Artifact {
-	has := map[referrers.Kind]bool{}
-	for _, a := range own {
-		has[a.Kind()] = true
-	}
-	for _, a := range common {
-		if !has[a.Kind()] {
-			own = append(own, a)
-		}
-	}
-	return own
+	return append(own, slices.DeleteFunc(slices.Clone(common), func(a referrers.Artifact) bool {
+		return slices.ContainsFunc(own, func(o referrers.Artifact) bool { return o.Kind() == a.Kind() })
+	})...)
 }

@@ -95,13 +95,3 @@ func TestASingleImageFitsOrIsRefused(t *testing.T) {
 		})
 	}
 }
-
-func checkError(t *testing.T, err error, want string) {
-	t.Helper()
-	if want == "" && err != nil {
-		t.Fatalf("error %v", err)
-	}
-	if want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-		t.Fatalf("error %v, want one with %q", err, want)
-	}
-}

@@ -77,7 +77,7 @@ func (l *lookup) environment(ctx context.Context, c *Candidate) error {
 	}
 	var config ocispec.Image
 	if json.Unmarshal(body, &config) != nil {
-		return nil
+		return nil //nolint:nilerr // as above
 	}
 	c.claims.Environment = nvidiaVariables(config.Config.Env)
 	return nil

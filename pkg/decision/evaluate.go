@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -96,11 +97,10 @@ func (e *evaluation) ofArtifact(a referrers.Artifact) []compat.Requirement {
 func (e *evaluation) parse(a referrers.Artifact) []compat.Requirement {
 	body := a.Body
 	if body == nil {
-		kept, err := e.cache.Blob(a.Layer)
-		if err != nil {
+		var err error
+		if body, err = e.cache.Blob(a.Layer); err != nil {
 			return []compat.Requirement{{Key: nameOf(a), Unclear: Line(err.Error())}}
 		}
-		body = kept
 	}
 	dialect, ok := dialect.Detect(a.Type, a.MediaType, body)
 	if !ok {
@@ -123,11 +123,7 @@ func (e *evaluation) ofUnreadable(a referrers.Artifact, err error) []compat.Requ
 
 // nameOf names an artifact as users read it.
 func nameOf(a referrers.Artifact) string {
-	d := a.Layer
-	if d == "" {
-		d = a.Manifest
-	}
-	return "compatibility artifact " + short(d)
+	return "compatibility artifact " + short(cmp.Or(a.Layer, a.Manifest))
 }
 
 // malformed is the requirement in the place of what cannot be read. Whether a node

@@ -16,34 +16,27 @@ const (
 // all hold are rows of their own; of those combined in another way the parts follow
 // below, one level deeper.
 func results(v selector.Verdict) []RequirementResult {
-	words := make([]RequirementResult, 0, min(len(v.Checks), maxRequirements))
-	for i := range v.Checks {
-		words = appendResults(words, &v.Checks[i], 0, compat.AllOf)
-	}
-	return words
+	return appendResults(make([]RequirementResult, 0, min(len(v.Checks), maxRequirements)), v.Checks, 0, compat.AllOf)
 }
 
-func appendResults(words []RequirementResult, c *selector.Check, depth int, in compat.Combine) []RequirementResult {
-	req := c.Requirement
-	if len(words) == maxRequirements {
-		return words
-	}
-	if in == compat.AllOf && req.Combine == compat.AllOf && !req.Not && len(c.Parts) > 0 {
-		for i := range c.Parts {
-			words = appendResults(words, &c.Parts[i], depth, compat.AllOf)
+func appendResults(words []RequirementResult, checks []selector.Check, depth int, in compat.Combine) []RequirementResult {
+	for i := range checks {
+		c := &checks[i]
+		req, want := c.Requirement, c.Requirement.Want()
+		switch {
+		case len(words) == maxRequirements:
+			return words
+		case in == compat.AllOf && req.Combine == compat.AllOf && !req.Not && len(c.Parts) > 0:
+			words = appendResults(words, c.Parts, depth, compat.AllOf)
+			continue
+		case len(c.Parts) > 0:
+			want = combination(req)
 		}
-		return words
-	}
-	row := RequirementResult{
-		Want: textutil.Line(req.Want(), maxWords), Have: textutil.Line(c.Have(), maxWords),
-		Outcome: c.Outcome, Importance: req.Importance.String(), Depth: depth,
-	}
-	if len(c.Parts) > 0 {
-		row.Want = textutil.Line(combination(req), maxWords)
-	}
-	words = append(words, row)
-	for i := range c.Parts {
-		words = appendResults(words, &c.Parts[i], depth+1, req.Combine)
+		words = append(words, RequirementResult{
+			Want: textutil.Line(want, maxWords), Have: textutil.Line(c.Have(), maxWords),
+			Outcome: c.Outcome, Importance: req.Importance.String(), Depth: depth,
+		})
+		words = appendResults(words, c.Parts, depth+1, req.Combine)
 	}
 	return words
 }

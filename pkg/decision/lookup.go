@@ -134,7 +134,9 @@ func (l *lookup) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]o
 	case err == nil && (!listing.NoAPI || fallback == registry.FallbackTag):
 		l.keep(func() error { return l.r.cache.PutReferrers(key, listing.Referrers) })
 	case err == nil: // no request was made, so nothing was learned
-	case cacheErr == nil && serves && !isAnswer(err):
+	// A registry that does not let these credentials see a list, or has none, did
+	// answer: no earlier list replaces that.
+	case cacheErr == nil && serves && !errors.Is(err, registry.ErrUnauthorized) && !errors.Is(err, registry.ErrNoReferrersAPI):
 		l.r.log.Warn("cannot list referrers, using the list of an earlier pull",
 			"subject", key, "fetched", at, "error", err)
 		l.validUntil.lower(time.Time{})
@@ -154,12 +156,6 @@ func (r *Rules) serves(age time.Duration) (fresh, stale bool) {
 		return false, true
 	}
 	return age < r.ReferrersTTL, age-r.ReferrersTTL < r.StaleFor
-}
-
-// isAnswer tells a registry that does not let these credentials see a list, or
-// has none, from one that does not answer: no earlier list replaces theirs.
-func isAnswer(err error) bool {
-	return errors.Is(err, registry.ErrUnauthorized) || errors.Is(err, registry.ErrNoReferrersAPI)
 }
 
 // keep writes to the cache beside the requests that follow; the decision is not

@@ -51,42 +51,25 @@ func (e *Evaluator) Remember(imageID string, d *Decision, i int) error {
 			variants = append(variants, v)
 		}
 	}
-	if same(variants, earlier.Variants) {
+	before, errBefore := json.Marshal(earlier.Variants)
+	after, errAfter := json.Marshal(variants)
+	if errBefore == nil && errAfter == nil && bytes.Equal(before, after) {
 		return nil // a pull of what is known writes nothing
 	}
 	return e.cache.PutImage(imageID, Image{Variants: variants})
 }
 
-// same compares what would be written.
-func same(a, b []Variant) bool {
-	textA, errA := json.Marshal(a)
-	textB, errB := json.Marshal(b)
-	return errA == nil && errB == nil && bytes.Equal(textA, textB)
-}
-
 // Knows reports whether anything is kept of an image as a repository has it.
 func (e *Evaluator) Knows(imageID, repository string) bool {
-	variants, err := e.variants(imageID)
-	return err == nil && len(of(variants, repository)) > 0
-}
-
-func (e *Evaluator) variants(imageID string) ([]Variant, error) {
 	var img Image
-	if err := e.cache.Image(imageID, &img); err != nil {
-		return nil, err
-	}
-	return img.Variants, nil
+	return e.cache.Image(imageID, &img) == nil && len(img.of(repository)) > 0
 }
 
-// of keeps the variants of a repository.
-func of(variants []Variant, repository string) []Variant {
-	var kept []Variant
-	for _, v := range variants {
-		if RepositoryOf(v.Reference) == repository {
-			kept = append(kept, v)
-		}
-	}
-	return kept
+// of returns the variants of a repository.
+func (img Image) of(repository string) []Variant {
+	return slices.DeleteFunc(slices.Clone(img.Variants), func(v Variant) bool {
+		return RepositoryOf(v.Reference) != repository
+	})
 }
 
 // Recall returns what is kept under an image id, and its verdict by the snapshot.
@@ -96,15 +79,15 @@ func of(variants []Variant, repository string) []Variant {
 // several manifests a container came from cannot be told, so the one that fits best
 // applies. The error is cache.ErrMiss for an image that was not decided about.
 func (e *Evaluator) Recall(s Snapshot, imageID string, references ...string) (Variant, selector.Verdict, error) {
-	all, err := e.variants(imageID)
-	if err != nil {
+	var img Image
+	if err := e.cache.Image(imageID, &img); err != nil {
 		return Variant{}, selector.Verdict{}, err
 	}
-	variants := all
+	variants := img.Variants
 	if repositories := repositoriesOf(references); len(repositories) > 0 {
 		variants = nil
 		for _, repository := range repositories {
-			known := of(all, repository)
+			known := img.of(repository)
 			if len(known) == 0 {
 				return Variant{}, selector.Verdict{}, fmt.Errorf("look up image %s of %s: %w", Line(imageID), repository, cache.ErrMiss)
 			}
@@ -114,11 +97,11 @@ func (e *Evaluator) Recall(s Snapshot, imageID string, references ...string) (Va
 	if len(variants) == 0 {
 		return Variant{}, selector.Verdict{}, fmt.Errorf("look up image %s: its record has no manifest: %w", Line(imageID), cache.ErrMiss)
 	}
-	best := None
-	verdicts := make([]selector.Verdict, len(variants))
+	rank := map[selector.Outcome]int{selector.Fits: 2, selector.Unknown: 1}
+	best, verdicts := 0, make([]selector.Verdict, len(variants))
 	for i, v := range variants {
 		verdicts[i] = e.newEvaluation(s, RepositoryOf(v.Reference)).verdict(v.Claims, v.Artifacts)
-		if best == None || better(verdicts[i].Outcome, verdicts[best].Outcome) {
+		if rank[verdicts[i].Outcome] > rank[verdicts[best].Outcome] {
 			best = i
 		}
 	}
@@ -143,10 +126,4 @@ func IsImageID(ref string) bool {
 	hex, named := strings.CutPrefix(ref, "sha256:")
 	return digest.NewDigestFromEncoded(digest.SHA256, hex).Validate() == nil ||
 		named && hex != "" && strings.Trim(hex, "0123456789abcdef") == ""
-}
-
-// better reports whether a is more certain to run than b.
-func better(a, b selector.Outcome) bool {
-	rank := map[selector.Outcome]int{selector.Fits: 2, selector.Unknown: 1}
-	return rank[a] > rank[b]
 }

@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -63,10 +64,7 @@ type sharedResult struct {
 // key tells requests apart by reference, credentials and snapshot. Credentials
 // stay within the hash.
 func (req Request) key() string {
-	auth := req.Auth
-	if auth == nil {
-		auth = &registry.Auth{}
-	}
+	auth := cmp.Or(req.Auth, &registry.Auth{})
 	sum := sha256.Sum256(fmt.Appendf(nil, "%p %p %q %q %q %q %q %q %q",
 		req.Snapshot.Rules, req.Snapshot.Facts, req.Reference,
 		auth.Username, auth.Password, auth.Auth, auth.IdentityToken, auth.RegistryToken, auth.ServerAddress))

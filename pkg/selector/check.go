@@ -53,9 +53,7 @@ func (e *evaluation) room(n int) []Check {
 func count(reqs []compat.Requirement) int {
 	n := len(reqs)
 	for i := range reqs {
-		if len(reqs[i].Parts) > 0 {
-			n += count(reqs[i].Parts)
-		}
+		n += count(reqs[i].Parts)
 	}
 	return n
 }

@@ -59,15 +59,15 @@ func (c *Check) isChoice() bool {
 // where it is the same in all of them.
 func (c *Check) choice(depth int) string {
 	ways := c.ways()
-	have := ways[0].deciding(nil)[0].Have()
+	have := ways[0].deciding()[0].Have()
 	differ := slices.ContainsFunc(ways[:min(len(ways), maxReasons)], func(way *Check) bool {
-		list := way.deciding(nil)
+		list := way.deciding()
 		return len(list) != 1 || list[0].isChoice() || list[0].Have() != have
 	})
 	if differ {
-		return "one of: " + join(ways, "; ", func(way *Check) string { return sentence(way.deciding(nil), " and ", depth) })
+		return "one of: " + join(ways, "; ", func(way *Check) string { return sentence(way.deciding(), " and ", depth) })
 	}
-	return "one of: " + join(ways, "; ", func(way *Check) string { return way.deciding(nil)[0].want() }) + " (" + have + ")"
+	return "one of: " + join(ways, "; ", func(way *Check) string { return way.deciding()[0].want() }) + " (" + have + ")"
 }
 
 // want names of several terms the one that decided.
@@ -140,7 +140,7 @@ func (c *Check) firstOf(outcome Outcome, otherwise string) string {
 		if part.Outcome != outcome {
 			continue
 		}
-		if list := part.deciding(nil); outcome != Fits {
+		if list := part.deciding(); outcome != Fits {
 			part = list[0]
 		}
 		have := part.Have()

@@ -45,16 +45,11 @@ type Verdict struct {
 	Met     int     // required conditions that hold
 }
 
-// Evaluate evaluates the requirements on the facts. It looks at every part of
-// every requirement, also of a candidate that is known not to fit, since people
-// want to see all that is missing.
+// Evaluate evaluates the requirements on the facts, as the parts of one AllOf. It
+// looks at every part of every requirement, also of a candidate that is known not to
+// fit, since people want to see all that is missing.
 func Evaluate(facts *facts.Facts, reqs []compat.Requirement) Verdict {
 	e := evaluation{facts: facts, free: make([]Check, count(reqs))}
-	return e.verdict(reqs)
-}
-
-// verdict takes the requirements for the parts of one AllOf.
-func (e *evaluation) verdict(reqs []compat.Requirement) Verdict {
 	v := Verdict{Checks: e.room(len(reqs))}
 	t := tally{combine: compat.AllOf}
 	for i := range reqs {
@@ -76,37 +71,34 @@ func (v Verdict) Deciding() []*Check {
 	if v.Outcome == Fits {
 		return nil
 	}
-	return deciding(nil, v.Checks, v.Outcome)
+	return deciding(v.Checks, v.Outcome)
 }
 
-func deciding(list []*Check, checks []Check, outcome Outcome) []*Check {
+func deciding(checks []Check, outcome Outcome) []*Check {
+	var list []*Check
 	for i := range checks {
-		c := &checks[i]
-		if c.Outcome != outcome || c.Requirement.Importance != compat.Required {
-			continue
+		if c := &checks[i]; c.Outcome == outcome && c.Requirement.Importance == compat.Required {
+			list = append(list, c.deciding()...)
 		}
-		list = c.deciding(list)
 	}
 	return list
 }
 
-// deciding appends the checks that make this one come out as it does.
-func (c *Check) deciding(list []*Check) []*Check {
+// deciding returns the checks that make this one come out as it does.
+func (c *Check) deciding() []*Check {
 	req := c.Requirement
-	if req.Not || req.Unclear != "" {
-		return append(list, c)
-	}
-	switch req.Combine {
-	case compat.AllOf:
-		if parts := deciding(nil, c.Parts, c.Outcome); len(parts) > 0 {
-			return append(list, parts...)
+	switch {
+	case req.Not || req.Unclear != "":
+	case req.Combine == compat.AllOf:
+		if parts := deciding(c.Parts, c.Outcome); len(parts) > 0 {
+			return parts
 		}
-	case compat.AnyOf:
+	case req.Combine == compat.AnyOf:
 		if ways := c.ways(); len(ways) == 1 {
-			return ways[0].deciding(list)
+			return ways[0].deciding()
 		}
 	}
-	return append(list, c)
+	return []*Check{c}
 }
 
 // ways returns the parts of an AnyOf that come out as it does.

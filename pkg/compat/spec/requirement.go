@@ -63,7 +63,7 @@ func (n *Node) makesNoSense(value string, a compat.Attribute) string {
 	isVersion := func() bool {
 		_, ok := version.Parse(value)
 		// The digits of a number such as 1e400 say nothing of a version.
-		return ok && !(a.Kind == compat.Number && strings.ContainsAny(a.Value, "eE"))
+		return ok && (a.Kind != compat.Number || !strings.ContainsAny(a.Value, "eE"))
 	}
 	known := len(n.Values) == 0 || slices.Contains(n.Values, value)
 	switch {
