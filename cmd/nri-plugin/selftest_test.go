@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,9 +53,10 @@ func TestSelfTestPassesWhenTheHookAnswers(t *testing.T) {
 func TestSelfTestFailsWhileTheHookHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		release, calls := make(chan struct{}), 0
+		var calls atomic.Int32
+		release := make(chan struct{})
 		check := selfTest(pluginWith(t, func(string) error {
-			calls++
+			calls.Add(1)
 			<-release
 			return cache.ErrMiss
 		}), "/some.sock")
@@ -69,8 +71,8 @@ func TestSelfTestFailsWhileTheHookHangs(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		}
-		if calls != 1 {
-			t.Errorf("%d hooks were started", calls)
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d hooks were started", n)
 		}
 		close(release)
 		synctest.Wait()
@@ -79,8 +81,8 @@ func TestSelfTestFailsWhileTheHookHangs(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if calls != 2 {
-			t.Errorf("%d hooks were started", calls)
+		if n := calls.Load(); n != 2 {
+			t.Errorf("%d hooks were started", n)
 		}
 	})
 }
