@@ -37,6 +37,9 @@ type Image struct {
 	// says which it is. Without it an image counts as unpacked wherever another
 	// one is, the pause image included.
 	OwnLayer bool
+	// OwnLayerType is the media type that the manifest gives that layer, which stays a
+	// gzipped tar; "" is the right one.
+	OwnLayerType string
 }
 
 // platform is the image's with the defaults filled in.
@@ -167,6 +170,9 @@ func (i Image) build(l layer) (blobs []blob, manifest blob, err error) {
 		} else {
 			blobs = append(blobs, newBlob(ocispec.MediaTypeImageLayerGzip, l.gzip))
 		}
+	}
+	if i.OwnLayerType != "" {
+		blobs[len(blobs)-1].desc.MediaType = i.OwnLayerType
 	}
 	manifest, err = manifestOf(config, blobs...)
 	return append(blobs, config), manifest, err

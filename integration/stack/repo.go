@@ -114,15 +114,20 @@ func (r *Repo) PushIndexOf(ctx context.Context, tag string, entries ...ocispec.D
 
 // Config is the digest of a manifest's config: what CRI calls the image.
 func (r *Repo) Config(ctx context.Context, manifest ocispec.Descriptor) (digest.Digest, error) {
+	m, err := r.Manifest(ctx, manifest)
+	return m.Config.Digest, err
+}
+
+// Manifest reads a manifest.
+func (r *Repo) Manifest(ctx context.Context, manifest ocispec.Descriptor) (m ocispec.Manifest, err error) {
 	body, err := content.FetchAll(ctx, r.remote.Manifests(), manifest)
+	if err == nil {
+		err = json.Unmarshal(body, &m)
+	}
 	if err != nil {
-		return "", fmt.Errorf("read manifest %s of %s: %w", manifest.Digest, r.name, err)
+		return m, fmt.Errorf("read manifest %s of %s: %w", manifest.Digest, r.name, err)
 	}
-	var m ocispec.Manifest
-	if err := json.Unmarshal(body, &m); err != nil {
-		return "", fmt.Errorf("read manifest %s of %s: %w", manifest.Digest, r.name, err)
-	}
-	return m.Config.Digest, nil
+	return m, nil
 }
 
 // PushManifest pushes any bytes as a manifest, for what no helper here makes.

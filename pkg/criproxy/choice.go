@@ -5,6 +5,9 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -13,37 +16,18 @@ import (
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
-// maxRetries is how often a choice that was removed meanwhile is pulled again.
+// maxRetries is how often a candidate that was removed meanwhile is pulled again.
 const maxRetries = 4
 
-// forwardChoice forwards a pull of which the runtime takes the choice by itself, and
-// makes sure that it did. It reports whether the tag moved meanwhile.
-func (p *pull) forwardChoice(ctx context.Context, pl plan) (o outcome, moved bool) {
-	o = p.forward(ctx, pl)
-	switch {
-	case o.err != nil, o.unsure:
-		return o, false
-	case o.candidate == pl.decision.Choice:
-		o.action = policy.Pulled
-		return o, false
-	case o.candidate == decision.None:
-		return o, true
-	}
-	p.log.Warn("the runtime pulled another variant than expected, pulling the chosen one",
-		"pulled", pl.decision.Label(o.candidate), "choice", pl.decision.Label(pl.decision.Choice))
-	o.answer.Message.Free()
-	return p.pullChoice(ctx, pl), false
-}
-
-// pullChoice pulls the chosen manifest by its digest and makes the reference resolve to
-// it, again where that is removed meanwhile. Where it cannot, the request is forwarded
-// if what the runtime then takes may run.
-func (p *pull) pullChoice(ctx context.Context, pl plan) outcome {
+// pullCandidate pulls candidate i by its digest and makes the reference resolve to it,
+// again where that is removed meanwhile.
+func (p *pull) pullCandidate(ctx context.Context, pl plan, i int) outcome {
 	d := pl.decision
-	failed := outcome{plan: pl, action: policy.Failed, candidate: d.Choice}
-	request, err := p.requestOf(d)
+	failed := outcome{plan: pl, action: policy.Failed, candidate: i}
+	request, err := p.requestOf(d, i)
 	if err != nil {
 		failed.err = err
 		return failed
@@ -51,26 +35,29 @@ func (p *pull) pullChoice(ctx context.Context, pl plan) outcome {
 	for retry := 0; ; retry++ {
 		answer := p.Runtime.Call(ctx, PullImage, request)
 		if answer.Err != nil {
-			missing := status.Code(answer.Err) == codes.NotFound
 			// containerd says only of what the registry does not have that it failed to
 			// pull it; the rest was removed during the pull.
-			unavailable := strings.HasPrefix(status.Convert(answer.Err).Message(), "failed to pull")
-			if missing && !unavailable && retry < maxRetries {
+			unavailable := strings.HasPrefix(status.Convert(answer.Err).Message(), failedToPull)
+			if status.Code(answer.Err) == codes.NotFound && !unavailable && retry < maxRetries {
 				continue
 			}
-			if missing && defaultMayRun(d) {
-				// Not every registry has what its index names: some mirror only some
-				// platforms. The runtime by itself would not have needed it.
-				p.log.Warn("the registry does not have the chosen variant, forwarding the pull unchanged", "error", answer.Err)
-				return p.forward(ctx, pl)
-			}
-			failed.answer, failed.err = answer, answer.Err
+			failed.answer, failed.err, failed.next = answer, answer.Err, after(ctx, answer.Err)
 			return failed
 		}
-		id, err := p.point(ctx, d, answer)
+		id, err := imageRef(answer)
 		if err == nil {
-			p.remember(id, d, d.Choice)
-			return outcome{plan: pl, action: policy.Pulled, candidate: d.Choice, image: id, answer: answer}
+			if failed.err = p.contradiction(ctx, d.Descriptor(i), id); failed.err != nil {
+				answer.Message.Free()
+				failed.next = nextCandidate
+				return failed
+			}
+			err = p.Images.Point(ctx, images.Choice{
+				Reference: d.Reference, Repository: d.Repository, Index: d.Index, Manifest: d.Descriptor(i), ImageID: id,
+			})
+		}
+		if err == nil {
+			p.remember(id, d, i)
+			return outcome{plan: pl, action: policy.Pulled, candidate: i, image: id, answer: answer}
 		}
 		answer.Message.Free()
 		if !errors.Is(err, images.ErrRemoved) || retry == maxRetries {
@@ -79,10 +66,10 @@ func (p *pull) pullChoice(ctx context.Context, pl plan) outcome {
 	}
 }
 
-// requestOf is the request with the choice's digest in place of the reference.
-func (p *pull) requestOf(d *decision.Decision) (*cri.Frame, error) {
+// requestOf is the request with a candidate's digest in place of the reference.
+func (p *pull) requestOf(d *decision.Decision, i int) (*cri.Frame, error) {
 	req := proto.CloneOf(p.req)
-	req.Image.Image = d.Repository + "@" + d.Descriptor(d.Choice).Digest.String()
+	req.Image.Image = d.Repository + "@" + d.Descriptor(i).Digest.String()
 	body, err := proto.Marshal(req)
 	if err != nil {
 		return nil, status.Errorf(codes.Internal, "imagefit: encode the pull of %s: %v", req.Image.Image, err)
@@ -90,40 +77,50 @@ func (p *pull) requestOf(d *decision.Decision) (*cri.Frame, error) {
 	return cri.NewFrame(body), nil
 }
 
-// point makes the reference resolve to the choice that the runtime pulled, and returns
-// its image id.
-func (p *pull) point(ctx context.Context, d *decision.Decision, answer *cri.Answer) (string, error) {
-	id, err := imageRef(answer)
-	if err != nil {
-		return "", err
+// contradiction is the error of a variant whose config names another platform than its
+// entry in the index: containerd unpacks by the one, the choice was made by the other.
+// What the runtime does not show is not compared.
+func (p *pull) contradiction(ctx context.Context, entry ocispec.Descriptor, imageID string) error {
+	config := digest.Digest(imageID)
+	if entry.Platform == nil || config.Validate() != nil {
+		return nil
 	}
-	return id, p.Images.Point(ctx, images.Choice{
-		Reference: d.Reference, Repository: d.Repository, Index: d.Index, Manifest: d.Descriptor(d.Choice), ImageID: id,
-	})
+	actual, err := p.Images.PlatformOf(ctx, config)
+	if err != nil || agree(*entry.Platform, actual) {
+		return nil //nolint:nilerr // CRI-O shows no content; Point says what else is wrong
+	}
+	return status.Errorf(codes.Unknown, "imagefit: the config is for %s, but the index entry is for %s",
+		index.PlatformName(&actual), index.PlatformName(entry.Platform))
 }
 
-// withoutRecord is the outcome when the choice was pulled but the reference does not
-// resolve to it: the request is forwarded where what that brings may run, else the pull
-// fails. After a reply the kubelet would run a reference that it cannot look up.
+// agree reports whether what the config of an image names can run wherever its index
+// entry says. Many configs have no variant.
+func agree(entry, config ocispec.Platform) bool {
+	if config.OS == "" && config.Architecture == "" {
+		return true
+	}
+	if config.Variant == "" {
+		config.Variant = entry.Variant
+	}
+	entry, config = platforms.Normalize(entry), platforms.Normalize(config)
+	entry.OSFeatures, config.OSFeatures, config.OSVersion = nil, nil, entry.OSVersion
+	return entry.OS == config.OS && entry.Architecture == config.Architecture && platforms.Only(entry).Match(config)
+}
+
+// withoutRecord is the outcome when a candidate was pulled but the reference does not
+// resolve to it. After a reply the kubelet would run a reference that it cannot look up.
 func (p *pull) withoutRecord(ctx context.Context, failed outcome, cause error) outcome {
-	d := failed.plan.decision
 	if ctx.Err() != nil {
 		failed.err = status.FromContextError(ctx.Err()).Err()
 		return failed
 	}
-	// A record that keeps being removed would be removed after a forwarded pull as well:
-	// the client tries again.
-	if defaultMayRun(d) && !errors.Is(cause, images.ErrRemoved) {
-		p.log.Warn("the runtime does not show the chosen variant, forwarding the pull unchanged", "error", cause)
-		return p.forward(ctx, failed.plan)
-	}
 	p.log.Warn("the runtime does not show the chosen variant", "error", cause)
 	failed.err = status.Errorf(codes.Unknown, "imagefit: %s of %s is pulled, but the runtime does not show it under that name",
-		d.Label(d.Choice), d.Reference)
+		failed.plan.decision.Label(failed.candidate), failed.plan.decision.Reference)
+	// A record that keeps being removed would be removed after a forwarded pull as well:
+	// the client tries again.
+	if !errors.Is(cause, images.ErrRemoved) {
+		failed.next = nextUnchanged
+	}
 	return failed
-}
-
-// defaultMayRun reports whether what the runtime takes by itself is not known to be unfit.
-func defaultMayRun(d *decision.Decision) bool {
-	return d.Default != decision.None && d.Candidates[d.Default].Rank > 0
 }

@@ -19,10 +19,9 @@ import (
 type step int
 
 const (
-	stepStop          step = iota // it fails, or is refused
-	stepForward                   // the runtime gets the request as it came
-	stepForwardChoice             // so too, since the runtime takes the choice by itself
-	stepPullChoice                // the choice is pulled by its digest
+	stepStop    step = iota // it fails, or is refused
+	stepForward             // the runtime gets the request as it came
+	stepPull                // the candidate that fits best is pulled, or else the next
 )
 
 // plan is what to do about a pull, and why.
@@ -95,10 +94,8 @@ func (p *pull) planBy(d *decision.Decision) plan {
 	case unchanged && d.AsRuntime(): // nothing else would be done
 	case unchanged:
 		pl.would = policy.Pulled
-	case d.AsRuntime():
-		pl.step = stepForwardChoice
 	default:
-		pl.step = stepPullChoice
+		pl.step = stepPull
 	}
 	return pl
 }

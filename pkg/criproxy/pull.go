@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -42,6 +43,8 @@ type Images interface {
 	Point(ctx context.Context, c images.Choice) error
 	// ConfigOf returns the image id of a manifest on the node.
 	ConfigOf(ctx context.Context, manifest digest.Digest) (digest.Digest, error)
+	// PlatformOf returns the platform in the config of an image on the node.
+	PlatformOf(ctx context.Context, config digest.Digest) (ocispec.Platform, error)
 }
 
 // Runtime takes unary calls, as [cri.Backend] does.
@@ -68,13 +71,14 @@ type PullerOptions struct {
 // Puller answers PullImage.
 type Puller struct {
 	PullerOptions
-	notStored throttle.Throttle
+	notStored  throttle.Throttle
+	unpullable *unpullable
 }
 
 // NewPuller returns a Puller.
 func NewPuller(o PullerOptions) *Puller {
 	o.Runtime, o.Images, o.Decider = tracedRuntime{o.Runtime}, tracedImages{o.Images}, tracedDecider{o.Decider}
-	return &Puller{PullerOptions: o}
+	return &Puller{PullerOptions: o, unpullable: newUnpullable()}
 }
 
 // Handle answers one PullImage call.
@@ -134,9 +138,11 @@ type outcome struct {
 	action    policy.Action
 	candidate int         // of the plan's decision that was pulled, or failed to be; else None
 	unsure    bool        // which candidate was pulled
+	insteadOf string      // the better candidate that could not be pulled
 	image     string      // the id of the candidate that is now on the node
 	answer    *cri.Answer // the runtime's, where it is to be the client's
 	err       error       // of the pull, that of the answer included
+	next      next        // what may be tried after the error
 }
 
 // run decides what to do about the pull and does it, again where the tag moved meanwhile.
@@ -149,10 +155,8 @@ func (p *pull) run(ctx context.Context) outcome {
 			o = outcome{plan: pl, action: pl.action, candidate: decision.None, err: pl.err}
 		case stepForward:
 			o = p.forward(ctx, pl)
-		case stepForwardChoice:
-			o, moved = p.forwardChoice(ctx, pl)
 		default:
-			o = p.pullChoice(ctx, pl)
+			o, moved = p.pullBest(ctx, pl)
 		}
 		if !moved {
 			return o
@@ -170,6 +174,9 @@ func (p *pull) run(ctx context.Context) outcome {
 func (p *pull) forward(ctx context.Context, pl plan) outcome {
 	answer := p.Runtime.Call(ctx, PullImage, p.frame)
 	o := outcome{plan: pl, action: policy.Forwarded, candidate: decision.None, answer: answer, err: answer.Err}
+	if o.err != nil {
+		o.next = after(ctx, o.err)
+	}
 	if o.err != nil || pl.decision == nil || pl.decision.NothingToChoose() {
 		return o
 	}
@@ -226,7 +233,7 @@ func (p *pull) record(o outcome, start time.Time) decisionlog.Record {
 	r := decisionlog.Record{
 		Time: start.UTC(), Action: o.action, Would: o.plan.would, Mode: p.policy.Mode, Exempt: p.policy.Exempt,
 		Reference: p.reference(), Namespace: p.pod.Namespace, Pod: p.req.GetSandboxConfig().GetMetadata().GetName(),
-		Image: o.image, Cases: o.plan.cases, Reason: o.plan.reason, Decided: o.plan.took, Took: time.Since(start),
+		Image: o.image, Cases: o.plan.cases, Reason: o.plan.reason, Decided: o.plan.took, Took: time.Since(start), InsteadOf: o.insteadOf,
 	}
 	if d := o.plan.decision; d != nil {
 		r.Candidates = len(d.Candidates)

@@ -78,6 +78,19 @@ func (d *Decision) AsRuntime() bool { return d.Choice != None && d.Choice == d.D
 // Descriptor returns the descriptor of candidate i as the index has it.
 func (d *Decision) Descriptor(i int) ocispec.Descriptor { return d.Candidates[i].descriptor }
 
+// Fitting returns the indices of the candidates that are not known to be unfit, the
+// best first.
+func (d *Decision) Fitting() []int {
+	var order []int
+	for i := range d.Candidates {
+		if d.Candidates[i].Rank > 0 {
+			order = append(order, i)
+		}
+	}
+	slices.SortFunc(order, func(a, b int) int { return d.Candidates[a].Rank - d.Candidates[b].Rank })
+	return order
+}
+
 // ByPreference returns the candidates' indices: the choice first, then what the
 // runtime takes unasked, then the others.
 func (d *Decision) ByPreference() []int {

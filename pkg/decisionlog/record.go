@@ -38,10 +38,11 @@ type Record struct {
 	Reference  string        `json:"reference"`
 	Namespace  string        `json:"namespace,omitempty"`
 	Pod        string        `json:"pod,omitempty"`
-	Container  string        `json:"container,omitempty"` // of admissions
-	Choice     string        `json:"choice,omitempty"`    // platform of the variant
-	Manifest   string        `json:"manifest,omitempty"`  // its digest
-	Image      string        `json:"image,omitempty"`     // the image id
+	Container  string        `json:"container,omitempty"`  // of admissions
+	Choice     string        `json:"choice,omitempty"`     // platform of the variant
+	InsteadOf  string        `json:"instead_of,omitempty"` // a better one, which could not be pulled
+	Manifest   string        `json:"manifest,omitempty"`   // its digest
+	Image      string        `json:"image,omitempty"`      // the image id
 	Candidates int           `json:"candidates,omitempty"`
 	Cases      []policy.Case `json:"cases,omitempty"`
 	Reason     string        `json:"reason,omitempty"` // one sentence
@@ -53,7 +54,7 @@ type Record struct {
 // Level is the log level of the record.
 func (r Record) Level() slog.Level {
 	switch {
-	case r.Action == policy.Refused, r.Action == policy.Failed, r.Action == policy.FoundUnfit, r.Would == policy.Refused, r.Error != "":
+	case r.Action == policy.Refused, r.Action == policy.Failed, r.Action == policy.FoundUnfit, r.Would == policy.Refused, r.InsteadOf != "", r.Error != "":
 		return slog.LevelWarn
 	case r.Image == "" && len(r.Cases) == 0:
 		return slog.LevelDebug // nothing to decide
@@ -79,6 +80,7 @@ func (r Record) Attrs() []slog.Attr {
 	text("pod", r.Pod)
 	text("container", r.Container)
 	text("choice", r.Choice)
+	text("instead_of", r.InsteadOf)
 	text("manifest", r.Manifest)
 	text("image", r.Image)
 	if r.Candidates > 0 {
@@ -110,7 +112,7 @@ func (r Record) CasesText() string {
 func (r Record) Bounded() Record {
 	for _, s := range []*string{
 		&r.Program, (*string)(&r.Action), (*string)(&r.Would), &r.Mode,
-		&r.Reference, &r.Namespace, &r.Pod, &r.Container, &r.Choice, &r.Manifest, &r.Image, &r.Reason, &r.Error,
+		&r.Reference, &r.Namespace, &r.Pod, &r.Container, &r.Choice, &r.InsteadOf, &r.Manifest, &r.Image, &r.Reason, &r.Error,
 	} {
 		*s = bounded(*s)
 	}

@@ -26,6 +26,8 @@ func (m *Metrics) makeDecisions() {
 		m.pulls.WithLabelValues(string(o.action))
 		m.byAction[string(o.action)] = 0
 	}
+	m.fallbacks = m.only(decisionlog.Proxy).NewCounter(prometheus.CounterOpts(opts("pull_fallbacks_total",
+		"Pulls of another variant than the one that fits best, which could not be pulled.")))
 	m.cases = m.only(decisionlog.Proxy).NewCounterVec(prometheus.CounterOpts(opts("policy_cases_total",
 		"How often a policy key was applied, by key and answer.")), []string{"key", "answer"})
 	m.known = map[policy.Case]bool{}
@@ -77,6 +79,9 @@ func (m *Metrics) Record(r decisionlog.Record) {
 		return
 	}
 	m.pulls.WithLabelValues(action).Observe(r.Took.Seconds())
+	if r.InsteadOf != "" {
+		m.fallbacks.Inc()
+	}
 	if r.Decided > 0 {
 		m.decided.Observe(r.Decided.Seconds())
 	}

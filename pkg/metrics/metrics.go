@@ -44,6 +44,7 @@ type Metrics struct {
 	reloadWorked prometheus.Gauge
 	reloadedAt   prometheus.Gauge
 	logErrors    prometheus.Counter
+	fallbacks    prometheus.Counter
 }
 
 // New returns the metrics of a program, one of decisionlog.Programs. All series

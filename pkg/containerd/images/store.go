@@ -25,7 +25,7 @@ const (
 	// timeout bounds how long the runtime may take for one answer, or until it shows
 	// a record.
 	timeout = 10 * time.Second
-	// maxManifest bounds what is read of a manifest.
+	// maxManifest bounds what is read of a manifest or a config.
 	maxManifest = 4 << 20
 )
 
@@ -95,19 +95,35 @@ func (s *Store) Records(ctx context.Context) ([]Record, error) {
 func (s *Store) ConfigOf(ctx context.Context, manifest digest.Digest) (digest.Digest, error) {
 	ctx, cancel := context.WithTimeout(s.scoped(ctx), timeout)
 	defer cancel()
-	body, err := s.read(ctx, manifest)
-	if err != nil {
-		return "", fmt.Errorf("read manifest %s: %w", manifest, err)
-	}
 	var m ocispec.Manifest
-	if err := json.Unmarshal(body, &m); err != nil {
+	if err := s.decode(ctx, manifest, &m); err != nil {
 		return "", fmt.Errorf("read manifest %s: %w", manifest, err)
 	}
 	return m.Config.Digest, nil
 }
 
-func (s *Store) read(ctx context.Context, manifest digest.Digest) ([]byte, error) {
-	stream, err := s.content.Read(ctx, &contentapi.ReadContentRequest{Digest: manifest.String()})
+// PlatformOf returns the platform in a config in the runtime's content store.
+func (s *Store) PlatformOf(ctx context.Context, config digest.Digest) (ocispec.Platform, error) {
+	ctx, cancel := context.WithTimeout(s.scoped(ctx), timeout)
+	defer cancel()
+	var p ocispec.Platform
+	if err := s.decode(ctx, config, &p); err != nil {
+		return ocispec.Platform{}, fmt.Errorf("read config %s: %w", config, err)
+	}
+	return p, nil
+}
+
+// decode reads a JSON document of the content store.
+func (s *Store) decode(ctx context.Context, content digest.Digest, into any) error {
+	body, err := s.read(ctx, content)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(body, into)
+}
+
+func (s *Store) read(ctx context.Context, content digest.Digest) ([]byte, error) {
+	stream, err := s.content.Read(ctx, &contentapi.ReadContentRequest{Digest: content.String()})
 	if err != nil {
 		return nil, err
 	}
