@@ -3,6 +3,7 @@ package criproxy
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ const (
 	maxByDigest = 4
 	maxTrying   = time.Minute
 	// maxCause bounds what a record says of one variant that could not be pulled.
-	maxCause = 200
+	maxCause = 250
 )
 
 // attempts are the attempts of one pull, which begin with the candidate that fits best.
@@ -191,15 +192,22 @@ func (a *attempts) finish(o outcome) outcome {
 	return o
 }
 
+// imageOf and longDigest are what a record has already, or too long, of the runtime's words.
+var (
+	imageOf    = regexp.MustCompile(`^failed to pull and unpack image "[^"]*": `)
+	longDigest = regexp.MustCompile(`(sha256:[0-9a-f]{12})[0-9a-f]{52}`)
+)
+
 // causeOf is what a record says of an error: the end of it where it is long, since that
 // is where the runtime has the registry's answer.
 func causeOf(err error) string {
-	text := textutil.Line(secret.Strip(status.Convert(err).Message()), 8*maxCause)
+	text := imageOf.ReplaceAllString(secret.Strip(status.Convert(err).Message()), "")
+	text = textutil.Line(text[max(0, len(text)-8*maxCause):], 16*maxCause) // lines are set off by two bytes
+	text = longDigest.ReplaceAllString(text, "$1")
 	if len(text) <= maxCause {
 		return text
 	}
-	text = text[len(text)-maxCause:]
-	_, text, _ = strings.Cut(text, " ") // whole words, and so whole characters
+	_, text, _ = strings.Cut(text[len(text)-maxCause:], " ") // whole words, and so whole characters
 	return textutil.Ellipsis + text
 }
 
