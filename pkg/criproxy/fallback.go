@@ -194,7 +194,7 @@ func (a *attempts) finish(o outcome) outcome {
 
 // imageOf and longDigest are what a record has already, or too long, of the runtime's words.
 var (
-	imageOf    = regexp.MustCompile(`^failed to pull and unpack image "[^"]*": `)
+	imageOf    = regexp.MustCompile("^" + failedToPull + ` and unpack image "[^"]*": `)
 	longDigest = regexp.MustCompile(`(sha256:[0-9a-f]{12})[0-9a-f]{52}`)
 )
 
