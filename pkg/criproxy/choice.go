@@ -81,16 +81,23 @@ func (p *pull) requestOf(d *decision.Decision, i int) (*cri.Frame, error) {
 // entry in the index: containerd unpacks by the one, the choice was made by the other.
 // What the runtime does not show is not compared.
 func (p *pull) contradiction(ctx context.Context, entry ocispec.Descriptor, imageID string) error {
-	config := digest.Digest(imageID)
-	if entry.Platform == nil || config.Validate() != nil {
+	actual, known := p.platformOf(ctx, imageID)
+	if entry.Platform == nil || !known || agree(*entry.Platform, actual) {
 		return nil
-	}
-	actual, err := p.Images.PlatformOf(ctx, config)
-	if err != nil || agree(*entry.Platform, actual) {
-		return nil //nolint:nilerr // CRI-O shows no content; Point says what else is wrong
 	}
 	return status.Errorf(codes.Unknown, "imagefit: the config is for %s, but the index entry is for %s",
 		index.PlatformName(&actual), index.PlatformName(entry.Platform))
+}
+
+// platformOf returns the platform in the config of an image, which is its image id in
+// containerd.
+func (p *pull) platformOf(ctx context.Context, imageID string) (_ ocispec.Platform, known bool) {
+	config, err := digest.Parse(imageID)
+	if err != nil {
+		return ocispec.Platform{}, false
+	}
+	platform, err := p.Images.PlatformOf(ctx, config)
+	return platform, err == nil
 }
 
 // agree reports whether what the config of an image names can run wherever its index

@@ -4,5 +4,5 @@
 // [Handler]: PullImage, which [Puller] answers with the variant that fits the node.
 //
 // server.go, calls.go, drain.go and handover.go serve calls and end without failing
-// any; pull.go, decide.go and choice.go are about pulls.
+// any; pull.go, decide.go, choice.go, fallback.go and unpullable.go are about pulls.
 package criproxy

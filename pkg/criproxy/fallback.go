@@ -173,17 +173,19 @@ func (a *attempts) finish(o outcome) outcome {
 	if len(a.failures) == 0 {
 		return o
 	}
-	d, words := a.plan.decision, a.plan.reason
+	d := a.plan.decision
+	var words strings.Builder
+	words.WriteString(a.plan.reason)
 	for _, f := range a.failures {
-		words += fmt.Sprintf("; %s cannot be pulled: %s", d.Label(f.candidate), causeOf(f.err))
+		fmt.Fprintf(&words, "; %s cannot be pulled: %s", d.Label(f.candidate), causeOf(f.err))
 		switch {
 		case !f.again.IsZero():
-			words += " (not tried again before " + f.again.UTC().Format(time.RFC3339) + ")"
+			fmt.Fprintf(&words, " (not tried again before %s)", f.again.UTC().Format(time.RFC3339))
 		case o.err == nil && f.next == nextCandidate:
 			a.unpullable.put(a.keyOf(f.candidate), a.snapshot.Rules, causeOf(f.err))
 		}
 	}
-	o.plan.reason = decision.Line(words)
+	o.plan.reason = decision.Line(words.String())
 	if o.err == nil {
 		o.insteadOf = d.Label(a.failures[0].candidate)
 	} else if a.byDigest > 0 && o.action == policy.Forwarded {
