@@ -1,19 +1,45 @@
 package facts
 
-import (
-	"iter"
-	"strings"
-)
+// leveledFlag is a CPU flag and the x86-64 level that first brings it.
+type leveledFlag struct {
+	flag  string
+	level int
+}
 
-// x86LevelFlags returns the flags that a level of the x86-64 psABI adds, under the
-// names that cpu.cpuid uses. Level 1 is what every amd64 CPU has.
-func x86LevelFlags(level int) iter.Seq[string] {
-	return strings.FieldsSeq([...]string{
-		1: "CMOV CMPXCHG8 FXSR MMX SSE SSE2 SYSCALL X87",
-		2: "CX16 LAHF POPCNT SSE3 SSE4 SSE42 SSSE3",
-		3: "AVX AVX2 BMI1 BMI2 F16C FMA3 LZCNT MOVBE OSXSAVE",
-		4: "AVX512BW AVX512CD AVX512DQ AVX512F AVX512VL",
-	}[level])
+// x86LevelFlags is the table of the x86-64 psABI, under the names that
+// cpu.cpuid uses. It is an array, because every evaluation reads it. Level 1 is what every amd64 CPU has.
+func x86LevelFlags() [29]leveledFlag {
+	return [...]leveledFlag{
+		{"CMOV", 1},
+		{"CMPXCHG8", 1},
+		{"FXSR", 1},
+		{"MMX", 1},
+		{"SSE", 1},
+		{"SSE2", 1},
+		{"SYSCALL", 1},
+		{"X87", 1},
+		{"CX16", 2},
+		{"LAHF", 2},
+		{"POPCNT", 2},
+		{"SSE3", 2},
+		{"SSE4", 2},
+		{"SSE42", 2},
+		{"SSSE3", 2},
+		{"AVX", 3},
+		{"AVX2", 3},
+		{"BMI1", 3},
+		{"BMI2", 3},
+		{"F16C", 3},
+		{"FMA3", 3},
+		{"LZCNT", 3},
+		{"MOVBE", 3},
+		{"OSXSAVE", 3},
+		{"AVX512BW", 4},
+		{"AVX512CD", 4},
+		{"AVX512DQ", 4},
+		{"AVX512F", 4},
+		{"AVX512VL", 4},
+	}
 }
 
 // X86MaxLevel is the highest level of the psABI.
@@ -22,14 +48,13 @@ const X86MaxLevel = 4
 // X86Level returns the x86-64 micro-architecture level, 1 to 4, of an amd64 CPU
 // for which has reports whether it has a flag.
 func X86Level(has func(flag string) bool) int {
-	for level := 2; level <= X86MaxLevel; level++ {
-		for flag := range x86LevelFlags(level) {
-			if !has(flag) {
-				return level - 1
-			}
+	level := X86MaxLevel
+	for _, f := range x86LevelFlags() {
+		if f.level > 1 && f.level <= level && !has(f.flag) {
+			level = f.level - 1
 		}
 	}
-	return X86MaxLevel
+	return level
 }
 
 // X86LevelOfFlag returns the x86-64 micro-architecture level that first brings
@@ -37,14 +62,14 @@ func X86Level(has func(flag string) bool) int {
 // and 0 for a flag that belongs to no level. The flags that name a level, such
 // as X86_64_V3, belong to that level.
 func X86LevelOfFlag(flag string) int {
+	for _, f := range x86LevelFlags() {
+		if f.flag == flag {
+			return f.level
+		}
+	}
 	for level := 1; level <= X86MaxLevel; level++ {
 		if flag == X86LevelName(level) {
 			return level
-		}
-		for brought := range x86LevelFlags(level) {
-			if brought == flag {
-				return level
-			}
 		}
 	}
 	return 0
