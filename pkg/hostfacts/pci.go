@@ -49,17 +49,20 @@ func functionsOfClass(root Root, prefixes ...string) ([]pciFunction, error) {
 	names, err := readDirIn(root, "sys/bus", pciDevices)
 	var functions []pciFunction
 	for _, name := range names {
-		read, err := readFiles(root, pciDevices+"/"+name, "class", "vendor", "device")
+		f := pciFunction{address: name}
+		read, err := readFiles(root, f.dir(), "class")
 		if err != nil {
 			return nil, err
 		}
-		f := pciFunction{
-			address: name, class: pciValue("class", read["class"]),
-			vendor: pciValue("vendor", read["vendor"]), device: pciValue("device", read["device"]),
+		f.class = pciValue("class", read["class"])
+		if !slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(f.class, p) }) {
+			continue
 		}
-		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(f.class, p) }) {
-			functions = append(functions, f)
+		if read, err = readFiles(root, f.dir(), "vendor", "device"); err != nil {
+			return nil, err
 		}
+		f.vendor, f.device = pciValue("vendor", read["vendor"]), pciValue("device", read["device"])
+		functions = append(functions, f)
 	}
 	return functions, err
 }
