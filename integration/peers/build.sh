@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the real programs that the integration tests and the demo run:
 # containerd with its shim and ctr, runc, a registry, the small program that test
-# images hold, an older containerd and a kubelet. Each part is built once and kept.
+# images hold, an older containerd, a kubelet and the tools that make indexes. Each
+# part is built once and kept.
 set -euo pipefail
 
 usage() {
@@ -18,6 +19,7 @@ in the go.mod beside this script:
   workload     the small static program inside every test image
   containerd17 the same three of containerd 1.7, in a folder containerd17
   kubelet      kubelet; takes 2.5 GiB of memory and, on two cores, some minutes
+  imagetools   crane, ko, oras and regctl, which make indexes each in its own way
 
 With no PART, the first four, which the demo needs. The last line on stdout is a
 folder that holds every program asked for; everything else goes to stderr. A part
@@ -46,6 +48,8 @@ packages_of() {
     kubelet) echo k8s.io/kubernetes/cmd/kubelet ;;
     runc) echo github.com/opencontainers/runc ;;
     registry) echo github.com/distribution/distribution/v3/cmd/registry ;;
+    imagetools) echo github.com/google/go-containerregistry/cmd/crane github.com/google/ko \
+      github.com/regclient/regclient/cmd/regctl oras.land/oras/cmd/oras ;;
     workload) echo . ;;
   esac
 }
@@ -61,6 +65,7 @@ version_of() {
     kubelet) module=k8s.io/kubernetes ;;
     runc) module=github.com/opencontainers/runc ;;
     registry) module=github.com/distribution/distribution/v3 ;;
+    imagetools) module=github.com/google/go-containerregistry ;;
     workload) echo local; return ;;
   esac
   awk -v m="$module" '$1 == m {print $2; exit}' "$here/$1/go.mod"
@@ -149,7 +154,7 @@ link() {
 case ${1:-} in -h | --help) usage; exit 0 ;; esac
 parts=("$@")
 [ $# -gt 0 ] || parts=(runc registry workload containerd)
-[ "$*" != all ] || parts=(runc registry workload containerd containerd17 kubelet)
+[ "$*" != all ] || parts=(runc registry workload containerd containerd17 kubelet imagetools)
 for part in "${parts[@]}"; do
   [ -n "$(packages_of "$part")" ] || { usage >&2; die "unknown part: $part"; }
 done
