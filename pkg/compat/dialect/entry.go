@@ -25,8 +25,9 @@ type AnnotationPreference struct {
 // architecture and variant, without another request to the registry:
 //
 //   - annotations that the operator prefers (Proposal A)
-//   - platform.features (Proposal E): all are required, and one that is not
-//     known makes the entry not eligible
+//   - platform.features (Proposal E): all are required. Of one that nobody knows it
+//     is unknown whether the node has it: docker's manifest lists had names of
+//     their own here, such as sse4, and no runtime ever looked at them
 //   - platform.compatibilities (Proposal H)
 //   - os.features and os.version
 //
@@ -118,7 +119,6 @@ func (e *entry) feature(name string) compat.Requirement {
 	req := compat.Requirement{Key: "platform/features " + textutil.Short(name), Set: "cpu.cpuid"}
 	flags, ok := cpuFeature(e.arch, strings.ToLower(name))
 	if !ok {
-		req.Strict = true
 		return req.Unclearf("no feature of that name is known for %s", textutil.Quote(e.arch))
 	}
 	for _, flag := range flags {
