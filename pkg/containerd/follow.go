@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/api/services/introspection/v1"
+	"github.com/containerd/platforms"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -57,6 +58,9 @@ func (r *Runtime) Settings() Settings {
 
 // WillUnpack is that of the settings of this moment.
 func (r *Runtime) WillUnpack(p ocispec.Platform) bool { return r.Settings().WillUnpack(p) }
+
+// Matches is that of the settings of this moment.
+func (r *Runtime) Matches() platforms.MatchComparer { return r.Settings().Matches() }
 
 // Run queries the runtime for its settings until ctx ends.
 func (r *Runtime) Run(ctx context.Context) error {
