@@ -11,6 +11,7 @@ import (
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	eventsapi "github.com/containerd/containerd/api/services/events/v1"
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/containerd/containerd/api/types"
 	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc/codes"
@@ -162,6 +163,59 @@ func (s contentStore) Read(req *contentapi.ReadContentRequest, stream contentapi
 		}
 	}
 	return nil
+}
+
+// Write takes what comes whole in one message. Without a lease it would be garbage at
+// once, and so is an error here.
+func (s contentStore) Write(stream contentapi.Content_WriteServer) error {
+	req, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	name := digest.Digest(req.GetExpected())
+	if err := s.r.begin(stream.Context(), "write", name.String()); err != nil {
+		return err
+	}
+	md, _ := metadata.FromIncomingContext(stream.Context())
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	lease := strings.Join(md["containerd-lease"], " ")
+	switch {
+	case s.r.leases[lease] == nil:
+		return status.Errorf(codes.FailedPrecondition, "lease %q: not found", lease)
+	case req.GetAction() != contentapi.WriteAction_COMMIT, digest.FromBytes(req.GetData()) != name, req.GetTotal() != int64(len(req.GetData())):
+		return status.Errorf(codes.FailedPrecondition, "unexpected commit of %s", name)
+	case s.r.content[name] != nil:
+		return status.Errorf(codes.AlreadyExists, "content %s: already exists", name)
+	}
+	s.r.content[name] = req.GetData()
+	return stream.Send(&contentapi.WriteContentResponse{Action: req.GetAction(), Digest: name.String()})
+}
+
+// leaseService is containerd's lease service.
+type leaseService struct {
+	leasesapi.UnimplementedLeasesServer
+	r *Runtime
+}
+
+func (s leaseService) Create(ctx context.Context, req *leasesapi.CreateRequest) (*leasesapi.CreateResponse, error) {
+	if err := s.r.begin(ctx, "lease", req.GetID()); err != nil {
+		return nil, err
+	}
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	s.r.leases[req.GetID()] = &leasesapi.Lease{ID: req.GetID(), Labels: req.GetLabels()}
+	return &leasesapi.CreateResponse{Lease: s.r.leases[req.GetID()]}, nil
+}
+
+func (s leaseService) Delete(ctx context.Context, req *leasesapi.DeleteRequest) (*emptypb.Empty, error) {
+	if err := s.r.begin(ctx, "unlease", req.GetID()); err != nil {
+		return nil, err
+	}
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	delete(s.r.leases, req.GetID())
+	return &emptypb.Empty{}, nil
 }
 
 // eventService is containerd's event service.

@@ -15,6 +15,7 @@ import (
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	eventsapi "github.com/containerd/containerd/api/services/events/v1"
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/containerd/containerd/api/types"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -48,6 +49,7 @@ type Runtime struct {
 
 	mu          sync.Mutex
 	content     map[digest.Digest][]byte
+	leases      map[string]*leasesapi.Lease
 	records     map[string]*imagesapi.Image
 	shown       map[string][]view
 	writes      []string
@@ -67,7 +69,7 @@ type view struct {
 func New(registry *fakeregistry.Registry) *Runtime {
 	return &Runtime{
 		Registry: registry, Delay: 20 * time.Millisecond, content: map[digest.Digest][]byte{},
-		records: map[string]*imagesapi.Image{}, shown: map[string][]view{},
+		leases: map[string]*leasesapi.Lease{}, records: map[string]*imagesapi.Image{}, shown: map[string][]view{},
 		subscribers: map[chan *types.Envelope][]string{},
 	}
 }
@@ -77,6 +79,7 @@ func (r *Runtime) Register(s grpc.ServiceRegistrar) {
 	runtimeapi.RegisterImageServiceServer(s, imageService{r: r})
 	imagesapi.RegisterImagesServer(s, imageStore{r: r})
 	contentapi.RegisterContentServer(s, contentStore{r: r})
+	leasesapi.RegisterLeasesServer(s, leaseService{r: r})
 	eventsapi.RegisterEventsServer(s, eventService{r: r})
 }
 
@@ -85,6 +88,23 @@ func (r *Runtime) Put(d digest.Digest, body []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.content[d] = body
+}
+
+// Holds reports whether content is in the store.
+func (r *Runtime) Holds(d digest.Digest) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.content[d] != nil
+}
+
+// Leases are the labels of the leases that there are.
+func (r *Runtime) Leases() (labels []map[string]string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, lease := range r.leases {
+		labels = append(labels, lease.GetLabels())
+	}
+	return labels
 }
 
 // Image stores a manifest whose config has the digest of the name, and returns it.

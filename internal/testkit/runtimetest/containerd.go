@@ -12,8 +12,10 @@ import (
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	eventsapi "github.com/containerd/containerd/api/services/events/v1"
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 )
 
@@ -161,6 +163,46 @@ func (c client) read(d digest.Digest) ([]byte, error) {
 			return nil, err
 		}
 		body.Write(part.GetData())
+	}
+}
+
+// contentWritten writes content in one message, twice, as package images does.
+func contentWritten(t *testing.T, c client) {
+	body := []byte(`{"schemaVersion": 2, "manifests": []}`)
+	name := digest.FromBytes(body)
+	lease, err := c.leases.Create(c.scoped, &leasesapi.CreateRequest{
+		ID: "a-lease", Labels: map[string]string{"containerd.io/gc.expire": time.Now().Add(time.Hour).UTC().Format(time.RFC3339)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(data []byte) error {
+		ctx := metadata.AppendToOutgoingContext(c.scoped, "containerd-lease", lease.GetLease().GetID())
+		stream, err := c.content.Write(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = stream.CloseSend() }()
+		if err := stream.Send(&contentapi.WriteContentRequest{
+			Action: contentapi.WriteAction_COMMIT, Ref: "a-write", Total: int64(len(data)), Expected: name.String(), Data: data,
+		}); err != nil {
+			return err
+		}
+		_, err = stream.Recv()
+		return err
+	}
+	if err := write(body[1:]); err == nil {
+		t.Error("content was written under another digest")
+	}
+	if err := write(body); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := c.content.Info(c.scoped, &contentapi.InfoRequest{Digest: name.String()}); err != nil || info.GetInfo().GetSize() != int64(len(body)) {
+		t.Errorf("info %v, %v", info, err)
+	}
+	wantCode(t, "write what is there", write(body), codes.AlreadyExists)
+	if _, err := c.leases.Delete(c.scoped, &leasesapi.DeleteRequest{ID: lease.GetLease().GetID()}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	eventsapi "github.com/containerd/containerd/api/services/events/v1"
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/containerd/containerd/api/types"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -71,6 +72,7 @@ func Conformance(t *testing.T, start func(t *testing.T) Runtime) {
 		"an update changes what its mask names":                     recordMask,
 		"a record that is not there is NotFound":                    recordMissing,
 		"content is read whole, and NotFound where it is not there": content,
+		"content is written under a lease":                          contentWritten,
 		"calls without a namespace are refused":                     namespaced,
 		"records that are made and moved are told":                  events,
 	} {
@@ -83,6 +85,7 @@ func Conformance(t *testing.T, start func(t *testing.T) Runtime) {
 				Runtime: runtime, ctx: ctx, scoped: metadata.AppendToOutgoingContext(ctx, "containerd-namespace", Namespace),
 				cri: runtimeapi.NewImageServiceClient(conn), images: imagesapi.NewImagesClient(conn),
 				content: contentapi.NewContentClient(conn), events: eventsapi.NewEventsClient(conn),
+				leases: leasesapi.NewLeasesClient(conn),
 			})
 		})
 	}
@@ -97,6 +100,7 @@ type client struct {
 	images      imagesapi.ImagesClient
 	content     contentapi.ContentClient
 	events      eventsapi.EventsClient
+	leases      leasesapi.LeasesClient
 }
 
 func (c client) pull(t *testing.T, ref string) string {

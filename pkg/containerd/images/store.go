@@ -14,6 +14,7 @@ import (
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
 	eventsapi "github.com/containerd/containerd/api/services/events/v1"
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"google.golang.org/grpc"
@@ -45,6 +46,7 @@ const (
 type Store struct {
 	images    imagesapi.ImagesClient
 	content   contentapi.ContentClient
+	leases    leasesapi.LeasesClient
 	events    eventsapi.EventsClient
 	cri       runtimeapi.ImageServiceClient
 	namespace string
@@ -54,6 +56,7 @@ type Store struct {
 func New(conn grpc.ClientConnInterface, namespace string) *Store {
 	return &Store{
 		images: imagesapi.NewImagesClient(conn), content: contentapi.NewContentClient(conn),
+		leases: leasesapi.NewLeasesClient(conn),
 		events: eventsapi.NewEventsClient(conn), cri: runtimeapi.NewImageServiceClient(conn), namespace: namespace,
 	}
 }
