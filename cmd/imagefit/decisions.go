@@ -37,8 +37,7 @@ func newDecisionsCommand() *cobra.Command {
 		Short: "List the decisions of this node, and follow new ones",
 		Long: `Decisions lists what cri-proxy and nri-plugin decided on this node, oldest first:
 pulls and containers, what was done with each, and why. It reads the decision log
-in state_dir, which only root may, and needs neither daemon to run. Pulls with
-nothing to choose from are not logged.
+in state_dir, which only root may, and needs neither daemon to run.
 
   pulled     the variant that fits best is on the node
   forwarded  the request went to the runtime unchanged

@@ -116,7 +116,7 @@ func TestRecordsAreBoundedLoggedAndKept(t *testing.T) {
 	d := open(t, t.Context(), cfg, &buf)
 	refused := decisionlog.Record{Time: time.Now(), Action: policy.Refused, Reference: "app:1", Reason: strings.Repeat("x", 9000)}
 	d.Record(refused)
-	d.Record(decisionlog.Record{Time: time.Now(), Action: policy.Forwarded, Reference: "nothing-to-choose:1"})
+	d.Record(decisionlog.Record{Time: time.Now(), Action: policy.Admitted, Reference: "nothing-to-evaluate:1"})
 	kept, err := d.Decisions.Read(decisionlog.Filter{})
 	if err != nil || len(kept) != 1 || kept[0].Reference != "app:1" || kept[0].Program != "some-daemon" {
 		t.Errorf("kept %+v, %v", kept, err)

@@ -16,6 +16,9 @@ const (
 	maxText = 1 << 10
 	// maxCases bounds the cases of a record; there are fewer keys.
 	maxCases = 16
+	// maxEntries bounds the entries of a record, and maxEntryText the texts of each.
+	maxEntries   = 32
+	maxEntryText = 256
 )
 
 // The programs that write records.
@@ -44,6 +47,7 @@ type Record struct {
 	Manifest   string        `json:"manifest,omitempty"`   // its digest
 	Image      string        `json:"image,omitempty"`      // the image id
 	Candidates int           `json:"candidates,omitempty"`
+	Entries    []Entry       `json:"entries,omitempty"` // of the index, the first of them
 	Cases      []policy.Case `json:"cases,omitempty"`
 	Reason     string        `json:"reason,omitempty"` // one sentence
 	Error      string        `json:"error,omitempty"`
@@ -51,12 +55,19 @@ type Record struct {
 	Took       time.Duration `json:"took_ns,omitempty"`    // how long the whole call took
 }
 
+// Entry is what became of one entry of an index.
+type Entry struct {
+	Name    string `json:"name"`           // its platform, where it states one
+	Verdict string `json:"verdict"`        // what keeps it from being a candidate, or how it fits and why
+	Rank    int    `json:"rank,omitempty"` // 1 is the choice
+}
+
 // Level is the log level of the record.
 func (r Record) Level() slog.Level {
 	switch {
 	case r.Action == policy.Refused, r.Action == policy.Failed, r.Action == policy.FoundUnfit, r.Would == policy.Refused, r.InsteadOf != "", r.Error != "":
 		return slog.LevelWarn
-	case r.Image == "" && len(r.Cases) == 0:
+	case r.Image == "" && len(r.Cases) == 0 && r.Action != policy.Forwarded:
 		return slog.LevelDebug // nothing to decide
 	default:
 		return slog.LevelInfo
@@ -116,6 +127,10 @@ func (r Record) Bounded() Record {
 	} {
 		*s = bounded(*s)
 	}
+	r.Entries = slices.Clone(r.Entries[:min(len(r.Entries), maxEntries)])
+	for i, e := range r.Entries {
+		r.Entries[i] = Entry{Name: boundedTo(e.Name, maxEntryText), Verdict: boundedTo(e.Verdict, maxEntryText), Rank: e.Rank}
+	}
 	if len(r.Cases) > maxCases {
 		r.Cases = r.Cases[:maxCases]
 	}
@@ -128,12 +143,14 @@ func (r Record) Bounded() Record {
 	return r
 }
 
-func bounded(text string) string {
+func bounded(text string) string { return boundedTo(text, maxText) }
+
+func boundedTo(text string, most int) string {
 	// Cutting a URL in two could hide a credential from the redactor, so a word
 	// that may be half of a URL is dropped.
 	if len(text) > maxLine {
 		text = text[:maxLine]
 		text = text[:strings.LastIndexAny(text, " \t\n")+1]
 	}
-	return textutil.Cut(secret.Strip(text), maxText)
+	return textutil.Cut(secret.Strip(text), most)
 }

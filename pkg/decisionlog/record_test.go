@@ -49,6 +49,14 @@ func TestBoundedCutsTextsAndRedactsCredentials(t *testing.T) {
 	if !utf8.ValidString(got.Reason) || len(got.Cases) != maxCases || len(got.Cases[0].Key) > maxText+4 {
 		t.Errorf("cut to %d cases of %d bytes: %s", len(got.Cases), len(got.Cases[0].Key), got.Reason[maxText-4:])
 	}
+	many := slices.Repeat([]Entry{{Name: strings.Repeat("ä", maxText), Verdict: "https://user:" + secret + "@host/ " + strings.Repeat("x", maxText), Rank: 1}}, 1000)
+	got = (Record{Entries: many}).Bounded()
+	if e := got.Entries[0]; len(got.Entries) != maxEntries || len(e.Name)+len(e.Verdict) > 2*maxEntryText+8 || strings.Contains(e.Verdict, secret) || e.Rank != 1 {
+		t.Errorf("cut to %d entries such as %+v", len(got.Entries), e)
+	}
+	if len(many[0].Name) != 2*maxText {
+		t.Error("the caller's own entries were changed")
+	}
 	if _ = (Record{Cases: cases}).Bounded(); len(cases[0].Key) != 2*maxText {
 		t.Error("the caller's own cases were changed")
 	}
@@ -61,7 +69,8 @@ func TestRecordsAreLoggedAtTheirLevelWithoutEmptyKeys(t *testing.T) {
 		level  slog.Level
 		attrs  string
 	}{
-		"nothing to decide": {Record{Action: policy.Forwarded, Reference: "a"}, slog.LevelDebug, "action=forwarded reference=a"},
+		"nothing to evaluate": {Record{Action: policy.Admitted, Reference: "a"}, slog.LevelDebug, "action=admitted reference=a"},
+		"nothing to choose":   {Record{Action: policy.Forwarded, Reference: "a", Reason: "b"}, slog.LevelInfo, "action=forwarded reference=a reason=b"},
 		"pulled": {Record{Action: policy.Pulled, Reference: "a", Image: "i", Candidates: 2}, slog.LevelInfo,
 			"action=pulled reference=a image=i candidates=2"},
 		"a policy answered": {Record{Action: policy.Forwarded, Cases: []policy.Case{{Key: "k", Answer: "v"}, {Key: "l", Answer: "w"}}}, slog.LevelInfo,
