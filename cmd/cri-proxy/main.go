@@ -67,7 +67,7 @@ func run(ctx context.Context, n *daemon.Daemon) error {
 	defer reg.Close()
 	puller := criproxy.NewPuller(criproxy.PullerOptions{
 		Runtime: backend, Images: images.New(backend, cfg.Runtime.Namespace), Log: log,
-		Decider: decision.NewResolver(n.Evaluator(runtime.WillUnpack), reg), Record: n.Record,
+		Decider: decision.NewResolver(n.Evaluator(runtime), reg), Record: n.Record,
 		Tracer:    spans.Tracer(),
 		Unchanged: daemon.Unchanged(runtime, log),
 	})

@@ -68,7 +68,7 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 	}
 	err = c.output.Print(cmd.OutOrStdout(), checked, func(b *strings.Builder) {
 		file := decision.Candidate{Platform: "this file", Outcome: checked.Outcome, Requirements: checked.Requirements}
-		printDecision(b, &decision.Decision{Candidates: []decision.Candidate{file}, Reason: checked.Reason}, false)
+		printDecision(b, &decision.Decision{Candidates: []decision.Candidate{file}, Reason: checked.Reason})
 	})
 	return errors.Join(err, exitOf(checked.Outcome))
 }

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"strings"
 
 	"github.com/distribution/reference"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
@@ -35,7 +33,6 @@ const (
 type explainCommand struct {
 	facts  string
 	output cli.Output
-	all    bool
 }
 
 func newExplainCommand() *cobra.Command {
@@ -45,12 +42,13 @@ func newExplainCommand() *cobra.Command {
 		Short: "Show which variant of an image a node would run, and why",
 		Long: `Explain decides as cri-proxy does: it reads the index of the image and the
 compatibility artifacts of its variants, evaluates them on the facts of a node
-and prints every candidate with its requirements and what the node has, and the
-choice. Nothing is pulled. Registries are reached as on this node (hosts.toml),
-with the credentials of your container tools (docker login).
+and prints the choice and every entry: each candidate with its requirements and
+what the node has, and of the others why they are not candidates. Nothing is
+pulled. Registries are reached as on this node (hosts.toml), with the credentials
+of your container tools (docker login).
 
-Exit code 0: a candidate fits; 3: none fits; 4: none is known to fit, some may;
-1: error.`,
+Exit code 0: a candidate fits; 3: none fits, or no entry is for this node; 4: none
+is known to fit, some may; 1: error.`,
 		Example: `  imagefit explain registry.example/app:1
   imagefit explain registry.example/app:1 --facts node-1.json
   imagefit explain registry.example/app:1 -o json`,
@@ -59,7 +57,8 @@ Exit code 0: a candidate fits; 3: none fits; 4: none is known to fit, some may;
 	}
 	factsFlag(cmd, &c.facts)
 	c.output.AddFlag(cmd, cli.Text, cli.JSON)
-	cmd.Flags().BoolVar(&c.all, "all", false, "also show the entries for other platforms")
+	cmd.Flags().Bool("all", false, "does nothing: all entries are shown")
+	_ = cmd.Flags().MarkHidden("all") // it exists
 	return cmd
 }
 
@@ -84,16 +83,21 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 	}
 	e := explained{Decision: d, Mode: cfg.Policy.For(d.Repository).Mode}
 	e.Action, e.Because = d.Action(cfg.Policy.For(d.Repository))
-	if err := c.output.Print(cmd.OutOrStdout(), e, func(b *strings.Builder) { e.print(b, c.all) }); err != nil {
+	if err := c.output.Print(cmd.OutOrStdout(), e, e.print); err != nil {
 		return err
 	}
+	return exitOf(outcomeOf(d))
+}
+
+// outcomeOf is how well the choice fits, or that there is none.
+func outcomeOf(d *decision.Decision) selector.Outcome {
 	switch {
-	case d.NothingToChoose():
-		return errors.New(d.Reason)
-	case d.Choice == decision.None:
-		return exitOf(selector.Unfit)
+	case d.Choice != decision.None:
+		return d.Candidates[d.Choice].Outcome
+	case d.Unevaluated != "":
+		return selector.Unknown
 	default:
-		return exitOf(d.Candidates[d.Choice].Outcome)
+		return selector.Unfit
 	}
 }
 
@@ -119,11 +123,11 @@ func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *fa
 	}
 	reg, runtime := openRegistry(cfg, log)
 	defer reg.Close()
-	var unpacks func(ocispec.Platform) bool
+	var puller decision.Runtime // of this node alone
 	if live {
-		unpacks = runtime.WillUnpack
+		puller = runtime
 	}
-	evaluator, err := wiring.Evaluator(cfg, known, unpacks, log)
+	evaluator, err := wiring.Evaluator(cfg, known, puller, log)
 	if err != nil {
 		return nil, err
 	}
@@ -167,8 +171,8 @@ type explained struct {
 	Mode    string        `json:"mode"`
 }
 
-func (e explained) print(b *strings.Builder, all bool) {
-	printDecision(b, e.Decision, all)
+func (e explained) print(b *strings.Builder) {
+	printDecision(b, e.Decision)
 	if e.Because != e.Reason {
 		b.WriteString(e.Because + "\n")
 	}
@@ -177,33 +181,35 @@ func (e explained) print(b *strings.Builder, all bool) {
 	}
 }
 
-// printDecision prints one row for each requirement of each candidate.
-func printDecision(b *strings.Builder, d *decision.Decision, all bool) {
+// printDecision prints all entries of an index in their order: of each candidate a
+// row for each requirement, of the others what they are.
+func printDecision(b *strings.Builder, d *decision.Decision) {
 	table := newTable(b)
-	fmt.Fprintln(table, "CANDIDATE\tVERDICT\tRANK\tWANT\tHAVE")
-	for i, c := range d.Candidates {
-		rank := "-"
-		if c.Rank > 0 {
-			rank = fmt.Sprint(c.Rank)
-		}
-		cells := fmt.Sprintf("%s\t%s\t%s", d.Label(i), c.Outcome, rank)
-		if len(c.Requirements) == 0 {
-			fmt.Fprintf(table, "%s\tnothing\t\n", cells)
-		}
-		for _, r := range c.Requirements {
-			want := strings.Repeat("  ", r.Depth) + r.Want
-			if r.Importance != compat.Required.String() {
-				want += " [" + r.Importance + "]"
-			}
-			fmt.Fprintf(table, "%s\t%s\t%s\n", cells, want, r.Have)
-			cells = "\t\t"
-		}
+	if len(d.Candidates)+len(d.Others) > 0 {
+		fmt.Fprintln(table, "ENTRY\tVERDICT\tRANK\tWANT\tHAVE")
 	}
-	if all {
-		for _, platform := range d.Others {
-			fmt.Fprintf(table, "%s\tnot for this node\t-\t\t\n", platform)
-		}
-	}
+	d.Entries(func(i int) { printCandidate(table, d.Candidates[i], d.Label(i)) }, func(o decision.Other) {
+		fmt.Fprintf(table, "%s\t%s\t-\t\t\n", o.Label(), o.Reason)
+	})
 	table.Flush()
 	fmt.Fprintf(b, "\n%s\n", strings.TrimSpace(d.Reason))
+}
+
+func printCandidate(w io.Writer, c decision.Candidate, label string) {
+	rank := "-"
+	if c.Rank > 0 {
+		rank = fmt.Sprint(c.Rank)
+	}
+	cells := fmt.Sprintf("%s\t%s\t%s", label, c.Outcome, rank)
+	if len(c.Requirements) == 0 {
+		fmt.Fprintf(w, "%s\tnothing\t\n", cells)
+	}
+	for _, r := range c.Requirements {
+		want := strings.Repeat("  ", r.Depth) + r.Want
+		if r.Importance != compat.Required.String() {
+			want += " [" + r.Importance + "]"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", cells, want, r.Have)
+		cells = "\t\t"
+	}
 }

@@ -107,9 +107,6 @@ func printListing(b *strings.Builder, l *attach.Listing) {
 	if l.OtherEntries > 0 {
 		tree = append(tree, branch{line: fmt.Sprintf("entries that are not images: %d", l.OtherEntries)})
 	}
-	if l.Problem != "" {
-		tree = append(tree, branch{line: "a pull leaves the choice to the runtime: " + l.Problem})
-	}
 	draw(b, tree, "")
 }
 

@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
@@ -16,16 +14,16 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
-// Evaluator returns an evaluator by the configuration, for fixed facts. unpacks
-// tells which platforms the runtime unpacks, or is nil.
-func Evaluator(cfg config.Config, known *facts.Facts, unpacks func(ocispec.Platform) bool, log *slog.Logger) (*decision.Evaluator, error) {
+// Evaluator returns an evaluator by the configuration, for fixed facts. runtime is
+// the one that pulls, or nil.
+func Evaluator(cfg config.Config, known *facts.Facts, runtime decision.Runtime, log *slog.Logger) (*decision.Evaluator, error) {
 	rules, err := Rules(cfg, log)
 	if err != nil {
 		return nil, err
 	}
 	return decision.NewEvaluator(decision.Options{
 		Cache: OpenCache(cfg, log), Facts: func() *facts.Facts { return known }, Rules: decision.Fixed(rules),
-		Unpacks: unpacks, Log: log,
+		Runtime: runtime, Log: log,
 	}), nil
 }
 

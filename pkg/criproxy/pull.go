@@ -39,6 +39,8 @@ type Decider interface {
 
 // Images is the runtime's image store, as package images has it.
 type Images interface {
+	// Offer puts content into the store for a pull that begins now.
+	Offer(ctx context.Context, contents []images.Content) (release func(), err error)
 	// Point makes a reference resolve to a choice.
 	Point(ctx context.Context, c images.Choice) error
 	// ConfigOf returns the image id of a manifest on the node.
@@ -150,7 +152,9 @@ func (p *pull) run(ctx context.Context) outcome {
 	for decisions := 1; ; decisions++ {
 		var o outcome
 		moved := false // between the decision and the pull
-		switch pl := p.plan(ctx); pl.step {
+		pl := p.plan(ctx)
+		release := p.offer(ctx, pl)
+		switch pl.step {
 		case stepStop:
 			o = outcome{plan: pl, action: pl.action, candidate: decision.None, err: pl.err}
 		case stepForward:
@@ -158,6 +162,7 @@ func (p *pull) run(ctx context.Context) outcome {
 		default:
 			o, moved = p.pullBest(ctx, pl)
 		}
+		release()
 		if !moved {
 			return o
 		}
@@ -167,6 +172,30 @@ func (p *pull) run(ctx context.Context) outcome {
 		}
 		o.answer.Message.Free()
 	}
+}
+
+// offer gives the runtime what was read to decide, so that together they request each
+// manifest once, as the runtime by itself does.
+func (p *pull) offer(ctx context.Context, pl plan) (release func()) {
+	d := pl.decision
+	if d == nil || pl.step == stepStop {
+		return func() {}
+	}
+	var contents []images.Content
+	for _, c := range d.Read {
+		byDigest := pl.step == stepPull && !d.AsRuntime()
+		if !byDigest || c.Descriptor.Digest == d.Candidates[d.Choice].Digest {
+			contents = append(contents, images.Content(c))
+		}
+	}
+	if len(contents) == 0 {
+		return func() {}
+	}
+	release, err := p.Images.Offer(ctx, contents)
+	if err != nil { // it costs the runtime a request
+		p.log.Debug("cannot give the runtime what was read", "error", err)
+	}
+	return release
 }
 
 // forward passes the request on byte for byte, and remembers which candidate the runtime
@@ -236,7 +265,7 @@ func (p *pull) record(o outcome, start time.Time) decisionlog.Record {
 		Image: o.image, Cases: o.plan.cases, Reason: o.plan.reason, Decided: o.plan.took, Took: time.Since(start), InsteadOf: o.insteadOf,
 	}
 	if d := o.plan.decision; d != nil {
-		r.Candidates = len(d.Candidates)
+		r.Candidates, r.Entries = len(d.Candidates), entriesOf(d)
 		if o.candidate != decision.None {
 			r.Choice = d.Label(o.candidate)
 		}
@@ -248,4 +277,23 @@ func (p *pull) record(o outcome, start time.Time) decisionlog.Record {
 		r.Error = o.err.Error()
 	}
 	return r
+}
+
+// entriesOf lists what became of each entry of the index.
+func entriesOf(d *decision.Decision) []decisionlog.Entry {
+	if d.Index == "" && len(d.Others) == 0 {
+		return nil
+	}
+	var entries []decisionlog.Entry
+	d.Entries(func(i int) {
+		c := d.Candidates[i]
+		verdict := c.Outcome.String()
+		if c.Reason != "" {
+			verdict += ": it " + c.Reason
+		}
+		entries = append(entries, decisionlog.Entry{Name: d.Label(i), Verdict: verdict, Rank: c.Rank})
+	}, func(o decision.Other) {
+		entries = append(entries, decisionlog.Entry{Name: o.Label(), Verdict: o.Reason})
+	})
+	return entries
 }

@@ -109,7 +109,10 @@ func TestEveryPullLeavesOneRecord(t *testing.T) {
 			if (got.Manifest == "") != (got.Image == "") {
 				t.Errorf("manifest %q, image %q", got.Manifest, got.Image)
 			}
-			got.Reason, got.Manifest = "", ""
+			if len(got.Entries) != got.Candidates {
+				t.Errorf("entries %+v, want %d", got.Entries, got.Candidates)
+			}
+			got.Reason, got.Manifest, got.Entries = "", "", nil
 			want := test.want
 			want.Reference, want.Namespace, want.Pod = appTag, "default", "pod"
 			if want.Mode == "" {

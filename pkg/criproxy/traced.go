@@ -43,8 +43,16 @@ func (t tracedRuntime) Call(ctx context.Context, method string, request *cri.Fra
 	return answer
 }
 
-// tracedImages makes a span of each choice that is recorded.
+// tracedImages makes a span of each choice that is recorded, and of what the runtime is
+// given before a pull.
 type tracedImages struct{ Images }
+
+func (t tracedImages) Offer(ctx context.Context, contents []images.Content) (func(), error) {
+	ctx, span := tracing.Start(ctx, "offer")
+	release, err := t.Images.Offer(ctx, contents)
+	tracing.End(span, err)
+	return release, err
+}
 
 func (t tracedImages) Point(ctx context.Context, c images.Choice) error {
 	ctx, span := tracing.Start(ctx, "record")

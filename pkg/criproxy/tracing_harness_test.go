@@ -140,7 +140,10 @@ func (b *tracedBench) wantTrace(t *testing.T, level int, parent func(received) s
 			t.Errorf("%s got metadata that is no trace context: %v", c.method, c.md)
 		}
 	}
-	want := map[int][]string{1: {"PullImage", "Read"}, 3: {"PullImage", "Read", "Get", "Create", "ImageStatus"}}[level]
+	want := map[int][]string{
+		1: {"Info", "Create", "Write", "PullImage", "Read", "Delete"},
+		3: {"PullImage", "Read", "Get", "Create", "ImageStatus"},
+	}[level]
 	if !slices.Equal(methods[:min(len(methods), len(want))], want) {
 		t.Errorf("the runtime got %v, want %v first", methods, want)
 	}

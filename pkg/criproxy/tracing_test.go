@@ -52,7 +52,7 @@ func TestPullMakesSpansOfItsSteps(t *testing.T) {
 		"forwarded": {1, []string{
 			"internal decide in " + pullName, "client list referrers in decide", "client list referrers in decide",
 			"client list referrers in decide", "client resolve in decide", "client " + pullName + " in " + pullName,
-			"server " + pullName + " in " + callerSpan,
+			"internal offer in " + pullName, "server " + pullName + " in " + callerSpan,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,6 +75,9 @@ func TestPullMakesSpansOfItsSteps(t *testing.T) {
 				case "Read": // what the runtime took by itself
 					return spanOf(ended, trace.SpanKindServer, pullName)
 				default:
+					if tt.level == 1 { // what it is given before
+						return spanOf(ended, trace.SpanKindInternal, "offer")
+					}
 					return spanOf(ended, trace.SpanKindInternal, "record")
 				}
 			})

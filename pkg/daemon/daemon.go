@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/imagefit/imagefit/internal/wiring"
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/config"
@@ -87,10 +85,10 @@ func Open(ctx context.Context, o Options) (*Daemon, error) {
 }
 
 // Evaluator returns an evaluator by the current configuration and facts, which
-// both may change. unpacks tells which platforms the runtime unpacks, or is nil.
-func (d *Daemon) Evaluator(unpacks func(ocispec.Platform) bool) *decision.Evaluator {
+// both may change. runtime is the one that pulls, or nil.
+func (d *Daemon) Evaluator(runtime decision.Runtime) *decision.Evaluator {
 	return decision.NewEvaluator(decision.Options{
-		Cache: d.Cache, Facts: d.Facts.Current, Rules: d.Rules, Unpacks: unpacks, Log: d.Log,
+		Cache: d.Cache, Facts: d.Facts.Current, Rules: d.Rules, Runtime: runtime, Log: d.Log,
 	})
 }
 

@@ -17,6 +17,8 @@ func (d *Decision) Action(answers policy.Answers) (policy.Action, string) {
 		return policy.Forwarded, d.withoutArtifact("is left to the runtime")
 	case !d.hasArtifact() && answers.NoArtifact == policy.Refuse:
 		return policy.Refused, d.withoutArtifact("is refused")
+	case d.NoneFits() && !d.Refused():
+		return policy.Forwarded, d.Reason
 	case d.Refused() && answers.NoFit == policy.Forward:
 		return policy.Forwarded, d.Reason
 	case d.Refused():

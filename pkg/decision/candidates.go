@@ -1,11 +1,15 @@
 package decision
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/containerd/platforms"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
@@ -17,92 +21,202 @@ import (
 // maxCandidates bounds the entries of an index for one node.
 const maxCandidates = 256
 
-// errUnsupported marks an index that the runtime may understand and imagefit does
-// not.
-var errUnsupported = errors.New("index not inspected")
+// unsupportedError is why the runtime may understand a reference and imagefit does not.
+type unsupportedError string
+
+func (e unsupportedError) Error() string { return string(e) }
+
+// notRead is an index that imagefit does not read.
+func notRead(why error) error { return unsupportedError("index not read: " + why.Error()) }
 
 // ofIndex finds the candidates of an index and what is stated of them.
 func (l *lookup) ofIndex(ctx context.Context, d *Decision, top ocispec.Descriptor, n node) error {
-	entries, err := l.images(ctx, top)
+	entries, err := l.entries(ctx, top)
 	if err != nil {
 		return err
 	}
-	candidates, others := n.split(entries)
-	if len(candidates) > maxCandidates {
-		return fmt.Errorf("%w: the index has %d entries for this node, more than the %d that are read",
-			errUnsupported, len(candidates), maxCandidates)
+	s, err := l.survey(ctx, n, entries)
+	if err != nil {
+		return err
 	}
-	d.Default = n.runtimeChoice(candidates)
-	for _, e := range others {
-		d.Others = append(d.Others, index.PlatformName(e.Platform))
+	for i, e := range s.leaves() {
+		d.add(l, i, e)
 	}
-	for _, e := range candidates {
-		d.Candidates = append(d.Candidates, Candidate{
-			Digest: e.Digest, Platform: index.PlatformName(e.Platform), descriptor: e.Descriptor,
-			claims: EntryClaims{Platform: e.RawPlatform, Annotations: l.preferred(e.Annotations)},
-		})
+	if len(d.Candidates) > maxCandidates {
+		found := len(d.Candidates)
+		d.Candidates, d.Others = nil, nil
+		return notRead(fmt.Errorf("it has %d entries for this node, more than the %d that are read", found, maxCandidates))
 	}
-	if len(candidates) == 0 {
+	takes, unevaluated := n.runtimeTakes(s.top)
+	if d.Default = takes; d.Unevaluated == "" {
+		d.Unevaluated = unevaluated
+	}
+	if len(d.Candidates) == 0 {
 		return nil
 	}
 	return l.artifacts(ctx, d, &top)
 }
 
-// images reads the entries of an index that are images.
-func (l *lookup) images(ctx context.Context, top ocispec.Descriptor) ([]index.Entry, error) {
-	body := l.first
-	if body == nil {
-		if err := registry.CheckDescriptor(top); err != nil {
-			return nil, fmt.Errorf("%w: %w", errUnsupported, err)
-		}
-		fetched, err := l.Manifest(ctx, top)
-		if errors.Is(err, registry.ErrTooLarge) {
-			return nil, fmt.Errorf("%w: %w", errUnsupported, err)
-		}
-		if err != nil {
-			return nil, err
-		}
-		body = fetched
+// add adds an entry of the index to the candidates or to the others.
+func (d *Decision) add(l *lookup, position int, e *listed) {
+	var within digest.Digest
+	if len(e.within) > 0 {
+		within = e.within[len(e.within)-1].Digest
 	}
-	entries, err := index.Parse(body)
+	if e.why != "" {
+		other := Other{Entry: position, Digest: e.Digest, Within: within, Reason: e.why, foreign: e.foreign}
+		if e.platform != nil {
+			other.Platform = index.PlatformName(e.platform)
+		}
+		if e.unseen && d.Unevaluated == "" {
+			d.Unevaluated = e.String()
+		}
+		d.Others = append(d.Others, other)
+		return
+	}
+	e.candidate = len(d.Candidates)
+	descriptor := e.Descriptor
+	descriptor.Platform = e.platform
+	d.Candidates = append(d.Candidates, Candidate{
+		Entry: position, Within: within, Digest: e.Digest, Platform: index.PlatformName(e.platform),
+		descriptor: descriptor, platform: e.platform, indexes: e.within,
+		claims: EntryClaims{Platform: e.raw, Annotations: l.preferred(e.Annotations)},
+	})
+}
+
+// ofManifest makes the one candidate of a reference without an index. Its platform
+// is that of its config.
+func (l *lookup) ofManifest(ctx context.Context, d *Decision, top ocispec.Descriptor, n node) error {
+	d.Candidates, d.Default = []Candidate{{Digest: top.Digest, descriptor: top}}, 0
+	var p ocispec.Platform
+	group, inGroup := errgroup.WithContext(ctx)
+	group.Go(func() error { return l.artifacts(inGroup, d, nil) })
+	group.Go(func() (err error) {
+		p, err = l.platformOf(inGroup, top)
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	c := &d.Candidates[0]
+	switch {
+	case p.Architecture == "" || n.architecture == "":
+		return nil
+	case !n.canRun(p):
+		d.Others = []Other{{Digest: top.Digest, Platform: index.PlatformName(&p), Reason: n.otherPlatform(p), foreign: true}}
+		d.Candidates, d.Default = nil, None
+		return nil
+	}
+	c.platform, c.Platform = &p, index.PlatformName(&p)
+	var err error
+	c.claims.Platform, err = json.Marshal(p)
+	return err
+}
+
+// platformOf reads the platform of an image, none where its manifest or config cannot
+// be read: the runtime's pull will tell what is wrong.
+func (l *lookup) platformOf(ctx context.Context, desc ocispec.Descriptor) (p ocispec.Platform, err error) {
+	m, err := l.imageManifest(ctx, desc)
 	if err == nil {
-		entries, err = index.Images(entries)
+		p, err = l.configPlatform(ctx, m)
+	}
+	if err != nil && ctx.Err() == nil {
+		return ocispec.Platform{}, nil
+	}
+	return p, err
+}
+
+// entries reads the entries of an index.
+func (l *lookup) entries(ctx context.Context, top ocispec.Descriptor) ([]index.Entry, error) {
+	if err := registry.CheckDescriptor(top); err != nil {
+		return nil, notRead(err)
+	}
+	body, err := l.imageContent(ctx, top)
+	if errors.Is(err, registry.ErrTooLarge) {
+		return nil, notRead(err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnsupported, err)
+		return nil, err
+	}
+	entries, err := index.Parse(body)
+	if err != nil {
+		return nil, notRead(err)
 	}
 	return entries, nil
 }
 
-// split tells the entries that the node could run from the others.
-func (n node) split(entries []index.Entry) (candidates, others []index.Entry) {
-	for _, e := range entries {
-		if n.canRun(*e.Platform) {
-			candidates = append(candidates, e)
-		} else {
-			others = append(others, e)
+// choose chooses among the candidates. The manifest of a choice that states the same
+// platform as another candidate is read first, and the choice made again where it is
+// not that of an image: build tools list artifacts under the platform of the image
+// that they belong to.
+func (l *lookup) choose(ctx context.Context, d *Decision) error {
+	for range maxInspected {
+		d.choose()
+		if d.Index == "" || d.Choice == None || d.Candidates[d.Choice].described || !d.hasTwin(d.Choice) {
+			return nil
+		}
+		_, err := l.imageManifest(ctx, d.Candidates[d.Choice].descriptor)
+		what, notImage := errors.AsType[notImageError](err)
+		switch {
+		case notImage:
+			d.setAside(d.Choice, what.Error())
+		case err != nil && ctx.Err() != nil:
+			return err
+		default: // what is wrong with it, the runtime's pull will tell
+			return nil
 		}
 	}
-	return candidates, others
+	d.choose()
+	return nil
 }
 
-// artifacts looks up, for all at once, what is stated of each candidate, and of the
-// index, which applies to each of them that has nothing of that kind of its own.
-func (l *lookup) artifacts(ctx context.Context, d *Decision, index *ocispec.Descriptor) error {
+// hasTwin reports whether another candidate states the same platform.
+func (d *Decision) hasTwin(i int) bool {
+	stated := func(c Candidate) string { return platforms.FormatAll(platforms.Normalize(*c.platform)) }
+	return slices.ContainsFunc(d.Candidates, func(c Candidate) bool {
+		return c.Digest != d.Candidates[i].Digest && stated(c) == stated(d.Candidates[i])
+	})
+}
+
+// setAside makes a candidate one of the other entries.
+func (d *Decision) setAside(i int, reason string) {
+	c := d.Candidates[i]
+	d.Others = append(d.Others, Other{Entry: c.Entry, Within: c.Within, Digest: c.Digest, Platform: c.Platform, Reason: reason})
+	slices.SortStableFunc(d.Others, func(a, b Other) int { return cmp.Compare(a.Entry, b.Entry) })
+	d.Candidates = slices.Delete(d.Candidates, i, i+1)
+	switch {
+	case d.Default == i:
+		d.Default = None
+	case d.Default > i:
+		d.Default--
+	}
+}
+
+// artifacts looks up, for all at once, what is stated of each candidate, and of each
+// index that it is in, which applies to those that have nothing of that kind nearer.
+func (l *lookup) artifacts(ctx context.Context, d *Decision, top *ocispec.Descriptor) error {
 	group, ctx := errgroup.WithContext(ctx)
-	var common []referrers.Artifact
-	if index != nil {
+	attached := map[digest.Digest]*[]referrers.Artifact{}
+	discover := func(desc ocispec.Descriptor) {
+		if attached[desc.Digest] != nil {
+			return // an index may list a manifest several times
+		}
+		found := new([]referrers.Artifact)
+		attached[desc.Digest] = found
 		group.Go(func() (err error) {
-			common, err = l.artifactsOf(ctx, *index)
+			*found, err = l.artifactsOf(ctx, desc)
 			return err
 		})
 	}
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
-		group.Go(func() (err error) {
-			c.Artifacts, err = l.artifactsOf(ctx, c.descriptor)
-			return err
-		})
+		if top != nil {
+			c.indexes = append([]ocispec.Descriptor{*top}, c.indexes...)
+		}
+		for _, desc := range c.indexes {
+			discover(desc)
+		}
+		discover(c.descriptor)
 		group.Go(func() error { return l.readClaims(ctx, c) })
 	}
 	if err := group.Wait(); err != nil {
@@ -110,7 +224,12 @@ func (l *lookup) artifacts(ctx context.Context, d *Decision, index *ocispec.Desc
 	}
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
-		c.Artifacts = append(overlay(c.Artifacts, common), c.inline...)
+		c.Artifacts = slices.Clone(*attached[c.Digest])
+		c.described = len(c.Artifacts) > 0
+		for _, desc := range slices.Backward(c.indexes) {
+			c.Artifacts = overlay(c.Artifacts, *attached[desc.Digest])
+		}
+		c.Artifacts = append(c.Artifacts, c.inline...)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func TestIndexesOfEveryShapeAreDecidedOrLeftToTheRuntime(t *testing.T) {
 		choice     string
 		reason     string // why it is left to the runtime
 	}{
-		{"empty", func(r *fakeregistry.Registry) { r.Index("1") }, 0, "none", ""},
+		{"empty", func(r *fakeregistry.Registry) { r.Index("1") }, 0, "none", "is an index without entries"},
 		{"docker manifest list", func(r *fakeregistry.Registry) {
 			r.Manifest(index.DockerList, ocispec.Index{MediaType: index.DockerList, Manifests: []ocispec.Descriptor{
 				r.Image("linux/amd64", "a"), r.Image("linux/amd64/v3", "b"),
@@ -37,7 +37,7 @@ func TestIndexesOfEveryShapeAreDecidedOrLeftToTheRuntime(t *testing.T) {
 		}, 2, "linux/amd64/v3@sha256:", ""},
 		{"nested", func(r *fakeregistry.Registry) {
 			r.Index("1", r.Image("linux/amd64", "a"), r.Index("inner", r.Image("linux/amd64/v3", "b")))
-		}, 0, "none", "is an index itself"},
+		}, 2, "linux/amd64/v3", ""},
 		{"1,000 entries", func(r *fakeregistry.Registry) {
 			r.Index("1", append(many(r, 2), make([]ocispec.Descriptor, 998)...)...)
 		}, 2, "linux/amd64@sha256:", ""},
@@ -47,7 +47,7 @@ func TestIndexesOfEveryShapeAreDecidedOrLeftToTheRuntime(t *testing.T) {
 		{"too large", func(r *fakeregistry.Registry) {
 			r.Manifest(ocispec.MediaTypeImageIndex, []byte(`{"manifests":[]}`+strings.Repeat(" ", maxBody)), "1")
 		}, 0, "none", "at most 4194304 are read"},
-		{"neither index nor image", func(r *fakeregistry.Registry) { r.Manifest("application/vnd.example+json", []byte("{}"), "1") }, 0, "none", ""},
+		{"neither index nor image", func(r *fakeregistry.Registry) { r.Manifest("application/vnd.example+json", []byte("{}"), "1") }, 0, "none", "media type application/vnd.example+json is neither an index nor an image"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -20,19 +20,29 @@ const None = -1
 type Decision struct {
 	Reference  string        `json:"reference"`            // as the runtime normalises it
 	Repository string        `json:"repository"`           // the reference without tag and digest
+	Platform   string        `json:"platform,omitempty"`   // os and architecture of the node
 	Index      digest.Digest `json:"index,omitempty"`      // empty where the reference is not an index
 	Candidates []Candidate   `json:"candidates,omitempty"` // in the order of the index
-	Others     []string      `json:"others,omitempty"`     // platforms of entries that are not candidates
+	Others     []Other       `json:"others,omitempty"`     // entries that are not candidates
 	Choice     int           `json:"choice"`               // into Candidates; None where nothing fits
 	Default    int           `json:"default"`              // what the runtime takes unasked, or None
-	Reason     string        `json:"reason"`               // one sentence
-	Cases      []policy.Case `json:"cases,omitempty"`      // in which a policy had to answer
-	Facts      string        `json:"facts"`                // fingerprint of the facts
-	Time       time.Time     `json:"time"`
+	// Unevaluated is an entry that may be an image for this node and is not a
+	// candidate, and why: then nothing is refused.
+	Unevaluated string        `json:"unevaluated,omitempty"`
+	Reason      string        `json:"reason"`          // one sentence
+	Cases       []policy.Case `json:"cases,omitempty"` // in which a policy had to answer
+	Facts       string        `json:"facts"`           // fingerprint of the facts
+	Time        time.Time     `json:"time"`
+
+	// Read are the indexes and manifests that were read to make the decision; a
+	// remembered decision has none.
+	Read []Content `json:"-"`
 }
 
 // Candidate is one manifest that this node's os and architecture could run.
 type Candidate struct {
+	Entry     int                  `json:"entry"`            // position among all entries
+	Within    digest.Digest        `json:"within,omitempty"` // the index within the index that it is in
 	Digest    digest.Digest        `json:"digest"`
 	Platform  string               `json:"platform,omitempty"`
 	Outcome   selector.Outcome     `json:"outcome"`
@@ -45,8 +55,28 @@ type Candidate struct {
 	Requirements []RequirementResult `json:"requirements,omitempty"`
 
 	descriptor ocispec.Descriptor
+	platform   *ocispec.Platform    // stated by the entry, or else by the config
+	indexes    []ocispec.Descriptor // that it is in, the outermost first
+	described  bool                 // it has artifacts of its own
 	claims     EntryClaims
 	inline     []referrers.Artifact // what the index entry points at directly
+}
+
+// Content is an index or a manifest.
+type Content struct {
+	Descriptor ocispec.Descriptor
+	Body       []byte
+}
+
+// Other is an entry that is not a candidate.
+type Other struct {
+	Entry    int           `json:"entry"`
+	Within   digest.Digest `json:"within,omitempty"`
+	Digest   digest.Digest `json:"digest,omitempty"`
+	Platform string        `json:"platform,omitempty"`
+	Reason   string        `json:"reason"` // such as "attestation" or "for another architecture"
+
+	foreign bool // an image for another platform
 }
 
 // EntryClaims is what a candidate states of itself, beside its artifacts.
@@ -69,13 +99,32 @@ type RequirementResult struct {
 // the reference is neither an index nor an image, or has no entry for this node.
 func (d *Decision) NothingToChoose() bool { return len(d.Candidates) == 0 }
 
-// Refused reports whether there are candidates and none fits.
-func (d *Decision) Refused() bool { return len(d.Candidates) > 0 && d.Choice == None }
+// NoneFits reports whether there are candidates and none fits.
+func (d *Decision) NoneFits() bool { return len(d.Candidates) > 0 && d.Choice == None }
+
+// Refused reports whether nothing that the reference stands for fits.
+func (d *Decision) Refused() bool { return d.NoneFits() && d.Unevaluated == "" }
 
 // AsRuntime reports whether the choice is what the runtime takes unasked.
 func (d *Decision) AsRuntime() bool { return d.Choice != None && d.Choice == d.Default }
 
-// Descriptor returns the descriptor of candidate i as the index has it.
+// Entries calls one of the functions for each entry of the index, in its order: with
+// the position of a candidate, or with what is not one.
+func (d *Decision) Entries(candidate func(int), other func(Other)) {
+	others := d.Others
+	for i, c := range d.Candidates {
+		for ; len(others) > 0 && others[0].Entry < c.Entry; others = others[1:] {
+			other(others[0])
+		}
+		candidate(i)
+	}
+	for _, o := range others {
+		other(o)
+	}
+}
+
+// Descriptor returns the descriptor of candidate i as the index has it, with the
+// platform of the config where the index states none.
 func (d *Decision) Descriptor(i int) ocispec.Descriptor { return d.Candidates[i].descriptor }
 
 // Fitting returns the indices of the candidates that are not known to be unfit, the

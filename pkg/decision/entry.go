@@ -2,7 +2,7 @@ package decision
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -56,28 +56,19 @@ func (l *lookup) readClaims(ctx context.Context, c *Candidate) error {
 	return l.environment(ctx, c)
 }
 
-// environment reads NVIDIA's variables out of the image config.
+// environment reads NVIDIA's variables out of the image config. What is wrong with
+// manifest or config, the runtime's pull will say.
 func (l *lookup) environment(ctx context.Context, c *Candidate) error {
-	body, err := l.Manifest(ctx, c.descriptor)
-	if registry.IsContentError(err) {
-		return nil // the runtime's pull will say what is wrong with it
+	m, err := l.imageManifest(ctx, c.descriptor)
+	var config ocispec.Image
+	if err == nil {
+		err = l.readConfig(ctx, m, &config)
 	}
-	if err != nil {
-		return err
-	}
-	var m ocispec.Manifest
-	if err := json.Unmarshal(body, &m); err != nil {
-		return nil //nolint:nilerr // as above
-	}
-	if body, err = l.Blob(ctx, m.Config); registry.IsContentError(err) {
+	if _, notImage := errors.AsType[notImageError](err); notImage || registry.IsContentError(err) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("read the config of %s: %w", c.Digest, err)
-	}
-	var config ocispec.Image
-	if json.Unmarshal(body, &config) != nil {
-		return nil //nolint:nilerr // as above
 	}
 	c.claims.Environment = nvidiaVariables(config.Config.Env)
 	return nil

@@ -63,7 +63,7 @@ func (e *evaluation) ofClaims(claims EntryClaims) []compat.Requirement {
 	reqs := dialect.NVIDIARequirements(claims.Environment)
 	if p, ok := claims.platform(); ok {
 		reqs = append(platformRequirements(p), reqs...)
-		if e.unpacks != nil && !e.unpacks(p) {
+		if e.runtime != nil && !e.runtime.WillUnpack(p) {
 			reqs = append(reqs, compat.Requirement{Key: "a runtime that unpacks it", Unclear: unpackless, Strict: true})
 		}
 	}

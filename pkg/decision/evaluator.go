@@ -3,6 +3,7 @@ package decision
 import (
 	"log/slog"
 
+	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -12,14 +13,23 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
+// Runtime is what is known of the runtime that pulls.
+type Runtime interface {
+	// WillUnpack tells whether it makes a container of what it pulled for a
+	// platform; not every configuration of it does.
+	WillUnpack(p ocispec.Platform) bool
+	// Matches is what it looks for itself in an index; not every version of it
+	// takes all that the machine can run.
+	Matches() platforms.MatchComparer
+}
+
 // Options are what an Evaluator is made of.
 type Options struct {
 	Cache *cache.Cache
 	Facts func() *facts.Facts // of this moment
 	Rules func() *Rules       // of this moment
-	// Unpacks, where set, tells whether the runtime makes a container of what it
-	// pulled for a platform; not every configuration of it does.
-	Unpacks func(ocispec.Platform) bool
+	// Runtime is the one that pulls, or nil.
+	Runtime Runtime
 	Log     *slog.Logger
 }
 
@@ -29,13 +39,13 @@ type Evaluator struct {
 	cache   *cache.Cache
 	facts   func() *facts.Facts
 	rules   func() *Rules
-	unpacks func(ocispec.Platform) bool
+	runtime Runtime
 	log     *slog.Logger
 }
 
 // NewEvaluator returns an Evaluator.
 func NewEvaluator(o Options) *Evaluator {
-	return &Evaluator{cache: o.Cache, facts: o.Facts, rules: o.Rules, unpacks: o.Unpacks, log: o.Log}
+	return &Evaluator{cache: o.Cache, facts: o.Facts, rules: o.Rules, runtime: o.Runtime, log: o.Log}
 }
 
 // Snapshot returns the rules and facts of this moment.

@@ -12,10 +12,9 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
-	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
-// FuzzIndexEntries splits what any bytes say as an index.
+// FuzzIndexEntries decides about any bytes as an index.
 func FuzzIndexEntries(f *testing.F) {
 	d := digest.FromString("x").String()
 	for _, seed := range []string{
@@ -25,28 +24,24 @@ func FuzzIndexEntries(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	n := newNode(testkit.Node(3))
+	r := newTestRegistry(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		entries, err := index.Parse(body)
+		r := r.For(t)
+		r.Manifest(ocispec.MediaTypeImageIndex, body, "1")
+		d, err := decideAs(t.Context(), newTestResolver(t, r, testkit.Node(3)), app)
 		if err != nil {
-			return
+			t.Skip(err)
 		}
-		if entries, err = index.Images(entries); err != nil {
-			return
-		}
-		kept, _ := n.split(entries)
-		for _, e := range kept {
-			if e.Digest.Validate() != nil || e.Size <= 0 || e.Platform == nil {
-				t.Fatalf("a candidate %+v", e)
+		for _, c := range d.Candidates {
+			if c.Digest.Validate() != nil || c.descriptor.Size <= 0 || c.platform == nil {
+				t.Fatalf("a candidate %+v", c)
 			}
-			platformRequirements(*e.Platform)
-			platformLevel(*e.Platform)
-			if name := index.PlatformName(e.Platform); len(name) > maxSentence {
-				t.Fatalf("a name of %d bytes", len(name))
+			if len(c.Platform) > maxSentence {
+				t.Fatalf("a name of %d bytes", len(c.Platform))
 			}
 		}
-		if def := n.runtimeChoice(kept); def != None && (def < 0 || def >= len(kept)) {
-			t.Fatalf("default %d of %d", def, len(kept))
+		if d.Default < None || d.Default >= len(d.Candidates) || len(d.Reason) > 2*maxSentence {
+			t.Fatalf("default %d of %d, a reason of %d bytes", d.Default, len(d.Candidates), len(d.Reason))
 		}
 	})
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -36,7 +39,11 @@ type lookup struct {
 	validUntil validUntil  // of all lists that were read
 	noAPI      atomic.Bool // a registry has no referrers API
 
-	first []byte // the index, where resolving the reference brought it
+	first   []byte        // the index or manifest, where resolving the reference brought it
+	firstOf digest.Digest // its digest
+
+	mu       sync.Mutex
+	contents []Content // what was read with imageContent
 }
 
 func (r *Resolver) newLookup(ev *evaluation, repo *registry.Repository, name string) *lookup {
@@ -63,8 +70,8 @@ func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.De
 		return ocispec.Descriptor{}, err
 	}
 	l.r.resolved.Add(named.String(), struct{}{})
-	if index.IsIndex(top.MediaType) {
-		l.first = body
+	if index.IsIndex(top.MediaType) || index.IsManifest(top.MediaType) {
+		l.first, l.firstOf = body, top.Digest
 		l.keep(func() error { return l.r.cache.PutBlobFrom(l.name, top.Digest, body, false) })
 	}
 	return top, nil
@@ -72,12 +79,27 @@ func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.De
 
 // Manifest implements referrers.Repository.
 func (l *lookup) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	if l.first != nil && desc.Digest == l.firstOf {
+		return l.first, nil
+	}
 	return l.content(ctx, desc, l.repo.Manifest, false)
 }
 
 // Blob implements referrers.Repository.
 func (l *lookup) Blob(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	return l.content(ctx, desc, l.repo.Blob, true)
+}
+
+// imageContent is Manifest for the parts of the image itself.
+func (l *lookup) imageContent(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	body, err := l.Manifest(ctx, desc)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := func(c Content) bool { return c.Descriptor.Digest == desc.Digest }
+	if err == nil && !slices.ContainsFunc(l.contents, known) {
+		l.contents = append(l.contents, Content{desc, body})
+	}
+	return body, err
 }
 
 func (l *lookup) content(

@@ -14,27 +14,36 @@ import (
 
 // node is the platform of the node as matchers of index entries.
 type node struct {
-	eligible platforms.MatchComparer // could this os and architecture run it at all?
-	runtime  platforms.MatchComparer // what the runtime looks for by itself
+	os, architecture string
+	eligible         platforms.MatchComparer // could this os and architecture run it at all?
+	runtime          platforms.MatchComparer // what the runtime looks for by itself
 }
 
 // newNode takes os and architecture from the facts. On amd64 every level is
 // eligible, for whether the CPU has it is a requirement like any other; on ARM
 // the runtime's own detection of the variant applies to both.
-func newNode(facts *facts.Facts) node {
-	runtime := ocispec.Platform{OS: facts.OS(), Architecture: facts.Arch()}
-	if own := platforms.DefaultSpec(); own.Architecture == runtime.Architecture {
-		runtime.Variant = own.Variant
+func (e *Evaluator) newNode(facts *facts.Facts) node {
+	own := ocispec.Platform{OS: facts.OS(), Architecture: facts.Arch()}
+	if host := platforms.DefaultSpec(); host.Architecture == own.Architecture {
+		own.Variant = host.Variant
 	}
-	eligible := runtime
-	if runtime.Architecture == "amd64" {
+	eligible := own
+	if own.Architecture == "amd64" {
 		eligible.Variant = "v4"
 	}
-	return node{
+	n := node{
+		os: own.OS, architecture: own.Architecture,
 		eligible: platforms.Only(platforms.Normalize(eligible)),
-		runtime:  platforms.Only(platforms.Normalize(runtime)),
+		runtime:  platforms.Only(platforms.Normalize(own)),
 	}
+	if e.runtime != nil {
+		n.runtime = e.runtime.Matches()
+	}
+	return n
 }
+
+// String is os and architecture of the node.
+func (n node) String() string { return n.os + "/" + n.architecture }
 
 // canRun reports whether the entry is a candidate. Its os.features do not matter
 // here: they are evaluated as requirements.
@@ -43,19 +52,55 @@ func (n node) canRun(p ocispec.Platform) bool {
 	return n.eligible.Match(platforms.Normalize(p))
 }
 
-// runtimeChoice returns the index of the entry that the runtime takes when it
-// is given the whole index: the best match, and of equals the first.
-func (n node) runtimeChoice(entries []index.Entry) int {
-	best := None
-	for i, e := range entries {
-		if e.Platform == nil || !n.runtime.Match(platforms.Normalize(*e.Platform)) {
-			continue
-		}
-		if best == None || n.runtime.Less(*e.Platform, *entries[best].Platform) {
-			best = i
+// otherPlatform says why the node cannot run a platform.
+func (n node) otherPlatform(p ocispec.Platform) string {
+	switch p = platforms.Normalize(p); {
+	case p.OS != n.os:
+		return "for another operating system"
+	case p.Architecture != n.architecture:
+		return "for another architecture"
+	default:
+		return "for another variant of the architecture"
+	}
+}
+
+// runtimeTakes follows containerd through the entries of an index: it takes the best
+// of those that it looks for, of equals the first, what states no platform last, and
+// so on in an index within the index. That is a candidate or None; or else an entry
+// that the runtime may run and imagefit has not evaluated.
+func (n node) runtimeTakes(entries []*listed) (candidate int, unevaluated string) {
+	var best *listed
+	for _, e := range entries {
+		if (e.Platform == nil || n.runtime.Match(*e.Platform)) && (best == nil || n.before(e, best)) {
+			best = e
 		}
 	}
-	return best
+	switch {
+	case best == nil, best.artifact:
+		return None, ""
+	case best.wasRead:
+		return n.runtimeTakes(best.children)
+	case best.Platform == nil && best.platform != nil && !n.runtime.Match(*best.platform):
+		return None, "" // it looks at the config at last
+	case best.candidate != None:
+		return best.candidate, ""
+	case !index.IsIndex(best.MediaType) && !index.IsManifest(best.MediaType):
+		return None, ""
+	default:
+		return None, best.String()
+	}
+}
+
+// before is the order in which containerd prefers entries.
+func (n node) before(a, b *listed) bool {
+	switch {
+	case a.Platform == nil:
+		return false
+	case b.Platform == nil:
+		return true
+	default:
+		return n.runtime.Less(*a.Platform, *b.Platform)
+	}
 }
 
 // platformRequirements returns what the variant of a platform asks for beyond os

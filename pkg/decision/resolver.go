@@ -82,8 +82,8 @@ func (r *Resolver) decide(ctx context.Context, req Request) (*Decision, error) {
 		Facts: ev.Facts.Fingerprint(), Time: now.UTC(),
 	}
 	err = l.find(ctx, d, top)
-	if errors.Is(err, errUnsupported) {
-		r.log.Warn("leaving the choice to the runtime", "reference", d.Reference, "error", err)
+	if why, ok := errors.AsType[unsupportedError](err); ok {
+		d.Unevaluated = Line(string(why))
 		d.Reason = Line(fmt.Sprintf("%s is left to the runtime: %v", d.Reference, err))
 		return d, nil
 	}
@@ -91,9 +91,14 @@ func (r *Resolver) decide(ctx context.Context, req Request) (*Decision, error) {
 		return nil, err
 	}
 	d.evaluate(ev)
+	if err := l.choose(ctx, d); err != nil {
+		return nil, err
+	}
 	ev.arose.NoReferrersAPI = l.noAPI.Load()
 	d.note(ev)
-	r.recent.put(key, d, req.Snapshot, now, l.validUntil.time(), l.read.Load()+int64(len(l.first)))
+	remembered := *d
+	r.recent.put(key, &remembered, req.Snapshot, now, l.validUntil.time(), l.read.Load()+int64(len(l.first)))
+	d.Read = l.contents
 	return d, nil
 }
 
@@ -106,34 +111,46 @@ func parse(ref string) (reference.Named, error) {
 
 // find finds the candidates and what is stated of them.
 func (l *lookup) find(ctx context.Context, d *Decision, top ocispec.Descriptor) error {
+	n := l.r.newNode(l.ev.Facts)
+	d.Platform = n.String()
 	switch {
 	case index.IsIndex(top.MediaType):
 		d.Index = top.Digest
-		return l.ofIndex(ctx, d, top, newNode(l.ev.Facts))
+		return l.ofIndex(ctx, d, top, n)
 	case index.IsManifest(top.MediaType):
-		d.Candidates = []Candidate{{Digest: top.Digest, descriptor: top}}
-		d.Default = 0
-		return l.artifacts(ctx, d, nil)
+		return l.ofManifest(ctx, d, top, n)
+	default:
+		return unsupportedError("media type " + textutil.Line(top.MediaType, maxWords) + " is neither an index nor an image")
 	}
-	return nil
 }
 
-// evaluate evaluates all candidates, orders them and says why. The bodies of
-// artifacts are left to the cache: a decision is remembered for a while, and they may
-// be large.
+// evaluate evaluates all candidates. The bodies of artifacts are left to the cache
+// then: a decision is remembered for a while, and they may be large.
 func (d *Decision) evaluate(ev *evaluation) {
-	candidates := make([]selector.Candidate, len(d.Candidates))
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
 		c.Verdict = ev.verdict(c.claims, c.Artifacts)
 		c.Outcome, c.Reason = c.Verdict.Outcome, textutil.Line(c.Verdict.Reason(), maxReason)
 		c.Requirements = results(c.Verdict)
-		candidates[i].Verdict = c.Verdict
-		if p := c.descriptor.Platform; p != nil {
-			candidates[i].Level = platformLevel(*p)
-		}
 	}
 	ev.warn(d.Reference)
+	for _, c := range d.Candidates {
+		for i := range c.Artifacts {
+			c.Artifacts[i].Body = nil
+		}
+	}
+}
+
+// choose orders the candidates and says why.
+func (d *Decision) choose() {
+	d.Choice = None
+	candidates := make([]selector.Candidate, len(d.Candidates))
+	for i, c := range d.Candidates {
+		candidates[i].Verdict = c.Verdict
+		if c.platform != nil {
+			candidates[i].Level = platformLevel(*c.platform)
+		}
+	}
 	for rank, i := range selector.Order(candidates) {
 		d.Candidates[i].Rank = rank + 1
 		if rank == 0 {
@@ -141,9 +158,4 @@ func (d *Decision) evaluate(ev *evaluation) {
 		}
 	}
 	d.Reason = d.sentence()
-	for _, c := range d.Candidates {
-		for i := range c.Artifacts {
-			c.Artifacts[i].Body = nil
-		}
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/platforms"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/internal/testkit"
@@ -50,7 +51,7 @@ func TestAVariantThatTheRuntimeDoesNotUnpackDoesNotFit(t *testing.T) {
 	if got := chosen(decide(t, resolver, app)); got != "linux/amd64/v3" {
 		t.Fatalf("chosen %s", got)
 	}
-	resolver.unpacks = func(p ocispec.Platform) bool { return p.Variant == "" }
+	resolver.runtime = unpacks(func(p ocispec.Platform) bool { return p.Variant == "" })
 	change(resolver, func(*Rules) {})
 	d := decide(t, resolver, app)
 	if got := chosen(d); got != "linux/amd64" {
@@ -61,7 +62,7 @@ func TestAVariantThatTheRuntimeDoesNotUnpackDoesNotFit(t *testing.T) {
 			t.Errorf("candidate %d: %s, %q", i, c.Outcome, c.Reason)
 		}
 	}
-	resolver.unpacks = func(ocispec.Platform) bool { return false }
+	resolver.runtime = unpacks(func(ocispec.Platform) bool { return false })
 	change(resolver, func(*Rules) {})
 	if d := decide(t, resolver, app); !d.Refused() || len(d.Cases) != 2 {
 		t.Errorf("chosen %s, cases %v", chosen(d), d.Cases)
@@ -105,4 +106,13 @@ func TestImageIDsAreToldFromReferences(t *testing.T) {
 			t.Errorf("%q: %t", ref, got)
 		}
 	}
+}
+
+// unpacks is a runtime that unpacks what the function says.
+type unpacks func(ocispec.Platform) bool
+
+func (u unpacks) WillUnpack(p ocispec.Platform) bool { return u(p) }
+
+func (unpacks) Matches() platforms.MatchComparer {
+	return platforms.Only(ocispec.Platform{OS: "linux", Architecture: "amd64"})
 }

@@ -46,9 +46,9 @@ func TestReasonsReadAsSentences(t *testing.T) {
 			image := r.Image("linux/amd64", "a")
 			r.Index("1", image)
 			r.Attach(image, fakeregistry.Artifact{Attributes: strange})
-		}, "linux/amd64 of registry.example/app:1 is the best of 1 candidates: it may fit: it needs io.kubernetes.nfd/fabric.rdma-over-carrier-pigeon (unknown: no compatibility spec knows this attribute)"},
+		}, "linux/amd64 is the only variant of registry.example/app:1 for linux/amd64: it may fit: it needs io.kubernetes.nfd/fabric.rdma-over-carrier-pigeon (unknown: no compatibility spec knows this attribute)"},
 		{"nothing to choose", func(r *fakeregistry.Registry) { r.Index("1", r.Image("linux/s390x", "a")) },
-			"registry.example/app:1 has nothing to choose from"},
+			"registry.example/app:1 has no entry for linux/amd64 (there are linux/s390x)"},
 		{"many", func(r *fakeregistry.Registry) {
 			var entries []ocispec.Descriptor
 			for i := range maxNamed + 2 {

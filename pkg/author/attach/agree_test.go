@@ -131,24 +131,22 @@ func checkAgreement(t *testing.T, c *client) {
 	}
 }
 
-// An index that a pull leaves to the runtime is listed, with the reason.
-func TestListSaysWhyAPullLeavesAnIndexToTheRuntime(t *testing.T) {
+// An index within the index is listed as an entry; a pull chooses among what it holds.
+func TestListShowsAnIndexWithinTheIndex(t *testing.T) {
 	t.Parallel()
 	s := fakeregistry.New(t, fakeregistry.Options{})
-	inner := s.Index("inner", s.Image("linux/amd64", "a"))
+	inner := s.Index("inner", s.Image("linux/amd64/v3", "a"))
 	s.Index("1", s.Image("linux/amd64", "b"), inner)
 	c := newClient(t, s, nil)
 	listing, err := attach.List(t.Context(), c.repo, c.image(), c.in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const why = "entry 1 of the index: is an index itself"
-	if listing.Problem != why || len(listing.Entries) != 2 {
-		t.Errorf("listed %+v, want both entries and the problem %q", listing, why)
+	if len(listing.Entries) != 2 || listing.Entries[1].Digest != inner.Digest {
+		t.Errorf("listed %+v, want both entries", listing)
 	}
-	d := c.decide()
-	if want := c.named.String() + " is left to the runtime: index not inspected: " + why; d.Reason != want || !d.NothingToChoose() {
-		t.Errorf("the pull says %q, want %q", d.Reason, want)
+	if d := c.decide(); len(d.Candidates) != 2 || d.Candidates[1].Within != inner.Digest {
+		t.Errorf("the pull has the candidates %+v: %s", d.Candidates, d.Reason)
 	}
 }
 

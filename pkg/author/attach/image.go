@@ -114,10 +114,12 @@ func (img *Image) forPlatform(platform string) (Subject, error) {
 			others = append(others, index.PlatformName(e.Platform))
 		}
 	}
-	switch len(matching) {
-	case 0:
+	switch {
+	case len(matching) == 0 && len(others) == 0:
+		return Subject{}, fmt.Errorf("%s has no entry that states a platform: pick one by its position", img.Reference)
+	case len(matching) == 0:
 		return Subject{}, fmt.Errorf("%s has no entry for %s, only for %s", img.Reference, platform, namesOf(others))
-	case 1:
+	case len(matching) == 1:
 		return img.at(found)
 	default:
 		return Subject{}, fmt.Errorf("%s has several entries for %s: pick one of the positions %s",
@@ -128,9 +130,6 @@ func (img *Image) forPlatform(platform string) (Subject, error) {
 func namesOf(platforms []string) string {
 	slices.Sort(platforms)
 	platforms = slices.Compact(platforms)
-	if len(platforms) == 0 {
-		return "none"
-	}
 	const most = 16
 	if len(platforms) > most {
 		platforms = append(platforms[:most], fmt.Sprintf("and %d more", len(platforms)-most))

@@ -25,8 +25,6 @@ type Listing struct {
 	Entries []Holder `json:"entries,omitempty"`
 	// OtherEntries counts the others, such as attestations.
 	OtherEntries int `json:"otherEntries,omitempty"`
-	// Problem is why a pull leaves the choice among the entries to the runtime.
-	Problem string `json:"problem,omitempty"`
 }
 
 // Holder is a manifest or index that artifacts may be attached to.
@@ -66,9 +64,6 @@ func (a Artifact) kind() referrers.Kind {
 // List looks up what is attached to an image and each of its entries.
 func List(ctx context.Context, repo referrers.Repository, img *Image, in *spec.Interpreter) (*Listing, error) {
 	listing := &Listing{Reference: img.Reference.String()}
-	if _, err := index.Images(img.Entries); err != nil {
-		listing.Problem = clean(err.Error())
-	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxLookups)
 	group.Go(func() (err error) {

@@ -100,6 +100,7 @@ func imageOf(t *testing.T, amd64Layers, arm64Layers [][]byte) layout {
 		d, _ := l.json(t, manifest)
 		index.Manifests = append(index.Manifests, ocispec.Descriptor{
 			MediaType: ocispec.MediaTypeImageManifest, Digest: d, Platform: &ocispec.Platform{OS: "linux", Architecture: arch},
+			ArtifactType: ocispec.MediaTypeImageConfig, // as crane writes it
 		})
 	}
 	inner, _ := l.json(t, index)

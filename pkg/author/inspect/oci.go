@@ -18,6 +18,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
 const (
@@ -35,11 +36,11 @@ type opener func(name string) (fs.File, error)
 // image looks at the layers of an image, the last first: what is in a layer
 // replaces what is below.
 func (i *Contents) image(ctx context.Context, open opener, platform string) error {
-	var index ocispec.Index
-	if err := readJSONFile(open, "index.json", "", &index); err != nil {
+	var top ocispec.Index
+	if err := readJSONFile(open, "index.json", "", &top); err != nil {
 		return err
 	}
-	descriptor, err := choose(open, index.Manifests, platform, 0)
+	descriptor, err := choose(open, top.Manifests, platform, 0)
 	if err != nil {
 		return err
 	}
@@ -101,7 +102,7 @@ func (h *hashed) Read(b []byte) (int, error) {
 // choose takes the manifest of a platform, or the only one.
 func choose(open opener, manifests []ocispec.Descriptor, platform string, depth int) (ocispec.Descriptor, error) {
 	images := slices.DeleteFunc(slices.Clone(manifests), func(d ocispec.Descriptor) bool {
-		return d.Annotations["vnd.docker.reference.type"] != "" || d.ArtifactType != ""
+		return d.Annotations["vnd.docker.reference.type"] != "" || !index.IsImageType(d.ArtifactType)
 	})
 	var fits []ocispec.Descriptor
 	var names []string
@@ -117,21 +118,24 @@ func choose(open opener, manifests []ocispec.Descriptor, platform string, depth 
 	if len(images) == 1 {
 		fits = images
 	}
+	if len(names) == 0 {
+		names = []string{"entries that are not images"}
+	}
 	if len(fits) == 0 {
 		return ocispec.Descriptor{}, fmt.Errorf("the image has no variant for %s, only %s", platform, textutil.Short(strings.Join(names, ", ")))
 	}
 	d := fits[0]
-	if d.MediaType != ocispec.MediaTypeImageIndex && !strings.HasSuffix(d.MediaType, "manifest.list.v2+json") {
+	if !index.IsIndex(d.MediaType) {
 		return d, nil
 	}
 	if depth == maxIndexes {
 		return d, errors.New("indexes within indexes")
 	}
-	var index ocispec.Index
-	if err := readJSONFile(open, blobPath(d.Digest), d.Digest, &index); err != nil {
+	var inner ocispec.Index
+	if err := readJSONFile(open, blobPath(d.Digest), d.Digest, &inner); err != nil {
 		return d, err
 	}
-	return choose(open, index.Manifests, platform, depth+1)
+	return choose(open, inner.Manifests, platform, depth+1)
 }
 
 func platformName(p *ocispec.Platform) string {

@@ -1,5 +1,5 @@
-// Package index reads image indexes: which of their entries are images, and which
-// images imagefit leaves to the runtime.
+// Package index reads image indexes as people's tools write them: which of their
+// entries are images, which may hold some, and what the others are.
 package index
 
 import (
@@ -20,8 +20,11 @@ const (
 )
 
 const (
-	maxEntries = 1_000 // of an index
-	maxText    = 300   // of what an index holds, in an error
+	// MaxEntries bounds the entries of an index.
+	MaxEntries = 1_000
+	maxText    = 300 // of what an index holds, in an error
+
+	dockerConfig = "application/vnd.docker.container.image.v1+json"
 
 	// attestation is BuildKit's annotation on entries that describe other entries.
 	attestation = "vnd.docker.reference.type"
@@ -67,54 +70,79 @@ func Parse(body []byte) ([]Entry, error) {
 	if err := json.Unmarshal(body, &index); err != nil {
 		return nil, errors.New(textutil.Line("read index: "+err.Error(), maxText))
 	}
-	if len(index.Manifests) > maxEntries {
-		return nil, fmt.Errorf("the index has %d entries, more than the %d that are read", len(index.Manifests), maxEntries)
+	if len(index.Manifests) > MaxEntries {
+		return nil, fmt.Errorf("the index has %d entries, more than the %d that are read", len(index.Manifests), MaxEntries)
 	}
 	return index.Manifests, nil
 }
 
-// Images keeps the entries that are images. What the runtime understands and
-// imagefit does not, such as an index within the index, is an error: then the
-// choice is the runtime's.
-func Images(entries []Entry) ([]Entry, error) {
-	var images []Entry
-	for i, e := range entries {
-		image, err := e.IsImage()
-		if err != nil {
-			return nil, fmt.Errorf("entry %d of the index: %w", i, err)
-		}
-		if image {
-			images = append(images, e)
-		}
+// Kind is what an entry of an index is.
+type Kind int
+
+// The kinds of entries.
+const (
+	// Other is not an image, such as an attestation.
+	Other Kind = iota
+	// Image is an image for the platform that the entry states.
+	Image
+	// Unstated is an image manifest, or looks like one, whose entry states no
+	// platform: that of its config counts.
+	Unstated
+	// Nested is an index within the index.
+	Nested
+)
+
+// Kind tells what the entry is, and of what is not an image why.
+func (e Entry) Kind() (Kind, string) {
+	switch {
+	case !e.hasDigest():
+		return Other, fmt.Sprintf("digest %q is not a sha256 digest", textutil.Cut(e.Digest.String(), maxText))
+	case e.Size <= 0:
+		return Other, fmt.Sprintf("size is %d", e.Size)
+	case e.Annotations[attestation] != "":
+		return Other, "attestation"
+	case !IsImageType(e.ArtifactType):
+		return Other, "artifact of type " + textutil.Line(e.ArtifactType, maxText)
+	case IsIndex(e.MediaType):
+		return Nested, ""
+	case !IsManifest(e.MediaType):
+		return Other, "media type " + textutil.Line(e.MediaType, maxText)
+	case e.Platform == nil, e.Platform.Architecture == "":
+		return Unstated, ""
+	case e.Platform.OS == "unknown", e.Platform.Architecture == "unknown":
+		return Other, "platform " + PlatformName(e.Platform)
 	}
-	return images, nil
+	return Image, ""
 }
 
-// IsImage reports whether the entry is an image. The error says why imagefit
-// cannot tell, or cannot choose the entry.
-func (e Entry) IsImage() (bool, error) {
-	switch {
-	case IsIndex(e.MediaType):
-		return false, errors.New("is an index itself")
-	case !IsManifest(e.MediaType), e.ArtifactType != "", e.Annotations[attestation] != "":
-		return false, nil
-	case e.Platform == nil:
-		return false, errors.New("states no platform")
-	case e.Platform.OS == "unknown", e.Platform.Architecture == "unknown":
-		return false, nil
-	case !e.hasDigest():
-		return false, fmt.Errorf("digest %q is not a sha256 digest", textutil.Cut(e.Digest.String(), maxText))
-	case e.Size <= 0:
-		return false, fmt.Errorf("size is %d", e.Size)
+// IsImageType reports whether an artifact type is that of images: none at all, or
+// the media type of an image config, which go-containerregistry and oras write into
+// every entry as image-spec has it. Very old images call their config
+// application/octet-stream.
+func IsImageType(artifactType string) bool {
+	switch artifactType {
+	case "", ocispec.MediaTypeImageConfig, dockerConfig, "application/octet-stream":
+		return true
 	}
-	return true, nil
+	return false
+}
+
+// IsImageManifest reports whether a manifest is that of an image, and of what is
+// not one what it is.
+func IsImageManifest(m ocispec.Manifest) (bool, string) {
+	for _, t := range []string{m.ArtifactType, m.Config.MediaType} {
+		if !IsImageType(t) {
+			return false, "artifact of type " + textutil.Line(t, maxText)
+		}
+	}
+	return true, ""
 }
 
 // IsSubject reports whether artifacts may be attached to the entry: to images, and
-// to what may be one.
+// to what may hold one.
 func (e Entry) IsSubject() bool {
-	image, err := e.IsImage()
-	return image || err != nil && e.hasDigest()
+	kind, _ := e.Kind()
+	return kind != Other
 }
 
 func (e Entry) hasDigest() bool {

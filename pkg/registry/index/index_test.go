@@ -12,68 +12,81 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
-// images reads the images of an index.
-func images(body []byte) ([]index.Entry, error) {
-	entries, err := index.Parse(body)
-	if err != nil {
-		return nil, err
-	}
-	return index.Images(entries)
-}
-
-func TestImagesOfAnIndexAreToldFromOtherEntries(t *testing.T) {
+func TestEntriesAreToldApart(t *testing.T) {
 	t.Parallel()
-	d := digest.FromString("x")
 	entry := func(change func(e *ocispec.Descriptor)) ocispec.Descriptor {
 		e := ocispec.Descriptor{
-			MediaType: ocispec.MediaTypeImageManifest, Digest: d, Size: 1,
+			MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("x"), Size: 1,
 			Platform: &ocispec.Platform{OS: "linux", Architecture: "amd64"},
 		}
 		change(&e)
 		return e
 	}
-	plain := entry(func(*ocispec.Descriptor) {})
 	tests := []struct {
-		name    string
-		entries []ocispec.Descriptor
-		want    int
-		err     string
+		name   string
+		change func(e *ocispec.Descriptor)
+		kind   index.Kind
+		why    string
 	}{
-		{"none", nil, 0, ""},
-		{"one", []ocispec.Descriptor{plain}, 1, ""},
-		{"docker's media type", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.MediaType = index.DockerManifest })}, 1, ""},
-		{"attestation", []ocispec.Descriptor{plain, entry(func(e *ocispec.Descriptor) {
+		{"plain", func(*ocispec.Descriptor) {}, index.Image, ""},
+		{"docker's media type", func(e *ocispec.Descriptor) { e.MediaType = index.DockerManifest }, index.Image, ""},
+		{"artifactType of an image config", func(e *ocispec.Descriptor) { e.ArtifactType = ocispec.MediaTypeImageConfig }, index.Image, ""},
+		{"artifactType of docker's image config", func(e *ocispec.Descriptor) {
+			e.ArtifactType = "application/vnd.docker.container.image.v1+json"
+		}, index.Image, ""},
+		{"artifactType of an old image config", func(e *ocispec.Descriptor) { e.ArtifactType = "application/octet-stream" }, index.Image, ""},
+		{"an artifact", func(e *ocispec.Descriptor) { e.ArtifactType = "application/x" }, index.Other, "artifact of type application/x"},
+		{"a chart", func(e *ocispec.Descriptor) { e.ArtifactType = "application/vnd.cncf.helm.config.v1+json" }, index.Other, "artifact of type application/vnd.cncf.helm.config.v1+json"},
+		{"attestation", func(e *ocispec.Descriptor) {
 			e.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest"}
-		})}, 1, ""},
-		{"unknown platform", []ocispec.Descriptor{plain, entry(func(e *ocispec.Descriptor) {
+		}, index.Other, "attestation"},
+		{"unknown platform", func(e *ocispec.Descriptor) {
 			e.Platform = &ocispec.Platform{OS: "unknown", Architecture: "unknown"}
-		})}, 1, ""},
-		{"an artifact", []ocispec.Descriptor{plain, entry(func(e *ocispec.Descriptor) { e.ArtifactType = "application/x" })}, 1, ""},
-		{"another media type", []ocispec.Descriptor{plain, entry(func(e *ocispec.Descriptor) { e.MediaType = "text/plain" })}, 1, ""},
-		{"no platform", []ocispec.Descriptor{plain, entry(func(e *ocispec.Descriptor) { e.Platform = nil })}, 0, "entry 1 of the index: states no platform"},
-		{"nested", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.MediaType = ocispec.MediaTypeImageIndex })}, 0, "is an index itself"},
-		{"no digest", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.Digest = "" })}, 0, "is not a sha256 digest"},
-		{"a digest with a line end", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.Digest = "a\nb" })}, 0, `"a\nb" is not a sha256 digest`},
-		{"sha512", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.Digest = digest.SHA512.FromString("x") })}, 0, "is not a sha256 digest"},
-		{"no size", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.Size = 0 })}, 0, "size is 0"},
-		{"negative size", []ocispec.Descriptor{entry(func(e *ocispec.Descriptor) { e.Size = -1 })}, 0, "size is -1"},
-		{"10,000 entries", make([]ocispec.Descriptor, 10_000), 0, "10000 entries, more than the 1000"},
+		}, index.Other, "platform unknown/unknown"},
+		{"another media type", func(e *ocispec.Descriptor) { e.MediaType = "text/plain" }, index.Other, "media type text/plain"},
+		{"no platform", func(e *ocispec.Descriptor) { e.Platform = nil }, index.Unstated, ""},
+		{"an empty platform", func(e *ocispec.Descriptor) { e.Platform = new(ocispec.Platform) }, index.Unstated, ""},
+		{"nested", func(e *ocispec.Descriptor) { e.MediaType = ocispec.MediaTypeImageIndex }, index.Nested, ""},
+		{"docker's list, nested", func(e *ocispec.Descriptor) { e.MediaType, e.Platform = index.DockerList, nil }, index.Nested, ""},
+		{"an artifact of several", func(e *ocispec.Descriptor) {
+			e.MediaType, e.ArtifactType = ocispec.MediaTypeImageIndex, "application/x"
+		}, index.Other, "artifact of type application/x"},
+		{"no digest", func(e *ocispec.Descriptor) { e.Digest = "" }, index.Other, "is not a sha256 digest"},
+		{"a digest with a line end", func(e *ocispec.Descriptor) { e.Digest = "a\nb" }, index.Other, `"a\nb" is not a sha256 digest`},
+		{"sha512", func(e *ocispec.Descriptor) { e.Digest = digest.SHA512.FromString("x") }, index.Other, "is not a sha256 digest"},
+		{"no size", func(e *ocispec.Descriptor) { e.Size = 0 }, index.Other, "size is 0"},
+		{"negative size", func(e *ocispec.Descriptor) { e.Size = -1 }, index.Other, "size is -1"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			body, err := json.Marshal(ocispec.Index{Manifests: test.entries})
+			body, err := json.Marshal(ocispec.Index{Manifests: []ocispec.Descriptor{entry(test.change)}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := images(body)
-			if test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
-				t.Fatalf("error %v, want %q", err, test.err)
+			entries, err := index.Parse(body)
+			if err != nil || len(entries) != 1 {
+				t.Fatalf("%d entries, %v", len(entries), err)
 			}
-			if len(got) != test.want {
-				t.Errorf("%d entries, want %d", len(got), test.want)
+			kind, why := entries[0].Kind()
+			if kind != test.kind || !strings.Contains(why, test.why) || (why == "") != (test.why == "") {
+				t.Errorf("kind %d, %q, want %d, %q", kind, why, test.kind, test.why)
+			}
+			if subject := entries[0].IsSubject(); subject != (kind != index.Other) {
+				t.Errorf("a subject: %t", subject)
 			}
 		})
+	}
+}
+
+func TestAnIndexOfTooManyEntriesIsNotRead(t *testing.T) {
+	t.Parallel()
+	body, err := json.Marshal(ocispec.Index{Manifests: make([]ocispec.Descriptor, 10_000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := index.Parse(body); err == nil || !strings.Contains(err.Error(), "10000 entries, more than the 1000") {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -82,13 +95,27 @@ func TestErrorsAboutAnIndexAreShort(t *testing.T) {
 	for _, body := range []string{
 		"", "null,", "[]", `{"manifests": {}}`,
 		`{"manifests": [{"size": ` + strings.Repeat("9", 1<<20) + `}]}`,
-		`{"manifests": [{"mediaType": "` + ocispec.MediaTypeImageManifest + `", "size": 1, "platform": {}, "digest": "` + strings.Repeat("x", 1<<20) + `"}]}`,
 		strings.Repeat("[", 1<<20),
 	} {
-		if _, err := images([]byte(body)); err == nil {
+		if _, err := index.Parse([]byte(body)); err == nil {
 			t.Errorf("%.40q: no error", body)
 		} else if text := err.Error(); len(text) > 1000 || strings.Contains(text, "\n") {
 			t.Errorf("%.40q: the error has %d bytes", body, len(text))
+		}
+	}
+}
+
+func TestReasonsAboutAnEntryAreShort(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x\n", 1<<20)
+	for _, e := range []ocispec.Descriptor{
+		{Digest: digest.Digest(long)},
+		{Digest: digest.FromString("x"), Size: 1, ArtifactType: long},
+		{Digest: digest.FromString("x"), Size: 1, MediaType: long},
+		{Digest: digest.FromString("x"), Size: 1, MediaType: ocispec.MediaTypeImageManifest, Platform: &ocispec.Platform{OS: "unknown", Architecture: long}},
+	} {
+		if kind, why := (index.Entry{Descriptor: e}).Kind(); kind != index.Other || len(why) > 1000 || strings.Contains(why, "\n") {
+			t.Errorf("kind %d, %d bytes", kind, len(why))
 		}
 	}
 }

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/selector"
+)
+
+// What the policy makes of a decision is printed where it is
+// not simply the choice.
+func TestExplainPrintsWhatThePolicyMakesOfADecision(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		explained explained
+		want      string
+	}{
+		"the choice": {explained{Action: policy.Pulled, Because: "best", Mode: policy.Enforce}, "\nbest\n"},
+		"left to the runtime": {
+			explained{Action: policy.Forwarded, Because: "no artifact, left to the runtime", Mode: policy.Enforce},
+			"\nbest\nno artifact, left to the runtime\n",
+		},
+		"audit": {
+			explained{Action: policy.Refused, Because: "best", Mode: policy.Audit},
+			"\nbest\nThe mode here is audit: the pull would be forwarded unchanged, not refused.\n",
+		},
+		"audit of what is forwarded anyway": {explained{Action: policy.Forwarded, Because: "best", Mode: policy.Audit}, "\nbest\n"},
+	} {
+		test.explained.Decision = &decision.Decision{Reason: "best"}
+		var out strings.Builder
+		test.explained.print(&out)
+		if got := out.String(); got != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}
+
+func TestExplainShowsEveryEntryInTheOrderOfTheIndex(t *testing.T) {
+	t.Parallel()
+	const hex = "0123456789ab0123456789ab0123456789ab0123456789ab0123456789ab0123"
+	d := &decision.Decision{
+		Reference: "registry.example/app:1", Platform: "linux/amd64", Index: "sha256:" + hex, Choice: 1, Reason: "because",
+		Others: []decision.Other{
+			{Entry: 0, Digest: "sha256:" + hex, Reason: "artifact of type application/x"},
+			{Entry: 2, Digest: "sha256:" + hex, Platform: "unknown/unknown", Reason: "attestation"},
+			{Entry: 4, Digest: "sha256:" + hex, Reason: "cannot be read"},
+		},
+		Candidates: []decision.Candidate{
+			{Entry: 1, Platform: "linux/amd64", Outcome: selector.Fits, Rank: 2},
+			{Entry: 3, Platform: "linux/amd64/v3", Outcome: selector.Fits, Rank: 1, Requirements: []decision.RequirementResult{
+				{Want: "cpu.x86_64 level >= 3", Have: "is 3", Outcome: selector.Fits, Importance: "required"},
+			}},
+		},
+	}
+	var out strings.Builder
+	printDecision(&out, d)
+	want := `ENTRY                                 VERDICT                          RANK   WANT                    HAVE
+sha256:0123456789ab                   artifact of type application/x   -                              
+linux/amd64                           fits                             2      nothing                 
+unknown/unknown@sha256:0123456789ab   attestation                      -                              
+linux/amd64/v3                        fits                             1      cpu.x86_64 level >= 3   is 3
+sha256:0123456789ab                   cannot be read                   -                              
+
+because
+`
+	if got := out.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestExplainEndsWithTheCodeOfItsOutcome(t *testing.T) {
+	t.Parallel()
+	other := []decision.Other{{Platform: "linux/arm64", Reason: "for another architecture"}}
+	unfit := []decision.Candidate{{Outcome: selector.Unfit}}
+	for name, tt := range map[string]struct {
+		decision decision.Decision
+		want     error
+	}{
+		"fits":                   {decision.Decision{Candidates: []decision.Candidate{{Outcome: selector.Fits}}}, nil},
+		"only unknown":           {decision.Decision{Candidates: []decision.Candidate{{Outcome: selector.Unknown}}}, cli.ExitError(4)},
+		"none fits":              {decision.Decision{Candidates: unfit, Choice: decision.None}, cli.ExitError(3)},
+		"none, and one not read": {decision.Decision{Candidates: unfit, Choice: decision.None, Unevaluated: "x"}, cli.ExitError(4)},
+		"no entry for this node": {decision.Decision{Others: other, Choice: decision.None}, cli.ExitError(3)},
+		"the index is not read":  {decision.Decision{Choice: decision.None, Unevaluated: "x"}, cli.ExitError(4)},
+		"no entries":             {decision.Decision{Choice: decision.None}, cli.ExitError(3)},
+	} {
+		if got := exitOf(outcomeOf(&tt.decision)); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
