@@ -210,7 +210,7 @@ func TestPullWithoutAChoiceIsForwardedByteForByte(t *testing.T) {
 	for name, ref := range map[string]string{
 		"the choice is the runtime's": repo.Ref("1"),
 		"by index digest":             repo.DigestRef(index),
-		"by manifest digest":          repo.DigestRef(manifests[1]),
+		"by manifest digest":          repo.DigestRef(manifests[0]),
 		"a single manifest":           repo.Ref("single"),
 		"its digest":                  repo.DigestRef(single),
 	} {

@@ -144,15 +144,6 @@ func testArtifactsPass(t *testing.T, f *fit) {
 			entry.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
 			return indexOf(t, repo, entry)
 		},
-		"an index of an artifact and an image": func(t *testing.T, repo *stack.Repo) ocispec.Descriptor {
-			entry := artifact(t, repo, "", "application/vnd.example.model", empty, `{}`, "application/vnd.example.weights")
-			entry.Platform = &ocispec.Platform{OS: "linux", Architecture: "amd64"}
-			image, err := repo.PushImage(t.Context(), "", variants("amd64")[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return indexOf(t, repo, entry, image)
-		},
 		"an index of nothing": func(t *testing.T, repo *stack.Repo) ocispec.Descriptor { return indexOf(t, repo) },
 		"a manifest of a type unknown": func(t *testing.T, repo *stack.Repo) ocispec.Descriptor {
 			desc, err := repo.PushManifest(t.Context(), "1", "application/vnd.example.manifest+json", []byte(`{"schemaVersion":2}`))

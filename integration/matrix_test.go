@@ -3,6 +3,8 @@ package integration
 import (
 	"testing"
 
+	"google.golang.org/grpc/status"
+
 	"github.com/imagefit/imagefit/integration/stack"
 )
 
@@ -67,5 +69,21 @@ func testSingleManifest(t *testing.T, f *fit) {
 		id := f.pull(t, ref)
 		wantID(t, f.cri, id, ref, id)
 		f.wantRuns(t, ref, id, "amd64")
+	}
+}
+
+// The platform of an image with no index around it is that of its config.
+func TestSingleManifestForALevelThatTheCPULacksIsRefused(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{})
+	repo := f.registry.Repo("single")
+	manifest, err := repo.PushImage(t.Context(), "1", variants("amd64/v4")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ref := range []string{repo.Ref("1"), repo.DigestRef(manifest)} {
+		want := "imagefit: " + ref + " does not fit this node: it needs cpu.x86_64 level >= 4 (is 3)"
+		if _, err := f.cri.Pull(t.Context(), ref, stack.PullOptions{}); status.Convert(err).Message() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
