@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/distribution/reference"
@@ -72,16 +73,16 @@ func New(o Options) *Worker { return &Worker{Options: o, attempts: map[string]at
 // Run looks up images whenever one is added or moved, until ctx ends.
 func (w *Worker) Run(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	var following sync.WaitGroup
+	defer following.Wait()
+	following.Go(func() {
 		w.follow(ctx, func() {
 			select {
 			case changed <- struct{}{}:
 			default:
 			}
 		})
-	}()
+	})
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
@@ -92,7 +93,6 @@ func (w *Worker) Run(ctx context.Context) error {
 			w.lookUpAll(ctx)
 		}
 	}
-	<-done
 	return nil
 }
 

@@ -69,7 +69,13 @@ func (r *Runtime) Run(ctx context.Context) error {
 		if report, err := Query(ctx, r.conn); err == nil {
 			settings, err := r.read().With(report)
 			r.logProblem(err)
-			r.update(settings)
+			r.mu.Lock()
+			changed := !reflect.DeepEqual(settings, r.settings)
+			r.settings = settings
+			r.mu.Unlock()
+			if changed && r.Changed != nil {
+				r.Changed(settings)
+			}
 			r.logWarnings(settings.Warnings())
 			pause = queryInterval
 		}
@@ -92,17 +98,6 @@ func (r *Runtime) read() Settings {
 		settings = *r.file
 	}
 	return settings
-}
-
-// update changes the settings.
-func (r *Runtime) update(s Settings) {
-	r.mu.Lock()
-	changed := !reflect.DeepEqual(s, r.settings)
-	r.settings = s
-	r.mu.Unlock()
-	if changed && r.Changed != nil {
-		r.Changed(s)
-	}
 }
 
 // logProblem logs a problem unless it was the last one.

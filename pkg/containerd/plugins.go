@@ -77,7 +77,13 @@ func (f *file) settings() Settings {
 	if name, _ := images["snapshotter"].(string); name != "" {
 		s.Snapshotter = name
 	}
-	s.LocalPull = localPull(images, len(s.InlineRegistry) > 0)
+	// CRI's pulls bypass the transfer service where that is configured, or a setting
+	// that the transfer service does not have.
+	annotations, ok := images["disable_snapshot_annotations"].(bool)
+	downloads, bounded := images["max_concurrent_downloads"].(int64)
+	s.LocalPull = len(s.InlineRegistry) > 0 || ok && !annotations || bounded && downloads != 3 ||
+		images["use_local_image_pull"] == true || images["discard_unpacked_layers"] == true ||
+		images["image_pull_with_sync_fs"] == true
 	s.PullSnapshotters = snapshotters(table(images, "runtime_platforms"))
 	s.RuntimeSnapshotters = snapshotters(table(f.Plugins, runtimePlugin, "containerd", "runtimes"))
 
@@ -97,17 +103,6 @@ func (f *file) settings() Settings {
 	}
 	return s
 }
-
-// localPull reports whether CRI's pulls bypass the transfer service: because that is
-// configured, or because of a setting that the transfer service does not have.
-func localPull(images map[string]any, inline bool) bool {
-	annotations, ok := images["disable_snapshot_annotations"].(bool)
-	downloads, bounded := images["max_concurrent_downloads"].(int64)
-	return inline || ok && !annotations || bounded && downloads != 3 ||
-		isTrue(images["use_local_image_pull"]) || isTrue(images["discard_unpacked_layers"]) || isTrue(images["image_pull_with_sync_fs"])
-}
-
-func isTrue(value any) bool { return value == true }
 
 // unpackConfig returns the transfer service's pairs; nil where they are not configured,
 // which differs from an empty list.

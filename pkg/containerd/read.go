@@ -34,8 +34,19 @@ func Read(path string) (Settings, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return defaults(), nil
 	}
-	merged := file{Plugins: map[string]any{}}
-	var read []string
+	merged, files, err := readAll(path)
+	if err != nil {
+		return defaults(), fmt.Errorf("read containerd's configuration: %w", err)
+	}
+	s := merged.settings()
+	s.Files = files
+	return s, nil
+}
+
+// readAll merges a file with all that it imports. Each is brought to the shape of the
+// newest version first, as containerd does.
+func readAll(path string) (merged file, read []string, err error) {
+	merged.Plugins = map[string]any{}
 	pending := []string{path}
 	seen := map[string]bool{}
 	for len(pending) > 0 {
@@ -44,39 +55,27 @@ func Read(path string) (Settings, error) {
 			continue
 		}
 		if len(read) == maxFiles {
-			return defaults(), fmt.Errorf("read containerd's configuration: more than %d files are imported", maxFiles)
+			return merged, nil, fmt.Errorf("more than %d files are imported", maxFiles)
 		}
 		seen[path] = true
-		one, err := readFile(path)
+		text, err := fsutil.ReadFile(path, maxFile)
 		if err != nil {
-			return defaults(), fmt.Errorf("read containerd's configuration: %w", err)
+			return merged, nil, err
+		}
+		one, err := parse(text)
+		if err != nil {
+			return merged, nil, fmt.Errorf("%s: %w", path, err)
 		}
 		imports, err := resolve(path, one.Imports)
 		if err != nil {
-			return defaults(), fmt.Errorf("read containerd's configuration: %w", err)
+			return merged, nil, err
 		}
 		read = append(read, path)
 		pending = append(pending, imports...)
 		merge(merged.Plugins, one.Plugins)
 		merged.Disabled = append(merged.Disabled, one.Disabled...)
 	}
-	s := merged.settings()
-	s.Files = read
-	return s, nil
-}
-
-// readFile reads one file and brings it to the shape of the newest version, which
-// containerd does before it merges.
-func readFile(path string) (*file, error) {
-	text, err := fsutil.ReadFile(path, maxFile)
-	if err != nil {
-		return nil, err
-	}
-	parsed, err := parse(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return parsed, nil
+	return merged, read, nil
 }
 
 func parse(text []byte) (*file, error) {

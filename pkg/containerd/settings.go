@@ -125,13 +125,18 @@ func (s Settings) Warnings() []string {
 		all = append(all, "containerd sends headers of its own to registries (registry.headers), imagefit does not:"+
 			" move them to hosts.toml files under registry.config_path")
 	}
-	if host := hostPlatform(); !s.unpacksAtPull(highestVariant(host), host) {
+	host := hostPlatform()
+	if !s.unpacksAtPull(highestVariant(host), host) {
 		all = append(all, "containerd unpacks only what matches "+s.unpackable()+" (check_platform_supported = true):"+
 			" other variants are not chosen; on amd64, an unpack_config with platform = \"linux/amd64/v4\" covers every x86-64 level")
 	}
 	if others := s.otherSnapshotters(); len(others) > 0 && s.atLeast2(3) {
-		all = append(all, "runtime handlers have snapshotters other than "+s.Snapshotter+" ("+listed(others)+"):"+
-			" for their containers containerd unpacks only what matches "+platforms.Format(hostPlatform())+", other variants are not chosen")
+		var names []string
+		for _, handler := range slices.Sorted(maps.Keys(others)) {
+			names = append(names, handler+": "+others[handler])
+		}
+		all = append(all, "runtime handlers have snapshotters other than "+s.Snapshotter+" ("+strings.Join(names, ", ")+"):"+
+			" for their containers containerd unpacks only what matches "+platforms.Format(host)+", other variants are not chosen")
 	}
 	return all
 }
@@ -146,14 +151,6 @@ func (s Settings) unpackable() string {
 	}
 	if len(all) == 0 {
 		return "nothing for snapshotter " + s.Snapshotter
-	}
-	return strings.Join(all, ", ")
-}
-
-func listed(snapshotters map[string]string) string {
-	var all []string
-	for _, handler := range slices.Sorted(maps.Keys(snapshotters)) {
-		all = append(all, handler+": "+snapshotters[handler])
 	}
 	return strings.Join(all, ", ")
 }

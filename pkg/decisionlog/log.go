@@ -38,16 +38,31 @@ func (l *Log) Append(r Record) error {
 	if err != nil {
 		return fmt.Errorf("encode decision: %w", err)
 	}
-	f, err := l.openToAppend()
-	if err != nil {
+	if err := l.append(append(line, '\n')); err != nil {
 		return fmt.Errorf("append to the decision log: %w", err)
+	}
+	return nil
+}
+
+// append creates file and directory if they are missing.
+func (l *Log) append(line []byte) error {
+	const flags = os.O_CREATE | os.O_RDWR | os.O_APPEND | unix.O_NONBLOCK // a pipe in its place must not block a pull
+	path := filepath.Join(l.dir, file)
+	f, err := os.OpenFile(path, flags, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(l.dir, 0o700); err != nil {
+			return err
+		}
+		f, err = os.OpenFile(path, flags, 0o600)
+	}
+	if err != nil {
+		return err
 	}
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil {
-		return fmt.Errorf("append to the decision log: %w", err)
+		return err
 	}
-	line = append(line, '\n')
 	if size := info.Size(); size > 0 { // a full disk may have cut off the last line
 		var last [1]byte
 		if _, err := f.ReadAt(last[:], size-1); err == nil && last[0] != '\n' {
@@ -55,26 +70,12 @@ func (l *Log) Append(r Record) error {
 		}
 	}
 	if _, err := f.Write(line); err != nil {
-		return fmt.Errorf("append to the decision log: %w", err)
+		return err
 	}
 	if info.Size()+int64(len(line)) < l.max {
 		return nil
 	}
 	return l.rotate(f, info)
-}
-
-// openToAppend creates the directory if it is missing.
-func (l *Log) openToAppend() (*os.File, error) {
-	const flags = os.O_CREATE | os.O_RDWR | os.O_APPEND | unix.O_NONBLOCK // a pipe in its place must not block a pull
-	path := filepath.Join(l.dir, file)
-	f, err := os.OpenFile(path, flags, 0o600)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return f, err
-	}
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
-		return nil, err
-	}
-	return os.OpenFile(path, flags, 0o600)
 }
 
 // rotate renames the file, unless another process does or just did. It does not
@@ -92,7 +93,7 @@ func (l *Log) rotate(f *os.File, info fs.FileInfo) error {
 		return nil
 	}
 	if err := os.Rename(f.Name(), filepath.Join(l.dir, rotated)); err != nil {
-		return fmt.Errorf("rotate the decision log: %w", err)
+		return fmt.Errorf("rotate: %w", err)
 	}
 	return nil
 }

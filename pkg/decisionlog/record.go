@@ -76,37 +76,20 @@ func (r Record) Level() slog.Level {
 
 // Attrs are the attributes of the record in a log, without empty ones.
 func (r Record) Attrs() []slog.Attr {
-	attrs := []slog.Attr{slog.String("action", string(r.Action)), slog.String("reference", r.Reference)}
-	text := func(key, value string) {
-		if value != "" {
-			attrs = append(attrs, slog.String(key, value))
-		}
+	always := []slog.Attr{slog.String("action", string(r.Action)), slog.String("reference", r.Reference)}
+	others := []slog.Attr{
+		slog.String("would", string(r.Would)), slog.String("mode", r.Mode), slog.Bool("exempt", r.Exempt),
+		slog.String("namespace", r.Namespace), slog.String("pod", r.Pod), slog.String("container", r.Container),
+		slog.String("choice", r.Choice), slog.String("instead_of", r.InsteadOf),
+		slog.String("manifest", r.Manifest), slog.String("image", r.Image),
+		slog.Int("candidates", r.Candidates), slog.String("cases", r.CasesText()),
+		slog.String("reason", r.Reason), slog.String("error", r.Error),
+		slog.Duration("decided", max(0, r.Decided)), slog.Duration("took", max(0, r.Took)),
 	}
-	text("would", string(r.Would))
-	text("mode", r.Mode)
-	if r.Exempt {
-		attrs = append(attrs, slog.Bool("exempt", true))
-	}
-	text("namespace", r.Namespace)
-	text("pod", r.Pod)
-	text("container", r.Container)
-	text("choice", r.Choice)
-	text("instead_of", r.InsteadOf)
-	text("manifest", r.Manifest)
-	text("image", r.Image)
-	if r.Candidates > 0 {
-		attrs = append(attrs, slog.Int("candidates", r.Candidates))
-	}
-	text("cases", r.CasesText())
-	text("reason", r.Reason)
-	text("error", r.Error)
-	if r.Decided > 0 {
-		attrs = append(attrs, slog.Duration("decided", r.Decided))
-	}
-	if r.Took > 0 {
-		attrs = append(attrs, slog.Duration("took", r.Took))
-	}
-	return attrs
+	empty := []slog.Value{slog.StringValue(""), slog.BoolValue(false), slog.IntValue(0), slog.DurationValue(0)}
+	return append(always, slices.DeleteFunc(others, func(a slog.Attr) bool {
+		return slices.ContainsFunc(empty, a.Value.Equal)
+	})...)
 }
 
 // CasesText joins the cases with spaces.

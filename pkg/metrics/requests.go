@@ -20,9 +20,13 @@ func (m *Metrics) makeRequests() {
 	m.requestsTook = m.all().NewHistogramVec(histogram("registry_request_duration_seconds",
 		"Duration of requests to registry hosts, authentication included, by operation.",
 		.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30), []string{"op"})
+	results := []string{ok, throttled, serverError, unreachable}
+	for _, r := range errorResults() {
+		results = append(results, r.result)
+	}
 	for _, op := range ops() {
 		m.requestsTook.WithLabelValues(op)
-		for _, result := range results() {
+		for _, result := range results {
 			m.requests.WithLabelValues(op, result)
 		}
 	}
@@ -57,14 +61,6 @@ const (
 	serverError = "server_error" // any other unexpected status
 	unreachable = "unreachable"
 )
-
-func results() []string {
-	all := []string{ok, throttled, serverError, unreachable}
-	for _, r := range errorResults() {
-		all = append(all, r.result)
-	}
-	return all
-}
 
 // Request counts a request to a registry host; it is a registry.Options.Observe.
 func (m *Metrics) Request(op string, err error, took time.Duration) {

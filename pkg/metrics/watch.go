@@ -14,7 +14,7 @@ import (
 func (m *Metrics) WatchFacts(facts *hostfacts.Source) {
 	m.all().NewGaugeFunc(prometheus.GaugeOpts(opts("facts_last_refresh_timestamp_seconds",
 		"Time of the last refresh of the node's facts.")),
-		func() float64 { return seconds(facts.Refreshed()) })
+		func() float64 { return float64(facts.Refreshed().UnixNano()) / float64(time.Second) })
 	m.all().NewCounterFunc(prometheus.CounterOpts(opts("facts_changes_total",
 		"Refreshes that changed the node's facts.")),
 		func() float64 { return float64(facts.Changes()) })

@@ -61,10 +61,17 @@ func listen(path string) (*Listener, error) {
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("the path has %d bytes, a socket's path can have at most %d", len(path), maxPath)
 	}
-	if err := makeParent(filepath.Dir(path)); err != nil {
+	dir := filepath.Dir(path)
+	_, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(dir, 0o755); err == nil {
+			err = os.Chmod(dir, 0o755) // whatever the umask
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
-	unlock, err := lockDir(filepath.Dir(path))
+	unlock, err := lockDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -73,16 +80,6 @@ func listen(path string) (*Listener, error) {
 		return nil, err
 	}
 	return bind(path)
-}
-
-func makeParent(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	return os.Chmod(dir, 0o755) // whatever the umask
 }
 
 // lockDir locks a directory against other processes that make a socket there.
