@@ -39,8 +39,8 @@ configuration and detects the node's facts again.`,
 	}.Execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-func run(ctx context.Context, n *daemon.Daemon) error {
-	cfg, log := n.Config(), n.Log
+func run(ctx context.Context, d *daemon.Daemon) error {
+	cfg, log := d.Config(), d.Log
 	runtimeSocket, err := unixsocket.ParseEndpoint(cfg.Runtime.Endpoint)
 	if err != nil {
 		return fmt.Errorf("key runtime.endpoint: %w", err)
@@ -56,18 +56,18 @@ func run(ctx context.Context, n *daemon.Daemon) error {
 	defer func() { _ = backend.Close() }()
 	spans, err := otlp.Open(otlp.Options{
 		Endpoint: cfg.Tracing.Endpoint, SampleRatio: cfg.Tracing.SampleRatio,
-		Program: n.Program, Version: n.Version, Log: log,
+		Program: d.Program, Version: d.Version, Log: log,
 	})
 	if err != nil {
 		return err
 	}
 	defer spans.Close()
-	runtime := n.Runtime(backend)
-	reg := n.Registry(runtime)
+	runtime := d.Runtime(backend)
+	reg := d.Registry(runtime)
 	defer reg.Close()
 	puller := criproxy.NewPuller(criproxy.PullerOptions{
 		Runtime: backend, Images: images.New(backend, cfg.Runtime.Namespace), Log: log,
-		Decider: decision.NewResolver(n.Evaluator(runtime), reg), Record: n.Record,
+		Decider: decision.NewResolver(d.Evaluator(runtime), reg), Record: d.Record,
 		Tracer:    spans.Tracer(),
 		Unchanged: daemon.Unchanged(runtime, log),
 	})
@@ -81,16 +81,16 @@ func run(ctx context.Context, n *daemon.Daemon) error {
 	}
 	log.Info("listening", "socket", socket.path, "activated", socket.activated, "runtime", runtimeSocket)
 
-	n.Metrics.WatchCalls(server.Served)
-	defer n.Observe(cfg.Proxy.HTTPListen, checks(ctx, backend)...)()
+	d.Metrics.WatchCalls(server.Served)
+	defer d.Observe(cfg.Proxy.HTTPListen, checks(ctx, backend)...)()
 
 	// What calls need runs until the last one has finished, which is later than the signal.
 	term := ctx
 	group, ctx := errgroup.WithContext(context.WithoutCancel(ctx))
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	n.KeepFresh(ctx, group)
+	d.KeepFresh(ctx, group)
 	group.Go(func() error { return runtime.Run(ctx) })
-	serve(ctx, term, end, group, n, server, socket)
+	serve(ctx, term, end, group, d, server, socket)
 	return group.Wait()
 }

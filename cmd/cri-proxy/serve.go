@@ -59,11 +59,11 @@ func sameFile(a, b string) bool {
 
 // serve answers on the socket, in the group. It calls end when term has ended and the calls
 // that ran then have finished.
-func serve(ctx, term context.Context, end func(), group *errgroup.Group, n *daemon.Daemon, server *criproxy.Server, s *socket) {
-	manager := n.Systemd
+func serve(ctx, term context.Context, end func(), group *errgroup.Group, d *daemon.Daemon, server *criproxy.Server, s *socket) {
+	manager := d.Systemd
 	group.Go(func() error { return server.Serve(s) })
 	group.Go(func() error {
-		s.followOwner(term, n.Log)
+		s.followOwner(term, d.Log)
 		return nil
 	})
 	group.Go(func() error {
@@ -83,8 +83,8 @@ func serve(ctx, term context.Context, end func(), group *errgroup.Group, n *daem
 		case <-term.Done():
 		case <-ctx.Done(): // something of the group failed
 		}
-		limit := time.Duration(n.Config().Proxy.DrainTimeout)
-		n.Log.Info(stopping, "limit", limit.String())
+		limit := time.Duration(d.Config().Proxy.DrainTimeout)
+		d.Log.Info(stopping, "limit", limit.String())
 		manager.Stopping(fmt.Sprintf("%s, after at most %v", stopping, limit))
 		group.Go(func() error {
 			manager.ExtendTimeout(ctx)
