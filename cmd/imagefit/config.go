@@ -53,16 +53,7 @@ Exit code 0: valid; 1: not.`,
   imagefit config check ./config.toml --config-dir ./conf.d
   imagefit config check -o json`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			src, err := cli.ConfigSources(cmd)
-			if err != nil {
-				return err
-			}
-			if len(args) == 1 {
-				src.File = args[0]
-			}
-			return checkConfig(cmd, src, output)
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return checkConfig(cmd, args, output) },
 	}
 	output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
@@ -76,7 +67,14 @@ type configReport struct {
 	Problems []config.Problem `json:"problems,omitempty"`
 }
 
-func checkConfig(cmd *cobra.Command, src config.Sources, output cli.Output) error {
+func checkConfig(cmd *cobra.Command, args []string, output cli.Output) error {
+	src, err := cli.ConfigSources(cmd)
+	if err != nil {
+		return err
+	}
+	if len(args) == 1 {
+		src.File = args[0]
+	}
 	loaded, err := src.Load()
 	report := configReport{Valid: err == nil, File: src.Path()}
 	if err == nil {

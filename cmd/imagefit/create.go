@@ -66,18 +66,11 @@ Exit code 0: written; 1: error, or nothing was found to ask for.`,
 	return cmd
 }
 
-func (c createCommand) validate() error {
+func (c createCommand) run(cmd *cobra.Command) error {
 	for _, family := range c.families {
 		if err := cli.Check("family", family, inspect.Families()); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (c createCommand) run(cmd *cobra.Command) error {
-	if err := c.validate(); err != nil {
-		return err
 	}
 	specs, err := loadSpecs(cmd, c.specs)
 	if err != nil {

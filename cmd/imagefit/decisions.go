@@ -104,7 +104,12 @@ func (c decisionsCommand) run(cmd *cobra.Command) error {
 		cmd.PrintErrf("imagefit: showing the last %d of %d, --limit 0 shows all\n", len(shown), len(found))
 	}
 	if len(found) == 0 {
-		cmd.PrintErrf("imagefit: %s\n", noDecisions(cfg.StateDir))
+		if _, err := os.Stat(cfg.StateDir); errors.Is(err, fs.ErrNotExist) {
+			cmd.PrintErrf("imagefit: no decisions: %s (state_dir) does not exist, "+
+				"so no daemon has run with this configuration yet\n", cfg.StateDir)
+		} else {
+			cmd.PrintErrf("imagefit: no matching decisions in %s\n", cfg.StateDir)
+		}
 	}
 	return c.output.Print(cmd.OutOrStdout(), append([]decisionlog.Record{}, shown...), func(b *strings.Builder) {
 		printRecords(b, shown)
@@ -149,14 +154,6 @@ func denied(err error, stateDir string) error {
 		return fmt.Errorf("read the decision log in %s: permission denied: only root may, try sudo imagefit decisions", stateDir)
 	}
 	return err
-}
-
-// noDecisions explains why nothing was found.
-func noDecisions(stateDir string) string {
-	if _, err := os.Stat(stateDir); errors.Is(err, fs.ErrNotExist) {
-		return "no decisions: " + stateDir + " (state_dir) does not exist, so no daemon has run with this configuration yet"
-	}
-	return "no matching decisions in " + stateDir
 }
 
 const recordFormat = "%-19s  %-10s  %-9s  %-9s  %-32s  %s\n"

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/imagefit/imagefit/pkg/version"
-
 	"github.com/containerd/nri/pkg/api"
 
 	"github.com/imagefit/imagefit/pkg/cache"
@@ -17,6 +15,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/selector"
+	"github.com/imagefit/imagefit/pkg/version"
 )
 
 const (

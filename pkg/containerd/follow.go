@@ -76,7 +76,12 @@ func (r *Runtime) Run(ctx context.Context) error {
 			if changed && r.Changed != nil {
 				r.Changed(settings)
 			}
-			r.logWarnings(settings.Warnings())
+			if warnings := settings.Warnings(); !slices.Equal(warnings, r.warnings) {
+				r.warnings = warnings
+				for _, warning := range warnings {
+					r.log.Warn("the runtime's configuration limits imagefit", "limit", warning)
+				}
+			}
 			pause = queryInterval
 		}
 		select {
@@ -107,17 +112,6 @@ func (r *Runtime) logProblem(err error) {
 	}
 	r.problem = err.Error()
 	r.log.Warn("cannot read the runtime's configuration completely", "file", r.path, "error", err)
-}
-
-// logWarnings logs what an operator should know, when it changes.
-func (r *Runtime) logWarnings(warnings []string) {
-	if slices.Equal(warnings, r.warnings) {
-		return
-	}
-	r.warnings = warnings
-	for _, warning := range warnings {
-		r.log.Warn("the runtime's configuration limits imagefit", "limit", warning)
-	}
 }
 
 // Query asks the runtime for its own report. A runtime other than containerd has no

@@ -6,15 +6,13 @@ import (
 	"strings"
 
 	"github.com/distribution/reference"
-
-	"github.com/imagefit/imagefit/pkg/backfill"
-	"github.com/imagefit/imagefit/pkg/containerd/images"
-	"github.com/imagefit/imagefit/pkg/decision"
-
 	"google.golang.org/grpc"
 
+	"github.com/imagefit/imagefit/pkg/backfill"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
+	"github.com/imagefit/imagefit/pkg/containerd/images"
+	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 )

@@ -2,7 +2,6 @@ package decisionlog
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -105,18 +104,11 @@ func scan(in io.Reader, yield func(Record) bool) (whole int64, err error) {
 			return whole, err
 		}
 		whole += length
-		if record, ok := parse(line); ok && !long && !yield(record) {
+		var r Record
+		damaged := long || json.Unmarshal(line, &r) != nil || r.Time.IsZero()
+		if !damaged && !yield(r.Bounded()) {
 			return whole, nil
 		}
 		length, long = 0, false
 	}
-}
-
-// parse reads one line, which may be damaged.
-func parse(line []byte) (r Record, ok bool) {
-	line = bytes.TrimSpace(line)
-	if len(line) == 0 || json.Unmarshal(line, &r) != nil || r.Time.IsZero() {
-		return Record{}, false
-	}
-	return r.Bounded(), true
 }
