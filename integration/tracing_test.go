@@ -163,7 +163,7 @@ func TestSpansReachTheCollector(t *testing.T) {
 		}
 	}
 	for name, parent := range map[string]string{
-		"decide": pullMethod, "pull": pullMethod, "record": pullMethod,
+		"decide": pullMethod, "pull": pullMethod, "check platform": pullMethod, "record": pullMethod,
 		"resolve": "decide", "list referrers": "decide", "fetch manifest": "decide", "fetch blob": "decide",
 	} {
 		if s, p := named[name], named[parent]; s == nil || p == nil || id(s.ParentSpanId) != id(p.SpanId) {
@@ -174,8 +174,11 @@ func TestSpansReachTheCollector(t *testing.T) {
 		t.Fatalf("no span of the pull within the kubelet's: %v", s)
 	}
 	wantParents(t, calls, func(method string) string {
-		if method == "PullImage" {
+		switch method {
+		case "PullImage":
 			return id(named["pull"].GetSpanId())
+		case "Read":
+			return id(named["check platform"].GetSpanId())
 		}
 		return id(named["record"].GetSpanId())
 	})

@@ -3,6 +3,8 @@ package criproxy
 import (
 	"context"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/imagefit/imagefit/pkg/containerd/images"
@@ -43,8 +45,8 @@ func (t tracedRuntime) Call(ctx context.Context, method string, request *cri.Fra
 	return answer
 }
 
-// tracedImages makes a span of each choice that is recorded, and of what the runtime is
-// given before a pull.
+// tracedImages makes a span of each choice that is recorded, of what the runtime is
+// given before a pull, and of the config that is read after it.
 type tracedImages struct{ Images }
 
 func (t tracedImages) Offer(ctx context.Context, contents []images.Content) (func(), error) {
@@ -52,6 +54,13 @@ func (t tracedImages) Offer(ctx context.Context, contents []images.Content) (fun
 	release, err := t.Images.Offer(ctx, contents)
 	tracing.End(span, err)
 	return release, err
+}
+
+func (t tracedImages) PlatformOf(ctx context.Context, config digest.Digest) (ocispec.Platform, error) {
+	ctx, span := tracing.Start(ctx, "check platform")
+	p, err := t.Images.PlatformOf(ctx, config)
+	tracing.End(span, err)
+	return p, err
 }
 
 func (t tracedImages) Point(ctx context.Context, c images.Choice) error {

@@ -47,7 +47,8 @@ func TestPullMakesSpansOfItsSteps(t *testing.T) {
 		"rewritten": {3, []string{
 			"internal decide in " + pullName, "client list referrers in decide", "client list referrers in decide",
 			"client list referrers in decide", "client resolve in decide", "client " + pullName + " in " + pullName,
-			"internal record in " + pullName, "server " + pullName + " in " + callerSpan,
+			"internal check platform in " + pullName, "internal record in " + pullName,
+			"server " + pullName + " in " + callerSpan,
 		}},
 		"forwarded": {1, []string{
 			"internal decide in " + pullName, "client list referrers in decide", "client list referrers in decide",
@@ -72,8 +73,11 @@ func TestPullMakesSpansOfItsSteps(t *testing.T) {
 				switch c.method {
 				case "PullImage":
 					return spanOf(ended, trace.SpanKindClient, pullName)
-				case "Read": // what the runtime took by itself
-					return spanOf(ended, trace.SpanKindServer, pullName)
+				case "Read":
+					if tt.level == 3 {
+						return spanOf(ended, trace.SpanKindInternal, "check platform")
+					}
+					return spanOf(ended, trace.SpanKindServer, pullName) // what the runtime took by itself
 				default:
 					if tt.level == 1 { // what it is given before
 						return spanOf(ended, trace.SpanKindInternal, "offer")
