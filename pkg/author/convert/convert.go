@@ -3,6 +3,7 @@ package convert
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
@@ -46,12 +47,23 @@ func Body(specs []spec.Spec, body []byte, to string) (*Written, error) {
 	w := &Written{}
 	if from.Attributes != nil {
 		if scopes := from.Attributes(root); len(scopes) == 1 && !scopes[0].Conditional {
-			w.scores(reqs)
+			for _, r := range reqs {
+				for _, set := range r.Parts {
+					if r.Combine == compat.AnyOf && set.Weight != 0 {
+						w.Lost = append(w.Lost, fmt.Sprintf("the score %d", set.Weight))
+					}
+				}
+			}
 			return w.attributes(scopes[0].Plain(), to)
 		}
 	}
-	attributes := (&reverser{specs: specs, in: in, lost: &w.Lost}).all(reqs)
-	return w.attributes(attributes, to)
+	// Of specs that speak for any group each key says one thing, so that several
+	// of them never meet in one key: they are tried first.
+	rank := map[bool]int{true: 0, false: 1}
+	specs = slices.SortedStableFunc(slices.Values(specs), func(a, b spec.Spec) int {
+		return rank[a.IsGeneral()] - rank[b.IsGeneral()]
+	})
+	return w.attributes((&reverser{specs: specs, in: in, lost: &w.Lost}).all(reqs), to)
 }
 
 // Attributes writes attributes that must all hold in a dialect.
@@ -60,17 +72,6 @@ func Attributes(specs []spec.Spec, attributes []compat.Attribute, to string) (*W
 		return writeNFD(spec.NewInterpreter(specs).Requirements(attributes))
 	}
 	return (&Written{}).attributes(attributes, to)
-}
-
-// scores says which weights of sets are lost.
-func (w *Written) scores(reqs []compat.Requirement) {
-	for _, r := range reqs {
-		for _, set := range r.Parts {
-			if r.Combine == compat.AnyOf && set.Weight != 0 {
-				w.Lost = append(w.Lost, fmt.Sprintf("the score %d", set.Weight))
-			}
-		}
-	}
 }
 
 // attributes writes one of the dialects that speak of attributes.

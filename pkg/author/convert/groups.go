@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -30,61 +31,51 @@ func (g *groups) add(a compat.Attribute) bool {
 	return true
 }
 
-// outline is Proposal F.
+// outline is Proposal F. A number or a bool is written as such, if it is one to
+// JSON, too.
 func (g *groups) outline() []byte {
-	var b strings.Builder
-	b.WriteString("{\n  \"compatibilities\": {")
-	for i, name := range g.names {
-		comma(&b, i, "\n    ")
-		b.WriteString(jsonText(name) + ": {")
-		for j, a := range g.attributes[name] {
-			comma(&b, j, "\n      ")
-			b.WriteString(jsonText(a.Key) + ": " + jsonValue(a))
-		}
-		b.WriteString("\n    }")
+	members := make([]string, 0, len(g.names))
+	for _, name := range g.names {
+		members = append(members, jsonText(name)+":"+g.object(name, func(a compat.Attribute) string {
+			if a.Kind != compat.String && json.Valid([]byte(a.Value)) {
+				return a.Value
+			}
+			return jsonText(a.Value)
+		}))
 	}
-	b.WriteString("\n  }\n}\n")
-	return []byte(b.String())
+	return indented(`{"compatibilities":{` + strings.Join(members, ",") + `}}`)
 }
 
 // compspec is the CompatibilitySpec of compspec, whose values are strings.
 func (g *groups) compspec() []byte {
-	var b strings.Builder
-	b.WriteString("{\n  \"version\": \"0.0.0\",\n  \"kind\": \"CompatibilitySpec\",\n  \"metadata\": {\"name\": \"imagefit\"},\n  \"compatibilities\": [")
-	for i, name := range g.names {
-		comma(&b, i, "\n    ")
-		b.WriteString("{\n      \"name\": " + jsonText(name) + ",\n      \"version\": \"0.0.0\",\n      \"attributes\": {")
-		for j, a := range g.attributes[name] {
-			comma(&b, j, "\n        ")
-			b.WriteString(jsonText(a.Key) + ": " + jsonText(a.Value))
-		}
-		b.WriteString("\n      }\n    }")
+	entries := make([]string, 0, len(g.names))
+	for _, name := range g.names {
+		attributes := g.object(name, func(a compat.Attribute) string { return jsonText(a.Value) })
+		entries = append(entries, `{"name":`+jsonText(name)+`,"version":"0.0.0","attributes":`+attributes+`}`)
 	}
-	b.WriteString("\n  ]\n}\n")
-	return []byte(b.String())
+	return indented(`{"version":"0.0.0","kind":"CompatibilitySpec","metadata":{"name":"imagefit"},` +
+		`"compatibilities":[` + strings.Join(entries, ",") + `]}`)
 }
 
-func comma(b *strings.Builder, i int, indent string) {
-	if i > 0 {
-		b.WriteString(",")
+// object has the attributes of a group in their order.
+func (g *groups) object(name string, value func(compat.Attribute) string) string {
+	members := make([]string, 0, len(g.attributes[name]))
+	for _, a := range g.attributes[name] {
+		members = append(members, jsonText(a.Key)+":"+value(a))
 	}
-	b.WriteString(indent)
+	return "{" + strings.Join(members, ",") + "}"
+}
+
+func indented(text string) []byte {
+	var b bytes.Buffer
+	_ = json.Indent(&b, []byte(text), "", "  ") // who reads it again finds what is wrong
+	return append(b.Bytes(), '\n')
 }
 
 func jsonText(s string) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(s); err != nil {
-		return `""` // no string is an error
-	}
+	_ = encoder.Encode(s) // no string is an error
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// jsonValue writes a number or a bool as such, if it is one to JSON, too.
-func jsonValue(a compat.Attribute) string {
-	if a.Kind != compat.String && json.Valid([]byte(a.Value)) {
-		return a.Value
-	}
-	return jsonText(a.Value)
 }

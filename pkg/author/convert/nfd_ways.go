@@ -37,59 +37,45 @@ func (w *nfdWriter) ways(r *compat.Requirement, not bool) (ways [][]nfdFeature, 
 		return nil, "NFD cannot say that exactly one of several holds"
 	case combine == compat.AllOf:
 		ways = [][]nfdFeature{nil}
-		for i := range r.Parts {
-			if r.Combine == compat.AllOf && r.Parts[i].Importance != compat.Required {
-				continue
-			}
-			part, why := w.ways(&r.Parts[i], not)
-			if why != "" {
-				return nil, why
-			}
-			ways = cross(ways, part)
-			if len(ways) > maxWays {
-				return nil, "there would be too many alternatives"
-			}
-		}
-		return ways, ""
-	default:
-		for i := range r.Parts {
-			part, why := w.ways(&r.Parts[i], not)
-			if why != "" {
-				return nil, why
-			}
-			if ways = append(ways, part...); len(ways) > maxWays {
-				return nil, "there would be too many alternatives"
-			}
-		}
-		return ways, ""
 	}
-}
-
-func cross(a, b [][]nfdFeature) [][]nfdFeature {
-	var all [][]nfdFeature
-	for _, x := range a {
-		for _, y := range b {
-			all = append(all, slices.Concat(x, y))
+	for i := range r.Parts {
+		if combine == compat.AllOf && r.Combine == compat.AllOf && r.Parts[i].Importance != compat.Required {
+			continue
+		}
+		part, why := w.ways(&r.Parts[i], not)
+		if why != "" {
+			return nil, why
+		}
+		if combine == compat.AllOf { // each of the ways so far with each of these
+			var all [][]nfdFeature
+			for _, way := range ways {
+				for _, more := range part {
+					all = append(all, slices.Concat(way, more))
+				}
+			}
+			ways = all
+		} else {
+			ways = append(ways, part...)
+		}
+		if len(ways) > maxWays {
+			return nil, "there would be too many alternatives"
 		}
 	}
-	return all
+	return ways, ""
 }
 
 func (w *nfdWriter) leaf(r *compat.Requirement, not bool) ([][]nfdFeature, string) {
 	terms := slices.Clone(r.Terms)
 	set := r.Set
 	if not {
-		if len(terms) != 1 || r.Name != nil || hostfacts.HasInstances(set) {
+		if len(terms) != 1 || r.Name != nil || hostfacts.HasInstances(set) || !negate(&terms[0]) {
 			return nil, "NFD cannot negate this"
 		}
-		opposite, ok := oppositeOf(terms[0])
-		if !ok {
-			return nil, "NFD cannot negate this"
-		}
-		terms[0] = opposite
 	}
-	if level, ok := x86Level(set, terms); ok {
-		set, terms = "cpu.cpuid", []compat.Term{level}
+	if set == "cpu.archspec" && len(terms) == 1 && terms[0].Op == compat.Exists {
+		if level, ok := strings.CutPrefix(terms[0].Element, "x86_64_v"); ok { // of which NFD has a flag
+			set, terms = "cpu.cpuid", []compat.Term{{Element: "X86_64_V" + level, Op: compat.Exists}}
+		}
 	}
 	if major, minor, ok := fromKernel(set, terms); ok {
 		return [][]nfdFeature{
@@ -99,7 +85,7 @@ func (w *nfdWriter) leaf(r *compat.Requirement, not bool) ([][]nfdFeature, strin
 			}}},
 		}, ""
 	}
-	if beyondNFD(set) {
+	if declared, ok := hostfacts.FindSet(set); ok && !declared.NFD {
 		w.beyond = append(w.beyond, set)
 	}
 	features, why := featuresOf(set, terms)
@@ -139,40 +125,24 @@ func expressionOf(t compat.Term) nfdExpression {
 	if t.Op == compat.Any {
 		e.Op = ""
 	}
-	switch t.Op {
-	case compat.Gt, compat.Ge, compat.Lt, compat.Le, compat.GtLt, compat.GeLe:
-		if t.Version || slices.ContainsFunc(t.Values, func(v string) bool { return strings.Contains(v, ".") }) {
-			e.Type = "version"
-		}
+	hasDot := slices.ContainsFunc(t.Values, func(v string) bool { return strings.Contains(v, ".") })
+	if t.Op.Values() > 0 && (t.Version || hasDot) {
+		e.Type = "version"
 	}
 	return e
 }
 
-func oppositeOf(t compat.Term) (compat.Term, bool) {
-	switch t.Op {
-	case compat.Exists:
-		t.Op = compat.DoesNotExist
-	case compat.DoesNotExist:
-		t.Op = compat.Exists
-	case compat.In:
-		t.Op = compat.NotIn
-	case compat.NotIn:
-		t.Op = compat.In
-	case compat.IsTrue:
+// negate reports false for comparisons: what is absent is neither more nor less.
+func negate(t *compat.Term) bool {
+	if t.Op == compat.IsTrue {
 		t.Op, t.Values = compat.NotIn, []string{"true"}
-	default: // what is absent is neither more nor less
-		return t, false
+		return true
 	}
-	return t, true
-}
-
-// x86Level turns a level of x86-64 under archspec's name into NFD's flag.
-func x86Level(set string, terms []compat.Term) (compat.Term, bool) {
-	if set != "cpu.archspec" || len(terms) != 1 || terms[0].Op != compat.Exists {
-		return compat.Term{}, false
-	}
-	level, ok := strings.CutPrefix(terms[0].Element, "x86_64_v")
-	return compat.Term{Element: "X86_64_V" + level, Op: compat.Exists}, ok
+	opposite, ok := map[compat.Op]compat.Op{
+		compat.Exists: compat.DoesNotExist, compat.DoesNotExist: compat.Exists, compat.In: compat.NotIn, compat.NotIn: compat.In,
+	}[t.Op]
+	t.Op = opposite
+	return ok
 }
 
 // fromKernel tells "6.8 or later", which NFD compares part by part: it takes no
@@ -186,10 +156,4 @@ func fromKernel(set string, terms []compat.Term) (major, minor string, ok bool) 
 		return "", "", false
 	}
 	return strconv.FormatUint(v[0], 10), strconv.FormatUint(v[1], 10), true
-}
-
-// beyondNFD reports whether imagefit collects a feature that NFD does not have.
-func beyondNFD(name string) bool {
-	set, ok := hostfacts.FindSet(name)
-	return ok && !set.NFD
 }

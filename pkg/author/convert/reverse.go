@@ -94,7 +94,7 @@ func (v *reverser) find(req *compat.Requirement) (compat.Attribute, bool) {
 		return compat.Attribute{}, false
 	}
 	want := meaningOf(*req)
-	for _, i := range v.order() {
+	for i := range v.specs {
 		spec := &v.specs[i]
 		for j := range spec.Nodes {
 			if spec.Nodes[j].Fact != req.Set {
@@ -108,20 +108,6 @@ func (v *reverser) find(req *compat.Requirement) (compat.Attribute, bool) {
 		}
 	}
 	return compat.Attribute{}, false
-}
-
-// order puts the specs first that speak for any group: each of their keys says
-// one thing, so that several of them never meet in one key.
-func (v *reverser) order() []int {
-	var first, rest []int
-	for i := range v.specs {
-		if slices.Contains(v.specs[i].Groups, "*") {
-			first = append(first, i)
-		} else {
-			rest = append(rest, i)
-		}
-	}
-	return append(first, rest...)
 }
 
 // means reports whether an attribute becomes the requirement. What a spec puts
@@ -183,18 +169,15 @@ func candidates(spec *spec.Spec, n *spec.Node, req *compat.Requirement) []compat
 		}
 		for _, key := range keys {
 			for _, value := range valuesFor(req) {
-				found = append(found, compat.Attribute{Group: group, Key: key, Value: value, Kind: kindOf(value)})
+				a := compat.Attribute{Group: group, Key: key, Value: value}
+				if value == "true" || value == "false" {
+					a.Kind = compat.Bool
+				}
+				found = append(found, a)
 			}
 		}
 	}
 	return found
-}
-
-func kindOf(value string) compat.Kind {
-	if value == "true" || value == "false" {
-		return compat.Bool
-	}
-	return compat.String
 }
 
 // starsOf are the texts that could take the place of the "*" of a key.
