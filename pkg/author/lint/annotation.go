@@ -14,22 +14,15 @@ const createdKey = "org.opencontainers.image.created"
 // annotations looks for the key that is misspelt in many documents, in the
 // annotations anywhere in a manifest. In a body annotations are only notes.
 func (r *run) annotations(n *document.Node, manifest bool) {
-	if annotations := n.Lookup("annotations"); annotations != nil {
-		r.annotated(annotations, manifest)
-	}
-	for _, value := range n.Values {
-		r.annotations(value, manifest)
-	}
-}
-
-func (r *run) annotated(annotations *document.Node, manifest bool) {
+	annotations := n.Lookup("annotations")
 	for key, value := range annotations.Pairs {
+		isMisspelt := strings.HasSuffix(key.Value, ".image.created") && textutil.Nearest(key.Value, []string{createdKey}) != ""
 		switch {
 		case key.Value == createdKey:
 			if _, err := time.Parse(time.RFC3339, value.Text()); err != nil && manifest {
 				r.at(value, codeBadValue).say(key.Value, textutil.Quote(value.Text())+" is not a time", "one such as 2026-01-31T12:00:00Z (RFC 3339)")
 			}
-		case isMisspeltCreated(key.Value):
+		case isMisspelt:
 			report := r.at(key, codeAnnotation)
 			if !manifest {
 				report.as(Warning)
@@ -40,8 +33,7 @@ func (r *run) annotated(annotations *document.Node, manifest bool) {
 			report.say(key.Value, "the annotation "+textutil.Quote(key.Value)+" is misspelt", createdKey)
 		}
 	}
-}
-
-func isMisspeltCreated(key string) bool {
-	return strings.HasSuffix(key, ".image.created") && textutil.Nearest(key, []string{createdKey}) != ""
+	for _, value := range n.Values {
+		r.annotations(value, manifest)
+	}
 }

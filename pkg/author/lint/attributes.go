@@ -47,7 +47,10 @@ func (r *run) attributes(scope []dialect.Located, reqs []compat.Requirement) {
 	var asks []*ask
 	for i := range scope {
 		a := &scope[i]
-		r.prefix(a, scope)
+		if bare, ok := strings.CutPrefix(a.Key, labelPrefix); ok {
+			taken := slices.ContainsFunc(scope, func(b dialect.Located) bool { return b.Group == a.Group && b.Key == bare })
+			r.at(a.KeyAt, codeLabelPrefix).fixedIf(!taken, bare).say(a.Key, "the key is that of a node's label", bare)
+		}
 		r.hostname(a)
 		if why := unclear[a.Name()]; why != "" {
 			r.unclear(a, why)
@@ -59,15 +62,6 @@ func (r *run) attributes(scope []dialect.Located, reqs []compat.Requirement) {
 		r.check(a)
 	}
 	r.together(slices.DeleteFunc(asks, func(a *ask) bool { return a.preference || hostfacts.HasInstances(a.set) }), 0)
-}
-
-func (r *run) prefix(a *dialect.Located, scope []dialect.Located) {
-	bare, ok := strings.CutPrefix(a.Key, labelPrefix)
-	if !ok {
-		return
-	}
-	taken := slices.ContainsFunc(scope, func(b dialect.Located) bool { return b.Group == a.Group && b.Key == bare })
-	r.at(a.KeyAt, codeLabelPrefix).fixedIf(!taken, bare).say(a.Key, "the key is that of a node's label", bare)
 }
 
 // hostname looks for keys that tell one machine from its twin, and for models
@@ -92,18 +86,15 @@ func (r *run) unclear(a *dialect.Located, why string) {
 	case strings.Contains(why, "CPU target"):
 		r.at(a.ValueAt, codeUnknownTarget).say(a.Key, "archspec has no CPU target "+textutil.Quote(a.Value), nearTarget(a.Value))
 	default:
-		if right, ok := rightSwitch(a.Value); ok && strings.Contains(why, "true nor false") {
+		right, ok := map[string]string{
+			"yes": "true", "no": "false", "on": "true", "off": "false", "true": "true", "false": "false",
+		}[strings.ToLower(a.Value)]
+		if ok && right != a.Value && strings.Contains(why, "true nor false") {
 			r.at(a.ValueAt, codeValueSpelling).fixed(right).say(a.Key, why, right)
 			return
 		}
 		r.at(a.ValueAt, codeBadValue).say(a.Key, why, "")
 	}
-}
-
-// rightSwitch reads other words for true and false.
-func rightSwitch(value string) (string, bool) {
-	right, ok := map[string]string{"yes": "true", "no": "false", "on": "true", "off": "false", "true": "true", "false": "false"}[strings.ToLower(value)]
-	return right, ok && right != value
 }
 
 // nearestAttribute looks for a key that is spelt alike among those of the

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,7 +20,8 @@ type Edit struct {
 // editOf replaces a scalar, if its text is known byte for byte and can hold the
 // new one in its place.
 func editOf(n *document.Node, text string) *Edit {
-	if n.Length <= 0 || !isPlain(text) {
+	needsNoQuotes := regexp.MustCompile(`^[\w./][\w./-]*$`) // and no escapes, in JSON or YAML
+	if n.Length <= 0 || !needsNoQuotes.MatchString(text) {
 		return nil
 	}
 	if n.At == n.Start && !staysText(text) {
@@ -38,19 +40,18 @@ func staysText(text string) bool {
 	}
 }
 
-// isPlain wants a text that needs neither quotes nor escapes, in JSON or YAML.
-func isPlain(text string) bool {
-	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
-		isWord := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-		return !isWord && !strings.ContainsRune("-_./", r)
-	}) && text[0] != '-'
-}
-
 // Apply makes the edits of the findings in a body; all other bytes stay. It
 // returns how many were made. The result says the same as the body but for what
 // was edited, or there is an error.
 func Apply(body []byte, findings []Finding) ([]byte, int, error) {
-	edits := editsOf(findings)
+	var edits []Edit
+	for _, f := range findings {
+		if f.Edit != nil {
+			edits = append(edits, *f.Edit)
+		}
+	}
+	slices.SortFunc(edits, func(a, b Edit) int { return a.Offset - b.Offset })
+	edits = slices.Compact(edits)
 	var fixed []byte
 	at := 0
 	for _, e := range edits {
@@ -68,17 +69,6 @@ func Apply(body []byte, findings []Finding) ([]byte, int, error) {
 		return nil, 0, err
 	}
 	return fixed, len(edits), nil
-}
-
-func editsOf(findings []Finding) []Edit {
-	var edits []Edit
-	for _, f := range findings {
-		if f.Edit != nil {
-			edits = append(edits, *f.Edit)
-		}
-	}
-	slices.SortFunc(edits, func(a, b Edit) int { return a.Offset - b.Offset })
-	return slices.Compact(edits)
 }
 
 // verify reads both texts: a change must never become another structure.

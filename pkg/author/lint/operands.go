@@ -13,19 +13,13 @@ import (
 func (r *run) operands(a *ask) bool {
 	t := &a.term
 	want, text := "", ""
-	switch t.Op {
-	case compat.In, compat.NotIn, compat.InRegexp:
-		if len(t.Values) == 0 {
-			want, text = "at least one value", "nothing is in an empty list"
-		}
-	case compat.Gt, compat.Ge, compat.Lt, compat.Le:
-		want, text = wantNumbers(t, 1)
-	case compat.GtLt, compat.GeLe:
-		want, text = wantNumbers(t, 2)
-	default:
-		if len(t.Values) > 0 {
-			want, text = "no value", fmt.Sprintf("the operator %s takes no value", t.Op)
-		}
+	switch n := t.Op.Values(); {
+	case n < 0 && len(t.Values) == 0:
+		want, text = "at least one value", "nothing is in an empty list"
+	case n > 0:
+		want, text = wantNumbers(t, n)
+	case n == 0 && len(t.Values) > 0:
+		want, text = "no value", fmt.Sprintf("the operator %s takes no value", t.Op)
 	}
 	if t.Op == compat.InRegexp && want == "" {
 		for _, pattern := range t.Values {

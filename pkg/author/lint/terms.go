@@ -24,8 +24,6 @@ type ask struct {
 	preference bool
 }
 
-func (a *ask) element() string { return a.set + " " + a.term.Element }
-
 // check looks at one condition by itself.
 func (r *run) check(a *ask) {
 	if !r.feature(a) {
@@ -44,7 +42,8 @@ func (r *run) feature(a *ask) bool {
 	}
 	near := textutil.Nearest(set, r.words.names)
 	report := r.at(a.name, codeUnknownFeature)
-	if near == "" && !r.words.isFamily(set) {
+	family, _, _ := strings.Cut(set, ".")
+	if near == "" && !slices.Contains(r.words.families, family) { // it may be the operator's own
 		report.as(Warning)
 		near = "one of NFD's, or facts of the operator's own"
 	}
@@ -69,7 +68,7 @@ func (r *run) elementOf(a *ask) {
 		}
 		report.say(element, "the elements of kernel.config have no CONFIG_ in front", strings.TrimPrefix(element, "CONFIG_"))
 	default:
-		known := r.words.features[a.set].elements
+		known := r.words.features[a.set]
 		if len(known) > 0 && !slices.Contains(known, element) {
 			expected := textutil.Nearest(element, known)
 			if expected == "" {
@@ -85,8 +84,12 @@ func (r *run) flag(a *ask) {
 	if slices.Contains(r.words.flags, element) {
 		return
 	}
-	near := kernelFlag(element)
-	if near == "" {
+	near, ok := map[string]string{ // as /proc/cpuinfo or a compiler spells them
+		"sse4_1": "SSE4", "sse4.1": "SSE4", "sse41": "SSE4", "sse4_2": "SSE42", "sse4.2": "SSE42", "pni": "SSE3", "fma": "FMA3",
+		"aes": "AESNI", "pclmulqdq": "CLMUL", "abm": "LZCNT", "sha_ni": "SHA", "lahf_lm": "LAHF", "neon": "ASIMD",
+		"avx512_vnni": "AVX512VNNI", "avx512_bf16": "AVX512BF16", "avx_vnni": "AVXVNNI", "amx_tile": "AMXTILE",
+	}[strings.ToLower(element)]
+	if !ok {
 		near = textutil.Nearest(element, r.words.flags)
 	}
 	report := r.at(a.name, codeUnknownFlag)
@@ -94,16 +97,6 @@ func (r *run) flag(a *ask) {
 		report.as(Warning)
 	}
 	report.say(element, "no CPU has the flag "+textutil.Quote(element), near)
-}
-
-// kernelFlag returns NFD's name of a flag that /proc/cpuinfo or a compiler
-// spells otherwise.
-func kernelFlag(name string) string {
-	return map[string]string{
-		"sse4_1": "SSE4", "sse4.1": "SSE4", "sse41": "SSE4", "sse4_2": "SSE42", "sse4.2": "SSE42", "pni": "SSE3", "fma": "FMA3",
-		"aes": "AESNI", "pclmulqdq": "CLMUL", "abm": "LZCNT", "sha_ni": "SHA", "lahf_lm": "LAHF", "neon": "ASIMD",
-		"avx512_vnni": "AVX512VNNI", "avx512_bf16": "AVX512BF16", "avx_vnni": "AVXVNNI", "amx_tile": "AMXTILE",
-	}[strings.ToLower(name)]
 }
 
 // nearTarget tries all names that differ in one letter: archspec's are not
@@ -163,14 +156,13 @@ func (r *run) buildHost(a *ask) {
 	}
 	exact := a.term.Op == compat.In
 	text, expected := "", ""
-	switch a.element() {
+	switch a.set + " " + a.term.Element {
 	case "cpu.model family", "cpu.model id":
 		if exact {
 			text, expected = "an exact CPU model is that of a build host", "the flags of cpu.cpuid or a target of archspec that the image needs"
 		}
 	case "kernel.version full":
-		flavour := slices.ContainsFunc(a.term.Values, hasFlavour)
-		if exact || flavour {
+		if exact || slices.ContainsFunc(a.term.Values, hasFlavour) {
 			text, expected = "an exact kernel release is that of a build host", "the oldest version that will do, such as Ge 5.15"
 		}
 	case "kernel.version revision":

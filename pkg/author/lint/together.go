@@ -110,7 +110,7 @@ func (r *run) archOf(a *ask) string {
 	}
 	switch a.set {
 	case "cpu.cpuid":
-		if r.words.isX86Flag(a.term.Element) {
+		if slices.Contains(r.words.x86, a.term.Element) {
 			return "x86"
 		}
 	case "cpu.archspec":
