@@ -26,34 +26,26 @@ func (t *Target) failed(what string, err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%s at %s: %w", what, t.host, err)
 	}
+	login := fmt.Sprintf("log in as one who may (docker login %s)", t.host)
 	answer, ok := errors.AsType[*errcode.ErrorResponse](err)
-	if !ok {
-		text := describe(err)
-		if errors.Is(err, auth.ErrBasicCredentialNotFound) {
-			return fmt.Errorf("%s at %s: %w: it asks for credentials; %s", what, t.host, ErrRefused, t.login())
+	switch {
+	case ok:
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		return fmt.Errorf("%s at %s: %w: it asks for credentials; %s", what, t.host, ErrRefused, login)
+	default:
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err
 		}
-		return fmt.Errorf("%s at %s: %s", what, t.host, text)
+		return fmt.Errorf("%s at %s: %s", what, t.host, clean(err.Error()))
 	}
 	reply := strings.TrimSpace(fmt.Sprintf("%d %s", answer.StatusCode, http.StatusText(answer.StatusCode)))
 	if len(answer.Errors) > 0 {
 		reply += " (" + clean(answer.Errors.Error()) + ")"
 	}
 	if answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden {
-		return fmt.Errorf("%s at %s: %w: it answered %s; %s", what, t.host, ErrRefused, reply, t.login())
+		return fmt.Errorf("%s at %s: %w: it answered %s; %s", what, t.host, ErrRefused, reply, login)
 	}
 	return fmt.Errorf("%s: %s answered %s", what, t.host, reply)
-}
-
-func (t *Target) login() string {
-	return fmt.Sprintf("log in as one who may (docker login %s)", t.host)
-}
-
-func describe(err error) string {
-	text := err.Error()
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		text = u.Err.Error()
-	}
-	return clean(text)
 }
 
 // clean makes one line of bounded length of text that a registry had a hand in.

@@ -33,6 +33,7 @@ const (
 type Target struct {
 	repo  *remote.Repository
 	host  string
+	base  *http.Transport
 	watch *watch
 }
 
@@ -42,7 +43,7 @@ func NewTarget(named reference.Named, credentials *registry.Auth, userAgent stri
 	host := reference.Domain(named)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = headerTimeout
-	t := &Target{host: host, watch: &watch{next: retry.NewTransport(transport)}}
+	t := &Target{host: host, base: transport, watch: &watch{next: retry.NewTransport(transport)}}
 	client := &auth.Client{
 		Client: &http.Client{Transport: t.watch},
 		Header: http.Header{"User-Agent": {userAgent}},
@@ -124,13 +125,7 @@ func (t *Target) Delete(ctx context.Context, artifact ocispec.Descriptor) error 
 }
 
 // Close ends idle connections.
-func (t *Target) Close() {
-	if transport, ok := t.watch.next.(*retry.Transport); ok {
-		if base, ok := transport.Base.(*http.Transport); ok {
-			base.CloseIdleConnections()
-		}
-	}
-}
+func (t *Target) Close() { t.base.CloseIdleConnections() }
 
 // watch sees which manifests the registry took: oras-go does not tell whether
 // it wrote the referrers tag.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"strings"
@@ -86,8 +87,7 @@ func (blobFile) Close() error               { return nil }
 
 // tarBlobs finds the members of an archive that is not compressed.
 func tarBlobs(ctx context.Context, f *os.File) (map[string]*io.SectionReader, error) {
-	counted := &counter{r: f}
-	archive := tar.NewReader(counted)
+	archive := tar.NewReader(f)
 	blobs := map[string]*io.SectionReader{}
 	for {
 		if ctx.Err() != nil {
@@ -103,22 +103,14 @@ func tarBlobs(ctx context.Context, f *os.File) (map[string]*io.SectionReader, er
 		if len(blobs) == maxFiles {
 			return nil, fmt.Errorf("more than %d members", maxFiles)
 		}
+		begin, err := f.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return nil, err
+		}
 		if head.Typeflag == tar.TypeReg {
-			blobs[path.Clean(head.Name)] = io.NewSectionReader(f, counted.n, head.Size)
+			blobs[path.Clean(head.Name)] = io.NewSectionReader(f, begin, head.Size)
 		}
 	}
-}
-
-// counter counts what was read, and hides that its reader could skip.
-type counter struct {
-	r io.Reader
-	n int64
-}
-
-func (c *counter) Read(b []byte) (int, error) {
-	n, err := c.r.Read(b)
-	c.n += int64(n)
-	return n, err
 }
 
 // layer looks at one tar archive, compressed or not, except for what layers above
@@ -137,7 +129,8 @@ func (i *Contents) layer(ctx context.Context, r io.Reader, above *shadow) error 
 		}
 		head, err := archive.Next()
 		if errors.Is(err, io.EOF) {
-			above.merge(own)
+			maps.Copy(above.files, own.files)
+			maps.Copy(above.opaque, own.opaque)
 			return nil
 		}
 		if err != nil {
@@ -147,9 +140,10 @@ func (i *Contents) layer(ctx context.Context, r io.Reader, above *shadow) error 
 		if above.hides(name) || own.whiteout(name) || head.Typeflag == tar.TypeDir {
 			continue
 		}
-		if err := own.put(name); err != nil {
-			return err
+		if len(own.files) == maxFiles {
+			return fmt.Errorf("more than %d files", maxFiles)
 		}
+		own.files[name] = true
 		if err := i.see(name); err != nil {
 			return err
 		}

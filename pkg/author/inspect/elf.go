@@ -1,6 +1,8 @@
 package inspect
 
 import (
+	"bytes"
+	"debug/elf"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -16,15 +18,8 @@ const (
 	maxBuildInfo = 64 << 10
 )
 
-// Numbers of the ELF format and of GNU's additions to it.
+// Numbers of GNU's additions to the ELF format that debug/elf does not have.
 const (
-	typeProgram, typeShared = 2, 3
-
-	segmentLoad, segmentDynamic, segmentInterpreter, segmentNote, segmentProperty = 1, 2, 3, 4, 0x6474e553
-
-	tagNeeded, tagStrings, tagSoname         = 1, 5, 14
-	tagVersionsNeeded, tagVersionsNeededHave = 0x6ffffffe, 0x6fffffff
-
 	noteProperties     = 5          // NT_GNU_PROPERTY_TYPE_0
 	propertyISA1Needed = 0xc0008002 // GNU_PROPERTY_X86_ISA_1_NEEDED
 )
@@ -48,7 +43,7 @@ type Program struct {
 }
 
 type segment struct {
-	kind                  uint32
+	kind                  elf.ProgType
 	offset, address, size uint64
 }
 
@@ -58,7 +53,7 @@ type elfReader struct {
 	file     io.ReaderAt
 	order    binary.ByteOrder
 	wide     bool // 64 bits
-	machine  uint16
+	machine  elf.Machine
 	segments []segment
 	strings  uint64 // address of the string table
 }
@@ -70,18 +65,24 @@ func ReadProgram(path string, file io.ReaderAt) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{Path: path, Arch: e.arch()}
+	p := &Program{Path: path, Arch: map[elf.Machine]string{
+		elf.EM_386: "386", elf.EM_X86_64: "amd64", elf.EM_ARM: "arm", elf.EM_AARCH64: "arm64",
+		elf.EM_S390: "s390x", elf.EM_RISCV: "riscv64", elf.EM_LOONGARCH: "loong64",
+	}[e.machine]}
+	if e.machine == elf.EM_PPC64 && e.order == binary.LittleEndian {
+		p.Arch = "ppc64le"
+	}
 	for _, s := range e.segments {
 		switch s.kind {
-		case segmentInterpreter:
+		case elf.PT_INTERP:
 			p.Interpreter = e.text(s.offset)
-		case segmentDynamic:
+		case elf.PT_DYNAMIC:
 			e.dynamic(p, s)
-		case segmentNote, segmentProperty:
+		case elf.PT_NOTE, elf.PT_GNU_PROPERTY:
 			if p.Arch == "amd64" {
 				p.Level = max(p.Level, e.propertyLevel(s))
 			}
-		case segmentLoad:
+		case elf.PT_LOAD:
 			if p.Arch == "amd64" {
 				p.Level = max(p.Level, e.goLevel(s))
 			}
@@ -103,10 +104,10 @@ func openELF(file io.ReaderAt) (*elfReader, error) {
 	if head[5] == 2 {
 		e.order = binary.BigEndian
 	}
-	if kind := e.order.Uint16(head[16:]); kind != typeProgram && kind != typeShared {
+	if kind := elf.Type(e.order.Uint16(head[16:])); kind != elf.ET_EXEC && kind != elf.ET_DYN {
 		return nil, errNotELF // an object file or a memory dump
 	}
-	e.machine = e.order.Uint16(head[18:])
+	e.machine = elf.Machine(e.order.Uint16(head[18:]))
 	var offset uint64
 	var size, count uint16
 	if e.wide {
@@ -115,25 +116,19 @@ func openELF(file io.ReaderAt) (*elfReader, error) {
 		offset, size, count = uint64(e.order.Uint32(head[28:])), e.order.Uint16(head[42:]), e.order.Uint16(head[44:])
 	}
 	for i := range min(uint64(count), maxSegments) {
-		entry := e.bytes(offset+i*uint64(size), uint64(size))
-		if s, ok := e.segment(entry); ok {
-			e.segments = append(e.segments, s)
+		b := e.bytes(offset+i*uint64(size), uint64(size))
+		switch {
+		case e.wide && len(b) >= 56:
+			e.segments = append(e.segments, segment{
+				elf.ProgType(e.order.Uint32(b)), e.order.Uint64(b[8:]), e.order.Uint64(b[16:]), e.order.Uint64(b[32:]),
+			})
+		case !e.wide && len(b) >= 32:
+			e.segments = append(e.segments, segment{
+				elf.ProgType(e.order.Uint32(b)), e.word(b[4:]), e.word(b[8:]), e.word(b[16:]),
+			})
 		}
 	}
 	return e, nil
-}
-
-func (e *elfReader) segment(b []byte) (segment, bool) {
-	switch {
-	case e.wide && len(b) >= 56:
-		return segment{e.order.Uint32(b), e.order.Uint64(b[8:]), e.order.Uint64(b[16:]), e.order.Uint64(b[32:])}, true
-	case !e.wide && len(b) >= 32:
-		return segment{
-			e.order.Uint32(b), uint64(e.order.Uint32(b[4:])), uint64(e.order.Uint32(b[8:])), uint64(e.order.Uint32(b[16:])),
-		}, true
-	default:
-		return segment{}, false
-	}
 }
 
 // bytes reads up to size bytes, fewer where the file ends.
@@ -152,29 +147,20 @@ func (e *elfReader) bytes(offset, size uint64) []byte {
 
 // text reads a string that ends with a zero byte.
 func (e *elfReader) text(offset uint64) string {
-	b := e.bytes(offset, maxName)
-	for i, c := range b {
-		if c == 0 {
-			return string(b[:i])
-		}
+	name, _, ok := bytes.Cut(e.bytes(offset, maxName), []byte{0})
+	if !ok {
+		return ""
 	}
-	return ""
+	return string(name)
 }
 
 // offsetOf is where in the file an address of the memory comes from.
 func (e *elfReader) offsetOf(address uint64) (uint64, bool) {
 	for _, s := range e.segments {
-		if s.kind == segmentLoad && address >= s.address && address-s.address < s.size {
+		if s.kind == elf.PT_LOAD && address >= s.address && address-s.address < s.size {
 			return s.offset + (address - s.address), true
 		}
 	}
 	return 0, false
 }
 
-func (e *elfReader) arch() string {
-	names := map[uint16]string{3: "386", 62: "amd64", 40: "arm", 183: "arm64", 22: "s390x", 243: "riscv64", 258: "loong64"}
-	if e.machine == 21 && e.order == binary.LittleEndian {
-		return "ppc64le"
-	}
-	return names[e.machine]
-}

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"bytes"
+	"debug/elf"
 	"strconv"
 	"strings"
 
@@ -15,18 +16,18 @@ func (e *elfReader) dynamic(p *Program, s segment) {
 	var soname, versions, count uint64
 	var hasSoname bool
 	for tag, value := range e.dynamicEntries(s) {
-		switch tag {
-		case tagNeeded:
+		switch elf.DynTag(tag) {
+		case elf.DT_NEEDED:
 			if len(needed) < maxNeeded {
 				needed = append(needed, value)
 			}
-		case tagStrings:
+		case elf.DT_STRTAB:
 			e.strings = value
-		case tagSoname:
+		case elf.DT_SONAME:
 			soname, hasSoname = value, true
-		case tagVersionsNeeded:
+		case elf.DT_VERNEED:
 			versions = value
-		case tagVersionsNeededHave:
+		case elf.DT_VERNEEDNUM:
 			count = value
 		}
 	}
@@ -89,7 +90,10 @@ func (e *elfReader) versions(p *Program, at, table, count uint64) {
 				return
 			}
 			left--
-			p.needsVersion(e.text(table + uint64(e.order.Uint32(entry[8:]))))
+			number, isGlibC := strings.CutPrefix(e.text(table+uint64(e.order.Uint32(entry[8:]))), "GLIBC_")
+			if v, ok := version.Parse(number); isGlibC && ok && v.String() == number { // not GLIBC_PRIVATE and the like
+				p.GlibC = newer(p.GlibC, number)
+			}
 			next := uint64(e.order.Uint32(entry[12:]))
 			if next == 0 {
 				break
@@ -102,15 +106,6 @@ func (e *elfReader) versions(p *Program, at, table, count uint64) {
 		}
 		at += next
 	}
-}
-
-func (p *Program) needsVersion(name string) {
-	number, ok := strings.CutPrefix(name, "GLIBC_")
-	v, isVersion := version.Parse(number)
-	if !ok || !isVersion || v.String() != number { // not GLIBC_PRIVATE and the like
-		return
-	}
-	p.GlibC = newer(p.GlibC, number)
 }
 
 // newer returns the newer of two versions; none is older than any.

@@ -22,7 +22,7 @@ const (
 // Contents is what is in a program, a directory or an image.
 type Contents struct {
 	Programs []Program `json:"programs"`
-	// Names are the base names of all files, by which libraries are found.
+	// Names are the base names of all files: the libraries that the image brings.
 	Names map[string]bool `json:"-"`
 	// Skipped says what could not be looked at.
 	Skipped []string `json:"skipped,omitempty"`
@@ -126,6 +126,3 @@ func (i *Contents) skip(name string, err error) {
 		i.Skipped = append(i.Skipped, fmt.Sprintf("%s: %v", name, err))
 	}
 }
-
-// has reports whether the image brings a library.
-func (i *Contents) has(library string) bool { return i.Names[library] }

@@ -34,40 +34,39 @@ func Families() []string { return []string{"cpu", "kernel", "libc", "mpi", "gpu"
 // FromFacts returns the least that makes a node like this one: an image that
 // was built and tried there runs on all such nodes. What tells the node from
 // others of its kind is left out. The notes say what is not known.
-func FromFacts(facts *facts.Facts, families []string) (needs []Need, notes []string) {
+func FromFacts(known *facts.Facts, families []string) (needs []Need, notes []string) {
+	looks := map[string]func(*facts.Facts) (Need, string){
+		"cpu": cpuNeed, "kernel": kernelNeed, "libc": libcNeed, "mpi": mpiNeed, "gpu": gpuNeed,
+	}
+	var a answer
 	for _, family := range families {
-		var n Need
-		var note string
-		switch family {
-		case "cpu":
-			n, note = cpuNeed(facts)
-		case "kernel":
-			n, note = kernelNeed(facts)
-		case "libc":
-			n, note = libcNeed(facts)
-		case "mpi":
-			n, note = mpiNeed(facts)
-		case "gpu":
-			n, note = gpuNeed(facts)
-		default:
-			note = fmt.Sprintf("%s: nothing is known of it", textutil.Short(family))
-		}
-		if len(n.Attributes) > 0 {
-			needs = append(needs, n)
-		}
-		if note != "" {
-			notes = append(notes, note)
+		if look, ok := looks[family]; ok {
+			a.add(look(known))
+		} else {
+			a.add(Need{}, textutil.Short(family)+": nothing is known of it")
 		}
 	}
-	return needs, notes
+	return a.needs, a.notes
+}
+
+// answer is what an image asks for, and notes on what is not asked.
+type answer struct {
+	needs []Need
+	notes []string
+}
+
+// add takes a need and a note, as far as there are any.
+func (a *answer) add(n Need, note string) {
+	if len(n.Attributes) > 0 {
+		a.needs = append(a.needs, n)
+	}
+	if note != "" {
+		a.notes = append(a.notes, note)
+	}
 }
 
 func attributeTo(group, key, value string) compat.Attribute {
 	return compat.Attribute{Group: group, Key: key, Value: value}
-}
-
-func numberTo(group, key string, value uint64) compat.Attribute {
-	return compat.Attribute{Group: group, Key: key, Value: fmt.Sprint(value), Kind: compat.Number}
 }
 
 func targetNeed(target, because string) Need {
@@ -101,10 +100,11 @@ func kernelNeed(known *facts.Facts) (Need, string) {
 	if full.State != facts.Present || !ok || len(v) < 2 {
 		return Need{}, "kernel: its version is not known"
 	}
-	return Need{
-		[]compat.Attribute{numberTo("nfd", "kernel-version.major", v[0]), numberTo("nfd", "kernel-version.minor", v[1])},
-		"the node runs kernel " + full.Value + "; lower it to the oldest that you have tried",
-	}, ""
+	need := Need{Because: "the node runs kernel " + full.Value + "; lower it to the oldest that you have tried"}
+	for i, key := range []string{"kernel-version.major", "kernel-version.minor"} {
+		need.Attributes = append(need.Attributes, compat.Attribute{Group: "nfd", Key: key, Value: fmt.Sprint(v[i]), Kind: compat.Number})
+	}
+	return need, ""
 }
 
 func libcNeed(known *facts.Facts) (Need, string) {
@@ -129,7 +129,9 @@ func mpiNeed(known *facts.Facts) (Need, string) {
 		"the node has the MPI " + name.Value,
 	}
 	if found := known.Lookup("mpi.host", "version"); found.State == facts.Present {
-		need.Attributes = append(need.Attributes, attributeTo("org.supercontainers", "mpi.version", minor(found.Value)))
+		parts := strings.SplitN(found.Value, ".", 3)
+		series := strings.Join(parts[:min(2, len(parts))], ".")
+		need.Attributes = append(need.Attributes, attributeTo("org.supercontainers", "mpi.version", series))
 		need.Because += " " + found.Value
 	}
 	return need, ""
@@ -147,7 +149,8 @@ func gpuNeed(known *facts.Facts) (Need, string) {
 	}
 	need := vendorNeed(names[0], "the node has GPUs of "+names[0])
 	if cuda := known.Lookup("gpu.nvidia", "cuda_version"); cuda.State == facts.Present {
-		need.Attributes = append(need.Attributes, cudaAttribute(major(cuda.Value)+".0"))
+		major, _, _ := strings.Cut(cuda.Value, ".")
+		need.Attributes = append(need.Attributes, cudaAttribute(major+".0"))
 		need.Because += ", whose driver supports CUDA " + cuda.Value + "; programs for one major release run with each of its drivers"
 	}
 	return need, ""
@@ -159,14 +162,4 @@ func vendorNeed(vendor, because string) Need {
 
 func cudaAttribute(least string) compat.Attribute {
 	return attributeTo("org.supercontainers", "hardware.gpu.cuda.version", least)
-}
-
-func major(v string) string {
-	first, _, _ := strings.Cut(v, ".")
-	return first
-}
-
-func minor(v string) string {
-	parts := strings.SplitN(v, ".", 3)
-	return strings.Join(parts[:min(2, len(parts))], ".")
 }

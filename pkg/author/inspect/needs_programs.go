@@ -15,29 +15,19 @@ func (i *Contents) Needs() (needs []Need, notes []string) {
 	if len(i.Programs) == 0 {
 		return nil, []string{"no program or library in ELF format was found"}
 	}
-	add := func(n Need, note string) {
-		if len(n.Attributes) > 0 {
-			needs = append(needs, n)
-		}
-		if note != "" {
-			notes = append(notes, note)
-		}
-	}
-	add(i.cpuNeed())
-	add(i.glibcNeed())
-	add(i.mpiNeed())
-	gpus := i.gpuNeeds()
-	if len(gpus) > 1 { // as a framework that is built for each of them has
-		notes = append(notes, "gpu: there are libraries for GPUs of several vendors, so none of them is asked for")
-		gpus = nil
-	}
-	for _, n := range gpus {
-		add(n, "")
+	var a answer
+	a.add(i.cpuNeed())
+	a.add(i.glibcNeed())
+	a.add(i.mpiNeed())
+	if gpus := i.gpuNeeds(); len(gpus) > 1 { // as a framework that is built for each of them has
+		a.add(Need{}, "gpu: there are libraries for GPUs of several vendors, so none of them is asked for")
+	} else {
+		a.needs = append(a.needs, gpus...)
 	}
 	for _, s := range i.Skipped {
-		notes = append(notes, "skipped "+s)
+		a.add(Need{}, "skipped "+s)
 	}
-	return needs, notes
+	return a.needs, a.notes
 }
 
 // cpuNeed takes the highest level that any program says it needs, and else the
@@ -83,7 +73,7 @@ func (i *Contents) glibcNeed() (Need, string) {
 	switch {
 	case least == "":
 		return Need{}, ""
-	case i.has("libc.so.6"):
+	case i.Names["libc.so.6"]:
 		return Need{}, fmt.Sprintf("glibc: %s needs %s, and the image brings its own C library, so the node needs none", by, least)
 	default:
 		where := "the image"
@@ -117,40 +107,32 @@ func (i *Contents) mpiNeed() (Need, string) {
 		return Need{}, ""
 	}
 	implementation := ""
-	switch library {
-	case "libmpi.so.40", "libmpi.so.20":
+	switch {
+	case library == "libmpi.so.40" || library == "libmpi.so.20":
 		implementation = "openmpi"
-	case "libmpi.so.12", "libmpich.so.12":
+	case library == "libmpi.so.12" || library == "libmpich.so.12":
 		implementation = "mpich"
-	}
-	if strings.HasPrefix(library, "libmpi_cray") {
+	case strings.HasPrefix(library, "libmpi_cray"):
 		implementation = "cray-mpich"
-	}
-	if implementation == "" {
+	default:
 		return Need{}, fmt.Sprintf("mpi: %s needs %s, which does not tell the MPI", by, library)
 	}
 	need := Need{
 		[]compat.Attribute{attributeTo("org.supercontainers", "mpi.implementation", implementation)},
 		by + " is linked to " + library,
 	}
-	if series := i.openMPISeries(); implementation == "openmpi" && series != "" {
-		need.Attributes = append(need.Attributes, attributeTo("org.supercontainers", "mpi.version", series))
-		need.Because += ", of Open MPI " + series
-	}
-	return need, ""
-}
-
-// openMPISeries goes by the library's own number, which Open MPI raises with
-// each series.
-func (i *Contents) openMPISeries() string {
-	series := map[string]string{"10": "3.1", "20": "4.0", "30": "4.1", "40": "5.0"}
+	// Open MPI raises the library's own number with each series.
+	allSeries := map[string]string{"10": "3.1", "20": "4.0", "30": "4.1", "40": "5.0"}
 	for _, name := range slices.Sorted(maps.Keys(i.Names)) {
 		rest, ok := strings.CutPrefix(name, "libmpi.so.40.")
-		if number, _, _ := strings.Cut(rest, "."); ok && series[number] != "" {
-			return series[number]
+		number, _, _ := strings.Cut(rest, ".")
+		if series := allSeries[number]; ok && implementation == "openmpi" && series != "" {
+			need.Attributes = append(need.Attributes, attributeTo("org.supercontainers", "mpi.version", series))
+			need.Because += ", of Open MPI " + series
+			break
 		}
 	}
-	return ""
+	return need, ""
 }
 
 func (i *Contents) gpuNeeds() []Need {

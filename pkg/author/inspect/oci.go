@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"path"
@@ -70,33 +69,22 @@ func (i *Contents) blob(ctx context.Context, open opener, d digest.Digest, above
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	checked := &hashed{r: f, sum: sha256.New()}
-	if err := i.layer(ctx, checked, above); err != nil {
-		return err
+	sum := sha256.New()
+	bounded := &io.LimitedReader{R: f, N: maxUnpacked}
+	checked := io.TeeReader(bounded, sum)
+	err = i.layer(ctx, checked, above)
+	if err == nil {
+		_, err = io.Copy(io.Discard, checked) // what follows the archive
 	}
-	if _, err := io.Copy(io.Discard, checked); err != nil { // what follows the archive
-		return err
-	}
-	if got := digest.NewDigest(digest.SHA256, checked.sum); d.Algorithm() == digest.SHA256 && got != d {
+	got := digest.NewDigest(digest.SHA256, sum)
+	switch {
+	case bounded.N == 0:
+		return fmt.Errorf("more than %d bytes", int64(maxUnpacked))
+	case err == nil && d.Algorithm() == digest.SHA256 && got != d:
 		return fmt.Errorf("the digest does not match, it is %s", got)
+	default:
+		return err
 	}
-	return nil
-}
-
-type hashed struct {
-	r   io.Reader
-	sum hash.Hash
-	n   int64
-}
-
-func (h *hashed) Read(b []byte) (int, error) {
-	n, err := h.r.Read(b)
-	h.n += int64(n)
-	if h.n > maxUnpacked {
-		return n, fmt.Errorf("more than %d bytes", int64(maxUnpacked))
-	}
-	_, _ = h.sum.Write(b[:n]) // a hash has no errors
-	return n, err
 }
 
 // choose takes the manifest of a platform, or the only one.
@@ -107,8 +95,9 @@ func choose(open opener, manifests []ocispec.Descriptor, platform string, depth 
 	var fits []ocispec.Descriptor
 	var names []string
 	for _, d := range images {
-		name := platformName(d.Platform)
-		if name != "" {
+		name := ""
+		if p := d.Platform; p != nil {
+			name = strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
 			names = append(names, name)
 		}
 		if name == "" || name == platform || strings.HasPrefix(name, platform+"/") {
@@ -136,13 +125,6 @@ func choose(open opener, manifests []ocispec.Descriptor, platform string, depth 
 		return d, err
 	}
 	return choose(open, inner.Manifests, platform, depth+1)
-}
-
-func platformName(p *ocispec.Platform) string {
-	if p == nil {
-		return ""
-	}
-	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
 }
 
 func blobPath(d digest.Digest) string {
@@ -181,14 +163,6 @@ type shadow struct {
 
 func newShadow() *shadow { return &shadow{map[string]bool{}, map[string]bool{}} }
 
-func (s *shadow) put(name string) error {
-	if len(s.files) == maxFiles {
-		return fmt.Errorf("more than %d files", maxFiles)
-	}
-	s.files[name] = true
-	return nil
-}
-
 // whiteout takes a mark that removes something of the layers below.
 func (s *shadow) whiteout(name string) bool {
 	dir, base := path.Split(name)
@@ -214,14 +188,5 @@ func (s *shadow) hides(name string) bool {
 		if s.files[dir] || s.opaque[dir] {
 			return true
 		}
-	}
-}
-
-func (s *shadow) merge(other *shadow) {
-	for name := range other.files {
-		s.files[name] = true
-	}
-	for name := range other.opaque {
-		s.opaque[name] = true
 	}
 }
