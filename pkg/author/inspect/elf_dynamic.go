@@ -16,18 +16,18 @@ func (e *elfReader) dynamic(p *Program, s segment) {
 	var soname, versions, count uint64
 	var hasSoname bool
 	for tag, value := range e.dynamicEntries(s) {
-		switch elf.DynTag(tag) {
-		case elf.DT_NEEDED:
+		switch tag {
+		case uint64(elf.DT_NEEDED):
 			if len(needed) < maxNeeded {
 				needed = append(needed, value)
 			}
-		case elf.DT_STRTAB:
+		case uint64(elf.DT_STRTAB):
 			e.strings = value
-		case elf.DT_SONAME:
+		case uint64(elf.DT_SONAME):
 			soname, hasSoname = value, true
-		case elf.DT_VERNEED:
+		case uint64(elf.DT_VERNEED):
 			versions = value
-		case elf.DT_VERNEEDNUM:
+		case uint64(elf.DT_VERNEEDNUM):
 			count = value
 		}
 	}

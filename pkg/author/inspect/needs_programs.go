@@ -106,7 +106,7 @@ func (i *Contents) mpiNeed() (Need, string) {
 	if by == "" {
 		return Need{}, ""
 	}
-	implementation := ""
+	var implementation string
 	switch {
 	case library == "libmpi.so.40" || library == "libmpi.so.20":
 		implementation = "openmpi"
