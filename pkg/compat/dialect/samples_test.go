@@ -95,20 +95,42 @@ func after(separator, text string) string {
 	return separator + text
 }
 
-// TestEverySampleIsTested: a sample without a case is no test.
+// TestEverySampleIsTested: a sample without a case is no test. Those of NFD are
+// YAML and have tests of their own, and what is as printed is refused.
 func TestEverySampleIsTested(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"outline", "compspec", "proposal-b", "proposal-d", "proposal-h", "proposal-j", "ocifit"} {
-		files, err := filepath.Glob(filepath.Join(compattest.Testdata, dir, "*.json"))
-		if err != nil || len(files) == 0 {
-			t.Fatal(dir, err)
+	files, err := filepath.Glob(filepath.Join(compattest.Testdata, "*", "*.*"))
+	if err != nil || len(files) < len(sampleTests()) {
+		t.Fatal(len(files), err)
+	}
+	for _, file := range files {
+		dir := filepath.Base(filepath.Dir(file))
+		if dir == "nfd" || dir == "as-printed" || filepath.Ext(file) == ".golden" {
+			continue
 		}
-		for _, file := range files {
-			name := dir + "/" + strings.TrimSuffix(filepath.Base(file), ".json")
-			tested := slices.ContainsFunc(sampleTests(), func(tt sampleTest) bool { return tt.file == name })
-			if !tested && name != "proposal-d/schema" && name != "proposal-j/entry" {
-				t.Errorf("no case for %s", name)
-			}
+		name := dir + "/" + strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+		tested := slices.ContainsFunc(sampleTests(), func(tt sampleTest) bool { return tt.file == name })
+		if !tested && name != "proposal-d/schema" && name != "proposal-j/entry" {
+			t.Errorf("no case for %s", name)
+		}
+	}
+}
+
+// TestEveryDialectHasSamplesAndIsDocumented: a dialect without a sample is not
+// fed to the commands, and one without a row in the guide cannot be chosen.
+func TestEveryDialectHasSamplesAndIsDocumented(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile("../../../docs/dialects.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range dialect.All() {
+		isSample := func(tt sampleTest) bool { return tt.dialect == d.Name }
+		if d.Name != dialect.NFD && !slices.ContainsFunc(sampleTests(), isSample) {
+			t.Errorf("no sample is of the dialect %s", d.Name)
+		}
+		if !strings.Contains(string(guide), "| `"+d.Name+"` |") {
+			t.Errorf("docs/dialects.md has no row for the dialect %s", d.Name)
 		}
 	}
 }
