@@ -139,7 +139,8 @@ func negate(t *compat.Term) bool {
 		return true
 	}
 	opposite, ok := map[compat.Op]compat.Op{
-		compat.Exists: compat.DoesNotExist, compat.DoesNotExist: compat.Exists, compat.In: compat.NotIn, compat.NotIn: compat.In,
+		compat.Exists: compat.DoesNotExist, compat.DoesNotExist: compat.Exists,
+		compat.In: compat.NotIn, compat.NotIn: compat.In,
 	}[t.Op]
 	t.Op = opposite
 	return ok

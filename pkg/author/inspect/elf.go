@@ -163,4 +163,3 @@ func (e *elfReader) offsetOf(address uint64) (uint64, bool) {
 	}
 	return 0, false
 }
-

@@ -102,7 +102,9 @@ func kernelNeed(known *facts.Facts) (Need, string) {
 	}
 	need := Need{Because: "the node runs kernel " + full.Value + "; lower it to the oldest that you have tried"}
 	for i, key := range []string{"kernel-version.major", "kernel-version.minor"} {
-		need.Attributes = append(need.Attributes, compat.Attribute{Group: "nfd", Key: key, Value: fmt.Sprint(v[i]), Kind: compat.Number})
+		part := attributeTo("nfd", key, fmt.Sprint(v[i]))
+		part.Kind = compat.Number
+		need.Attributes = append(need.Attributes, part)
 	}
 	return need, ""
 }

@@ -16,7 +16,8 @@ const createdKey = "org.opencontainers.image.created"
 func (r *run) annotations(n *document.Node, manifest bool) {
 	annotations := n.Lookup("annotations")
 	for key, value := range annotations.Pairs {
-		isMisspelt := strings.HasSuffix(key.Value, ".image.created") && textutil.Nearest(key.Value, []string{createdKey}) != ""
+		isMisspelt := strings.HasSuffix(key.Value, ".image.created") &&
+			textutil.Nearest(key.Value, []string{createdKey}) != ""
 		switch {
 		case key.Value == createdKey:
 			if _, err := time.Parse(time.RFC3339, value.Text()); err != nil && manifest {

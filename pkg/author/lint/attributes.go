@@ -48,7 +48,9 @@ func (r *run) attributes(scope []dialect.Located, reqs []compat.Requirement) {
 	for i := range scope {
 		a := &scope[i]
 		if bare, ok := strings.CutPrefix(a.Key, labelPrefix); ok {
-			taken := slices.ContainsFunc(scope, func(b dialect.Located) bool { return b.Group == a.Group && b.Key == bare })
+			taken := slices.ContainsFunc(scope, func(b dialect.Located) bool {
+				return b.Group == a.Group && b.Key == bare
+			})
 			r.at(a.KeyAt, codeLabelPrefix).fixedIf(!taken, bare).say(a.Key, "the key is that of a node's label", bare)
 		}
 		r.hostname(a)

@@ -85,9 +85,10 @@ func (r *run) flag(a *ask) {
 		return
 	}
 	near, ok := map[string]string{ // as /proc/cpuinfo or a compiler spells them
-		"sse4_1": "SSE4", "sse4.1": "SSE4", "sse41": "SSE4", "sse4_2": "SSE42", "sse4.2": "SSE42", "pni": "SSE3", "fma": "FMA3",
-		"aes": "AESNI", "pclmulqdq": "CLMUL", "abm": "LZCNT", "sha_ni": "SHA", "lahf_lm": "LAHF", "neon": "ASIMD",
-		"avx512_vnni": "AVX512VNNI", "avx512_bf16": "AVX512BF16", "avx_vnni": "AVXVNNI", "amx_tile": "AMXTILE",
+		"sse4_1": "SSE4", "sse4.1": "SSE4", "sse41": "SSE4", "sse4_2": "SSE42", "sse4.2": "SSE42", "pni": "SSE3",
+		"fma": "FMA3", "aes": "AESNI", "pclmulqdq": "CLMUL", "abm": "LZCNT", "sha_ni": "SHA", "lahf_lm": "LAHF",
+		"neon": "ASIMD", "avx512_vnni": "AVX512VNNI", "avx512_bf16": "AVX512BF16", "avx_vnni": "AVXVNNI",
+		"amx_tile": "AMXTILE",
 	}[strings.ToLower(element)]
 	if !ok {
 		near = textutil.Nearest(element, r.words.flags)
