@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/daemon"
@@ -37,24 +37,34 @@ func listen(path, runtime string, log *slog.Logger) (*socket, error) {
 		return nil, err
 	}
 	if activated == nil {
+		if err := notRuntime(path, runtime); err != nil {
+			return nil, err
+		}
 		listener, err := unixsocket.Listen(path)
 		if err != nil {
 			return nil, err
 		}
 		return &socket{listener, path, runtime, false}, nil
 	}
-	if actual := activated.Addr().String(); !sameFile(actual, path) {
+	if actual := activated.Addr().String(); !fsutil.SameFile(actual, path) {
 		log.Warn("the socket of the service manager is not proxy.listen; clients of proxy.listen cannot connect",
 			"socket", actual, "proxy_listen", path)
 		path = actual
 	}
+	if err := notRuntime(path, runtime); err != nil {
+		_ = activated.Close()
+		return nil, err
+	}
 	return &socket{activated, path, runtime, true}, nil
 }
 
-func sameFile(a, b string) bool {
-	infoA, errA := os.Stat(a)
-	infoB, errB := os.Stat(b)
-	return errors.Join(errA, errB) == nil && os.SameFile(infoA, infoB)
+// notRuntime returns an error if the socket of the proxy is that of the runtime.
+func notRuntime(path, runtime string) error {
+	if !fsutil.SameFile(path, runtime) {
+		return nil
+	}
+	return fmt.Errorf("listen on %s: it leads to the runtime's socket %s, so that the proxy would call itself; "+
+		"proxy.listen and runtime.endpoint must be two sockets", path, runtime)
 }
 
 // serve answers on the socket, in the group. It calls end when term has ended and the calls

@@ -231,7 +231,7 @@ func printDetails(w io.Writer, s *health.Status, now time.Time) {
 	fmt.Fprintf(w, "  cache\t%.1f of %d MiB, %d files\n", float64(s.Cache.Bytes)/(1<<20), s.Cache.Limit>>20, s.Cache.Files)
 	text := "loaded " + ago(s.Config.Loaded, now) + " ago"
 	if s.Config.Failed {
-		text += "; the last reload failed, run imagefit config check"
+		text += "; the one on disk is not valid, run imagefit config check"
 	}
 	fmt.Fprintf(w, "  configuration\t%s\n", text)
 	var counts []string

@@ -115,7 +115,7 @@ func TestStatusReportsBothDaemons(t *testing.T) {
 			serveStatus(t, proxy, "cri-proxy", nil)
 			serveStatus(t, plugin, "nri-plugin", nil)
 		}, 0, []string{"v1.2.3    audit   3h0m   ready", "warning         state: disk full", "refreshed 30s ago, changed 2 times", "1.5 of 256 MiB, 7 files",
-			"loaded 1h0m ago; the last reload failed, run imagefit config check", "4 pulled since start", "refused    -          shop/web"}},
+			"loaded 1h0m ago; the one on disk is not valid, run imagefit config check", "4 pulled since start", "refused    -          shop/web"}},
 		"one is not ready": {nil, func(t *testing.T, proxy, plugin string) {
 			serveStatus(t, proxy, "cri-proxy", down)
 			serveStatus(t, plugin, "nri-plugin", nil)

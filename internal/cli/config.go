@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/config"
 )
 
@@ -44,18 +46,30 @@ func ConfigSources(cmd *cobra.Command) (src config.Sources, err error) {
 	return src, err
 }
 
-// LoadConfig loads the configuration of this node as the daemons do.
+// LoadConfig loads the configuration of this node as the daemons do. One that cannot be
+// loaded is no reason to show nothing: the daemons run all the same, so the command
+// continues with what they use, and says so.
 func LoadConfig(cmd *cobra.Command) (config.Config, error) {
 	src, err := ConfigSources(cmd)
 	if err != nil {
 		return config.Config{}, err
 	}
-	loaded, err := src.Load()
-	if err != nil {
-		return config.Config{}, err
+	usable := src.LoadUsable("cri-proxy", "nri-plugin")
+	if usable.Err != nil {
+		with := "what can be read of it"
+		if !usable.Since.IsZero() {
+			with = "the last valid one, loaded " + usable.Since.UTC().Format(time.RFC3339)
+		}
+		for _, p := range config.Problems(usable.Err) {
+			cmd.PrintErrf("imagefit: %s\n", textutil.Line(p.Error(), maxProblem))
+		}
+		cmd.PrintErrf("imagefit: the configuration cannot be loaded, continuing with %s\n", with)
 	}
-	return loaded.Config, nil
+	return usable.Config, nil
 }
+
+// maxProblem bounds one line about a configuration.
+const maxProblem = 16 << 10
 
 // LoadUserConfig loads the configuration for a command that any user may run: only
 // root uses the state directory of the daemons, others their own cache directory.

@@ -105,6 +105,7 @@ func load(layers []layer) (*Loaded, error) {
 	}
 	if whole {
 		problems = append(problems, l.validate()...)
+		problems = append(problems, l.validateTogether()...)
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)

@@ -3,9 +3,12 @@ package config
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
+	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
@@ -22,6 +25,20 @@ func (l *Loaded) validate() []error {
 		all = append(all, Problem{Source: o.source, ParseError: p})
 	}
 	return all
+}
+
+// validateTogether checks what only several keys tell.
+func (l *Loaded) validateTogether() []error {
+	path := func(endpoint string) string { return strings.TrimPrefix(endpoint, "unix://") }
+	listen, endpoint := path(l.Config.Proxy.Listen), path(l.Config.Runtime.Endpoint)
+	if !filepath.IsAbs(listen) || !fsutil.SameFile(listen, endpoint) {
+		return nil
+	}
+	o := l.origins["proxy.listen"]
+	return []error{Problem{Source: o.source, ParseError: tomlerr.ParseError{
+		Key: "proxy.listen", Row: o.row,
+		Message: fmt.Sprintf("%s leads to runtime.endpoint %s: the proxy would call itself; name a socket of its own", listen, endpoint),
+	}}}
 }
 
 type validation struct {

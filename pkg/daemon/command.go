@@ -63,11 +63,8 @@ func (c Command) start(cmd *cobra.Command, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	loaded, err := src.Load()
-	if err != nil {
-		return err
-	}
-	cfg, level := loaded.Config, new(slog.LevelVar)
+	usable := src.LoadUsable(c.Name)
+	cfg, level := usable.Config, new(slog.LevelVar)
 	level.Set(logLevel(cfg))
 	log := cli.NewLogger(stderr, cfg.LogFormat, level)
 	log.Info("starting", "program", c.Name, "version", cmd.Version, "mode", cfg.Policy.Mode)
@@ -77,6 +74,7 @@ func (c Command) start(cmd *cobra.Command, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	d.startedWith(usable)
 	d.Systemd = systemd.Connect(log)
 	return c.Run(cmd.Context(), d)
 }

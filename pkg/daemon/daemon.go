@@ -41,13 +41,13 @@ type Daemon struct {
 	Metrics   *metrics.Metrics
 	Systemd   *systemd.Notifier // that started the daemon, or nil
 
-	sources      config.Sources
-	level        *slog.LevelVar
-	reloads      <-chan os.Signal
-	started      time.Time
-	settings     atomic.Pointer[settings]
-	reloadFailed atomic.Bool // settings are older than the configuration on disk
-	logFailed    atomic.Bool // the decision log could not be written last time
+	sources   config.Sources
+	level     *slog.LevelVar
+	reloads   <-chan os.Signal
+	started   time.Time
+	settings  atomic.Pointer[settings]
+	mistake   atomic.Pointer[error] // why settings are not the configuration on disk
+	logFailed atomic.Bool           // the decision log could not be written last time
 
 	mu          sync.Mutex
 	subscribers []func(config.Config)

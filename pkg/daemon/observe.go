@@ -26,7 +26,7 @@ const (
 func (d *Daemon) Observe(address string, ready ...health.Check) (stop func()) {
 	sizes := metrics.Sizes(d.Cache)
 	server := health.New(health.Options{
-		Checks:  append(ready, d.factsCheck(), d.stateCheck()),
+		Checks:  append(ready, d.configCheck(), d.factsCheck(), d.stateCheck()),
 		Metrics: d.Metrics.Handler(d.Log),
 		Status:  func() health.Status { return d.status(sizes) },
 		Log:     d.Log,
@@ -49,6 +49,17 @@ func (d *Daemon) Observe(address string, ready ...health.Check) (stop func()) {
 		serving.Wait()
 		server.Close()
 	}
+}
+
+// configCheck fails while the configuration on disk cannot be loaded. Another one is in
+// use then, so this is a warning. What is wrong stays in the log, since /readyz is public.
+func (d *Daemon) configCheck() health.Check {
+	return health.Check{Name: "config", Optional: true, Probe: func(context.Context) error {
+		if d.mistake.Load() == nil {
+			return nil
+		}
+		return errors.New("cannot load the configuration, run imagefit config check")
+	}}
 }
 
 // factsCheck fails when the facts are no longer refreshed: decisions would rest
@@ -87,7 +98,7 @@ func (d *Daemon) stateCheck() health.Check {
 func (d *Daemon) status(sizes func() (map[string]cache.Size, error)) health.Status {
 	s := health.Status{
 		Program: d.Program, Version: d.Version, Started: d.started, Mode: d.Config().Policy.Mode,
-		Config: health.ConfigStatus{Loaded: d.settings.Load().loaded, Failed: d.reloadFailed.Load()},
+		Config: health.ConfigStatus{Loaded: d.settings.Load().loaded, Failed: d.mistake.Load() != nil},
 		Facts: health.FactsStatus{
 			Refreshed: d.Facts.Refreshed().UTC(), Changes: d.Facts.Changes(), Fingerprint: d.Facts.Current().Fingerprint(),
 		},

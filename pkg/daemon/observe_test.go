@@ -102,7 +102,7 @@ func TestObserveServesHealthStatusAndMetrics(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
 		t.Fatal(err)
 	}
-	if s.Schema != 1 || s.Program != "cri-proxy" || s.Version != "v1.2.3" || s.Ready || s.Mode != "enforce" || len(s.Checks) != 3 ||
+	if s.Schema != 1 || s.Program != "cri-proxy" || s.Version != "v1.2.3" || s.Ready || s.Mode != "enforce" || len(s.Checks) != 4 ||
 		s.Decisions["refused"] != 1 || s.Cache.Limit != 256<<20 || s.Facts.Fingerprint == "" || s.Config.Failed ||
 		time.Since(s.Facts.Refreshed) > time.Minute || time.Since(s.Started) > time.Minute || time.Since(s.Config.Loaded) > time.Minute {
 		t.Errorf("status %s", text)

@@ -19,6 +19,10 @@ func (d *Daemon) OnReload(apply func(config.Config)) {
 	d.subscribers = append(d.subscribers, apply)
 }
 
+// retryInterval is how often a configuration that could not be loaded is tried again, so
+// that a mended file needs no signal.
+const retryInterval = 2 * time.Second
+
 // KeepFresh refreshes the facts at every interval, and facts and configuration
 // on SIGHUP, in the group, until ctx ends.
 func (d *Daemon) KeepFresh(ctx context.Context, group *errgroup.Group) {
@@ -26,11 +30,18 @@ func (d *Daemon) KeepFresh(ctx context.Context, group *errgroup.Group) {
 		return d.Facts.Run(ctx, time.Duration(d.Config().Facts.Refresh))
 	})
 	group.Go(func() error {
+		retry := time.NewTicker(retryInterval)
+		defer retry.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return nil
+			case <-retry.C:
+				if d.mistake.Load() != nil {
+					d.reload()
+				}
 			case <-d.reloads:
+				d.mistake.Store(nil) // which is logged again
 				d.Systemd.Reload(func() {
 					d.reload()
 					d.Facts.Refresh(ctx)
@@ -40,14 +51,47 @@ func (d *Daemon) KeepFresh(ctx context.Context, group *errgroup.Group) {
 	})
 }
 
-// reload loads the configuration again. An invalid one changes nothing.
+// startedWith says what the daemon has started with where its configuration cannot be
+// loaded, and else keeps it for such a start.
+func (d *Daemon) startedWith(usable config.Usable) {
+	if usable.Err == nil {
+		d.keep(usable.Loaded)
+		return
+	}
+	d.mistake.Store(&usable.Err)
+	d.Metrics.Reloaded(usable.Err)
+	if usable.Since.IsZero() {
+		d.Log.Error("cannot load the configuration, forwarding pulls and admitting containers unchanged until it is valid",
+			"error", oneLine(usable.Err))
+		return
+	}
+	d.Log.Error("cannot load the configuration, using the last valid one",
+		"error", oneLine(usable.Err), "valid_since", usable.Since.UTC().Format(time.RFC3339))
+}
+
+// keep writes a valid configuration down for a start at which there is none.
+func (d *Daemon) keep(loaded *config.Loaded) {
+	if err := loaded.Keep(d.Program); err != nil {
+		d.Log.Warn("cannot keep the configuration for a start without a valid one", "error", err)
+	}
+}
+
+// reload loads the configuration again. An invalid one changes nothing, and is logged
+// once.
 func (d *Daemon) reload() {
 	err := d.load()
-	d.Metrics.Reloaded(err)
-	d.reloadFailed.Store(err != nil)
-	if err != nil {
-		d.Log.Error("configuration reload failed, keeping the previous configuration", "error", oneLine(err))
+	before := d.mistake.Load()
+	if err == nil {
+		d.mistake.Store(nil)
+		d.Metrics.Reloaded(nil)
+		return
 	}
+	if before != nil && (*before).Error() == err.Error() {
+		return
+	}
+	d.mistake.Store(&err)
+	d.Metrics.Reloaded(err)
+	d.Log.Error("configuration reload failed, keeping the previous configuration", "error", oneLine(err))
 }
 
 // load validates the whole configuration before it changes anything.
@@ -64,6 +108,7 @@ func (d *Daemon) load() error {
 	if len(restart) > 0 {
 		d.Log.Warn("changed keys need a restart to take effect", "keys", strings.Join(restart, " "))
 	}
+	d.keep(loaded)
 	d.settings.Store(&settings{config: cfg, rules: rules, loaded: time.Now()})
 	d.level.Set(logLevel(cfg))
 	d.mu.Lock()

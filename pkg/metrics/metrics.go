@@ -92,7 +92,7 @@ func (m *Metrics) makeConfig() {
 		m.reloads.WithLabelValues(result)
 	}
 	m.reloadWorked = m.all().NewGauge(prometheus.GaugeOpts(opts("config_last_reload_successful",
-		"Whether the last configuration reload succeeded.")))
+		"Whether the configuration on disk is in use.")))
 	m.reloadedAt = m.all().NewGauge(prometheus.GaugeOpts(opts("config_last_success_timestamp_seconds",
 		"Time when the configuration in effect was loaded.")))
 	m.logErrors = m.all().NewCounter(prometheus.CounterOpts(opts("journal_errors_total",
