@@ -122,7 +122,8 @@ func TestRegistryErrorsFollowThePolicy(t *testing.T) {
 		{"refuse, but a static pod", both(refuseErrors, exemptStatic), "file", answer("/manifests/1", 500), ""},
 		{"the runtime finds no tag either", refuseErrors, "api", answer("/manifests/1", 404), ""},
 		{"the runtime is turned away too", refuseErrors, "api", answer("/manifests/1", 401), ""},
-		{"only the referrers are forbidden", refuseErrors, "api", answer("/referrers/", 403), "answered 403 Forbidden"},
+		{"only the referrers fail", refuseErrors, "api", answer("/referrers/", 502), "answered 502 Bad Gateway"},
+		{"only the referrers are forbidden", refuseErrors, "api", answer("/referrers/", 403), ""},
 		{"an index that cannot be read", refuseErrors, "api", func(b *pullBench) {
 			b.registry.Manifest("application/vnd.oci.image.index.v1+json", "no index", "1")
 		}, ""},

@@ -27,10 +27,14 @@ const maxFetched = 64 << 20
 // digest never changes: it is fetched once. Lists of referrers change: they are good
 // for a while, and longer when the registry does not answer.
 type lookup struct {
-	r       *Resolver
-	ev      *evaluation
-	repo    *registry.Repository
-	name    string              // of the repository, with its registry
+	r    *Resolver
+	ev   *evaluation
+	repo *registry.Repository
+	name string // of the repository, with its registry
+
+	// credentials stand for those of the pull, without telling them.
+	credentials string
+
 	slots   *semaphore.Weighted // of requests that may run
 	writes  errgroup.Group      // to the cache, while other requests run
 	read    atomic.Int64
@@ -46,8 +50,11 @@ type lookup struct {
 	contents []Content // what was read with imageContent
 }
 
-func (r *Resolver) newLookup(ev *evaluation, repo *registry.Repository, name string) *lookup {
-	l := &lookup{r: r, ev: ev, repo: repo, name: name, slots: semaphore.NewWeighted(maxLookups)}
+func (r *Resolver) newLookup(ev *evaluation, repo *registry.Repository, name string, auth *registry.Auth) *lookup {
+	l := &lookup{
+		r: r, ev: ev, repo: repo, name: name, credentials: digestOf(r.secret, auth),
+		slots: semaphore.NewWeighted(maxLookups),
+	}
 	l.writes.SetLimit(maxWrites)
 	l.validUntil.at = time.Now().Add(ev.Rules.ReferrersTTL)
 	return l
@@ -139,12 +146,22 @@ func (l *lookup) content(
 // Referrers implements referrers.Repository.
 func (l *lookup) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	key := l.name + "@" + subject.Digest.String()
-	var known []ocispec.Descriptor
+	var known, own []ocispec.Descriptor
 	at, cacheErr := l.r.cache.Referrers(key, &known)
 	fresh, serves := l.ev.Rules.serves(time.Since(at))
 	if cacheErr == nil && fresh {
 		l.validUntil.lower(at.Add(l.ev.Rules.ReferrersTTL))
 		return known, nil
+	}
+	// What a registry lists for some credentials says nothing to others, nor is a decision
+	// by it remembered for them.
+	ownKey := key + " " + l.credentials
+	if at, err := l.r.cache.Referrers(ownKey, &own); err == nil {
+		if fresh, _ := l.ev.Rules.serves(time.Since(at)); fresh {
+			l.validUntil.lower(time.Time{})
+			l.noAPI.Store(true)
+			return own, nil
+		}
 	}
 	if err := l.slots.Acquire(ctx, 1); err != nil {
 		return nil, err
@@ -153,6 +170,11 @@ func (l *lookup) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]o
 	listing, err := l.repo.ListReferrers(ctx, subject, fallback)
 	l.slots.Release(1)
 	switch {
+	case err == nil && listing.Personal && !listing.Unasked && fallback == registry.FallbackTag:
+		l.validUntil.lower(time.Time{})
+		l.keep(func() error { return l.r.cache.PutReferrers(ownKey, listing.Referrers) })
+	case err == nil && (listing.Personal || listing.Unasked):
+		l.validUntil.lower(time.Time{})
 	case err == nil && (!listing.NoAPI || fallback == registry.FallbackTag):
 		l.keep(func() error { return l.r.cache.PutReferrers(key, listing.Referrers) })
 	case err == nil: // no request was made, so nothing was learned

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -41,12 +42,13 @@ type Resolver struct {
 	resolved *lru.Cache[string, struct{}] // references that were resolved before
 	recent   *recent
 	unkept   throttle.Throttle
+	secret   string // of this process
 }
 
 // NewResolver returns a Resolver that asks these registries.
 func NewResolver(e *Evaluator, r *registry.Registry) *Resolver {
 	resolved, _ := lru.New[string, struct{}](maxResolved) // fails for sizes below 1 only
-	return &Resolver{Evaluator: e, registry: r, resolved: resolved, recent: newRecent()}
+	return &Resolver{Evaluator: e, registry: r, resolved: resolved, recent: newRecent(), secret: rand.Text()}
 }
 
 // Request is what is to be decided.
@@ -67,7 +69,7 @@ func (r *Resolver) decide(ctx context.Context, req Request) (*Decision, error) {
 		return nil, err
 	}
 	ev := r.newEvaluation(req.Snapshot, named.Name())
-	l := r.newLookup(ev, repo, named.Name())
+	l := r.newLookup(ev, repo, named.Name(), req.Auth)
 	defer func() { _ = l.writes.Wait() }()
 	top, err := l.resolve(ctx, named)
 	if err != nil {

@@ -61,12 +61,15 @@ type sharedResult struct {
 	span     trace.SpanContext
 }
 
-// key tells requests apart by reference, credentials and snapshot. Credentials
-// stay within the hash.
+// key tells requests apart by reference, credentials and snapshot.
 func (req Request) key() string {
-	auth := cmp.Or(req.Auth, &registry.Auth{})
-	sum := sha256.Sum256(fmt.Appendf(nil, "%p %p %q %q %q %q %q %q %q",
-		req.Snapshot.Rules, req.Snapshot.Facts, req.Reference,
+	return digestOf(fmt.Sprintf("%p %p %q", req.Snapshot.Rules, req.Snapshot.Facts, req.Reference), req.Auth)
+}
+
+// digestOf tells credentials apart within a scope. They stay within the hash.
+func digestOf(scope string, auth *registry.Auth) string {
+	auth = cmp.Or(auth, &registry.Auth{})
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %q %q %q %q %q %q", scope,
 		auth.Username, auth.Password, auth.Auth, auth.IdentityToken, auth.RegistryToken, auth.ServerAddress))
 	return string(sum[:])
 }

@@ -2,18 +2,15 @@ package registry
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	digest "github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 const maxErrorBody = 8 << 10
@@ -22,38 +19,59 @@ const maxErrorBody = 8 << 10
 // anything. It remembers hosts without a referrers API.
 func (c *call) check(req *http.Request, resp *http.Response, host docker.RegistryHost) *Error {
 	failure := &Error{Op: c.op, Object: c.name(), Host: host.Host, Status: resp.StatusCode}
-	if c.asksAPI(req) && c.pages == nil { // a host with a first page has the API
-		lacking, ofImage := lacksAPI(resp)
+	ok := resp.StatusCode == http.StatusOK
+	if c.kind == referring && (ok || c.pages == nil) { // a host with a first page has the API
+		means := meaningOf(resp)
 		switch {
-		case lacking && (ofImage || c.believe(resp, host)):
-			failure.Kind = ErrNoReferrersAPI
-			return failure
-		case lacking:
-			failure.Status, failure.Cause = 0, fmt.Errorf(
-				"answered %s with %.100q where it gave lists of referrers before", statusText(resp.StatusCode), mediaType(resp))
-			return failure
+		case means == isList:
+			return nil
+		case c.pages == nil:
+			return c.absence(req, resp, host, means)
 		}
+		failure.Status, failure.Kind = 0, ErrCorrupt // a part of a list is not a list
+		return failure
 	}
-	if resp.StatusCode == http.StatusOK {
+	if ok {
 		return nil
 	}
 	failure.Kind = kindOfStatus(resp.StatusCode)
 	return failure
 }
 
+// absence makes the error of an answer that is not a list of referrers.
+func (c *call) absence(req *http.Request, resp *http.Response, host docker.RegistryHost, means meaning) *Error {
+	failure := &Error{Op: c.op, Object: c.name(), Host: host.Host, Status: resp.StatusCode}
+	switch {
+	case means == mayBeOutage:
+		return failure
+	case means == refused && !c.mayRead(req, host):
+		failure.Kind = ErrUnauthorized
+		return failure
+	case means == refused:
+		c.personal = true
+	}
+	switch {
+	case !c.asksAPI(req):
+		failure.Kind = ErrNotFound
+	case (means == noAPI || means == probablyNoAPI) && !c.believe(means, host):
+		failure.Status, failure.Cause = 0, fmt.Errorf(
+			"answered %s with %.100q where it gave lists of referrers before", statusText(resp.StatusCode), mediaType(resp))
+	default:
+		failure.Kind = ErrNoReferrersAPI
+	}
+	return failure
+}
+
 // believe tells whether an answer shows that the host has no referrers API, and
-// remembers it. Of one that had it not long ago, a page for people shows only that
-// it is out of order, or something before it: taken for a lack, every artifact
+// remembers it. If the host had it not long ago, a page for people shows only that
+// it is out of order, or something in front of it: taken for a lack, every artifact
 // would seem to be gone.
-func (c *call) believe(resp *http.Response, host docker.RegistryHost) bool {
-	owner, key := c.repo.owner, memoryKey(host, c.repo.path)
-	code := resp.StatusCode
-	plain := code == http.StatusNotFound || code == http.StatusMethodNotAllowed || code == http.StatusNotImplemented
-	credible := plain && mediaType(resp) != "text/html"
+func (c *call) believe(means meaning, host docker.RegistryHost) bool {
+	owner, key := c.repo.owner, c.repo.memoryKey(host)
 	switch {
 	case owner.withAPI.has(key):
-		return credible
-	case credible:
+		return means == noAPI
+	case means == noAPI:
 		owner.withoutAPI.keep(key, memoryTime)
 	default:
 		owner.withoutAPI.keep(key, doubtTime)
@@ -61,40 +79,30 @@ func (c *call) believe(resp *http.Response, host docker.RegistryHost) bool {
 	return true
 }
 
+// mayRead tells whether a host that refuses to list the referrers of an image lets these
+// credentials read the image itself: it resolved the reference of this pull, or has the
+// image for them now. Otherwise they are wrong, or have expired.
+func (c *call) mayRead(req *http.Request, host docker.RegistryHost) bool {
+	if i, ok := c.repo.resolver(); c.readable || ok && place(c.repo.hosts[i]) == place(host) {
+		return true
+	}
+	image := req.Clone(req.Context())
+	image.URL.Path = path.Join("/v2", c.repo.path, "manifests", c.subject.String())
+	image.URL.RawPath, image.URL.RawQuery = "", ""
+	image.Header.Set("Accept", strings.Join(manifestTypes(), ", "))
+	ctx, cancel := attemptContext(req.Context(), true)
+	defer cancel()
+	resp, err := c.send(ctx, image, host, http.MethodHead)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	c.readable = resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNotFound
+	return c.readable
+}
+
 func (c *call) asksAPI(req *http.Request) bool {
 	return c.kind == referring && isReferrersPath(req.URL.Path)
-}
-
-// lacksAPI tells an answer of a host without the referrers API. Registries say
-// so in many ways: distribution by 404, others by 400, 405 or 501, by a redirect
-// to a login page, or by such a page itself. ofImage is set if the same answer may
-// come from a host that has the API, about this image alone.
-func lacksAPI(resp *http.Response) (lacking, ofImage bool) {
-	switch code := resp.StatusCode; {
-	case code == http.StatusOK:
-		return mediaType(resp) != ocispec.MediaTypeImageIndex, false
-	case code == http.StatusNotFound:
-		return true, isUnknownImage(resp.Body)
-	case code >= 300 && code <= 399,
-		code == http.StatusBadRequest, code == http.StatusMethodNotAllowed, code == http.StatusNotImplemented:
-		return true, false
-	}
-	return false, false
-}
-
-// isUnknownImage tells the error body of a registry without this image from the
-// plain text of one without such a route.
-func isUnknownImage(body io.Reader) bool {
-	type failure struct {
-		Code string `json:"code"`
-	}
-	var answer struct {
-		Errors []failure `json:"errors"`
-	}
-	err := json.NewDecoder(io.LimitReader(body, maxErrorBody)).Decode(&answer)
-	return err == nil && slices.ContainsFunc(answer.Errors, func(f failure) bool {
-		return f.Code == "NAME_UNKNOWN" || f.Code == "MANIFEST_UNKNOWN"
-	})
 }
 
 // take reads a good answer in full and makes its header say what oras-go relies
@@ -106,7 +114,7 @@ func (c *call) take(req *http.Request, resp *http.Response, host docker.Registry
 		if err != nil {
 			return err
 		}
-		if err := c.verify(media, body); err != nil {
+		if err := c.verify(body); err != nil {
 			return err
 		}
 		resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
@@ -120,8 +128,7 @@ func (c *call) take(req *http.Request, resp *http.Response, host docker.Registry
 		if err := c.relink(req, resp, host); err != nil {
 			return err
 		}
-		c.pages = &host
-		c.repo.owner.withAPI.keep(memoryKey(host, c.repo.path), memoryTime)
+		c.repo.owner.withAPI.keep(c.repo.memoryKey(host), memoryTime)
 	}
 	resp.Request = req
 	return nil
@@ -155,15 +162,10 @@ func (c *call) read(resp *http.Response) ([]byte, error) {
 	return body, nil
 }
 
-// verify holds content against the digest it was asked by. What a referrers tag
-// holds must be an index, or the subject, which oras-go takes for nothing.
-func (c *call) verify(media string, body []byte) error {
-	got := c.algorithm().FromBytes(body)
-	if c.want.Digest != "" && got != c.want.Digest {
+// verify compares content with the digest it was requested by.
+func (c *call) verify(body []byte) error {
+	if got := c.algorithm().FromBytes(body); c.want.Digest != "" && got != c.want.Digest {
 		return fmt.Errorf("%w: digest is %s", ErrCorrupt, got)
-	}
-	if c.kind == referring && got != c.subject && media != ocispec.MediaTypeImageIndex {
-		return fmt.Errorf("%w: referrers tag holds %.100q, not an image index", ErrCorrupt, media)
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,12 +44,16 @@ type call struct {
 	object  string
 	want    ocispec.Descriptor // fetching: what must come; size -1 if unknown
 	subject digest.Digest      // referring: whose referrers
-	pages   *docker.RegistryHost
+	pages   *int               // referring: the host that gave the first page
+
+	personal bool // what was learned of referrers applies to these credentials alone
+	readable bool // a host that refused to list referrers lets them read the image
 }
 
 // Do implements remote.Client. Where no host has a good answer, the last one's is
 // returned: by the rules of hosts.toml that is the registry itself. A mirror that
-// does not have something proves nothing, and one that is down does not either.
+// does not have something proves nothing, and one that is down does not either, unless
+// it is the one that resolved the reference.
 func (c *call) Do(req *http.Request) (*http.Response, error) {
 	hosts := c.hostsFor(req)
 	if len(hosts) == 0 {
@@ -59,26 +62,20 @@ func (c *call) Do(req *http.Request) (*http.Response, error) {
 		}
 		return nil, c.failed("", errors.New("hosts.toml has no host with the capabilities for this request"))
 	}
-	var failure *Error
-	for i, host := range hosts {
-		start := time.Now()
-		ctx, span := c.span(req, host)
-		resp, err := c.attempt(ctx, req, host, i < len(hosts)-1)
+	failure := c.knownAbsence(req, hosts[0])
+	settled := failure != nil
+	for n, i := range hosts {
+		resp, err := c.ask(req, i, n < len(hosts)-1 || settled)
 		if err == nil {
-			c.repo.owner.observe(c.op, nil, time.Since(start))
-			span.End()
 			return resp, nil
 		}
-		if err.Status != 0 {
-			span.SetAttributes(semconv.HTTPResponseStatusCode(err.Status))
+		if !settled {
+			failure, settled = err, c.isSettled(i)
 		}
-		tracing.End(span, err)
-		c.repo.owner.observe(c.op, err, time.Since(start))
-		failure = err
 		if req.Context().Err() != nil {
 			break
 		}
-		c.repo.owner.log.Debug("skipping registry host", "host", host.Host, "error", err)
+		c.repo.owner.log.Debug("skipping registry host", "host", err.Host, "error", err)
 	}
 	if c.kind == referring && errors.Is(failure, ErrNoReferrersAPI) {
 		return nil, errdef.ErrUnsupported // oras-go falls back to the tag schema
@@ -87,6 +84,45 @@ func (c *call) Do(req *http.Request) (*http.Response, error) {
 		return nil, errdef.ErrNotFound // no referrers tag, so no referrers
 	}
 	return nil, failure
+}
+
+// knownAbsence is the failure of the host that resolved the reference, if it is not asked
+// for the referrers API because it is known to lack it.
+func (c *call) knownAbsence(req *http.Request, first int) *Error {
+	resolver, resolved := c.repo.resolver()
+	if !c.asksAPI(req) || c.pages != nil || !resolved || first == resolver {
+		return nil
+	}
+	if host := c.repo.hosts[resolver]; c.repo.owner.withoutAPI.has(c.repo.memoryKey(host)) {
+		return &Error{Op: c.op, Object: c.name(), Host: host.Host, Kind: ErrNoReferrersAPI}
+	}
+	return nil
+}
+
+// ask asks one host. If others could answer as well, it keeps some of the caller's time
+// for them.
+func (c *call) ask(req *http.Request, i int, others bool) (*http.Response, *Error) {
+	host := c.repo.hosts[i]
+	start := time.Now()
+	ctx, span := c.span(req, host)
+	resp, err := c.attempt(ctx, req, host, others)
+	took := time.Since(start)
+	if err == nil {
+		c.repo.owner.observe(c.op, nil, took)
+		span.End()
+		if c.op == opResolve {
+			c.repo.setResolver(i)
+		} else if c.asksAPI(req) {
+			c.pages = &i
+		}
+		return resp, nil
+	}
+	if err.Status != 0 {
+		span.SetAttributes(semconv.HTTPResponseStatusCode(err.Status))
+	}
+	tracing.End(span, err)
+	c.repo.owner.observe(c.op, err, took)
+	return nil, err
 }
 
 // span begins the span of asking one host. What is sent to it and to its token
@@ -104,48 +140,9 @@ func (c *call) span(req *http.Request, host docker.RegistryHost) (context.Contex
 	return tracing.Hide(ctx), span
 }
 
-// hostsFor picks the hosts that may answer a request, as containerd would: it
-// wants both pull and resolve for a tag, and asks for a referrers tag at the
-// hosts with referrers, or if none has, at those that may resolve tags.
-func (c *call) hostsFor(req *http.Request) []docker.RegistryHost {
-	switch {
-	case c.kind == fetching:
-		return c.able(docker.HostCapabilityPull)
-	case c.asksAPI(req):
-		return c.apiHosts()
-	case c.kind == referring:
-		if hosts := c.able(docker.HostCapabilityReferrers); len(hosts) > 0 {
-			return hosts
-		}
-	}
-	return c.able(docker.HostCapabilityPull | docker.HostCapabilityResolve)
-}
-
-// apiHosts are the hosts to ask for the referrers API: those that may and are
-// not known to lack it, and for a second page only the one that gave the first.
-func (c *call) apiHosts() []docker.RegistryHost {
-	if c.pages != nil {
-		return []docker.RegistryHost{*c.pages}
-	}
-	return slices.DeleteFunc(c.able(docker.HostCapabilityReferrers), func(host docker.RegistryHost) bool {
-		return c.repo.owner.withoutAPI.has(memoryKey(host, c.repo.path))
-	})
-}
-
-func (c *call) able(caps docker.HostCapabilities) []docker.RegistryHost {
-	return slices.DeleteFunc(slices.Clone(c.repo.hosts), func(host docker.RegistryHost) bool {
-		return !host.Capabilities.Has(caps)
-	})
-}
-
-// attempt asks one host. Where there are more, it keeps half of the caller's time for
-// them: a mirror that swallows packets must not use up what the registry needs.
+// attempt asks one host.
 func (c *call) attempt(ctx context.Context, req *http.Request, host docker.RegistryHost, more bool) (*http.Response, *Error) {
-	limit := attemptTime
-	if deadline, ok := ctx.Deadline(); ok && more {
-		limit = min(limit, time.Until(deadline)/2)
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := attemptContext(ctx, more)
 	defer cancel()
 	resp, err := c.send(ctx, req, host, req.Method)
 	if err == nil && req.Method == http.MethodHead && c.needsGet(resp) {
@@ -153,7 +150,7 @@ func (c *call) attempt(ctx context.Context, req *http.Request, host docker.Regis
 		resp, err = c.send(ctx, req, host, http.MethodGet)
 	}
 	if err != nil {
-		return nil, c.failed(host.Host, err)
+		return nil, c.unanswered(req, host, err)
 	}
 	defer resp.Body.Close()
 	if err := c.check(req, resp, host); err != nil {
@@ -164,6 +161,29 @@ func (c *call) attempt(ctx context.Context, req *http.Request, host docker.Regis
 		return nil, c.failed(host.Host, err)
 	}
 	return resp, nil
+}
+
+// unanswered makes the error of a request that had no answer. Where the registry wants
+// credentials that there are none of, that is a refusal to list the referrers.
+func (c *call) unanswered(req *http.Request, host docker.RegistryHost, err error) *Error {
+	failure := c.failed(host.Host, err)
+	if c.kind != referring || c.pages != nil || failure.Kind != ErrUnauthorized || !c.mayRead(req, host) {
+		return failure
+	}
+	if c.personal, failure.Kind = true, ErrNotFound; c.asksAPI(req) {
+		failure.Kind = ErrNoReferrersAPI
+	}
+	return failure
+}
+
+// attemptContext keeps half of the caller's time for the hosts after this one:
+// a mirror that swallows packets must not use up what the registry needs.
+func attemptContext(ctx context.Context, more bool) (context.Context, context.CancelFunc) {
+	limit := attemptTime
+	if deadline, ok := ctx.Deadline(); ok && more {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	return context.WithTimeout(ctx, limit)
 }
 
 // needsGet tells whether a HEAD left out what oras-go and containerd require.

@@ -188,6 +188,7 @@ func TestASlowAnswerEndsAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	s := newStub(t)
 	s.hook = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
 		for r.Context().Err() == nil {
 			_, _ = w.Write([]byte("x"))
 			w.(http.Flusher).Flush()

@@ -27,17 +27,21 @@ func newMemory(now func() time.Time) *memory {
 	return &memory{now: now, until: map[string]time.Time{}}
 }
 
-// memoryKey names what shares one answer: a host and the first element of the
-// repository's path. Harbor, Artifactory and others keep projects of different
-// kinds on one host, and a proxy project without the API must not hide the
+// memoryKey names what shares one answer: a host, the registry that it stands in for,
+// and the first element of the repository's path. What one registry behind a shared
+// mirror lacks says nothing about another. Harbor, Artifactory and others keep projects
+// of different kinds on one host, and a proxy project without the API must not hide the
 // artifacts of its neighbours.
-func memoryKey(host docker.RegistryHost, path string) string {
-	project, _, nested := strings.Cut(path, "/")
+func (p *Repository) memoryKey(host docker.RegistryHost) string {
+	project, _, nested := strings.Cut(p.path, "/")
 	if !nested {
 		project = ""
 	}
-	return host.Scheme + "://" + host.Host + host.Path + " " + project
+	return place(host) + " " + p.registry + " " + project
 }
+
+// place is where a host of hosts.toml is.
+func place(host docker.RegistryHost) string { return host.Scheme + "://" + host.Host + host.Path }
 
 func (m *memory) has(key string) bool {
 	m.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	digest "github.com/opencontainers/go-digest"
@@ -27,14 +28,16 @@ const (
 type Repository struct {
 	registry string // as in the reference, like docker.io
 	path     string
-	hosts    []docker.RegistryHost
+	hosts    []docker.RegistryHost // the last one is the registry itself, the others are mirrors
 	owner    *Registry
+
+	resolvedBy atomic.Int64 // which of the hosts resolved the reference, from 1; 0 is unknown
 }
 
 // Resolve asks what a tag points to, or whether a digest is there. It costs one
 // HEAD request, and a GET where the registry leaves out digest or size.
 func (p *Repository) Resolve(ctx context.Context, ref string) (ocispec.Descriptor, error) {
-	c := p.newCall("resolve", resolving, ref)
+	c := p.newCall(opResolve, resolving, ref)
 	if d, err := digest.Parse(ref); err == nil {
 		c.kind, c.want = fetching, ocispec.Descriptor{Digest: d, Size: -1}
 	}
@@ -45,7 +48,7 @@ func (p *Repository) Resolve(ctx context.Context, ref string) (ocispec.Descripto
 // Fetch resolves like Resolve and brings the manifest along, of at most 4 MiB
 // and verified, all in one GET request.
 func (p *Repository) Fetch(ctx context.Context, ref string) (ocispec.Descriptor, []byte, error) {
-	c := p.newCall("resolve", resolving, ref)
+	c := p.newCall(opResolve, resolving, ref)
 	if d, err := digest.Parse(ref); err == nil {
 		c.kind, c.want = fetching, ocispec.Descriptor{Digest: d, Size: -1}
 	}
@@ -130,6 +133,8 @@ const (
 type Listing struct {
 	Referrers []ocispec.Descriptor
 	NoAPI     bool // the list came without the referrers API
+	Personal  bool // others may get another list than these credentials
+	Unasked   bool // no host that this pull uses is trusted to list them, so none was asked
 }
 
 // Referrers lists what refers to a manifest as ListReferrers does, with
@@ -143,8 +148,7 @@ func (p *Repository) Referrers(ctx context.Context, subject ocispec.Descriptor) 
 // the fallback says. Nothing there is an empty list and no error. More than
 // 1000 descriptors or 10 pages are ErrTooLarge: a decision from a part of the
 // list could be a wrong one. A referrers tag that holds the subject itself
-// (GitLab) means nothing; one that holds anything else but an image index is
-// ErrCorrupt.
+// (GitLab), or anything else but an image index, means nothing.
 //
 // The registry is not asked to filter by artifact type, and nothing is filtered
 // here: some registries report a wrong artifactType or none, and would filter by
@@ -161,14 +165,15 @@ func (p *Repository) ListReferrers(ctx context.Context, subject ocispec.Descript
 			return Listing{Referrers: found}, c.reading(err)
 		}
 	}
-	switch fallback {
-	case FallbackNone:
-		return Listing{NoAPI: true}, nil
-	case FallbackError:
+	unasked := len(c.referringHosts()) == 0
+	switch {
+	case fallback == FallbackError:
 		return Listing{NoAPI: true}, c.failed("", ErrNoReferrersAPI)
+	case fallback == FallbackNone, unasked:
+		return Listing{NoAPI: true, Personal: c.personal, Unasked: unasked}, nil
 	}
 	found, err := c.referrers(ctx, subject, false)
-	return Listing{Referrers: found, NoAPI: true}, c.reading(err)
+	return Listing{Referrers: found, NoAPI: true, Personal: c.personal}, c.reading(err)
 }
 
 // referrers lists by the referrers API or by the tag schema.
@@ -204,15 +209,19 @@ func (p *Repository) newCall(op string, kind kind, object string) *call {
 // referrers API.
 func (c *call) remote() *remote.Repository {
 	return &remote.Repository{
-		Client:    c,
-		Reference: oras.Reference{Registry: c.repo.registry, Repository: c.repo.path},
-		ManifestMediaTypes: []string{
-			"application/vnd.docker.distribution.manifest.v2+json",
-			"application/vnd.docker.distribution.manifest.list.v2+json",
-			ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, "*/*",
-		},
+		Client:               c,
+		Reference:            oras.Reference{Registry: c.repo.registry, Repository: c.repo.path},
+		ManifestMediaTypes:   manifestTypes(),
 		ReferrerListMaxPages: maxPages,
 		MaxMetadataBytes:     maxBytes,
+	}
+}
+
+func manifestTypes() []string {
+	return []string{
+		"application/vnd.docker.distribution.manifest.v2+json",
+		"application/vnd.docker.distribution.manifest.list.v2+json",
+		ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, "*/*",
 	}
 }
 
