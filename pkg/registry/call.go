@@ -99,10 +99,13 @@ func (c *call) knownAbsence(req *http.Request, first int) *Error {
 	return nil
 }
 
-// ask asks one host. If others could answer as well, it keeps some of the caller's time
-// for them.
+// ask asks one host, unless it is known not to answer. If others could answer as well,
+// it keeps some of the caller's time for them.
 func (c *call) ask(req *http.Request, i int, others bool) (*http.Response, *Error) {
 	host := c.repo.hosts[i]
+	if c.isSilent(req, host) {
+		return nil, c.failed(host.Host, errSilent)
+	}
 	start := time.Now()
 	ctx, span := c.span(req, host)
 	resp, err := c.attempt(ctx, req, host, others)
@@ -122,6 +125,7 @@ func (c *call) ask(req *http.Request, i int, others bool) (*http.Response, *Erro
 	}
 	tracing.End(span, err)
 	c.repo.owner.observe(c.op, err, took)
+	c.waited(req, host, err, took)
 	return nil, err
 }
 

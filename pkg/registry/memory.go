@@ -43,6 +43,12 @@ func (p *Repository) memoryKey(host docker.RegistryHost) string {
 // place is where a host of hosts.toml is.
 func place(host docker.RegistryHost) string { return host.Scheme + "://" + host.Host + host.Path }
 
+func (m *memory) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.until)
+}
+
 func (m *memory) has(key string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -38,6 +38,7 @@ type Registry struct {
 	transports *transports
 	withoutAPI *memory // hosts without the referrers API
 	withAPI    *memory // hosts that have it: a page in its place shows no lack
+	breaker    *breaker
 }
 
 // New returns a Registry. Nothing is read or connected before the first pull.
@@ -61,6 +62,7 @@ func newRegistry(o Options, now func() time.Time) *Registry {
 		transports: &transports{now: now, forbidden: isInside, kept: map[string]*transport{}},
 		withoutAPI: newMemory(now),
 		withAPI:    newMemory(now),
+		breaker:    newBreaker(o.Log),
 	}
 	r.SetHostsPath(o.HostsPath)
 	return r
@@ -77,9 +79,21 @@ func UserAgent(version string) string {
 	return filepath.Base(os.Args[0]) + "/" + version + " (imagefit)"
 }
 
-// Close ends idle connections; those in use end on their own. The Registry can still
-// be used afterwards.
-func (r *Registry) Close() { r.transports.close() }
+// Forget forgets which hosts did not answer in time, and which have no referrers API.
+func (r *Registry) Forget() {
+	r.breaker.reset()
+	r.withoutAPI.forget()
+}
+
+// Breaker tells which hosts do not answer, and how often that was so.
+func (r *Registry) Breaker() BreakerStats { return r.breaker.stats() }
+
+// Close ends what is done in the background, and idle connections; those in use end on
+// their own. The Registry can still be used afterwards.
+func (r *Registry) Close() {
+	r.breaker.close()
+	r.transports.close()
+}
 
 // Repository prepares one pull of ref, which must be normalised. Only its
 // registry and path matter here. auth may be nil.
