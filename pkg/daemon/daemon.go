@@ -15,6 +15,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/metrics"
+	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/systemd"
 )
 
@@ -48,6 +49,8 @@ type Daemon struct {
 	settings  atomic.Pointer[settings]
 	mistake   atomic.Pointer[error] // why settings are not the configuration on disk
 	logFailed atomic.Bool           // the decision log could not be written last time
+
+	registry atomic.Pointer[registry.Registry] // the one that Registry returned last
 
 	mu          sync.Mutex
 	subscribers []func(config.Config)

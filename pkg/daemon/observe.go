@@ -13,6 +13,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/health"
 	"github.com/imagefit/imagefit/pkg/metrics"
+	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 // Facts are stale at this age, unless fewer refreshes than this were missed.
@@ -33,6 +34,7 @@ func (d *Daemon) Observe(address string, ready ...health.Check) (stop func()) {
 	})
 	d.Metrics.WatchFacts(d.Facts)
 	d.Metrics.WatchCache(d.Cache, sizes)
+	d.Metrics.WatchBreaker(d.breaker)
 	d.Metrics.WatchChecks(func() (bool, map[string]bool) {
 		all, results := server.Check()
 		passing := map[string]bool{}
@@ -60,6 +62,14 @@ func (d *Daemon) configCheck() health.Check {
 		}
 		return errors.New("cannot load the configuration, run imagefit config check")
 	}}
+}
+
+// breaker tells which registry hosts do not answer. A daemon without registries has none.
+func (d *Daemon) breaker() registry.BreakerStats {
+	if reg := d.registry.Load(); reg != nil {
+		return reg.Breaker()
+	}
+	return registry.BreakerStats{Silent: []registry.SilentHost{}}
 }
 
 // factsCheck fails when the facts are no longer refreshed: decisions would rest
@@ -102,8 +112,12 @@ func (d *Daemon) status(sizes func() (map[string]cache.Size, error)) health.Stat
 		Facts: health.FactsStatus{
 			Refreshed: d.Facts.Refreshed().UTC(), Changes: d.Facts.Changes(), Fingerprint: d.Facts.Current().Fingerprint(),
 		},
-		Cache:     health.CacheStatus{Limit: d.Cache.Limit()},
-		Decisions: d.Metrics.Decisions(),
+		Cache:       health.CacheStatus{Limit: d.Cache.Limit()},
+		Decisions:   d.Metrics.Decisions(),
+		SilentHosts: []health.SilentHost{},
+	}
+	for _, h := range d.breaker().Silent {
+		s.SilentHosts = append(s.SilentHosts, health.SilentHost(h))
 	}
 	found, err := sizes()
 	if err != nil {

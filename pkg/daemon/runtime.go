@@ -36,7 +36,11 @@ func (d *Daemon) Registry(runtime *containerd.Runtime) *registry.Registry {
 		reg.SetHostsPath(hosts(d.Config(), s))
 		d.renewRules() // the runtime may unpack other platforms now
 	}
-	d.OnReload(func(cfg config.Config) { reg.SetHostsPath(hosts(cfg, runtime.Settings())) })
+	d.OnReload(func(cfg config.Config) {
+		reg.SetHostsPath(hosts(cfg, runtime.Settings()))
+		reg.Forget()
+	})
+	d.registry.Store(reg)
 	return reg
 }
 

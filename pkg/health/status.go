@@ -20,6 +20,9 @@ type Status struct {
 	Facts     FactsStatus       `json:"facts"`
 	Cache     CacheStatus       `json:"cache"`
 	Decisions map[string]uint64 `json:"decisions"` // since the start, by action
+
+	// SilentHosts did not answer in time: pulls do not wait for them.
+	SilentHosts []SilentHost `json:"silent_hosts"`
 }
 
 // ConfigStatus is the state of the configuration.
@@ -33,6 +36,14 @@ type FactsStatus struct {
 	Refreshed   time.Time `json:"refreshed"`
 	Changes     uint64    `json:"changes"`
 	Fingerprint string    `json:"fingerprint"`
+}
+
+// SilentHost is a registry host for which the breaker is open.
+type SilentHost struct {
+	Host      string    `json:"host"`
+	Registry  string    `json:"registry"`  // of the references
+	Operation string    `json:"operation"` // resolve, fetch or list referrers
+	Since     time.Time `json:"since"`
 }
 
 // CacheStatus is the size of the state directory.

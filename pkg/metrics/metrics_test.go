@@ -24,6 +24,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -41,6 +42,9 @@ func whole(t *testing.T, program string) *Metrics {
 	m.WatchCache(c, Sizes(c))
 	m.WatchChecks(func() (bool, map[string]bool) {
 		return false, map[string]bool{"listening": true, "runtime": false, "nri": true, "facts": true, "state": true}
+	})
+	m.WatchBreaker(func() registry.BreakerStats {
+		return registry.BreakerStats{Silent: make([]registry.SilentHost, 2), Trips: 3, Skips: 4}
 	})
 	if program == decisionlog.Proxy {
 		m.WatchCalls(func(each func(kind, code string, count uint64)) { each("unary", "OK", 7) })
@@ -178,6 +182,9 @@ func TestSeriesAreExportedFromTheStart(t *testing.T) {
 		`imagefit_config_last_reload_successful 1`,
 		`imagefit_journal_errors_total 0`,
 		`imagefit_cri_calls_total{code="OK",kind="unary"} 7`,
+		`imagefit_registry_breaker_open 2`,
+		`imagefit_registry_breaker_trips_total 3`,
+		`imagefit_registry_breaker_skips_total 4`,
 		`imagefit_ready 0`,
 		`imagefit_check_passing{check="facts"} 1`,
 		`imagefit_check_passing{check="runtime"} 0`,

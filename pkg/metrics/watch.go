@@ -8,6 +8,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 // WatchFacts exports how old the facts are and how often they changed.
@@ -40,6 +41,19 @@ func (m *Metrics) WatchCalls(served func(each func(kind, code string, count uint
 		served(func(kind, code string, count uint64) {
 			out <- prometheus.MustNewConstMetric(calls, prometheus.CounterValue, float64(count), kind, code)
 		})
+	}))
+}
+
+// WatchBreaker exports how many registry hosts do not answer, and what that prevents.
+func (m *Metrics) WatchBreaker(stats func() registry.BreakerStats) {
+	open := desc("registry_breaker_open", "Registry hosts and operations that pulls do not wait for now.")
+	trips := desc("registry_breaker_trips_total", "How often a registry host did not answer in time.")
+	skips := desc("registry_breaker_skips_total", "Requests that were not made because the host did not answer before.")
+	m.registry.MustRegister(collector(func(out chan<- prometheus.Metric) {
+		s := stats()
+		out <- prometheus.MustNewConstMetric(open, prometheus.GaugeValue, float64(len(s.Silent)))
+		out <- prometheus.MustNewConstMetric(trips, prometheus.CounterValue, float64(s.Trips))
+		out <- prometheus.MustNewConstMetric(skips, prometheus.CounterValue, float64(s.Skips))
 	}))
 }
 

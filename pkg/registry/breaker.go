@@ -32,17 +32,17 @@ func probeWaits() []time.Duration {
 // SilentHost is a host that did not answer in time. Pulls do not wait for it again until
 // a probe was answered.
 type SilentHost struct {
-	Host      string    `json:"host"`
-	Registry  string    `json:"registry"`  // of the references
-	Operation string    `json:"operation"` // resolve, fetch or list referrers
-	Since     time.Time `json:"since"`
+	Host      string
+	Registry  string // of the references
+	Operation string // resolve, fetch or list referrers
+	Since     time.Time
 }
 
 // BreakerStats are what a Registry counted of hosts that do not answer.
 type BreakerStats struct {
-	Silent []SilentHost `json:"silent"` // now
-	Trips  uint64       `json:"trips"`  // how often a host did not answer in time
-	Skips  uint64       `json:"skips"`  // requests that were not made because of that
+	Silent []SilentHost // now
+	Trips  uint64       // how often a host did not answer in time
+	Skips  uint64       // requests that were not made because of that
 }
 
 // silence identifies what does not answer: a host for one registry may while the same
