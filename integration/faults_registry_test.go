@@ -117,12 +117,50 @@ func TestPullsSurviveARegistryThatFailsForImagefitAlone(t *testing.T) {
 			}
 			w.wantSound(t)
 			f.registry.Intercept(nil)
+			w.awaitClosedBreaker(t)
 			w.wantVariant(t, fresh, best)
 			w.wantVariant(t, known, best)
 			w.wantSound(t)
 		})
 	}
 	all.wantNoMore(t, before)
+}
+
+// awaitClosedBreaker waits until a probe of the registry was answered.
+func (w *witness) awaitClosedBreaker(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); w.metrics(t)["imagefit_registry_breaker_open"] > 0; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the registry answers, and pulls still do not wait for it")
+		}
+	}
+}
+
+// A kubelet pulls one image after the other. Behind a registry that never lists referrers,
+// all of them together cost one budget at most, and all run what containerd chooses.
+func TestSerialPullsBehindHangingReferrersCostOneBudget(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{Proxy: `select_timeout = "5s"`})
+	var offers []offer
+	for i := range 4 {
+		offers = append(offers, f.offer(t, fmt.Sprintf("serial/%d", i)))
+	}
+	f.registry.Intercept(ofProxy(of("/referrers/", slow)))
+	t.Cleanup(func() { f.registry.Intercept(nil) })
+	w := watch(f, offers...)
+	start := time.Now()
+	for _, o := range offers {
+		id, err := w.ensure(t, o.ref, stack.PullOptions{})
+		if err != nil || o.ids[id] != taken {
+			t.Errorf("pulled %s of %s, %v; want %s", o.ids[id], o.ref, err, taken)
+		}
+	}
+	if took := time.Since(start); took > 9*time.Second {
+		t.Errorf("four pulls took %s with a budget of 5 s", took)
+	}
+	if log := f.proxyLog(t); !strings.Contains(log, "breaker open") {
+		t.Errorf("the log does not say that the breaker is open:\n%s", log)
+	}
+	w.wantSound(t)
 }
 
 // The registry is down for everyone: the kubelet sees containerd's own error, what is on

@@ -232,8 +232,8 @@ func printDetails(w io.Writer, s *health.Status, now time.Time) {
 		if h.Registry != h.Host {
 			host += " for " + h.Registry
 		}
-		fmt.Fprintf(w, "  breaker open\t%s: did not answer (%s), pulls have not waited for it for %s\n",
-			decision.Line(host), decision.Line(h.Operation), ago(h.Since, now))
+		fmt.Fprintf(w, "  breaker open\t%s: did not list referrers in time, pulls have not waited for it for %s\n",
+			decision.Line(host), ago(h.Since, now))
 	}
 	fmt.Fprintf(w, "  facts\trefreshed %s ago, changed %d times\n", ago(s.Facts.Refreshed, now), s.Facts.Changes)
 	fmt.Fprintf(w, "  cache\t%.1f of %d MiB, %d files\n", float64(s.Cache.Bytes)/(1<<20), s.Cache.Limit>>20, s.Cache.Files)

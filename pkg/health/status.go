@@ -40,10 +40,9 @@ type FactsStatus struct {
 
 // SilentHost is a registry host for which the breaker is open.
 type SilentHost struct {
-	Host      string    `json:"host"`
-	Registry  string    `json:"registry"`  // of the references
-	Operation string    `json:"operation"` // resolve, fetch or list referrers
-	Since     time.Time `json:"since"`
+	Host     string    `json:"host"`
+	Registry string    `json:"registry"` // of the references
+	Since    time.Time `json:"since"`
 }
 
 // CacheStatus is the size of the state directory.

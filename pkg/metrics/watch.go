@@ -46,9 +46,9 @@ func (m *Metrics) WatchCalls(served func(each func(kind, code string, count uint
 
 // WatchBreaker exports how many registry hosts do not answer, and what that prevents.
 func (m *Metrics) WatchBreaker(stats func() registry.BreakerStats) {
-	open := desc("registry_breaker_open", "Registry hosts and operations that pulls do not wait for now.")
-	trips := desc("registry_breaker_trips_total", "How often a registry host did not answer in time.")
-	skips := desc("registry_breaker_skips_total", "Requests that were not made because the host did not answer before.")
+	open := desc("registry_breaker_open", "Registry hosts that pulls do not wait for to list referrers now.")
+	trips := desc("registry_breaker_trips_total", "How often a registry host did not list referrers in time.")
+	skips := desc("registry_breaker_skips_total", "Requests for referrers that were not made because the host did not answer before.")
 	m.registry.MustRegister(collector(func(out chan<- prometheus.Metric) {
 		s := stats()
 		out <- prometheus.MustNewConstMetric(open, prometheus.GaugeValue, float64(len(s.Silent)))

@@ -29,13 +29,12 @@ func probeWaits() []time.Duration {
 	}
 }
 
-// SilentHost is a host that did not answer in time. Pulls do not wait for it again until
+// SilentHost is a host that did not answer a request for referrers in time. Pulls do not wait for it again until
 // a probe was answered.
 type SilentHost struct {
-	Host      string
-	Registry  string // of the references
-	Operation string // resolve, fetch or list referrers
-	Since     time.Time
+	Host     string
+	Registry string // of the references
+	Since    time.Time
 }
 
 // BreakerStats are what a Registry counted of hosts that do not answer.
@@ -45,9 +44,9 @@ type BreakerStats struct {
 	Skips  uint64       // requests that were not made because of that
 }
 
-// silence identifies what does not answer: a host for one registry may while the same
-// host for another does not, and so may its operations.
-type silence struct{ place, host, registry, operation string }
+// silence identifies what does not answer requests for referrers: a host for one registry
+// may while the same host for another does not.
+type silence struct{ place, host, registry string }
 
 // probe repeats the request that was not answered, and tells whether it now is.
 type probe func(ctx context.Context) bool
@@ -96,11 +95,6 @@ func (b *breaker) isOpen(key silence, again probe) bool {
 		b.skips.Add(1)
 		return true
 	}
-	key.operation = opResolve // such a host answers nothing
-	if b.silent[key] != nil {
-		b.skips.Add(1)
-		return true
-	}
 	return false
 }
 
@@ -118,8 +112,8 @@ func (b *breaker) trip(key silence, waited time.Duration, again probe) {
 	h.ctx, h.cancel = context.WithCancel(b.ctx)
 	b.silent[key] = h
 	b.trips.Add(1)
-	b.log.Warn("registry host does not answer in time, pulls no longer wait for it",
-		"host", key.host, "registry", key.registry, "operation", key.operation, "waited", waited.Round(time.Millisecond))
+	b.log.Warn("registry host does not list referrers in time, pulls no longer wait for it",
+		"host", key.host, "registry", key.registry, "waited", waited.Round(time.Millisecond))
 	b.watch(key, h, again, b.waits)
 }
 
@@ -136,8 +130,8 @@ func (b *breaker) watch(key silence, h *silentHost, again probe, waits []time.Du
 		h.probed = false
 		if answers && b.silent[key] == h {
 			b.drop(key)
-			b.log.Info("registry host answers again", "host", key.host, "registry", key.registry,
-				"operation", key.operation, "after", time.Since(h.since).Round(time.Second))
+			b.log.Info("registry host lists referrers again", "host", key.host, "registry", key.registry,
+				"after", time.Since(h.since).Round(time.Second))
 		}
 	})
 }
@@ -204,12 +198,12 @@ func (b *breaker) stats() BreakerStats {
 	s := BreakerStats{Silent: []SilentHost{}, Trips: b.trips.Load(), Skips: b.skips.Load()}
 	for key, h := range b.silent {
 		s.Silent = append(s.Silent, SilentHost{
-			Host: key.host, Registry: key.registry, Operation: key.operation, Since: h.since.UTC(),
+			Host: key.host, Registry: key.registry, Since: h.since.UTC(),
 		})
 	}
 	slices.SortFunc(s.Silent, func(x, y SilentHost) int {
 		return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.Host, y.Host),
-			cmp.Compare(x.Registry, y.Registry), cmp.Compare(x.Operation, y.Operation))
+			cmp.Compare(x.Registry, y.Registry))
 	})
 	return s
 }

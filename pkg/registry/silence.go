@@ -22,29 +22,23 @@ const (
 
 // errSilent is the cause of requests that the breaker prevents. The text is the same for
 // every pull, so that events of pods can be counted.
-var errSilent = errors.New("breaker open: this host did not answer an earlier request in time; " +
+var errSilent = errors.New("breaker open: this host did not answer an earlier request for referrers in time; " +
 	"it is probed in the background and not waited for meanwhile")
 
 // silence is what is known not to answer, if this host does not.
 func (c *call) silence(host docker.RegistryHost) silence {
-	s := silence{place: place(host), host: host.Host, registry: c.repo.registry, operation: "fetch"}
-	switch {
-	case c.op == opResolve:
-		s.operation = opResolve
-	case c.kind == referring:
-		s.operation = c.op
-	}
-	return s
+	return silence{place: place(host), host: host.Host, registry: c.repo.registry}
 }
 
-// isSilent tells whether a host is not to be waited for.
+// isSilent tells whether a host is not to be waited for. Only requests for referrers are
+// held back: the runtime makes the others too, and waits for their answers itself.
 func (c *call) isSilent(req *http.Request, host docker.RegistryHost) bool {
-	return c.repo.owner.breaker.isOpen(c.silence(host), c.probe(req, host))
+	return c.kind == referring && c.repo.owner.breaker.isOpen(c.silence(host), c.probe(req, host))
 }
 
 // waited remembers a host that cost a pull its time and gave nothing for it.
 func (c *call) waited(req *http.Request, host docker.RegistryHost, failure *Error, took time.Duration) {
-	if isSilence(failure, took, minWait) {
+	if c.kind == referring && isSilence(failure, took, minWait) {
 		c.repo.owner.breaker.trip(c.silence(host), took, c.probe(req, host))
 	}
 }
