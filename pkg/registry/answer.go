@@ -80,10 +80,10 @@ func (c *call) believe(means meaning, host docker.RegistryHost) bool {
 }
 
 // mayRead tells whether a host that refuses to list the referrers of an image lets these
-// credentials read the image itself: it resolved the reference of this pull, or has the
-// image for them now. Otherwise they are wrong, or have expired.
+// credentials read the image itself, now. Otherwise they are wrong, or a token expired
+// since the reference was resolved: that there are no referrers does not follow.
 func (c *call) mayRead(req *http.Request, host docker.RegistryHost) bool {
-	if i, ok := c.repo.resolver(); c.readable || ok && place(c.repo.hosts[i]) == place(host) {
+	if c.readable {
 		return true
 	}
 	image := req.Clone(req.Context())

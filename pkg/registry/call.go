@@ -171,7 +171,7 @@ func (c *call) attempt(ctx context.Context, req *http.Request, host docker.Regis
 // credentials that there are none of, that is a refusal to list the referrers.
 func (c *call) unanswered(req *http.Request, host docker.RegistryHost, err error) *Error {
 	failure := c.failed(host.Host, err)
-	if c.kind != referring || c.pages != nil || failure.Kind != ErrUnauthorized || !c.mayRead(req, host) {
+	if c.kind != referring || c.pages != nil || !errors.Is(failure, ErrUnauthorized) || !c.mayRead(req, host) {
 		return failure
 	}
 	if c.personal, failure.Kind = true, ErrNotFound; c.asksAPI(req) {

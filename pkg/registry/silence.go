@@ -67,7 +67,10 @@ func (c *call) probe(req *http.Request, host docker.RegistryHost) probe {
 		defer cancel()
 		defer context.AfterFunc(stop, cancel)()
 		start := time.Now()
-		_, err := c.attempt(tracing.Hide(ctx), req.Clone(ctx), host, false)
+		resp, err := c.attempt(tracing.Hide(ctx), req.Clone(ctx), host, false)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
 		return stop.Err() == nil && (err == nil || !isSilence(err, time.Since(start), 0))
 	}
 }
