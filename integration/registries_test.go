@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -94,5 +95,41 @@ func TestRegistryErrorRefusesThePullIfThePolicySaysSo(t *testing.T) {
 	_, err := f.cri.Pull(t.Context(), repo.Ref("1"), stack.PullOptions{})
 	if err == nil || !strings.Contains(err.Error(), "imagefit: what "+repo.Ref("1")+" needs cannot be found out") {
 		t.Errorf("pull: %v", err)
+	}
+}
+
+// TestReferrersComeFromTheMirrorWhereTheUpstreamIsFirewalled has hosts.toml as guides write it.
+// The upstream accepts connections and never answers: neither a pull by the runtime nor one
+// through the proxy contacts it, and the mirror's artifacts decide.
+func TestReferrersComeFromTheMirrorWhereTheUpstreamIsFirewalled(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{Proxy: `select_timeout = "5s"`})
+	upstream, err := stack.NewRegistry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = upstream.Close() })
+	upstream.Inject(stack.Fault{Path: "/", Hang: true})
+	o := f.offer(t, "mirrored")
+	const name = "registry.test"
+	text := fmt.Sprintf("server = \"http://%s\"\n[host.\"http://%s\"]\n  capabilities = [\"pull\", \"resolve\"]\n", upstream.Host, f.registry.Host)
+	if err := f.containerd.WriteHosts(name, text); err != nil {
+		t.Fatal(err)
+	}
+	ref := name + strings.TrimPrefix(o.ref, f.registry.Host)
+	direct, err := f.containerd.CRI.Pull(t.Context(), ref, stack.PullOptions{})
+	if err != nil || o.ids[direct] != taken {
+		t.Fatalf("without imagefit: %s, %v", o.ids[direct], err)
+	}
+	for range 2 {
+		start := time.Now()
+		if got := o.ids[f.pull(t, ref)]; got != best {
+			t.Errorf("pulled %s, want %s", got, best)
+		}
+		if took := time.Since(start); took > 4*time.Second {
+			t.Errorf("the pull took %s: it waited for the upstream", took)
+		}
+	}
+	if asked := upstream.Requests(); len(asked) > 0 {
+		t.Errorf("the upstream was asked for %s %s", asked[0].Method, asked[0].Path)
 	}
 }
