@@ -142,8 +142,9 @@ func openRegistry(cfg config.Config, log *slog.Logger) (*registry.Registry, cont
 	if err != nil {
 		log.Error("cannot read the runtime's configuration completely", "file", cfg.Runtime.Config, "error", err)
 	}
+	path, tables := wiring.Hosts(cfg, runtime)
 	return registry.New(registry.Options{
-		HostsPath: cfg.Registry.HostsPath(runtime.HostsPath, runtime.HostsKnown),
+		HostsPath: path, Tables: tables,
 		UserAgent: registry.UserAgent(cli.BuildVersion(version)), Log: log,
 	}), runtime
 }

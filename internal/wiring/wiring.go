@@ -10,8 +10,10 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/containerd"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 // Evaluator returns an evaluator by the configuration, for fixed facts. runtime is
@@ -57,4 +59,12 @@ func Rules(cfg config.Config, log *slog.Logger) (*decision.Rules, error) {
 		ReferrersTTL: time.Duration(cfg.Cache.ReferrersTTL), StaleFor: time.Duration(cfg.Cache.StaleFor),
 		Timeout: time.Duration(cfg.Proxy.SelectTimeout),
 	}, nil
+}
+
+// Hosts returns where registries are: as the runtime has it, unless the
+// configuration names folders of its own.
+func Hosts(cfg config.Config, s containerd.Settings) (path string, tables registry.Tables) {
+	tables = s.Registry
+	tables.Replace = tables.Replace && cfg.Registry.ConfigPath == config.Auto
+	return cfg.Registry.HostsPath(s.HostsPath, s.HostsKnown || tables.Replace), tables
 }

@@ -66,14 +66,7 @@ func move(into, from map[string]any, key string) {
 func (f *file) settings() Settings {
 	s := defaults()
 	images := table(f.Plugins, imagesPlugin)
-	registry := table(images, "registry")
-	s.HostsPath, _ = registry["config_path"].(string)
-	for _, key := range []string{"mirrors", "configs", "auths"} {
-		if len(table(registry, key)) > 0 {
-			s.InlineRegistry = append(s.InlineRegistry, key)
-		}
-	}
-	s.Headers = len(table(registry, "headers")) > 0
+	s.setRegistry(registryOfFile(table(images, "registry")))
 	if name, _ := images["snapshotter"].(string); name != "" {
 		s.Snapshotter = name
 	}

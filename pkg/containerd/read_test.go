@@ -2,11 +2,14 @@ package containerd
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 // fixture reads a configuration of testdata; its file names come without the folder.
@@ -46,7 +49,12 @@ func TestReadMeansWhatContainerdMakesOfAFile(t *testing.T) {
 			s.RuntimeSnapshotters = map[string]string{"kata": "new"}
 		}},
 		{"inline", func(s *Settings) {
-			s.InlineRegistry, s.Headers, s.LocalPull = []string{"mirrors", "configs", "auths"}, true, true
+			s.InlineRegistry, s.LocalPull = []string{"mirrors", "configs", "auths"}, true
+			s.Registry = registry.Tables{
+				Replace: true, Mirrors: map[string][]string{"registry.example": {"https://mirror.example"}},
+				Auths:   map[string]registry.Auth{"registry.example": {Auth: "c2VjcmV0LW9mLWF1dGhz"}}, // auths override configs
+				Headers: http.Header{"X-Meta": {"secret-of-headers"}},
+			}
 		}},
 		{"disabled", func(s *Settings) { s.VerifierDir = "" }},
 		{"local-pull", func(s *Settings) { s.LocalPull, s.Unpack = true, []Unpack{} }},

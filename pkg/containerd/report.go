@@ -23,18 +23,13 @@ const (
 	ImagesPluginID   = "images"
 )
 
-// status is what matters of the configuration in Status. Of tables that may have
-// credentials only the keys are kept.
+// status is what matters of the configuration in Status.
 type status struct {
 	Containerd *struct {
 		Snapshotter string
 		Runtimes    map[string]struct{ Snapshotter string }
 	}
-	Registry *struct {
-		ConfigPath              string
-		Mirrors, Configs, Auths map[string]struct{}
-		Headers                 map[string][]string
-	}
+	Registry *registryTables
 }
 
 // With returns the settings with the report of the running runtime in place of what its
@@ -59,8 +54,12 @@ func (s Settings) With(r Report) (Settings, error) {
 	s.mergeStatus(config)
 	if path, ok := r.Exports["RegistryConfigPath"]; ok {
 		s.HostsPath, s.HostsKnown = path, true
-	} else if s.HostsPath == "" && s.Version != "" && s.atLeast2(2) && len(s.InlineRegistry) == 0 {
+	} else if s.HostsPath == "" && s.Version != "" && s.atLeast2(2) && len(s.Registry.Mirrors) == 0 {
 		s.HostsPath = defaultHostsPath
+	}
+	s.Registry.Replace = s.HostsPath == "" && (s.HostsKnown || len(s.Registry.Mirrors) > 0)
+	if s.Version != "" && s.atLeast2(0) {
+		s.Registry.TLS = nil // containerd 2 does not read configs.*.tls
 	}
 	return s, err
 }
@@ -79,17 +78,8 @@ func (s *Settings) mergeStatus(config status) {
 			}
 		}
 	}
-	r := config.Registry
-	if r == nil {
-		return
-	}
-	s.HostsPath, s.HostsKnown, s.Headers, s.InlineRegistry = r.ConfigPath, true, len(r.Headers) > 0, nil
-	for _, inline := range []struct {
-		key   string
-		table map[string]struct{}
-	}{{"mirrors", r.Mirrors}, {"configs", r.Configs}, {"auths", r.Auths}} {
-		if len(inline.table) > 0 {
-			s.InlineRegistry = append(s.InlineRegistry, inline.key)
-		}
+	if config.Registry != nil {
+		s.setRegistry(*config.Registry)
+		s.HostsKnown = true
 	}
 }

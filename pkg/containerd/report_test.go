@@ -1,9 +1,12 @@
 package containerd
 
 import (
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 // What the two containerds say of themselves, shortened.
@@ -18,6 +21,7 @@ func TestReportTakesPrecedenceOverTheFile(t *testing.T) {
 	t.Parallel()
 	file := Settings{HostsPath: "/file", Snapshotter: "overlayfs", RuntimeSnapshotters: map[string]string{"old": "x"}, InlineRegistry: []string{"mirrors"}}
 	unset := Settings{Snapshotter: "overlayfs"}
+	inMirrors := registry.Tables{Replace: true, Mirrors: map[string][]string{"registry.example": {"mirror.example"}}}
 	kata := map[string]string{"kata": "devmapper"}
 	tests := []struct {
 		name     string
@@ -36,16 +40,31 @@ func TestReportTakesPrecedenceOverTheFile(t *testing.T) {
 		{"2.4: no path set", unset, Report{"containerd", "2.4.2", nil, nil}, func(s *Settings) {
 			s.Name, s.Version, s.HostsPath = "containerd", "2.4.2", "/etc/containerd/certs.d:/etc/docker/certs.d"
 		}, ""},
-		{"2.4: mirrors in place of a path", Settings{InlineRegistry: []string{"mirrors"}}, Report{"containerd", "2.4.2", nil, nil}, func(s *Settings) {
+		{"2.4: mirrors in place of a path", Settings{InlineRegistry: []string{"mirrors"}, Registry: inMirrors}, Report{"containerd", "2.4.2", nil, nil}, func(s *Settings) {
 			s.Name, s.Version = "containerd", "2.4.2"
 		}, ""},
 		{"2.1: no path set", unset, Report{"containerd", "2.1.5", nil, nil}, func(s *Settings) { s.Name, s.Version = "containerd", "2.1.5" }, ""},
 		{"1.7: all from status", file, Report{"containerd", "1.7.35", map[string]string{"config": status17}, nil}, func(s *Settings) {
 			*s = Settings{Name: "containerd", Version: "1.7.35", HostsPath: "/status", HostsKnown: true, Snapshotter: "native",
-				RuntimeSnapshotters: kata, InlineRegistry: []string{"configs", "auths"}, Headers: true}
+				RuntimeSnapshotters: kata, InlineRegistry: []string{"configs", "auths"}, Registry: registry.Tables{
+					Auths:   map[string]registry.Auth{"registry.example": {Auth: "secret"}},
+					Headers: http.Header{"X-Meta": {"secret"}},
+				}}
 		}, ""},
 		{"1.7: no path set", file, Report{"containerd", "1.7.35", map[string]string{"config": `{"registry":{}}`}, nil}, func(s *Settings) {
 			s.Name, s.Version, s.HostsPath, s.HostsKnown, s.InlineRegistry = "containerd", "1.7.35", "", true, nil
+			s.Registry.Replace = true
+		}, ""},
+		{"1.7: mirrors as k3s and RKE2 write them", unset, Report{"containerd", "1.7.35", map[string]string{"config": `{"registry":{"configPath":"",` +
+			`"mirrors":{"docker.io":{"endpoint":["https://mirror.example:5000"]},"*":{"endpoint":["http://all.example"]}},` +
+			`"configs":{"mirror.example:5000":{"auth":{"username":"u","password":"p","auth":"","identitytoken":""},` +
+			`"tls":{"insecure_skip_verify":true,"caFile":"/ca","certFile":"/cert","keyFile":"/key"}}}}}`}, nil}, func(s *Settings) {
+			s.Name, s.Version, s.HostsKnown, s.InlineRegistry = "containerd", "1.7.35", true, []string{"mirrors", "configs"}
+			s.Registry = registry.Tables{
+				Replace: true, Mirrors: map[string][]string{"docker.io": {"https://mirror.example:5000"}, "*": {"http://all.example"}},
+				TLS:   map[string]registry.TLS{"mirror.example:5000": {CAFile: "/ca", CertFile: "/cert", KeyFile: "/key", InsecureSkipVerify: true}},
+				Auths: map[string]registry.Auth{"mirror.example:5000": {Username: "u", Password: "p"}},
+			}
 		}, ""},
 		{"broken status", file, Report{"containerd", "2.4.2", map[string]string{"config": `{"containerd": "secret"}`}, nil}, func(s *Settings) {
 			s.Name, s.Version = "containerd", "2.4.2"

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/containerd/platforms"
+
+	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 // The defaults of containerd.
@@ -36,10 +38,10 @@ type Settings struct {
 	// HostsKnown is whether HostsPath is what the running containerd uses.
 	HostsKnown bool
 	// InlineRegistry are the deprecated tables beside registry.config_path that
-	// are set: mirrors, configs, auths. imagefit does not read them.
+	// are set: mirrors, configs, auths.
 	InlineRegistry []string
-	// Headers is whether containerd sends headers of its own to registries.
-	Headers bool
+	// Registry are what these tables and registry.headers have.
+	Registry registry.Tables
 
 	// Snapshotter is where images are unpacked unless a runtime handler has its own.
 	Snapshotter string
@@ -116,15 +118,6 @@ func (s Settings) Warnings() []string {
 		return []string{reason}
 	}
 	var all []string
-	if len(s.InlineRegistry) > 0 {
-		all = append(all, "containerd's registry settings have "+strings.Join(s.InlineRegistry, ", ")+
-			", which imagefit does not read: for these registries it may use another host or other credentials;"+
-			" move them to hosts.toml files under registry.config_path")
-	}
-	if s.Headers {
-		all = append(all, "containerd sends headers of its own to registries (registry.headers), imagefit does not:"+
-			" move them to hosts.toml files under registry.config_path")
-	}
 	host := hostPlatform()
 	if !s.unpacksAtPull(highestVariant(host), host) {
 		all = append(all, "containerd unpacks only what matches "+s.unpackable()+" (check_platform_supported = true):"+

@@ -144,7 +144,7 @@ func TestWarningsNameWhatLimitsImagefit(t *testing.T) {
 	}{
 		{"none", Settings{}, nil},
 		{"cri-o", Settings{Name: "cri-o", CheckPlatform: true}, []string{"runtime cri-o has no image records: pulls are forwarded unchanged"}},
-		{"inline", Settings{Name: "containerd", InlineRegistry: []string{"mirrors", "auths"}, Headers: true}, []string{"have mirrors, auths, which", "registry.headers"}},
+		{"inline", Settings{Name: "containerd", InlineRegistry: []string{"mirrors", "auths"}}, nil},
 		{"check", Settings{CheckPlatform: true, Unpack: []Unpack{{"linux/amd64/v2", "overlayfs"}, {"linux/arm64", "native"}}}, []string{"only what matches linux/amd64/v2 ("}},
 		{"check by default", Settings{CheckPlatform: true}, []string{"only what matches linux/"}},
 		{"check, nothing to unpack", Settings{CheckPlatform: true, Unpack: []Unpack{}}, []string{"nothing for snapshotter overlayfs"}},

@@ -8,6 +8,7 @@ import (
 	"github.com/distribution/reference"
 	"google.golang.org/grpc"
 
+	"github.com/imagefit/imagefit/internal/wiring"
 	"github.com/imagefit/imagefit/pkg/backfill"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
@@ -25,19 +26,17 @@ func (d *Daemon) Runtime(conn grpc.ClientConnInterface) *containerd.Runtime {
 // Registry returns the registries as this node reaches them: through the
 // hosts.toml files of the runtime, unless the configuration names others.
 func (d *Daemon) Registry(runtime *containerd.Runtime) *registry.Registry {
-	hosts := func(cfg config.Config, s containerd.Settings) string {
-		return cfg.Registry.HostsPath(s.HostsPath, s.HostsKnown)
-	}
+	path, tables := wiring.Hosts(d.Config(), runtime.Settings())
 	reg := registry.New(registry.Options{
-		HostsPath: hosts(d.Config(), runtime.Settings()), UserAgent: registry.UserAgent(d.Version), Log: d.Log,
+		HostsPath: path, Tables: tables, UserAgent: registry.UserAgent(d.Version), Log: d.Log,
 		Observe: d.Metrics.Request,
 	})
 	runtime.Changed = func(s containerd.Settings) {
-		reg.SetHostsPath(hosts(d.Config(), s))
+		reg.SetHosts(wiring.Hosts(d.Config(), s))
 		d.renewRules() // the runtime may unpack other platforms now
 	}
 	d.OnReload(func(cfg config.Config) {
-		reg.SetHostsPath(hosts(cfg, runtime.Settings()))
+		reg.SetHosts(wiring.Hosts(cfg, runtime.Settings()))
 		reg.Forget()
 	})
 	d.registry.Store(reg)

@@ -27,29 +27,45 @@ const maxHostsFile = 1 << 20
 // authorizers only: so two results never share a token.
 func (r *Registry) hosts(registry string, auth *Auth) ([]docker.RegistryHost, error) {
 	bases := map[*http.Client]*http.Transport{}
-	options := config.HostOptions{
-		Credentials:    auth.forHost,
-		AuthorizerOpts: []docker.AuthorizerOpt{docker.WithAuthHeader(http.Header{"User-Agent": {r.userAgent}})},
-		UpdateClient: func(client *http.Client) error {
-			base, ok := client.Transport.(*http.Transport)
-			if !ok {
-				return fmt.Errorf("bound transport: unexpected type %T", client.Transport)
-			}
-			tune(base)
-			bases[client] = base
-			client.CheckRedirect = followSame // registry requests bring their own rule
-			return nil
-		},
+	update := func(client *http.Client) error {
+		base, ok := client.Transport.(*http.Transport)
+		if !ok {
+			return fmt.Errorf("bound transport: unexpected type %T", client.Transport)
+		}
+		tune(base)
+		bases[client] = base
+		client.CheckRedirect = followSame // registry requests bring their own rule
+		return nil
 	}
-	if dirs := *r.hostDirs.Load(); len(dirs) > 0 {
-		options.HostDir = func(host string) (string, error) { return hostDir(dirs, host) }
+	where := r.where.Load()
+	var hosts []docker.RegistryHost
+	var err error
+	if where.tables.Replace && len(where.dirs) == 0 {
+		hosts, err = r.tableHosts(&where.tables, registry, auth, update)
+	} else {
+		hosts, err = r.fileHosts(where, registry, auth, update)
 	}
-	hosts, err := config.ConfigureHosts(r.quiet(context.Background()), options)(registry)
 	if err != nil {
 		return nil, fmt.Errorf("read registry hosts of %s: %w", registry, err)
 	}
+	where.tables.addHeaders(hosts)
 	r.transports.share(registry, hosts, bases)
 	return hosts, nil
+}
+
+// fileHosts are the hosts of a registry by its hosts.toml file, if it has one.
+func (r *Registry) fileHosts(where *where, registry string, auth *Auth, update func(*http.Client) error) ([]docker.RegistryHost, error) {
+	options := config.HostOptions{
+		Credentials: func(host string) (string, string, error) {
+			return where.tables.authFor(host, auth).forHost(host)
+		},
+		AuthorizerOpts: []docker.AuthorizerOpt{docker.WithAuthHeader(http.Header{"User-Agent": {r.userAgent}})},
+		UpdateClient:   update,
+	}
+	if len(where.dirs) > 0 {
+		options.HostDir = func(host string) (string, error) { return hostDir(where.dirs, host) }
+	}
+	return config.ConfigureHosts(r.quiet(context.Background()), options)(registry)
 }
 
 // hostDir finds the folder of a registry host: the first root that has one wins.

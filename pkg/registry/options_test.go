@@ -155,7 +155,7 @@ func TestUserAgentNamesTheProgramAndItsVersion(t *testing.T) {
 	}
 }
 
-func TestSetHostsPathAppliesToLaterPulls(t *testing.T) {
+func TestSetHostsAppliesToLaterPulls(t *testing.T) {
 	t.Parallel()
 	one, other := newStub(t), newStub(t)
 	for _, s := range []*stub{one, other} {
@@ -164,7 +164,7 @@ func TestSetHostsPathAppliesToLaterPulls(t *testing.T) {
 	root := func(s *stub) string { return hostsFile(t, fmt.Sprintf("server = %q\n", s.URL)) }
 	r := testRegistry(t, Options{HostsPath: root(one)})
 	early := repository(t, r, "registry.test/app", nil)
-	r.SetHostsPath(root(other))
+	r.SetHosts(root(other), Tables{})
 	for _, repo := range []*Repository{early, repository(t, r, "registry.test/app", nil)} {
 		if _, err := repo.Resolve(t.Context(), "1"); err != nil {
 			t.Error(err)
@@ -176,7 +176,7 @@ func TestSetHostsPathAppliesToLaterPulls(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 8 { // for the race detector
 		group.Go(func() {
-			r.SetHostsPath(r.userAgent)
+			r.SetHosts(r.userAgent, Tables{})
 			if _, err := r.hosts(fmt.Sprintf("registry%d.test", i), nil); err != nil {
 				t.Error(err)
 			}

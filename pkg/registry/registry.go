@@ -17,6 +17,8 @@ type Options struct {
 	// or a list of such folders, in the form of filepath.SplitList. Empty or
 	// missing means that every registry is asked directly.
 	HostsPath string
+	// Tables are those of the runtime's own configuration.
+	Tables Tables
 	// UserAgent is sent with each request. Empty means "imagefit".
 	UserAgent string
 	// Log gets warnings about hosts.toml and about hosts that are skipped.
@@ -30,7 +32,7 @@ type Options struct {
 // Registry reaches every registry this node knows. It is safe for use by many
 // goroutines and meant to live as long as the process.
 type Registry struct {
-	hostDirs   atomic.Pointer[[]string]
+	where      atomic.Pointer[where]
 	userAgent  string
 	log        *slog.Logger
 	observe    func(op string, err error, took time.Duration)
@@ -64,14 +66,19 @@ func newRegistry(o Options, now func() time.Time) *Registry {
 		withAPI:    newMemory(now),
 		breaker:    newBreaker(o.Log),
 	}
-	r.SetHostsPath(o.HostsPath)
+	r.SetHosts(o.HostsPath, o.Tables)
 	return r
 }
 
-// SetHostsPath changes Options.HostsPath for the pulls from now on.
-func (r *Registry) SetHostsPath(path string) {
-	dirs := filepath.SplitList(path)
-	r.hostDirs.Store(&dirs)
+// where is what says where registries are.
+type where struct {
+	dirs   []string
+	tables Tables
+}
+
+// SetHosts changes Options.HostsPath and Options.Tables for the pulls from now on.
+func (r *Registry) SetHosts(path string, tables Tables) {
+	r.where.Store(&where{dirs: filepath.SplitList(path), tables: tables})
 }
 
 // UserAgent is how a program names itself to registries, for their logs.
