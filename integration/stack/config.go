@@ -63,7 +63,9 @@ state = "{{.Dir}}/state"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
   Root = "{{.Dir}}/runc"
 [plugins."io.containerd.grpc.v1.cri".registry]
-  config_path = "{{.Dir}}/certs.d"
+  config_path = "{{if not .Mirrors}}{{.Dir}}/certs.d{{end}}"
+[plugins."io.containerd.grpc.v1.cri".registry.mirrors]
+{{.Mirrors}}
 [plugins."io.containerd.grpc.v1.cri".cni]
   bin_dir = "{{.Dir}}/cni/bin"
   conf_dir = "{{.Dir}}/cni/conf"
@@ -98,8 +100,8 @@ func writeConfig(dir, pause string, opts Options) error {
 		return err
 	}
 	var text bytes.Buffer
-	err = template.Must(template.New("config").Parse(layout)).Execute(&text, map[string]string{
-		"Dir": dir, "Pause": pause, "Snapshotter": snapshots, "Imports": imports, "Extra": opts.Extra,
+	err = template.Must(template.New("config").Parse(layout)).Execute(&text, map[string]any{
+		"Dir": dir, "Pause": pause, "Snapshotter": snapshots, "Imports": imports, "Extra": opts.Extra, "Mirrors": opts.Mirrors,
 	})
 	if err != nil {
 		return fmt.Errorf("fill in containerd's configuration: %w", err)

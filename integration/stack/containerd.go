@@ -32,6 +32,9 @@ type Options struct {
 	// DropIn is a second file that the configuration imports, for keys of tables
 	// that the stack does write. containerd 1.7 replaces whole plugins by it.
 	DropIn string
+	// Mirrors are keys of registry.mirrors of containerd 1.7, in place of the
+	// config_path that containerd does not allow beside them.
+	Mirrors string
 }
 
 // Containerd is a real containerd in a folder of its own.
