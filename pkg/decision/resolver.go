@@ -19,8 +19,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
-// maxLookups bounds the requests of one decision that run at the same time: as
-// many as most servers take over one HTTP/2 connection.
+// maxLookups bounds the requests of one decision that run at the same time, each
+// over a connection of its own.
 const maxLookups = 96
 
 // maxWrites bounds the files that one decision writes at the same time.

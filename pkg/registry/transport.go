@@ -24,7 +24,6 @@ const (
 	transportTime  = 10 * time.Minute
 	maxTransports  = 256
 	maxIdle        = 100             // connections to all hosts of a registry
-	pingTime       = 2 * time.Second // a connection that died silently must not cost many pulls their time
 )
 
 // transports keeps connections alive between pulls. containerd's configuration
@@ -150,10 +149,9 @@ func tune(t *http.Transport) {
 	t.ResponseHeaderTimeout = headerTimeout
 	t.MaxResponseHeaderBytes = maxHeaderBytes
 	t.DisableCompression = true // sizes and digests are of the plain bytes
-	// Look-ups of all candidates run at once: over one connection where the host
-	// speaks HTTP/2, else over many, which the next look-ups find open.
-	t.ForceAttemptHTTP2 = true
-	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingTime, PingTimeout: pingTime}
+	// HTTP/1.1 alone, as containerd has it by its own dialer: there are hosts and
+	// boxes on the way whose HTTP/2 stalls. Look-ups of all candidates run at once
+	// over as many connections, which the next look-ups find open.
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = maxIdle, maxIdle
 }
 
