@@ -1,12 +1,18 @@
 package registry
 
 import (
+	"encoding/pem"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -76,5 +82,43 @@ func TestCredentialsAndHeadersOfTablesReachTheMirror(t *testing.T) {
 	}
 	if got := mirror.headers("X-Site"); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("X-Site: %q", got)
+	}
+}
+
+func TestTLSOfTablesApplies(t *testing.T) {
+	t.Parallel()
+	s := newStub(t)
+	s.Server = httptest.NewTLSServer(s)
+	t.Cleanup(s.Server.Close)
+	s.putManifest("app", "1", ocispec.MediaTypeImageIndex, index())
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	host := strings.TrimPrefix(s.URL, "https://")
+	for name, tt := range map[string]struct {
+		tls TLS
+		err string
+	}{
+		"none":             {TLS{}, "certificate"},
+		"ca_file":          {TLS{CAFile: ca}, ""},
+		"not verified":     {TLS{InsecureSkipVerify: true}, ""},
+		"no such ca_file":  {TLS{CAFile: ca + "x"}, "read CA certificates"},
+		"cert without key": {TLS{CertFile: ca}, "read client certificate"},
+	} {
+		r := testRegistry(t, Options{Tables: Tables{
+			Replace: true, Mirrors: map[string][]string{host: {s.URL}}, TLS: map[string]TLS{host: tt.tls},
+		}})
+		named, err := reference.ParseNormalizedNamed(host + "/app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		repo, err := r.Repository(named, nil)
+		if err == nil {
+			_, err = repo.Resolve(t.Context(), "1")
+		}
+		if (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s: %v, want %q", name, err, tt.err)
+		}
 	}
 }

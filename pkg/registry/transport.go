@@ -23,7 +23,7 @@ const (
 	headerTimeout  = 10 * time.Second
 	transportTime  = 10 * time.Minute
 	maxTransports  = 256
-	maxIdle        = 100             // connections to all hosts of a registry
+	maxIdle        = 100 // connections to all hosts of a registry
 )
 
 // transports keeps connections alive between pulls. containerd's configuration
