@@ -13,8 +13,8 @@
 //   - grpc-timeout is what is left of the client's deadline when the call arrives here.
 //   - grpc-encoding: messages are decompressed on receipt and sent to the runtime
 //     uncompressed. The client is answered in the encoding it used.
-//   - content-type reads "application/grpc+proto" where a client may have sent
-//     "application/grpc"; both mean the same.
+//   - content-type reads "application/grpc", the kubelet's own, also where a client sent
+//     "application/grpc+proto", which means the same: CRI-O's socket takes nothing else.
 //   - grpc-go does not send metadata with characters outside printable ASCII in a key
 //     without the -bin suffix, though it receives it. Such a call fails with Internal. No
 //     grpc-go client can send one.

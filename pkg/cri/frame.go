@@ -36,10 +36,15 @@ func (f *Frame) Free() {
 }
 
 // frameCodec passes a *Frame through as it is, and leaves every other message to
-// gRPC's own protobuf codec. It bears the same name, so that the wire shows no difference.
+// gRPC's own protobuf codec.
 type frameCodec struct {
 	encoding.CodecV2
 }
+
+// Name is empty, since gRPC appends the name of a codec that a call forces to the
+// content type. A call without a codec of its own, such as the kubelet's, has plain
+// "application/grpc", and CRI-O closes connections that begin with anything else.
+func (frameCodec) Name() string { return "" }
 
 // Codec returns the codec with which a client or a server sends and receives frames
 // beside protobuf messages.

@@ -64,17 +64,27 @@ func Start(t testing.TB, path string, runtime *Runtime) (stop func()) {
 // [cri.Frame] as messages, to handler.
 func StartRaw(t testing.TB, path string, handler func(grpc.ServerStream) error) {
 	t.Helper()
-	Serve(t, path, grpc.NewServer(append(cri.ServerOptions(),
-		grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error { return handler(s) }))...))
+	Serve(t, path, rawServer(handler))
+}
+
+func rawServer(handler func(grpc.ServerStream) error) *grpc.Server {
+	return grpc.NewServer(append(cri.ServerOptions(),
+		grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error { return handler(s) }))...)
 }
 
 // Serve serves at path until the test ends or the returned function is called.
 func Serve(t testing.TB, path string, server *grpc.Server) (stop func()) {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
+	return serve(t, path, server, func(l net.Listener) net.Listener { return l })
+}
+
+func serve(t testing.TB, path string, server *grpc.Server, behind func(net.Listener) net.Listener) (stop func()) {
+	t.Helper()
+	inner, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	listener := behind(inner)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
