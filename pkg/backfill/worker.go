@@ -104,9 +104,6 @@ func (w *Worker) follow(ctx context.Context, changed func()) {
 			return
 		}
 		w.Log.Debug("cannot follow image records, retrying", "error", err)
-		if status.Code(errors.Unwrap(err)) == codes.Unimplemented {
-			return // a runtime without events is polled
-		}
 		sleep(ctx, 5*time.Second)
 	}
 }
@@ -167,7 +164,7 @@ func (w *Worker) resolve(ctx context.Context, r images.Record) error {
 	if err != nil {
 		return nil //nolint:nilerr // not an image of a registry
 	}
-	if id, err := w.Store.ConfigOf(ctx, r.Target); err == nil && id != "" && w.Decider.Knows(id.String(), named.Name()) {
+	if id, err := w.Store.ConfigOf(ctx, r.Target); err == nil && !mayBeIndex(r) && id != "" && w.Decider.Knows(id.String(), named.Name()) {
 		return nil
 	}
 	target := r.Target
@@ -199,11 +196,16 @@ func (w *Worker) keep(ctx context.Context, r images.Record, d *decision.Decision
 		if err != nil {
 			return err
 		}
-		if id == "" || w.Decider.Knows(id.String(), d.Repository) {
+		known := w.Decider.Knows(id.String(), d.Repository)
+		// What an index says of its manifest adds to what is known of the manifest alone.
+		if id == "" || known && (!mayBeIndex(r) || d.Index == "") {
 			continue
 		}
 		if err := w.Decider.Remember(id.String(), d, i); err != nil && !errors.Is(err, cache.ErrMiss) {
 			return err
+		}
+		if known {
+			continue
 		}
 		w.Log.Info("looked up an image that did not come through cri-proxy",
 			"reference", r.Name, "image", id, "choice", d.Label(i), "outcome", d.Candidates[i].Outcome)

@@ -54,6 +54,7 @@ type world struct {
 	asked    []string
 	users    []string
 	known    map[string]string // image id -> manifest
+	of       map[string]string // image id -> reference, where set
 	followed int
 }
 
@@ -102,6 +103,9 @@ func (w *world) Decide(_ context.Context, req decision.Request) (*decision.Decis
 	for _, name := range w.index[req.Reference] {
 		d.Candidates = append(d.Candidates, decision.Candidate{Digest: of(name), Platform: name})
 	}
+	if strings.HasSuffix(req.Reference, of("index").String()) {
+		d.Index = of("index")
+	}
 	return d, nil
 }
 
@@ -109,6 +113,9 @@ func (w *world) Remember(id string, d *decision.Decision, i int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.known[id] = d.Candidates[i].Platform
+	if w.of != nil {
+		w.of[id] = d.Reference
+	}
 	return nil
 }
 

@@ -72,7 +72,7 @@ func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(policy.Answer
 func (d *Daemon) Backfill(conn grpc.ClientConnInterface, evaluator *decision.Evaluator, reg *registry.Registry) *backfill.Worker {
 	cfg := d.Config()
 	return backfill.New(backfill.Options{
-		Store:   images.New(conn, cfg.Runtime.Namespace),
+		Store:   backfill.OnAnyRuntime(images.New(conn, cfg.Runtime.Namespace), conn),
 		Decider: decision.NewResolver(evaluator, reg),
 		Auth: func(repository reference.Named) *registry.Auth {
 			auth, err := registry.AuthFromFile(cfg.NRI.Credentials, repository)

@@ -22,6 +22,7 @@ type Runtime struct {
 	OnVersion func(context.Context, *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error)
 	OnList    func(context.Context, *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error)
 	OnPull    func(context.Context, *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error)
+	OnImages  func(context.Context, *runtimeapi.ListImagesRequest) (*runtimeapi.ListImagesResponse, error)
 	OnEvents  func(*runtimeapi.GetEventsRequest, grpc.ServerStreamingServer[runtimeapi.ContainerEventResponse]) error
 }
 
@@ -41,6 +42,14 @@ func (r *Runtime) ListContainers(ctx context.Context, req *runtimeapi.ListContai
 // PullImage answers as OnPull.
 func (r *Runtime) PullImage(ctx context.Context, req *runtimeapi.PullImageRequest) (*runtimeapi.PullImageResponse, error) {
 	return r.OnPull(ctx, req)
+}
+
+// ListImages answers as OnImages, if that is set.
+func (r *Runtime) ListImages(ctx context.Context, req *runtimeapi.ListImagesRequest) (*runtimeapi.ListImagesResponse, error) {
+	if r.OnImages == nil {
+		return r.UnimplementedImageServiceServer.ListImages(ctx, req)
+	}
+	return r.OnImages(ctx, req)
 }
 
 // GetContainerEvents answers as OnEvents.
