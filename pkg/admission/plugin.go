@@ -22,8 +22,12 @@ const (
 	// imageName is containerd's annotation with the reference in the pod. NRI's
 	// image name may be another name of the same image.
 	imageName = "io.kubernetes.cri.image-name"
-	// crioImageRef is CRI-O's annotation with the image id.
-	crioImageRef = "io.kubernetes.cri-o.ImageRef"
+	// CRI-O's annotations: the reference in the pod, some name of the image, its id, and
+	// every digest reference of it, with commas between them.
+	crioImage       = "io.kubernetes.cri-o.Image"
+	crioImageName   = "io.kubernetes.cri-o.ImageName"
+	crioImageRef    = "io.kubernetes.cri-o.ImageRef"
+	crioRepoDigests = "io.kubernetes.cri-o.ImageRepoDigests"
 )
 
 // Recaller evaluates images by what is cached of them.
@@ -111,7 +115,7 @@ func (p *Plugin) Synchronize(ctx context.Context, pods []*api.PodSandbox, contai
 func (p *Plugin) evaluate(ctx context.Context, pod *api.PodSandbox, container *api.Container) (rec decisionlog.Record) {
 	start := time.Now()
 	rec = decisionlog.Record{
-		Time: start.UTC(), Action: policy.Admitted, Reference: container.GetAnnotations()[imageName],
+		Time: start.UTC(), Action: policy.Admitted, Reference: referenceOf(container),
 		Namespace: pod.GetNamespace(), Pod: pod.GetName(), Container: container.GetName(),
 	}
 	defer func() { rec.Took = time.Since(start) }()

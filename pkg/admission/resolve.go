@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
 	"google.golang.org/grpc"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/decision"
 )
 
 // resolveTimeout bounds the lookup of an image id in a hook. A runtime drops a
@@ -35,13 +38,41 @@ func ResolveBy(conn grpc.ClientConnInterface) Resolve {
 	}
 }
 
+// referenceOf returns the reference in the pod, "" if the runtime does not tell it. A
+// kubelet asks CRI-O by image id, which says nothing that the id does not. CRI-O also
+// takes short names, which may stand for any registry: there it is the name of the
+// image that ends in it.
+func referenceOf(container *api.Container) string {
+	annotations := container.GetAnnotations()
+	if name := annotations[imageName]; name != "" {
+		return name
+	}
+	name, full := annotations[crioImage], annotations[crioImageName]
+	if decision.IsImageID(name) {
+		return ""
+	}
+	if strings.HasSuffix(decision.RepositoryOf(full), "/"+repositoryPart(name)) {
+		return full
+	}
+	return name
+}
+
+// repositoryPart is a reference without its tag and digest, as it is written.
+func repositoryPart(name string) string {
+	name, _, _ = strings.Cut(name, "@")
+	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
+		name = name[:colon]
+	}
+	return name
+}
+
 // imageOf returns the id of a container's image, "" if it is unknown, and the
 // references by which the image may have been requested. containerd has the id
 // since 2.4, CRI-O in an annotation. An older containerd has a name: 1.7 one that
 // it looked up for the id just before, 2.0 to 2.3 the one in the pod. It may be
 // any name of the image.
 func (p *Plugin) imageOf(ctx context.Context, container *api.Container) (id string, names []string) {
-	name := container.GetAnnotations()[imageName]
+	name := referenceOf(container)
 	if name != "" {
 		names = []string{name}
 	}
@@ -49,6 +80,9 @@ func (p *Plugin) imageOf(ctx context.Context, container *api.Container) (id stri
 		return id, names
 	}
 	if id := container.GetAnnotations()[crioImageRef]; id != "" {
+		if all := container.GetAnnotations()[crioRepoDigests]; name == "" && all != "" {
+			names = strings.Split(all, ",")
+		}
 		return id, names
 	}
 	if p.Resolve == nil || name == "" {
