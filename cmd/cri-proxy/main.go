@@ -49,7 +49,7 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	if err != nil {
 		return fmt.Errorf("key proxy.listen: %w", err)
 	}
-	backend, err := cri.NewBackend(cfg.Runtime.Endpoint)
+	backend, err := cri.NewSplitBackend(cfg.Runtime.Endpoint, cfg.Runtime.ImageEndpoint)
 	if err != nil {
 		return err
 	}

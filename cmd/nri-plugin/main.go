@@ -39,7 +39,7 @@ configuration and refreshes the facts.`,
 
 func run(ctx context.Context, d *daemon.Daemon) error {
 	cfg, evaluator := d.Config(), d.Evaluator(nil)
-	backend, err := cri.NewBackend(cfg.Runtime.Endpoint)
+	backend, err := cri.NewSplitBackend(cfg.Runtime.Endpoint, cfg.Runtime.ImageEndpoint)
 	if err != nil {
 		return err
 	}

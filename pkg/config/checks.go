@@ -34,6 +34,7 @@ func checks() map[string]check {
 		"path or none":     {on(orNone(absolute)), pattern("^(/|$)")},
 		"folders":          {on(folders), pattern("^(auto$|/|:*$|:+/)")},
 		"socket":           {on(socket), pattern("^(unix://)?/")},
+		"socket or none":   {on(orNone(socket)), pattern("^((unix://)?/.*)?$")},
 		"address":          {on(orNone(address)), pattern("^(unix:///.*|.*:[0-9]+)?$")},
 		"url":              {on(orNone(collector)), pattern("^(https?://[^/?#@]+:[0-9]+/?)?$")},
 		"name":             {on(func(name string) error { return names([]string{name}) }), map[string]any{"minLength": 1}},

@@ -32,9 +32,10 @@ type Config struct {
 
 // Runtime is the container runtime behind the proxy.
 type Runtime struct {
-	Endpoint  string `toml:"endpoint" check:"socket"`
-	Namespace string `toml:"namespace" check:"name"`
-	Config    string `toml:"config" check:"path"`
+	Endpoint      string `toml:"endpoint" check:"socket"`
+	ImageEndpoint string `toml:"image_endpoint" check:"socket or none"`
+	Namespace     string `toml:"namespace" check:"name"`
+	Config        string `toml:"config" check:"path"`
 }
 
 // Proxy is the socket that the kubelet talks to.

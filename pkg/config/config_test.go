@@ -77,6 +77,7 @@ func TestMistakesNameRowAndKey(t *testing.T) {
 		{"endpoint", `runtime.endpoint = ""`, `row 2, key runtime.endpoint: "" is neither unix:///path nor an absolute path`},
 		{"listen on tcp", `proxy.listen = "tcp://127.0.0.1:1"`, `row 2, key proxy.listen: "tcp://127.0.0.1:1" is neither unix:///path nor an absolute path`},
 		{"two slashes", `proxy.listen = "unix://run/x.sock"`, `row 2, key proxy.listen: "unix://run/x.sock" is neither unix:///path nor an absolute path`},
+		{"image endpoint", `runtime.image_endpoint = "soci.sock"`, `row 2, key runtime.image_endpoint: "soci.sock" is neither unix:///path nor an absolute path`},
 		{"namespace", `runtime.namespace = ""`, `row 2, key runtime.namespace: must not be empty`},
 		{"plugin name", `nri.plugin_name = ""`, `row 2, key nri.plugin_name: must not be empty`},
 		{"exempt namespace", `policy.exempt_namespaces = ["a", ""]`, `row 2, key policy.exempt_namespaces: must not be empty`},

@@ -150,7 +150,7 @@ func TestAReloadAppliesWhatNeedsNoRestart(t *testing.T) {
 	}
 	change(func(c *config.Config) reflect.Value { return reflect.ValueOf(c).Elem() })
 	want := []string{
-		"state_dir", "log_format", "runtime.endpoint", "runtime.namespace", "runtime.config", "proxy.listen", "proxy.http_listen", "cache.max_size_mib", "facts.root", "facts.refresh",
+		"state_dir", "log_format", "runtime.endpoint", "runtime.image_endpoint", "runtime.namespace", "runtime.config", "proxy.listen", "proxy.http_listen", "cache.max_size_mib", "facts.root", "facts.refresh",
 		"nri.socket", "nri.http_listen", "nri.plugin_name", "nri.plugin_index", "nri.look_up", "nri.credentials", "tracing.endpoint", "tracing.sample_ratio",
 	}
 	if !slices.Equal(got, want) {

@@ -2,8 +2,10 @@ package cri
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -33,20 +35,55 @@ const (
 	connWindow   = 64 << 20
 )
 
-// Backend is the connection to the runtime. It connects on the first call and
-// reconnects whenever it is lost. It is a [grpc.ClientConnInterface], so the clients that
-// cri-api generates work on it.
+// Backend is the connection to the runtime, and to the image service before it where
+// there is one. It connects on the first call and reconnects whenever it is lost. It is a
+// [grpc.ClientConnInterface], so the clients that cri-api generates work on it.
 type Backend struct {
+	*upstream // of all calls but those of the image service
+
+	images  *upstream
+	methods map[string]*grpc.StreamDesc
+}
+
+// upstream is one socket.
+type upstream struct {
 	endpoint string
+	away     func(endpoint, cause string) error // that a call never got a connection
 	conn     *grpc.ClientConn
-	methods  map[string]*grpc.StreamDesc
 }
 
 var _ grpc.ClientConnInterface = (*Backend)(nil)
 
 // NewBackend prepares a connection to the runtime's socket, given as
 // [unixsocket.ParseEndpoint] takes it. The runtime need not be running yet.
-func NewBackend(endpoint string) (*Backend, error) {
+func NewBackend(endpoint string) (*Backend, error) { return NewSplitBackend(endpoint, "") }
+
+// NewSplitBackend is [NewBackend] where calls of CRI's ImageService go to another socket,
+// unless imageEndpoint is "" or the same.
+func NewSplitBackend(endpoint, imageEndpoint string) (*Backend, error) {
+	runtime, err := newUpstream(endpoint, runtimeAway)
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{upstream: runtime, images: runtime, methods: knownMethods()}
+	if imageEndpoint == "" || imageEndpoint == endpoint {
+		return b, nil
+	}
+	if b.images, err = newUpstream(imageEndpoint, imagesAway); err != nil {
+		return nil, errors.Join(err, runtime.conn.Close())
+	}
+	return b, nil
+}
+
+func runtimeAway(endpoint, cause string) error {
+	return status.Errorf(codes.Unavailable, "imagefit: the runtime at %s is not answering: %s", endpoint, cause)
+}
+
+func imagesAway(endpoint, cause string) error {
+	return status.Errorf(codes.Unavailable, "imagefit: the image service at %s is not answering: %s", endpoint, cause)
+}
+
+func newUpstream(endpoint string, away func(endpoint, cause string) error) (*upstream, error) {
 	path, err := unixsocket.ParseEndpoint(endpoint)
 	if err != nil {
 		return nil, err
@@ -74,7 +111,17 @@ func NewBackend(endpoint string) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare connection to %s: %w", endpoint, err)
 	}
-	return &Backend{endpoint: "unix://" + path, conn: conn, methods: knownMethods()}, nil
+	return &upstream{endpoint: "unix://" + path, away: away, conn: conn}, nil
+}
+
+// to returns where a method is served. The kubelet too chooses by the service, of
+// whatever version of the CRI.
+func (b *Backend) to(method string) *upstream {
+	if service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/"); strings.HasPrefix(service, "runtime.") &&
+		strings.HasSuffix(service, ".ImageService") {
+		return b.images
+	}
+	return b.upstream
 }
 
 // ServerOptions are what a gRPC server needs to pass frames on, as large as they come.
@@ -112,7 +159,13 @@ func (b *Backend) StreamDesc(method string) grpc.StreamDesc {
 }
 
 // Close ends the connection; calls that run fail.
-func (b *Backend) Close() error { return b.conn.Close() }
+func (b *Backend) Close() error {
+	err := b.conn.Close()
+	if b.images != b.upstream {
+		err = errors.Join(err, b.images.conn.Close())
+	}
+	return err
+}
 
 // Invoke makes one unary call of imagefit's own. Of the metadata of a call being served
 // only the trace context is passed on, unless ctx comes from [Outgoing].
@@ -121,11 +174,12 @@ func (b *Backend) Invoke(ctx context.Context, method string, args, reply any, op
 }
 
 func (b *Backend) invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	to := b.to(method)
 	var reached peer.Peer
 	// Full slice: the caller's own array must not be written to.
-	err := b.conn.Invoke(ctx, method, args, reply, append(opts[:len(opts):len(opts)], grpc.Peer(&reached))...)
+	err := to.conn.Invoke(ctx, method, args, reply, append(opts[:len(opts):len(opts)], grpc.Peer(&reached))...)
 	if reached.Addr == nil {
-		return b.explain(err)
+		return to.explain(err)
 	}
 	return err
 }
@@ -136,17 +190,18 @@ func (b *Backend) NewStream(ctx context.Context, desc *grpc.StreamDesc, method s
 }
 
 func (b *Backend) newStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	stream, err := b.conn.NewStream(ctx, desc, method, opts...)
-	return stream, b.explain(err)
+	to := b.to(method)
+	stream, err := to.conn.NewStream(ctx, desc, method, opts...)
+	return stream, to.explain(err)
 }
 
-// explain names the runtime in the error of a call that never got a connection. A
+// explain names the socket in the error of a call that never got a connection. A
 // status that the runtime itself sent must not come here.
-func (b *Backend) explain(err error) error {
+func (u *upstream) explain(err error) error {
 	if status.Code(err) != codes.Unavailable {
 		return err
 	}
-	return status.Errorf(codes.Unavailable, "imagefit: the runtime at %s is not answering: %s", b.endpoint, status.Convert(err).Message())
+	return u.away(u.endpoint, status.Convert(err).Message())
 }
 
 // traced returns ctx for a call of imagefit's own, as part of the trace of the call

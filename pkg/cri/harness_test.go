@@ -23,6 +23,12 @@ func startProxy(t testing.TB, runtimePath string) (*cri.Backend, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return backend, serveProxy(t, backend, runtimePath)
+}
+
+// serveProxy serves the proxy beside the socket of a runtime until the test ends.
+func serveProxy(t testing.TB, backend *cri.Backend, runtimePath string) string {
+	t.Helper()
 	server := criproxy.New(criproxy.Options{Backend: backend, Log: slog.New(slog.DiscardHandler)})
 	path := filepath.Join(filepath.Dir(runtimePath), "proxy.sock")
 	listener, err := unixsocket.Listen(path)
@@ -40,7 +46,7 @@ func startProxy(t testing.TB, runtimePath string) (*cri.Backend, string) {
 		}
 		_ = backend.Close()
 	})
-	return backend, path
+	return path
 }
 
 // pair starts a proxy before runtimePath and returns connections past it and through it.
