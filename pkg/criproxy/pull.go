@@ -11,8 +11,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/internal/throttle"
@@ -74,6 +72,7 @@ type PullerOptions struct {
 type Puller struct {
 	PullerOptions
 	notStored  throttle.Throttle
+	notTold    throttle.Throttle
 	unpullable *unpullable
 }
 
@@ -211,9 +210,9 @@ func (p *pull) forward(ctx context.Context, pl plan) outcome {
 	}
 	id, err := imageRef(answer)
 	if err == nil {
-		o.candidate, err = p.candidateOf(ctx, pl.decision, id)
+		id, o.candidate, err = p.candidateOf(ctx, pl.decision, id)
 	}
-	if o.unsure = err != nil; o.unsure {
+	if o.unsure = err != nil; o.unsure && p.notTold.Allow() {
 		p.log.Warn("cannot tell which variant the runtime pulled", "error", err)
 	}
 	if o.candidate != decision.None {
@@ -221,21 +220,6 @@ func (p *pull) forward(ctx context.Context, pl plan) outcome {
 		p.remember(id, pl.decision, o.candidate)
 	}
 	return o
-}
-
-// candidateOf returns the candidate that has an image id, None where none has.
-func (p *pull) candidateOf(ctx context.Context, d *decision.Decision, id string) (int, error) {
-	for _, i := range d.ByPreference() {
-		config, err := p.Images.ConfigOf(ctx, d.Candidates[i].Digest)
-		switch {
-		case status.Code(err) == codes.NotFound: // not on the node, so not what was pulled
-		case err != nil:
-			return decision.None, err
-		case config.String() == id:
-			return i, nil
-		}
-	}
-	return decision.None, nil
 }
 
 // remember stores what is known of a candidate that is now on the node.
