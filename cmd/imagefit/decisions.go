@@ -47,9 +47,10 @@ in state_dir, which only root may, and needs neither daemon to run.
   unfit      found running although it does not fit
 
 WOULD is the action that audit mode, an exemption or the runtime prevented;
---action finds it as well. JSON is one list, or with -f one object per line.`,
+--action finds it as well. --reason takes the reason_code of the JSON output. JSON is one list, or with -f one object per line.`,
 		Example: `  imagefit decisions --since 1h
   imagefit decisions --action refused --namespace shop
+  imagefit decisions --reason registry_timeout
   imagefit decisions --reference registry.example/app -o json
   imagefit decisions -f`,
 		Args: cobra.NoArgs,
@@ -58,6 +59,7 @@ WOULD is the action that audit mode, an exemption or the runtime prevented;
 	flags := cmd.Flags()
 	flags.StringVar(&c.since, "since", "", "only decisions newer than a duration, such as 1h, or a time, such as 2026-03-04T12:00:00Z")
 	cli.OneOf(cmd, &c.filter.Action, "action", "", "only decisions with this action, done or prevented", policy.Actions())
+	cli.OneOf(cmd, &c.filter.Reason, "reason", "", "only pulls that were done as they were for this reason", policy.Reasons())
 	cli.OneOf(cmd, &c.filter.Program, "program", "", "only decisions of this daemon", decisionlog.Programs())
 	flags.StringVar(&c.filter.Namespace, "namespace", "", "only pods of this namespace")
 	flags.StringVar(&c.filter.Pod, "pod", "", "only the pod with this name")

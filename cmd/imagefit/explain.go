@@ -82,7 +82,7 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 		return err
 	}
 	e := explained{Decision: d, Mode: cfg.Policy.For(d.Repository).Mode}
-	e.Action, e.Because = d.Action(cfg.Policy.For(d.Repository))
+	e.Action, e.ReasonCode, e.Because = d.Action(cfg.Policy.For(d.Repository))
 	if err := c.output.Print(cmd.OutOrStdout(), e, e.print); err != nil {
 		return err
 	}
@@ -167,9 +167,10 @@ func dockerAuth(ctx context.Context, image string) (reference.Named, *registry.A
 // explained is a decision and what the node's policy makes of it.
 type explained struct {
 	*decision.Decision
-	Action  policy.Action `json:"action"`
-	Because string        `json:"because"`
-	Mode    string        `json:"mode"`
+	Action     policy.Action `json:"action"`
+	ReasonCode policy.Reason `json:"reason_code"`
+	Because    string        `json:"because"`
+	Mode       string        `json:"mode"`
 }
 
 func (e explained) print(b *strings.Builder) {

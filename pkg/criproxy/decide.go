@@ -2,8 +2,6 @@ package criproxy
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -32,6 +30,7 @@ type plan struct {
 	would    policy.Action      // that audit, an exemption or the runtime prevents
 	decision *decision.Decision // nil where none could be made
 	cases    []policy.Case
+	code     policy.Reason
 	reason   string
 	took     time.Duration // to decide
 }
@@ -44,7 +43,7 @@ func (p *pull) plan(ctx context.Context) plan {
 	var pl plan
 	switch {
 	case ctx.Err() != nil: // the client's own deadline, or it is gone
-		pl = plan{step: stepStop, action: policy.Failed, err: status.FromContextError(ctx.Err()).Err(), reason: "the client gave up"}
+		pl = plan{step: stepStop, action: policy.Failed, err: status.FromContextError(ctx.Err()).Err(), code: policy.ClientGone, reason: "the client gave up"}
 	case err != nil:
 		pl = p.planWithout(err)
 	default:
@@ -56,18 +55,9 @@ func (p *pull) plan(ctx context.Context) plan {
 
 // planWithout is the plan where no decision could be made.
 func (p *pull) planWithout(cause error) plan {
-	pl := plan{
-		step:   stepForward,
-		reason: decision.Line(fmt.Sprintf("what %s needs cannot be found out: %v", p.reference(), cause)),
-	}
-	// The runtime is about to meet the same error and to report it in its own words. It
-	// does not request referrers, so what a registry answers to that is another matter.
-	e, ok := errors.AsType[*registry.Error](cause)
-	if ok && e.Op == "resolve" && (errors.Is(cause, registry.ErrUnauthorized) || errors.Is(cause, registry.ErrNotFound)) {
-		return pl
-	}
-	pl.cases = p.policy.Cases(policy.Arose{RegistryError: true})
-	if p.policy.RegistryError == policy.Refuse {
+	u := decision.Undecide(p.reference(), cause, p.policy.Answers)
+	pl := plan{step: stepForward, cases: u.Cases, code: u.Code, reason: u.Reason}
+	if u.Action == policy.Refused {
 		return p.refused(pl)
 	}
 	return pl
@@ -75,25 +65,28 @@ func (p *pull) planWithout(cause error) plan {
 
 // planBy is the plan that follows from a decision.
 func (p *pull) planBy(d *decision.Decision) plan {
-	action, reason := d.Action(p.policy.Answers)
-	pl := plan{step: stepForward, decision: d, cases: d.Cases, reason: reason}
+	action, code, reason := d.Action(p.policy.Answers)
+	pl := plan{step: stepForward, decision: d, cases: d.Cases, code: code, reason: reason}
 	switch action {
 	case policy.Refused:
 		return p.refused(pl)
 	case policy.Forwarded:
 		return pl
 	}
-	unchanged := p.policy.Mode == policy.Audit
+	unchanged, code := p.policy.Mode == policy.Audit, policy.AuditOnly
 	if !unchanged && p.Unchanged != nil {
 		why, cases := p.Unchanged(p.policy.Answers)
 		if unchanged = why != ""; unchanged && !d.AsRuntime() {
 			pl.reason, pl.cases = why, slices.Concat(pl.cases, cases)
+			if code = policy.RuntimeUnsupported; len(cases) > 0 {
+				code = policy.VerifiedImages
+			}
 		}
 	}
 	switch {
 	case unchanged && d.AsRuntime(): // nothing else would be done
 	case unchanged:
-		pl.would = policy.Pulled
+		pl.would, pl.code = policy.Pulled, code
 	default:
 		pl.step = stepPull
 	}

@@ -93,12 +93,22 @@ func (p *Puller) Handle(stream grpc.ServerStream) (err error) {
 	}
 	defer frame.Free()
 	req := new(runtimeapi.PullImageRequest)
+	recorded := false
+	defer func() {
+		if !recorded { // a panic ends the call
+			p.Record(withoutPull(req, start, policy.Failed, policy.InternalError, "internal error, see the log of cri-proxy", nil))
+		}
+	}()
 	if err := frame.Decode(req); err != nil {
-		return p.Runtime.Call(ctx, PullImage, frame).Send(stream) // for the runtime to say what is wrong
+		answer := p.Runtime.Call(ctx, PullImage, frame) // for the runtime to say what is wrong
+		recorded = true
+		p.Record(withoutPull(req, start, policy.Forwarded, policy.InvalidRequest, "the request cannot be decoded", answer.Err))
+		return answer.Send(stream)
 	}
 	pull := p.newPull(req, frame)
 	o := pull.run(ctx)
 	record := pull.record(o, start)
+	recorded = true
 	p.Record(record)
 	describe(span, record)
 	if o.answer == nil {
@@ -239,45 +249,4 @@ func imageRef(answer *cri.Answer) (string, error) {
 		return "", errors.New("read the runtime's answer: no image reference")
 	}
 	return resp.GetImageRef(), nil
-}
-
-// record makes the one record of the pull.
-func (p *pull) record(o outcome, start time.Time) decisionlog.Record {
-	r := decisionlog.Record{
-		Time: start.UTC(), Action: o.action, Would: o.plan.would, Mode: p.policy.Mode, Exempt: p.policy.Exempt,
-		Reference: p.reference(), Namespace: p.pod.Namespace, Pod: p.req.GetSandboxConfig().GetMetadata().GetName(),
-		Image: o.image, Cases: o.plan.cases, Reason: o.plan.reason, Decided: o.plan.took, Took: time.Since(start), InsteadOf: o.insteadOf,
-	}
-	if d := o.plan.decision; d != nil {
-		r.Candidates, r.Entries = len(d.Candidates), entriesOf(d)
-		if o.candidate != decision.None {
-			r.Choice = d.Label(o.candidate)
-		}
-		if o.image != "" {
-			r.Manifest = d.Candidates[o.candidate].Digest.String()
-		}
-	}
-	if o.err != nil && o.action != policy.Refused {
-		r.Error = o.err.Error()
-	}
-	return r
-}
-
-// entriesOf lists what became of each entry of the index.
-func entriesOf(d *decision.Decision) []decisionlog.Entry {
-	if d.Index == "" && len(d.Others) == 0 {
-		return nil
-	}
-	var entries []decisionlog.Entry
-	d.Entries(func(i int) {
-		c := d.Candidates[i]
-		verdict := c.Outcome.String()
-		if c.Reason != "" {
-			verdict += ": it " + c.Reason
-		}
-		entries = append(entries, decisionlog.Entry{Name: d.Label(i), Verdict: verdict, Rank: c.Rank})
-	}, func(o decision.Other) {
-		entries = append(entries, decisionlog.Entry{Name: o.Label(), Verdict: o.Reason})
-	})
-	return entries
 }

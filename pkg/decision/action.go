@@ -7,24 +7,40 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
-// Action returns what the policy makes of the decision, and why in a sentence: the
-// choice is pulled, or the request is forwarded or refused.
-func (d *Decision) Action(answers policy.Answers) (policy.Action, string) {
+// Action returns what the policy makes of the decision, and why in a word and in a
+// sentence: the choice is pulled, or the request is forwarded or refused.
+func (d *Decision) Action(answers policy.Answers) (policy.Action, policy.Reason, string) {
 	switch {
 	case d.NothingToChoose():
-		return policy.Forwarded, d.Reason
+		return policy.Forwarded, d.code(), d.Reason
 	case !d.hasArtifact() && answers.NoArtifact == policy.Forward:
-		return policy.Forwarded, d.withoutArtifact("is left to the runtime")
+		return policy.Forwarded, policy.WithoutArtifact, d.withoutArtifact("is left to the runtime")
 	case !d.hasArtifact() && answers.NoArtifact == policy.Refuse:
-		return policy.Refused, d.withoutArtifact("is refused")
-	case d.NoneFits() && !d.Refused():
-		return policy.Forwarded, d.Reason
-	case d.Refused() && answers.NoFit == policy.Forward:
-		return policy.Forwarded, d.Reason
+		return policy.Refused, policy.WithoutArtifact, d.withoutArtifact("is refused")
+	case d.NoneFits() && !d.Refused(), d.Refused() && answers.NoFit == policy.Forward:
+		return policy.Forwarded, d.code(), d.Reason
 	case d.Refused():
-		return policy.Refused, d.Reason
+		return policy.Refused, d.code(), d.Reason
 	default:
-		return policy.Pulled, d.Reason
+		return policy.Pulled, d.code(), d.Reason
+	}
+}
+
+// code is the Reason in a word.
+func (d *Decision) code() policy.Reason {
+	switch {
+	case d.NothingToChoose() && d.Unevaluated != "", d.NoneFits() && !d.Refused():
+		return policy.NotEvaluated
+	case d.NothingToChoose():
+		return policy.OtherPlatform
+	case d.Refused():
+		return policy.NothingFits
+	case d.Index == "":
+		return policy.SingleManifest
+	case len(d.Candidates) == 1:
+		return policy.OneCandidate
+	default:
+		return policy.BestCandidate
 	}
 }
 

@@ -36,7 +36,7 @@ func TestActionFollowsThePolicy(t *testing.T) {
 		{"none fits", none, with(policy.Refuse, policy.Refuse), policy.Refused, "none"},
 		{"none fits, forwarded", none, with(policy.Refuse, policy.Forward), policy.Forwarded, "none"},
 	} {
-		if action, reason := test.d.Action(test.policy); action != test.action || reason != test.reason {
+		if action, _, reason := test.d.Action(test.policy); action != test.action || reason != test.reason {
 			t.Errorf("%s: %s, %q", test.name, action, reason)
 		}
 	}

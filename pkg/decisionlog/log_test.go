@@ -81,7 +81,7 @@ func TestFilterSelectsByEachField(t *testing.T) {
 	l := Open(t.TempDir())
 	appendAll(t, l,
 		Record{Time: at(1), Reference: "a/app:1", Action: policy.Pulled, Program: "cri-proxy", Namespace: "x"},
-		Record{Time: at(2), Reference: "b/app:2", Action: policy.Forwarded, Would: policy.Refused, Program: "cri-proxy", Namespace: "y"},
+		Record{Time: at(2), Reference: "b/app:2", Action: policy.Forwarded, Would: policy.Refused, ReasonCode: policy.NothingFits, Program: "cri-proxy", Namespace: "y"},
 		Record{Time: at(3), Reference: "c/web:3", Action: policy.Refused, Program: "nri-plugin", Namespace: "y", Pod: "p"},
 	)
 	for name, test := range map[string]struct {
@@ -90,6 +90,7 @@ func TestFilterSelectsByEachField(t *testing.T) {
 	}{
 		"all":        {Filter{}, "a/app:1 b/app:2 c/web:3"},
 		"since":      {Filter{Since: at(2)}, "b/app:2 c/web:3"},
+		"reason":     {Filter{Reason: policy.NothingFits}, "b/app:2"},
 		"action":     {Filter{Action: policy.Pulled}, "a/app:1"},
 		"would have": {Filter{Action: policy.Refused}, "b/app:2 c/web:3"},
 		"program":    {Filter{Program: "nri-plugin"}, "c/web:3"},

@@ -28,6 +28,7 @@ type Filter struct {
 	Namespace string
 	Pod       string
 	Reference string // a part of the reference
+	Reason    policy.Reason
 }
 
 // Match reports whether the filter selects the record.
@@ -35,6 +36,7 @@ func (f Filter) Match(r Record) bool {
 	is := func(want, have string) bool { return want == "" || want == have }
 	return !r.Time.Before(f.Since) &&
 		(f.Action == "" || f.Action == r.Action || f.Action == r.Would) &&
+		(f.Reason == "" || f.Reason == r.ReasonCode) &&
 		is(f.Program, r.Program) && is(f.Namespace, r.Namespace) && is(f.Pod, r.Pod) &&
 		strings.Contains(r.Reference, f.Reference)
 }

@@ -49,7 +49,8 @@ type Record struct {
 	Candidates int           `json:"candidates,omitempty"`
 	Entries    []Entry       `json:"entries,omitempty"` // of the index, the first of them
 	Cases      []policy.Case `json:"cases,omitempty"`
-	Reason     string        `json:"reason,omitempty"` // one sentence
+	ReasonCode policy.Reason `json:"reason_code,omitempty"` // of pulls: the reason in a word
+	Reason     string        `json:"reason,omitempty"`      // one sentence
 	Error      string        `json:"error,omitempty"`
 	Decided    time.Duration `json:"decided_ns,omitempty"` // how long the decision took
 	Took       time.Duration `json:"took_ns,omitempty"`    // how long the whole call took
@@ -83,7 +84,7 @@ func (r Record) Attrs() []slog.Attr {
 		slog.String("choice", r.Choice), slog.String("instead_of", r.InsteadOf),
 		slog.String("manifest", r.Manifest), slog.String("image", r.Image),
 		slog.Int("candidates", r.Candidates), slog.String("cases", r.CasesText()),
-		slog.String("reason", r.Reason), slog.String("error", r.Error),
+		slog.String("reason_code", string(r.ReasonCode)), slog.String("reason", r.Reason), slog.String("error", r.Error),
 		slog.Duration("decided", max(0, r.Decided)), slog.Duration("took", max(0, r.Took)),
 	}
 	empty := []slog.Value{slog.StringValue(""), slog.BoolValue(false), slog.IntValue(0), slog.DurationValue(0)}
@@ -105,7 +106,7 @@ func (r Record) CasesText() string {
 // credentials in their URLs.
 func (r Record) Bounded() Record {
 	for _, s := range []*string{
-		&r.Program, (*string)(&r.Action), (*string)(&r.Would), &r.Mode,
+		&r.Program, (*string)(&r.Action), (*string)(&r.Would), (*string)(&r.ReasonCode), &r.Mode,
 		&r.Reference, &r.Namespace, &r.Pod, &r.Container, &r.Choice, &r.InsteadOf, &r.Manifest, &r.Image, &r.Reason, &r.Error,
 	} {
 		*s = bounded(*s)

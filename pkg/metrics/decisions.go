@@ -20,6 +20,11 @@ func (m *Metrics) makeDecisions() {
 	m.pulls = m.only(decisionlog.Proxy).NewHistogramVec(histogram("pull_duration_seconds",
 		"Duration of pulls, decision included, by what was done.",
 		.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600), []string{"action"})
+	m.pullReasons = m.only(decisionlog.Proxy).NewCounterVec(prometheus.CounterOpts(opts("pulls_total",
+		"Pulls, by why they were done as they were.")), []string{"reason"})
+	for _, reason := range policy.Reasons() {
+		m.pullReasons.WithLabelValues(string(reason))
+	}
 	m.byAction = map[string]uint64{}
 	for _, o := range outcomes(m.program) {
 		m.decisions.WithLabelValues(m.program, string(o.action), would(o.would))
@@ -79,6 +84,7 @@ func (m *Metrics) Record(r decisionlog.Record) {
 		return
 	}
 	m.pulls.WithLabelValues(action).Observe(r.Took.Seconds())
+	m.pullReasons.WithLabelValues(reasonLabel(r.ReasonCode)).Inc()
 	if r.InsteadOf != "" {
 		m.fallbacks.Inc()
 	}
@@ -92,6 +98,13 @@ func label(a policy.Action) string {
 		return other
 	}
 	return string(a)
+}
+
+func reasonLabel(r policy.Reason) string {
+	if !slices.Contains(policy.Reasons(), r) {
+		return other
+	}
+	return string(r)
 }
 
 func would(a policy.Action) string {

@@ -36,6 +36,8 @@ type Metrics struct {
 	pulls     *prometheus.HistogramVec
 	admitted  prometheus.Histogram
 
+	pullReasons *prometheus.CounterVec
+
 	requests     *prometheus.CounterVec
 	requestsTook *prometheus.HistogramVec
 

@@ -205,16 +205,19 @@ func TestRecordsAreCountedByKnownLabels(t *testing.T) {
 	t.Parallel()
 	m := New(decisionlog.Proxy, "")
 	m.Record(decisionlog.Record{
-		Action: policy.Pulled, Took: 2 * time.Second, Decided: 20 * time.Millisecond,
+		Action: policy.Pulled, ReasonCode: policy.OneCandidate, Took: 2 * time.Second, Decided: 20 * time.Millisecond,
 		Cases: []policy.Case{{Key: "no_artifact", Answer: "select"}, {Key: "unknown_attribute", Answer: "ignore"}},
 	})
 	m.Record(decisionlog.Record{Action: policy.Forwarded, Would: policy.Refused, Took: time.Second, Cases: []policy.Case{{Key: "no_fit", Answer: "refuse"}}})
-	m.Record(decisionlog.Record{Action: "app:1", Would: "sha256:00", Cases: []policy.Case{{Key: "pod-0", Answer: "x"}, {Key: "mode", Answer: "audit"}}})
+	m.Record(decisionlog.Record{Action: "app:1", ReasonCode: "sha256:00", Would: "sha256:00", Cases: []policy.Case{{Key: "pod-0", Answer: "x"}, {Key: "mode", Answer: "audit"}}})
 	wantLines(t, m,
 		`imagefit_decisions_total{action="pulled",program="cri-proxy",would="nothing"} 1`,
 		`imagefit_decisions_total{action="forwarded",program="cri-proxy",would="refused"} 1`,
 		`imagefit_decisions_total{action="other",program="cri-proxy",would="other"} 1`,
 		`imagefit_policy_cases_total{answer="select",key="no_artifact"} 1`,
+		`imagefit_pulls_total{reason="one_candidate"} 1`,
+		`imagefit_pulls_total{reason="no_fit"} 0`,
+		`imagefit_pulls_total{reason="other"} 2`,
 		`imagefit_policy_cases_total{answer="ignore",key="unknown_attribute"} 1`,
 		`imagefit_policy_cases_total{answer="refuse",key="no_fit"} 1`,
 		`imagefit_policy_cases_total{answer="other",key="other"} 2`,
