@@ -47,7 +47,8 @@ in state_dir, which only root may, and needs neither daemon to run.
   unfit      found running although it does not fit
 
 WOULD is the action that audit mode, an exemption or the runtime prevented;
---action finds it as well. --reason takes the reason_code of the JSON output. JSON is one list, or with -f one object per line.`,
+--action finds it as well. --reason takes the reason_code of the JSON output.
+JSON is one list, or with -f one object per line.`,
 		Example: `  imagefit decisions --since 1h
   imagefit decisions --action refused --namespace shop
   imagefit decisions --reason registry_timeout
