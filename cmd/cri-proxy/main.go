@@ -15,6 +15,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/daemon"
 	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/health"
 	"github.com/imagefit/imagefit/pkg/systemd"
 	"github.com/imagefit/imagefit/pkg/tracing/otlp"
 	"github.com/imagefit/imagefit/pkg/unixsocket"
@@ -82,7 +83,8 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	log.Info("listening", "socket", socket.path, "activated", socket.activated, "runtime", runtimeSocket)
 
 	d.Metrics.WatchCalls(server.Served)
-	defer d.Observe(cfg.Proxy.HTTPListen, checks(ctx, backend)...)()
+	d.Clients = func() []health.ClientStatus { return clientsOf(server) }
+	defer d.Observe(cfg.Proxy.HTTPListen, append(checks(ctx, backend), usedCheck(server, socket.path))...)()
 
 	// What calls need runs until the last one has finished, which is later than the signal.
 	term := ctx

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -242,6 +243,14 @@ func printDetails(w io.Writer, s *health.Status, now time.Time) {
 		text += "; the one on disk is not valid, run imagefit config check"
 	}
 	fmt.Fprintf(w, "  configuration\t%s\n", text)
+	for _, c := range s.Clients {
+		last := ""
+		if c.LastImageCall != nil {
+			last = ", the last " + ago(*c.LastImageCall, now) + " ago"
+		}
+		fmt.Fprintf(w, "  client\t%s (pid %d): %d calls, %d of them image calls%s\n",
+			decision.Line(cmp.Or(c.Process, "unknown process")), c.PID, c.Calls, c.ImageCalls, last)
+	}
 	var counts []string
 	for _, action := range slices.Sorted(maps.Keys(s.Decisions)) {
 		if s.Decisions[action] > 0 {

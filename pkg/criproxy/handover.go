@@ -22,6 +22,7 @@ type Listener interface {
 // send nothing, so handoverListener also keeps track of these.
 type handoverListener struct {
 	listener Listener
+	clients  *clients
 
 	mu          sync.Mutex
 	paused      bool
@@ -68,10 +69,14 @@ type generationListener struct {
 func (l *generationListener) Accept() (net.Conn, error) {
 	h := l.handover
 	conn, err := h.listener.Accept()
+	var from *client
+	if err == nil {
+		from = h.clients.of(conn)
+	}
 	h.mu.Lock()
 	if err == nil {
 		defer h.mu.Unlock()
-		pending := &pendingConn{Conn: conn, handover: h}
+		pending := &pendingConn{Conn: conn, handover: h, from: from}
 		h.handshaking[pending] = true
 		h.accepted.Add(1)
 		return pending, nil
@@ -100,8 +105,12 @@ func (l *generationListener) Addr() net.Addr { return l.handover.listener.Addr()
 type pendingConn struct {
 	net.Conn
 	handover *handoverListener
+	from     *client
 	touched  sync.Once
 }
+
+// RemoteAddr is the client's address, with who it is.
+func (c *pendingConn) RemoteAddr() net.Addr { return clientAddr{c.Conn.RemoteAddr(), c.from} }
 
 // SetDeadline also notes how far the handshake is.
 func (c *pendingConn) SetDeadline(t time.Time) error {

@@ -40,6 +40,7 @@ type Server struct {
 	log      *slog.Logger
 	handlers map[string]Handler
 	calls    *calls
+	clients  *clients
 
 	mu          sync.Mutex
 	handover    *handoverListener // once there is a listener
@@ -62,7 +63,7 @@ type generation struct {
 // New makes a Server. It panics if a key of Intercept is not of the
 // form /service/method.
 func New(opts Options) *Server {
-	s := &Server{backend: opts.Backend, log: opts.Log, handlers: opts.Intercept, calls: newCalls()}
+	s := &Server{backend: opts.Backend, log: opts.Log, handlers: opts.Intercept, calls: newCalls(), clients: newClients(opts.Log)}
 	s.generations = []*generation{s.newGeneration()}
 	return s
 }
@@ -134,6 +135,7 @@ func (g *generation) serve(kind callKind, method string, stream grpc.ServerStrea
 		return errStopping()
 	}
 	defer g.server.calls.leave(kind)
+	g.server.clients.called(stream.Context(), method)
 	end := g.server.calls.cut
 	switch kind {
 	case unary:
@@ -173,7 +175,7 @@ func (s *Server) Serve(listener Listener) error {
 		s.mu.Unlock()
 		return listener.Close()
 	}
-	s.handover = &handoverListener{listener: listener, handshaking: map[*pendingConn]bool{}}
+	s.handover = &handoverListener{listener: listener, clients: s.clients, handshaking: map[*pendingConn]bool{}}
 	first, connections := s.generations[0], s.handover.next()
 	s.mu.Unlock()
 	err := first.grpc.Serve(connections)

@@ -13,6 +13,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/health"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/metrics"
 	"github.com/imagefit/imagefit/pkg/registry"
@@ -41,6 +42,8 @@ type Daemon struct {
 	Decisions *decisionlog.Log
 	Metrics   *metrics.Metrics
 	Systemd   *systemd.Notifier // that started the daemon, or nil
+	// Clients, where set before Observe, lists who calls the daemon.
+	Clients func() []health.ClientStatus
 
 	sources   config.Sources
 	level     *slog.LevelVar

@@ -119,6 +119,9 @@ func (d *Daemon) status(sizes func() (map[string]cache.Size, error)) health.Stat
 	for _, h := range d.breaker().Silent {
 		s.SilentHosts = append(s.SilentHosts, health.SilentHost(h))
 	}
+	if d.Clients != nil {
+		s.Clients = d.Clients()
+	}
 	found, err := sizes()
 	if err != nil {
 		d.Log.Warn("cannot measure the state directory", "error", err)

@@ -22,7 +22,17 @@ type Status struct {
 	Decisions map[string]uint64 `json:"decisions"` // since the start, by action
 
 	// SilentHosts did not answer in time: pulls do not wait for them.
-	SilentHosts []SilentHost `json:"silent_hosts"`
+	SilentHosts []SilentHost   `json:"silent_hosts"`
+	Clients     []ClientStatus `json:"clients,omitempty"` // of cri-proxy, the latest image call first
+}
+
+// ClientStatus is a process that calls cri-proxy.
+type ClientStatus struct {
+	Process       string     `json:"process,omitempty"` // its name, where it is known
+	PID           int        `json:"pid,omitempty"`     // the latest
+	Calls         uint64     `json:"calls"`
+	ImageCalls    uint64     `json:"image_calls"` // of CRI's image service
+	LastImageCall *time.Time `json:"last_image_call,omitempty"`
 }
 
 // ConfigStatus is the state of the configuration.
