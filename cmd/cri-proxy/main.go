@@ -93,6 +93,10 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	defer end()
 	d.KeepFresh(ctx, group)
 	group.Go(func() error { return runtime.Run(ctx) })
+	group.Go(func() error {
+		backend.Watch(ctx, log)
+		return nil
+	})
 	serve(ctx, term, end, group, d, server, socket)
 	return group.Wait()
 }
