@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -79,7 +80,7 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 	}
 	d, err := explain(cmd.Context(), cmd.ErrOrStderr(), cfg, facts, c.facts == "live", image)
 	if err != nil {
-		return err
+		return instead(cfg, image, err)
 	}
 	e := explained{Decision: d, Mode: cfg.Policy.For(d.Repository).Mode}
 	e.Action, e.ReasonCode, e.Because = d.Action(cfg.Policy.For(d.Repository))
@@ -87,6 +88,21 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 		return err
 	}
 	return exitOf(outcomeOf(d))
+}
+
+// instead adds to an error what a pull would do where nothing can be decided.
+func instead(cfg config.Config, image string, err error) error {
+	repository := decision.RepositoryOf(image)
+	if e, _ := errors.AsType[*registry.Error](err); repository == "" || e == nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	answers := cfg.Policy.For(repository)
+	u := decision.Undecide(image, err, answers)
+	follows := "forwarded to the runtime unchanged"
+	if u.Action == policy.Refused && answers.Mode != policy.Audit {
+		follows = "refused (policy.registry_error)"
+	}
+	return fmt.Errorf("%w: a pull would be %s", err, follows)
 }
 
 // outcomeOf is how well the choice fits, or that there is none.

@@ -92,3 +92,18 @@ func TestExplainEndsWithTheCodeOfItsOutcome(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainSaysWhatAPullWouldDoWithoutARegistry explains an image of a registry that is not there.
+func TestExplainSaysWhatAPullWouldDoWithoutARegistry(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string]string{
+		"forward": "a pull would be forwarded to the runtime unchanged", "refuse": "a pull would be refused (policy.registry_error)",
+	} {
+		_, config := nodeDir(t, `policy.registry_error = "`+answer+`"`)
+		cmd := newRootCommand()
+		cmd.SetArgs([]string{"--config", config, "explain", "127.0.0.1:1/app:1"})
+		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", answer, err, want)
+		}
+	}
+}
