@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/peer"
-	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/internal/textutil"
 )
@@ -30,7 +29,7 @@ const (
 )
 
 // imageService is how the methods of the image service begin.
-var imageService = "/" + runtimeapi.ImageService_ServiceDesc.ServiceName + "/"
+const imageService = "/runtime.v1.ImageService/"
 
 // Client is a process that calls the proxy.
 type Client struct {
