@@ -133,9 +133,9 @@ func TestDecisionsAndFailuresAreObservable(t *testing.T) {
 	if _, err := f.cri.Pull(t.Context(), unfit.Ref("1"), stack.PullOptions{}); err == nil {
 		t.Error("an image that does not fit was pulled")
 	}
-	silent, _, _ := f.push(t, "silent", variants("amd64", "amd64/v3")...)
-	remove := f.registry.Inject(stack.Fault{Path: "/silent/referrers/", Status: 502})
-	f.pull(t, silent.Ref("1"))
+	quiet, _, _ := f.push(t, "quietapp", variants("amd64", "amd64/v3")...)
+	remove := f.registry.Inject(stack.Fault{Path: "/quietapp/referrers/", Status: 502})
+	f.pull(t, quiet.Ref("1"))
 	remove()
 
 	wantReady(t, f.HTTP, 200)
@@ -143,7 +143,7 @@ func TestDecisionsAndFailuresAreObservable(t *testing.T) {
 	t.Run("metrics", func(t *testing.T) { f.wantObserved(t, pluginHTTP) })
 	t.Run("status", func(t *testing.T) {
 		_, text := observe(t, f.HTTP, "/status")
-		if !strings.Contains(text, `"ready": true`) || strings.Contains(text, "silent") {
+		if !strings.Contains(text, `"ready": true`) || strings.Contains(text, "quietapp") {
 			t.Errorf("status %s", text)
 		}
 		out, code := f.ourTool(t, "status")
@@ -165,7 +165,7 @@ func TestDecisionsAndFailuresAreObservable(t *testing.T) {
 		if len(refused) != 1 || refused[0].Program != "cri-proxy" || refused[0].Reference != unfit.Ref("1") || !strings.Contains(refused[0].Reason, "AMXINT8 (absent)") {
 			t.Errorf("refused: %+v", refused)
 		}
-		failed := f.decisions(t, "--reference", "silent")
+		failed := f.decisions(t, "--reference", "quietapp")
 		if len(failed) != 1 || failed[0].Action != "forwarded" || len(failed[0].Cases) != 1 || failed[0].Cases[0].Key != "registry_error" {
 			t.Errorf("without a registry: %+v", failed)
 		}
@@ -199,7 +199,7 @@ func (f *fit) wantObserved(t *testing.T, pluginHTTP string) {
 	if strings.Contains(text, `op="list_referrers",result="server_error"} 0`) {
 		t.Error("the registry's failure is not counted")
 	}
-	for _, secret := range []string{f.registry.Host, "sha256:", "silent"} {
+	for _, secret := range []string{f.registry.Host, "sha256:", "quietapp"} {
 		if strings.Contains(text, secret) {
 			t.Errorf("%s is in the metrics", secret)
 		}

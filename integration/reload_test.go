@@ -44,3 +44,37 @@ func TestReloadAppliesAConfigurationAsAWholeOrNotAtAll(t *testing.T) {
 	reload(`mode = "audit"`, `mod = "audit"`, "configuration reload failed, keeping the previous configuration")
 	f.wantRuns(t, repo.Ref("1"), f.pull(t, repo.Ref("1")), "amd64/v3")
 }
+
+// TestMistakeInTheConfigurationTakesNoImagesAway: a proxy that starts with a typo works by
+// the last valid configuration, and by the mended file without a signal.
+func TestMistakeInTheConfigurationTakesNoImagesAway(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{})
+	repo, _, _ := f.push(t, "app", variants("amd64", "amd64/v3")...)
+	text, err := os.ReadFile(f.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(f.Config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Proxy.Stop(drainTime); err != nil {
+		t.Fatal(err)
+	}
+	write(string(text) + "\n[selekt]\nx = 1\n")
+	if err := f.StartProxy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.wantRuns(t, repo.Ref("1"), f.pull(t, repo.Ref("1")), "amd64/v3")
+	if log := f.proxyLog(t); !strings.Contains(log, "cannot load the configuration, using the last valid one") {
+		t.Errorf("the mistake is not logged:\n%s", log)
+	}
+	write(string(text))
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(f.proxyLog(t), "configuration reloaded"); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the mended file is not loaded")
+		}
+	}
+}
