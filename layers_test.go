@@ -24,7 +24,7 @@ func layers() [][]string {
 		{"pkg/compat", "pkg/hostfacts/archspec"},
 		{"pkg/compat/spec"},
 		{"pkg/compat/dialect", "pkg/hostfacts/operator"},
-		{"pkg/hostfacts", "pkg/selector", "pkg/config", "pkg/decisionlog", "pkg/cache", "pkg/tracing"},
+		{"pkg/hostfacts", "pkg/selector", "pkg/config", "pkg/decisionlog", "pkg/cache", "pkg/names", "pkg/tracing"},
 		{"pkg/hostfacts/snapshot", "pkg/tracing/otlp", "pkg/registry", "pkg/registry/index", "pkg/cri", "pkg/systemd", "pkg/health"},
 		{"pkg/registry/referrers", "pkg/containerd", "pkg/metrics"},
 		{"pkg/containerd/images"},

@@ -251,6 +251,9 @@ func printDetails(w io.Writer, s *health.Status, now time.Time) {
 		fmt.Fprintf(w, "  client\t%s (pid %d): %d calls, %d of them image calls%s\n",
 			decision.Line(cmp.Or(c.Process, "unknown process")), c.PID, c.Calls, c.ImageCalls, last)
 	}
+	if n := s.Names; n != nil {
+		fmt.Fprintf(w, "  names\ttags kept by the %s (%s), %d names kept by the proxy\n", decision.Line(n.Keeper), decision.Line(n.Reason), n.Kept)
+	}
 	var counts []string
 	for _, action := range slices.Sorted(maps.Keys(s.Decisions)) {
 		if s.Decisions[action] > 0 {

@@ -42,6 +42,7 @@ type Runtime struct {
 type Proxy struct {
 	Listen        string   `toml:"listen" check:"socket" restart:"yes"`
 	HTTPListen    string   `toml:"http_listen" check:"address" restart:"yes"`
+	Names         string   `toml:"names" words:"auto,runtime,proxy"`
 	SelectTimeout Duration `toml:"select_timeout" check:"duration"`
 	DrainTimeout  Duration `toml:"drain_timeout" check:"duration"`
 }
@@ -109,9 +110,11 @@ type Tracing struct {
 
 // The values of keys that are words.
 const (
-	Auto = "auto" // log_format: by what stderr is; registry.config_path: as the runtime has it
-	JSON = "json" // log_format
-	Text = "text" // log_format
+	Auto      = "auto"    // log_format: by what stderr is; registry.config_path: as the runtime has it; proxy.names: by what is on the node
+	JSON      = "json"    // log_format
+	Text      = "text"    // log_format
+	ByRuntime = "runtime" // proxy.names
+	ByProxy   = "proxy"   // proxy.names
 )
 
 // Default returns the configuration that applies where no source sets a key.
@@ -128,6 +131,7 @@ func Default() Config {
 		Proxy: Proxy{
 			Listen:        "unix:///run/imagefit/cri-proxy.sock",
 			HTTPListen:    "127.0.0.1:9460",
+			Names:         Auto,
 			SelectTimeout: Duration(5 * time.Second),
 			DrainTimeout:  Duration(5 * time.Minute),
 		},

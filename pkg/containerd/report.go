@@ -39,7 +39,7 @@ func (s Settings) With(r Report) (Settings, error) {
 	if r.Name != "" {
 		s.Name, s.Version = r.Name, r.Version
 	}
-	if s.MustForward() != "" {
+	if !s.IsContainerd() {
 		return s, nil
 	}
 	var config status

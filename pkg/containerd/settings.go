@@ -76,15 +76,9 @@ func defaults() Settings {
 	return Settings{Snapshotter: defaultSnapshotter, VerifierDir: defaultVerifierDir, MaxVerifiers: defaultMaxVerifiers}
 }
 
-// MustForward returns why every pull has to be forwarded unchanged, or "": without image
-// records the requested reference could not be made to resolve to the variant, and its
-// container would run as root.
-func (s Settings) MustForward() string {
-	if s.Name == "" || s.Name == "containerd" {
-		return ""
-	}
-	return "runtime " + s.Name + " has no image records: pulls are forwarded unchanged"
-}
+// IsContainerd reports whether the runtime is containerd, or may be: it has image records,
+// in which a tag can be made to resolve to a variant.
+func (s Settings) IsContainerd() bool { return s.Name == "" || s.Name == "containerd" }
 
 // usesTransferService reports whether CRI's pulls go through the transfer service.
 func (s Settings) usesTransferService() bool { return !s.LocalPull && s.atLeast2(1) }
@@ -114,8 +108,8 @@ func (s Settings) atLeast2(minor int) bool {
 
 // Warnings are what an operator should know about the configuration, a sentence each.
 func (s Settings) Warnings() []string {
-	if reason := s.MustForward(); reason != "" {
-		return []string{reason}
+	if !s.IsContainerd() {
+		return nil
 	}
 	var all []string
 	host := hostPlatform()

@@ -75,17 +75,24 @@ func (b *Backend) Forward(stream grpc.ServerStream, method string) error {
 	if !desc.ServerStreams {
 		return b.Call(stream.Context(), method, &request).Send(stream)
 	}
+	return b.Relay(stream, method, &request, nil)
+}
+
+// Relay passes the one request of a call on to the runtime, and every message that it
+// answers back to the client, each after change, where set, has changed it. The handler
+// must return what Relay returns; the request stays the caller's.
+func (b *Backend) Relay(stream grpc.ServerStream, method string, request *Frame, change func(*Frame) error) error {
 	ctx, cancel := context.WithCancel(Outgoing(stream.Context()))
 	defer cancel()
-	upstream, err := b.newStream(ctx, &desc, method)
+	upstream, err := b.newStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method)
 	if err != nil {
 		return err
 	}
 	// With one request only, SendMsg also closes the sending side.
-	if err := upstream.SendMsg(&request); err != nil {
+	if err := upstream.SendMsg(request); err != nil {
 		return err
 	}
-	return copyAnswers(stream, upstream)
+	return copyAnswers(stream, upstream, change)
 }
 
 // forwardDuplex forwards a call whose client may send any number of messages at any time.
@@ -104,7 +111,7 @@ func (b *Backend) forwardDuplex(stream grpc.ServerStream, method string) error {
 			cancel()
 		}
 	}()
-	return copyAnswers(stream, upstream)
+	return copyAnswers(stream, upstream, nil)
 }
 
 // copyRequests returns an error only if nothing more can be received from the client.
@@ -126,8 +133,9 @@ func copyRequests(upstream grpc.ClientStream, stream grpc.ServerStream) error {
 	}
 }
 
-// copyAnswers passes header, messages, trailer and status on until the runtime ends the call.
-func copyAnswers(stream grpc.ServerStream, upstream grpc.ClientStream) error {
+// copyAnswers passes header, messages, trailer and status on until the runtime ends the
+// call. Where change is set, it may change each message.
+func copyAnswers(stream grpc.ServerStream, upstream grpc.ClientStream, change func(*Frame) error) error {
 	// Waits for the header, which may come long before the first message. An error is
 	// also the status that RecvMsg returns.
 	if header, err := upstream.Header(); err == nil && len(header) > 0 {
@@ -145,7 +153,12 @@ func copyAnswers(stream grpc.ServerStream, upstream grpc.ClientStream) error {
 			}
 			return err
 		}
-		err = stream.SendMsg(&frame)
+		if change != nil {
+			err = change(&frame)
+		}
+		if err == nil {
+			err = stream.SendMsg(&frame)
+		}
 		frame.Free()
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package criproxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/containerd/platforms"
@@ -44,20 +45,20 @@ func (p *pull) pullCandidate(ctx context.Context, pl plan, i int) outcome {
 			failed.answer, failed.err, failed.next = answer, answer.Err, after(ctx, answer.Err)
 			return failed
 		}
-		id, err := imageRef(answer)
+		image, err := p.pulled(ctx, answer)
 		if err == nil {
-			if failed.err = p.contradiction(ctx, d.Descriptor(i), id); failed.err != nil {
+			if failed.err = p.contradiction(ctx, d.Descriptor(i), image); failed.err != nil {
 				answer.Message.Free()
 				failed.next = nextCandidate
 				return failed
 			}
-			err = p.Images.Point(ctx, images.Choice{
-				Reference: d.Reference, Repository: d.Repository, Index: d.Index, Manifest: d.Descriptor(i), ImageID: id,
+			err = p.Names.Give(ctx, given{
+				decision: d, candidate: i, image: image, namespace: p.pod.Namespace, pod: p.req.GetSandboxConfig().GetMetadata().GetName(),
 			})
 		}
 		if err == nil {
-			p.remember(id, d, i)
-			return outcome{plan: pl, action: policy.Pulled, candidate: i, image: id, answer: answer}
+			p.remember(image, d, i)
+			return outcome{plan: pl, action: policy.Pulled, candidate: i, image: image, answer: answer}
 		}
 		answer.Message.Free()
 		if !errors.Is(err, images.ErrRemoved) || retry == maxRetries {
@@ -66,15 +67,25 @@ func (p *pull) pullCandidate(ctx context.Context, pl plan, i int) outcome {
 	}
 }
 
+// pulled returns the id of the image that the runtime answered a pull with. CRI-O up to
+// 1.35 answers with a name.
+func (p *pull) pulled(ctx context.Context, answer *cri.Answer) (string, error) {
+	id, err := imageRef(answer)
+	if err != nil || isContainerds(id) {
+		return id, err
+	}
+	image, err := p.Images.Image(ctx, id)
+	if err == nil && image.GetId() == "" {
+		err = fmt.Errorf("look up image %s, which was pulled: %w", id, images.ErrRemoved)
+	}
+	return image.GetId(), err
+}
+
 // requestOf is the request with a candidate's digest in place of the reference.
 func (p *pull) requestOf(d *decision.Decision, i int) (*cri.Frame, error) {
 	req := proto.CloneOf(p.req)
 	req.Image.Image = d.Repository + "@" + d.Descriptor(i).Digest.String()
-	body, err := proto.Marshal(req)
-	if err != nil {
-		return nil, status.Errorf(codes.Internal, "imagefit: encode the pull of %s: %v", req.Image.Image, err)
-	}
-	return cri.NewFrame(body), nil
+	return frameOf(req)
 }
 
 // contradiction is the error of a variant whose config names another platform than its

@@ -194,16 +194,16 @@ func (a *attempts) finish(o outcome) outcome {
 	return o
 }
 
-// imageOf and longDigest are what a record has already, or too long, of the runtime's words.
+// pulledImage and longDigest are what a record has already, or too long, of the runtime's words.
 var (
-	imageOf    = regexp.MustCompile("^" + failedToPull + ` and unpack image "[^"]*": `)
-	longDigest = regexp.MustCompile(`(sha256:[0-9a-f]{12})[0-9a-f]{52}`)
+	pulledImage = regexp.MustCompile("^" + failedToPull + ` and unpack image "[^"]*": `)
+	longDigest  = regexp.MustCompile(`(sha256:[0-9a-f]{12})[0-9a-f]{52}`)
 )
 
 // causeOf is what a record says of an error: the end of it where it is long, since that
 // is where the runtime has the registry's answer.
 func causeOf(err error) string {
-	text := imageOf.ReplaceAllString(secret.Strip(status.Convert(err).Message()), "")
+	text := pulledImage.ReplaceAllString(secret.Strip(status.Convert(err).Message()), "")
 	text = textutil.Line(text[max(0, len(text)-8*maxCause):], 16*maxCause) // lines are set off by two bytes
 	text = longDigest.ReplaceAllString(text, "$1")
 	if len(text) <= maxCause {

@@ -8,10 +8,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
-	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 )
 
@@ -37,23 +34,14 @@ func (p *pull) candidateOf(ctx context.Context, d *decision.Decision, pulled str
 // shows an image under the digest of its manifest, and up to 1.35 answers pulls with
 // that instead of the image id.
 func (p *pull) candidateByCRI(ctx context.Context, d *decision.Decision, pulled string) (id string, candidate int, err error) {
-	body, err := proto.Marshal(&runtimeapi.ImageStatusRequest{Image: &runtimeapi.ImageSpec{Image: pulled}})
+	image, err := p.Images.Image(ctx, pulled)
 	if err != nil {
-		return pulled, decision.None, fmt.Errorf("encode the request for image %s: %w", pulled, err)
-	}
-	answer := p.Runtime.Call(ctx, runtimeapi.ImageService_ImageStatus_FullMethodName, cri.NewFrame(body))
-	defer answer.Message.Free()
-	var reply runtimeapi.ImageStatusResponse
-	if err = answer.Err; err == nil {
-		err = answer.Message.Decode(&reply)
-	}
-	if err != nil {
-		return pulled, decision.None, fmt.Errorf("look up image %s in the runtime: %w", pulled, err)
+		return pulled, decision.None, err
 	}
 	for _, i := range d.ByPreference() {
 		shown := func(name string) bool { return strings.HasSuffix(name, "@"+d.Candidates[i].Digest.String()) }
-		if slices.ContainsFunc(reply.GetImage().GetRepoDigests(), shown) {
-			return reply.GetImage().GetId(), i, nil
+		if slices.ContainsFunc(image.GetRepoDigests(), shown) {
+			return image.GetId(), i, nil
 		}
 	}
 	// Not every runtime shows the digest of the manifest beside that of the index.

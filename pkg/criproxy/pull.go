@@ -39,28 +39,39 @@ type Decider interface {
 type Images interface {
 	// Offer puts content into the store for a pull that begins now.
 	Offer(ctx context.Context, contents []images.Content) (release func(), err error)
-	// Point makes a reference resolve to a choice.
-	Point(ctx context.Context, c images.Choice) error
+	// Image returns the image that the CRI shows under a name or an id, nil for none.
+	Image(ctx context.Context, name string) (*runtimeapi.Image, error)
 	// ConfigOf returns the image id of a manifest on the node.
 	ConfigOf(ctx context.Context, manifest digest.Digest) (digest.Digest, error)
 	// PlatformOf returns the platform in the config of an image on the node.
 	PlatformOf(ctx context.Context, config digest.Digest) (ocispec.Platform, error)
 }
 
-// Runtime takes unary calls, as [cri.Backend] does.
+// Runtime takes calls, as [cri.Backend] does.
 type Runtime interface {
-	// Call passes a request on and returns the answer.
+	// Call passes a unary request on and returns the answer.
 	Call(ctx context.Context, method string, request *cri.Frame) *cri.Answer
+	// Relay passes a request on and each answer back, which change may change.
+	Relay(stream grpc.ServerStream, method string, request *cri.Frame, change func(*cri.Frame) error) error
+}
+
+// Namer gives images the names that they were asked for by, as [Names] does.
+type Namer interface {
+	// Give makes the reference of a decision a name of the image that was chosen.
+	Give(ctx context.Context, g given) error
+	// Forwarded is told of each pull that the runtime answered as it came.
+	Forwarded(ctx context.Context, reference string, d *decision.Decision, imageID string)
 }
 
 // PullerOptions are what a Puller is made of.
 type PullerOptions struct {
 	Runtime Runtime
 	Images  Images
+	Names   Namer
 	Decider Decider
-	// Unchanged, where set, returns why pulls must reach the runtime as they came, and
-	// in which cases of the policy; "" where they need not.
-	Unchanged func(policy policy.Answers) (reason string, cases []policy.Case)
+	// Unchanged, where set, returns why the pull of a reference must reach the runtime as
+	// it came, and in which cases of the policy; "" where it need not.
+	Unchanged func(reference string, policy policy.Answers) (reason string, cases []policy.Case)
 	// Record takes one record for each pull.
 	Record func(decisionlog.Record)
 	// Tracer, where set, makes the span of each pull.
@@ -79,6 +90,7 @@ type Puller struct {
 // NewPuller returns a Puller.
 func NewPuller(o PullerOptions) *Puller {
 	o.Runtime, o.Images, o.Decider = tracedRuntime{o.Runtime}, tracedImages{o.Images}, tracedDecider{o.Decider}
+	o.Names = tracedNames{o.Names}
 	return &Puller{PullerOptions: o, unpullable: newUnpullable()}
 }
 
@@ -215,13 +227,18 @@ func (p *pull) forward(ctx context.Context, pl plan) outcome {
 	if o.err != nil {
 		o.next = after(ctx, o.err)
 	}
-	if o.err != nil || pl.decision == nil || pl.decision.NothingToChoose() {
+	if o.err != nil {
 		return o
 	}
 	id, err := imageRef(answer)
+	if pl.decision == nil || pl.decision.NothingToChoose() {
+		p.Names.Forwarded(ctx, p.reference(), pl.decision, id)
+		return o
+	}
 	if err == nil {
 		id, o.candidate, err = p.candidateOf(ctx, pl.decision, id)
 	}
+	p.Names.Forwarded(ctx, p.reference(), pl.decision, id)
 	if o.unsure = err != nil; o.unsure && p.notTold.Allow() {
 		p.log.Warn("cannot tell which variant the runtime pulled", "error", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/names"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
@@ -108,6 +110,8 @@ type pullBench struct {
 	runtime  *fakeContainerd
 	decider  *decider
 	puller   *Puller
+	names    *Names
+	byProxy  atomic.Bool // whether the proxy keeps tags
 	conn     *grpc.ClientConn
 	client   runtimeapi.ImageServiceClient
 
@@ -145,17 +149,31 @@ func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBe
 		change(b.decider.bench.Rules.Load())
 	}
 	_, proxyPath := startProxy(t, path, func(backend *cri.Backend) map[string]Handler {
+		b.names = namesOn(backend, &b.byProxy)
 		b.puller = NewPuller(PullerOptions{
-			Runtime: backend, Images: images.New(backend, "k8s.io"), Decider: b.decider,
+			Runtime: backend, Images: images.New(backend, "k8s.io"), Names: b.names, Decider: b.decider,
 			Record: b.record, Log: slog.New(slog.DiscardHandler),
 		})
-		return map[string]Handler{PullImage: b.puller.Handle}
+		handlers := b.names.Handlers()
+		handlers[PullImage] = b.puller.Handle
+		return handlers
 	})
 	b.conn = critest.Dial(t, proxyPath)
 	b.client = runtimeapi.NewImageServiceClient(b.conn)
 	entries := b.registry.index("1", "", "v3")
 	b.takes(entries[0].Digest)
 	return b
+}
+
+// namesOn returns the names of images of a runtime, whose tags it keeps itself unless
+// byProxy says otherwise.
+func namesOn(backend *cri.Backend, byProxy *atomic.Bool) *Names {
+	store := images.New(backend, "k8s.io")
+	return NewNames(NamesOptions{
+		Runtime: backend, Records: store, Keeper: names.NewKeeper(images.Names{Store: store}),
+		ByProxy: func() (bool, string) { return byProxy != nil && byProxy.Load(), "test" },
+		Untags:  func() bool { return false }, Log: slog.New(slog.DiscardHandler),
+	})
 }
 
 func newDecider(t testing.TB, r *pullRegistry, level int) *decider {

@@ -13,13 +13,13 @@ import (
 	"github.com/imagefit/imagefit/pkg/containerd/images"
 )
 
-// impatient is an image store that waits only a short time for a record to show.
-type impatient struct{ Images }
+// impatient are records that wait only a short time until one is shown.
+type impatient struct{ *images.Store }
 
 func (i impatient) Point(ctx context.Context, c images.Choice) error {
 	ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 	defer cancel()
-	return i.Images.Point(ctx, c)
+	return i.Store.Point(ctx, c)
 }
 
 // TestPullIsForwardedWhenTheChoiceIsNeverShown falls back to what the runtime takes by itself.
@@ -27,7 +27,7 @@ func TestPullIsForwardedWhenTheChoiceIsNeverShown(t *testing.T) {
 	t.Parallel()
 	b := newPullBench(t, 3, nil)
 	b.runtime.Delay = fakeruntime.Never
-	b.puller.Images = impatient{b.puller.Images}
+	b.names.Records = impatient{b.names.Records.(*images.Store)}
 	id, err := b.pull(t.Context())
 	if err != nil || id != imageID("1") || b.decider.recalled(id) != "linux/amd64" {
 		t.Errorf("pulled %q, %v, remembered %q", id, err, b.decider.recalled(id))
@@ -43,7 +43,7 @@ func TestPullFailsWhenTheChoiceIsNeverShownAndNothingElseMayRun(t *testing.T) {
 	b := newPullBench(t, 3, nil)
 	b.registry.index("1", "v3")
 	b.runtime.Delay = fakeruntime.Never
-	b.puller.Images = impatient{b.puller.Images}
+	b.names.Records = impatient{b.names.Records.(*images.Store)}
 	_, err := b.pull(t.Context())
 	checkStatus(t, err, codes.Unknown, "imagefit: linux/amd64/v3 of "+appTag+" is pulled, but the runtime does not show it under that name")
 	if got := b.runtime.requests(); len(got) != 1 {

@@ -103,7 +103,7 @@ func (g *generation) interceptors(handlers map[string]Handler) map[string]*grpc.
 		desc := g.server.backend.StreamDesc(method)
 		desc.StreamName = name
 		desc.Handler = func(_ any, stream grpc.ServerStream) error {
-			return g.serve(intercepted, method, stream, handler)
+			return g.serve(g.kindOf(method), method, stream, handler)
 		}
 		services[service].Streams = append(services[service].Streams, desc)
 	}
@@ -113,13 +113,20 @@ func (g *generation) interceptors(handlers map[string]Handler) map[string]*grpc.
 // passThrough forwards a call of any method that is not intercepted.
 func (g *generation) passThrough(_ any, stream grpc.ServerStream) error {
 	method, _ := grpc.MethodFromServerStream(stream)
-	kind := unary
-	if shape := g.server.backend.StreamDesc(method); shape.ServerStreams || shape.ClientStreams {
-		kind = streaming
-	}
-	return g.serve(kind, method, stream, func(stream grpc.ServerStream) error {
+	return g.serve(g.kindOf(method), method, stream, func(stream grpc.ServerStream) error {
 		return g.server.backend.Forward(stream, method)
 	})
+}
+
+func (g *generation) kindOf(method string) callKind {
+	shape := g.server.backend.StreamDesc(method)
+	switch {
+	case shape.ServerStreams || shape.ClientStreams:
+		return streaming
+	case method == PullImage:
+		return intercepted
+	}
+	return unary
 }
 
 // serve runs one call: counted for Shutdown, and with any panic turned into an error.

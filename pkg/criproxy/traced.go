@@ -45,8 +45,8 @@ func (t tracedRuntime) Call(ctx context.Context, method string, request *cri.Fra
 	return answer
 }
 
-// tracedImages makes a span of each choice that is recorded, of what the runtime is
-// given before a pull, and of the config that is read after it.
+// tracedImages makes a span of what the runtime is given before a pull, and of the
+// config that is read after it.
 type tracedImages struct{ Images }
 
 func (t tracedImages) Offer(ctx context.Context, contents []images.Content) (func(), error) {
@@ -63,12 +63,15 @@ func (t tracedImages) PlatformOf(ctx context.Context, config digest.Digest) (oci
 	return p, err
 }
 
-func (t tracedImages) Point(ctx context.Context, c images.Choice) error {
+// tracedNames makes a span of each choice that is named.
+type tracedNames struct{ Namer }
+
+func (t tracedNames) Give(ctx context.Context, g given) error {
 	ctx, span := tracing.Start(ctx, "record")
 	if span.IsRecording() {
-		span.SetAttributes(tracing.Reference.String(shown(c.Reference)), tracing.Manifest.String(c.Manifest.Digest.String()))
+		span.SetAttributes(tracing.Reference.String(shown(g.decision.Reference)), tracing.Manifest.String(g.decision.Candidates[g.candidate].Digest.String()))
 	}
-	err := t.Images.Point(ctx, c)
+	err := t.Namer.Give(ctx, g)
 	tracing.End(span, err)
 	return err
 }

@@ -79,7 +79,7 @@ func newTracedBench(t *testing.T, level int, tracer trace.Tracer) *tracedBench {
 	b.decider = newDecider(t, b.registry, level)
 	_, proxyPath := startProxy(t, between, func(backend *cri.Backend) map[string]Handler {
 		b.puller = NewPuller(PullerOptions{
-			Runtime: backend, Images: images.New(backend, "k8s.io"), Decider: b.decider, Tracer: tracer,
+			Runtime: backend, Images: images.New(backend, "k8s.io"), Names: namesOn(backend, nil), Decider: b.decider, Tracer: tracer,
 			Record: func(decisionlog.Record) {}, Log: slog.New(slog.DiscardHandler),
 		})
 		return map[string]Handler{PullImage: b.puller.Handle}
@@ -141,8 +141,8 @@ func (b *tracedBench) wantTrace(t *testing.T, level int, parent func(received) s
 		}
 	}
 	want := map[int][]string{
-		1: {"Info", "Create", "Write", "PullImage", "Read", "Delete"},
-		3: {"PullImage", "Read", "Get", "Create", "ImageStatus"},
+		1: {"Info", "Create", "Write", "PullImage", "Read", "List", "Delete"},
+		3: {"PullImage", "Read", "List", "ImageStatus", "Update", "Get", "Create", "ImageStatus"},
 	}[level]
 	if !slices.Equal(methods[:min(len(methods), len(want))], want) {
 		t.Errorf("the runtime got %v, want %v first", methods, want)

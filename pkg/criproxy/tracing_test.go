@@ -73,6 +73,11 @@ func TestPullMakesSpansOfItsSteps(t *testing.T) {
 				switch c.method {
 				case "PullImage":
 					return spanOf(ended, trace.SpanKindClient, pullName)
+				case "List":
+					if tt.level == 3 {
+						return spanOf(ended, trace.SpanKindInternal, "record")
+					}
+					return spanOf(ended, trace.SpanKindServer, pullName)
 				case "Read":
 					if tt.level == 3 {
 						return spanOf(ended, trace.SpanKindInternal, "check platform")

@@ -44,6 +44,8 @@ type Daemon struct {
 	Systemd   *systemd.Notifier // that started the daemon, or nil
 	// Clients, where set before Observe, lists who calls the daemon.
 	Clients func() []health.ClientStatus
+	// Names, where set before Observe, says who keeps the names of images.
+	Names func() *health.NamesStatus
 
 	sources   config.Sources
 	level     *slog.LevelVar

@@ -122,6 +122,9 @@ func (d *Daemon) status(sizes func() (map[string]cache.Size, error)) health.Stat
 	if d.Clients != nil {
 		s.Clients = d.Clients()
 	}
+	if d.Names != nil {
+		s.Names = d.Names()
+	}
 	found, err := sizes()
 	if err != nil {
 		d.Log.Warn("cannot measure the state directory", "error", err)

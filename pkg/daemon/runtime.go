@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -43,20 +42,44 @@ func (d *Daemon) Registry(runtime *containerd.Runtime) *registry.Registry {
 	return reg
 }
 
-// Unchanged returns why a pull must be forwarded unchanged, and the policy that
-// requires it: where only the index is signed, a variant would not verify.
-func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(policy.Answers) (string, []policy.Case) {
-	return func(answers policy.Answers) (string, []policy.Case) {
+// KeepsNames returns whether the proxy keeps the tags of images, and why: where the
+// runtime has no records of them, and where a mirror on the node may serve these records
+// to other nodes.
+func (d *Daemon) KeepsNames(runtime *containerd.Runtime, reg *registry.Registry) func() (bool, string) {
+	return func() (bool, string) {
+		configured, settings := d.Config().Proxy.Names, runtime.Settings()
+		switch configured {
+		case config.ByProxy, config.ByRuntime:
+			return configured == config.ByProxy, "proxy.names"
+		}
+		if !settings.IsContainerd() {
+			return true, "runtime " + settings.Name + " has no image records"
+		}
+		if mirror, of := reg.LocalMirror(); mirror != "" {
+			return true, fmt.Sprintf("the mirror %s of %s is on this node and may serve image records to others", mirror, of)
+		}
+		return false, "no registry has a mirror on this node"
+	}
+}
+
+// Unchanged returns why the pull of a reference must be forwarded unchanged, and the
+// policy that requires it: where only the index is signed, a variant would not verify.
+func (d *Daemon) Unchanged(runtime *containerd.Runtime) func(string, policy.Answers) (string, []policy.Case) {
+	return func(ref string, answers policy.Answers) (string, []policy.Case) {
 		settings := runtime.Settings()
-		if reason := settings.MustForward(); reason != "" {
-			return reason, nil
+		switch {
+		case settings.IsContainerd():
+		case d.Config().Proxy.Names == config.ByRuntime:
+			return "runtime " + settings.Name + ` has no image records: with proxy.names = "runtime" pulls are forwarded unchanged`, nil
+		case isShort(ref):
+			return fmt.Sprintf("runtime %s resolves the short name %s by its own configuration: the pull is forwarded unchanged", settings.Name, ref), nil
 		}
 		if answers.ImageVerifier != policy.Forward {
 			return "", nil
 		}
 		verifiers, err := settings.Verifiers()
 		if err != nil {
-			log.Warn("cannot list image verifiers", "error", err)
+			d.Log.Warn("cannot list image verifiers", "error", err)
 		}
 		if len(verifiers) == 0 {
 			return "", nil
@@ -65,6 +88,12 @@ func Unchanged(runtime *containerd.Runtime, log *slog.Logger) func(policy.Answer
 				"the pull is forwarded unchanged (policy.image_verifier)", strings.Join(verifiers, ", ")),
 			answers.Cases(policy.Arose{ImageVerifier: true})
 	}
+}
+
+// isShort reports whether a reference names no registry.
+func isShort(ref string) bool {
+	first, _, ok := strings.Cut(ref, "/")
+	return !ok || first != "localhost" && !strings.ContainsAny(first, ".:")
 }
 
 // Backfill returns the worker that looks up images that the runtime behind conn pulled

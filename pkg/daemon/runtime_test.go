@@ -67,35 +67,102 @@ func learned(t *testing.T, name named, verifiers ...string) *containerd.Runtime 
 func TestPullsStayUnchangedWhereVariantsWouldNotVerify(t *testing.T) {
 	t.Parallel()
 	forward, choose := policy.Answers{ImageVerifier: policy.Forward}, policy.Answers{ImageVerifier: policy.Select}
+	const ref, short = "registry.example/app:1", "app:1"
 	for _, test := range []struct {
-		name    string
-		runtime *containerd.Runtime
-		policy  policy.Answers
-		reason  string
-		cases   string
+		name      string
+		runtime   *containerd.Runtime
+		keeper    string
+		reference string
+		policy    policy.Answers
+		reason    string
+		cases     string
 	}{
-		{"nothing in the way", learned(t, "containerd"), forward, "", "[]"},
-		{"a verifier", learned(t, "containerd", "cosign"), forward, "the runtime verifies images (cosign)", "[image_verifier=forward]"},
-		{"a verifier, but policy says select", learned(t, "containerd", "cosign"), choose, "", "[]"},
-		{"a runtime without image records", learned(t, "cri-o"), choose, "runtime cri-o has no image records", "[]"},
+		{"nothing in the way", learned(t, "containerd"), config.Auto, ref, forward, "", "[]"},
+		{"a short name on containerd", learned(t, "containerd"), config.Auto, short, forward, "", "[]"},
+		{"a verifier", learned(t, "containerd", "cosign"), config.Auto, ref, forward, "the runtime verifies images (cosign)", "[image_verifier=forward]"},
+		{"a verifier, but policy says select", learned(t, "containerd", "cosign"), config.Auto, ref, choose, "", "[]"},
+		{"a runtime without image records", learned(t, "cri-o"), config.Auto, ref, choose, "", "[]"},
+		{"where it is to keep names", learned(t, "cri-o"), config.ByRuntime, ref, choose, "runtime cri-o has no image records", "[]"},
+		{"a short name", learned(t, "cri-o"), config.Auto, short, choose, "runtime cri-o resolves the short name app:1", "[]"},
+		{"a short name with a path", learned(t, "cri-o"), config.Auto, "team/app:1", choose, "runtime cri-o resolves the short name team/app:1", "[]"},
 	} {
-		reason, cases := Unchanged(test.runtime, slog.New(slog.DiscardHandler))(test.policy)
+		cfg := config.Default()
+		cfg.Proxy.Names = test.keeper
+		reason, cases := daemonOf(t, cfg).Unchanged(test.runtime)(test.reference, test.policy)
 		if !strings.HasPrefix(reason, test.reason) || (reason == "") != (test.reason == "") || fmt.Sprint(cases) != test.cases {
 			t.Errorf("%s: %q in cases %v", test.name, reason, cases)
 		}
 	}
 }
 
-// TestRulesAreRenewedWhenTheRuntimeChanges: decisions are remembered by the rules
-// that they were made under, and depend on the settings of the runtime.
-func TestRulesAreRenewedWhenTheRuntimeChanges(t *testing.T) {
-	t.Parallel()
-	cfg := config.Default()
+func daemonOf(t *testing.T, cfg config.Config) *Daemon {
+	t.Helper()
 	cfg.StateDir, cfg.Facts.Root, cfg.Runtime.Config = t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "none.toml")
 	d, err := Open(t.Context(), Options{Config: cfg, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return d
+}
+
+// TestTagsAreKeptByTheProxyWhereOthersMayReadTheRecords puts a mirror on the node.
+func TestTagsAreKeptByTheProxyWhereOthersMayReadTheRecords(t *testing.T) {
+	t.Parallel()
+	certs := t.TempDir()
+	hosts := func(registry, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Join(certs, registry), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(certs, registry, "hosts.toml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hosts("registry.example", `[host."https://mirror.example"]`)
+	hosts("127.0.0.1:5000", `[host."http://127.0.0.1:5000"]`) // a registry, and no mirror of another
+	cfg := config.Default()
+	cfg.Registry.ConfigPath = certs
+	d := daemonOf(t, cfg)
+	runtime := learned(t, "containerd")
+	reg := d.Registry(runtime)
+	defer reg.Close()
+	want := func(keeps bool, why string) {
+		t.Helper()
+		if got, reason := d.KeepsNames(runtime, reg)(); got != keeps || !strings.Contains(reason, why) {
+			t.Errorf("%t: %s, want %t: %s", got, reason, keeps, why)
+		}
+	}
+	want(false, "no registry has a mirror on this node")
+	hosts("_default", `[host."http://127.0.0.1:30020"]
+capabilities = ["pull", "resolve"]`)
+	want(true, "the mirror 127.0.0.1:30020 of all registries is on this node")
+	hosts("_default", `[host."https://127.0.0.2:6443/v2"]
+override_path = true`)
+	want(true, "the mirror 127.0.0.2:6443 of all registries")
+	hosts("_default", `[host."http://localhost:30020"]`)
+	want(true, "the mirror localhost:30020")
+	hosts("_default", "[host.\"http://\"]\nnonsense")
+	want(false, "")
+	hosts("docker.io", `server = "https://registry-1.docker.io"
+[host."http://[::1]:30020"]`)
+	want(true, "the mirror [::1]:30020 of docker.io")
+	cfg.Proxy.Names = config.ByRuntime
+	d.settings.Store(&settings{config: cfg, rules: d.Rules()})
+	want(false, "proxy.names")
+	cfg.Proxy.Names = config.ByProxy
+	d.settings.Store(&settings{config: cfg, rules: d.Rules()})
+	want(true, "proxy.names")
+	cfg.Proxy.Names = config.Auto
+	d.settings.Store(&settings{config: cfg, rules: d.Rules()})
+	runtime = learned(t, "cri-o")
+	want(true, "runtime cri-o has no image records")
+}
+
+// TestRulesAreRenewedWhenTheRuntimeChanges: decisions are remembered by the rules
+// that they were made under, and depend on the settings of the runtime.
+func TestRulesAreRenewedWhenTheRuntimeChanges(t *testing.T) {
+	t.Parallel()
+	d := daemonOf(t, config.Default())
 	runtime := d.Runtime(named("containerd"))
 	reg := d.Registry(runtime)
 	defer reg.Close()

@@ -23,7 +23,15 @@ type Status struct {
 
 	// SilentHosts did not answer in time: pulls do not wait for them.
 	SilentHosts []SilentHost   `json:"silent_hosts"`
+	Names       *NamesStatus   `json:"names,omitempty"`   // of cri-proxy
 	Clients     []ClientStatus `json:"clients,omitempty"` // of cri-proxy, the latest image call first
+}
+
+// NamesStatus is who keeps the names of images.
+type NamesStatus struct {
+	Keeper string `json:"keeper"` // of tags: runtime or proxy
+	Reason string `json:"reason"`
+	Kept   int    `json:"kept"` // names that the proxy keeps, digests of indexes among them
 }
 
 // ClientStatus is a process that calls cri-proxy.

@@ -93,6 +93,9 @@ func (s imageStore) Update(ctx context.Context, req *imagesapi.UpdateImageReques
 				image.Labels = map[string]string{}
 			}
 			image.Labels[label] = req.GetImage().GetLabels()[label]
+			if image.Labels[label] == "" {
+				delete(image.Labels, label)
+			}
 		} else if path == "target" {
 			image.Target = req.GetImage().GetTarget()
 		}

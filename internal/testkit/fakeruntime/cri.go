@@ -8,6 +8,7 @@ import (
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
 	"github.com/containerd/containerd/api/types"
 	"github.com/opencontainers/go-digest"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -45,7 +46,7 @@ func (s imageService) PullImage(ctx context.Context, req *runtimeapi.PullImageRe
 		return nil, status.Errorf(codes.NotFound, "%s: not found", reference)
 	}
 	r.content[digest.Digest(id)], _ = from.Content(id)
-	names := []string{reference}
+	names := []string{reference, id} // CRI's own record of the image
 	if !byDigest {
 		names = append(names, name+"@"+target.String())
 	}
@@ -88,9 +89,11 @@ func (s imageService) all() (images []*runtimeapi.Image) {
 			image = &runtimeapi.Image{Id: id}
 			byID[id], images = image, append(images, image)
 		}
-		if strings.Contains(name, "@") {
+		switch {
+		case name == id:
+		case strings.Contains(name, "@"):
 			image.RepoDigests = append(image.RepoDigests, name)
-		} else {
+		default:
 			image.RepoTags = append(image.RepoTags, name)
 		}
 	}
@@ -103,12 +106,25 @@ func (s imageService) ListImages(context.Context, *runtimeapi.ListImagesRequest)
 	return &runtimeapi.ListImagesResponse{Images: s.all()}, nil
 }
 
+// StreamImages sends images one by one.
+func (s imageService) StreamImages(_ *runtimeapi.StreamImagesRequest, stream grpc.ServerStreamingServer[runtimeapi.StreamImagesResponse]) error {
+	s.r.mu.Lock()
+	images := s.all()
+	s.r.mu.Unlock()
+	for _, image := range images {
+		if err := stream.Send(&runtimeapi.StreamImagesResponse{Images: []*runtimeapi.Image{image}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // RemoveImage removes all names of an image.
 func (s imageService) RemoveImage(_ context.Context, req *runtimeapi.RemoveImageRequest) (*runtimeapi.RemoveImageResponse, error) {
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
 	image := s.find(req.GetImage().GetImage())
-	for _, name := range append(image.GetRepoTags(), image.GetRepoDigests()...) {
+	for _, name := range slices.Concat(image.GetRepoTags(), image.GetRepoDigests(), []string{image.GetId()}) {
 		s.r.remove(name, 0)
 	}
 	return &runtimeapi.RemoveImageResponse{}, nil

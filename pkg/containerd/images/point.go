@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
@@ -23,41 +22,31 @@ var ErrRemoved = errors.New("it was removed meanwhile")
 
 // Choice is an image on the node that was chosen for a reference.
 type Choice struct {
-	Reference  string // as it was asked for
-	Repository string // the reference without tag and digest
-	Index      digest.Digest
-	Manifest   ocispec.Descriptor // an entry of the index
-	ImageID    string             // of the manifest, in the CRI
+	Reference string // with a tag
+	Index     digest.Digest
+	Manifest  ocispec.Descriptor // an entry of the index
+	ImageID   string             // of the manifest, in the CRI
 }
 
-// Point makes the reference an image record on the chosen manifest and, as a pull of
-// the index would, the repository with the index's digest. It returns when the CRI shows
-// the image under both. Until then the kubelet would find no image under the reference,
-// and run the container as root.
+// Point makes the reference, which has a tag, an image record on the chosen manifest. It
+// returns when the CRI shows the image under it. Until then the kubelet would find no
+// image under the reference, and run the container as root.
 func (s *Store) Point(ctx context.Context, c Choice) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	names := slices.Compact([]string{c.Repository + "@" + c.Index.String(), c.Reference})
-	names = slices.DeleteFunc(names, func(name string) bool { return s.isCurrent(ctx, name, c) })
-	for _, name := range names {
-		if err := s.put(s.scoped(ctx), name, c); err != nil {
-			return fmt.Errorf("record image %s: %w", name, err)
-		}
+	if s.isCurrent(ctx, c) {
+		return nil
 	}
-	for _, name := range slices.Backward(names) { // each: the CRI may have shown one of them before
-		err := s.awaitShown(ctx, name, c)
-		// A removed record of the index is as one that is removed after the pull.
-		if err != nil && (name == c.Reference || !errors.Is(err, ErrRemoved)) {
-			return err
-		}
+	if err := s.put(s.scoped(ctx), c); err != nil {
+		return fmt.Errorf("record image %s: %w", c.Reference, err)
 	}
-	return nil
+	return s.awaitShown(ctx, c)
 }
 
-// isCurrent reports whether a record and what the CRI shows are already as they should
+// isCurrent reports whether the record and what the CRI shows are already as they should
 // be, which spares the runtime two writes to disk.
-func (s *Store) isCurrent(ctx context.Context, name string, c Choice) bool {
-	record, err := s.images.Get(s.scoped(ctx), &imagesapi.GetImageRequest{Name: name})
+func (s *Store) isCurrent(ctx context.Context, c Choice) bool {
+	record, err := s.images.Get(s.scoped(ctx), &imagesapi.GetImageRequest{Name: c.Reference})
 	if err != nil || record.GetImage().GetTarget().GetDigest() != c.Manifest.Digest.String() {
 		return false
 	}
@@ -66,7 +55,7 @@ func (s *Store) isCurrent(ctx context.Context, name string, c Choice) bool {
 			return false
 		}
 	}
-	shown, err := s.shownAs(ctx, name)
+	shown, err := s.shownAs(ctx, c.Reference)
 	return err == nil && shown == c.ImageID
 }
 
@@ -76,9 +65,9 @@ func (c Choice) labels() map[string]string {
 	}
 }
 
-func (s *Store) put(ctx context.Context, name string, c Choice) error {
+func (s *Store) put(ctx context.Context, c Choice) error {
 	image := &imagesapi.Image{
-		Name: name,
+		Name: c.Reference,
 		Target: &types.Descriptor{
 			MediaType: c.Manifest.MediaType, Digest: c.Manifest.Digest.String(), Size: c.Manifest.Size,
 		},
@@ -101,9 +90,10 @@ func (s *Store) put(ctx context.Context, name string, c Choice) error {
 }
 
 // awaitShown polls until the CRI's store, which follows image records by events, shows
-// the image under the name. Where another pull moved the record, any image will do.
-func (s *Store) awaitShown(ctx context.Context, name string, c Choice) error {
+// the image under the reference. Where another pull moved the record, any image will do.
+func (s *Store) awaitShown(ctx context.Context, c Choice) error {
 	var moved, removed bool
+	name := c.Reference
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		shown, err := s.shownAs(ctx, name)
 		if err == nil && (shown == c.ImageID || moved && shown != "") {
@@ -126,8 +116,18 @@ func (s *Store) awaitShown(ctx context.Context, name string, c Choice) error {
 
 // shownAs returns the id of the image that the CRI shows under a name, "" for none.
 func (s *Store) shownAs(ctx context.Context, name string) (string, error) {
+	image, err := s.Image(ctx, name)
+	return image.GetId(), err
+}
+
+// Image returns the image that the CRI shows under a name or an id, nil for none. It
+// works on every runtime.
+func (s *Store) Image(ctx context.Context, name string) (*runtimeapi.Image, error) {
 	resp, err := s.cri.ImageStatus(ctx, &runtimeapi.ImageStatusRequest{Image: &runtimeapi.ImageSpec{Image: name}})
-	return resp.GetImage().GetId(), err
+	if err != nil {
+		return nil, fmt.Errorf("look up image %s in the runtime: %w", name, err)
+	}
+	return resp.GetImage(), nil
 }
 
 // changed reports what others did to a record that was just put on the manifest: moved

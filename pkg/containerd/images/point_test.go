@@ -25,7 +25,7 @@ const (
 // choose stores an image and returns the choice of it.
 func choose(f *fakeruntime.Runtime, name string) Choice {
 	return Choice{
-		Reference: reference, Repository: repository, Index: digest.FromString("index"),
+		Reference: reference, Index: digest.FromString("index"),
 		Manifest: f.Image(name), ImageID: digest.FromString(name).String(),
 	}
 }
@@ -36,28 +36,29 @@ func shows(s *Store, name string, c Choice) bool {
 	return err == nil && id == c.ImageID
 }
 
-func TestPointRecordsTheReferenceAndTheIndexDigest(t *testing.T) {
+func TestPointRecordsTheReference(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, s := newFake()
 		c := choose(f, "v3")
 		if err := s.Point(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{reference, repository + "@" + c.Index.String()} {
-			if !shows(s, name, c) {
-				t.Errorf("the CRI does not show %s yet", name)
+		if !shows(s, reference, c) {
+			t.Error("the CRI does not show it yet")
+		}
+		record := f.Record(reference)
+		if d := record.GetTarget(); d.GetDigest() != c.Manifest.Digest.String() || d.GetSize() != c.Manifest.Size || d.GetMediaType() != c.Manifest.MediaType {
+			t.Errorf("it points at %v", d)
+		}
+		for label, want := range map[string]string{ // as documented
+			"io.cri-containerd.image": "managed", "imagefit.io/index": c.Index.String(), "imagefit.io/manifest": c.Manifest.Digest.String(),
+		} {
+			if got := record.GetLabels()[label]; got != want {
+				t.Errorf("label %s is %q, want %q", label, got, want)
 			}
-			record := f.Record(name)
-			if d := record.GetTarget(); d.GetDigest() != c.Manifest.Digest.String() || d.GetSize() != c.Manifest.Size || d.GetMediaType() != c.Manifest.MediaType {
-				t.Errorf("%s points at %v", name, d)
-			}
-			for label, want := range map[string]string{ // as documented
-				"io.cri-containerd.image": "managed", "imagefit.io/index": c.Index.String(), "imagefit.io/manifest": c.Manifest.Digest.String(),
-			} {
-				if got := record.GetLabels()[label]; got != want {
-					t.Errorf("%s: label %s is %q, want %q", name, label, got, want)
-				}
-			}
+		}
+		if writes := f.Writes(); len(writes) != 1 {
+			t.Errorf("wrote %q", writes)
 		}
 	})
 }
@@ -70,23 +71,12 @@ func TestPointKeepsTheLabelsOfOthers(t *testing.T) {
 		if err := s.Point(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Join(f.Writes(), ", "); got != "create "+repository+"@"+c.Index.String()+", update "+reference {
+		if got := strings.Join(f.Writes(), ", "); got != "update "+reference {
 			t.Errorf("wrote %s", got)
 		}
 		labels := f.Record(reference).GetLabels()
 		if labels["theirs"] != "stays" || labels[labelManifest] != c.Manifest.Digest.String() || labels[labelManaged] != "managed" {
 			t.Errorf("labels %v", labels)
-		}
-	})
-}
-
-func TestPointWritesARecordOnceForAReferenceByTheIndexDigest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f, s := newFake()
-		c := choose(f, "v3")
-		c.Reference = repository + "@" + c.Index.String()
-		if err := s.Point(t.Context(), c); err != nil || len(f.Writes()) != 1 || !shows(s, c.Reference, c) {
-			t.Errorf("%v, wrote %q", err, f.Writes())
 		}
 	})
 }
@@ -105,7 +95,7 @@ func TestPointWritesOnlyRecordsThatAreNotCurrent(t *testing.T) {
 				t.Errorf("%s: wrote %q, want %d writes", when, wrote, want)
 			}
 		}
-		point("the first time", 2)
+		point("the first time", 1)
 		point("again", 0)
 		for when, change := range map[string]func(*imagesapi.Image){
 			"another target":   func(i *imagesapi.Image) { i.Target.Digest = digest.FromString("else").String() },
@@ -121,7 +111,7 @@ func TestPointWritesOnlyRecordsThatAreNotCurrent(t *testing.T) {
 	})
 }
 
-func TestPointReturnsWhenTheCRIShowsBothNames(t *testing.T) {
+func TestPointReturnsWhenTheCRIShowsTheRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, s := newFake()
 		f.Delay = 3 * time.Second
@@ -130,12 +120,6 @@ func TestPointReturnsWhenTheCRIShowsBothNames(t *testing.T) {
 		err := s.Point(t.Context(), c)
 		if took := time.Since(start); err != nil || took < f.Delay || took > f.Delay+100*time.Millisecond {
 			t.Errorf("%v after %s", err, took)
-		}
-		// The reference is shown all the time, which is not a sign of the record beside it.
-		index := repository + "@" + c.Index.String()
-		f.RemoveRecord(index)
-		if err := s.Point(t.Context(), c); err != nil || !shows(s, index, c) {
-			t.Errorf("returned %v before the CRI shows %s", err, index)
 		}
 	})
 }
@@ -165,10 +149,10 @@ func TestPointFailsWhenARecordCannotBeWritten(t *testing.T) {
 	for _, method := range []string{"create", "update"} {
 		f, s := newFake()
 		c := choose(f, "v3")
-		f.Write(&imagesapi.Image{Name: repository + "@" + c.Index.String()})
+		f.Write(&imagesapi.Image{Name: reference})
 		f.Before = failing(method, status.Error(codes.ResourceExhausted, "disk full"))
 		err := s.Point(t.Context(), c)
-		if status.Code(err) != codes.ResourceExhausted || !strings.HasPrefix(err.Error(), "record image "+repository) {
+		if status.Code(err) != codes.ResourceExhausted || !strings.HasPrefix(err.Error(), "record image "+reference) {
 			t.Errorf("%s: %v", method, err)
 		}
 	}
@@ -177,7 +161,6 @@ func TestPointFailsWhenARecordCannotBeWritten(t *testing.T) {
 // TestPointDoesNotWaitForWhatOthersRemovedOrMoved changes a record of this pull right
 // after it was written.
 func TestPointDoesNotWaitForWhatOthersRemovedOrMoved(t *testing.T) {
-	index := repository + "@" + digest.FromString("index").String()
 	for _, tt := range []struct {
 		name   string
 		others func(f *fakeruntime.Runtime, c Choice, other string)
@@ -189,9 +172,6 @@ func TestPointDoesNotWaitForWhatOthersRemovedOrMoved(t *testing.T) {
 		{"removes the content", func(f *fakeruntime.Runtime, c Choice, _ string) {
 			f.Put(c.Manifest.Digest, nil)
 		}, ErrRemoved},
-		{"removes the record of the index", func(f *fakeruntime.Runtime, _ Choice, _ string) {
-			f.RemoveRecord(index)
-		}, nil},
 		{"moves the record", func(f *fakeruntime.Runtime, _ Choice, other string) {
 			f.Write(&imagesapi.Image{Name: reference, Target: &types.Descriptor{Digest: other}})
 		}, nil},
@@ -200,11 +180,9 @@ func TestPointDoesNotWaitForWhatOthersRemovedOrMoved(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, s := newFake()
 				c, other := choose(f, "v3"), f.Image("other")
-				f.Written = func(name string) {
-					if name == reference { // which is the last one
-						f.Written = nil
-						tt.others(f, c, other.Digest.String())
-					}
+				f.Written = func(string) {
+					f.Written = nil
+					tt.others(f, c, other.Digest.String())
 				}
 				start := time.Now()
 				if err := s.Point(t.Context(), c); !errors.Is(err, tt.want) || time.Since(start) > time.Second {

@@ -4,11 +4,13 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	contentapi "github.com/containerd/containerd/api/services/content/v1"
@@ -81,15 +83,30 @@ func (s *Store) Records(ctx context.Context) ([]Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list image records: %w", err)
 	}
+	chosen := map[string]digest.Digest{}
+	for _, image := range list.GetImages() {
+		for _, n := range namesIn(image) {
+			repository, _, _ := strings.Cut(n.Reference, "@")
+			chosen[repository+"@"+n.Manifest.String()] = n.Index
+		}
+	}
 	records := make([]Record, 0, len(list.GetImages()))
 	for _, image := range list.GetImages() {
-		r := Record{Name: image.GetName(), Target: digest.Digest(image.GetTarget().GetDigest())}
-		if labels := image.GetLabels(); labels[labelManifest] == r.Target.String() {
-			r.Index = digest.Digest(labels[labelIndex])
+		r := recordOf(image)
+		if r.Index == "" {
+			r.Index = chosen[r.Name]
 		}
 		records = append(records, r)
 	}
 	return records, nil
+}
+
+func recordOf(image *imagesapi.Image) Record {
+	r := Record{Name: image.GetName(), Target: digest.Digest(image.GetTarget().GetDigest())}
+	if labels := image.GetLabels(); labels[labelManifest] == r.Target.String() {
+		r.Index = digest.Digest(labels[labelIndex])
+	}
+	return r
 }
 
 // ConfigOf returns the config digest of a manifest in the runtime's content store,
@@ -103,6 +120,23 @@ func (s *Store) ConfigOf(ctx context.Context, manifest digest.Digest) (digest.Di
 		return "", fmt.Errorf("read manifest %s: %w", manifest, err)
 	}
 	return m.Config.Digest, nil
+}
+
+// DescriptorOf returns the descriptor of a manifest in the runtime's content store.
+func (s *Store) DescriptorOf(ctx context.Context, manifest digest.Digest) (ocispec.Descriptor, error) {
+	ctx, cancel := context.WithTimeout(s.scoped(ctx), timeout)
+	defer cancel()
+	body, err := s.read(ctx, manifest)
+	var m ocispec.Manifest
+	if err == nil {
+		err = json.Unmarshal(body, &m)
+	}
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("read manifest %s: %w", manifest, err)
+	}
+	return ocispec.Descriptor{
+		MediaType: cmp.Or(m.MediaType, ocispec.MediaTypeImageManifest), Digest: manifest, Size: int64(len(body)),
+	}, nil
 }
 
 // PlatformOf returns the platform in a config in the runtime's content store.

@@ -1,0 +1,245 @@
+package criproxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/distribution/reference"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/cri"
+	"github.com/imagefit/imagefit/pkg/names"
+)
+
+// Handlers answer the calls that tell or take names of images. While the proxy keeps no
+// name they forward every call as it came.
+func (n *Names) Handlers() map[string]Handler {
+	return map[string]Handler{
+		runtimeapi.ImageService_ImageStatus_FullMethodName:  n.imageStatus,
+		runtimeapi.ImageService_ListImages_FullMethodName:   n.listImages,
+		runtimeapi.ImageService_StreamImages_FullMethodName: n.streamImages,
+		runtimeapi.ImageService_RemoveImage_FullMethodName:  n.removeImage,
+	}
+}
+
+// receive receives the one request of a call, and decodes it into req where there are
+// names to think of.
+func (n *Names) receive(stream grpc.ServerStream, req proto.Message) (frame *cri.Frame, plain bool, err error) {
+	frame = new(cri.Frame)
+	if err := stream.RecvMsg(frame); err != nil {
+		return nil, false, err
+	}
+	if err := n.Keeper.Load(stream.Context()); err != nil {
+		if n.notLoaded.Allow() && !errors.Is(err, context.Canceled) {
+			n.Log.Warn("cannot load the names of images, answering with the runtime's", "error", err)
+		}
+		return frame, true, nil
+	}
+	// What cannot be decoded is for the runtime to refuse.
+	return frame, n.Keeper.Len() == 0 || frame.Decode(req) != nil, nil
+}
+
+// kept returns the name that a reference, in whatever spelling, stands for.
+func (n *Names) kept(ref string) (names.Name, bool) {
+	if name, kept := n.Keeper.Get(ref); kept {
+		return name, true
+	}
+	named, err := reference.ParseDockerRef(ref)
+	if err != nil {
+		return names.Name{}, false
+	}
+	return n.Keeper.Get(named.String())
+}
+
+func (n *Names) imageStatus(stream grpc.ServerStream) error {
+	const method = runtimeapi.ImageService_ImageStatus_FullMethodName
+	ctx, req := stream.Context(), new(runtimeapi.ImageStatusRequest)
+	frame, plain, err := n.receive(stream, req)
+	if err != nil {
+		return err
+	}
+	defer frame.Free()
+	if plain {
+		return n.Runtime.Call(ctx, method, frame).Send(stream)
+	}
+	if name, kept := n.kept(req.GetImage().GetImage()); kept {
+		req.Image.Image = name.ImageID
+		request, err := frameOf(req)
+		if err != nil {
+			return err
+		}
+		answer := n.Runtime.Call(ctx, method, request)
+		var reply runtimeapi.ImageStatusResponse
+		if answer.Err != nil || answer.Message.Decode(&reply) != nil {
+			return answer.Send(stream)
+		}
+		if reply.GetImage().GetId() != "" {
+			return sendChanged(stream, answer, &reply, n.present(reply.GetImage()))
+		}
+		answer.Message.Free()
+		n.gone(ctx, name.ImageID)
+	}
+	answer := n.Runtime.Call(ctx, method, frame)
+	var reply runtimeapi.ImageStatusResponse
+	if answer.Err != nil || answer.Message.Decode(&reply) != nil {
+		return answer.Send(stream)
+	}
+	return sendChanged(stream, answer, &reply, n.present(reply.GetImage()))
+}
+
+// sendChanged sends the runtime's answer, with the message in the place of its own where
+// that was changed.
+func sendChanged(stream grpc.ServerStream, answer *cri.Answer, message proto.Message, changed bool) error {
+	if changed {
+		frame, err := frameOf(message)
+		if err != nil {
+			return err
+		}
+		answer.Message.Free()
+		answer.Message = *frame
+	}
+	return answer.Send(stream)
+}
+
+func (n *Names) listImages(stream grpc.ServerStream) error {
+	const method = runtimeapi.ImageService_ListImages_FullMethodName
+	ctx, req, begun := stream.Context(), new(runtimeapi.ListImagesRequest), time.Now()
+	frame, plain, err := n.receive(stream, req)
+	if err != nil {
+		return err
+	}
+	defer func() { frame.Free() }()
+	if !plain {
+		if frame, err = n.filtered(frame, req, req.GetFilter()); err != nil {
+			return err
+		}
+	}
+	answer := n.Runtime.Call(ctx, method, frame)
+	var reply runtimeapi.ListImagesResponse
+	if plain || answer.Err != nil || answer.Message.Decode(&reply) != nil {
+		return answer.Send(stream)
+	}
+	l := listing{Names: n, begun: begun, seen: map[string]bool{}}
+	changed := l.present(reply.GetImages())
+	if req.GetFilter().GetImage().GetImage() == "" {
+		l.prune(ctx)
+	}
+	return sendChanged(stream, answer, &reply, changed)
+}
+
+// filtered returns the request with the id in the place of a name that the proxy keeps.
+func (n *Names) filtered(frame *cri.Frame, req proto.Message, filter *runtimeapi.ImageFilter) (*cri.Frame, error) {
+	name, kept := n.kept(filter.GetImage().GetImage())
+	if !kept {
+		return frame, nil
+	}
+	filter.Image.Image = name.ImageID
+	frame.Free()
+	return frameOf(req)
+}
+
+func (n *Names) streamImages(stream grpc.ServerStream) error {
+	const method = runtimeapi.ImageService_StreamImages_FullMethodName
+	req, begun := new(runtimeapi.StreamImagesRequest), time.Now()
+	frame, plain, err := n.receive(stream, req)
+	if err != nil {
+		return err
+	}
+	defer func() { frame.Free() }()
+	if plain {
+		return n.Runtime.Relay(stream, method, frame, nil)
+	}
+	if frame, err = n.filtered(frame, req, req.GetFilter()); err != nil {
+		return err
+	}
+	l := listing{Names: n, begun: begun, seen: map[string]bool{}}
+	err = n.Runtime.Relay(stream, method, frame, func(part *cri.Frame) error {
+		var reply runtimeapi.StreamImagesResponse
+		if part.Decode(&reply) != nil || !l.present(reply.GetImages()) {
+			return nil
+		}
+		changed, err := frameOf(&reply)
+		if err == nil {
+			part.Free()
+			*part = *changed
+		}
+		return err
+	})
+	if err == nil && req.GetFilter().GetImage().GetImage() == "" {
+		l.prune(stream.Context())
+	}
+	return err
+}
+
+// listing is one list of all images.
+type listing struct {
+	*Names
+	begun time.Time
+	seen  map[string]bool // by image id
+}
+
+func (l *listing) present(images []*runtimeapi.Image) (changed bool) {
+	for _, image := range images {
+		l.seen[image.GetId()] = true
+		changed = l.Names.present(image) || changed
+	}
+	return changed
+}
+
+// prune forgets the names of images that are not in the list.
+func (l *listing) prune(ctx context.Context) {
+	for _, name := range l.Keeper.All() {
+		if !l.seen[name.ImageID] && name.Since.Before(l.begun) {
+			l.gone(ctx, name.ImageID)
+			l.seen[name.ImageID] = true // once
+		}
+	}
+}
+
+func (n *Names) removeImage(stream grpc.ServerStream) error {
+	const method = runtimeapi.ImageService_RemoveImage_FullMethodName
+	ctx, req := stream.Context(), new(runtimeapi.RemoveImageRequest)
+	frame, plain, err := n.receive(stream, req)
+	if err != nil {
+		return err
+	}
+	defer func() { frame.Free() }()
+	if plain {
+		return n.Runtime.Call(ctx, method, frame).Send(stream)
+	}
+	name, kept := n.kept(req.GetImage().GetImage())
+	id := name.ImageID
+	switch {
+	case !kept:
+		if image, err := n.Records.Image(ctx, req.GetImage().GetImage()); err == nil {
+			id = image.GetId()
+		}
+	case n.Untags() && n.hasOthers(ctx, name):
+		n.forget(ctx, name.Reference)
+		return stream.SendMsg(&runtimeapi.RemoveImageResponse{})
+	default:
+		req.Image.Image = id
+		frame.Free()
+		if frame, err = frameOf(req); err != nil {
+			return err
+		}
+	}
+	answer := n.Runtime.Call(ctx, method, frame)
+	if image, err := n.Records.Image(ctx, id); id != "" && answer.Err == nil && err == nil && image.GetId() == "" {
+		n.gone(ctx, id)
+	}
+	return answer.Send(stream)
+}
+
+// hasOthers reports whether an image has names beside one, and so stays without it.
+func (n *Names) hasOthers(ctx context.Context, name names.Name) bool {
+	image, err := n.Records.Image(ctx, name.ImageID)
+	if err != nil {
+		return false
+	}
+	n.present(image)
+	return len(image.GetRepoTags())+len(image.GetRepoDigests()) > 1
+}
