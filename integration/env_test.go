@@ -32,6 +32,7 @@ type fit struct {
 	containerd *stack.Containerd
 	registry   *stack.Registry
 	cri        *stack.CRI // image calls through the proxy, runtime calls beside it
+	byProxy    bool       // tags are kept by the proxy, not by the runtime
 }
 
 // startFit starts containerd, a registry and the proxy. The node's CPU is what
@@ -70,7 +71,23 @@ func startFitWith(t testing.TB, containerd *stack.Containerd, registry *stack.Re
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cri.Close() })
-	return &fit{Imagefit: imagefit, containerd: containerd, registry: registry, cri: cri}
+	return &fit{
+		Imagefit: imagefit, containerd: containerd, registry: registry, cri: cri, byProxy: strings.Contains(settings.Proxy, `names = "proxy"`),
+	}
+}
+
+// keepers runs a test with each keeper of tags.
+func keepers(t *testing.T, test func(*testing.T, *fit)) {
+	t.Helper()
+	for _, keeper := range []string{"runtime", "proxy"} {
+		t.Run("names kept by the "+keeper, func(t *testing.T) {
+			test(t, startFit(t, flagsV3, keptBy(keeper)))
+		})
+	}
+}
+
+func keptBy(keeper string) stack.Settings {
+	return stack.Settings{Proxy: fmt.Sprintf("names = %q", keeper)}
 }
 
 // host makes the tree of a node with these CPU flags and kernel 6.1.

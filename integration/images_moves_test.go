@@ -3,13 +3,10 @@ package integration
 import (
 	"testing"
 
-	"github.com/imagefit/imagefit/integration/stack"
 )
 
 // Names that move, and images that go by more than one name.
-func TestNamesOfImagesMoveAsOnContainerdAlone(t *testing.T) {
-	testImagesNamed(t, startFit(t, flagsV3, stack.Settings{}))
-}
+func TestNamesOfImagesMoveAsOnContainerdAlone(t *testing.T) { keepers(t, testImagesNamed) }
 
 func testImagesNamed(t *testing.T, f *fit) {
 	t.Run("pulled behind our back", func(t *testing.T) { testPulledBehind(t, f) })
@@ -28,36 +25,40 @@ func testImagesNamed(t *testing.T, f *fit) {
 	}
 }
 
-// Without us the runtime takes the plain variant and moves the records, with
-// labels of ours on them: what they claim is then void, not wrong.
+// Without us the runtime takes the plain variant and moves its records. Names that the
+// proxy keeps stay what they are. The plain variant is left with a name of its own.
 func testPulledBehind(t *testing.T, f *fit) {
 	s := f.newScene(t, f.cri)
 	s.push(t, "1", "INDEX", "plain", "v3")
 	s.pull(t, "app:1")
 	s.sees(t, pulledByTag)
 	s.pullBehind(t, "app:1")
-	s.sees(t, `
-		app:1 -> INDEX: plain
-		app@INDEX -> INDEX: plain, labels outdated
-		app@v3 -> v3: v3
+	tag := "app:1 -> INDEX: plain"
+	if f.byProxy {
+		tag = "app:1 -> INDEX: v3"
+	}
+	s.sees(t, tag+`
+		app@INDEX -> INDEX: v3
+		app@v3 -> v3: v3, not listed
 		id:plain -> INDEX: plain
 		id:v3 -> v3: v3`)
 	s.pull(t, "app:1")
-	s.sees(t, `
-		app:1 -> v3: v3, chosen from INDEX
-		app@INDEX -> v3: v3, chosen from INDEX
-		app@v3 -> v3: v3
+	tag = "app:1 -> v3: v3, chosen from INDEX"
+	if f.byProxy { // which leaves the runtime's record where it is true
+		tag = "app:1 -> INDEX: v3"
+	}
+	both := tag + `
+		app@INDEX -> INDEX: v3
+		app@plain -> kept: plain
+		app@v3 -> v3: v3, not listed
 		id:plain -> INDEX: plain
-		id:v3 -> v3: v3`)
+		id:v3 -> v3: v3`
+	s.sees(t, both)
 	s.pullBehind(t, "app@INDEX")
-	s.sees(t, `
-		app:1 -> v3: v3, chosen from INDEX
-		app@INDEX -> INDEX: plain
-		app@v3 -> v3: v3
-		id:plain -> INDEX: plain
-		id:v3 -> v3: v3`)
+	s.sees(t, both)
 	s.pull(t, "app:1@INDEX")
-	s.remove(t, "id:plain") // no name is left on it; the kubelet collects such images
+	s.sees(t, both)
+	s.remove(t, "id:plain") // with the runtime's records
 	s.sees(t, pulledByTag)
 }
 
@@ -69,21 +70,21 @@ func tagMoves(t *testing.T, s *scene) {
 	s.pull(t, "app:1")
 	s.sees(t, `
 		app:1 -> v3:new: v3:new, chosen from NEWER
-		app@INDEX -> v3: v3, chosen from INDEX
-		app@NEWER -> v3:new: v3:new, chosen from NEWER
-		app@v3 -> v3: v3
-		app@v3:new -> v3:new: v3:new
+		app@INDEX -> kept: v3
+		app@NEWER -> kept: v3:new
+		app@v3 -> v3: v3, not listed
+		app@v3:new -> v3:new: v3:new, not listed
 		id:v3 -> v3: v3
 		id:v3:new -> v3:new: v3:new`)
 	s.push(t, "1", "NEWEST", "plain:newest") // and now nothing but what the runtime takes
 	s.pull(t, "app:1")
 	s.sees(t, `
 		app:1 -> NEWEST: plain:newest
-		app@INDEX -> v3: v3, chosen from INDEX
-		app@NEWER -> v3:new: v3:new, chosen from NEWER
+		app@INDEX -> kept: v3
+		app@NEWER -> kept: v3:new
 		app@NEWEST -> NEWEST: plain:newest
-		app@v3 -> v3: v3
-		app@v3:new -> v3:new: v3:new
+		app@v3 -> v3: v3, not listed
+		app@v3:new -> v3:new: v3:new, not listed
 		id:plain:newest -> NEWEST: plain:newest
 		id:v3 -> v3: v3
 		id:v3:new -> v3:new: v3:new`)
@@ -97,9 +98,9 @@ func tagMoves(t *testing.T, s *scene) {
 	s.pull(t, "app:1")
 	s.sees(t, `
 		app:1 -> v3: v3, chosen from INDEX
-		app@INDEX -> v3: v3, chosen from INDEX
+		app@INDEX -> kept: v3
 		app@NEWEST -> NEWEST: plain:newest
-		app@v3 -> v3: v3
+		app@v3 -> v3: v3, not listed
 		id:plain:newest -> NEWEST: plain:newest
 		id:v3 -> v3: v3`)
 }
@@ -114,7 +115,7 @@ func testOtherChoice(t *testing.T, f *fit) {
 	s.pull(t, "app:1")
 	s.sees(t, `
 		app:1 -> INDEX: plain
-		app@INDEX -> INDEX: plain, labels outdated
+		app@INDEX -> INDEX: plain
 		app@v3 -> v3: v3
 		id:plain -> INDEX: plain
 		id:v3 -> v3: v3`)
@@ -130,8 +131,8 @@ func noTag(t *testing.T, s *scene) {
 	s.push(t, "1", "INDEX", "plain", "v3")
 	s.pull(t, "app:1@INDEX")
 	s.sees(t, `
-		app@INDEX -> v3: v3, chosen from INDEX
-		app@v3 -> v3: v3
+		app@INDEX -> kept: v3
+		app@v3 -> v3: v3, not listed
 		id:v3 -> v3: v3`)
 	s.pull(t, "app:1")
 	s.sees(t, pulledByTag)
@@ -146,16 +147,18 @@ func twoTags(t *testing.T, s *scene) {
 	both := `
 		app:1 -> v3: v3, chosen from INDEX
 		app:2 -> v3: v3, chosen from INDEX
-		app@INDEX -> v3: v3, chosen from INDEX
-		app@v3 -> v3: v3
+		app@INDEX -> kept: v3
+		app@v3 -> v3: v3, not listed
 		id:v3 -> v3: v3`
 	s.sees(t, both)
-	s.ctrRemove(t, "app:1")
-	s.soonSees(t, `
-		app:2 -> v3: v3, chosen from INDEX
-		app@INDEX -> v3: v3, chosen from INDEX
-		app@v3 -> v3: v3
-		id:v3 -> v3: v3`)
+	if !s.byProxy {
+		s.ctrRemove(t, "app:1")
+		s.soonSees(t, `
+			app:2 -> v3: v3, chosen from INDEX
+			app@INDEX -> kept: v3
+			app@v3 -> v3: v3, not listed
+			id:v3 -> v3: v3`)
+	}
 	s.pull(t, "app:1")
 	s.sees(t, both)
 	s.remove(t, "app:1") // CRI removes the image, with all of its names
@@ -169,18 +172,20 @@ func twoIndexes(t *testing.T, s *scene) {
 	both := `
 		app:1 -> v3: v3, chosen from INDEX
 		app:2 -> v3: v3, chosen from OTHER
-		app@INDEX -> v3: v3, chosen from INDEX
-		app@OTHER -> v3: v3, chosen from OTHER
-		app@v3 -> v3: v3
+		app@INDEX -> kept: v3
+		app@OTHER -> kept: v3
+		app@v3 -> v3: v3, not listed
 		id:v3 -> v3: v3`
 	s.sees(t, both)
-	s.ctrRemove(t, "app@INDEX")
-	s.ctrRemove(t, "app:1")
-	s.soonSees(t, `
-		app:2 -> v3: v3, chosen from OTHER
-		app@OTHER -> v3: v3, chosen from OTHER
-		app@v3 -> v3: v3
-		id:v3 -> v3: v3`)
+	if !s.byProxy {
+		s.ctrRemove(t, "app:1")
+		s.soonSees(t, `
+			app:2 -> v3: v3, chosen from OTHER
+			app@INDEX -> kept: v3
+			app@OTHER -> kept: v3
+			app@v3 -> v3: v3, not listed
+			id:v3 -> v3: v3`)
+	}
 	s.pull(t, "app:1", "app:1@INDEX")
 	s.sees(t, both)
 	s.push(t, "1", "OTHER", "v3", "plain") // the tag moves, the variant does not
@@ -188,9 +193,9 @@ func twoIndexes(t *testing.T, s *scene) {
 	s.sees(t, `
 		app:1 -> v3: v3, chosen from OTHER
 		app:2 -> v3: v3, chosen from OTHER
-		app@INDEX -> v3: v3, chosen from INDEX
-		app@OTHER -> v3: v3, chosen from OTHER
-		app@v3 -> v3: v3
+		app@INDEX -> kept: v3
+		app@OTHER -> kept: v3
+		app@v3 -> v3: v3, not listed
 		id:v3 -> v3: v3`)
 	s.remove(t, "app@OTHER")
 	s.sees(t, "")
@@ -205,21 +210,22 @@ func oneConfig(t *testing.T, s *scene) {
 	both := `
 		app:1 -> v3: v3, chosen from INDEX
 		app:2 -> v3+tar: v3, chosen from REPACKED
-		app@INDEX -> v3: v3, chosen from INDEX
-		app@REPACKED -> v3+tar: v3, chosen from REPACKED
-		app@v3 -> v3: v3
-		app@v3+tar -> v3+tar: v3
+		app@INDEX -> kept: v3
+		app@REPACKED -> kept: v3
+		app@v3 -> v3: v3, not listed
+		app@v3+tar -> v3+tar: v3, not listed
 		id:v3 -> v3+tar: v3`
 	s.sees(t, both)
-	for _, record := range []string{"app:2", "app@REPACKED"} {
-		s.ctrRemove(t, record)
+	if !s.byProxy {
+		s.ctrRemove(t, "app:2")
+		s.soonSees(t, `
+			app:1 -> v3: v3, chosen from INDEX
+			app@INDEX -> kept: v3
+			app@REPACKED -> kept: v3
+			app@v3 -> v3: v3, not listed
+			app@v3+tar -> v3+tar: v3, not listed
+			id:v3 -> v3+tar: v3`)
 	}
-	s.ctrRemoveOurs(t, "app@v3+tar")
-	s.soonSees(t, `
-		app:1 -> v3: v3, chosen from INDEX
-		app@INDEX -> v3: v3, chosen from INDEX
-		app@v3 -> v3: v3
-		id:v3 -> v3+tar: v3`)
 	s.pull(t, "app:2", "app@REPACKED")
 	s.sees(t, both)
 	s.remove(t, "app@"+s.own("v3", "INDEX"))
@@ -231,8 +237,8 @@ func oneConfigOneIndex(t *testing.T, s *scene) {
 	s.pull(t, "app:1")
 	s.sees(t, `
 		app:1 -> v3+tar: v3, chosen from INDEX
-		app@INDEX -> v3+tar: v3, chosen from INDEX
-		app@v3+tar -> v3+tar: v3
+		app@INDEX -> kept: v3
+		app@v3+tar -> v3+tar: v3, not listed
 		id:v3 -> v3+tar: v3`)
 	s.remove(t, "app:1")
 	s.sees(t, "")

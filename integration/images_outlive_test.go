@@ -15,9 +15,7 @@ import (
 
 // What was pulled resolves whatever is lost or started again, in any order, and
 // without the registry: all that it takes lies with the runtime.
-func TestImagesOutliveRestartsAndALostCache(t *testing.T) {
-	testImagesOutlive(t, startFit(t, flagsV3, stack.Settings{}))
-}
+func TestImagesOutliveRestartsAndALostCache(t *testing.T) { keepers(t, testImagesOutlive) }
 
 func testImagesOutlive(t *testing.T, f *fit) {
 	s := f.newScene(t, f.cri)
@@ -72,9 +70,7 @@ func firstError(steps ...func() error) error {
 // Pulls of two names of one variant, while another client keeps removing it.
 // A pull that loses may fail, as on containerd alone; once the removals end,
 // all that a pull returned resolves.
-func TestPullsRacingWithRemovalsLeaveNoWrongReference(t *testing.T) {
-	testImagesRace(t, startFit(t, flagsV3, stack.Settings{}))
-}
+func TestPullsRacingWithRemovalsLeaveNoWrongReference(t *testing.T) { keepers(t, testImagesRace) }
 
 func testImagesRace(t *testing.T, f *fit) {
 	s := f.newScene(t, f.cri)
@@ -109,8 +105,8 @@ func testImagesRace(t *testing.T, f *fit) {
 	s.sees(t, `
 		app:1 -> v3: v3, chosen from INDEX
 		app:2 -> v3: v3, chosen from OTHER
-		app@INDEX -> v3: v3, chosen from INDEX
-		app@OTHER -> v3: v3, chosen from OTHER
-		app@v3 -> v3: v3
+		app@INDEX -> kept: v3
+		app@OTHER -> kept: v3
+		app@v3 -> v3: v3, not listed
 		id:v3 -> v3: v3`)
 }

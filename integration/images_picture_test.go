@@ -30,8 +30,8 @@ const (
 //	app:1 -> v3: v3, chosen from INDEX
 //
 // is an image record on the manifest v3, whose labels say of which index it is,
-// and which CRI resolves to the image v3, lists under it, and streams so. What
-// disagrees is appended.
+// and which CRI resolves to the image v3, lists under it, and streams so. A name that
+// the proxy keeps has no record. What disagrees is appended.
 func (s *scene) picture(t *testing.T) string {
 	t.Helper()
 	records, content := s.sceneRecords(t), s.content(t)
@@ -53,9 +53,13 @@ func (s *scene) picture(t *testing.T) string {
 		case shown == "" && listed[ref] == "", s.sameAsDigest(t, ref, shown):
 			continue
 		default:
-			line += "no record: " + cmp.Or(shown, "nothing")
+			line += "kept: " + cmp.Or(shown, "nothing")
 		}
-		if listed[ref] != shown {
+		switch listed[ref] {
+		case shown:
+		case "":
+			line += ", not listed"
+		default:
 			line += fmt.Sprintf(", listed under %q", listed[ref])
 		}
 		lines = append(lines, line)
@@ -78,8 +82,12 @@ func (s *scene) sceneRecords(t *testing.T) map[string]*imagesapi.Image {
 	}
 	of := map[string]*imagesapi.Image{}
 	for _, record := range records {
-		if short := s.short(record.GetName()); short != "" {
+		name, target := record.GetName(), record.GetTarget().GetDigest()
+		if short := s.short(name); short != "" {
 			of[short] = record
+		}
+		if _, digest, ok := strings.Cut(name, "@"); ok && digest != target {
+			t.Errorf("the record %s is not true: its target is %s", name, target)
 		}
 	}
 	return of
@@ -115,13 +123,13 @@ func (s *scene) describe(record *imagesapi.Image, shown string, content map[dige
 	}
 }
 
-// views are the clients that must agree at all times.
+// views are the clients that must agree at all times: what the scene's client sees, in
+// the list, in the stream and by name.
 func (s *scene) views() map[string]*stack.CRI {
-	views := map[string]*stack.CRI{"containerd": s.containerd.CRI}
-	if s.Proxy.Running() {
-		views["the proxy"] = s.cri
+	if s.Proxy.Running() && !s.alone {
+		return map[string]*stack.CRI{"the proxy": s.cri}
 	}
-	return views
+	return map[string]*stack.CRI{"containerd": s.containerd.CRI}
 }
 
 // shown is the image that CRI resolves a reference to, "" for none.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -161,14 +162,6 @@ func (s *scene) ctrRemove(t *testing.T, short string) {
 	}
 }
 
-// ctrRemoveOurs is the same for a record that there is only with us.
-func (s *scene) ctrRemoveOurs(t *testing.T, short string) {
-	t.Helper()
-	if !s.alone {
-		s.ctrRemove(t, short)
-	}
-}
-
 // pullBehind pulls behind our back.
 func (s *scene) pullBehind(t *testing.T, short string) {
 	t.Helper()
@@ -204,6 +197,9 @@ func (s *scene) own(manifest, index string) string {
 	return manifest
 }
 
+// chosenTag is the line of a tag that the runtime has a record of.
+var chosenTag = regexp.MustCompile(`(?m)^(app:[^@ ]+) -> [^ ]+: ([^ ,]+), chosen from .*$`)
+
 // sees compares the picture at once, or its shape where we are not in the way.
 func (s *scene) sees(t *testing.T, want string) {
 	t.Helper()
@@ -219,6 +215,9 @@ func (s *scene) soonSees(t *testing.T, want string) {
 func (s *scene) compare(t *testing.T, want string, limit time.Duration) {
 	t.Helper()
 	want = strings.ReplaceAll(strings.TrimSpace(want), "\t", "")
+	if s.byProxy { // which has no record of a tag that it chose for
+		want = chosenTag.ReplaceAllString(want, "$1 -> kept: $2")
+	}
 	step := len(s.shapes)
 	for deadline := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
 		picture, shape := s.picture(t), s.shape(t)

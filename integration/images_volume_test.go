@@ -18,8 +18,8 @@ import (
 )
 
 // An image that was chosen for a node can be mounted as a volume, by the id that
-// the kubelet uses, as well as by any name it was pulled by.
-func TestChosenImageIsMountedAsAVolumeByAnyName(t *testing.T) {
+// the kubelet uses, as well as by the names that containerd has for it.
+func TestChosenImageIsMountedAsAVolume(t *testing.T) {
 	f := startFit(t, flagsV3, stack.Settings{})
 	images := variants("amd64", "amd64/v3")
 	for i := range images {
@@ -27,11 +27,12 @@ func TestChosenImageIsMountedAsAVolumeByAnyName(t *testing.T) {
 	}
 	repo, index, manifests := f.push(t, "volume", images...)
 	main, _, _ := f.push(t, "main", variants("amd64")...)
-	for _, ref := range []string{repo.Ref("1"), repo.DigestRef(index), repo.DigestRef(manifests[1])} {
+	byManifest := repo.DigestRef(manifests[1])
+	for ref, recorded := range map[string]string{repo.Ref("1"): repo.Ref("1"), repo.DigestRef(index): byManifest, byManifest: byManifest} {
 		id := f.pull(t, ref)
 		mainID := f.pull(t, main.Ref("1"))
 		var mounts []*runtimeapi.Mount
-		for path, name := range map[string]string{"/by-id": id, "/as-pulled": ref} {
+		for path, name := range map[string]string{"/by-id": id, "/as-recorded": recorded} {
 			spec := &runtimeapi.ImageSpec{Image: name, UserSpecifiedImage: ref}
 			mounts = append(mounts, &runtimeapi.Mount{ContainerPath: path, Readonly: true, Image: spec})
 		}

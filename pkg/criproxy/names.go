@@ -163,9 +163,6 @@ func (n *Names) keep(ctx context.Context, name names.Name) error {
 // that the runtime has under a name that is about to be another's. Without it that image
 // would be left with none.
 func (n *Names) replaced(ctx context.Context, g given, ref string) names.Name {
-	if now, kept := n.Keeper.Get(ref); kept && now.ImageID == g.image {
-		return names.Name{}
-	}
 	image, err := n.Records.Image(ctx, ref)
 	if err != nil || image.GetId() == "" || image.GetId() == g.image {
 		return names.Name{}

@@ -83,6 +83,9 @@ func (s imageStore) Update(ctx context.Context, req *imagesapi.UpdateImageReques
 	if err := s.r.begin(ctx, "update", req.GetImage().GetName()); err != nil {
 		return nil, err
 	}
+	if req.GetImage().GetTarget() == nil { // the real one panics
+		return nil, status.Error(codes.Internal, "an update without a target")
+	}
 	image := proto.CloneOf(s.r.Record(req.GetImage().GetName()))
 	if image == nil {
 		return nil, notFound("image", req.GetImage().GetName())

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
+	"github.com/containerd/containerd/api/types"
 	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -118,7 +119,10 @@ func (s Names) label(ctx context.Context, n names.Name, value string) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	_, err := s.images.Update(s.scoped(ctx), &imagesapi.UpdateImageRequest{
-		Image:      &imagesapi.Image{Name: n.ImageID, Labels: map[string]string{labelOf(n): value}},
+		Image: &imagesapi.Image{
+			Name: n.ImageID, Labels: map[string]string{labelOf(n): value},
+			Target: &types.Descriptor{Digest: n.Manifest.String()}, // not applied, but containerd 2.4 panics without
+		},
 		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"labels." + labelOf(n)}},
 	})
 	return err
