@@ -2,7 +2,6 @@ package integration
 
 import (
 	"testing"
-
 )
 
 // Names that move, and images that go by more than one name.

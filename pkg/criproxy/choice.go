@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/containerd/platforms"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
@@ -43,7 +45,9 @@ func (p *pull) pullCandidate(ctx context.Context, pl plan, i int) outcome {
 				continue
 			}
 			failed.answer, failed.err, failed.next = answer, answer.Err, after(ctx, answer.Err)
-			return failed
+			if answer = p.onNode(ctx, d, i, failed); answer == nil {
+				return failed
+			}
 		}
 		image, err := p.pulled(ctx, answer)
 		if err == nil {
@@ -79,6 +83,28 @@ func (p *pull) pulled(ctx context.Context, answer *cri.Answer) (string, error) {
 		err = fmt.Errorf("look up image %s, which was pulled: %w", id, images.ErrRemoved)
 	}
 	return image.GetId(), err
+}
+
+// denied are words of registries that do not give an image to these credentials.
+var denied = regexp.MustCompile(`(?i)\b(401|403|unauthorized|forbidden|denied|authorization|insufficient_scope)\b`)
+
+// onNode answers a pull that failed where the runtime has the variant from an earlier
+// one, or returns nil. The runtime by itself fetches nothing either when a reference
+// resolves to what it has. A registry that denies the variant is not overruled.
+func (p *pull) onNode(ctx context.Context, d *decision.Decision, i int, failed outcome) *cri.Answer {
+	if failed.next != nextCandidate || denied.MatchString(failed.err.Error()) {
+		return nil
+	}
+	image, err := p.Images.Image(ctx, d.Repository+"@"+d.Descriptor(i).Digest.String())
+	if err != nil || image.GetId() == "" {
+		return nil
+	}
+	frame, err := frameOf(&runtimeapi.PullImageResponse{ImageRef: image.GetId()})
+	if err != nil {
+		return nil
+	}
+	p.log.Warn("cannot pull the best variant again, using the one on the node", "variant", d.Label(i), "error", failed.err)
+	return &cri.Answer{Message: *frame}
 }
 
 // requestOf is the request with a candidate's digest in place of the reference.

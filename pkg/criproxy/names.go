@@ -37,6 +37,8 @@ type Records interface {
 	TargetOf(ctx context.Context, name string) (digest.Digest, error)
 	// Remove removes a record.
 	Remove(ctx context.Context, name string) error
+	// KeepIndex keeps an index in the store as long as a manifest of it.
+	KeepIndex(ctx context.Context, manifest, index digest.Digest) error
 	// ConfigOf returns the image id of a manifest on the node.
 	ConfigOf(ctx context.Context, manifest digest.Digest) (digest.Digest, error)
 	// DescriptorOf returns the descriptor of a manifest on the node.
@@ -96,6 +98,9 @@ func (n *Names) KeptBy() (keeper, why string) {
 	return "runtime", k.why
 }
 
+// Shared reports whether others may read the runtime's content and records.
+func (n *Names) Shared() bool { return n.byProxy.Load().byProxy }
+
 // given is a choice that is to be named.
 type given struct {
 	decision  *decision.Decision
@@ -125,10 +130,18 @@ func (n *Names) Give(ctx context.Context, g given) error {
 			n.Log.Warn("cannot name the image that had the name before", "reference", byIndex, "image", before.ImageID, "error", err)
 		}
 	}
-	if err := n.keep(ctx, g.name(byIndex)); err != nil || d.Reference == byIndex {
+	if err := n.keep(ctx, g.name(byIndex)); err != nil {
 		return err
 	}
-	if !n.byProxy.Load().byProxy {
+	if n.Shared() {
+		if err := n.Records.KeepIndex(ctx, d.Candidates[g.candidate].Digest, d.Index); err != nil && !isUnimplemented(err) {
+			n.Log.Warn("cannot keep the index of an image; others cannot fetch it here", "reference", d.Reference, "error", err)
+		}
+	}
+	if d.Reference == byIndex {
+		return nil
+	}
+	if !n.Shared() {
 		err := n.Records.Point(ctx, images.Choice{
 			Reference: d.Reference, Index: d.Index, Manifest: d.Descriptor(g.candidate), ImageID: g.image,
 		})

@@ -362,3 +362,35 @@ func TestCallsWithoutNamesAreForwardedByteForByte(t *testing.T) {
 		t.Errorf("%v, %v, want %v", through, err, direct)
 	}
 }
+
+// TestVariantOnTheNodeIsUsedWhereItCannotBePulledAgain pulls twice. The second time the
+// registry has the index and not the variant, or denies it.
+func TestVariantOnTheNodeIsUsedWhereItCannotBePulledAgain(t *testing.T) {
+	t.Parallel()
+	for cause, want := range map[string]string{
+		"failed to resolve reference: not found":                                 imageID("1v3"),
+		"failed to do request: dial tcp 192.0.2.1:443: connect: no route":        imageID("1v3"),
+		"unexpected status from HEAD request to https://r/v2/: 503":              imageID("1v3"),
+		"unexpected status from HEAD request to https://r/v2/: 403 Forbidden":    imageID("1"),
+		"pull access denied, repository does not exist":                          imageID("1"),
+		"failed to authorize: failed to fetch oauth token: 401 Unauthorized":     imageID("1"),
+		"authorization failed: no basic auth credentials: insufficient_scope: x": imageID("1"),
+	} {
+		t.Run(cause, func(t *testing.T) {
+			t.Parallel()
+			keepers(t, func(t *testing.T, b *pullBench, _ bool) {
+				for _, want := range []string{imageID("1v3"), want} {
+					if got := b.pullRef(t, appTag); got != want || b.status(t, appTag) != want {
+						t.Errorf("pulled %q, the status is %q, want %q", got, b.status(t, appTag), want)
+					}
+					b.runtime.OnPull = func(_ context.Context, ref string) error {
+						if strings.Contains(ref, "@") {
+							return status.Errorf(codes.Unknown, "failed to pull and unpack image %q: %s", ref, cause)
+						}
+						return nil
+					}
+				}
+			})
+		})
+	}
+}

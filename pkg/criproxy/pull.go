@@ -38,7 +38,7 @@ type Decider interface {
 // Images is the runtime's image store, as package images has it.
 type Images interface {
 	// Offer puts content into the store for a pull that begins now.
-	Offer(ctx context.Context, contents []images.Content) (release func(), err error)
+	Offer(ctx context.Context, repository string, contents []images.Content) (release func(), err error)
 	// Image returns the image that the CRI shows under a name or an id, nil for none.
 	Image(ctx context.Context, name string) (*runtimeapi.Image, error)
 	// ConfigOf returns the image id of a manifest on the node.
@@ -59,6 +59,8 @@ type Runtime interface {
 type Namer interface {
 	// Give makes the reference of a decision a name of the image that was chosen.
 	Give(ctx context.Context, g given) error
+	// Shared reports whether others may read the runtime's content and records.
+	Shared() bool
 	// Forwarded is told of each pull that the runtime answered as it came.
 	Forwarded(ctx context.Context, reference string, d *decision.Decision, imageID string)
 }
@@ -203,8 +205,9 @@ func (p *pull) offer(ctx context.Context, pl plan) (release func()) {
 		return func() {}
 	}
 	var contents []images.Content
+	// A variant is pulled by its digest, without the index, which is of use to others.
+	byDigest := pl.step == stepPull && !d.AsRuntime() && !p.Names.Shared()
 	for _, c := range d.Read {
-		byDigest := pl.step == stepPull && !d.AsRuntime()
 		if !byDigest || c.Descriptor.Digest == d.Candidates[d.Choice].Digest {
 			contents = append(contents, images.Content(c))
 		}
@@ -212,7 +215,7 @@ func (p *pull) offer(ctx context.Context, pl plan) (release func()) {
 	if len(contents) == 0 {
 		return func() {}
 	}
-	release, err := p.Images.Offer(ctx, contents)
+	release, err := p.Images.Offer(ctx, d.Repository, contents)
 	if err != nil { // it costs the runtime a request
 		p.log.Debug("cannot give the runtime what was read", "error", err)
 	}

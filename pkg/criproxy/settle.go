@@ -65,7 +65,7 @@ func (n *Names) settle(ctx context.Context) error {
 	if err := n.Keeper.Load(ctx); err != nil {
 		return err
 	}
-	if n.byProxy.Load().byProxy {
+	if n.Shared() {
 		return n.takeTags(ctx)
 	}
 	return n.returnTags(ctx)

@@ -49,9 +49,9 @@ func (t tracedRuntime) Call(ctx context.Context, method string, request *cri.Fra
 // config that is read after it.
 type tracedImages struct{ Images }
 
-func (t tracedImages) Offer(ctx context.Context, contents []images.Content) (func(), error) {
+func (t tracedImages) Offer(ctx context.Context, repository string, contents []images.Content) (func(), error) {
 	ctx, span := tracing.Start(ctx, "offer")
-	release, err := t.Images.Offer(ctx, contents)
+	release, err := t.Images.Offer(ctx, repository, contents)
 	tracing.End(span, err)
 	return release, err
 }

@@ -194,8 +194,29 @@ func (s contentStore) Write(stream contentapi.Content_WriteServer) error {
 	case s.r.content[name] != nil:
 		return status.Errorf(codes.AlreadyExists, "content %s: already exists", name)
 	}
-	s.r.content[name] = req.GetData()
+	s.r.content[name], s.r.labels[name] = req.GetData(), req.GetLabels()
 	return stream.Send(&contentapi.WriteContentResponse{Action: req.GetAction(), Digest: name.String()})
+}
+
+// Update takes over labels.
+func (s contentStore) Update(ctx context.Context, req *contentapi.UpdateRequest) (*contentapi.UpdateResponse, error) {
+	name := digest.Digest(req.GetInfo().GetDigest())
+	if _, err := s.get(ctx, "label", name.String()); err != nil {
+		return nil, err
+	}
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	labels := maps.Clone(s.r.labels[name])
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	for _, path := range req.GetUpdateMask().GetPaths() {
+		if label, ok := strings.CutPrefix(path, "labels."); ok {
+			labels[label] = req.GetInfo().GetLabels()[label]
+		}
+	}
+	s.r.labels[name] = labels
+	return &contentapi.UpdateResponse{}, nil
 }
 
 // leaseService is containerd's lease service.

@@ -49,6 +49,7 @@ type Runtime struct {
 
 	mu          sync.Mutex
 	content     map[digest.Digest][]byte
+	labels      map[digest.Digest]map[string]string // of content
 	leases      map[string]*leasesapi.Lease
 	records     map[string]*imagesapi.Image
 	shown       map[string][]view
@@ -68,7 +69,7 @@ type view struct {
 // pulled.
 func New(registry *fakeregistry.Registry) *Runtime {
 	return &Runtime{
-		Registry: registry, Delay: 20 * time.Millisecond, content: map[digest.Digest][]byte{},
+		Registry: registry, Delay: 20 * time.Millisecond, content: map[digest.Digest][]byte{}, labels: map[digest.Digest]map[string]string{},
 		leases: map[string]*leasesapi.Lease{}, records: map[string]*imagesapi.Image{}, shown: map[string][]view{},
 		subscribers: map[chan *types.Envelope][]string{},
 	}
@@ -95,6 +96,13 @@ func (r *Runtime) Holds(d digest.Digest) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.content[d] != nil
+}
+
+// Labels are those of content.
+func (r *Runtime) Labels(d digest.Digest) map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.labels[d]
 }
 
 // Leases are the labels of the leases that there are.

@@ -21,9 +21,12 @@ func TestOfferWritesWhatIsMissingUnderALease(t *testing.T) {
 	f, s := newFake()
 	there, missing := contentOf("there"), contentOf("missing")
 	f.Put(there.Descriptor.Digest, there.Body)
-	release, err := s.Offer(t.Context(), []Content{there, missing})
+	release, err := s.Offer(t.Context(), repository, []Content{there, missing})
 	if err != nil || !f.Holds(missing.Descriptor.Digest) {
 		t.Fatalf("held: %t, %v", f.Holds(missing.Descriptor.Digest), err)
+	}
+	if labels := f.Labels(missing.Descriptor.Digest); labels["containerd.io/distribution.source.registry.example"] != "app" {
+		t.Errorf("labels %v", labels)
 	}
 	leases := f.Leases()
 	if len(leases) != 1 {
@@ -44,7 +47,7 @@ func TestOfferOfWhatIsThereWritesNothing(t *testing.T) {
 	there := contentOf("there")
 	f.Put(there.Descriptor.Digest, there.Body)
 	f.Before = failing("lease", errors.New("a lease was created"))
-	release, err := s.Offer(t.Context(), []Content{there})
+	release, err := s.Offer(t.Context(), repository, []Content{there})
 	if err != nil {
 		t.Error(err)
 	}
@@ -58,7 +61,7 @@ func TestOfferThatFailsLeavesNoLease(t *testing.T) {
 		f, s := newFake()
 		cause := status.Error(codes.Unavailable, "no")
 		f.Before = failing(method, cause)
-		release, err := s.Offer(t.Context(), []Content{contentOf("a")})
+		release, err := s.Offer(t.Context(), repository, []Content{contentOf("a")})
 		if err == nil {
 			t.Errorf("%s: no error", method)
 		}
@@ -74,9 +77,26 @@ func TestOfferNeverStoresContentUnderAnotherDigest(t *testing.T) {
 	f, s := newFake()
 	wrong := contentOf("a")
 	wrong.Body = slices.Concat(wrong.Body, []byte("b"))
-	release, err := s.Offer(t.Context(), []Content{wrong})
+	release, err := s.Offer(t.Context(), repository, []Content{wrong})
 	defer release()
 	if err == nil || f.Holds(wrong.Descriptor.Digest) {
 		t.Errorf("held: %t, %v", f.Holds(wrong.Descriptor.Digest), err)
+	}
+}
+
+func TestKeepIndexHoldsItByAReference(t *testing.T) {
+	t.Parallel()
+	f, s := newFake()
+	manifest, index := f.Image("v3").Digest, digest.FromString("index")
+	for range 2 {
+		if err := s.KeepIndex(t.Context(), manifest, index); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if labels := f.Labels(manifest); labels["containerd.io/gc.ref.content.imagefit-index"] != index.String() {
+		t.Errorf("labels %v", labels)
+	}
+	if err := s.KeepIndex(t.Context(), digest.FromString("none"), index); status.Code(err) != codes.NotFound {
+		t.Errorf("a manifest that is not there: %v", err)
 	}
 }
