@@ -43,6 +43,7 @@ type Backend struct {
 
 	images  *upstream
 	methods map[string]*grpc.StreamDesc
+	hop     string // see hopsKey
 }
 
 // upstream is one socket.
@@ -65,7 +66,7 @@ func NewSplitBackend(endpoint, imageEndpoint string) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{upstream: runtime, images: runtime, methods: knownMethods()}
+	b := &Backend{upstream: runtime, images: runtime, methods: knownMethods(), hop: newHop()}
 	if imageEndpoint == "" || imageEndpoint == endpoint {
 		return b, nil
 	}
@@ -168,7 +169,7 @@ func (b *Backend) Close() error {
 }
 
 // Invoke makes one unary call of imagefit's own. Of the metadata of a call being served
-// only the trace context is passed on, unless ctx comes from [Outgoing].
+// only the trace context and the hops are passed on, unless ctx comes from [Outgoing].
 func (b *Backend) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
 	return b.invoke(traced(ctx), method, args, reply, opts...)
 }
@@ -177,7 +178,7 @@ func (b *Backend) invoke(ctx context.Context, method string, args, reply any, op
 	to := b.to(method)
 	var reached peer.Peer
 	// Full slice: the caller's own array must not be written to.
-	err := to.conn.Invoke(ctx, method, args, reply, append(opts[:len(opts):len(opts)], grpc.Peer(&reached))...)
+	err := to.conn.Invoke(b.hopped(ctx), method, args, reply, append(opts[:len(opts):len(opts)], grpc.Peer(&reached))...)
 	if reached.Addr == nil {
 		return to.explain(err)
 	}
@@ -191,7 +192,7 @@ func (b *Backend) NewStream(ctx context.Context, desc *grpc.StreamDesc, method s
 
 func (b *Backend) newStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	to := b.to(method)
-	stream, err := to.conn.NewStream(ctx, desc, method, opts...)
+	stream, err := to.conn.NewStream(b.hopped(ctx), desc, method, opts...)
 	return stream, to.explain(err)
 }
 
@@ -211,6 +212,7 @@ func traced(ctx context.Context) context.Context {
 	if !ok {
 		md = metadata.MD{}
 	}
+	copyHops(ctx, md)
 	tracing.Copy(ctx, md)
 	tracing.Inject(ctx, md)
 	return metadata.NewOutgoingContext(ctx, md)

@@ -25,7 +25,7 @@ func TestRequestMetadataReachesTheRuntimeUnchanged(t *testing.T) {
 		md, _ := metadata.FromIncomingContext(s.Context())
 		mu.Lock()
 		defer mu.Unlock()
-		for _, hop := range []string{"content-type", "user-agent", ":authority"} {
+		for _, hop := range []string{"content-type", "user-agent", ":authority", "imagefit-hops"} {
 			delete(md, hop)
 		}
 		got = append(got, md)

@@ -41,6 +41,7 @@ type Server struct {
 	handlers map[string]Handler
 	calls    *calls
 	clients  *clients
+	loop     *loop
 
 	mu          sync.Mutex
 	handover    *handoverListener // once there is a listener
@@ -63,7 +64,7 @@ type generation struct {
 // New makes a Server. It panics if a key of Intercept is not of the
 // form /service/method.
 func New(opts Options) *Server {
-	s := &Server{backend: opts.Backend, log: opts.Log, handlers: opts.Intercept, calls: newCalls(), clients: newClients(opts.Log)}
+	s := &Server{backend: opts.Backend, log: opts.Log, handlers: opts.Intercept, calls: newCalls(), clients: newClients(opts.Log), loop: &loop{log: opts.Log}}
 	s.generations = []*generation{s.newGeneration()}
 	return s
 }
@@ -142,6 +143,9 @@ func (g *generation) serve(kind callKind, method string, stream grpc.ServerStrea
 		return errStopping()
 	}
 	defer g.server.calls.leave(kind)
+	if g.server.backend.HasPassed(stream.Context()) {
+		return g.server.loop.refuse(g.server.handover.listener.Addr(), g.server.backend.Endpoint(method))
+	}
 	g.server.clients.called(stream.Context(), method)
 	end := g.server.calls.cut
 	switch kind {
