@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/tomlerr"
@@ -36,9 +38,15 @@ func (p Problem) Unwrap() error { return p.ParseError }
 
 // Problems takes an error of Load apart.
 func Problems(err error) []Problem {
+	if err == nil {
+		return nil
+	}
 	var all []Problem
 	for _, one := range apart(err) {
 		p, ok := errors.AsType[Problem](one)
+		if !ok {
+			p.ParseError, ok = errors.AsType[tomlerr.ParseError](one)
+		}
 		if !ok {
 			p.Message = one.Error()
 		}
@@ -86,8 +94,8 @@ func (l *Loaded) Origin(key string) string {
 	return o.source
 }
 
-// load lays the layers over each other and validates the whole, unless some of
-// it could not be read at all.
+// load lays the layers over each other and validates what they come to. Mistakes in
+// values are found in a layer that cannot be read to its end too.
 func load(layers []layer) (*Loaded, error) {
 	l := &Loaded{Config: Default(), origins: map[string]origin{}}
 	var problems []error
@@ -96,21 +104,35 @@ func load(layers []layer) (*Loaded, error) {
 		err := layer.err
 		if err == nil {
 			err = l.lay(layer)
-			whole = whole && (err == nil || errors.Is(err, tomlerr.ErrUnknownKey))
+			whole = whole && !slices.ContainsFunc(Problems(err), func(p Problem) bool { return p.Syntax })
 		}
 		problems = append(problems, layer.problems(err)...)
 		if layer.rows {
 			l.Files = append(l.Files, layer.source)
 		}
 	}
+	problems = append(problems, l.validate()...)
 	if whole {
-		problems = append(problems, l.validate()...)
 		problems = append(problems, l.validateTogether()...)
 	}
 	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+		return nil, inOrder(problems, layers)
 	}
 	return l, nil
+}
+
+// inOrder joins problems by layer and row.
+func inOrder(problems []error, layers []layer) error {
+	at := func(err error) (source, row int) {
+		p, _ := errors.AsType[Problem](err)
+		return slices.IndexFunc(layers, func(l layer) bool { return l.source == p.Source }), p.Row
+	}
+	slices.SortStableFunc(problems, func(a, b error) int {
+		sourceA, rowA := at(a)
+		sourceB, rowB := at(b)
+		return cmp.Or(cmp.Compare(sourceA, sourceB), cmp.Compare(rowA, rowB))
+	})
+	return errors.Join(problems...)
 }
 
 // lay puts a layer over the earlier ones: tables are merged,
@@ -123,7 +145,8 @@ func (l *Loaded) lay(from layer) error {
 		c.Version = 0
 	}
 	err := tomlerr.Decode(from.text, c)
-	if c.Version != version && (err == nil || errors.Is(err, tomlerr.ErrUnknownKey)) {
+	stops := func(p Problem) bool { return p.Syntax || p.Key == "version" }
+	if c.Version != version && !slices.ContainsFunc(Problems(err), stops) {
 		// A later shape has keys that are unknown here: they are not the point.
 		err = tomlerr.ParseError{Key: "version", Message: fmt.Sprintf("is %d, expected %d as the first line: version = %[2]d", c.Version, version)}
 	}
@@ -143,19 +166,13 @@ func (l *Loaded) lay(from layer) error {
 
 // problems says of each mistake in which source it was made.
 func (from layer) problems(err error) []error {
-	if err == nil {
-		return nil
-	}
 	var all []error
-	for _, one := range apart(err) {
-		p, ok := errors.AsType[tomlerr.ParseError](one)
-		if !ok {
-			p.Message = one.Error()
-		}
+	for _, p := range Problems(err) {
 		if !from.rows {
 			p.Row, p.Column = 0, 0
 		}
-		all = append(all, Problem{Source: from.source, ParseError: p})
+		p.Source = from.source
+		all = append(all, p)
 	}
 	return all
 }

@@ -2,12 +2,9 @@ package config
 
 import (
 	"bytes"
-	"errors"
 	"reflect"
 	"slices"
 	"strings"
-
-	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
 // maxMended bounds how many mistakes of one file are left out before the rest of it is.
@@ -38,20 +35,22 @@ func (s Sources) salvage() Config {
 	return l.Config
 }
 
-// layMended lays a layer without the rows that it cannot be decoded for.
+// layMended lays a layer without the rows that are not valid TOML.
 func (l *Loaded) layMended(from layer) {
 	for range maxMended {
 		trial := &Loaded{Config: l.Config, origins: map[string]origin{}}
-		problem, broken := errors.AsType[tomlerr.ParseError](trial.lay(from))
-		if !broken || problem.Unknown || problem.Key == "version" {
+		problems := Problems(trial.lay(from))
+		broken := slices.IndexFunc(problems, func(p Problem) bool { return p.Syntax })
+		if broken < 0 {
 			l.Config = trial.Config
 			return
 		}
 		rows := bytes.Split(from.text, []byte("\n"))
-		if problem.Row < 1 || problem.Row > len(rows) {
+		if row := problems[broken].Row; row >= 1 && row <= len(rows) {
+			rows[row-1] = nil
+		} else {
 			return
 		}
-		rows[problem.Row-1] = nil
 		from.text = bytes.Join(rows, []byte("\n"))
 	}
 }

@@ -125,7 +125,7 @@ func TestMistakesNameTheirSource(t *testing.T) {
 		{name: "variable, value", env: []string{"IMAGEFIT_POLICY_MODE=on"}, want: []string{`env IMAGEFIT_POLICY_MODE: key policy.mode: "on" is not one of enforce, audit`}},
 		{name: "variable, empty", env: []string{"IMAGEFIT_POLICY_MODE="}, want: []string{`env IMAGEFIT_POLICY_MODE: key policy.mode: "" is not one of enforce, audit`}},
 		{name: "variable, name", env: []string{"IMAGEFIT_POLICY_MOD=on"}, want: []string{"env IMAGEFIT_POLICY_MOD: no key has this variable (is IMAGEFIT_POLICY_MODE meant?)"}},
-		{name: "variable, type", env: []string{"IMAGEFIT_CACHE_MAX_SIZE_MIB=\"big\""}, want: []string{"env IMAGEFIT_CACHE_MAX_SIZE_MIB: key cache.max_size_mib: cannot decode TOML string as int"}},
+		{name: "variable, type", env: []string{"IMAGEFIT_CACHE_MAX_SIZE_MIB=\"big\""}, want: []string{"env IMAGEFIT_CACHE_MAX_SIZE_MIB: key cache.max_size_mib: is a string, expected a whole number"}},
 		{name: "variable, two lines", env: []string{"IMAGEFIT_CACHE_MAX_SIZE_MIB=1\npolicy.mode = \"audit\""}, want: []string{`env IMAGEFIT_CACHE_MAX_SIZE_MIB: key cache.max_size_mib: "1\npolicy.mode = \"audit\"" is not one TOML value`}},
 		{name: "variable, no TOML", env: []string{"IMAGEFIT_POLICY_EXEMPT_STATIC_PODS=yes"}, want: []string{`env IMAGEFIT_POLICY_EXEMPT_STATIC_PODS: key policy.exempt_static_pods: "yes" is not one TOML value, such as 5, true`}},
 		{name: "flag, key", set: []string{"policy.moode=audit"}, want: []string{"--set policy.moode: unknown key policy.moode (is policy.mode meant?)"}},

@@ -1,6 +1,7 @@
 package tomlerr
 
 import (
+	"bytes"
 	"fmt"
 	"reflect"
 	"slices"
@@ -106,6 +107,37 @@ func OnlyKey(text string) (parts []string, ok bool) {
 	return parts, p.Error() == nil && parts != nil
 }
 
+// withoutRow blanks the value that a row is part of, or the table whose name it has, and
+// leaves all other positions as they are. It reports false where the text is not valid
+// TOML up to there.
+func withoutRow(text []byte, row int) (left []byte, ok bool) {
+	r := reading{text: text, row: 1, of: map[string]Position{}}
+	r.parser.Reset(text)
+	start, end, table := 0, 0, false
+	for r.parser.NextExpression() {
+		e := r.parser.Expression()
+		isTable := e.Kind != unstable.KeyValue
+		r.advance(e)
+		switch {
+		case r.row <= row:
+			start, table = r.row, isTable
+		case end == 0 && (isTable || !table):
+			end = r.row
+		}
+	}
+	if start == 0 || end == 0 && r.parser.Error() != nil {
+		return nil, false
+	}
+	rows := bytes.Split(bytes.Clone(text), []byte("\n"))
+	if end == 0 {
+		end = len(rows) + 1
+	}
+	for i := start - 1; i < end-1; i++ {
+		rows[i] = nil
+	}
+	return bytes.Join(rows, []byte("\n")), true
+}
+
 // Bounds of the keys whose position is recorded; no file of ours has longer ones.
 const (
 	longestKey = 512
@@ -159,15 +191,7 @@ func (r *reading) value(table []string, e *unstable.Node) {
 
 // note records the position of a key and of the tables that it is in.
 func (r *reading) note(key []string, e *unstable.Node) {
-	first := e.Key()
-	first.Next()
-	at := int(first.Node().Raw.Offset)
-	for ; r.offset < at; r.offset++ {
-		if r.text[r.offset] == '\n' {
-			r.row++
-			r.start = r.offset + 1
-		}
-	}
+	at := r.advance(e)
 	size := 0
 	for i := range key {
 		if size += len(key[i]); size > longestKey || i >= deepestKey {
@@ -178,6 +202,20 @@ func (r *reading) note(key []string, e *unstable.Node) {
 			r.of[name] = Position{Row: r.row, Column: at - r.start + 1}
 		}
 	}
+}
+
+// advance counts rows up to an expression and returns where that begins.
+func (r *reading) advance(e *unstable.Node) int {
+	first := e.Key()
+	first.Next()
+	at := int(first.Node().Raw.Offset)
+	for ; r.offset < at; r.offset++ {
+		if r.text[r.offset] == '\n' {
+			r.row++
+			r.start = r.offset + 1
+		}
+	}
+	return at
 }
 
 // appendKey returns the full key of an expression in a table.

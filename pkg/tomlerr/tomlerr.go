@@ -2,8 +2,11 @@ package tomlerr
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -16,6 +19,7 @@ type ParseError struct {
 	Key     string `json:"key,omitempty"`
 	Message string `json:"message"`
 	Unknown bool   `json:"-"` // the key is not known, and the message names it
+	Syntax  bool   `json:"-"` // not valid TOML: what follows is not read
 }
 
 // Error returns the position, then the message.
@@ -45,35 +49,90 @@ var ErrUnknownKey = errors.New("unknown key")
 // mostUnknown bounds how many unknown keys are reported one by one.
 const mostUnknown = 20
 
+// mostWrong bounds how many values are reported one by one.
+const mostWrong = 20
+
 // Decode reads text into the struct that into points to. A key that the struct
-// does not have is an error; keys are named as in the toml tags. If unknown keys
-// are the only errors, the struct is filled all the same, and the error matches
-// ErrUnknownKey. Errors are a ParseError, or several joined.
+// does not have is an error; keys are named as in the toml tags. All mistakes are
+// returned, up to the first that is not valid TOML, as a ParseError or several joined.
+// The struct is filled with all that is right before it. Errors about unknown keys match
+// ErrUnknownKey.
 func Decode(text []byte, into any) error {
-	err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(into)
-	if strict, ok := errors.AsType[*toml.StrictMissingError](err); ok {
-		known := Keys(into)
-		var unknown []error
-		for i, e := range strict.Errors {
-			if i == mostUnknown {
-				rest := fmt.Sprintf("and %d more unknown keys", len(strict.Errors)-i)
-				unknown = append(unknown, ParseError{Message: rest, Unknown: true})
-				break
-			}
-			row, column := e.Position()
-			key := Key(e.Key())
-			unknown = append(unknown, ParseError{
-				Row: row, Column: column, Key: key, Unknown: true,
-				Message: ErrUnknownKey.Error() + " " + key + Meant(nearestKey(e.Key(), known)),
-			})
+	var all []ParseError
+	left, err := text, decode(text, into)
+	for len(all) < mostWrong {
+		_, onlyUnknown := errors.AsType[*toml.StrictMissingError](err)
+		wrong, ok := errors.AsType[*toml.DecodeError](err)
+		if onlyUnknown || !ok {
+			break
 		}
-		return errors.Join(unknown...)
+		row, column := wrong.Position()
+		p := ParseError{Row: row, Column: column, Key: Key(wrong.Key()), Message: message(wrong)}
+		cut, ok := withoutRow(left, row)
+		p.Syntax = !ok
+		all = append(all, p)
+		if p.Syntax {
+			break
+		}
+		left, err = cut, decode(cut, reflect.New(reflect.TypeOf(into).Elem()).Interface())
 	}
-	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
-		row, column := decode.Position()
-		return ParseError{Row: row, Column: column, Key: Key(decode.Key()), Message: message(decode)}
+	if len(all) == 0 {
+		return unknownKeys(err, into)
 	}
-	return err
+	return inOrder(all, unknownKeys(decode(left, into), into))
+}
+
+func decode(text []byte, into any) error {
+	return toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(into)
+}
+
+// inOrder joins mistakes and those of an error as they follow in the text.
+func inOrder(all []ParseError, err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range joined.Unwrap() {
+			if p, ok := errors.AsType[ParseError](one); ok {
+				all = append(all, p)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b ParseError) int {
+		if (a.Row == 0) != (b.Row == 0) {
+			return cmp.Compare(b.Row, a.Row) // what has no row is last
+		}
+		return cmp.Compare(a.Row, b.Row)
+	})
+	if len(all) == 1 {
+		return all[0]
+	}
+	errs := make([]error, len(all))
+	for i, p := range all {
+		errs[i] = p
+	}
+	return errors.Join(errs...)
+}
+
+// unknownKeys turns an error about keys that into does not have into one of this package.
+func unknownKeys(err error, into any) error {
+	strict, ok := errors.AsType[*toml.StrictMissingError](err)
+	if !ok {
+		return err
+	}
+	known := Keys(into)
+	var unknown []error
+	for i, e := range strict.Errors {
+		if i == mostUnknown {
+			rest := fmt.Sprintf("and %d more unknown keys", len(strict.Errors)-i)
+			unknown = append(unknown, ParseError{Message: rest, Unknown: true})
+			break
+		}
+		row, column := e.Position()
+		key := Key(e.Key())
+		unknown = append(unknown, ParseError{
+			Row: row, Column: column, Key: key, Unknown: true,
+			Message: ErrUnknownKey.Error() + " " + key + Meant(nearestKey(e.Key(), known)),
+		})
+	}
+	return errors.Join(unknown...)
 }
 
 // Meant returns a hint at what was probably meant, or nothing.
@@ -82,15 +141,4 @@ func Meant(near string) string {
 		return ""
 	}
 	return " (is " + near + " meant?)"
-}
-
-// message leaves out the names of Go's types and fields.
-func message(e *toml.DecodeError) string {
-	text := strings.TrimPrefix(e.Error(), "toml: ")
-	what, field, ok := strings.Cut(text, " into struct field ")
-	if !ok {
-		return text
-	}
-	_, kind, _ := strings.Cut(field, " of type ")
-	return what + " as " + strings.ToLower(kind[strings.LastIndex(kind, ".")+1:])
 }

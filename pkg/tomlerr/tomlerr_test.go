@@ -39,13 +39,13 @@ type file struct {
 func TestDecodeNamesTheMistake(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, text, want string }{
-		{"string for int", "version = \"a\"", "row 1, column 11, key version: cannot decode TOML string as int"},
-		{"in a table", "[table]\n  on = 1", "row 2, column 8, key table.on: cannot decode TOML integer as bool"},
-		{"in a list", "[table]\nlist = [\"a\", 3]", "row 2, column 14, key table.list: cannot decode TOML integer as string"},
-		{"for a table", "table = 3", "row 1, column 9, key table: cannot decode TOML integer as inner"},
-		{"for a list of tables", "rule = 3", "row 1, column 8, key rule: cannot decode TOML integer as inner"},
+		{"string for int", "version = \"a\"", "row 1, column 11, key version: is a string, expected a whole number"},
+		{"in a table", "[table]\n  on = 1", "row 2, column 8, key table.on: is a whole number, expected true or false"},
+		{"in a list", "[table]\nlist = [\"a\", 3]", "row 2, column 14, key table.list: is a whole number, expected a string"},
+		{"for a table", "table = 3", "row 1, column 9, key table: is a whole number, expected a table"},
+		{"for a list of tables", "rule = 3", "row 1, column 8, key rule: is a whole number, expected a list of tables"},
 		{"text form refused", "[table]\nkind = \"bad\"", `row 2, column 8, key table.kind: "bad" is not a kind`},
-		{"in a list of tables", "[[rule]]\ncount = 1\n[[rule]]\ncount = \"x\"", "row 4, column 9, key rule.count: cannot decode TOML string as int"},
+		{"in a list of tables", "[[rule]]\ncount = 1\n[[rule]]\ncount = \"x\"", "row 4, column 9, key rule.count: is a string, expected a whole number"},
 		{"syntax", "version = = 3", "row 1, column 11: unexpected character U+003D '=' at start of value"},
 		{"twice", "version = 1\nversion = 2", "row 2, column 1, key version: key version is already defined"},
 		{"unknown, near", "[table]\ncuont = 1", "row 2, column 1: unknown key table.cuont (is table.count meant?)"},

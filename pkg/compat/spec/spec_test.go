@@ -64,7 +64,7 @@ func TestParseRefusesWithTheRow(t *testing.T) {
 		{"nothing", "", "version is 0, this imagefit reads 1"},
 		{"a later version, with keys of it", "version = 2\nnew = 1", "version is 2, this imagefit reads 1"},
 		{"no TOML", "version = \n", "row 1, column 11: "},
-		{"wrong type", specHead + "[[node]]\nkeys = \"k\"\n", "row 5, column 8, key node.keys: cannot decode TOML string as []string"},
+		{"wrong type", specHead + "[[node]]\nkeys = \"k\"\n", "row 5, column 8, key node.keys: is a string, expected a list of strings"},
 		{"unknown key", specHead + "[[node]]\nname = \"n\"\nelment = \"e\"\n", "row 6, column 1: unknown key node.elment (is node.element meant?)"},
 		{"unknown table", specHead + "[colour]\nred = 1\n", "row 4, column 2: unknown key colour"},
 		{"no name", "version = 1\ngroups = [\"g\"]\n", "name and groups are needed"},
