@@ -46,7 +46,7 @@ func (l *Log) Append(r Record) error {
 
 // append creates file and directory if they are missing.
 func (l *Log) append(line []byte) error {
-	const flags = os.O_CREATE | os.O_RDWR | os.O_APPEND | unix.O_NONBLOCK // a pipe in its place must not block a pull
+	const flags = os.O_CREATE | os.O_RDWR | os.O_APPEND | unix.O_NONBLOCK // opening a pipe must not block a pull
 	path := filepath.Join(l.dir, file)
 	f, err := os.OpenFile(path, flags, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -62,6 +62,9 @@ func (l *Log) append(line []byte) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
+	}
+	if !info.Mode().IsRegular() { // a pipe that is not read blocks once it is full
+		return fmt.Errorf("%s is not a regular file: remove it", path)
 	}
 	if size := info.Size(); size > 0 { // a full disk may have cut off the last line
 		var last [1]byte
