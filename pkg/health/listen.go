@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
 
@@ -62,7 +60,7 @@ func (s *Server) serve(ctx context.Context, address string) error {
 	}
 	s.options.Log.Info("serving health and metrics", "address", listener.Addr().String())
 	server := &http.Server{
-		Handler: s.handler, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime,
+		Handler: serving(knownHost(address, s.handler)), ConnContext: withConnection, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime,
 		IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.options.Log.Handler(), slog.LevelDebug),
 	}
 	stopped := make(chan struct{})
@@ -74,7 +72,7 @@ func (s *Server) serve(ctx context.Context, address string) error {
 			_ = server.Close()
 		}
 	})
-	err = server.Serve(netutil.LimitListener(listener, maxConns))
+	err = server.Serve(limitedListener{listener, &connections{max: maxConns}})
 	if !stop() {
 		<-stopped
 	}

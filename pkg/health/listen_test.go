@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func get(t *testing.T, network, address, path string) (int, string) {
 			return new(net.Dialer).DialContext(ctx, network, address)
 		},
 	}}
-	resp, err := client.Get("http://some-daemon" + path)
+	resp, err := client.Get("http://localhost" + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,18 +174,80 @@ func TestInvalidRequestsAndIdleConnectionsAreBounded(t *testing.T) {
 			t.Errorf("%s: %q", name, answer)
 		}
 	}
-	var idle []net.Conn
-	for range 2 * maxConns {
-		conn, err := net.Dial("unix", socket)
+}
+
+// TestConnectionsThatSendNothingBlockNoClient: anyone on the node may open them.
+func TestConnectionsThatSendNothingBlockNoClient(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	serving := make(chan struct{})
+	s := New(Options{Log: discard(), Status: func() Status { return Status{} }, Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(serving)
+		<-release
+		_, _ = io.WriteString(w, "late\n")
+	})})
+	t.Cleanup(s.Close)
+	address := free(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { s.Run(ctx, address); close(done) }()
+	t.Cleanup(func() { cancel(); <-done })
+	await(t, "tcp", address)
+	slow := make(chan string, 1)
+	go func() {
+		resp, err := http.Get("http://" + address + "/metrics")
 		if err != nil {
-			t.Fatal(err)
+			slow <- err.Error()
+			return
 		}
-		idle = append(idle, conn)
+		defer func() { _ = resp.Body.Close() }()
+		body, _ := io.ReadAll(resp.Body)
+		slow <- string(body)
+	}()
+	<-serving
+	for _, sent := range []string{"", "GET /livez HTTP/1.1\r\nHost: localhost\r\n"} {
+		for range 2 * maxConns {
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			_, _ = io.WriteString(conn, sent)
+		}
+		start := time.Now()
+		if code, _ := get(t, "tcp", address, "/livez"); code != 200 || time.Since(start) > headerTime/2 {
+			t.Errorf("after connections with %q: %d in %s", sent, code, time.Since(start))
+		}
 	}
-	for _, conn := range idle {
-		_ = conn.Close()
+	close(release)
+	if got := <-slow; got != "late\n" {
+		t.Errorf("a request that was served meanwhile: %q", got)
 	}
-	if code, _ := get(t, "unix", socket, "/livez"); code != 200 {
-		t.Error("no request is served after idle connections were closed")
+}
+
+// TestForeignHostsAreRefusedOnThisMachinesAddress: a page in a browser on the node must not read the
+// node's state by a name that resolves to the address.
+func TestForeignHostsAreRefusedOnThisMachinesAddress(t *testing.T) {
+	t.Parallel()
+	for address, hosts := range map[string]map[string]int{
+		"127.0.0.1:9460": {
+			"127.0.0.1:9460": 200, "localhost:9460": 200, "LOCALHOST": 200, "localhost.": 200, "[::1]:9460": 200, "10.1.2.3": 200, "[fe80::1]": 200, "": 200,
+			"attacker.example:9460": 403, "attacker.example": 403, "localhost.attacker.example": 403, "127.0.0.1.attacker.example": 403, "xlocalhost": 403,
+		},
+		"localhost:9460":      {"attacker.example": 403, "localhost:1": 200},
+		"[::1]:9460":          {"attacker.example": 403, "[::1]:9460": 200},
+		"0.0.0.0:9460":        {"node-1.example:9460": 200},
+		":9460":               {"node-1.example:9460": 200},
+		"node-1.example:9460": {"node-1.example:9460": 200, "10.1.2.3:9460": 200},
+		"unix:///run/x.sock":  {"any": 200},
+	} {
+		handler := knownHost(address, newServer(t, discard()).handler)
+		for host, want := range hosts {
+			request, answer := httptest.NewRequest(http.MethodGet, "/livez", nil), httptest.NewRecorder()
+			request.Host = host
+			if handler.ServeHTTP(answer, request); answer.Code != want {
+				t.Errorf("at %s for %q: %d, want %d", address, host, answer.Code, want)
+			}
+		}
 	}
 }
