@@ -40,6 +40,7 @@ func Read(path string) (Settings, error) {
 	}
 	s := merged.settings()
 	s.Files = files
+	s.Registry.Rewrite = rewrites("", files)
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package containerd
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/imagefit/imagefit/pkg/registry"
 )
@@ -124,4 +125,13 @@ func put[V any](into *map[string]V, key string, value V) {
 		*into = map[string]V{}
 	}
 	(*into)[key] = value
+}
+
+// rewrites tells whether a containerd applies the rewrite tables of hosts.toml files: that
+// of k3s and RKE2, by its version, or by where they keep its configuration.
+func rewrites(version string, files []string) bool {
+	if version != "" {
+		return strings.Contains(version, "-k3s")
+	}
+	return len(files) > 0 && strings.Contains(files[0], "/rancher/")
 }

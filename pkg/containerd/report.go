@@ -57,6 +57,7 @@ func (s Settings) With(r Report) (Settings, error) {
 	} else if s.HostsPath == "" && s.Version != "" && s.atLeast2(2) && len(s.Registry.Mirrors) == 0 {
 		s.HostsPath = defaultHostsPath
 	}
+	s.Registry.Rewrite = rewrites(s.Version, s.Files)
 	s.Registry.Replace = s.HostsPath == "" && (s.HostsKnown || len(s.Registry.Mirrors) > 0)
 	if s.Version != "" && s.atLeast2(0) {
 		s.Registry.TLS = nil // containerd 2 does not read configs.*.tls

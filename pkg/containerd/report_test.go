@@ -66,6 +66,10 @@ func TestReportTakesPrecedenceOverTheFile(t *testing.T) {
 				Auths: map[string]registry.Auth{"mirror.example:5000": {Username: "u", Password: "p"}},
 			}
 		}, ""},
+		{"2.x of k3s: rewrites", file, Report{"containerd", "2.1.4-k3s1", nil, map[string]string{"RegistryConfigPath": "/export"}}, func(s *Settings) {
+			s.Name, s.Version, s.HostsPath, s.HostsKnown = "containerd", "2.1.4-k3s1", "/export", true
+			s.Registry.Rewrite = true
+		}, ""},
 		{"broken status", file, Report{"containerd", "2.4.2", map[string]string{"config": `{"containerd": "secret"}`}, nil}, func(s *Settings) {
 			s.Name, s.Version = "containerd", "2.4.2"
 		}, "unexpected JSON"},

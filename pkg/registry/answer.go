@@ -197,7 +197,7 @@ func (c *call) relink(req *http.Request, resp *http.Response, host docker.Regist
 	root := path.Join("/", host.Path)
 	rest, inside := strings.CutPrefix(path.Clean(u.Path), strings.TrimSuffix(root, "/")+"/")
 	if u.Host != host.Host || u.Scheme != resp.Request.URL.Scheme || !inside ||
-		path.Join("/v2", rest) != req.URL.Path {
+		path.Join("/", rest) != c.target(req.URL.Path, host) {
 		return fmt.Errorf("%w: link to next page points to another host or path", ErrCorrupt)
 	}
 	u.Scheme, u.Host, u.Path, u.RawPath = req.URL.Scheme, req.URL.Host, req.URL.Path, ""

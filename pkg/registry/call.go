@@ -207,6 +207,8 @@ func (c *call) send(ctx context.Context, req *http.Request, host docker.Registry
 	client := *host.Client
 	client.CheckRedirect = followContent
 	ctx = context.WithValue(ctx, originKey{}, host.Host)
+	// For the scope of the token that containerd's authorizer requests.
+	ctx = docker.ContextWithAppendPullRepositoryScope(ctx, c.repo.pathAt(host))
 	for first := true; ; first = false {
 		out, err := c.address(ctx, req, host, method)
 		if err != nil {
@@ -237,7 +239,7 @@ func (c *call) send(ctx context.Context, req *http.Request, host docker.Registry
 func (c *call) address(ctx context.Context, req *http.Request, host docker.RegistryHost, method string) (*http.Request, error) {
 	u := *req.URL
 	u.Scheme, u.Host = host.Scheme, host.Host
-	u.Path, u.RawPath = path.Join("/", host.Path, strings.TrimPrefix(req.URL.Path, "/v2")), ""
+	u.Path, u.RawPath = path.Join("/", host.Path, c.target(req.URL.Path, host)), ""
 	if registry := c.repo.registry; registry != host.Host && (registry != "docker.io" || host.Host != "registry-1.docker.io") {
 		query := u.Query() // host is a mirror
 		query.Set("ns", registry)

@@ -110,7 +110,10 @@ func (r *Registry) Repository(ref reference.Named, auth *Auth) (*Repository, err
 	if err != nil {
 		return nil, err
 	}
-	return &Repository{registry: registry, path: reference.Path(ref), hosts: hosts, owner: r}, nil
+	repository := reference.Path(ref)
+	return &Repository{
+		registry: registry, path: repository, hosts: hosts, paths: r.rewrites(registry, repository, hosts), owner: r,
+	}, nil
 }
 
 // TagOrDigest is what of a normalised reference a registry is asked for: its

@@ -29,6 +29,7 @@ type Repository struct {
 	registry string // as in the reference, like docker.io
 	path     string
 	hosts    []docker.RegistryHost // the last one is the registry itself, the others are mirrors
+	paths    map[string]string     // of the repository at hosts where it is not path
 	owner    *Registry
 
 	resolvedBy atomic.Int64 // which of the hosts resolved the reference, from 1; 0 is unknown
@@ -195,10 +196,7 @@ func (c *call) referrers(ctx context.Context, subject ocispec.Descriptor, api bo
 	return found, nil
 }
 
-// context gives containerd's authorizer the scope to ask a token for.
-func (p *Repository) context(ctx context.Context) context.Context {
-	return docker.ContextWithAppendPullRepositoryScope(p.owner.quiet(ctx), p.path)
-}
+func (p *Repository) context(ctx context.Context) context.Context { return p.owner.quiet(ctx) }
 
 func (p *Repository) newCall(op string, kind kind, object string) *call {
 	return &call{repo: p, op: op, kind: kind, object: object}

@@ -30,6 +30,9 @@ type Tables struct {
 	Auths map[string]Auth
 	// Headers are sent to the hosts of every registry.
 	Headers http.Header
+	// Rewrite is whether the runtime applies the rewrite tables of hosts.toml files, as
+	// the containerd of k3s and RKE2 does.
+	Rewrite bool
 }
 
 // TLS is how an endpoint is verified and what it is shown.
