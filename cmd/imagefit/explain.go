@@ -33,6 +33,7 @@ const (
 // explainCommand shows how a pull of an image would be decided.
 type explainCommand struct {
 	facts  string
+	trace  bool
 	output cli.Output
 }
 
@@ -46,17 +47,20 @@ compatibility artifacts of its variants, evaluates them on the facts of a node
 and prints the choice and every entry: each candidate with its requirements and
 what the node has, and of the others why they are not candidates. Nothing is
 pulled. Registries are reached as on this node (hosts.toml), with the credentials
-of your container tools (docker login).
+of your container tools (docker login). With --trace each request is printed to
+stderr: when it began, how long it took, status, bytes and URL, no credentials.
 
 Exit code 0: a candidate fits; 3: none fits, or no entry is for this node; 4: none
 is known to fit, some may; 1: error.`,
 		Example: `  imagefit explain registry.example/app:1
   imagefit explain registry.example/app:1 --facts node-1.json
+  imagefit explain registry.example/app:1 --trace
   imagefit explain registry.example/app:1 -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
 	}
 	factsFlag(cmd, &c.facts)
+	cmd.Flags().BoolVar(&c.trace, "trace", false, "print the requests to registries, with times, to stderr")
 	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	cmd.Flags().Bool("all", false, "does nothing: all entries are shown")
 	_ = cmd.Flags().MarkHidden("all") // it exists
@@ -78,8 +82,10 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 	if err != nil {
 		return fmt.Errorf("read --facts: %w", err)
 	}
-	d, err := explain(cmd.Context(), cmd.ErrOrStderr(), cfg, facts, c.facts == "live", image)
+	trace := newTrace(cmd.ErrOrStderr(), c.trace)
+	d, err := explain(cmd.Context(), trace, cfg, facts, c.facts == "live", image)
 	if err != nil {
+		trace.printSteps()
 		return instead(cfg, image, err)
 	}
 	e := explained{Decision: d, Mode: cfg.Policy.For(d.Repository).Mode}
@@ -129,15 +135,15 @@ func exitOf(o selector.Outcome) error {
 	}
 }
 
-func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *facts.Facts, live bool, image string) (*decision.Decision, error) {
+func explain(ctx context.Context, trace *trace, cfg config.Config, known *facts.Facts, live bool, image string) (*decision.Decision, error) {
 	// What is wrong with an artifact is in the table; this is for what is
 	// wrong here, such as a compatibility spec that cannot be used.
-	log := cli.NewLogger(stderr, config.Text, slog.LevelError)
+	log := cli.NewLogger(trace.out, config.Text, slog.LevelError)
 	_, auth, err := dockerAuth(ctx, image)
 	if err != nil {
 		return nil, err
 	}
-	reg, runtime := openRegistry(cfg, log)
+	reg, runtime := openRegistry(cfg, log, trace)
 	defer reg.Close()
 	var puller decision.Runtime // of this node alone
 	if live {
@@ -153,16 +159,16 @@ func explain(ctx context.Context, stderr io.Writer, cfg config.Config, known *fa
 
 // openRegistry opens the registries as this node reaches them, by the settings of
 // the runtime's file: the tool does not query the runtime.
-func openRegistry(cfg config.Config, log *slog.Logger) (*registry.Registry, containerd.Settings) {
+func openRegistry(cfg config.Config, log *slog.Logger, trace *trace) (*registry.Registry, containerd.Settings) {
 	runtime, err := containerd.Read(cfg.Runtime.Config)
 	if err != nil {
 		log.Error("cannot read the runtime's configuration completely", "file", cfg.Runtime.Config, "error", err)
 	}
 	path, tables := wiring.Hosts(cfg, runtime)
-	return registry.New(registry.Options{
+	return registry.New(trace.options(registry.Options{
 		HostsPath: path, Tables: tables,
 		UserAgent: registry.UserAgent(cli.BuildVersion(version)), Log: log,
-	}), runtime
+	})), runtime
 }
 
 // dockerAuth returns the credentials that the person's container tools have for

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -104,6 +107,29 @@ func TestExplainSaysWhatAPullWouldDoWithoutARegistry(t *testing.T) {
 		cmd.SetArgs([]string{"--config", config, "explain", "127.0.0.1:1/app:1"})
 		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", answer, err, want)
+		}
+	}
+}
+
+// TestExplainTracesRequestsAndSteps: with --trace each request is a line on stderr; a registry
+// that does not answer leaves how long each step took in any case.
+func TestExplainTracesRequestsAndSteps(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	reg := fakeregistry.New(t, fakeregistry.Options{})
+	reg.Index("1", reg.Image("linux/amd64", "a"), reg.Image("linux/arm64", "b"))
+	_, config := nodeDir(t, "")
+	line := regexp.MustCompile(`(?m)^at +[0-9.]+[µm]?s +[0-9.]+[µm]?s  200 +[0-9]+ B  GET  ` + regexp.QuoteMeta(reg.URL) + `/v2/\S+/manifests/1$`)
+	got := tool(t, "", "explain", "--config", config, "--trace", "--facts", "live", reg.Reference(":1"))
+	if got.err != nil && !errors.As(got.err, new(cli.ExitError)) || !line.MatchString(got.stderr) || strings.Contains(got.stdout, reg.URL) {
+		t.Errorf("%v\n%s\n%s", got.err, got.stdout, got.stderr)
+	}
+	if got = tool(t, "", "explain", "--config", config, reg.Reference(":1")); got.stderr != "" {
+		t.Errorf("without --trace: %s", got.stderr)
+	}
+	got = tool(t, "", "explain", "--config", config, "--trace", "127.0.0.1:1/app:1")
+	for _, want := range []string{"no answer", "/v2/app/manifests/1: dial tcp 127.0.0.1:1: connect: connection refused\n", "\nimagefit: resolve took ", "refused\n"} {
+		if got.err == nil || !strings.Contains(got.stderr, want) {
+			t.Errorf("%q is not in\n%s", want, got.stderr)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (c listCommand) run(cmd *cobra.Command, image string) error {
 	if err != nil {
 		return err
 	}
-	reg, _ := openRegistry(cfg, cli.NewLogger(cmd.ErrOrStderr(), config.Text, slog.LevelError))
+	reg, _ := openRegistry(cfg, cli.NewLogger(cmd.ErrOrStderr(), config.Text, slog.LevelError), newTrace(cmd.ErrOrStderr(), false))
 	defer reg.Close()
 	at, err := find(cmd.Context(), reg, image)
 	if err != nil {

@@ -27,6 +27,8 @@ type Options struct {
 	// (the Op of an Error), what came of it and how long it took, logging in
 	// included. It is called by many goroutines.
 	Observe func(op string, err error, took time.Duration)
+	// Trace, if set, is told of each HTTP request. It is called by many goroutines.
+	Trace func(Request)
 }
 
 // Registry reaches every registry this node knows. It is safe for use by many
@@ -61,7 +63,7 @@ func newRegistry(o Options, now func() time.Time) *Registry {
 		log:        o.Log,
 		observe:    o.Observe,
 		logger:     newQuietLogger(o.Log),
-		transports: &transports{now: now, forbidden: isInside, kept: map[string]*transport{}},
+		transports: &transports{now: now, forbidden: isInside, trace: o.Trace, kept: map[string]*transport{}},
 		withoutAPI: newMemory(now),
 		withAPI:    newMemory(now),
 		breaker:    newBreaker(o.Log),

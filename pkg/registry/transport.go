@@ -33,6 +33,7 @@ const (
 type transports struct {
 	now       func() time.Time
 	forbidden func(netip.Addr) bool
+	trace     func(Request) // or nil
 
 	mu   sync.Mutex
 	kept map[string]*transport
@@ -45,6 +46,7 @@ type transport struct {
 	base      *http.Transport
 	away      *http.Transport // to where a registry sent the request
 	forbidden func(netip.Addr) bool
+	trace     func(Request) // or nil
 	made      time.Time
 }
 
@@ -57,7 +59,13 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	resp, err := carrier.RoundTrip(req)
+	send := func() (*http.Response, error) { return carrier.RoundTrip(req) }
+	var resp *http.Response
+	if t.trace == nil {
+		resp, err = send()
+	} else {
+		resp, err = traced(req, t.trace, send)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +117,7 @@ func (t *transports) keep(key string, outer http.RoundTripper, base *http.Transp
 		t.closeAll()
 	}
 	fresh := &transport{
-		outer: outer, base: base, away: away(base, t.forbidden), forbidden: t.forbidden, made: t.now(),
+		outer: outer, base: base, away: away(base, t.forbidden), forbidden: t.forbidden, trace: t.trace, made: t.now(),
 	}
 	t.kept[key] = fresh
 	return fresh
