@@ -29,7 +29,7 @@ func layers() [][]string {
 		{"pkg/registry/referrers", "pkg/containerd", "pkg/metrics"},
 		{"pkg/containerd/images"},
 		{"pkg/decision"},
-		{"pkg/criproxy", "pkg/admission", "pkg/backfill", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach"},
+		{"pkg/criproxy", "pkg/admission", "pkg/backfill", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach", "pkg/preflight"},
 		{"internal/cli", "internal/wiring"},
 		{"pkg/daemon"},
 		{"cmd/cri-proxy", "cmd/nri-plugin", "cmd/imagefit"},

@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/preflight"
 )
 
 func newConfigCommand() *cobra.Command {
@@ -39,7 +42,7 @@ on SIGHUP.`,
 }
 
 func newConfigCheckCommand() *cobra.Command {
-	var output cli.Output
+	var c configCheck
 	cmd := &cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check whether the configuration is valid, and print every mistake",
@@ -48,16 +51,31 @@ prints whether it is valid. All mistakes are printed at once, each with its
 file, row, column and key, or its variable or flag. The environment is that of
 your shell, which may differ from a daemon's.
 
-Exit code 0: valid; 1: not.`,
+With --live it also compares the configuration with this node, and prints what to
+do about each difference: sockets, the kubelet's image endpoint, NRI, directories
+of hosts.toml files, HTTP proxies, ports, the state directory. Run it as root.
+
+Exit code 0: valid; 1: not; 3: valid, and --live found a problem.`,
 		Example: `  imagefit config check
+  sudo imagefit config check --live
   imagefit config check ./config.toml --config-dir ./conf.d
   imagefit config check -o json`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return checkConfig(cmd, args, output) },
+		RunE: c.run,
 	}
-	output.AddFlag(cmd, cli.Text, cli.JSON)
+	cmd.Flags().BoolVar(&c.live, "live", false, "also check what is on this node")
+	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
 }
+
+// configCheck checks the configuration.
+type configCheck struct {
+	live   bool
+	output cli.Output
+}
+
+// exitProblem is the exit code when the node is not as the configuration says.
+const exitProblem = 3
 
 // configReport is what "config check -o json" prints.
 type configReport struct {
@@ -65,9 +83,11 @@ type configReport struct {
 	File     string           `json:"file"`
 	Read     []string         `json:"read,omitempty"`
 	Problems []config.Problem `json:"problems,omitempty"`
+	// Live is what --live found.
+	Live []preflight.Finding `json:"live,omitempty"`
 }
 
-func checkConfig(cmd *cobra.Command, args []string, output cli.Output) error {
+func (c *configCheck) run(cmd *cobra.Command, args []string) error {
 	src, err := cli.ConfigSources(cmd)
 	if err != nil {
 		return err
@@ -75,25 +95,48 @@ func checkConfig(cmd *cobra.Command, args []string, output cli.Output) error {
 	if len(args) == 1 {
 		src.File = args[0]
 	}
-	loaded, err := src.Load()
-	report := configReport{Valid: err == nil, File: src.Path()}
-	if err == nil {
-		report.Read = loaded.Files
-	} else {
-		report.Problems = config.Problems(err)
+	usable := src.LoadUsable(decisionlog.Proxy, decisionlog.Plugin)
+	report := configReport{Valid: usable.Err == nil, File: src.Path(), Problems: config.Problems(usable.Err)}
+	if report.Valid {
+		report.Read = usable.Loaded.Files
 	}
-	err = output.Print(cmd.OutOrStdout(), report, func(b *strings.Builder) {
+	if c.live {
+		node := preflight.Node{Root: "/", Config: usable.Config, Peer: preflight.Peer}
+		report.Live = node.Run(cmd.Context())
+	}
+	err = c.output.Print(cmd.OutOrStdout(), report, func(b *strings.Builder) {
 		for _, problem := range report.Problems {
 			cmd.PrintErrf("imagefit: %s\n", oneLine(problem.Error()))
 		}
 		if report.Valid {
 			b.WriteString(report.summary())
 		}
+		printFindings(b, report.Live)
 	})
-	if err == nil && !report.Valid {
+	switch {
+	case err != nil:
+		return err
+	case !report.Valid:
 		return cli.ExitError(1)
+	case slices.ContainsFunc(report.Live, func(f preflight.Finding) bool { return f.State == preflight.Problem }):
+		return cli.ExitError(exitProblem)
 	}
-	return err
+	return nil
+}
+
+func printFindings(b *strings.Builder, findings []preflight.Finding) {
+	if len(findings) == 0 {
+		return
+	}
+	b.WriteString("\n")
+	table := newTable(b)
+	for _, f := range findings {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", f.State, f.Check, oneLine(f.Text))
+		if f.Fix != "" {
+			fmt.Fprintf(table, "\t\t%s\n", oneLine(f.Fix))
+		}
+	}
+	table.Flush()
 }
 
 func (r configReport) summary() string {

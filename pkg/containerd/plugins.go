@@ -11,6 +11,7 @@ const (
 	runtimePlugin  = "io.containerd.cri.v1.runtime"
 	transferPlugin = "io.containerd.transfer.v1.local"
 	verifierPlugin = "io.containerd.image-verifier.v1.bindir"
+	nriPlugin      = "io.containerd.nri.v1.nri"
 	oldPlugin      = "io.containerd.grpc.v1.cri" // both of CRI's, up to version 2
 )
 
@@ -93,6 +94,14 @@ func (f *file) settings() Settings {
 	}
 	if slices.Contains(f.Disabled, verifierPlugin) {
 		s.VerifierDir = ""
+	}
+	nri := table(f.Plugins, nriPlugin)
+	s.nriSocket = text(nri, "socket_path")
+	if disabled, ok := nri["disable"].(bool); ok {
+		s.nriDisabled = &disabled
+	}
+	if off := true; slices.Contains(f.Disabled, nriPlugin) {
+		s.nriDisabled = &off
 	}
 	return s
 }

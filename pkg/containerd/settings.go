@@ -64,7 +64,23 @@ type Settings struct {
 	// the plugin is disabled. MaxVerifiers of them are run, all where it is negative.
 	VerifierDir  string
 	MaxVerifiers int
+
+	nriSocket   string
+	nriDisabled *bool
 }
+
+// NRI returns containerd's NRI socket, "" for the default, and whether NRI is off, which it
+// is by default before 2.0.
+func (s Settings) NRI() (socket string, off bool) {
+	if s.nriDisabled != nil {
+		return s.nriSocket, *s.nriDisabled
+	}
+	return s.nriSocket, s.Version != "" && !s.atLeast2(0)
+}
+
+// ReadsReferrersCapability reports whether hosts.toml may have the capability referrers; an
+// earlier containerd ignores the whole file.
+func (s Settings) ReadsReferrersCapability() bool { return s.atLeast2(2) }
 
 // Unpack is a platform that can be unpacked, and where.
 type Unpack struct {
