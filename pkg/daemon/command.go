@@ -75,6 +75,7 @@ func (c Command) start(cmd *cobra.Command, stderr io.Writer) error {
 		return err
 	}
 	d.startedWith(usable)
+	defer warnOfAnother(c.Name, cfg.StateDir, log)()
 	d.Systemd = systemd.Connect(log)
 	return c.Run(cmd.Context(), d)
 }
