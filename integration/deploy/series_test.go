@@ -14,6 +14,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/metrics"
+	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 // le is the label that only the buckets of a histogram have.
@@ -62,8 +63,9 @@ func whole(t *testing.T, program string) *metrics.Metrics {
 	}
 	m.WatchCache(c, metrics.Sizes(c))
 	m.WatchChecks(func() (bool, map[string]bool) {
-		return true, map[string]bool{"listening": true, "runtime": true, "nri": true, "facts": true, "state": true}
+		return true, map[string]bool{"listening": true, "runtime": true, "nri": true, "facts": true, "state": true, "config": true, "clients": true}
 	})
+	m.WatchBreaker(func() registry.BreakerStats { return registry.BreakerStats{} })
 	if program == decisionlog.Proxy {
 		m.WatchCalls(func(each func(kind, code string, count uint64)) { each("unary", "OK", 7) })
 	}
