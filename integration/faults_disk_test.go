@@ -2,6 +2,7 @@ package integration
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,7 +14,7 @@ import (
 	"github.com/imagefit/imagefit/integration/stack"
 )
 
-// The state directory is full or not writable. Nothing new is stored, but pulls choose
+// The state directory is full, by bytes or by inodes, or not writable. Nothing new is stored, but pulls choose
 // as before, admission uses what is there, and the log does not grow with every pull.
 func TestPullsSurviveADiskThatIsFullOrReadOnly(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, dir string){
@@ -25,6 +26,15 @@ func TestPullsSurviveADiskThatIsFullOrReadOnly(t *testing.T) {
 			defer filler.Close()
 			for err == nil {
 				_, err = filler.Write(make([]byte, 512))
+			}
+			if !errors.Is(err, unix.ENOSPC) {
+				t.Fatal(err)
+			}
+		},
+		"without inodes": func(t *testing.T, dir string) {
+			var err error
+			for i := 0; err == nil; i++ {
+				err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("filler-%d", i)), nil, 0o600)
 			}
 			if !errors.Is(err, unix.ENOSPC) {
 				t.Fatal(err)
@@ -42,7 +52,7 @@ func TestPullsSurviveADiskThatIsFullOrReadOnly(t *testing.T) {
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+			if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k,nr_inodes=500"); err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() {

@@ -11,13 +11,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/peer"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
 
 const (
@@ -60,7 +59,7 @@ func newClients(log *slog.Logger) *clients { return &clients{log: log, byName: m
 
 // of returns the client behind a connection. It asks the kernel, once a connection.
 func (c *clients) of(conn net.Conn) *client {
-	pid := peerPID(conn)
+	pid := unixsocket.PeerPID(conn)
 	if pid == os.Getpid() {
 		return &client{isItself: true}
 	}
@@ -79,25 +78,6 @@ func (c *clients) of(conn net.Conn) *client {
 	}
 	known.pid.Store(int64(pid))
 	return known
-}
-
-// peerPID returns the process that connected to a unix socket, 0 where that is not known.
-func peerPID(conn net.Conn) int {
-	raw, ok := conn.(syscall.Conn)
-	if !ok {
-		return 0
-	}
-	control, err := raw.SyscallConn()
-	if err != nil {
-		return 0
-	}
-	pid := 0
-	_ = control.Control(func(fd uintptr) {
-		if peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			pid = int(peer.Pid)
-		}
-	})
-	return pid
 }
 
 // processName returns the name of a process, "" where that cannot be read.

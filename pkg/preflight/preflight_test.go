@@ -216,7 +216,9 @@ func TestWhatIsWrongIsSaidWithWhatToDo(t *testing.T) {
 			n.run(77, "prometheus", "", "prometheus")
 			n.listen(9461, 102, 77)
 		}, "problem port: 127.0.0.1:9461 of nri-plugin is in use by prometheus (pid 77) -> stop that program or change nri.http_listen\n"},
-		"two plugins": {"2.4.2", func(n *node) { n.run(22, "nri-plugin", "HTTPS_PROXY=http://user:hunter2@proxy:3128\x00NO_PROXY=10.0.0.0/8\x00", "nri-plugin") },
+		"two plugins": {"2.4.2", func(n *node) {
+			n.run(22, "nri-plugin", "HTTPS_PROXY=http://user:hunter2@proxy:3128\x00NO_PROXY=10.0.0.0/8\x00", "nri-plugin")
+		},
 			"problem nri-plugin: 2 of them run: nri-plugin (pid 21) and nri-plugin (pid 22) -> "},
 		"state is a file": {"2.4.2", func(n *node) {
 			n.remove("/var/lib/imagefit")
