@@ -1,9 +1,6 @@
 package compat
 
-import (
-	"fmt"
-	"regexp"
-)
+import "fmt"
 
 // MaxWeight bounds weights, so that no sum of them overflows.
 const MaxWeight = 1_000_000
@@ -71,9 +68,11 @@ type Term struct {
 	// Version says that the author asked for a comparison of versions (NFD's
 	// "type: version"). Numbers compare the same way without it.
 	Version bool
-	// Regexps are the compiled Values of InRegexp; a parser sets them, so that
-	// a bad pattern is an error where it is read.
-	Regexps []*regexp.Regexp
+	// Programs are the sizes of the Values of InRegexp once they are compiled, in
+	// instructions; a parser sets them, so that a bad pattern is an error where it is
+	// read. They are compiled where they are used: the programs of an image would take
+	// more memory than the rest of it.
+	Programs []int
 }
 
 // Combine says how the parts of a requirement decide it.

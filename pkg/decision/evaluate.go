@@ -27,8 +27,9 @@ type evaluation struct {
 	Snapshot
 	answers    policy.Answers
 	arose      policy.Arose
-	parsed     map[bodyKey][]compat.Requirement
+	parsed     map[bodyKey]parsedBody
 	unreadable []unreadable
+	left       int // steps, for all images together
 }
 
 // bodyKey names a body and the types that it came under.
@@ -37,28 +38,36 @@ type bodyKey struct {
 	layer digest.Digest
 }
 
-// unreadable is an artifact that cannot be read.
+// parsedBody is a body that several candidates may share.
+type parsedBody struct {
+	size int
+	reqs []compat.Requirement
+}
+
+// unreadable is an artifact that cannot be read, or is too costly to evaluate.
 type unreadable struct {
-	manifest digest.Digest
-	problem  string
+	manifest  digest.Digest
+	problem   string
+	tooCostly bool
 }
 
 func (e *Evaluator) newEvaluation(s Snapshot, repository string) *evaluation {
 	return &evaluation{
 		Evaluator: e, Snapshot: s, answers: s.Rules.Policy.For(repository),
-		parsed: map[bodyKey][]compat.Requirement{},
+		parsed: map[bodyKey]parsedBody{}, left: selector.MaxPullSteps,
 	}
 }
 
 // verdict evaluates what a candidate claims of itself and its artifacts.
 func (e *evaluation) verdict(claims EntryClaims, artifacts []referrers.Artifact) selector.Verdict {
-	reqs := e.ofClaims(claims)
+	bodies := []*body{e.ofEntry(claims)}
 	for _, a := range artifacts {
-		reqs = append(reqs, e.ofArtifact(a)...)
+		bodies = append(bodies, e.ofArtifact(a))
 	}
-	return selector.Evaluate(e.Facts, reqs)
+	return selector.Evaluate(e.Facts, append(e.ofClaims(claims), e.withinBudget(bodies)...))
 }
 
+// ofClaims returns what follows from the platform and the variables of an image.
 func (e *evaluation) ofClaims(claims EntryClaims) []compat.Requirement {
 	reqs := dialect.NVIDIARequirements(claims.Environment)
 	if p, ok := claims.platform(); ok {
@@ -67,11 +76,22 @@ func (e *evaluation) ofClaims(claims EntryClaims) []compat.Requirement {
 			reqs = append(reqs, compat.Requirement{Key: "a runtime that unpacks it", Unclear: unpackless, Strict: true})
 		}
 	}
-	own, err := dialect.EntryRequirements(e.Rules.Interpreter, claims.Platform, claims.Annotations, e.Rules.Prefer)
-	if err != nil {
-		return append(reqs, e.malformed("platform", err))
+	return reqs
+}
+
+// ofEntry returns what the entry of the index states itself.
+func (e *evaluation) ofEntry(claims EntryClaims) *body {
+	size := len(claims.Platform)
+	for key, value := range claims.Annotations {
+		size += len(key) + len(value)
 	}
-	return append(reqs, e.answered(own)...)
+	return &body{key: "platform", size: size, parse: func() []compat.Requirement {
+		own, err := dialect.EntryRequirements(e.Rules.Interpreter, claims.Platform, claims.Annotations, e.Rules.Prefer)
+		if err != nil {
+			return []compat.Requirement{e.malformed("platform", err)}
+		}
+		return e.answered(own)
+	}}
 }
 
 // platform is the platform as image-spec has it.
@@ -79,34 +99,42 @@ func (c EntryClaims) platform() (p ocispec.Platform, ok bool) {
 	return p, len(c.Platform) > 0 && json.Unmarshal(c.Platform, &p) == nil
 }
 
-// ofArtifact returns what one artifact requires. A body that several candidates
-// share is parsed once.
-func (e *evaluation) ofArtifact(a referrers.Artifact) []compat.Requirement {
+// ofArtifact returns the body of an artifact. One that several candidates share is
+// parsed once.
+func (e *evaluation) ofArtifact(a referrers.Artifact) *body {
+	b := &body{key: nameOf(a), manifest: a.Manifest}
 	if a.Problem != "" {
-		return e.ofUnreadable(a, errors.New(a.Problem))
+		b.parse = func() []compat.Requirement { return e.ofUnreadable(a, errors.New(a.Problem)) }
+		return b
 	}
 	key := bodyKey{referrers.Kind{Artifact: a.Type, Layer: a.MediaType}, a.Layer}
-	reqs, known := e.parsed[key]
-	if !known {
-		reqs = e.parse(a)
-		e.parsed[key] = reqs
+	if known, ok := e.parsed[key]; ok {
+		b.size, b.parse = known.size, func() []compat.Requirement { return known.reqs }
+		return b
 	}
-	return reqs
-}
-
-func (e *evaluation) parse(a referrers.Artifact) []compat.Requirement {
-	body := a.Body
-	if body == nil {
+	text := a.Body
+	if text == nil {
 		var err error
-		if body, err = e.cache.Blob(a.Layer); err != nil {
-			return []compat.Requirement{{Key: nameOf(a), Unclear: Line(err.Error())}}
+		if text, err = e.cache.Blob(a.Layer); err != nil {
+			b.parse = func() []compat.Requirement { return []compat.Requirement{{Key: b.key, Unclear: Line(err.Error())}} }
+			return b
 		}
 	}
-	dialect, ok := dialect.Detect(a.Type, a.MediaType, body)
+	b.size = len(text)
+	b.parse = func() []compat.Requirement {
+		reqs := e.parseBody(a, text)
+		e.parsed[key] = parsedBody{len(text), reqs}
+		return reqs
+	}
+	return b
+}
+
+func (e *evaluation) parseBody(a referrers.Artifact, text []byte) []compat.Requirement {
+	dialect, ok := dialect.Detect(a.Type, a.MediaType, text)
 	if !ok {
 		return e.ofUnreadable(a, fmt.Errorf("no dialect has the type %s with the layer type %s", a.Type, a.MediaType))
 	}
-	reqs, err := dialect.Parse(e.Rules.Interpreter, body)
+	reqs, err := dialect.Parse(e.Rules.Interpreter, text)
 	if err != nil {
 		return e.ofUnreadable(a, err)
 	}
@@ -114,10 +142,7 @@ func (e *evaluation) parse(a referrers.Artifact) []compat.Requirement {
 }
 
 func (e *evaluation) ofUnreadable(a referrers.Artifact, err error) []compat.Requirement {
-	found := unreadable{a.Manifest, Line(err.Error())}
-	if !slices.Contains(e.unreadable, found) {
-		e.unreadable = append(e.unreadable, found)
-	}
+	e.note(unreadable{manifest: a.Manifest, problem: Line(err.Error())})
 	return []compat.Requirement{e.malformed(nameOf(a), err)}
 }
 
@@ -156,11 +181,22 @@ func answer(answers string, req *compat.Requirement) {
 	}
 }
 
-// warn logs each artifact that could not be read, once for all the candidates
-// that it applies to.
+// note keeps what is wrong with an artifact for warn, once.
+func (e *evaluation) note(found unreadable) {
+	if found.manifest != "" && !slices.Contains(e.unreadable, found) {
+		e.unreadable = append(e.unreadable, found)
+	}
+}
+
+// warn logs each artifact that could not be read or evaluated, once for all the
+// candidates that it applies to.
 func (e *evaluation) warn(reference string) {
 	for _, a := range e.unreadable {
-		e.log.Warn("cannot read compatibility artifact", "reference", reference,
-			"artifact", Line(a.manifest.String()), "problem", a.problem, "policy", e.answers.MalformedArtifact)
+		message, answer := "cannot read compatibility artifact", e.answers.MalformedArtifact
+		if a.tooCostly {
+			message, answer = "compatibility artifact is too costly to evaluate", e.answers.TooCostly
+		}
+		e.log.Warn(message, "reference", reference,
+			"artifact", Line(a.manifest.String()), "problem", a.problem, "policy", answer)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -60,13 +61,16 @@ type Checked struct {
 }
 
 // Check evaluates a body of a dialect.
-func (e *Evaluator) Check(d dialect.Dialect, body []byte) (*Checked, error) {
+func (e *Evaluator) Check(d dialect.Dialect, text []byte) (*Checked, error) {
 	ev := e.newEvaluation(e.Snapshot(), "")
-	reqs, err := d.Parse(ev.Rules.Interpreter, body)
+	reqs, err := d.Parse(ev.Rules.Interpreter, text)
 	if err != nil {
 		return nil, err
 	}
-	v := selector.Evaluate(ev.Facts, ev.answered(reqs))
+	reqs = ev.withinBudget([]*body{{
+		key: "this file", size: len(text), parse: func() []compat.Requirement { return ev.answered(reqs) },
+	}})
+	v := selector.Evaluate(ev.Facts, reqs)
 	reason := "this node meets the requirements of the file"
 	switch v.Outcome {
 	case selector.Unfit:

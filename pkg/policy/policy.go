@@ -24,6 +24,7 @@ type Answers struct {
 	RegistryError     string `toml:"registry_error" words:"refuse,forward" case:"the registry fails or times out"`
 	NoReferrersAPI    string `toml:"no_referrers_api" words:"tag,none,error" case:"the registry has no referrers API"`
 	MalformedArtifact string `toml:"malformed_artifact" words:"unknown,ignore,unfit" case:"an artifact is malformed"`
+	TooCostly         string `toml:"too_costly" words:"unknown,ignore,unfit" case:"evaluating an artifact takes too many steps"`
 	UnknownAttribute  string `toml:"unknown_attribute" words:"unknown,ignore,unfit" case:"no compatibility spec defines an attribute"`
 	ImageVerifier     string `toml:"image_verifier" words:"forward,select" case:"the runtime verifies images"`
 }
@@ -38,9 +39,9 @@ const (
 	Tag     = "tag"     // no_referrers_api: read the fallback tag
 	None    = "none"    // no_referrers_api: treat the image as having no artifacts
 	Error   = "error"   // no_referrers_api: apply registry_error
-	Unknown = "unknown" // malformed_artifact, unknown_attribute: rank behind what is known
-	Ignore  = "ignore"  // malformed_artifact, unknown_attribute: treat it as absent
-	Unfit   = "unfit"   // malformed_artifact, unknown_attribute: the candidate does not fit
+	Unknown = "unknown" // malformed_artifact, too_costly, unknown_attribute: rank behind what is known
+	Ignore  = "ignore"  // malformed_artifact, too_costly, unknown_attribute: treat it as absent
+	Unfit   = "unfit"   // malformed_artifact, too_costly, unknown_attribute: the candidate does not fit
 )
 
 // Default returns the policy that applies where the configuration is silent.
@@ -48,7 +49,7 @@ func Default() Policy {
 	return Policy{
 		Answers: Answers{
 			Mode: Enforce, NoFit: Refuse, NoArtifact: Select, RegistryError: Forward, NoReferrersAPI: Tag,
-			MalformedArtifact: Unknown, UnknownAttribute: Unknown, ImageVerifier: Forward,
+			MalformedArtifact: Unknown, TooCostly: Unknown, UnknownAttribute: Unknown, ImageVerifier: Forward,
 		},
 		ExemptNamespaces:         []string{"kube-system"},
 		ExemptStaticPods:         true,

@@ -1,6 +1,8 @@
 package selector
 
 import (
+	"slices"
+
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
 )
@@ -157,7 +159,7 @@ func (e *evaluation) terms(c *Check) {
 		if fact.State == facts.Unknown {
 			unknown++
 		}
-		outcome := and(c.Outcome, holds(term, fact))
+		outcome := and(c.Outcome, conditionOf(term).holds(fact))
 		if i == 0 || outcome != c.Outcome {
 			c.Fact, c.term = fact, int32(min(i, maxCount))
 		}
@@ -177,8 +179,9 @@ func (e *evaluation) instances(c *Check) {
 		return
 	}
 	c.list, c.Outcome = int32(min(len(list), maxCount)), Unfit
+	conditions := conditionsOf(c.Requirement.Terms)
 	for _, device := range list {
-		switch onDevice(device, c.Requirement.Terms) {
+		switch conditions.on(device) {
 		case Fits:
 			c.Outcome = Fits
 			return
@@ -188,14 +191,36 @@ func (e *evaluation) instances(c *Check) {
 	}
 }
 
-func onDevice(device map[string]string, terms []compat.Term) Outcome {
+// conditions are terms that must hold together. Most lists of terms have no regular
+// expression, and then nothing is allocated for them.
+type conditions struct {
+	terms    []compat.Term
+	compiled []condition
+}
+
+func conditionsOf(terms []compat.Term) conditions {
+	c := conditions{terms: terms}
+	if slices.ContainsFunc(terms, func(t compat.Term) bool { return t.Op == compat.InRegexp }) {
+		for i := range terms {
+			c.compiled = append(c.compiled, conditionOf(&terms[i]))
+		}
+	}
+	return c
+}
+
+// on decides them on one device.
+func (c conditions) on(device map[string]string) Outcome {
 	outcome := Fits
-	for i := range terms {
+	for i := range c.terms {
 		fact := facts.Fact{State: facts.Absent}
-		if v, ok := device[terms[i].Element]; ok {
+		if v, ok := device[c.terms[i].Element]; ok {
 			fact = facts.Fact{State: facts.Present, Value: v}
 		}
-		if outcome = and(outcome, holds(&terms[i], fact)); outcome == Unfit {
+		one := condition{Term: &c.terms[i]}
+		if c.compiled != nil {
+			one = c.compiled[i]
+		}
+		if outcome = and(outcome, one.holds(fact)); outcome == Unfit {
 			return Unfit
 		}
 	}

@@ -43,8 +43,9 @@ func (e *evaluation) lookup(set, element string) facts.Fact {
 func (e *evaluation) name(c *Check) {
 	names, whole := e.names(c.Requirement.Set)
 	found, first, cause := Unfit, "", ""
+	asked := conditionOf(c.Requirement.Name)
 	for name, fact := range names {
-		outcome, why := holds(c.Requirement.Name, facts.Fact{State: facts.Present, Value: name}), "a name cannot be compared"
+		outcome, why := asked.holds(facts.Fact{State: facts.Present, Value: name}), "a name cannot be compared"
 		if outcome == Fits && fact.State == facts.Unknown {
 			outcome, why = Unknown, fact.Cause
 		}

@@ -12,9 +12,30 @@ import (
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
+// condition is a term, ready to be compared with any number of values.
+type condition struct {
+	*compat.Term
+	regexps []*regexp.Regexp // of InRegexp
+}
+
+// conditionOf compiles the regular expressions of a term. Those that its parser did
+// not count are not compiled.
+func conditionOf(t *compat.Term) condition {
+	c := condition{Term: t}
+	if t.Op != compat.InRegexp || len(t.Programs) != len(t.Values) {
+		return c
+	}
+	for _, pattern := range t.Values {
+		if re, err := regexp.Compile(pattern); err == nil {
+			c.regexps = append(c.regexps, re)
+		}
+	}
+	return c
+}
+
 // holds decides one term on one fact. What is absent has no value, so only
 // DoesNotExist, NotIn, IsFalse and the operator that asks nothing hold of it.
-func holds(t *compat.Term, fact facts.Fact) Outcome {
+func (t condition) holds(fact facts.Fact) Outcome {
 	if fact.State == facts.Unknown {
 		return Unknown
 	}
@@ -35,15 +56,15 @@ func holds(t *compat.Term, fact facts.Fact) Outcome {
 	case compat.IsFalse:
 		return known(!present || strings.EqualFold(fact.Value, "false"))
 	case compat.InRegexp:
-		if len(t.Regexps) != len(t.Values) {
-			return Unknown // its parser did not compile them
+		if len(t.regexps) != len(t.Values) {
+			return Unknown
 		}
-		return known(present && slices.ContainsFunc(t.Regexps, func(re *regexp.Regexp) bool { return re.MatchString(fact.Value) }))
+		return known(present && slices.ContainsFunc(t.regexps, func(re *regexp.Regexp) bool { return re.MatchString(fact.Value) }))
 	case compat.Gt, compat.Ge, compat.Lt, compat.Le, compat.GtLt, compat.GeLe:
 		if !present {
 			return Unfit
 		}
-		return compare(t, fact.Value)
+		return compare(t.Term, fact.Value)
 	default:
 		return Unknown
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
+	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 // maxTitle bounds the name of a file that goes into a manifest.
@@ -47,6 +48,9 @@ func NewBody(title string, text []byte, d dialect.Dialect, layerType string, in 
 	if read, ok := dialect.Detect(artifactType, layerType, text); !ok || read.Name != d.Name {
 		return Body{}, fmt.Errorf("pushed as %s in a layer of %s it would be read as %s, not as %s",
 			artifactType, layerType, cmp.Or(read.Name, "nothing"), d.Name)
+	}
+	if problem := selector.BodyProblem(len(text), requirements); problem != "" {
+		return Body{}, fmt.Errorf("nodes would not evaluate it: %s", problem)
 	}
 	return Body{
 		Dialect: d, ArtifactType: artifactType, LayerType: layerType,

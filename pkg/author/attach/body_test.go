@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/author/attach"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
@@ -94,4 +95,14 @@ func TestUnclearRequirementsAreNamed(t *testing.T) {
 func interpreterOnly(t *testing.T) *spec.Interpreter {
 	t.Helper()
 	return testkit.Interpreter(t)
+}
+
+// TestWhatNodesWouldNotEvaluateIsNotPushed, and the count is named.
+func TestWhatNodesWouldNotEvaluateIsNotPushed(t *testing.T) {
+	t.Parallel()
+	text := compattest.NFDRule("    - feature: kernel.config\n      matchName: {op: InRegexp, value: [\"(a.{1,9}){35}$\"]}\n")
+	_, err := attach.NewBody("f", []byte(text), named(t, dialect.NFD), "", interpreterOnly(t))
+	if err == nil || !strings.Contains(err.Error(), "nodes would not evaluate it") || !strings.Contains(err.Error(), "steps, more than 10000000") {
+		t.Errorf("got %v", err)
+	}
 }

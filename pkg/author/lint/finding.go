@@ -51,6 +51,7 @@ type Code struct {
 // The codes of findings. They are stable: tools may rely on them.
 const (
 	codeSyntax           = "syntax"
+	codeTooCostly        = "too-costly"
 	codeShape            = "shape"
 	codeUnknownFeature   = "unknown-feature"
 	codeUnknownElement   = "unknown-element"
@@ -84,6 +85,7 @@ func Codes() []Code {
 		{codeOperatorValues, Error, "the operator has too few, too many or unusable values"},
 		{codeShape, Error, "the document is not of the shape of its dialect"},
 		{codeSyntax, Error, "the document is neither JSON nor YAML"},
+		{codeTooCostly, Error, "evaluating it takes more steps than nodes spend on an artifact"},
 		{codeUnknownAttribute, Error, "no compatibility spec knows the attribute"},
 		{codeUnknownElement, Error, "the feature has no such element"},
 		{codeUnknownFeature, Error, "no such feature exists; a warning for a family of the operator's own"},

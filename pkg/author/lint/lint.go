@@ -8,6 +8,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/document"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
+	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 // Linter looks for mistakes in what images ask for.
@@ -69,8 +70,13 @@ func (r *run) body(body []byte, root *document.Node, name string) {
 			r.scopes(d.Attributes(root), root)
 		}
 	}
-	if _, err := d.Requirements(r.in, root); err != nil {
+	reqs, err := d.Requirements(r.in, root)
+	if err != nil {
 		r.refused(err)
+		return
+	}
+	if problem := selector.BodyProblem(len(body), reqs); problem != "" {
+		r.at(root, codeTooCostly).say("", problem, "fewer or simpler regular expressions, fewer values, a smaller file")
 	}
 }
 

@@ -57,6 +57,7 @@ func TestLintFindsMistakesInRulesOfNFD(t *testing.T) {
 		{"two values for Gt", compattest.NFDRule("    - feature: kernel.version\n      matchExpressions: {major: {op: Gt, value: [\"5\", \"6\"]}}\n"), []string{"7:38 error operator-values 1"}},
 		{"value for Exists", compattest.NFDRule("    - feature: cpu.cpuid\n      matchExpressions: {AVX2: {op: Exists, value: [\"1\"]}}\n"), []string{"7:37 error operator-values"}},
 		{"bad pattern", compattest.NFDRule("    - feature: cpu.cpuid\n      matchName: {op: InRegexp, value: [\"(\"]}\n"), []string{"7:23 error operator-values"}},
+		{"costly pattern", compattest.NFDRule("    - feature: kernel.config\n      matchName: {op: InRegexp, value: [\"(a.{1,9}){35}$\"]}\n"), []string{"1:1 error too-costly"}},
 		{"exact model", compattest.NFDRule("    - feature: cpu.model\n      matchExpressions: {id: {op: In, value: [\"85\"]}, family: {op: In, value: [\"6\"]}}\n"), []string{"7:26 warning build-host", "7:55 warning build-host"}},
 		{"full release", compattest.NFDRule("    - feature: kernel.version\n      matchExpressions: {full: {op: Ge, value: [\"6.8.0-45-generic\"], type: version}}\n"), []string{"7:26 warning build-host"}},
 		{"host name", compattest.NFDRule("    - feature: system.name\n      matchExpressions: {nodename: {op: In, value: [\"build-17\"]}}\n"), []string{"7:26 warning build-host"}},

@@ -23,12 +23,11 @@ func (r *run) operands(a *ask) bool {
 	}
 	if t.Op == compat.InRegexp && want == "" {
 		for _, pattern := range t.Values {
-			compiled, err := regexp.Compile(pattern)
-			if err != nil {
+			if _, err := regexp.Compile(pattern); err != nil {
 				want, text = "a regular expression of Go", fmt.Sprintf("read %s: %v", textutil.Quote(pattern), err)
 				break
 			}
-			t.Regexps = append(t.Regexps, compiled)
+			t.Programs = append(t.Programs, len(pattern))
 		}
 	}
 	if want != "" {

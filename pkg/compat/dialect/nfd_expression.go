@@ -2,7 +2,6 @@ package dialect
 
 import (
 	"fmt"
-	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strconv"
@@ -158,11 +157,7 @@ func (p *nfdParser) compile(t *compat.Term, n *document.Node) error {
 		if p.pattern += size; size > maxPattern || p.pattern > maxPatterns {
 			return n.Errorf("the regular expression %s is too large, or one too many", textutil.Quote(pattern))
 		}
-		re, err := regexp.Compile(pattern)
-		if err != nil {
-			return n.Errorf("read %s: %w", textutil.Quote(pattern), err)
-		}
-		t.Regexps = append(t.Regexps, re)
+		t.Programs = append(t.Programs, size)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package dialect
 
 import (
 	"cmp"
-	"slices"
 
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
@@ -93,6 +92,9 @@ func (p *graphParser) spec(n *document.Node) ([]compat.Requirement, error) {
 	return reqs, nil
 }
 
+// isKnown reports whether a compatibility of that id was read.
+func (p *graphParser) isKnown(id string) bool { _, ok := p.asked[id]; return ok }
+
 func (p *graphParser) compatibility(n *document.Node) error {
 	err := cmp.Or(
 		n.OnlyKeys("a compatibility", "id", "domain", "attributes", "annotations"),
@@ -105,7 +107,7 @@ func (p *graphParser) compatibility(n *document.Node) error {
 	switch {
 	case id == "" || domain == "" || attributes == nil:
 		return n.Errorf("a compatibility needs id, domain and attributes")
-	case slices.Contains(p.ids, id):
+	case p.isKnown(id):
 		return n.Errorf("the id %s is given twice", textutil.Quote(id))
 	}
 	group := groupOf(domain, attributes)

@@ -68,7 +68,7 @@ func (p *graphParser) edge(g *graphEdges, n *document.Node) error {
 	if e.to, e.condition, err = condition(n.Field("to"), "compatibilities", p.id); err != nil {
 		return err
 	}
-	if !slices.Contains(g.from, from) {
+	if g.edges[from] == nil {
 		g.from = append(g.from, from)
 	}
 	g.edges[from] = append(g.edges[from], e)
@@ -81,7 +81,7 @@ func (p *graphParser) edge(g *graphEdges, n *document.Node) error {
 // id reads the id of a compatibility that is declared.
 func (p *graphParser) id(_ int, n *document.Node) (string, error) {
 	id, err := n.AsText("an id")
-	if err == nil && !slices.Contains(p.ids, id) {
+	if err == nil && !p.isKnown(id) {
 		err = n.Errorf("no compatibility has the id %s%s", textutil.Quote(id), near(id, p.ids))
 	}
 	return id, err
