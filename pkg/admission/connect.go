@@ -27,9 +27,30 @@ type Socket struct {
 	PluginIndex string // two digits: the order among plugins
 }
 
+// loadTimeout is how long the plugin waits for the verdicts on all known images before
+// it connects: earlier it would admit what it is about to know.
+const loadTimeout = 10 * time.Second
+
 // Run keeps the plugin connected until ctx ends. It waits for the runtime to start
 // and reconnects after each restart of it.
 func Run(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) error {
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer p.found.Wait()
+	defer p.end()
+	working.Go(func() { p.verdicts.Run(ctx) })
+	select {
+	case <-ctx.Done():
+	case <-p.verdicts.Loaded():
+	case <-time.After(loadTimeout):
+		log.Warn("connecting before all known images are evaluated", "waited", loadTimeout)
+	}
+	keepConnected(ctx, p, socket, log)
+	return nil
+}
+
+// keepConnected reconnects until ctx ends.
+func keepConnected(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) {
 	backoff, reported := minBackoff, ""
 	for ctx.Err() == nil {
 		connected, err := session(ctx, p, socket, log)
@@ -48,7 +69,6 @@ func Run(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) error 
 		}
 		backoff = min(2*backoff, maxBackoff)
 	}
-	return nil
 }
 
 // session serves one connection until it ends. It reports whether the plugin was

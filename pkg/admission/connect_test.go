@@ -62,9 +62,10 @@ func TestOldRuntimeRefusesInCreateContainer(t *testing.T) {
 
 func TestWaitingForTheRuntimeIsLoggedOnceAndEndsWithTheContext(t *testing.T) {
 	t.Parallel()
-	p, log := newTestPlugin(nil, policyWith(nil), slog.New(slog.DiscardHandler)), new(testkit.Log)
+	images, log := newKnownImages(t), new(testkit.Log)
 	socket := Socket{Path: filepath.Join(t.TempDir(), "absent.sock"), PluginName: "imagefit", PluginIndex: "10"}
 	synctest.Test(t, func(t *testing.T) {
+		p := newTestPlugin(unwatched{images}, policyWith(nil), slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithTimeout(t.Context(), 10*maxBackoff)
 		defer cancel()
 		if err := Run(ctx, p, socket, log.Logger()); err != nil {

@@ -32,7 +32,7 @@ func TestConfigureSubscribesToWhatTheRuntimeKnows(t *testing.T) {
 		{"cri-o", "1.34.0", all},
 		{"other", "v0.0.1", all},
 	}
-	p := newTestPlugin(nil, policyWith(nil), slog.New(slog.DiscardHandler))
+	p := newTestPlugin(newKnownImages(t), policyWith(nil), slog.New(slog.DiscardHandler))
 	for _, test := range tests {
 		t.Run(test.runtime+" "+test.version, func(t *testing.T) {
 			t.Parallel()

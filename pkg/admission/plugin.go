@@ -2,15 +2,14 @@ package admission
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
 
-	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/policy"
@@ -30,18 +29,9 @@ const (
 	crioRepoDigests = "io.kubernetes.cri-o.ImageRepoDigests"
 )
 
-// Recaller evaluates images by what is cached of them.
-type Recaller interface {
-	// Snapshot returns the current rules and facts.
-	Snapshot() decision.Snapshot
-	// Recall returns what is cached under an image id, as the repositories of the
-	// references have it, and its verdict.
-	Recall(s decision.Snapshot, imageID string, references ...string) (decision.Variant, selector.Verdict, error)
-}
-
 // Options are what a Plugin is made of.
 type Options struct {
-	Images Recaller
+	Images Images
 	// Resolve, if set, finds the image of a container that the runtime does not
 	// identify.
 	Resolve Resolve
@@ -50,14 +40,24 @@ type Options struct {
 	Log    *slog.Logger
 }
 
-// Plugin is the NRI plugin. It evaluates the image of every new container.
+// Plugin is the NRI plugin. It has a verdict on the image of every new container.
 type Plugin struct {
 	Options
+	verdicts  *Verdicts
 	connected atomic.Bool
+	// found are the containers of Synchronize whose images are being looked up, until
+	// the plugin ends.
+	found sync.WaitGroup
+	ctx   context.Context
+	end   context.CancelFunc
 }
 
-// New returns a plugin.
-func New(o Options) *Plugin { return &Plugin{Options: o} }
+// New returns a plugin, which Run connects to the runtime.
+func New(o Options) *Plugin {
+	p := &Plugin{Options: o, verdicts: NewVerdicts(o.Images, o.Log)}
+	p.ctx, p.end = context.WithCancel(context.Background())
+	return p
+}
 
 // Connected reports whether the plugin is registered with the runtime.
 func (p *Plugin) Connected() bool { return p.connected.Load() }
@@ -91,67 +91,93 @@ func refusal(r decisionlog.Record) error {
 }
 
 // Synchronize is NRI's hook after registration, with the containers that are
-// running. None is ever stopped; those that do not fit are recorded.
-func (p *Plugin) Synchronize(ctx context.Context, pods []*api.PodSandbox, containers []*api.Container) ([]*api.ContainerUpdate, error) {
+// running. None is ever stopped; those that do not fit are recorded. The runtime
+// creates no container until it returns, so it does not wait for those whose images the
+// runtime does not identify.
+func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, containers []*api.Container) ([]*api.ContainerUpdate, error) {
 	byID := make(map[string]*api.PodSandbox, len(pods))
 	for _, pod := range pods {
 		byID[pod.GetId()] = pod
 	}
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout) // for all of them: the runtime waits
-	defer cancel()
+	var unidentified []*api.Container
 	for _, c := range containers {
-		rec := p.evaluate(ctx, byID[c.GetPodSandboxId()], c)
-		if rec.Action == policy.Refused || rec.Would == policy.Refused {
-			rec.Action, rec.Would = policy.FoundUnfit, ""
-			p.Record(rec)
+		pod := byID[c.GetPodSandboxId()]
+		if id, names := identified(c); id != "" {
+			p.recordFound(p.decide(newRecord(pod, c), pod, id, names))
+		} else {
+			unidentified = append(unidentified, c)
 		}
+	}
+	if p.Resolve != nil && len(unidentified) > 0 {
+		p.found.Go(func() {
+			ctx, cancel := context.WithTimeout(p.ctx, resolveFoundTimeout)
+			defer cancel()
+			for _, c := range unidentified {
+				p.recordFound(p.evaluate(ctx, byID[c.GetPodSandboxId()], c))
+			}
+		})
 	}
 	p.Log.Info("connected to the runtime", "containers", len(containers))
 	return nil, nil
 }
 
-// evaluate decides about a container. It admits a container whose image is not
-// cached or cannot be read.
-func (p *Plugin) evaluate(ctx context.Context, pod *api.PodSandbox, container *api.Container) (rec decisionlog.Record) {
-	start := time.Now()
-	rec = decisionlog.Record{
-		Time: start.UTC(), Action: policy.Admitted, Reference: referenceOf(container),
+// recordFound records what is found running although it does not fit.
+func (p *Plugin) recordFound(rec decisionlog.Record) {
+	if rec.Action == policy.Refused || rec.Would == policy.Refused {
+		rec.Action, rec.Would = policy.FoundUnfit, ""
+		p.Record(rec)
+	}
+}
+
+func newRecord(pod *api.PodSandbox, container *api.Container) decisionlog.Record {
+	return decisionlog.Record{
+		Time: time.Now().UTC(), Action: policy.Admitted, Reference: referenceOf(container),
 		Namespace: pod.GetNamespace(), Pod: pod.GetName(), Container: container.GetName(),
 	}
-	defer func() { rec.Took = time.Since(start) }()
+}
+
+// evaluate decides about a container. It admits a container whose image is not known.
+func (p *Plugin) evaluate(ctx context.Context, pod *api.PodSandbox, container *api.Container) decisionlog.Record {
+	rec := newRecord(pod, container)
 	id, names := p.imageOf(ctx, container)
-	if id == "" {
+	if id != "" {
+		rec = p.decide(rec, pod, id, names)
+	}
+	rec.Took = time.Since(rec.Time)
+	return rec
+}
+
+// decide looks up the verdict on an image that may have been requested by the names.
+func (p *Plugin) decide(rec decisionlog.Record, pod *api.PodSandbox, id string, names []string) decisionlog.Record {
+	snapshot := p.verdicts.Snapshot()
+	recalled, ok := p.verdicts.Lookup(id)
+	if !ok {
 		return rec
 	}
-	snapshot := p.Images.Snapshot()
-	image, verdict, err := p.Images.Recall(snapshot, id, names...)
-	switch {
-	case errors.Is(err, cache.ErrMiss):
-		return rec
-	case err != nil:
-		p.Log.Error("cannot read the requirements of an image, admitting its containers", "image", id, "error", err)
+	image, ok := recalled.Of(names...)
+	if !ok {
 		return rec
 	}
 	if rec.Reference == "" {
 		rec.Reference = image.Reference
 	}
-	named := rec.Reference
-	if decision.IsImageID(named) { // which has no repository
-		named = image.Reference
+	named := decision.RepositoryOf(rec.Reference)
+	if decision.IsImageID(rec.Reference) { // which has no repository
+		named = image.Repository
 	}
-	effective := policy.EffectiveFor(snapshot.Rules.Policy, decision.RepositoryOf(named), policy.Pod{
+	effective := policy.EffectiveFor(snapshot.Rules.Policy, named, policy.Pod{
 		Namespace: pod.GetNamespace(), Annotations: pod.GetAnnotations(),
 	})
 	rec.Mode, rec.Exempt, rec.Image, rec.Manifest = effective.Mode, effective.Exempt, id, image.Manifest.String()
 	switch {
-	case verdict.Outcome != selector.Unfit:
+	case image.Outcome != selector.Unfit:
 		return rec
 	case effective.Enforced():
 		rec.Action = policy.Refused
 	default:
 		rec.Would = policy.Refused
 	}
-	rec.Reason = image.Refusal(rec.Reference, verdict)
+	rec.Reason = image.Refusal(rec.Reference)
 	return rec
 }
 

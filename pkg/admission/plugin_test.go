@@ -3,10 +3,7 @@ package admission
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -66,25 +63,27 @@ func container(image string, annotations ...string) *api.Container {
 	return c
 }
 
-// ruled is a Recaller under another policy.
+// ruled are images under other rules.
 type ruled struct {
-	Recaller
-	policy policy.Policy
+	Images
+	rules *decision.Rules
 }
 
 func (r ruled) Snapshot() decision.Snapshot {
-	s := r.Recaller.Snapshot()
-	rules := *s.Rules
-	rules.Policy = r.policy
-	s.Rules = &rules
-	return s
+	return decision.Snapshot{Rules: r.rules, Facts: r.Images.Snapshot().Facts}
 }
 
-// newTestPlugin returns a plugin under the policy, which logs its records too.
-func newTestPlugin(images Recaller, p policy.Policy, log *slog.Logger) *Plugin {
-	return New(Options{Images: ruled{images, p}, Log: log, Record: func(r decisionlog.Record) {
+// newTestPlugin returns a plugin under the policy that has evaluated all images, and
+// logs its records too.
+func newTestPlugin(images Images, p policy.Policy, log *slog.Logger) *Plugin {
+	rules := *images.Snapshot().Rules
+	rules.Policy = p
+	plugin := New(Options{Images: ruled{images, &rules}, Log: log, Record: func(r decisionlog.Record) {
 		log.LogAttrs(context.Background(), r.Level(), "container", r.Attrs()...)
 	}})
+	plugin.verdicts.ask("")
+	plugin.verdicts.catchUp(context.Background())
+	return plugin
 }
 
 // policyWith returns a policy that refuses what does not fit, changed.
@@ -191,38 +190,6 @@ func text(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-func TestContainersAreEvaluatedAgainstCurrentFacts(t *testing.T) {
-	t.Parallel()
-	images := newKnownImages(t)
-	p := newTestPlugin(images, policyWith(nil), slog.New(slog.DiscardHandler))
-	for _, test := range []struct {
-		level int
-		want  string
-	}{{2, unfit}, {3, ""}, {1, strings.Replace(unfit, "is 2", "is 1", 1)}} {
-		images.Facts.Store(testkit.Node(test.level))
-		if _, _, err := p.CreateContainer(t.Context(), pod("default", "api"), container("unfit")); text(err) != test.want {
-			t.Errorf("level %d: %v, want %s", test.level, err, test.want)
-		}
-	}
-}
-
-// TestUnreadableCacheAdmitsAndLogs: an image that is only not cached is not logged.
-func TestUnreadableCacheAdmitsAndLogs(t *testing.T) {
-	t.Parallel()
-	images, log := newKnownImages(t), new(testkit.Log)
-	p := newTestPlugin(images, policyWith(nil), log.Logger())
-	path := filepath.Join(images.Dir, "images", strings.TrimPrefix(imageIDOf("unfit"), "sha256:")+".json")
-	if err := errors.Join(os.Remove(path), os.Symlink(path, path)); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := p.CreateContainer(t.Context(), pod("default", "api"), container("unfit")); err != nil {
-		t.Error(err)
-	}
-	if log.Count("cannot read the requirements of an image") != 1 {
-		t.Errorf("the log does not mention it: %s", log.String())
-	}
 }
 
 func TestSynchronizeRecordsRunningContainersThatDoNotFit(t *testing.T) {

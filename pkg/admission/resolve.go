@@ -17,7 +17,12 @@ import (
 // resolveTimeout bounds the lookup of an image id in a hook. A runtime drops a
 // plugin that does not answer within two seconds, and creates the container
 // without a check.
-const resolveTimeout = 500 * time.Millisecond
+const (
+	resolveTimeout = 500 * time.Millisecond
+	// resolveFoundTimeout bounds it for all containers together that are found running,
+	// for which nothing waits.
+	resolveFoundTimeout = 30 * time.Second
+)
 
 // Resolve returns the image with a name. It asks the runtime on this node, never a
 // registry.
@@ -66,12 +71,10 @@ func repositoryPart(name string) string {
 	return name
 }
 
-// imageOf returns the id of a container's image, "" if it is unknown, and the
-// references by which the image may have been requested. containerd has the id
-// since 2.4, CRI-O in an annotation. An older containerd has a name: 1.7 one that
-// it looked up for the id just before, 2.0 to 2.3 the one in the pod. It may be
-// any name of the image.
-func (p *Plugin) imageOf(ctx context.Context, container *api.Container) (id string, names []string) {
+// identified returns the id of a container's image, "" where the runtime does not tell
+// it, and the references by which the image may have been requested. containerd has
+// the id since 2.4, CRI-O in an annotation.
+func identified(container *api.Container) (id string, names []string) {
 	name := referenceOf(container)
 	if name != "" {
 		names = []string{name}
@@ -79,19 +82,28 @@ func (p *Plugin) imageOf(ctx context.Context, container *api.Container) (id stri
 	if id := container.GetImage().GetConfigDigest(); id != "" {
 		return id, names
 	}
-	if id := container.GetAnnotations()[crioImageRef]; id != "" {
-		if all := container.GetAnnotations()[crioRepoDigests]; name == "" && all != "" {
-			names = strings.Split(all, ",")
-		}
+	id = container.GetAnnotations()[crioImageRef]
+	if all := container.GetAnnotations()[crioRepoDigests]; id != "" && name == "" && all != "" {
+		names = strings.Split(all, ",")
+	}
+	return id, names
+}
+
+// imageOf is identified, and asks the runtime where that does not tell. An older
+// containerd has a name: 1.7 one that it looked up for the id just before, 2.0 to 2.3
+// the one in the pod. It may be any name of the image.
+func (p *Plugin) imageOf(ctx context.Context, container *api.Container) (id string, names []string) {
+	id, names = identified(container)
+	if id != "" {
 		return id, names
 	}
-	if p.Resolve == nil || name == "" {
+	if p.Resolve == nil || len(names) == 0 {
 		p.Log.Debug("the runtime does not identify the image of a container", "container", container.GetName())
 		return "", nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
-	image, err := p.Resolve(ctx, name)
+	image, err := p.Resolve(ctx, names[0])
 	if err != nil {
 		p.Log.Warn("admitting container without a check: image ID unknown", "container", container.GetName(), "error", err)
 		return "", nil

@@ -146,11 +146,7 @@ func (c *Cache) imagePath(id string) (string, error) {
 	if id == "" {
 		return "", errors.New("the image id is empty")
 	}
-	hex := strings.TrimPrefix(id, "sha256:")
-	if digest.NewDigestFromEncoded(digest.SHA256, hex).Validate() != nil {
-		hex = digest.FromString(id).Encoded()
-	}
-	return filepath.Join(c.dir, "images", hex+".json"), nil
+	return filepath.Join(c.dir, "images", strings.TrimPrefix(ImageKey(id), "sha256:")+".json"), nil
 }
 
 // envelope guards a document against damage: Sum is the digest of the rest.

@@ -143,7 +143,7 @@ func TestOpenWorksWithoutAStateDirectory(t *testing.T) {
 	if err := evaluator.Remember("sha256:x", decided, 0); err == nil {
 		t.Error("something was kept")
 	}
-	if _, _, err := evaluator.Recall(evaluator.Snapshot(), "sha256:x", ""); err == nil {
+	if _, err := evaluator.Recall(evaluator.Snapshot(), "sha256:x"); err == nil {
 		t.Error("something was recalled")
 	}
 	for range 3 {

@@ -31,7 +31,7 @@ func TestRecallEvaluatesOnTheFactsOfTheMoment(t *testing.T) {
 	known := testkit.Node(3, "AVX2")
 	resolver := newTestResolver(t, r, nil)
 	resolver.facts = func() *facts.Facts { return known }
-	if _, _, err := resolver.Recall(resolver.Snapshot(), id, ""); err == nil {
+	if _, err := recall(resolver, id, ""); err == nil {
 		t.Fatal("something is known of an image that nobody pulled")
 	}
 	d := decide(t, resolver, app)
@@ -54,15 +54,15 @@ func TestRecallEvaluatesOnTheFactsOfTheMoment(t *testing.T) {
 	}
 	for _, test := range tests {
 		known = test.facts
-		image, verdict, err := resolver.Recall(resolver.Snapshot(), id, "")
+		verdict, err := recall(resolver, id, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := verdict.Outcome.String()
 		if got == "does not fit" {
-			got = image.Refusal(image.Reference, verdict)
+			got = verdict.Refusal(verdict.Reference)
 		}
-		if got != test.want || image.Manifest != v3.Digest {
+		if got != test.want || verdict.Manifest != v3.Digest {
 			t.Errorf("%s: got  %s\nwant %s", test.name, got, test.want)
 		}
 	}
@@ -89,7 +89,7 @@ func TestRecallOfASharedConfigTakesTheManifestThatFitsBest(t *testing.T) {
 		want selector.Outcome
 	}{{"unfit", selector.Unfit}, {"fit", selector.Fits}, {"unfit", selector.Fits}} {
 		remember(step.tag)
-		if _, verdict, err := resolver.Recall(resolver.Snapshot(), id, ""); err != nil || verdict.Outcome != step.want {
+		if verdict, err := recall(resolver, id, ""); err != nil || verdict.Outcome != step.want {
 			t.Errorf("after %s: %s, %v, want %s", step.tag, verdict.Outcome, err, step.want)
 		}
 	}
@@ -128,7 +128,7 @@ func TestACopyInAnotherRepositoryDoesNotRefuseTheOriginal(t *testing.T) {
 		if err := resolver.Remember(id, d, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, verdict, err := resolver.Recall(resolver.Snapshot(), id, ""); err != nil || verdict.Outcome != step.want {
+		if verdict, err := recall(resolver, id, ""); err != nil || verdict.Outcome != step.want {
 			t.Errorf("after %s with %d artifacts: %s, %v, want %s", step.repository, len(step.candidate.Artifacts), verdict.Outcome, err, step.want)
 		}
 	}
@@ -151,13 +151,13 @@ func TestRecallUsesOnlyTheRepositoriesOfTheReferences(t *testing.T) {
 		"registry.example/app:1": false, "app": false,
 		"": true, "no reference!": true, id: true, strings.TrimPrefix(id, "sha256:"): true,
 	} {
-		_, verdict, err := resolver.Recall(resolver.Snapshot(), id, reference)
+		verdict, err := recall(resolver, id, reference)
 		if known && (err != nil || verdict.Outcome != selector.Unfit) || !known && !errors.Is(err, cache.ErrMiss) {
 			t.Errorf("%q: %s, %v", reference, verdict.Outcome, err)
 		}
 	}
 	// With several references, the best of all counts, and all must be known.
-	if _, _, err := resolver.Recall(resolver.Snapshot(), id, "copy.example/app:1", "registry.example/app:1"); !errors.Is(err, cache.ErrMiss) {
+	if _, err := recall(resolver, id, "copy.example/app:1", "registry.example/app:1"); !errors.Is(err, cache.ErrMiss) {
 		t.Errorf("a copy of which nothing is known: %v", err)
 	}
 	bare := &Decision{Reference: "registry.example/app:1", Repository: "registry.example/app", Candidates: []Candidate{{Digest: "sha256:a"}}}
@@ -165,7 +165,7 @@ func TestRecallUsesOnlyTheRepositoriesOfTheReferences(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, references := range [][]string{{"copy.example/app:1", "registry.example/app:1"}, {"registry.example/app:1", "copy.example/app:1"}} {
-		if _, verdict, err := resolver.Recall(resolver.Snapshot(), id, references...); err != nil || verdict.Outcome != selector.Fits {
+		if verdict, err := recall(resolver, id, references...); err != nil || verdict.Outcome != selector.Fits {
 			t.Errorf("%s: %s, %v", references, verdict.Outcome, err)
 		}
 	}
@@ -214,7 +214,7 @@ func TestOneOfManyCandidatesWithManyRequirementsIsRemembered(t *testing.T) {
 	if err := resolver.Remember("sha256:x", d, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, verdict, err := resolver.Recall(resolver.Snapshot(), "sha256:x", ""); err != nil || verdict.Outcome != selector.Unfit {
+	if verdict, err := recall(resolver, "sha256:x", ""); err != nil || verdict.Outcome != selector.Unfit {
 		t.Errorf("recalled %s, %v", verdict.Outcome, err)
 	}
 }

@@ -112,12 +112,12 @@ func decideAnything(t *testing.T, resolver *Resolver) {
 	if err := resolver.Remember("sha256:x", d, d.ByPreference()[0]); err != nil {
 		t.Fatal(err)
 	}
-	image, verdict, err := resolver.Recall(resolver.Snapshot(), "sha256:x", "")
+	verdict, err := recall(resolver, "sha256:x", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := d.Candidates[d.ByPreference()[0]].Outcome; verdict.Outcome != got {
 		t.Fatalf("recalled as %s, decided as %s", verdict.Outcome, got)
 	}
-	checkLine(t, image.Refusal(d.Reference, verdict), maxSentence)
+	checkLine(t, verdict.Refusal(d.Reference), maxSentence)
 }

@@ -60,3 +60,17 @@ func chosen(d *Decision) string {
 	}
 	return d.Label(d.Choice)
 }
+
+// recall returns the verdict on what is kept of an image, for a container that may have
+// come by the references.
+func recall(r *Resolver, id string, references ...string) (RecalledVariant, error) {
+	recalled, err := r.Recall(r.Snapshot(), id)
+	if err != nil {
+		return RecalledVariant{}, err
+	}
+	v, ok := recalled.Of(references...)
+	if !ok {
+		return v, cache.ErrMiss
+	}
+	return v, nil
+}

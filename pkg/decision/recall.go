@@ -2,14 +2,19 @@ package decision
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -72,40 +77,114 @@ func (img Image) of(repository string) []Variant {
 	})
 }
 
-// Recall returns what is kept under an image id, and its verdict by the snapshot.
-// Where it is known by which references a container may have come, only what is
-// attached in their repositories applies, and each of them must be known: what one
-// tenant attaches to a copy must not keep others from running the image. Which of
-// several manifests a container came from cannot be told, so the one that fits best
-// applies. The error is cache.ErrMiss for an image that was not decided about.
-func (e *Evaluator) Recall(s Snapshot, imageID string, references ...string) (Variant, selector.Verdict, error) {
+// Recalled is the verdict on what is kept under an image id.
+type Recalled struct {
+	Variants []RecalledVariant // the latest first; never none
+	Sets     []string          // of facts on which the verdicts rest
+	Steps    int               // that they took
+}
+
+// RecalledVariant is the verdict on one manifest of an image id, as one repository has
+// it.
+type RecalledVariant struct {
+	Reference  string
+	Repository string
+	Manifest   digest.Digest
+	Outcome    selector.Outcome
+	Cases      []policy.Case // in which the policy had to answer
+	needs      string        // what does not fit, in words
+}
+
+// Recall evaluates what is kept under an image id by the snapshot. The error is
+// cache.ErrMiss for an image that was not decided about.
+func (e *Evaluator) Recall(s Snapshot, imageID string) (Recalled, error) {
 	var img Image
 	if err := e.cache.Image(imageID, &img); err != nil {
-		return Variant{}, selector.Verdict{}, err
+		return Recalled{}, err
 	}
-	variants := img.Variants
-	if repositories := repositoriesOf(references); len(repositories) > 0 {
-		variants = nil
-		for _, repository := range repositories {
-			known := img.of(repository)
-			if len(known) == 0 {
-				return Variant{}, selector.Verdict{}, fmt.Errorf("look up image %s of %s: %w", Line(imageID), repository, cache.ErrMiss)
+	if len(img.Variants) == 0 {
+		return Recalled{}, fmt.Errorf("look up image %s: its record has no manifest: %w", Line(imageID), cache.ErrMiss)
+	}
+	r := Recalled{Variants: make([]RecalledVariant, 0, len(img.Variants))}
+	sets := map[string]bool{}
+	left := selector.MaxPullSteps
+	for _, v := range img.Variants {
+		ev := e.newEvaluation(s, RepositoryOf(v.Reference))
+		ev.left = left
+		verdict := ev.verdict(v.Claims, v.Artifacts)
+		left = ev.left
+		r.Variants = append(r.Variants, RecalledVariant{
+			Reference: v.Reference, Repository: RepositoryOf(v.Reference), Manifest: v.Manifest,
+			Outcome: verdict.Outcome, Cases: ev.answers.Cases(ev.arose), needs: v.needs(verdict),
+		})
+		for i := range verdict.Checks {
+			compat.Walk([]compat.Requirement{*verdict.Checks[i].Requirement}, func(r *compat.Requirement) { sets[r.Set] = true })
+		}
+	}
+	r.Sets, r.Steps = slices.Sorted(maps.Keys(sets)), selector.MaxPullSteps-left
+	return r, nil
+}
+
+// Of returns the variant that applies to a container. Where it is known by which
+// references the container may have come, only what is attached in their repositories
+// applies, and each of them must be known: what one tenant attaches to a copy must not
+// keep others from running the image. Then ok is false. Which of several manifests a
+// container came from cannot be told, so the one that fits best applies.
+func (r Recalled) Of(references ...string) (v RecalledVariant, ok bool) {
+	repositories := repositoriesOf(references)
+	if len(repositories) == 0 {
+		return r.Best(), true
+	}
+	var known []RecalledVariant
+	for _, repository := range repositories {
+		before := len(known)
+		for _, v := range r.Variants {
+			if v.Repository == repository {
+				known = append(known, v)
 			}
-			variants = append(variants, known...)
+		}
+		if len(known) == before {
+			return RecalledVariant{}, false
 		}
 	}
-	if len(variants) == 0 {
-		return Variant{}, selector.Verdict{}, fmt.Errorf("look up image %s: its record has no manifest: %w", Line(imageID), cache.ErrMiss)
-	}
+	return Recalled{Variants: known}.Best(), true
+}
+
+// Best returns the variant that fits best, whatever its repository.
+func (r Recalled) Best() RecalledVariant {
 	rank := map[selector.Outcome]int{selector.Fits: 2, selector.Unknown: 1}
-	best, verdicts := 0, make([]selector.Verdict, len(variants))
-	for i, v := range variants {
-		verdicts[i] = e.newEvaluation(s, RepositoryOf(v.Reference)).verdict(v.Claims, v.Artifacts)
-		if rank[verdicts[i].Outcome] > rank[verdicts[best].Outcome] {
-			best = i
+	best := r.Variants[0]
+	for _, v := range r.Variants[1:] {
+		if rank[v.Outcome] > rank[best.Outcome] {
+			best = v
 		}
 	}
-	return variants[best], verdicts[best], nil
+	return best
+}
+
+// Refusal says why the image does not fit, under the reference that was asked for.
+func (v RecalledVariant) Refusal(reference string) string {
+	return Line(fmt.Sprintf("%s does not fit this node: %s", reference, v.needs))
+}
+
+// needs says what does not fit.
+func (v Variant) needs(verdict selector.Verdict) string {
+	if verdict.Outcome != selector.Unfit {
+		return ""
+	}
+	what := "it"
+	if p, ok := v.Claims.platform(); ok {
+		what = index.PlatformName(&p)
+	}
+	return Line(what + " " + verdict.Reason())
+}
+
+// Remembered lists the images about which something is kept.
+func (e *Evaluator) Remembered() ([]string, error) { return e.cache.Images() }
+
+// FollowRemembered calls changed as cache.FollowImages does.
+func (e *Evaluator) FollowRemembered(ctx context.Context, changed func(key string)) error {
+	return e.cache.FollowImages(ctx, changed)
 }
 
 // repositoriesOf lists the repositories of the references, each once.

@@ -139,7 +139,7 @@ func TestADecisionIsMadeAgainWhenItsBodiesAreGone(t *testing.T) {
 		if err := resolver.Remember(id, d, 0); err != nil {
 			t.Fatal(err)
 		}
-		if _, verdict, err := resolver.Recall(resolver.Snapshot(), id, ""); err != nil || verdict.Outcome.String() != want {
+		if verdict, err := recall(resolver, id, ""); err != nil || verdict.Outcome.String() != want {
 			t.Errorf("recalled %s, %v, want %s", verdict.Outcome, err, want)
 		}
 	}

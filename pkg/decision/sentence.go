@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
-	"github.com/imagefit/imagefit/pkg/registry/index"
-	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 const (
@@ -120,13 +118,3 @@ func (o Other) Label() string {
 
 // Line makes one line of bounded length of text that a registry had a hand in.
 func Line(s string) string { return textutil.Line(s, maxSentence) }
-
-// Refusal says why the image does not fit, under the reference that was asked
-// for.
-func (v Variant) Refusal(reference string, verdict selector.Verdict) string {
-	what := "it"
-	if p, ok := v.Claims.platform(); ok {
-		what = index.PlatformName(&p)
-	}
-	return Line(fmt.Sprintf("%s does not fit this node: %s %s", reference, what, verdict.Reason()))
-}

@@ -114,11 +114,11 @@ func TestHostileTextBecomesOneShortLine(t *testing.T) {
 			if err := resolver.Remember("sha256:x", d, 0); err != nil {
 				t.Error(err)
 			}
-			image, verdict, err := resolver.Recall(resolver.Snapshot(), "sha256:x", "")
+			verdict, err := recall(resolver, "sha256:x", "")
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkLine(t, image.Refusal(key, verdict), maxSentence)
+			checkLine(t, verdict.Refusal(key), maxSentence)
 		})
 	}
 }

@@ -192,7 +192,7 @@ func TestASingleImageHasThePlatformOfItsConfig(t *testing.T) {
 			if err := resolver.Remember("sha256:x", d, 0); err != nil {
 				t.Fatal(err)
 			}
-			if _, verdict, err := resolver.Recall(resolver.Snapshot(), "sha256:x", ""); err != nil || verdict.Outcome.String() != tt.outcome {
+			if verdict, err := recall(resolver, "sha256:x", ""); err != nil || verdict.Outcome.String() != tt.outcome {
 				t.Errorf("admission: %s, %v", verdict.Outcome, err)
 			}
 		})
