@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
@@ -46,6 +47,7 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	defer func() { _ = backend.Close() }()
 	plugin := admission.New(admission.Options{
 		Images: evaluator, Resolve: admission.ResolveBy(backend), Record: d.Record, Log: d.Log,
+		Stamp: filepath.Join(cfg.StateDir, "nri-plugin.connected"),
 	})
 	defer d.Observe(cfg.NRI.HTTPListen, health.Check{Name: "nri", Probe: func(context.Context) error {
 		if plugin.Connected() {

@@ -107,13 +107,20 @@ func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (c
 	}
 	p.connected.Store(true)
 	defer p.connected.Store(false)
-	select {
-	case <-watched.closed:
-		s.Wait()
-		return true, errors.New("connection lost")
-	case <-ctx.Done():
-		s.Stop()
-		return true, ctx.Err()
+	defer p.stamp.keep()
+	tick := time.NewTicker(stampInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-watched.closed:
+			s.Wait()
+			return true, errors.New("connection lost")
+		case <-ctx.Done():
+			s.Stop()
+			return true, ctx.Err()
+		case <-tick.C:
+			p.stamp.keep()
+		}
 	}
 }
 

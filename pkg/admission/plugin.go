@@ -37,13 +37,16 @@ type Options struct {
 	Resolve Resolve
 	// Record is called with one record per container.
 	Record func(decisionlog.Record)
-	Log    *slog.Logger
+	// Stamp, if set, is a file whose time says until when the plugin was connected.
+	Stamp string
+	Log   *slog.Logger
 }
 
 // Plugin is the NRI plugin. It has a verdict on the image of every new container.
 type Plugin struct {
 	Options
 	verdicts  *Verdicts
+	stamp     *stamp
 	connected atomic.Bool
 	// found are the containers of Synchronize whose images are being looked up, until
 	// the plugin ends.
@@ -54,7 +57,7 @@ type Plugin struct {
 
 // New returns a plugin, which Run connects to the runtime.
 func New(o Options) *Plugin {
-	p := &Plugin{Options: o, verdicts: NewVerdicts(o.Images, o.Log)}
+	p := &Plugin{Options: o, verdicts: NewVerdicts(o.Images, o.Log), stamp: newStamp(o.Stamp)}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	return p
 }
@@ -102,31 +105,38 @@ func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, containe
 	var unidentified []*api.Container
 	for _, c := range containers {
 		pod := byID[c.GetPodSandboxId()]
-		if id, names := identified(c); id != "" {
-			p.recordFound(p.decide(newRecord(pod, c), pod, id, names))
+		if id, names := identified(c); id != "" || p.Resolve == nil {
+			p.recordFound(c, p.decide(newRecord(pod, c), pod, id, names))
 		} else {
 			unidentified = append(unidentified, c)
 		}
 	}
-	if p.Resolve != nil && len(unidentified) > 0 {
+	if len(unidentified) > 0 {
 		p.found.Go(func() {
 			ctx, cancel := context.WithTimeout(p.ctx, resolveFoundTimeout)
 			defer cancel()
 			for _, c := range unidentified {
-				p.recordFound(p.evaluate(ctx, byID[c.GetPodSandboxId()], c))
+				p.recordFound(c, p.evaluate(ctx, byID[c.GetPodSandboxId()], c))
 			}
 		})
 	}
+	p.stamp.keep()
 	p.Log.Info("connected to the runtime", "containers", len(containers))
 	return nil, nil
 }
 
-// recordFound records what is found running although it does not fit.
-func (p *Plugin) recordFound(rec decisionlog.Record) {
-	if rec.Action == policy.Refused || rec.Would == policy.Refused {
+// recordFound records what is found running although it does not fit, and what was
+// created while the plugin was not connected.
+func (p *Plugin) recordFound(c *api.Container, rec decisionlog.Record) {
+	switch {
+	case rec.Action == policy.Refused || rec.Would == policy.Refused:
 		rec.Action, rec.Would = policy.FoundUnfit, ""
-		p.Record(rec)
+	case p.stamp.since(c.GetCreatedAt()):
+		rec.ReasonCode, rec.Reason = policy.NotConnected, "it was created while nri-plugin was not connected to the runtime"
+	default:
+		return
 	}
+	p.Record(rec)
 }
 
 func newRecord(pod *api.PodSandbox, container *api.Container) decisionlog.Record {
@@ -140,9 +150,7 @@ func newRecord(pod *api.PodSandbox, container *api.Container) decisionlog.Record
 func (p *Plugin) evaluate(ctx context.Context, pod *api.PodSandbox, container *api.Container) decisionlog.Record {
 	rec := newRecord(pod, container)
 	id, names := p.imageOf(ctx, container)
-	if id != "" {
-		rec = p.decide(rec, pod, id, names)
-	}
+	rec = p.decide(rec, pod, id, names)
 	rec.Took = time.Since(rec.Time)
 	return rec
 }
@@ -150,14 +158,23 @@ func (p *Plugin) evaluate(ctx context.Context, pod *api.PodSandbox, container *a
 // decide looks up the verdict on an image that may have been requested by the names.
 func (p *Plugin) decide(rec decisionlog.Record, pod *api.PodSandbox, id string, names []string) decisionlog.Record {
 	snapshot := p.verdicts.Snapshot()
-	recalled, ok := p.verdicts.Lookup(id)
-	if !ok {
-		return rec
+	if id == "" {
+		return unchecked(rec, policy.NotIdentified)
+	}
+	recalled, why := p.verdicts.Lookup(id)
+	if why != "" {
+		return unchecked(rec, why)
 	}
 	image, ok := recalled.Of(names...)
 	if !ok {
-		return rec
+		answers := snapshot.Rules.Policy.For(decision.RepositoryOf(rec.Reference))
+		rec.Cases = answers.Cases(policy.Arose{UnknownName: true})
+		if answers.UnknownName != policy.ByID {
+			return unchecked(rec, policy.OtherName)
+		}
+		image = recalled.Best()
 	}
+	rec.Cases = append(rec.Cases, image.Cases...)
 	if rec.Reference == "" {
 		rec.Reference = image.Reference
 	}
@@ -178,6 +195,19 @@ func (p *Plugin) decide(rec decisionlog.Record, pod *api.PodSandbox, id string, 
 		rec.Would = policy.Refused
 	}
 	rec.Reason = image.Refusal(rec.Reference)
+	return rec
+}
+
+// unchecked admits a container without a check.
+func unchecked(rec decisionlog.Record, why policy.Reason) decisionlog.Record {
+	rec.ReasonCode = why
+	rec.Reason = map[policy.Reason]string{
+		policy.NotIdentified:   "the runtime does not tell which image it is",
+		policy.NotKnown:        "the image was not looked up: nothing is known of it",
+		policy.NotEvaluatedYet: "what is known of the image is not evaluated yet",
+		policy.OtherName:       "the image is known under other names only (policy.unknown_name)",
+		policy.Starting:        "the plugin has just started and not evaluated all images yet",
+	}[why]
 	return rec
 }
 

@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/nri/pkg/api"
 	"github.com/opencontainers/go-digest"
@@ -205,5 +208,80 @@ func TestSynchronizeRecordsRunningContainersThatDoNotFit(t *testing.T) {
 	}
 	if log.Count("action=unfit") != 2 || log.Count("namespace=default pod=pod container=main image=") != 1 {
 		t.Errorf("log: %s", log.String())
+	}
+}
+
+// TestEachAdmissionWithoutACheckIsRecordedOnceWithItsReason, at a level that reaches the
+// decision log.
+func TestEachAdmissionWithoutACheckIsRecordedOnceWithItsReason(t *testing.T) {
+	t.Parallel()
+	images := newKnownImages(t)
+	renamed := container("unfit", imageName, "other.example/renamed:1")
+	byID := policyWith(func(p *policy.Policy) { p.UnknownName = policy.ByID })
+	for name, test := range map[string]struct {
+		policy    policy.Policy
+		starting  bool
+		container *api.Container
+		want      policy.Reason
+		refused   string
+	}{
+		"a known image":                 {policyWith(nil), false, container("fits"), "", ""},
+		"no image":                      {policyWith(nil), false, container(""), policy.NotIdentified, ""},
+		"never looked up":               {policyWith(nil), false, container("stranger"), policy.NotKnown, ""},
+		"before all are evaluated":      {policyWith(nil), true, container("unfit"), policy.Starting, ""},
+		"another name":                  {policyWith(nil), false, renamed, policy.OtherName, ""},
+		"another name, by id":           {byID, false, renamed, "", strings.Replace(unfit, appTag, "other.example/renamed:1", 1)},
+		"another name of one that fits": {byID, false, container("fits", imageName, "other.example/renamed:1"), "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newTestPlugin(images, test.policy, slog.New(slog.DiscardHandler))
+			if test.starting {
+				p.verdicts = NewVerdicts(p.Images, p.Log)
+			}
+			var records []decisionlog.Record
+			p.Record = func(r decisionlog.Record) { records = append(records, r) }
+			_, _, err := p.CreateContainer(t.Context(), pod("default", "api"), test.container)
+			if text(err) != test.refused {
+				t.Errorf("%v, want %q", err, test.refused)
+			}
+			if err := p.ValidateContainerAdjustment(t.Context(), validation(pod("default", "api"), test.container)); text(err) != test.refused {
+				t.Errorf("%v, want %q", err, test.refused)
+			}
+			r := records[0]
+			if r.ReasonCode != test.want || test.want != "" && (len(records) != 1 || r.Reason == "" || r.Level() < slog.LevelInfo || r.Action != policy.Admitted) {
+				t.Errorf("recorded %+v, want one with %s", records, test.want)
+			}
+			if named := slices.ContainsFunc(r.Cases, func(c policy.Case) bool { return c.Key == "unknown_name" }); named != strings.Contains(name, "another name") {
+				t.Errorf("cases %v", r.Cases)
+			}
+		})
+	}
+}
+
+// TestContainersCreatedWhileThePluginWasAwayAreRecorded when it is back, also by the next
+// process.
+func TestContainersCreatedWhileThePluginWasAwayAreRecorded(t *testing.T) {
+	t.Parallel()
+	images, path := newKnownImages(t), filepath.Join(t.TempDir(), "stamp")
+	session := func(containers ...*api.Container) (found []policy.Reason) {
+		p := New(Options{Images: images, Log: slog.New(slog.DiscardHandler), Stamp: path, Record: func(r decisionlog.Record) {
+			found = append(found, r.ReasonCode)
+		}})
+		p.verdicts.ask("")
+		p.verdicts.catchUp(t.Context())
+		if _, err := p.Synchronize(t.Context(), nil, containers); err != nil {
+			t.Error(err)
+		}
+		return found
+	}
+	early, late := container("fits"), container("stranger")
+	early.CreatedAt = time.Now().Add(-time.Hour).UnixNano()
+	if found := session(early); len(found) != 0 {
+		t.Errorf("when it was never connected before: %v", found)
+	}
+	late.CreatedAt = time.Now().Add(time.Minute).UnixNano()
+	if found := session(early, late); !slices.Equal(found, []policy.Reason{policy.NotConnected}) {
+		t.Errorf("recorded %v, want the late one", found)
 	}
 }

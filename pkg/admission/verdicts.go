@@ -12,6 +12,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/policy"
 )
 
 const (
@@ -81,15 +82,25 @@ func NewVerdicts(images Images, log *slog.Logger) *Verdicts {
 	}
 }
 
-// Lookup returns the verdict on an image, if it is known by now. It neither reads nor
-// evaluates anything.
-func (v *Verdicts) Lookup(imageID string) (decision.Recalled, bool) {
+// Lookup returns the verdict on an image, or why there is none by now. It neither reads
+// nor evaluates anything.
+func (v *Verdicts) Lookup(imageID string) (decision.Recalled, policy.Reason) {
 	key := cache.ImageKey(imageID)
 	found, ok := v.known.Get(key)
-	if !ok || time.Since(found.at) > useInterval {
-		v.ask(key)
+	if ok && time.Since(found.at) < useInterval {
+		return found.Recalled, ""
 	}
-	return found.Recalled, ok
+	waits := v.ask(key)
+	switch {
+	case ok:
+		return found.Recalled, ""
+	case !v.isLoaded():
+		return found.Recalled, policy.Starting
+	case waits:
+		return found.Recalled, policy.NotEvaluatedYet
+	default:
+		return found.Recalled, policy.NotKnown
+	}
 }
 
 // Snapshot returns the current rules and facts, by which the verdicts may be brought up
@@ -108,25 +119,31 @@ func (v *Verdicts) Snapshot() decision.Snapshot {
 // Loaded is closed when all images have been evaluated once.
 func (v *Verdicts) Loaded() <-chan struct{} { return v.loaded }
 
-// Pending reports whether an image waits to be evaluated.
-func (v *Verdicts) Pending(imageID string) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.waiting[cache.ImageKey(imageID)]
+func (v *Verdicts) isLoaded() bool {
+	select {
+	case <-v.loaded:
+		return true
+	default:
+		return false
+	}
 }
 
-// ask lets the worker evaluate an image; "" is all of them.
-func (v *Verdicts) ask(key string) {
+// ask lets the worker evaluate an image; "" is all of them. It reports whether the image
+// had been asked for before, and waits.
+func (v *Verdicts) ask(key string) (waits bool) {
 	v.mu.Lock()
 	switch {
 	case key == "" || len(v.asked) >= maxAsked:
 		v.relist = true
-	case !v.waiting[key]:
+	case v.waiting[key]:
+		waits = true
+	default:
 		v.waiting[key] = true
 		v.asked = append(v.asked, key)
 	}
 	v.mu.Unlock()
 	v.signal()
+	return waits
 }
 
 func (v *Verdicts) signal() {
@@ -158,7 +175,7 @@ func (v *Verdicts) Run(ctx context.Context) {
 func (v *Verdicts) follow(ctx context.Context) {
 	reported := ""
 	for ctx.Err() == nil {
-		err := v.images.FollowRemembered(ctx, v.ask)
+		err := v.images.FollowRemembered(ctx, func(key string) { v.ask(key) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -186,12 +203,8 @@ func (v *Verdicts) catchUp(ctx context.Context) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	select {
-	case <-v.loaded:
-	default:
-		if v.listed && ctx.Err() == nil {
-			close(v.loaded)
-		}
+	if v.listed && ctx.Err() == nil && !v.isLoaded() {
+		close(v.loaded)
 	}
 }
 

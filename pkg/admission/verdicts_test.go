@@ -238,7 +238,7 @@ func TestImagesAreListedWhereTheyCannotBeWatched(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*listInterval)
 		defer cancel()
 		v.Run(ctx)
-		if _, ok := v.Lookup(imageIDOf("unfit")); !ok {
+		if _, why := v.Lookup(imageIDOf("unfit")); why != "" {
 			t.Error("an image is not known")
 		}
 	})
@@ -264,14 +264,14 @@ func TestMoreImagesThanThereIsRoomForAreForgotten(t *testing.T) {
 	if v.known.Len() > maxKnown {
 		t.Errorf("%d images are in memory", v.known.Len())
 	}
-	if _, ok := v.Lookup(imageIDOf("in use")); !ok {
+	if _, why := v.Lookup(imageIDOf("in use")); why != "" {
 		t.Error("the image in use is forgotten")
 	}
-	if _, ok := v.Lookup(imageIDOf("late")); ok {
+	if _, why := v.Lookup(imageIDOf("late")); why == "" {
 		t.Error("an image that was not evaluated is known")
 	}
 	v.catchUp(t.Context())
-	if _, ok := v.Lookup(imageIDOf("late")); !ok {
+	if _, why := v.Lookup(imageIDOf("late")); why != "" {
 		t.Error("an image that a container was created from is not known")
 	}
 }

@@ -49,7 +49,7 @@ type Record struct {
 	Candidates int           `json:"candidates,omitempty"`
 	Entries    []Entry       `json:"entries,omitempty"` // of the index, the first of them
 	Cases      []policy.Case `json:"cases,omitempty"`
-	ReasonCode policy.Reason `json:"reason_code,omitempty"` // of pulls: the reason in a word
+	ReasonCode policy.Reason `json:"reason_code,omitempty"` // the reason in a word: of pulls, and of containers that were not checked
 	Reason     string        `json:"reason,omitempty"`      // one sentence
 	Error      string        `json:"error,omitempty"`
 	Decided    time.Duration `json:"decided_ns,omitempty"` // how long the decision took
@@ -68,7 +68,7 @@ func (r Record) Level() slog.Level {
 	switch {
 	case r.Action == policy.Refused, r.Action == policy.Failed, r.Action == policy.FoundUnfit, r.Would == policy.Refused, r.InsteadOf != "", r.Error != "":
 		return slog.LevelWarn
-	case r.Image == "" && len(r.Cases) == 0 && r.Action != policy.Forwarded:
+	case r.Image == "" && len(r.Cases) == 0 && r.ReasonCode == "" && r.Action != policy.Forwarded:
 		return slog.LevelDebug // nothing to decide
 	default:
 		return slog.LevelInfo

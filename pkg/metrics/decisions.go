@@ -33,7 +33,7 @@ func (m *Metrics) makeDecisions() {
 	}
 	m.fallbacks = m.only(decisionlog.Proxy).NewCounter(prometheus.CounterOpts(opts("pull_fallbacks_total",
 		"Pulls of another variant than the one that fits best, which could not be pulled.")))
-	m.cases = m.only(decisionlog.Proxy).NewCounterVec(prometheus.CounterOpts(opts("policy_cases_total",
+	m.cases = m.all().NewCounterVec(prometheus.CounterOpts(opts("policy_cases_total",
 		"How often a policy key was applied, by key and answer.")), []string{"key", "answer"})
 	m.known = map[policy.Case]bool{}
 	for _, key := range policy.Keys() {
@@ -44,6 +44,11 @@ func (m *Metrics) makeDecisions() {
 	}
 	m.decided = m.only(decisionlog.Proxy).NewHistogram(histogram("decision_duration_seconds",
 		"Time to decide about a pull.", .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
+	m.unchecked = m.only(decisionlog.Plugin).NewCounterVec(prometheus.CounterOpts(opts("admissions_unchecked_total",
+		"Containers that were admitted without a check, by why.")), []string{"reason"})
+	for _, reason := range policy.Unchecked() {
+		m.unchecked.WithLabelValues(string(reason))
+	}
 	m.admitted = m.only(decisionlog.Plugin).NewHistogram(histogram("admission_duration_seconds",
 		"Time to decide about a container.", .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1, 2))
 }
@@ -80,6 +85,9 @@ func (m *Metrics) Record(r decisionlog.Record) {
 		m.cases.WithLabelValues(c.Key, c.Answer).Inc()
 	}
 	if m.program == decisionlog.Plugin {
+		if slices.Contains(policy.Unchecked(), r.ReasonCode) {
+			m.unchecked.WithLabelValues(string(r.ReasonCode)).Inc()
+		}
 		m.admitted.Observe(r.Took.Seconds())
 		return
 	}

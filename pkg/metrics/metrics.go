@@ -35,6 +35,7 @@ type Metrics struct {
 	decided   prometheus.Histogram
 	pulls     *prometheus.HistogramVec
 	admitted  prometheus.Histogram
+	unchecked *prometheus.CounterVec
 
 	pullReasons *prometheus.CounterVec
 

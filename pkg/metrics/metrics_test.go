@@ -194,7 +194,7 @@ func TestSeriesAreExportedFromTheStart(t *testing.T) {
 		`imagefit_cache_lookups_total{kind="images",result="miss"} 0`,
 	)
 	plugin := scrape(t, whole(t, decisionlog.Plugin))
-	for _, foreign := range []string{"imagefit_pull_", "imagefit_policy_", "imagefit_cri_", `action="pulled"`} {
+	for _, foreign := range []string{"imagefit_pull_", "imagefit_cri_", `action="pulled"`} {
 		if strings.Contains(plugin, foreign) {
 			t.Errorf("the plugin has %s", foreign)
 		}
@@ -230,7 +230,11 @@ func TestRecordsAreCountedByKnownLabels(t *testing.T) {
 	}
 	plugin := New(decisionlog.Plugin, "")
 	plugin.Record(decisionlog.Record{Action: policy.Admitted, Would: policy.Refused, Took: 3 * time.Second})
+	plugin.Record(decisionlog.Record{Action: policy.Admitted, ReasonCode: policy.OtherName, Cases: []policy.Case{{Key: "unknown_name", Answer: "admit"}}})
+	plugin.Record(decisionlog.Record{Action: policy.Admitted, ReasonCode: "stray"})
 	wantLines(t, plugin, `imagefit_decisions_total{action="admitted",program="nri-plugin",would="refused"} 1`,
+		`imagefit_admissions_unchecked_total{reason="other_name"} 1`, `imagefit_admissions_unchecked_total{reason="image_not_known"} 0`,
+		`imagefit_policy_cases_total{answer="admit",key="unknown_name"} 1`,
 		`imagefit_admission_duration_seconds_sum 3`)
 }
 

@@ -35,7 +35,7 @@ func (c Case) String() string { return c.Key + "=" + c.Answer }
 
 // Arose says which cases arose. Its fields are named as those of Answers.
 type Arose struct {
-	NoArtifact, NoReferrersAPI, MalformedArtifact, TooCostly, UnknownAttribute, NoFit, RegistryError, ImageVerifier bool
+	NoArtifact, NoReferrersAPI, MalformedArtifact, TooCostly, UnknownAttribute, NoFit, RegistryError, UnknownName, ImageVerifier bool
 }
 
 // Cases returns the cases that arose with their answers, in the order of Arose.

@@ -26,6 +26,7 @@ type Answers struct {
 	MalformedArtifact string `toml:"malformed_artifact" words:"unknown,ignore,unfit" case:"an artifact is malformed"`
 	TooCostly         string `toml:"too_costly" words:"unknown,ignore,unfit" case:"evaluating an artifact takes too many steps"`
 	UnknownAttribute  string `toml:"unknown_attribute" words:"unknown,ignore,unfit" case:"no compatibility spec defines an attribute"`
+	UnknownName       string `toml:"unknown_name" words:"admit,by_id" case:"a container's image is known under other names only"`
 	ImageVerifier     string `toml:"image_verifier" words:"forward,select" case:"the runtime verifies images"`
 }
 
@@ -44,12 +45,18 @@ const (
 	Unfit   = "unfit"   // malformed_artifact, too_costly, unknown_attribute: the candidate does not fit
 )
 
+// The values of unknown_name.
+const (
+	Admit = "admit" // without a check
+	ByID  = "by_id" // by what is known of the image under any name
+)
+
 // Default returns the policy that applies where the configuration is silent.
 func Default() Policy {
 	return Policy{
 		Answers: Answers{
 			Mode: Enforce, NoFit: Refuse, NoArtifact: Select, RegistryError: Forward, NoReferrersAPI: Tag,
-			MalformedArtifact: Unknown, TooCostly: Unknown, UnknownAttribute: Unknown, ImageVerifier: Forward,
+			MalformedArtifact: Unknown, TooCostly: Unknown, UnknownAttribute: Unknown, UnknownName: Admit, ImageVerifier: Forward,
 		},
 		ExemptNamespaces:         []string{"kube-system"},
 		ExemptStaticPods:         true,
