@@ -29,8 +29,8 @@ func writeFacts(b *strings.Builder, facts *facts.Facts, limit int) {
 		section{facts: facts, features: features, set: set}.write(b, limit)
 	}
 	if len(features.Unknown) > 0 {
-		b.WriteString("\nunknown: could not be read\n")
-		writeAligned(b, features.Unknown, nil)
+		b.WriteString("\nunknown: could not be read or decided\n")
+		writeAligned(b, oneForEachCause(features.Unknown), nil)
 	}
 	if problems := facts.Problems(); len(problems) > 0 {
 		b.WriteString("\nproblems: skipped\n")
@@ -38,6 +38,29 @@ func writeFacts(b *strings.Builder, facts *facts.Facts, limit int) {
 			b.WriteString("  " + printable(problem) + "\n")
 		}
 	}
+}
+
+// oneForEachCause puts the elements of a set that are unknown for the same cause
+// under the first of them.
+func oneForEachCause(unknown map[string]string) map[string]string {
+	first, more := map[[2]string]string{}, map[string]int{}
+	for _, name := range slices.Sorted(maps.Keys(unknown)) {
+		set, _, isElement := strings.Cut(name, "/")
+		key := [2]string{set, unknown[name]}
+		if _, seen := first[key]; seen && isElement {
+			more[first[key]]++
+			continue
+		}
+		first[key] = name
+	}
+	rows := map[string]string{}
+	for key, name := range first {
+		if n := more[name]; n > 0 {
+			name += " and " + strconv.Itoa(n) + " more"
+		}
+		rows[name] = key[1]
+	}
+	return rows
 }
 
 // section is what is printed of one set.

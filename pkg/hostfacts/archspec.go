@@ -3,13 +3,14 @@ package hostfacts
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 )
 
-// collectArchspec sets cpu.archspec to the name of the CPU and of everything it
-// descends from, so that "built for zen2" is a look-up on any CPU.
+// collectArchspec sets cpu.archspec to the targets that the CPU runs, so that
+// "built for zen2" is a look-up on any CPU.
 func collectArchspec(h host, out *facts.Features) error {
 	err := h.cpuErr
 	if err == nil && instructionSet(h.cpu.Arch) != instructionSet(h.arch) {
@@ -17,8 +18,8 @@ func collectArchspec(h host, out *facts.Features) error {
 		err = fmt.Errorf("proc/cpuinfo describes a %s CPU, not %s", h.cpu.Arch, h.arch)
 	}
 	if err != nil && h.live {
-		_, level, _ := readCPUFlags(h) // CPUID may know more than proc/cpuinfo
-		addUnnamedCPU(h.arch, level, facts.CauseOf(err), out)
+		flags, _, _ := readCPUFlags(h) // CPUID may know more than proc/cpuinfo
+		addUnnamedCPU(h.arch, flags, facts.CauseOf(err), out)
 		return nil
 	}
 	if err != nil {
@@ -27,8 +28,12 @@ func collectArchspec(h host, out *facts.Features) error {
 	cpu := h.cpu.CPU
 	cpu.Arch = h.arch
 	cpu.AnyByteOrder = !h.live && isPower(h.arch) && powerArch(h.root) == ""
+	if h.asksCPU() { // a kernel older than the CPU does not name all of its features
+		flags, _, _ := readCPUFlags(h)
+		cpu.Flags = append(slices.Clone(cpu.Flags), kernelFlags(h.arch, flags)...)
+	}
 	id := archspec.Identify(cpu)
-	out.Flags["cpu.archspec"] = id.Lineage
+	addTargets(archspec.FitOf(cpu), out)
 	out.Attributes["cpu.microarchitecture"] = known(map[string]string{
 		"name": id.Name, "vendor": id.Vendor, "family": id.Family, "generation": id.Generation,
 	})
@@ -41,15 +46,41 @@ func instructionSet(arch string) string {
 	return cmp.Or(map[string]string{"amd64": "386", "arm64": "arm", "ppc64le": "ppc64"}[arch], arch)
 }
 
+// addTargets sets cpu.archspec. What is neither known nor unknown of it is absent.
+func addTargets(fit archspec.Fit, out *facts.Features) {
+	out.Flags["cpu.archspec"] = fit.Runs
+	for name, cause := range fit.Unsure {
+		out.Unknown["cpu.archspec/"+name] = cause
+	}
+}
+
 // addUnnamedCPU sets what is known of a CPU of which only the architecture and
-// the x86-64 level are, 0 if not known.
-func addUnnamedCPU(arch string, x86Level int, cause string, out *facts.Features) {
-	out.Flags["cpu.archspec"], out.Absent["cpu.archspec"] = archspec.Unnamed(arch, x86Level)
-	out.Unknown["cpu.archspec"] = cause
+// the flags under NFD's names are, none if not known.
+func addUnnamedCPU(arch string, flags []string, cause string, out *facts.Features) {
 	out.Unknown["cpu.microarchitecture"] = cause
-	if arch == "arm64" {
+	if arch == "arm64" || arch == "" {
 		out.Unknown["cpu.arm64"] = cause
 	} else {
 		out.Attributes["cpu.arm64"] = map[string]string{}
+	}
+	cpu := archspec.CPU{Arch: arch}
+	switch {
+	case arch == "":
+		out.Unknown["cpu.archspec"] = cause
+		return
+	case arch == "amd64" || arch == "386":
+		names := kernelNames()
+		cpu.Flags = kernelFlags(arch, flags)
+		cpu.Shows = func(feature string) bool { return len(flags) > 0 && names[feature] != nil }
+	case isPower(arch):
+		cpu.Core = powerGeneration(flags)
+	default:
+		cpu.Flags = kernelFlags(arch, flags)
+		cpu.Shows = func(string) bool { return len(flags) > 0 }
+	}
+	fit := archspec.FitOf(cpu)
+	addTargets(fit, out)
+	if isPower(arch) && cpu.Core == "" { // of its family, and which of that is not known
+		out.Unknown["cpu.archspec"] = cause
 	}
 }

@@ -155,8 +155,8 @@ func nodeCollectors() []collector {
 	return []collector{
 		{collect: collectArchspec, sets: []facts.Set{
 			{Name: "cpu.archspec", Kind: facts.Flags, Origin: "/proc/cpuinfo",
-				Elements: "* (archspec's name of the CPU and of everything it descends from: `zen3`, `zen2`, " +
-					"`zen`, `x86_64_v3` ...)"},
+				Elements: "* (the targets of archspec that the CPU runs: `zen3`, `zen2`, `haswell`, `x86_64_v3` ...)",
+				Note:     "unknown where a feature is missing that not every program of the target uses"},
 			{Name: "cpu.microarchitecture", Origin: "/proc/cpuinfo",
 				Elements: "name (archspec's), vendor, family (`x86_64`, `aarch64` ...), generation (on POWER)"},
 			{Name: "cpu.arm64", Origin: "/proc/cpuinfo", Elements: "level (`8.2` ...)",

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/klauspost/cpuid/v2"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // cpuFlags maps the kernel's flag names of an architecture to those of cpu.cpuid in
@@ -29,6 +31,37 @@ func cpuFlags(c cpuInfo) ([]string, bool) {
 	default:
 		return nil, false
 	}
+}
+
+// kernelNames is x86FlagNames for flags that the kernel and NFD both name.
+func kernelNames() map[string][]string {
+	names := x86FlagNames()
+	// archspec goes by the kernel's old name of the flag, which is that of NFD's too.
+	names["sse3"] = names["pni"]
+	return names
+}
+
+// kernelFlags is the inverse of cpuFlags: the kernel's names of flags of NFD.
+func kernelFlags(arch string, flags []string) []string {
+	if arch != "amd64" && arch != "386" {
+		return strings.Fields(strings.ToLower(strings.Join(flags, " ")))
+	}
+	has := make(map[string]bool, len(flags))
+	level := 0
+	for _, flag := range flags {
+		has[flag] = true
+		if strings.HasPrefix(flag, "X86_64_V") { // it stands for those of the level
+			level = max(level, facts.X86LevelOfFlag(flag))
+		}
+	}
+	var names []string
+	for name, all := range kernelNames() {
+		of := facts.X86LevelOfFlag(all[0])
+		if has[all[0]] || of > 0 && of <= level { // the rest of all only goes with it
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // x86FlagNames reads x86FlagTable.

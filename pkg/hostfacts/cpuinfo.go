@@ -30,7 +30,7 @@ func parseCPUInfo(data []byte) (cpuInfo, error) {
 	case fields["CPU implementer"] != "":
 		return parseARM(fields), nil
 	case strings.HasPrefix(fields["isa"], "rv64"):
-		return cpuInfo{CPU: archspec.CPU{Arch: "riscv64", Core: fields["uarch"], ModelName: fields["model name"]}}, nil
+		return parseRISCV(fields), nil
 	case fields["vendor_id"] == "IBM/S390":
 		return cpuInfo{CPU: archspec.CPU{Arch: "s390x", Vendor: fields["vendor_id"]}}, nil
 	case strings.HasPrefix(fields["cpu"], "POWER"):
@@ -96,4 +96,28 @@ func parseARM(fields map[string]string) cpuInfo {
 func parseInt(s string) (int, bool) {
 	n, err := strconv.ParseUint(s, 0, 16)
 	return int(n), err == nil
+}
+
+// parseRISCV splits the isa string, such as rv64imafdc_zicsr_zba, into extensions.
+func parseRISCV(fields map[string]string) cpuInfo {
+	c := cpuInfo{CPU: archspec.CPU{Arch: "riscv64", Core: fields["uarch"], ModelName: fields["model name"]}}
+	letters, rest, _ := strings.Cut(strings.TrimPrefix(strings.ToLower(fields["isa"]), "rv64"), "_")
+	for _, letter := range letters {
+		if letter == 'g' { // not in what the kernel prints
+			c.Flags = append(c.Flags, "i", "m", "a", "f", "d")
+			continue
+		}
+		c.Flags = append(c.Flags, string(letter))
+	}
+	if rest != "" {
+		c.Flags = append(c.Flags, strings.Split(rest, "_")...)
+	}
+	// Kernels before 6.5 print few of the extensions with longer names, and then not
+	// zicsr, which all CPUs have; kernels before 6.8 print some of them.
+	tellsBits := slices.Contains(c.Flags, "zicsr")
+	c.Shows = func(extension string) bool {
+		isBits := extension == "zba" || extension == "zbb" || extension == "zbs"
+		return len(extension) == 1 || isBits && tellsBits
+	}
+	return c
 }

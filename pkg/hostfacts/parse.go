@@ -28,7 +28,7 @@ func Parse(r io.Reader) (*facts.Facts, error) {
 	}
 	level := levelOf(arch, flags)
 	addX86Level(level, &doc.Features)
-	addUnnamedCPU(arch, level, "NFD does not export the micro-architecture", &doc.Features)
+	addUnnamedCPU(arch, flags, "NFD does not export the micro-architecture", &doc.Features)
 	return facts.New("linux", arch, doc.Features), nil
 }
 

@@ -1,6 +1,9 @@
 package hostfacts
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 func isPower(arch string) bool { return arch == "ppc64" || arch == "ppc64le" }
 
@@ -22,4 +25,16 @@ func powerArch(root Root) string {
 	default:
 		return ""
 	}
+}
+
+// powerGeneration is what proc/cpuinfo calls a CPU with these flags, as far as they
+// tell; empty where they do not.
+func powerGeneration(flags []string) string {
+	generation := ""
+	for _, of := range [][2]string{{"ARCH_2_06", "POWER7"}, {"ARCH_2_07", "POWER8"}, {"ARCH_3_00", "POWER9"}, {"ARCH_3_1", "POWER10"}} {
+		if slices.Contains(flags, of[0]) {
+			generation = of[1]
+		}
+	}
+	return generation
 }

@@ -116,7 +116,7 @@ func TestPruningChangesNoChoiceAndReasonsExplainOutcomes(t *testing.T) {
 		full, quick := selector.Evaluate(testNode(), reqs), selector.Evaluate(testNode(), short)
 		full.Checks, quick.Checks = nil, nil
 		if full.Outcome == unfit {
-			quick.Score, quick.Level, quick.Met = full.Score, full.Level, full.Met // mean nothing
+			quick.Score, quick.Closeness, quick.Met = full.Score, full.Closeness, full.Met // mean nothing
 		}
 		if fmt.Sprint(full) != fmt.Sprint(quick) {
 			t.Fatalf("round %d: evaluated %v, pruned %v", round, full, quick)

@@ -16,8 +16,8 @@ type Candidate struct {
 //
 //  1. all known before some unknown,
 //  2. the higher sum of the preferences that hold,
-//  3. the higher micro-architecture level, declared by the platform or implied
-//     by what is required,
+//  3. the CPU target closer to the node's CPU, declared by the platform or
+//     implied by what is required,
 //  4. more required attributes that hold,
 //  5. the order of the index.
 func Order(candidates []Candidate) []int {
@@ -32,7 +32,7 @@ func Order(candidates []Candidate) []int {
 		return cmp.Or(
 			-cmp.Compare(a.Verdict.Outcome, b.Verdict.Outcome),
 			-cmp.Compare(a.Verdict.Score, b.Verdict.Score),
-			-cmp.Compare(a.level(), b.level()),
+			-cmp.Compare(a.closeness(), b.closeness()),
 			-cmp.Compare(a.Verdict.Met, b.Verdict.Met),
 			cmp.Compare(i, j),
 		)
@@ -40,4 +40,6 @@ func Order(candidates []Candidate) []int {
 	return order
 }
 
-func (c Candidate) level() int { return max(c.Level, c.Verdict.Level) }
+func (c Candidate) closeness() int {
+	return max(levelCloseness(c.Level), c.Verdict.Closeness)
+}

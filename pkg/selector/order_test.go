@@ -8,13 +8,22 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
 func candidate(outcome selector.Outcome, score, declared, implied, met int) selector.Candidate {
 	return selector.Candidate{
-		Verdict: selector.Verdict{Outcome: outcome, Score: score, Level: implied, Met: met}, Level: declared,
+		Verdict: selector.Verdict{Outcome: outcome, Score: score, Closeness: closenessOfLevel(implied), Met: met}, Level: declared,
 	}
+}
+
+// closenessOfLevel is what the requirement of an x86-64 level implies.
+func closenessOfLevel(level int) int {
+	if level == 1 {
+		return archspec.Specificity("x86_64")
+	}
+	return archspec.Specificity(fmt.Sprintf("x86_64_v%d", min(level, 4)))
 }
 
 // Each rule decides where those before it tie, and wins over
@@ -72,7 +81,7 @@ func TestOrderLeavesOutWhatDoesNotFit(t *testing.T) {
 
 // rank is what rules 1 to 4 look at.
 func rank(c selector.Candidate) [4]int {
-	return [4]int{int(c.Verdict.Outcome), c.Verdict.Score, max(c.Level, c.Verdict.Level), c.Verdict.Met}
+	return [4]int{int(c.Verdict.Outcome), c.Verdict.Score, max(closenessOfLevel(c.Level), c.Verdict.Closeness), c.Verdict.Met}
 }
 
 // The order holds all that may run exactly once, is the

@@ -111,53 +111,6 @@ func order(have, want string) (int, bool) {
 	return version.Compare(have, want)
 }
 
-// level says which micro-architecture level a requirement implies: an image
-// that needs AVX2 was built for x86-64-v3, whatever its platform says. Of
-// several ways to be compatible only the lowest is implied.
-func level(req *compat.Requirement) int {
-	if req.Not || req.Unclear != "" {
-		return 0
-	}
-	switch req.Combine {
-	case compat.Leaf:
-		return termsLevel(req)
-	case compat.AllOf:
-		n := 0
-		for i := range req.Parts {
-			if part := &req.Parts[i]; part.Importance == compat.Required {
-				n = max(n, level(part))
-			}
-		}
-		return n
-	case compat.AnyOf, compat.OneOf:
-		n := 0
-		for i := range req.Parts {
-			if l := level(&req.Parts[i]); i == 0 || l < n {
-				n = l
-			}
-		}
-		return n
-	default:
-		return 0
-	}
-}
-
-func termsLevel(req *compat.Requirement) int {
-	n := 0
-	for i := range req.Terms {
-		t := &req.Terms[i]
-		switch {
-		case req.Set == "cpu.cpuid" && t.Op == compat.Exists:
-			n = max(n, facts.X86LevelOfFlag(t.Element))
-		case req.Set == "cpu.archspec" && t.Op == compat.Exists:
-			n = max(n, number(strings.TrimPrefix(t.Element, "x86_64_v")))
-		case req.Set == "cpu.x86_64" && t.Element == "level" && t.Op == compat.Ge && len(t.Values) == 1:
-			n = max(n, number(t.Values[0]))
-		}
-	}
-	return n
-}
-
 // number is s as a number, and 0 for anything else. It makes no error that is
 // thrown away: most of what is asked is no level.
 func number(s string) int {

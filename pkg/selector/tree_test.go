@@ -65,9 +65,9 @@ func TestCombinedRequirementsAreEvaluated(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			v := selector.Evaluate(testNode(), []compat.Requirement{tt.req})
-			if v.Outcome != tt.want || v.Score != tt.score || v.Level != tt.level || v.Met != tt.met {
+			if v.Outcome != tt.want || v.Score != tt.score || v.Closeness != closenessOfLevel(tt.level) || v.Met != tt.met {
 				t.Errorf("got %s, score %d, level %d, met %d; want %s, %d, %d, %d (%s)",
-					v.Outcome, v.Score, v.Level, v.Met, tt.want, tt.score, tt.level, tt.met, v.Reason())
+					v.Outcome, v.Score, v.Closeness, v.Met, tt.want, tt.score, closenessOfLevel(tt.level), tt.met, v.Reason())
 			}
 			if len(v.Checks[0].Parts) != len(tt.req.Parts) {
 				t.Errorf("%d checks of %d parts", len(v.Checks[0].Parts), len(tt.req.Parts))

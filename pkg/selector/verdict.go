@@ -41,8 +41,10 @@ type Verdict struct {
 	Outcome Outcome
 	Checks  []Check // of each requirement, in their order
 	Score   int     // sum of the weights of the preferences that hold
-	Level   int     // micro-architecture level that the requirements imply
-	Met     int     // required conditions that hold
+	// Closeness grows with how much of the CPU the target uses that the
+	// requirements imply; 0 where they imply none.
+	Closeness int
+	Met       int // required conditions that hold
 }
 
 // Evaluate evaluates the requirements on the facts, as the parts of one AllOf. It
@@ -57,7 +59,7 @@ func Evaluate(facts *facts.Facts, reqs []compat.Requirement) Verdict {
 		e.check(&v.Checks[i], req, under{})
 		t.add(i, &v.Checks[i])
 		if req.Importance == compat.Required {
-			v.Level = max(v.Level, level(req))
+			v.Closeness = max(v.Closeness, closenessOf(req, facts))
 		}
 	}
 	v.Outcome, v.Score, v.Met = t.outcome(), t.gain, int(t.met)

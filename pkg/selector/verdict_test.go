@@ -208,7 +208,7 @@ func TestEvaluateCombinesRequirementsByImportance(t *testing.T) {
 		{"level of a flag of level 4", []compat.Requirement{req("cpu.cpuid", "AVX512F", compat.Exists)}, unfit, 0, 4, 0},
 		{"no level of a flag that must be missing", []compat.Requirement{req("cpu.cpuid", "AVX512F", compat.DoesNotExist), not(req("cpu.cpuid", "AVX512F", compat.Exists))}, fits, 0, 0, 2},
 		{"level of a target", []compat.Requirement{req("cpu.archspec", "x86_64_v3", compat.Exists)}, unfit, 0, 3, 0},
-		{"no level of another target", []compat.Requirement{req("cpu.archspec", "aarch64", compat.Exists)}, unfit, 0, 0, 0},
+		{"base of another architecture", []compat.Requirement{req("cpu.archspec", "aarch64", compat.Exists)}, unfit, 0, 1, 0},
 		{"level of a platform", []compat.Requirement{req("cpu.x86_64", "level", compat.Ge, "2")}, fits, 0, 2, 1},
 		{"level of something else", []compat.Requirement{req("kernel.version", "level", compat.Ge, "9")}, unfit, 0, 0, 0},
 		{"no level of what is unclear", []compat.Requirement{{Set: "cpu.cpuid", Unclear: "x", Terms: []compat.Term{term("AVX", compat.Exists)}}}, unknown, 0, 0, 0},
@@ -217,9 +217,9 @@ func TestEvaluateCombinesRequirementsByImportance(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			v := selector.Evaluate(testNode(), tt.reqs)
-			if v.Outcome != tt.want || v.Score != tt.score || v.Level != tt.level || v.Met != tt.met {
+			if v.Outcome != tt.want || v.Score != tt.score || v.Closeness != closenessOfLevel(tt.level) || v.Met != tt.met {
 				t.Errorf("got %s, score %d, level %d, met %d; want %s, %d, %d, %d",
-					v.Outcome, v.Score, v.Level, v.Met, tt.want, tt.score, tt.level, tt.met)
+					v.Outcome, v.Score, v.Closeness, v.Met, tt.want, tt.score, closenessOfLevel(tt.level), tt.met)
 			}
 			if len(v.Checks) != len(tt.reqs) {
 				t.Errorf("%d checks of %d requirements", len(v.Checks), len(tt.reqs))

@@ -27,7 +27,7 @@ func (s boundAttribute) requirement() compat.Requirement {
 		return s.boolRequirement(req, value)
 	case n.Match == matchDescends && !archspec.Known(value):
 		return req.Unclearf("the CPU target %s is not known to this version", textutil.Quote(value))
-	case n.Match == matchDescends: // the set holds the CPU's own name and those of all its ancestors
+	case n.Match == matchDescends: // the set holds the targets that the CPU runs
 		req.Terms = []compat.Term{{Element: value, Op: compat.Exists}}
 		return req
 	case n.Match == matchRange:

@@ -1,5 +1,5 @@
 // Package archspec names the micro-architecture of a CPU as archspec does, and
-// everything it descends from: what is built for one of these runs on it.
+// says which of archspec's targets the CPU runs.
 package archspec
 
 import (
@@ -19,6 +19,8 @@ type microarch struct {
 	id        string   // as the table explains
 	features  []string // with those of the ancestors
 	ancestors []string // the parents first
+	// specificity grows with the features.
+	specificity int
 }
 
 // microarchs are all micro-architectures, ancestors first.
@@ -33,11 +35,17 @@ type microarchs struct {
 var load = sync.OnceValue(func() microarchs { return parse(table) })
 
 // Known reports whether name is a micro-architecture of the table, so that its
-// absence from the set cpu.archspec means that the CPU neither is one nor
-// descends from it.
+// absence from the set cpu.archspec means that the CPU does not run it.
 func Known(name string) bool {
 	_, ok := load().byName[name]
 	return ok
+}
+
+// Descends reports whether the named micro-architecture is the other one or
+// descends from it.
+func Descends(name, from string) bool {
+	m, ok := load().byName[name]
+	return ok && m.is(from)
 }
 
 // Ancestors returns the names of all micro-architectures that the named one
@@ -67,6 +75,7 @@ func parse(table string) microarchs {
 			m.ancestors = addMissing(m.ancestors, a.byName[name].ancestors)
 			m.features = addMissing(m.features, a.byName[name].features)
 		}
+		m.specificity = m.countFeatures()
 		a.byName[m.name] = m
 		a.all = append(a.all, m)
 	}
@@ -92,3 +101,12 @@ func (m microarch) is(name string) bool {
 }
 
 func (m microarch) isGeneric() bool { return m.vendor == genericVendor }
+
+// Names returns the names of all micro-architectures of the table, in its order.
+func Names() []string {
+	var names []string
+	for _, m := range load().all {
+		names = append(names, m.name)
+	}
+	return names
+}

@@ -113,3 +113,12 @@ func BenchmarkParse(b *testing.B) {
 		parse(table)
 	}
 }
+
+func TestAncestorsWeighLessThanHalfAFeature(t *testing.T) {
+	t.Parallel()
+	for _, m := range load().all {
+		if 1+len(m.ancestors) >= PerFeature/2 {
+			t.Errorf("%s has %d ancestors", m.name, len(m.ancestors))
+		}
+	}
+}

@@ -3,6 +3,7 @@ package archspec
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -79,4 +80,31 @@ func (l armLevel) names() []string {
 		add(9, minor)
 	}
 	return names
+}
+
+// armLevelNamed returns the level that a target of the table stands for.
+func armLevelNamed(name string) (armLevel, bool) {
+	digits, isLevel := strings.CutPrefix(strings.TrimSuffix(name, "a"), "armv")
+	major, minor, hasMinor := strings.Cut(digits, ".")
+	n, err := strconv.Atoi(minor)
+	switch {
+	case !isLevel || !hasMinor || err != nil:
+		return armLevel{}, false
+	case major == "9":
+		return armLevel{v8: n + 5, v9: n}, true
+	default:
+		return armLevel{v8: n, v9: -1}, true
+	}
+}
+
+// flags returns what the kernel shows of a CPU that has the level in full.
+func (l armLevel) flags() []string {
+	flags := []string{"fp", "asimd"}
+	for _, added := range armLevelFlags()[:min(l.v8, len(armLevelFlags()))] {
+		flags = append(flags, strings.Fields(added)...)
+	}
+	if l.v9 >= 0 {
+		flags = append(flags, "sve", "sve2")
+	}
+	return flags
 }

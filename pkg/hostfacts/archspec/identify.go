@@ -11,7 +11,10 @@ import (
 type CPU struct {
 	Arch   string   // GOARCH
 	Vendor string   // as written: GenuineIntel, 0x41
-	Flags  []string // in the kernel's spelling
+	Flags  []string // in the kernel's spelling; on RISC-V the extensions of isa
+	// Shows reports whether Flags would have a feature if the CPU had it: NFD has
+	// no name for some. If it is nil they have all.
+	Shows func(feature string) bool
 	// Core is what the kernel calls the core where family and model do not tell,
 	// as written: "0xd0c" on ARM, "POWER9, altivec supported", "sifive,u74-mc" on
 	// RISC-V. There ModelName can tell it too.
@@ -26,54 +29,23 @@ type Identity struct {
 	Name, Vendor, Family string
 	Generation           string // of POWER
 	ARMLevel             string // such as "8.2"
-	// Lineage is the name and everything the CPU descends from: what is built for
-	// one of these runs on it.
-	Lineage []string
 }
 
 // Identify returns the identity of a CPU. One that is not in the table is of a
 // generic level or at least of its family.
 func Identify(cpu CPU) Identity {
-	m := recognise(cpu)
-	id := Identity{Name: m.name, Vendor: m.vendor, Family: familyOf(cpu.Arch), Lineage: m.lineage()}
-	if cpu.Arch == "arm64" {
-		level := armLevelOf(cpu.Flags, m)
-		id.ARMLevel, id.Lineage = level.String(), addMissing(id.Lineage, level.names())
-	}
-	if cpu.Arch != "ppc64" && cpu.Arch != "ppc64le" {
-		return id
-	}
-	id.Generation = m.id
 	if cpu.AnyByteOrder {
-		cpu.Arch = "ppc64le"
-		little := recognise(cpu).lineage()
-		cpu.Arch, cpu.AnyByteOrder = "ppc64", false
-		id = Identify(cpu) // archspec's name of the CPU itself
-		id.Lineage = addMissing(id.Lineage, little)
+		cpu.Arch = "ppc64" // archspec's name of the CPU itself
+	}
+	m := recognise(cpu)
+	id := Identity{Name: m.name, Vendor: m.vendor, Family: familyOf(cpu.Arch)}
+	switch cpu.Arch {
+	case "arm64":
+		id.ARMLevel = armLevelOf(cpu.Flags, m).String()
+	case "ppc64", "ppc64le":
+		id.Generation = m.id
 	}
 	return id
-}
-
-// Unnamed returns what is known of a CPU of which only the architecture and the
-// x86-64 level are known, 0 if not even that: it is of the generic
-// micro-architectures up to that level, and neither of those beyond it nor of
-// another family. Of the rest, nothing is known.
-func Unnamed(arch string, x86Level int) (present, absent []string) {
-	family := familyOf(arch)
-	present = []string{family}
-	for level := 2; level <= x86Level; level++ {
-		present = append(present, family+"_v"+strconv.Itoa(level))
-	}
-	all := load()
-	beyond := func(name string) bool {
-		return x86Level > 0 && all.byName[name].isGeneric() && !slices.Contains(present, name)
-	}
-	for _, m := range all.all {
-		if !m.is(family) || beyond(m.name) || slices.ContainsFunc(m.ancestors, beyond) {
-			absent = append(absent, m.name)
-		}
-	}
-	return present, absent
 }
 
 // recognise returns the micro-architecture of a CPU as archspec finds it: of
@@ -136,6 +108,7 @@ func fitTest(cpu CPU) func(microarch) bool {
 	case "ppc64", "ppc64le":
 		_, rest, _ := strings.Cut(cpu.Core, "POWER") // the 9 of "POWER9, altivec supported"
 		generation, _ := strconv.Atoi(rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))])
+		// The table has no features of POWER: each generation has those before it.
 		return func(m microarch) bool {
 			least, err := strconv.Atoi(m.id)
 			return err == nil && least <= generation

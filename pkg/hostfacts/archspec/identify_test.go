@@ -8,10 +8,10 @@ import (
 
 // identification is a CPU and what its identity says.
 type identification struct {
-	name             string
-	cpu              CPU
-	want             string // name, vendor, family and generation
-	present, missing string // in the lineage
+	name                     string
+	cpu                      CPU
+	want                     string // name, vendor, family and generation
+	present, missing, unsure string // of the targets
 }
 
 func x86CPU(vendor string, flags ...string) CPU {
@@ -39,25 +39,25 @@ func x86Identifications(t *testing.T) []identification {
 		{name: "no flag of any level", cpu: x86CPU("GenuineIntel", "sse2 pni"), want: "x86_64 generic x86_64",
 			present: "x86_64", missing: "x86_64_v2 nocona core2"},
 		{name: "level 3 of Hygon", cpu: x86CPU("HygonGenuine", featuresOf(t, "zen")), want: "x86_64_v3 generic x86_64",
-			present: "x86_64 x86_64_v2 x86_64_v3", missing: "x86_64_v4 zen haswell"},
+			present: "x86_64 x86_64_v2 x86_64_v3 zen", missing: "x86_64_v4 bulldozer", unsure: "haswell"},
 		{name: "level 2 of VIA", cpu: x86CPU("CentaurHauls", featuresOf(t, "x86_64_v2")), want: "x86_64_v2 generic x86_64",
-			present: "x86_64_v2", missing: "x86_64_v3 nehalem"},
+			present: "x86_64_v2 nehalem", missing: "x86_64_v3 sandybridge", unsure: "westmere"},
 		{name: "level 3 of Intel", cpu: x86CPU("GenuineIntel", v3), want: "x86_64_v3 generic x86_64",
-			present: "x86_64_v3", missing: "haswell ivybridge"},
+			present: "x86_64_v3 nehalem", missing: "x86_64_v4 mic_knl", unsure: "haswell ivybridge zen"},
 		{name: "level 4 of AMD", cpu: x86CPU("AuthenticAMD", v4), want: "x86_64_v4 generic x86_64",
-			present: "x86_64_v4", missing: "zen zen4"},
+			present: "x86_64_v4", missing: "zen4 icelake", unsure: "zen skylake_avx512"},
 		{name: "level 4 without a vendor", cpu: x86CPU("", v4), want: "x86_64_v4 generic x86_64",
 			present: "x86_64_v4", missing: "zen4"},
 		{name: "a feature of no level hidden", cpu: x86CPU("GenuineIntel", featuresOf(t, "haswell", "rdrand")),
-			want: "x86_64_v3 generic x86_64", present: "x86_64_v3", missing: "sandybridge"},
+			want: "x86_64_v3 generic x86_64", present: "x86_64_v3 sandybridge", missing: "x86_64_v4", unsure: "haswell"},
 		{name: "a feature of level 3 hidden", cpu: x86CPU("GenuineIntel", featuresOf(t, "haswell", "movbe")),
-			want: "ivybridge GenuineIntel x86_64", present: "x86_64_v2 core2", missing: "x86_64_v3 haswell"},
+			want: "ivybridge GenuineIntel x86_64", present: "x86_64_v2 core2", missing: "x86_64_v3 haswell zen"},
 		{name: "a later Zen", cpu: x86CPU("AuthenticAMD", featuresOf(t, "zen5"), "avx512_fp16"),
-			want: "zen5 AuthenticAMD x86_64", present: "zen zen2 zen3 zen4 x86_64_v4", missing: "excavator icelake"},
+			want: "zen5 AuthenticAMD x86_64", present: "zen zen2 zen3 zen4 x86_64_v4", missing: "excavator", unsure: "icelake haswell alderlake"},
 		{name: "Zen 4 is not Zen 5", cpu: x86CPU("AuthenticAMD", featuresOf(t, "zen4")),
 			want: "zen4 AuthenticAMD x86_64", present: "zen2", missing: "zen5"},
 		{name: "Intel's features on AMD", cpu: x86CPU("AuthenticAMD", featuresOf(t, "icelake")),
-			want: "x86_64_v4 generic x86_64", present: "x86_64_v4", missing: "icelake zen3"},
+			want: "x86_64_v4 generic x86_64", present: "x86_64_v4 icelake", missing: "arrowlake", unsure: "zen3"},
 		{name: "32 bits", cpu: CPU{Arch: "386", Vendor: "GenuineIntel", Flags: []string{"mmx", "sse", "sse2"}},
 			want: "pentium4 GenuineIntel x86", present: "x86 i686", missing: "x86_64 prescott"},
 	}
@@ -68,17 +68,17 @@ func otherIdentifications(t *testing.T) []identification {
 	power := func(arch, cpu string) CPU { return CPU{Arch: arch, Vendor: "IBM", Core: cpu} }
 	return []identification{
 		{name: "unknown ARM core", cpu: armCPU("0x41", "0xfff", n1),
-			want: "neoverse_n1 ARM aarch64", present: "cortex_a72 armv8.2a", missing: "neoverse_n2"},
+			want: "neoverse_n1 ARM aarch64", present: "cortex_a72 armv8.2a", missing: "neoverse_n2 a64fx", unsure: "ampere1 armv8.3a"},
 		{name: "older ARM core", cpu: armCPU("0x41", "0xd03", "fp asimd evtstrm crc32 cpuid"),
-			want: "aarch64 generic aarch64", present: "aarch64", missing: "cortex_a72 armv8.1a"},
+			want: "aarch64 generic aarch64", present: "aarch64", missing: "neoverse_n1 armv8.1a", unsure: "cortex_a72"},
 		{name: "vendor without a core", cpu: armCPU("0x48", "0xd01", n1),
-			want: "aarch64 generic aarch64", present: "armv8.1a armv8.2a", missing: "armv8.3a neoverse_n1"},
+			want: "aarch64 generic aarch64", present: "armv8.1a armv8.2a neoverse_n1", missing: "armv9.0a", unsure: "armv8.3a"},
 		{name: "unknown ARM vendor", cpu: armCPU("0xff", "0x001", n1),
 			want: "aarch64 generic aarch64", present: "armv8.2a", missing: "a64fx"},
 		{name: "the part tells equals apart", cpu: armCPU("0x41", "0xD49", featuresOf(t, "neoverse_n2")),
-			want: "neoverse_n2 ARM aarch64", present: "armv9.0a neoverse_n1", missing: "neoverse_v2"},
+			want: "neoverse_n2 ARM aarch64", present: "armv9.0a neoverse_n1 neoverse_v2", missing: "power9", unsure: "m4"},
 		{name: "the part of another vendor", cpu: armCPU("0x61", "0xd0c", featuresOf(t, "m1")),
-			want: "m1 Apple aarch64", present: "armv8.4a", missing: "neoverse_n1"},
+			want: "m1 Apple aarch64", present: "armv8.4a neoverse_n1", missing: "neoverse_v1"},
 		{name: "32 bits of ARM", cpu: CPU{Arch: "arm", Vendor: "0x41", Core: "0xc07", Flags: []string{"half", "thumb", "neon"}},
 			want: "arm generic arm", present: "arm", missing: "aarch64"},
 		{name: "POWER8, little-endian", cpu: power("ppc64le", "POWER8NVL (raw), altivec supported"),
@@ -109,17 +109,27 @@ func TestCPUsAreIdentifiedByFeaturesVendorAndPart(t *testing.T) {
 			if got := strings.TrimSpace(strings.Join([]string{id.Name, id.Vendor, id.Family, id.Generation}, " ")); got != tt.want {
 				t.Errorf("got %v, want %s", got, tt.want)
 			}
-			for _, name := range strings.Fields(tt.present) {
-				if !slices.Contains(id.Lineage, name) {
-					t.Errorf("the lineage %v lacks %s", id.Lineage, name)
-				}
-			}
-			for _, name := range strings.Fields(tt.missing) {
-				if slices.Contains(id.Lineage, name) || !Known(name) {
-					t.Errorf("the lineage %v has %s, or it is not known", id.Lineage, name)
-				}
-			}
+			checkFit(t, FitOf(tt.cpu), tt.present, tt.missing, tt.unsure)
 		})
+	}
+}
+
+// checkFit looks targets up in a Fit.
+func checkFit(t *testing.T, fit Fit, present, missing, unsure string) {
+	t.Helper()
+	for want, names := range map[string]string{"runs": present, "does not run": missing, "unsure": unsure} {
+		for _, name := range strings.Fields(names) {
+			got := "does not run"
+			if _, isUnsure := fit.Unsure[name]; isUnsure {
+				got = "unsure"
+			}
+			if slices.Contains(fit.Runs, name) {
+				got = "runs"
+			}
+			if got != want || !Known(name) {
+				t.Errorf("%s: %s (%s), want %s", name, got, fit.Unsure[name], want)
+			}
+		}
 	}
 }
 
@@ -161,13 +171,19 @@ func FuzzIdentify(f *testing.F) {
 	f.Add("riscv64", "", "", "sifive,u74-mc", "")
 	f.Fuzz(func(t *testing.T, arch, vendor, flags, core, model string) {
 		cpu := CPU{Arch: arch, Vendor: vendor, Flags: strings.Fields(flags), Core: core, ModelName: model}
-		id, m := Identify(cpu), recognise(cpu)
+		fit, m := FitOf(cpu), recognise(cpu)
 		for _, name := range m.lineage() {
-			if !Known(name) && name != arch || !slices.Contains(id.Lineage, name) {
-				t.Errorf("%s is not in the table or not in %v", name, id.Lineage)
+			if !Known(name) && name != arch || !slices.Contains(fit.Runs, name) {
+				t.Errorf("%s is not in the table or not in %v", name, fit.Runs)
 			}
 		}
-		if !m.is(familyOf(arch)) || !featureTest(cpu.Flags)(m) {
+		for name := range fit.Unsure {
+			if slices.Contains(fit.Runs, name) || !Known(name) {
+				t.Errorf("%s both runs and is not known to, or is not in the table", name)
+			}
+		}
+		byName := arch == "riscv64" // there the core's name decides
+		if !m.is(familyOf(arch)) || !byName && !featureTest(cpu.Flags)(m) {
 			t.Errorf("identified as %s, which is of another family than %s or has more features", m.name, arch)
 		}
 	})
