@@ -21,7 +21,7 @@ func layers() [][]string {
 	return [][]string{
 		{"internal/textutil", "internal/fsutil", "internal/throttle", "pkg/secret", "pkg/version", "pkg/unixsocket"},
 		{"pkg/tomlerr", "pkg/compat/document", "pkg/facts", "pkg/policy"},
-		{"pkg/compat", "pkg/hostfacts/archspec"},
+		{"pkg/compat", "pkg/hostfacts/archspec", "pkg/hostfacts/nvidia"},
 		{"pkg/compat/spec"},
 		{"pkg/compat/dialect", "pkg/hostfacts/operator"},
 		{"pkg/hostfacts", "pkg/selector", "pkg/config", "pkg/decisionlog", "pkg/cache", "pkg/names", "pkg/tracing"},
@@ -41,7 +41,7 @@ func layers() [][]string {
 func pure() []string {
 	return []string{
 		"pkg/facts", "pkg/policy", "pkg/selector", "pkg/compat", "pkg/compat/document", "pkg/compat/spec", "pkg/compat/dialect",
-		"pkg/hostfacts/archspec", "pkg/version", "pkg/tomlerr", "internal/textutil",
+		"pkg/hostfacts/archspec", "pkg/hostfacts/nvidia", "pkg/version", "pkg/tomlerr", "internal/textutil",
 	}
 }
 

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
 
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/policy"
@@ -106,7 +108,7 @@ func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, containe
 	for _, c := range containers {
 		pod := byID[c.GetPodSandboxId()]
 		if id, names := identified(c); id != "" || p.Resolve == nil {
-			p.recordFound(c, p.decide(newRecord(pod, c), pod, id, names))
+			p.recordFound(c, p.decide(newRecord(pod, c), pod, c, id, names))
 		} else {
 			unidentified = append(unidentified, c)
 		}
@@ -150,13 +152,15 @@ func newRecord(pod *api.PodSandbox, container *api.Container) decisionlog.Record
 func (p *Plugin) evaluate(ctx context.Context, pod *api.PodSandbox, container *api.Container) decisionlog.Record {
 	rec := newRecord(pod, container)
 	id, names := p.imageOf(ctx, container)
-	rec = p.decide(rec, pod, id, names)
+	rec = p.decide(rec, pod, container, id, names)
 	rec.Took = time.Since(rec.Time)
 	return rec
 }
 
 // decide looks up the verdict on an image that may have been requested by the names.
-func (p *Plugin) decide(rec decisionlog.Record, pod *api.PodSandbox, id string, names []string) decisionlog.Record {
+func (p *Plugin) decide(
+	rec decisionlog.Record, pod *api.PodSandbox, container *api.Container, id string, names []string,
+) decisionlog.Record {
 	snapshot := p.verdicts.Snapshot()
 	if id == "" {
 		return unchecked(rec, policy.NotIdentified)
@@ -164,6 +168,9 @@ func (p *Plugin) decide(rec decisionlog.Record, pod *api.PodSandbox, id string, 
 	recalled, why := p.verdicts.Lookup(id)
 	if why != "" {
 		return unchecked(rec, why)
+	}
+	if disablesNVIDIA(container) {
+		recalled = recalled.WithoutNVIDIA()
 	}
 	image, ok := recalled.Of(names...)
 	if !ok {
@@ -209,6 +216,18 @@ func unchecked(rec decisionlog.Record, why policy.Reason) decisionlog.Record {
 		policy.Starting:        "the plugin has just started and not evaluated all images yet",
 	}[why]
 	return rec
+}
+
+// disablesNVIDIA reports whether a container turns the check of NVIDIA_REQUIRE_*
+// off, as its pod may.
+func disablesNVIDIA(container *api.Container) bool {
+	disabled := false
+	for _, variable := range container.GetEnv() {
+		if value, is := strings.CutPrefix(variable, dialect.NVIDIADisable+"="); is {
+			disabled = dialect.DisablesNVIDIA(value) // of a variable given twice, the last
+		}
+	}
+	return disabled
 }
 
 // validateSince is the first version of NRI with ValidateContainerAdjustment.

@@ -18,6 +18,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
@@ -283,5 +284,44 @@ func TestContainersCreatedWhileThePluginWasAwayAreRecorded(t *testing.T) {
 	late.CreatedAt = time.Now().Add(time.Minute).UnixNano()
 	if found := session(early, late); !slices.Equal(found, []policy.Reason{policy.NotConnected}) {
 		t.Errorf("recorded %v, want the late one", found)
+	}
+}
+
+// TestPodTurnsTheCheckOfNVIDIAOff: a container of a pod may have NVIDIA_DISABLE_REQUIRE
+// where its image has not.
+func TestPodTurnsTheCheckOfNVIDIAOff(t *testing.T) {
+	t.Parallel()
+	images := newKnownImages(t)
+	cuda := decision.EntryClaims{
+		Platform:    json.RawMessage(`{"os": "linux", "architecture": "amd64"}`),
+		Environment: map[string]string{"NVIDIA_REQUIRE_CUDA": "cuda>=99"},
+	}
+	both := cuda
+	both.Platform = json.RawMessage(`{"os": "linux", "architecture": "amd64", "variant": "v3"}`)
+	features := images.Facts.Load().Features()
+	features.Attributes["gpu.nvidia"] = map[string]string{"count": "0"}
+	images.Facts.Store(facts.New("linux", "amd64", features))
+	for name, claims := range map[string]decision.EntryClaims{"cuda": cuda, "both": both} {
+		variant := decision.Variant{Reference: appTag, Claims: claims}
+		if err := images.Cache.PutImage(imageIDOf(name), decision.Image{Variants: []decision.Variant{variant}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		image, env string
+		refused    string
+	}{
+		{"cuda", "PATH=/bin", "gpu.nvidia cuda_version >= 99 (absent)"},
+		{"cuda", "NVIDIA_DISABLE_REQUIRE=0", "gpu.nvidia cuda_version >= 99 (absent)"},
+		{"cuda", "NVIDIA_DISABLE_REQUIRE=1", ""},
+		{"cuda", "NVIDIA_DISABLE_REQUIRE=true", ""},
+		{"both", "NVIDIA_DISABLE_REQUIRE=1", "needs cpu.x86_64 level >= 3 (is 2)"},
+	} {
+		c := container(tt.image)
+		c.Env = []string{tt.env}
+		_, _, err := newTestPlugin(images, policyWith(nil), slog.New(slog.DiscardHandler)).CreateContainer(t.Context(), pod("default", "api"), c)
+		if (err == nil) != (tt.refused == "") || err != nil && !strings.HasSuffix(err.Error(), tt.refused) {
+			t.Errorf("%s with %s: %v, want %q", tt.image, tt.env, err, tt.refused)
+		}
 	}
 }

@@ -125,9 +125,31 @@ type Requirement struct {
 	// Strict makes an unclear requirement, or an unclear part of this one, one
 	// that does not hold, where the operator's policy says so.
 	Strict bool
+	// May are the conditions under which a node on which the Terms do not hold may
+	// run the image all the same, so that it is unknown.
+	May []May
+	// Newer, if not nil, is a version that the requirement comes down to, for a
+	// sentence that does not list all of its parts.
+	Newer *Newer
 	// Defines is what the set rule.matched holds for the later parts of the
 	// AllOf that this requirement is a part of, where it holds (NFD's vars).
 	Defines map[string]string
+}
+
+// May is a condition and what depends on it.
+type May struct {
+	Set   string
+	Terms []Term
+	Why   string // it is not known whether the image runs
+}
+
+// Newer is a version of something on the node: the driver of CUDA 12.8, which is
+// 570.26 or newer.
+type Newer struct {
+	What         string // driver
+	For          string // CUDA 12.8
+	Set, Element string // where the node's version is
+	Least        string
 }
 
 // Unclearf returns the requirement with the reason why no fact can decide it.

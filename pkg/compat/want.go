@@ -16,6 +16,8 @@ func (r *Requirement) want() string {
 	switch {
 	case r.Unclear != "":
 		return textutil.Short(r.Key)
+	case r.Newer != nil && !r.Not && len(r.Parts) > 1:
+		return r.Newer.For + " (" + r.Newer.What + " >= " + r.Newer.Least + ")"
 	case r.Combine != Leaf:
 		return r.wantParts()
 	}

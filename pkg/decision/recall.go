@@ -82,6 +82,8 @@ type Recalled struct {
 	Variants []RecalledVariant // the latest first; never none
 	Sets     []string          // of facts on which the verdicts rest
 	Steps    int               // that they took
+
+	withoutNVIDIA []RecalledVariant // without NVIDIA's variables, nil where nothing has them
 }
 
 // RecalledVariant is the verdict on one manifest of an image id, as one repository has
@@ -108,21 +110,45 @@ func (e *Evaluator) Recall(s Snapshot, imageID string) (Recalled, error) {
 	r := Recalled{Variants: make([]RecalledVariant, 0, len(img.Variants))}
 	sets := map[string]bool{}
 	left := selector.MaxPullSteps
-	for _, v := range img.Variants {
+	evaluate := func(v Variant) RecalledVariant {
 		ev := e.newEvaluation(s, RepositoryOf(v.Reference))
 		ev.left = left
 		verdict := ev.verdict(v.Claims, v.Artifacts)
 		left = ev.left
-		r.Variants = append(r.Variants, RecalledVariant{
-			Reference: v.Reference, Repository: RepositoryOf(v.Reference), Manifest: v.Manifest,
-			Outcome: verdict.Outcome, Cases: ev.answers.Cases(ev.arose), needs: v.needs(verdict),
-		})
 		for i := range verdict.Checks {
 			compat.Walk([]compat.Requirement{*verdict.Checks[i].Requirement}, func(r *compat.Requirement) { sets[r.Set] = true })
+		}
+		return RecalledVariant{
+			Reference: v.Reference, Repository: RepositoryOf(v.Reference), Manifest: v.Manifest,
+			Outcome: verdict.Outcome, Cases: ev.answers.Cases(ev.arose), needs: v.needs(verdict),
+		}
+	}
+	hasNVIDIA := false
+	for _, v := range img.Variants {
+		r.Variants = append(r.Variants, evaluate(v))
+		hasNVIDIA = hasNVIDIA || len(v.Claims.Environment) > 0
+	}
+	if hasNVIDIA {
+		for i, v := range img.Variants {
+			without := r.Variants[i]
+			if len(v.Claims.Environment) > 0 {
+				v.Claims.Environment = nil
+				without = evaluate(v)
+			}
+			r.withoutNVIDIA = append(r.withoutNVIDIA, without)
 		}
 	}
 	r.Sets, r.Steps = slices.Sorted(maps.Keys(sets)), selector.MaxPullSteps-left
 	return r, nil
+}
+
+// WithoutNVIDIA returns the verdict for a container that turns the check of NVIDIA's
+// variables off.
+func (r Recalled) WithoutNVIDIA() Recalled {
+	if r.withoutNVIDIA != nil {
+		r.Variants = r.withoutNVIDIA
+	}
+	return r
 }
 
 // Of returns the variant that applies to a container. Where it is known by which

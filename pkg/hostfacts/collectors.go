@@ -192,17 +192,20 @@ func hpcCollectors() []collector {
 		{lenient: true, collect: collectGPUs, sets: []facts.Set{
 			{Name: "gpu.device", Kind: facts.Instances, Origin: "/sys/bus/pci/devices",
 				From: "`/sys/bus/pci/devices`, the drivers' files",
-				Elements: "vendor (`nvidia`, `amd`, `intel`), vendor_id, device_id, class, address, model, " +
+				Elements: "vendor (`nvidia`, `amd`, `intel`), vendor_id, device_id, class, address, model, brand, " +
 					"memory_mib (MiB), architecture, compute_capability, gfx_target, driver, driver_version, " +
 					"cuda_version, integrated (true, false)", Note: "each as far as it is known"},
 			{Name: "gpu.nvidia", Origin: "/sys/bus/pci/devices",
 				From: "and `/proc/driver/nvidia`, `/sys/module/nvidia`",
 				Elements: "count, driver_version, cuda_version (the newest the driver supports), kernel_module " +
 					"(open, proprietary), compute_capability (the lowest of all GPUs), memory_mib (the least of " +
-					"all GPUs), architecture, model"},
+					"all GPUs), architecture, model, brand (`tesla`, `nvidia`, `geforcertx` ...)"},
 			{Name: "gpu.amd", Origin: "/sys/bus/pci/devices", From: "and `/sys/class/kfd`, `/opt/rocm`",
-				Elements: "count, driver_version, gfx_target, gfx_targets (with commas), rocm_version, model, " +
+				Elements: "count, driver_version, gfx_target, gfx_targets (with commas), rocm_version, rocm_driver (the release that the kernel driver is of), model, " +
 					"memory_mib (the least of all GPUs)"},
+			{Name: "gpu.gfx", Kind: facts.Flags, Origin: "/sys/class/kfd",
+				Elements: "* (what AMD GPUs run code for: `gfx942`, and LLVM's generic targets such as `gfx9-4-generic`)",
+				Note:     "unknown what only some of them run"},
 			{Name: "gpu.intel", Origin: "/sys/bus/pci/devices", From: "and `/sys/module`",
 				Elements: "count, discrete_count, driver, driver_version, model, memory_mib (the least of all GPUs)"},
 		}},

@@ -26,7 +26,7 @@ func collectGPUs(h host, out *facts.Features) error {
 	if err := gpuBesidePCI(h.root, functions); err != nil {
 		return err
 	}
-	out.Instances["gpu.device"] = []map[string]string{}
+	out.Instances["gpu.device"], out.Flags["gpu.gfx"] = []map[string]string{}, []string{}
 	for _, vendor := range []struct {
 		name     string
 		describe func(Root, []gpu, *facts.Features)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/version"
 )
 
 const amdSet = "gpu.amd"
@@ -19,6 +20,7 @@ func describeAMD(root Root, gpus []gpu, out *facts.Features) {
 	if err != nil {
 		out.Unknown[amdSet+"/gfx_target"] = facts.CauseOf(err)
 		out.Unknown[amdSet+"/gfx_targets"] = facts.CauseOf(err)
+		out.Unknown["gpu.gfx"] = facts.CauseOf(err)
 	}
 	for _, g := range gpus {
 		model, _ := readTrimmed(root, g.dir()+"/product_name")
@@ -35,6 +37,10 @@ func describeAMD(root Root, gpus []gpu, out *facts.Features) {
 	}
 	shareElement(out, amdSet, "model", gpus)
 	leastMemory(out, amdSet, "the driver of a GPU does not report its memory size", gpus)
+	if release := rocmOfDriver(set["driver_version"]); release != "" {
+		set["rocm_driver"] = release
+	}
+	addCodeTargets(targets, out)
 	release, err := readOptional(root, "opt/rocm/.info/version")
 	setElement(out, amdSet, "rocm_version", release, err)
 }
@@ -84,4 +90,58 @@ func gfxTarget(n uint64) string {
 		return ""
 	}
 	return fmt.Sprintf("gfx%d%x%x", major, minor, stepping)
+}
+
+// rocmOfDriver returns the release of ROCm that a version of AMD's own amdgpu module
+// came with, by AMD's list of drivers; empty for that of the kernel's source and for
+// one older than the list.
+func rocmOfDriver(driver string) string {
+	newest := ""
+	for _, release := range [][2]string{
+		{"6.2.4", "5.7"}, {"6.3.6", "6.0"}, {"6.7.0", "6.1"}, {"6.8.5", "6.2"}, {"6.10.5", "6.3"}, {"6.12.12", "6.4"}, {"6.14.14", "7.0"}, {"6.16.6", "7.1"},
+	} {
+		if order, ok := version.Compare(driver, release[0]); ok && order >= 0 {
+			newest = release[1]
+		}
+	}
+	return newest
+}
+
+// addCodeTargets sets gpu.gfx to what the GPUs run code for: their instruction sets
+// and the generic ones. Of GPUs that differ, what only some run is unknown, since
+// which of them a container gets is not known.
+func addCodeTargets(targets map[string]string, out *facts.Features) {
+	count := map[string]int{}
+	for _, target := range targets {
+		count[target]++
+		if generic := genericGFX(target); generic != "" {
+			count[generic]++
+		}
+	}
+	out.Flags["gpu.gfx"] = []string{}
+	for target, n := range count {
+		if n == len(targets) {
+			out.Flags["gpu.gfx"] = append(out.Flags["gpu.gfx"], target)
+		} else {
+			out.Unknown["gpu.gfx/"+target] = "only some of the GPUs run it"
+		}
+	}
+}
+
+// genericGFX is LLVM's generic target whose code a GPU runs: "Generic processor code
+// object versioning" of its AMDGPU guide. It is empty where there is none.
+func genericGFX(target string) string {
+	for generic, members := range map[string]string{
+		"gfx9-generic":    "gfx900 gfx902 gfx904 gfx906 gfx909 gfx90c",
+		"gfx9-4-generic":  "gfx940 gfx941 gfx942 gfx950",
+		"gfx10-1-generic": "gfx1010 gfx1011 gfx1012 gfx1013",
+		"gfx10-3-generic": "gfx1030 gfx1031 gfx1032 gfx1033 gfx1034 gfx1035 gfx1036",
+		"gfx11-generic":   "gfx1100 gfx1101 gfx1102 gfx1103 gfx1150 gfx1151 gfx1152 gfx1153",
+		"gfx12-generic":   "gfx1200 gfx1201",
+	} {
+		if slices.Contains(strings.Fields(members), target) {
+			return generic
+		}
+	}
+	return ""
 }

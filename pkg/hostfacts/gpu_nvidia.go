@@ -4,10 +4,12 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts/nvidia"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -27,7 +29,7 @@ func describeNVIDIA(root Root, gpus []gpu, out *facts.Features) {
 		}
 	}
 	maps.Copy(set, known(map[string]string{
-		"driver_version": driver.version, "cuda_version": cudaOfDriver(driver.version), "kernel_module": driver.kind,
+		"driver_version": driver.version, "cuda_version": nvidia.CUDAOf(driver.version), "kernel_module": driver.kind,
 	}))
 	if driver.version != "" && set["cuda_version"] == "" {
 		out.Unknown[nvidiaSet+"/cuda_version"] = "no known CUDA version for driver " + driver.version
@@ -38,6 +40,7 @@ func describeNVIDIA(root Root, gpus []gpu, out *facts.Features) {
 	leastCapability(gpus, out)
 	shareElement(out, nvidiaSet, "architecture", gpus)
 	shareElement(out, nvidiaSet, "model", gpus)
+	shareBrand(gpus, out)
 	leastMemory(out, nvidiaSet, "the NVIDIA driver reports the memory size only through NVML", gpus)
 }
 
@@ -58,6 +61,9 @@ func describeNVIDIADevice(root Root, g gpu, driver nvidiaModule, cuda string, ou
 	// UUID, which is not a fact.
 	if model := lineAfter(data, "Model:"); model != "" && model != "Unknown" {
 		g.facts["model"] = model
+		if brand := nvidia.BrandOf(model); brand != "" {
+			g.facts["brand"] = brand
+		}
 		return
 	}
 	out.Unknown[nvidiaSet+"/model"] = "the driver does not report the model of GPU " + g.address
@@ -80,6 +86,24 @@ func leastCapability(gpus []gpu, out *facts.Features) {
 	}
 	if least != "" {
 		out.Attributes[nvidiaSet]["compute_capability"] = least
+	}
+}
+
+// shareBrand gives the set the brand of its GPUs. Which of several a container gets
+// is not known, so that of GPUs of different brands it is not either.
+func shareBrand(gpus []gpu, out *facts.Features) {
+	brands := map[string]bool{}
+	for _, g := range gpus {
+		brands[g.facts["brand"]] = true
+	}
+	all := slices.Sorted(maps.Keys(brands))
+	switch {
+	case brands[""]:
+		out.Unknown[nvidiaSet+"/brand"] = "the driver does not report a model whose brand is known"
+	case len(all) > 1:
+		out.Unknown[nvidiaSet+"/brand"] = "the GPUs are of several brands: " + strings.Join(all, ", ")
+	default:
+		out.Attributes[nvidiaSet]["brand"] = all[0]
 	}
 }
 
@@ -133,19 +157,6 @@ func isDottedNumber(s string) bool {
 		}
 	}
 	return len(parts) > 1
-}
-
-// cudaOfDriver returns the newest CUDA release that the driver supports, or
-// nothing when the driver is older than all of them. A driver newer than the last
-// release known here supports at least that one.
-func cudaOfDriver(driver string) string {
-	newest := ""
-	for _, release := range cudaReleases() {
-		if order, ok := version.Compare(driver, release.driver); ok && order >= 0 {
-			newest = release.cuda
-		}
-	}
-	return newest
 }
 
 func nvidiaChipOf(device string) (nvidiaChip, bool) {

@@ -1,26 +1,5 @@
 package hostfacts
 
-// cudaRelease is one CUDA release and the first Linux driver for it.
-type cudaRelease struct{ driver, cuda string }
-
-// cudaReleases is the table "CUDA Toolkit and Corresponding Driver Versions" of
-// NVIDIA's CUDA release notes, the first driver of each release, in order. No
-// toolkit 12.7 was released, but drivers of the 565 branch support that version.
-func cudaReleases() []cudaRelease {
-	return []cudaRelease{
-		{"340.29", "6.5"}, {"346.46", "7.0"}, {"352.31", "7.5"}, {"367.48", "8.0"},
-		{"384.81", "9.0"}, {"387.26", "9.1"}, {"396.26", "9.2"},
-		{"410.48", "10.0"}, {"418.39", "10.1"}, {"440.33", "10.2"},
-		{"450.36.06", "11.0"}, {"455.23", "11.1"}, {"460.27.03", "11.2"}, {"465.19.01", "11.3"},
-		{"470.42.01", "11.4"}, {"495.29.05", "11.5"}, {"510.39.01", "11.6"}, {"515.43.04", "11.7"},
-		{"520.61.05", "11.8"},
-		{"525.60.13", "12.0"}, {"530.30.02", "12.1"}, {"535.54.03", "12.2"}, {"545.23.06", "12.3"},
-		{"550.54.14", "12.4"}, {"555.42.02", "12.5"}, {"560.28.03", "12.6"}, {"565.57.01", "12.7"},
-		{"570.26", "12.8"}, {"575.51.03", "12.9"},
-		{"580.65.06", "13.0"}, {"590.44.01", "13.1"}, {"595.45.04", "13.2"}, {"610.43.02", "13.3"},
-	}
-}
-
 // nvidiaChip is the block of PCI device ids that NVIDIA gave to one chip.
 type nvidiaChip struct {
 	first, last              uint64

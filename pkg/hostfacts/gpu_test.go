@@ -9,36 +9,7 @@ import (
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/facts"
-	"github.com/imagefit/imagefit/pkg/version"
 )
-
-func TestCUDAReleaseFollowsFromTheDriver(t *testing.T) {
-	t.Parallel()
-	for driver, want := range map[string]string{
-		"450.80.02": "11.0", "470.82.01": "11.4", "525.60.13": "12.0", "535.104.05": "12.2", "535.54.02": "12.1",
-		"550.54.15": "12.4", "565.57.01": "12.7", "570.26": "12.8", "570.124.06": "12.8", "580.95.05": "13.0",
-		"590.48.01": "13.1", "595.58.03": "13.2", "610.43.02": "13.3",
-		"999.1":   "13.3", // at least that
-		"304.137": "", "": "", "none": "",
-	} {
-		if got := cudaOfDriver(driver); got != want {
-			t.Errorf("driver %q supports CUDA %q, want %q", driver, got, want)
-		}
-	}
-}
-
-func TestCUDAReleasesAreInOrder(t *testing.T) {
-	t.Parallel()
-	releases := cudaReleases()
-	for i, later := range releases[1:] {
-		earlier := releases[i]
-		driver, _ := version.Compare(earlier.driver, later.driver)
-		cuda, _ := version.Compare(earlier.cuda, later.cuda)
-		if driver >= 0 || cuda >= 0 {
-			t.Errorf("%v comes before %v", earlier, later)
-		}
-	}
-}
 
 func TestNVIDIAChipFollowsFromTheDeviceID(t *testing.T) {
 	t.Parallel()
@@ -252,5 +223,43 @@ func TestGPULentToAVirtualMachine(t *testing.T) {
 	}
 	if got := known.Lookup("gpu.nvidia", "model"); got.State != facts.Absent {
 		t.Errorf("model is %v %q", got.State, got.Cause)
+	}
+}
+
+func TestBrandIsThatOfAllGPUs(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		models []string
+		want   facts.Fact
+	}{
+		{[]string{"Tesla T4"}, facts.Fact{State: facts.Present, Value: "tesla"}},
+		{[]string{"NVIDIA A100-SXM4-80GB", "NVIDIA H100 PCIe"}, facts.Fact{State: facts.Present, Value: "nvidia"}},
+		{[]string{"Tesla T4", "NVIDIA GeForce RTX 3090"}, facts.Fact{Cause: "the GPUs are of several brands: geforcertx, tesla"}},
+		{[]string{"Tesla T4", "Graphics Device"}, facts.Fact{Cause: "the driver does not report a model whose brand is known"}},
+	} {
+		files := map[string]string{
+			"proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\n",
+			"sys/class/kfd":              "",
+		}
+		for i, model := range tt.models {
+			address := "0000:0" + strconv.Itoa(i) + ":00.0"
+			dir := "sys/bus/pci/devices/" + address + "/"
+			files[dir+"class"], files[dir+"vendor"], files[dir+"device"] = "0x030200\n", "0x10de\n", "0x1eb8\n"
+			files[dir+"driver"] = "-> ../../../../bus/pci/drivers/nvidia"
+			files["proc/driver/nvidia/gpus/"+address+"/information"] = "Model: \t\t " + model + "\n"
+		}
+		known := Collect(context.Background(), tree(t, files))
+		if got := known.Lookup("gpu.nvidia", "brand"); got != tt.want {
+			t.Errorf("%v: %+v, want %+v", tt.models, got, tt.want)
+		}
+	}
+}
+
+func TestROCmReleaseFollowsFromTheDriver(t *testing.T) {
+	t.Parallel()
+	for driver, want := range map[string]string{"6.8.5": "6.2", "6.7.8": "6.1", "6.16.13": "7.1", "5.18.13": "", "": ""} {
+		if got := rocmOfDriver(driver); got != want {
+			t.Errorf("driver %q is of ROCm %q, want %q", driver, got, want)
+		}
 	}
 }

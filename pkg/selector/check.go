@@ -114,6 +114,7 @@ func (e *evaluation) combine(c *Check, u under) {
 	}
 	e.defined = e.defined[:scope]
 	c.Parts, c.Outcome, c.best = parts, t.outcome(), t.best
+	e.newer(c, "")
 	c.unsure = t.unsure
 	if c.Outcome == Fits {
 		c.gain = req.Weight + t.gain
@@ -139,6 +140,7 @@ func (e *evaluation) leaf(c *Check) {
 	if req.Name != nil {
 		e.name(c)
 	}
+	e.may(c)
 	if c.Outcome == Fits {
 		c.met, c.gain = int32(min(len(req.Terms), maxCount)), req.Weight
 		if req.Name != nil {

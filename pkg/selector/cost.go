@@ -84,6 +84,9 @@ func (c *costing) all(reqs []compat.Requirement) {
 
 func (c *costing) requirement(req *compat.Requirement) {
 	c.add(8, 1)
+	for i := range req.May {
+		c.add(8, 1+len(req.May[i].Terms))
+	}
 	if req.Combine == compat.Leaf {
 		c.leaf(req)
 		return

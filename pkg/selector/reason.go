@@ -29,6 +29,9 @@ func (v Verdict) Reason() string {
 // sentence names what each of the checks wants and what the node has.
 func sentence(list []*Check, between string, depth int) string {
 	return join(list, between, func(c *Check) string {
+		if newer := c.wantNewer(); newer != "" {
+			return newer
+		}
 		if c.isChoice() && depth < maxDepth {
 			return c.choice(depth + 1)
 		}
@@ -87,6 +90,8 @@ func (c *Check) Have() string {
 		return "not evaluated"
 	case c.Requirement.Unclear != "":
 		return "unknown: " + c.Requirement.Unclear
+	case c.tooOld() != "":
+		return c.tooOld()
 	case c.Requirement.Combine != compat.Leaf:
 		return c.haveParts()
 	case c.Fact.State == facts.Unknown && c.Outcome == Unknown:

@@ -90,7 +90,7 @@ func deciding(checks []Check, outcome Outcome) []*Check {
 func (c *Check) deciding() []*Check {
 	req := c.Requirement
 	switch {
-	case req.Not || req.Unclear != "":
+	case req.Not || req.Unclear != "" || c.wantNewer() != "":
 	case req.Combine == compat.AllOf:
 		if parts := deciding(c.Parts, c.Outcome); len(parts) > 0 {
 			return parts

@@ -36,7 +36,7 @@ func TestEntryRequirementsOfEachProposal(t *testing.T) {
 		{"Proposal H, absent", `{"architecture":"amd64","compatibilities":[{"oci.cpu.vendor":"AuthenticAMD"}]}`, nil, selector.Unfit, 0, "needs cpu.model vendor_id=AMD (is Intel)"},
 		{"Proposal H, empty", `{"architecture":"amd64","compatibilities":[]}`, nil, selector.Fits, 0, ""},
 		{"os.features", `{"os":"linux","architecture":"amd64","os.features":["cuda12"]}`, nil, selector.Fits, 0, ""},
-		{"os.features, too new", `{"os":"linux","architecture":"amd64","os.features":["cuda13"]}`, nil, selector.Unfit, 0, "needs gpu.nvidia cuda_version >= 13 (is 12.2)"},
+		{"os.features, too new", `{"os":"linux","architecture":"amd64","os.features":["cuda13"]}`, nil, selector.Unfit, 0, "needs a newer driver: driver 535.104.05 is too old for CUDA 13 (needs >= 580.65.06)"},
 		{"os.features, unknown", `{"os":"linux","architecture":"amd64","os.features":["erofs"]}`, nil, selector.Unknown, 0, "needs platform/os.features erofs (unknown: no compatibility spec knows this os feature)"},
 		{"os.version of Linux", `{"os":"linux","architecture":"amd64","os.version":"6.8"}`, nil, selector.Fits, 0, ""},
 		{"os.version of Windows", `{"os":"windows","architecture":"amd64","os.version":"10.0.14393.1066"}`, nil, selector.Unknown, 0, `needs platform/os.version 10.0.14393.1066 (unknown: what os.version means is not defined for "windows")`},

@@ -9,6 +9,7 @@ import (
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
+	"github.com/imagefit/imagefit/pkg/hostfacts/nvidia"
 )
 
 const (
@@ -28,7 +29,7 @@ const (
 // that the alternative asks for less. Variables about Jetpack are about
 // another kind of node.
 func NVIDIARequirements(env map[string]string) []compat.Requirement {
-	if disabled, err := strconv.ParseBool(env[nvidiaDisable]); err == nil && disabled {
+	if DisablesNVIDIA(env[nvidiaDisable]) {
 		return nil
 	}
 	var reqs []compat.Requirement
@@ -40,9 +41,18 @@ func NVIDIARequirements(env map[string]string) []compat.Requirement {
 	}
 	// An image of before the variables says its CUDA version alone.
 	if _, isNew := env[nvidiaPrefix+"CUDA"]; !isNew && env["CUDA_VERSION"] != "" {
-		reqs = append(reqs, nvidiaVariable("CUDA_VERSION", "cuda>="+strings.TrimSpace(env["CUDA_VERSION"])))
+		reqs = append(reqs, nvidiaVariable("CUDA_VERSION", "cuda>="+nvidia.Release(strings.TrimSpace(env["CUDA_VERSION"]))))
 	}
 	return reqs
+}
+
+// NVIDIADisable is the variable by which an image or a pod turns all of them off.
+const NVIDIADisable = nvidiaDisable
+
+// DisablesNVIDIA reports whether a value of NVIDIADisable does so.
+func DisablesNVIDIA(value string) bool {
+	disabled, err := strconv.ParseBool(value)
+	return err == nil && disabled
 }
 
 func nvidiaVariable(name, text string) compat.Requirement {
@@ -58,6 +68,9 @@ func nvidiaVariable(name, text string) compat.Requirement {
 		all := compat.Requirement{Key: textutil.Short(way), Combine: compat.AllOf}
 		for condition := range strings.SplitSeq(way, ",") {
 			all.Parts = append(all.Parts, nvidiaCondition(condition))
+			if cuda, ok := strings.CutPrefix(condition, "cuda>="); ok && condition == way && req.Newer == nil {
+				req.Newer = spec.NewerDriver(cuda)
+			}
 		}
 		req.Parts = append(req.Parts, all)
 	}
@@ -75,6 +88,9 @@ func nvidiaCondition(text string) compat.Requirement {
 	property := text[:at]
 	value := strings.TrimLeft(text[at:], "=!<>")
 	symbol := text[at : len(text)-len(value)]
+	if property == "brand" {
+		return brandCondition(req, symbol, value)
+	}
 	element, known := map[string]string{
 		"cuda": "cuda_version", "driver": "driver_version", "arch": "compute_capability",
 	}[property]
@@ -99,5 +115,16 @@ func nvidiaCondition(text string) compat.Requirement {
 	for _, op := range ops {
 		req.Terms = append(req.Terms, compat.Term{Element: element, Op: op, Values: []string{value}})
 	}
+	return req
+}
+
+// brandCondition compares the brand of the GPUs, which is not known where they are
+// of several.
+func brandCondition(req compat.Requirement, symbol, value string) compat.Requirement {
+	op, known := map[string]compat.Op{"=": compat.In, "!=": compat.NotIn}[symbol]
+	if !known || value == "" {
+		return req.Unclearf("%s is not a condition such as brand=tesla", textutil.Quote(req.Key))
+	}
+	req.Terms = []compat.Term{{Element: "brand", Op: op, Values: []string{strings.ToLower(value)}}}
 	return req
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -20,7 +21,11 @@ func TestNVIDIARequirementsAreAlternatives(t *testing.T) {
 	}{
 		{"as CUDA 12.0 images have it", "cuda>=12.0 brand=tesla,driver>=450,driver<451 brand=tesla,driver>=470,driver<471", fits},
 		{"too new, no alternative in the driver's reach", "cuda>=12.8 brand=tesla,driver>=450,driver<451", unfit},
-		{"a brand nobody knows is not left out", "cuda>=12.8 brand=tesla,driver>=535,driver<536", unknown},
+		{"another brand", "cuda>=12.8 brand=tesla,driver>=535,driver<536", unfit},
+		{"another driver", "cuda>=12.8 brand=nvidia,driver>=550,driver<551", unfit},
+		{"no brand but one", "brand!=geforce", fits},
+		{"brand that is compared", "cuda>=12.8 brand>tesla", unknown},
+		{"property that is not known", "cuda>=12.8 memory>=4", unknown},
 		{"all of one alternative", "cuda>=12.0,driver<500", unfit},
 		{"equal", "cuda=12.2", fits},
 		{"equal, not", "cuda=12", unfit},
@@ -64,7 +69,7 @@ func TestNVIDIAVariablesAllHold(t *testing.T) {
 		{"disabled", "NVIDIA_REQUIRE_CUDA=cuda>=12.0 NVIDIA_DISABLE_REQUIRE=true", ""},
 		{"not disabled", "NVIDIA_REQUIRE_CUDA=cuda>=12.0 NVIDIA_DISABLE_REQUIRE=false", "gpu.nvidia cuda_version >= 12.0 | required"},
 		{"Jetpack", "NVIDIA_REQUIRE_JETPACK=jetpack>=5", ""},
-		{"of before the variables", "CUDA_VERSION=10.2.89", "gpu.nvidia cuda_version >= 10.2.89 | required"},
+		{"of before the variables", "CUDA_VERSION=10.2.89", "gpu.nvidia cuda_version >= 10.2 | required"},
 		{"the variable goes before", "CUDA_VERSION=12.2 NVIDIA_REQUIRE_CUDA=cuda>=12.0", "gpu.nvidia cuda_version >= 12.0 | required"},
 	}
 	for _, tt := range tests {
@@ -76,6 +81,47 @@ func TestNVIDIAVariablesAllHold(t *testing.T) {
 				env[key] = value
 			}
 			if got := compattest.DescribeAll(dialect.NVIDIARequirements(env)); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestNVIDIAReasonIsOneSentence: strings of nvidia/cuda images on nodes as people have
+// reported them.
+func TestNVIDIAReasonIsOneSentence(t *testing.T) {
+	t.Parallel()
+	const (
+		cuda128 = "cuda>=12.8 brand=unknown,driver>=470,driver<471 brand=grid,driver>=470,driver<471 brand=tesla,driver>=470,driver<471 " +
+			"brand=nvidia,driver>=470,driver<471 brand=tesla,driver>=535,driver<536 brand=nvidia,driver>=535,driver<536"
+		cuda124 = "cuda>=12.4 brand=tesla,driver>=470,driver<471 brand=geforce,driver>=535,driver<536 brand=nvidia,driver>=535,driver<536"
+	)
+	tests := []struct{ name, brand, driver, cuda, require, want string }{
+		{"GTX 1050 Ti, 12.8", "geforce", "535.113.01", "12.2", cuda128, "needs a newer driver: driver 535.113.01 is too old for CUDA 12.8 (needs >= 570.26)"},
+		{"GTX 1050 Ti, 12.4", "geforce", "535.113.01", "12.2", cuda124, ""},
+		{"H100, 12.8", "nvidia", "535.113.01", "12.2", cuda128, ""},
+		{"H100 of another branch", "nvidia", "545.23.08", "12.3", cuda128, "needs a newer driver: driver 545.23.08 is too old for CUDA 12.8 (needs >= 570.26)"},
+		{"several brands", "?the GPUs are of several brands: geforce, tesla", "535.113.01", "12.2", cuda128,
+			"needs a newer driver: driver 535.113.01 is older than that of CUDA 12.8 (570.26): the GPUs are of several brands: geforce, tesla"},
+		{"several brands, new driver", "?the GPUs are of several brands: geforce, tesla", "570.26", "12.8", cuda128, ""},
+		{"no driver", "", "", "", cuda128, "needs a driver for CUDA 12.8 (absent)"},
+		{"a later CUDA than is known", "nvidia", "535.113.01", "12.2", "cuda>=99", "needs gpu.nvidia cuda_version >= 99 (is 12.2)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			features := facts.NewFeatures()
+			set := map[string]string{"count": "1"}
+			for element, value := range map[string]string{"brand": tt.brand, "driver_version": tt.driver, "cuda_version": tt.cuda} {
+				if cause, isUnknown := strings.CutPrefix(value, "?"); isUnknown {
+					features.Unknown["gpu.nvidia/"+element] = cause
+				} else if value != "" {
+					set[element] = value
+				}
+			}
+			features.Attributes["gpu.nvidia"] = set
+			v := selector.Evaluate(facts.New("linux", "amd64", features), dialect.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": tt.require}))
+			if got := v.Reason(); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})

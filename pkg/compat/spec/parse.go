@@ -155,9 +155,9 @@ func (n *Node) validateFact() error {
 
 func (n *Node) validateMatch() error {
 	known, ok := map[string][]string{
-		"bool":    {matchEqual, matchExists, matchOption},
+		"bool":    {matchEqual, matchExists, matchOption, matchCUDA, matchROCm},
 		"int":     {matchEqual, matchAtLeast, matchAtMost, matchRange},
-		"version": {matchEqual, matchAtLeast, matchAtMost, matchRange, matchABI},
+		"version": {matchEqual, matchAtLeast, matchAtMost, matchRange, matchABI, matchCUDA, matchROCm},
 		"string":  {matchEqual, matchOption, matchDescends, matchABI, matchRelease},
 		"list":    {matchSubset},
 	}[n.Type]

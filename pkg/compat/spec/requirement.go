@@ -23,6 +23,8 @@ func (s boundAttribute) requirement() compat.Requirement {
 		return req.Unclearf("%s", problem)
 	}
 	switch {
+	case (n.Match == matchCUDA || n.Match == matchROCm) && (n.Type != "bool" || value == "true"):
+		return s.runtimeOfGPU(req, value)
 	case n.Type == "bool" || n.Match == matchOption:
 		return s.boolRequirement(req, value)
 	case n.Match == matchDescends && !archspec.Known(value):
@@ -37,6 +39,21 @@ func (s boundAttribute) requirement() compat.Requirement {
 	}
 	req.Terms = append(n.conditions(s.rest), n.terms(s.rest, value)...)
 	return req
+}
+
+// runtimeOfGPU takes the version from the value, or from the key of a bool such as
+// cuda12.
+func (s boundAttribute) runtimeOfGPU(req compat.Requirement, value string) compat.Requirement {
+	if s.node.Type == "bool" {
+		value = s.rest
+		if err := CheckVersion(value); err != nil {
+			return req.Unclearf("%s", err)
+		}
+	}
+	if s.node.Match == matchROCm {
+		return rocmRequirement(req, value)
+	}
+	return cudaRequirement(req, value)
 }
 
 // normal is a value in the one spelling that facts have.

@@ -90,6 +90,8 @@ const (
 	matchDescends = "descends-from" // a CPU target, by ancestry
 	matchRelease  = "release"       // an operating system, by its C library
 	matchABI      = "abi"           // a library, by its family
+	matchCUDA     = "cuda"          // a version of CUDA, by the driver
+	matchROCm     = "rocm"          // a version of ROCm, by the driver
 )
 
 // IsGeneral reports whether the spec speaks for any group.

@@ -79,7 +79,7 @@ func TestParseRefusesWithTheRow(t *testing.T) {
 		{"no fact", nodeText(`type = "bool"`, `match = "exists"`), "fact is needed"},
 		{"element of no fact", nodeText(`type = "bool"`, `element = "e"`, `importance = "informative"`), "fact is needed for an element"},
 		{"no element", nodeText(`fact = "f"`, `type = "bool"`, `match = "exists"`), "element is needed"},
-		{"no match", nodeText(`fact = "f"`, `element = "e"`, `type = "bool"`), `match "" is not one of equal, exists, option, which type bool has`},
+		{"no match", nodeText(`fact = "f"`, `element = "e"`, `type = "bool"`), `match "" is not one of equal, exists, option, cuda, rocm, which type bool has`},
 		{"match of another type", nodeText(`fact = "f"`, `element = "e"`, `type = "bool"`, `match = "range"`), `match "range" is not one of equal, exists, option`},
 		{"importance", flagNode(`importance = "nice"`), `importance "nice" is not one of required, preferred, informative`},
 		{"negative weight", flagNode(`importance = "preferred"`, `weight = -1`), "weight is -1, not 0 to 1000000"},
