@@ -23,6 +23,7 @@ type factsCommand struct {
 	root   string
 	output cli.Output
 	family string
+	all    bool
 }
 
 func newFactsCommand() *cobra.Command {
@@ -35,7 +36,8 @@ are evaluated against. The names are those of Node Feature Discovery (NFD).
 
 The JSON output is a superset of what "nfd export features" prints. Save it to
 check on another machine whether an image fits this node. The labels are those
-that NFD gives a node, without their prefix "` + "feature.node.kubernetes.io/" + `".`,
+that NFD gives a node by default, with --all also those that it can be
+configured to; without their prefix "` + "feature.node.kubernetes.io/" + `".`,
 		Example: `  imagefit facts
   imagefit facts --family cpu
   imagefit facts -o json > node-1.json
@@ -48,6 +50,7 @@ that NFD gives a node, without their prefix "` + "feature.node.kubernetes.io/" +
 	c.output.AddFlag(cmd, cli.Text, cli.JSON, cli.YAML, labels)
 	cmd.Flags().StringVar(&c.family, "family", "", "show one family of facts only: "+strings.Join(hostfacts.Families(), ", "))
 	cli.Complete(cmd, "family", hostfacts.Families()...)
+	cmd.Flags().BoolVar(&c.all, "all", false, "with -o labels: also the labels that NFD makes only where it is configured to")
 	cmd.AddCommand(newSnapshotCommand(), newDiffCommand())
 	return cmd
 }
@@ -77,6 +80,9 @@ func (c factsCommand) run(cmd *cobra.Command) error {
 		switch {
 		case c.output == labels:
 			values := facts.Labels()
+			if c.all {
+				values = facts.AllLabels()
+			}
 			for _, name := range slices.Sorted(maps.Keys(values)) {
 				b.WriteString(printable(name) + "=" + printable(values[name]) + "\n")
 			}

@@ -36,7 +36,9 @@ func labelRules() []labelRule {
 		elementLabels("cpu-rdt.*", "cpu.rdt", asIs),
 		elementLabels("cpu-security.*", "cpu.security", allBut("tdx.total_keys", "sgx.epc", "sev.encrypted_state_ids", "sev.asids")),
 		elementLabels("cpu-power.sst_*", "cpu.sst", asIs),
-		switchLabel("cpu-hardware_multithreading", "cpu.topology", "hardware_multithreading"),
+		valueLabel("cpu-hardware_multithreading", "cpu.topology", "hardware_multithreading"),
+		flagsLabel("cpu-cpu_core", "cpu.hybrid", "cpu_core"),
+		flagsLabel("cpu-cpu_atom", "cpu.hybrid", "cpu_atom"),
 		switchLabel("cpu-coprocessor.nx_gzip", "cpu.coprocessor", "nx_gzip"),
 		elementLabels("kernel-version.*", "kernel.version", asIs),
 		elementLabels("kernel-config.*", "kernel.config", enabledOption),
@@ -110,6 +112,19 @@ func switchLabel(label, set, element string) labelRule {
 		each: func(f *Facts, put func(star, value string)) {
 			if f.attributes[set][element] == "true" {
 				put("", "true")
+			}
+		},
+		look: func(f *Facts, _ string) Fact { return f.Lookup(set, element) },
+	}
+}
+
+// valueLabel derives a label from one element, with its value.
+func valueLabel(label, set, element string) labelRule {
+	return labelRule{
+		label: label,
+		each: func(f *Facts, put func(star, value string)) {
+			if value, ok := f.attributes[set][element]; ok {
+				put("", value)
 			}
 		},
 		look: func(f *Facts, _ string) Fact { return f.Lookup(set, element) },

@@ -8,14 +8,23 @@ import (
 // labelNamespace is that of NFD's own labels. Their names are given without it.
 const labelNamespace = "feature.node.kubernetes.io/"
 
-// Labels returns the facts as NFD labels a node with them, such as
-// cpu-cpuid.AVX2=true, without the prefix feature.node.kubernetes.io/. Labels of
+// Labels returns the labels that NFD gives a node with these facts by default, such
+// as cpu-cpuid.AVX2=true, without the prefix feature.node.kubernetes.io/. Labels of
 // feature files keep other prefixes. What is absent or unknown has no label;
 // Label tells the two apart.
-//
-// NFD leaves labels out that it is not configured to make, such as those of
-// most kernel options; here every fact that NFD can label has its label.
-func (f *Facts) Labels() map[string]string { return maps.Clone(f.allLabels()) }
+func (f *Facts) Labels() map[string]string {
+	labels := f.AllLabels()
+	maps.DeleteFunc(labels, func(name, _ string) bool {
+		_, isLocal := f.attributes["local.label"][name]
+		_, isNamespaced := f.attributes["local.label"][labelNamespace+name]
+		return !isLocal && !isNamespaced && !isDefaultLabel(name)
+	})
+	return labels
+}
+
+// AllLabels returns besides the labels that NFD makes only where it is configured to,
+// such as those of most kernel options: every fact that NFD can label has its label.
+func (f *Facts) AllLabels() map[string]string { return maps.Clone(f.allLabels()) }
 
 // Label returns what is known of one label, with or without the prefix
 // feature.node.kubernetes.io/. A label that no fact corresponds to is unknown.

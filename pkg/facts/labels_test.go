@@ -71,7 +71,7 @@ func TestLabelsAreThoseOfNFD(t *testing.T) {
 		"site": "a", "vendor.io/rack": "2", "bare": "true",
 	}
 	facts := New("linux", "amd64", labelled())
-	got := facts.Labels()
+	got := facts.AllLabels()
 	for name, value := range want {
 		if has, ok := got[name]; !ok || has != value {
 			t.Errorf("%s is %q (%v), want %q", name, has, ok, value)
@@ -83,8 +83,35 @@ func TestLabelsAreThoseOfNFD(t *testing.T) {
 		}
 	}
 	maps.DeleteFunc(got, func(string, string) bool { return true })
-	if len(facts.Labels()) != len(want) {
+	if len(facts.AllLabels()) != len(want) {
 		t.Error("the labels are not a copy")
+	}
+}
+
+// TestDefaultLabelsAreThoseOfAnUnconfiguredNFD: without the sources' options that make
+// more, but with what feature files state.
+func TestDefaultLabelsAreThoseOfAnUnconfiguredNFD(t *testing.T) {
+	t.Parallel()
+	features := labelled()
+	features.Flags["cpu.hybrid"] = []string{"cpu_atom", "cpu_core"}
+	features.Attributes["local.label"]["pci-10de.present"] = "true"
+	features.Attributes["cpu.topology"]["hardware_multithreading"] = "false"
+	known := New("linux", "amd64", features)
+	got, all := known.Labels(), known.AllLabels()
+	for _, name := range strings.Fields("cpu-cpuid.SSE42 cpu-rdt.RDTL3CA kernel-config.KVM kernel-config.HZ pci-0302_10de_2330.present " +
+		"pci-0200_15b3.present pci-0200_15b3.sriov.capable custom-rdma.capable") {
+		if _, ok := got[name]; ok || all[name] == "" {
+			t.Errorf("%s=%q of all labels is a default one", name, all[name])
+		}
+	}
+	for name, want := range map[string]string{
+		"cpu-cpuid.AVX2": "true", "cpu-cpuid.AVX10_VERSION": "1", "kernel-config.PREEMPT": "true", "pci-0302_10de.present": "true",
+		"usb-0e_abcd_1234.present": "true", "rdma.capable": "true", "cpu-hardware_multithreading": "false", "cpu-cpu_atom": "true",
+		"pci-10de.present": "true", "vendor.io/rack": "2", "site": "a", "storage-nonrotationaldisk": "true",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
 	}
 }
 
@@ -105,7 +132,7 @@ func TestWhatKubernetesRefusesIsNotALabel(t *testing.T) {
 			"storage.block":  {{"name": "sda", "rotational": "1"}, {"name": "sdb"}},
 		},
 	})
-	if got := facts.Labels(); !maps.Equal(got, map[string]string{"kernel-version.full": ""}) {
+	if got := facts.AllLabels(); !maps.Equal(got, map[string]string{"kernel-version.full": "", "cpu-hardware_multithreading": "false"}) {
 		t.Errorf("labels %v", got)
 	}
 }
@@ -164,7 +191,7 @@ func FuzzLabels(f *testing.F) {
 			Attributes: map[string]map[string]string{set: {element: value}},
 			Instances:  map[string][]map[string]string{set: {{"class": element, "vendor": value, "device": name}}},
 		})
-		for label, has := range facts.Labels() {
+		for label, has := range facts.AllLabels() {
 			if !isLabelName(label) || has != "" && !isLabelWord(has) {
 				t.Errorf("label %q=%q", label, has)
 			}

@@ -162,6 +162,14 @@ func nodeCollectors() []collector {
 			{Name: "cpu.arm64", Origin: "/proc/cpuinfo", Elements: "level (`8.2` ...)",
 				Note: "empty on other architectures"},
 		}},
+		{collect: collectHybrid, sets: []facts.Set{
+			{Name: "cpu.hybrid", Kind: facts.Flags, Origin: "/sys/devices", Elements: "cpu_core, cpu_atom",
+				Note: "the kinds of cores of Intel's hybrid CPUs; empty on others"},
+		}},
+		{collect: collectRISCV, sets: []facts.Set{
+			{Name: "cpu.riscv64", Origin: "/proc/cpuinfo", Elements: "isa (as the kernel prints it, of all harts together), " +
+				"profile (20, 22 or 23: the highest of RVA20U64, RVA22U64 and RVA23U64)", Note: "empty on other architectures"},
+		}},
 		{collect: collectSysctl, sets: []facts.Set{
 			{Name: "kernel.sysctl", Origin: "/proc/sys", Elements: "* (chosen settings, such as `vm.max_map_count`)"},
 		}},

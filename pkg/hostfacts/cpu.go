@@ -1,6 +1,7 @@
 package hostfacts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -60,6 +61,10 @@ func readCPUFlags(h host) ([]string, int, error) {
 	if h.cpuErr != nil {
 		return nil, 0, h.cpuErr
 	}
+	if isPower(h.arch) {
+		flags, err := powerFlags(h)
+		return flags, 0, err
+	}
 	flags, ok := cpuFlags(h.cpu)
 	if !ok {
 		return nil, 0, fmt.Errorf("CPU flags are not collected on %s", h.arch)
@@ -102,8 +107,8 @@ func collectCPUModel(h host, out *facts.Features) error {
 		setElement(out, "cpu.model", element, value, err)
 	}
 	setKnown("vendor_id", vendor, vendor != "")
-	setKnown("family", strconv.Itoa(c.family), c.has.family)
-	setKnown("id", strconv.Itoa(c.model), c.has.model)
+	setKnown("family", cmp.Or(c.familyText, strconv.Itoa(c.family)), c.has.family || c.familyText != "")
+	setKnown("id", cmp.Or(c.modelText, strconv.Itoa(c.model)), c.has.model || c.modelText != "")
 	hypervisor, err := readHypervisor(h)
 	setElement(out, "cpu.model", "hypervisor", hypervisor, err)
 	return nil
@@ -135,7 +140,25 @@ func vendorName(vendor string) string {
 		"0x61":         cpuid.Apple,
 		"0xc0":         cpuid.Ampere,
 	}
+	if vendor == "IBM/S390" { // of NFD's own
+		return labelText(vendor)
+	}
 	return knownVendor(names[vendor])
+}
+
+// collectHybrid finds the kinds of cores that Intel's hybrid CPUs have.
+func collectHybrid(h host, out *facts.Features) error {
+	out.Flags["cpu.hybrid"] = []string{}
+	for _, kind := range []string{"cpu_core", "cpu_atom"} {
+		exists, err := existsIn(h.root, "sys/devices", "sys/devices/"+kind+"/cpus")
+		if err != nil {
+			return err
+		}
+		if exists {
+			out.Flags["cpu.hybrid"] = append(out.Flags["cpu.hybrid"], kind)
+		}
+	}
+	return nil
 }
 
 // collectTopology looks at every CPU that is online.

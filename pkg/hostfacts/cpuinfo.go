@@ -1,6 +1,7 @@
 package hostfacts
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -9,21 +10,50 @@ import (
 	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 )
 
-// maxCPUInfo bounds what is read of proc/cpuinfo: the first processors suffice,
-// and on a large host the file has many megabytes.
-const maxCPUInfo = 64 << 10
+// maxCPUInfo bounds what is read of proc/cpuinfo: about 600 processors of x86. Those
+// beyond are like one of the first.
+const maxCPUInfo = 1 << 20
 
-// cpuInfo is what proc/cpuinfo has on the first processor.
+// cpuInfo is what proc/cpuinfo has on the processors.
 type cpuInfo struct {
 	archspec.CPU
 	family, model int
 	has           struct{ family, model bool }
 	smt           bool // several threads per core
+	// familyText and modelText are those of a mainframe, which are no numbers.
+	familyText, modelText string
 }
 
-// parseCPUInfo reads the first processor of a proc/cpuinfo file.
+// parseCPUInfo reads a proc/cpuinfo file. Of processors that differ it has the
+// features that all have: programs move between them.
 func parseCPUInfo(data []byte) (cpuInfo, error) {
-	fields := firstProcessor(data)
+	processors := splitProcessors(data)
+	c, err := parseProcessor(processors[0])
+	if err != nil { // old kernels of ARM print what all have in common once, after the last
+		common := map[string]string{}
+		for _, processor := range processors {
+			for key, value := range processor {
+				common[key] = cmp.Or(common[key], value)
+			}
+		}
+		if c, err = parseProcessor(common); err != nil {
+			return c, err
+		}
+	}
+	for _, processor := range processors {
+		other, err := parseProcessor(processor)
+		if err != nil || other.Arch != c.Arch || len(other.Flags) == 0 {
+			continue
+		}
+		c.Flags = slices.DeleteFunc(c.Flags, func(flag string) bool { return !slices.Contains(other.Flags, flag) })
+		if other.Core != c.Core {
+			c.Core = "" // no name is that of all
+		}
+	}
+	return c, nil
+}
+
+func parseProcessor(fields map[string]string) (cpuInfo, error) {
 	switch {
 	case fields["flags"] != "":
 		return parseX86(fields), nil
@@ -32,7 +62,7 @@ func parseCPUInfo(data []byte) (cpuInfo, error) {
 	case strings.HasPrefix(fields["isa"], "rv64"):
 		return parseRISCV(fields), nil
 	case fields["vendor_id"] == "IBM/S390":
-		return cpuInfo{CPU: archspec.CPU{Arch: "s390x", Vendor: fields["vendor_id"]}}, nil
+		return parseS390(fields), nil
 	case strings.HasPrefix(fields["cpu"], "POWER"):
 		return cpuInfo{CPU: archspec.CPU{Arch: "ppc64le", Vendor: "IBM", Core: fields["cpu"]}}, nil
 	default:
@@ -40,25 +70,59 @@ func parseCPUInfo(data []byte) (cpuInfo, error) {
 	}
 }
 
-// firstProcessor returns the fields up to the second processor, each with its
-// first value.
-func firstProcessor(data []byte) map[string]string {
-	fields := map[string]string{}
+// splitProcessors returns the fields of each processor, with the first value of each.
+// The same fields as before are left out: most hosts have many equal processors.
+func splitProcessors(data []byte) []map[string]string {
+	var processors []map[string]string
+	seen := map[string]bool{}
+	fields, text := map[string]string{}, strings.Builder{}
+	end := func() {
+		if !seen[text.String()] {
+			seen[text.String()] = true
+			processors = append(processors, fields)
+		}
+		fields = map[string]string{}
+		text.Reset()
+	}
 	for line := range strings.Lines(string(data)) {
 		key, value, ok := strings.Cut(line, ":")
+		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
 		if !ok {
 			continue
 		}
-		key, value = strings.TrimSpace(key), strings.TrimSpace(value)
-		if _, seen := fields[key]; !seen {
-			fields[key] = value
-			continue
+		if _, again := fields["processor"]; key == "processor" && again {
+			end()
 		}
-		if key == "processor" {
-			break
+		if _, again := fields[key]; !again {
+			fields[key] = value
+			switch key {
+			case "flags", "Features", "isa", "CPU implementer", "CPU part", "uarch", "cpu":
+				text.WriteString(key + ":" + value + "\n")
+			}
 		}
 	}
-	return fields
+	// What was cut off in the middle of a processor is not all of it.
+	if len(data) < maxCPUInfo || len(processors) == 0 {
+		end()
+	}
+	return processors
+}
+
+// parseS390 takes what NFD has of a mainframe. Before 4.15 kernels have it in one line
+// for each processor only.
+func parseS390(fields map[string]string) cpuInfo {
+	c := cpuInfo{CPU: archspec.CPU{Arch: "s390x", Vendor: fields["vendor_id"], Flags: strings.Fields(fields["features"])}}
+	c.familyText, c.modelText = fields["identification"], fields["machine"]
+	for part := range strings.SplitSeq(fields["processor 0"], ",") {
+		name, value, _ := strings.Cut(part, "=")
+		switch strings.TrimSpace(name) {
+		case "identification":
+			c.familyText = cmp.Or(c.familyText, strings.TrimSpace(value))
+		case "machine":
+			c.modelText = cmp.Or(c.modelText, strings.TrimSpace(value))
+		}
+	}
+	return c
 }
 
 func parseX86(fields map[string]string) cpuInfo {

@@ -1,6 +1,7 @@
 package hostfacts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,8 @@ import (
 // readHypervisor returns NFD's name of the hypervisor, and "none" on bare metal.
 func readHypervisor(h host) (string, error) {
 	switch {
+	case h.arch == "s390x":
+		return mainframeHypervisor(h.root)
 	case h.arch != "amd64" && h.arch != "386":
 		return "", fmt.Errorf("%s CPUs do not report a hypervisor", h.arch)
 	case h.live:
@@ -25,6 +28,21 @@ func readHypervisor(h host) (string, error) {
 		return "none", nil
 	}
 	return treeHypervisor(h.root)
+}
+
+// mainframeHypervisor is the control program of the virtual machine: KVM/Linux or a
+// version of z/VM. On a logical partition there is none.
+func mainframeHypervisor(root Root) (string, error) {
+	data, err := root.ReadHead("proc/sysinfo", maxDriverText)
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(data)) {
+		if name, program, ok := strings.Cut(line, ":"); ok && strings.HasSuffix(strings.TrimSpace(name), "Control Program") {
+			return cmp.Or(labelText(strings.TrimSpace(program)), "none"), nil
+		}
+	}
+	return "none", nil
 }
 
 func liveHypervisor(virtual bool, vendor cpuid.Vendor, raw string) string {

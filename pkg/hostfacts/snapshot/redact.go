@@ -65,6 +65,8 @@ func (r redactor) file(name string, data []byte) ([]byte, bool) {
 		text = hostfacts.RedactCommandLine(text)
 	case name == "proc/cpuinfo":
 		text = withoutLines(text, "Serial")
+	case name == "proc/sysinfo": // of a mainframe, with its serial number and the names of machines
+		text = onlyLines(text, "Control Program:")
 	case strings.HasPrefix(name, "sys/") && path.Base(name) == "properties":
 		text = withoutLines(text, "unique_id")
 	}
@@ -88,6 +90,17 @@ func withoutLines(text, key string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, key) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// onlyLines keeps the lines that contain key.
+func onlyLines(text, key string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, key) {
 			b.WriteString(line)
 		}
 	}

@@ -290,3 +290,11 @@ func TestSnapshotsOfCapturedHostsAreAnonymous(t *testing.T) {
 		}
 	}
 }
+
+func TestMainframeKeepsOnlyItsHypervisor(t *testing.T) {
+	t.Parallel()
+	got, kept := redactor{}.file("proc/sysinfo", []byte("Manufacturer: IBM\nSequence Code: 00000000000DBBF8\nVM00 Name: PROD7\nVM00 Control Program: KVM/Linux\n"))
+	if !kept || string(got) != "VM00 Control Program: KVM/Linux\n" {
+		t.Errorf("kept %v: %q", kept, got)
+	}
+}
