@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -13,6 +12,15 @@ import (
 	"github.com/imagefit/imagefit/pkg/author/inspect"
 )
 
+// Whose MPI programs use.
+const (
+	mpiOfImage = "image"
+	mpiOfHost  = "host"
+)
+
+// exitNothing is the exit code where nothing has to be required.
+const exitNothing = 3
+
 // createCommand makes a first version of what an image asks for.
 type createCommand struct {
 	specs, dialect string
@@ -20,6 +28,7 @@ type createCommand struct {
 	facts          string // with fromHost
 	families       []string
 	from, platform string
+	mpi, base      string
 	out            outputFile
 }
 
@@ -33,16 +42,17 @@ needs, and prints on stderr where each requirement comes from. Read it and chang
 what you know better, then "imagefit check" it and attach it to the image.
 
 With --from it looks at what was built: a program, a directory, an OCI layout, or
-a tar archive of a file system or of an OCI layout. Programs and libraries record
-the C library that they need, the x86-64 level that they were built for, and
-whether they are linked to MPI, CUDA or ROCm. What the image itself contains is
-not required of the node. Nothing is run.
+a tar archive of a file system or of an OCI layout. It decodes the code of all
+programs and libraries, and requires the CPU's flags for what they use without a
+look at the CPU; and they record the C library that they need, and whether they
+are linked to MPI, CUDA or ROCm. What the image itself contains and what its
+platform states is not required of the node. Nothing is run.
 
 With --from-host it looks at this node, or with --facts at another one, and takes
 what any node of its kind has: the x86-64 level but not the CPU's model, the
 version of the kernel but not its release. Choose with --family.
 
-Exit code 0: written; 1: error, or nothing was found to ask for.`,
+Exit code 0: written; 3: nothing has to be required; 1: error.`,
 		Example: `  imagefit create --from ./build/app
   imagefit create --from image.tar --platform linux/amd64 -w needs.json
   imagefit create --from-host --family cpu,kernel,gpu --dialect nfd-v1alpha1`,
@@ -54,6 +64,9 @@ Exit code 0: written; 1: error, or nothing was found to ask for.`,
 	flags.BoolVar(&c.fromHost, "from-host", false, "look at a node")
 	cmd.MarkFlagsMutuallyExclusive("from", "from-host")
 	cmd.MarkFlagsOneRequired("from", "from-host")
+	c.mpi = mpiOfImage
+	cli.OneOf(cmd, &c.mpi, "mpi", "", "with --from, whose MPI the programs use", []string{mpiOfImage, mpiOfHost})
+	flags.StringVar(&c.base, "base", "", "with --from, what the program will be put into, to compare the C library with")
 	factsFlag(cmd, &c.facts)
 	flags.StringSliceVar(&c.families, "family", []string{"cpu", "kernel"}, "with --from-host, what to take: "+strings.Join(inspect.Families(), ", "))
 	cli.Complete(cmd, "family", inspect.Families()...)
@@ -89,7 +102,8 @@ func (c createCommand) run(cmd *cobra.Command) error {
 	}
 	printEach(cmd, "note", notes)
 	if len(needs) == 0 {
-		return errors.New("nothing was found to ask for")
+		cmd.PrintErrln("nothing has to be required, so nothing is written")
+		return cli.ExitError(exitNothing)
 	}
 	written, err := convert.Attributes(specs, inspect.AttributesOf(needs), c.dialect)
 	if err != nil {
@@ -113,6 +127,12 @@ func (c createCommand) needs(cmd *cobra.Command) ([]inspect.Need, []string, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	needs, notes := found.Needs()
+	options := inspect.Options{HostMPI: c.mpi == mpiOfHost}
+	if c.base != "" {
+		if options.Base, err = inspect.Path(cmd.Context(), c.base, c.platform); err != nil {
+			return nil, nil, fmt.Errorf("read --base: %w", err)
+		}
+	}
+	needs, notes := found.Needs(options)
 	return needs, notes, nil
 }

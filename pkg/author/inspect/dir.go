@@ -29,6 +29,9 @@ func (i *Contents) directory(ctx context.Context, name, platform string) error {
 	if _, err := fs.Stat(tree, "oci-layout"); err == nil {
 		return i.image(ctx, tree.Open, platform)
 	}
+	if !isRoot(tree) {
+		i.Kind = kindFolder
+	}
 	return fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:
@@ -47,6 +50,16 @@ func (i *Contents) directory(ctx context.Context, name, platform string) error {
 		}
 		return i.open(tree, name)
 	})
+}
+
+// isRoot reports a folder that looks like the root of a file system.
+func isRoot(tree fs.FS) bool {
+	for _, name := range []string{"usr", "etc", "lib64"} {
+		if info, err := fs.Stat(tree, name); err == nil && info.IsDir() {
+			return true
+		}
+	}
+	return false
 }
 
 func (i *Contents) open(tree fs.FS, name string) error {

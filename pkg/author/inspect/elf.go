@@ -6,6 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
+
+	"github.com/imagefit/imagefit/pkg/author/isa"
 )
 
 // Bounds on what is read of a program. Real ones stay far below.
@@ -37,24 +40,34 @@ type Program struct {
 	Needed      []string `json:"needed,omitempty"`
 	// GlibC is the newest version of the GNU C library whose symbols are used.
 	GlibC string `json:"glibc,omitempty"`
+	// HasGlibC is the newest version that this C library has.
+	HasGlibC string `json:"has_glibc,omitempty"`
+	// Library says that programs load it, and CUDA that it has code for NVIDIA's GPUs.
+	Library bool `json:"library,omitempty"`
+	CUDA    bool `json:"cuda,omitempty"`
 	// Level is the x86-64 level that the linker or the Go compiler has noted
 	// down; 0 where none did.
 	Level int `json:"level,omitempty"`
+	// Uses are the extensions of the instruction set that its code uses.
+	Uses []isa.Use `json:"uses,omitempty"`
 }
 
 type segment struct {
-	kind                  elf.ProgType
-	offset, address, size uint64
+	kind                          elf.ProgType
+	flags                         elf.ProgFlag
+	offset, address, size, memory uint64
 }
 
 // elfReader reads a file by its program headers, as the kernel and the loader
 // do; a file may have no section headers.
 type elfReader struct {
 	file     io.ReaderAt
+	head     []byte
 	order    binary.ByteOrder
 	wide     bool // 64 bits
 	machine  elf.Machine
 	segments []segment
+	sections []section
 	strings  uint64 // address of the string table
 }
 
@@ -72,6 +85,7 @@ func ReadProgram(path string, file io.ReaderAt) (*Program, error) {
 	if e.machine == elf.EM_PPC64 && e.order == binary.LittleEndian {
 		p.Arch = "ppc64le"
 	}
+	isGo := false
 	for _, s := range e.segments {
 		switch s.kind {
 		case elf.PT_INTERP:
@@ -83,11 +97,17 @@ func ReadProgram(path string, file io.ReaderAt) (*Program, error) {
 				p.Level = max(p.Level, e.propertyLevel(s))
 			}
 		case elf.PT_LOAD:
+			level, ok := e.goLevel(s)
+			isGo = isGo || ok
 			if p.Arch == "amd64" {
-				p.Level = max(p.Level, e.goLevel(s))
+				p.Level = max(p.Level, level)
 			}
 		}
 	}
+	p.Library = p.Interpreter == "" && e.isLibrary() || p.Soname != ""
+	e.readSections()
+	p.CUDA = slices.ContainsFunc(e.sections, func(s section) bool { return s.name == ".nv_fatbin" })
+	p.Uses = e.uses(p, isGo)
 	return p, nil
 }
 
@@ -100,7 +120,7 @@ func openELF(file io.ReaderAt) (*elfReader, error) {
 	if n < 52 || string(head[:4]) != "\x7fELF" || head[4] < 1 || head[4] > 2 || head[5] < 1 || head[5] > 2 || head[4] == 2 && n < 64 {
 		return nil, errNotELF
 	}
-	e := &elfReader{file: file, order: binary.LittleEndian, wide: head[4] == 2}
+	e := &elfReader{file: file, order: binary.LittleEndian, head: head, wide: head[4] == 2}
 	if head[5] == 2 {
 		e.order = binary.BigEndian
 	}
@@ -120,11 +140,13 @@ func openELF(file io.ReaderAt) (*elfReader, error) {
 		switch {
 		case e.wide && len(b) >= 56:
 			e.segments = append(e.segments, segment{
-				elf.ProgType(e.order.Uint32(b)), e.order.Uint64(b[8:]), e.order.Uint64(b[16:]), e.order.Uint64(b[32:]),
+				elf.ProgType(e.order.Uint32(b)), elf.ProgFlag(e.order.Uint32(b[4:])),
+				e.order.Uint64(b[8:]), e.order.Uint64(b[16:]), e.order.Uint64(b[32:]), e.order.Uint64(b[40:]),
 			})
 		case !e.wide && len(b) >= 32:
 			e.segments = append(e.segments, segment{
-				elf.ProgType(e.order.Uint32(b)), e.word(b[4:]), e.word(b[8:]), e.word(b[16:]),
+				elf.ProgType(e.order.Uint32(b)), elf.ProgFlag(e.order.Uint32(b[24:])),
+				e.word(b[4:]), e.word(b[8:]), e.word(b[16:]), e.word(b[20:]),
 			})
 		}
 	}

@@ -13,7 +13,8 @@ import (
 // versions of their symbols.
 func (e *elfReader) dynamic(p *Program, s segment) {
 	var needed []uint64
-	var soname, versions, count uint64
+	const dtVerdef, dtVerdefNum = 0x6ffffffc, 0x6ffffffd
+	var soname, versions, count, defined, definedCount uint64
 	var hasSoname bool
 	for tag, value := range e.dynamicEntries(s) {
 		switch tag {
@@ -25,6 +26,10 @@ func (e *elfReader) dynamic(p *Program, s segment) {
 			e.strings = value
 		case uint64(elf.DT_SONAME):
 			soname, hasSoname = value, true
+		case dtVerdef:
+			defined = value
+		case dtVerdefNum:
+			definedCount = value
 		case uint64(elf.DT_VERNEED):
 			versions = value
 		case uint64(elf.DT_VERNEEDNUM):
@@ -46,6 +51,38 @@ func (e *elfReader) dynamic(p *Program, s segment) {
 	if at, ok := e.offsetOf(versions); ok {
 		e.versions(p, at, table, min(count, maxNeeded))
 	}
+	if at, ok := e.offsetOf(defined); ok && p.Soname == "libc.so.6" {
+		e.defined(p, at, table, min(definedCount, maxNeeded))
+	}
+}
+
+// defined reads the newest version that the GNU C library has (verdef).
+func (e *elfReader) defined(p *Program, at, table, count uint64) {
+	for range count {
+		b := e.bytes(at, 20)
+		if len(b) < 20 {
+			return
+		}
+		aux, next := e.bytes(at+uint64(e.order.Uint32(b[12:])), 4), uint64(e.order.Uint32(b[16:]))
+		if len(aux) < 4 {
+			return
+		}
+		if number, ok := glibcVersion(e.text(table + uint64(e.order.Uint32(aux)))); ok {
+			p.HasGlibC = newer(p.HasGlibC, number)
+		}
+		if next == 0 {
+			return
+		}
+		at += next
+	}
+}
+
+// glibcVersion takes the number from the name of a version, and refuses
+// GLIBC_PRIVATE and the like.
+func glibcVersion(name string) (string, bool) {
+	number, ok := strings.CutPrefix(name, "GLIBC_")
+	v, isVersion := version.Parse(number)
+	return number, ok && isVersion && v.String() == number
 }
 
 func (e *elfReader) dynamicEntries(s segment) func(yield func(tag, value uint64) bool) {
@@ -90,8 +127,7 @@ func (e *elfReader) versions(p *Program, at, table, count uint64) {
 				return
 			}
 			left--
-			number, isGlibC := strings.CutPrefix(e.text(table+uint64(e.order.Uint32(entry[8:]))), "GLIBC_")
-			if v, ok := version.Parse(number); isGlibC && ok && v.String() == number { // not GLIBC_PRIVATE and the like
+			if number, ok := glibcVersion(e.text(table + uint64(e.order.Uint32(entry[8:])))); ok {
 				p.GlibC = newer(p.GlibC, number)
 			}
 			next := uint64(e.order.Uint32(entry[12:]))
@@ -167,21 +203,21 @@ func (e *elfReader) alignment() uint64 {
 func align(n, to uint64) uint64 { return (n + to - 1) / to * to }
 
 // goLevel reads GOAMD64 out of what the Go compiler notes down at the start of
-// a program's data.
-func (e *elfReader) goLevel(s segment) int {
+// a program's data, and reports a program of Go.
+func (e *elfReader) goLevel(s segment) (level int, isGo bool) {
 	head := e.bytes(s.offset, min(s.size, maxBuildInfo))
 	at := bytes.Index(head, []byte("\xff Go buildinf:"))
 	if at < 0 {
-		return 0
+		return 0, false
 	}
 	info := e.bytes(s.offset+uint64(at), maxBuildInfo)
 	_, rest, ok := bytes.Cut(info, []byte("\tGOAMD64=v"))
 	if !ok || len(rest) == 0 {
-		return 0
+		return 0, true
 	}
 	level, err := strconv.Atoi(string(rest[:1]))
 	if err != nil || level > 4 {
-		return 0
+		return 0, true
 	}
-	return level
+	return level, true
 }

@@ -25,6 +25,8 @@ type program struct {
 	versions    map[string][]string // by library
 	level       int                 // in a GNU property; 0 for none
 	goLevel     string              // GOAMD64
+	code        string              // loaded at its offset in the file
+	defined     []string            // versions that a library has
 }
 
 func amd64(p program) program {
@@ -40,7 +42,7 @@ func elfFile(p program) []byte {
 	if f.machine == 0 {
 		f.program = amd64(p)
 	}
-	headers := 64 + 5*56
+	headers := 64 + 6*56
 	f.body = make([]byte, headers)
 	var segments []elf.Prog64
 	add := func(kind elf.ProgType, part []byte) uint64 {
@@ -69,12 +71,20 @@ func elfFile(p program) []byte {
 		at := add(elf.PT_NULL, f.verneed())
 		entries = append(entries, [2]uint64{0x6ffffffe, base + at}, [2]uint64{0x6fffffff, uint64(len(p.versions))})
 	}
+	if len(p.defined) > 0 {
+		at := add(elf.PT_NULL, f.verdef())
+		entries = append(entries, [2]uint64{0x6ffffffc, base + at}, [2]uint64{0x6ffffffd, uint64(len(p.defined))})
+	}
 	entries = append(entries, [2]uint64{uint64(elf.DT_STRTAB), base + add(elf.PT_NULL, f.strings)}, [2]uint64{})
 	var dynamic []byte
 	for _, e := range entries {
 		dynamic = f.word(f.word(dynamic, e[0]), e[1])
 	}
 	add(elf.PT_DYNAMIC, dynamic)
+	if p.code != "" {
+		at := add(elf.PT_NULL, []byte(p.code))
+		segments = append(segments, elf.Prog64{Type: uint32(elf.PT_LOAD), Flags: uint32(elf.PF_X), Off: at, Vaddr: at, Filesz: uint64(len(p.code))})
+	}
 	if p.goLevel != "" {
 		data := append([]byte("\xff Go buildinf:\x08\x02"), make([]byte, 16)...)
 		at := add(elf.PT_NULL, append(data, "\xff\x010w\xaf\nbuild\tGOARCH=amd64\nbuild\tGOAMD64="+p.goLevel+"\n"...))
@@ -146,6 +156,19 @@ func (f *builder) verneed() []byte {
 	return b
 }
 
+func (f *builder) verdef() []byte {
+	var b []byte
+	for i, name := range f.defined {
+		next := uint32(28)
+		if i == len(f.defined)-1 {
+			next = 0
+		}
+		b = append(b, 1, 0, 0, 0, byte(i+1), 0, 1, 0)
+		b = append(b, f.words32(0, 20, next, uint32(f.text(name)), 0)...)
+	}
+	return b
+}
+
 func (f *builder) header(segments []elf.Prog64) {
 	var head bytes.Buffer
 	ident := [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), 1}
@@ -169,7 +192,7 @@ func (f *builder) header(segments []elf.Prog64) {
 		if f.wide {
 			put(s)
 		} else {
-			put(elf.Prog32{Type: s.Type, Off: uint32(s.Off), Vaddr: uint32(s.Vaddr), Filesz: uint32(s.Filesz)})
+			put(elf.Prog32{Type: s.Type, Flags: s.Flags, Off: uint32(s.Off), Vaddr: uint32(s.Vaddr), Filesz: uint32(s.Filesz)})
 		}
 	}
 	copy(f.body, head.Bytes())
@@ -182,7 +205,7 @@ func TestReadProgramFindsWhatItNeeds(t *testing.T) {
 		file program
 		want inspect.Program
 	}{
-		{"nothing noted", program{}, inspect.Program{Arch: "amd64"}},
+		{"nothing noted", program{}, inspect.Program{Arch: "amd64", Library: true}},
 		{
 			"a program",
 			program{
@@ -191,27 +214,27 @@ func TestReadProgramFindsWhatItNeeds(t *testing.T) {
 			},
 			inspect.Program{Arch: "amd64", Interpreter: "/lib64/ld-linux-x86-64.so.2", Needed: []string{"libm.so.6", "libc.so.6"}, GlibC: "2.34"},
 		},
-		{"versions of others", program{versions: map[string][]string{"libstdc++.so.6": {"GLIBCXX_3.4.29", "CXXABI_1.3"}}}, inspect.Program{Arch: "amd64"}},
-		{"a library", program{soname: "libx.so.1"}, inspect.Program{Arch: "amd64", Soname: "libx.so.1"}},
-		{"level 1", program{level: 1}, inspect.Program{Arch: "amd64", Level: 1}},
-		{"level 3", program{level: 3}, inspect.Program{Arch: "amd64", Level: 3}},
-		{"level 4", program{level: 4}, inspect.Program{Arch: "amd64", Level: 4}},
-		{"Go", program{goLevel: "v3"}, inspect.Program{Arch: "amd64", Level: 3}},
-		{"Go and a property", program{goLevel: "v2", level: 4}, inspect.Program{Arch: "amd64", Level: 4}},
+		{"versions of others", program{versions: map[string][]string{"libstdc++.so.6": {"GLIBCXX_3.4.29", "CXXABI_1.3"}}}, inspect.Program{Arch: "amd64", Library: true}},
+		{"a library", program{soname: "libx.so.1"}, inspect.Program{Arch: "amd64", Library: true, Soname: "libx.so.1"}},
+		{"level 1", program{level: 1}, inspect.Program{Arch: "amd64", Library: true, Level: 1}},
+		{"level 3", program{level: 3}, inspect.Program{Arch: "amd64", Library: true, Level: 3}},
+		{"level 4", program{level: 4}, inspect.Program{Arch: "amd64", Library: true, Level: 4}},
+		{"Go", program{goLevel: "v3"}, inspect.Program{Arch: "amd64", Library: true, Level: 3}},
+		{"Go and a property", program{goLevel: "v2", level: 4}, inspect.Program{Arch: "amd64", Library: true, Level: 4}},
 		{
 			"a level on another architecture",
 			program{order: binary.LittleEndian, wide: true, machine: elf.EM_AARCH64, kind: elf.ET_EXEC, level: 3},
-			inspect.Program{Arch: "arm64"},
+			inspect.Program{Arch: "arm64", Library: true},
 		},
 		{
 			"32 bits",
 			program{order: binary.LittleEndian, machine: elf.EM_386, kind: elf.ET_EXEC, needed: []string{"libc.so.6"}, versions: map[string][]string{"libc.so.6": {"GLIBC_2.0"}}},
-			inspect.Program{Arch: "386", Needed: []string{"libc.so.6"}, GlibC: "2.0"},
+			inspect.Program{Arch: "386", Library: true, Needed: []string{"libc.so.6"}, GlibC: "2.0"},
 		},
 		{
 			"the other byte order",
 			program{order: binary.BigEndian, wide: true, machine: elf.EM_S390, kind: elf.ET_DYN, needed: []string{"libc.so.6"}, versions: map[string][]string{"libc.so.6": {"GLIBC_2.38"}}},
-			inspect.Program{Arch: "s390x", Needed: []string{"libc.so.6"}, GlibC: "2.38"},
+			inspect.Program{Arch: "s390x", Library: true, Needed: []string{"libc.so.6"}, GlibC: "2.38"},
 		},
 	}
 	for _, tt := range tests {

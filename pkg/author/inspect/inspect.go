@@ -26,9 +26,20 @@ type Contents struct {
 	Names map[string]bool `json:"-"`
 	// Skipped says what could not be looked at.
 	Skipped []string `json:"skipped,omitempty"`
-	// Alone says that one file was looked at, and not what is around it.
-	Alone bool `json:"-"`
+	Kind    Kind     `json:"-"`
 }
+
+// Kind is what was looked at.
+type Kind uint8
+
+const (
+	kindImage   Kind = iota // or a file system
+	kindProgram             // one file, and not what is around it
+	kindFolder              // one that is not the root of a file system, as of a build
+)
+
+// IsPart reports what will be put into an image.
+func (k Kind) IsPart() bool { return k != kindImage }
 
 // Path looks at the programs in a file, a directory, an OCI layout, or a tar
 // archive of a file system or of an OCI layout. Of an image with variants it
@@ -63,7 +74,7 @@ func (i *Contents) file(ctx context.Context, name, platform string) error {
 	p, err := ReadProgram(path.Base(name), f)
 	switch {
 	case err == nil:
-		i.Programs, i.Alone = append(i.Programs, *p), true
+		i.Programs, i.Kind = append(i.Programs, *p), kindProgram
 		return nil
 	case errors.Is(err, errNotELF):
 		return i.archive(ctx, f, platform)

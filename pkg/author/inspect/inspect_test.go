@@ -184,15 +184,15 @@ func TestInspectFindsProgramsInEveryContainer(t *testing.T) {
 			if got := paths(found); got != "usr/bin/app usr/lib/libx.so.1" {
 				t.Errorf("found %s", got)
 			}
-			if !found.Names["libmpi.so.40"] || found.Alone {
-				t.Errorf("names %v, alone %v", found.Names, found.Alone)
+			if !found.Names["libmpi.so.40"] || found.Kind.IsPart() {
+				t.Errorf("names %v, kind %v", found.Names, found.Kind)
 			}
 		})
 	}
 	t.Run("program", func(t *testing.T) {
 		t.Parallel()
 		found := inspected(t, filepath.Join(tree, "usr/bin/app"), "")
-		if !found.Alone || paths(found) != "app" {
+		if !found.Kind.IsPart() || paths(found) != "app" {
 			t.Errorf("%+v", found)
 		}
 	})

@@ -126,17 +126,23 @@ func mpiNeed(known *facts.Facts) (Need, string) {
 	if name.State != facts.Present {
 		return Need{}, "mpi: the node has none, or several"
 	}
-	need := Need{
-		[]compat.Attribute{attributeTo("org.supercontainers", "mpi.implementation", name.Value)},
-		"the node has the MPI " + name.Value,
-	}
+	series := ""
+	because := "the node has the MPI " + name.Value
 	if found := known.Lookup("mpi.host", "version"); found.State == facts.Present {
 		parts := strings.SplitN(found.Value, ".", 3)
-		series := strings.Join(parts[:min(2, len(parts))], ".")
-		need.Attributes = append(need.Attributes, attributeTo("org.supercontainers", "mpi.version", series))
-		need.Because += " " + found.Value
+		series = strings.Join(parts[:min(2, len(parts))], ".")
+		because += " " + found.Value
 	}
-	return need, ""
+	return Need{mpiAttributes(name.Value, series), because}, ""
+}
+
+// mpiAttributes ask for an MPI, and for its series if that is known.
+func mpiAttributes(implementation, series string) []compat.Attribute {
+	all := []compat.Attribute{attributeTo("org.supercontainers", "mpi.implementation", implementation)}
+	if series != "" {
+		all = append(all, attributeTo("org.supercontainers", "mpi.version", series))
+	}
+	return all
 }
 
 func gpuNeed(known *facts.Facts) (Need, string) {

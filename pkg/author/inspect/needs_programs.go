@@ -5,83 +5,72 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/imagefit/imagefit/pkg/compat"
 )
+
+// Options are what the author knows and the programs do not tell.
+type Options struct {
+	// HostMPI says that the node's MPI is put in place of the image's.
+	HostMPI bool
+	// Base is what the image is built on.
+	Base *Contents
+}
 
 // Needs returns what the programs need of a node, and notes on what they need
 // that is in the image or cannot be told.
-func (i *Contents) Needs() (needs []Need, notes []string) {
+func (i *Contents) Needs(o Options) (needs []Need, notes []string) {
 	if len(i.Programs) == 0 {
 		return nil, []string{"no program or library in ELF format was found"}
 	}
 	var a answer
-	a.add(i.cpuNeed())
-	a.add(i.glibcNeed())
-	a.add(i.mpiNeed())
-	if gpus := i.gpuNeeds(); len(gpus) > 1 { // as a framework that is built for each of them has
-		a.add(Need{}, "gpu: there are libraries for GPUs of several vendors, so none of them is asked for")
-	} else {
-		a.needs = append(a.needs, gpus...)
-	}
+	i.cpuNeeds(&a)
+	a.add(i.glibcNeed(o.Base))
+	a.add(i.mpiNeed(o.HostMPI))
+	i.gpuNeeds(&a)
 	for _, s := range i.Skipped {
 		a.add(Need{}, "skipped "+s)
 	}
 	return a.needs, a.notes
 }
 
-// cpuNeed takes the highest level that any program says it needs, and else the
-// architecture. Variants in directories for better CPUs are chosen by the
-// loader, so they ask nothing.
-func (i *Contents) cpuNeed() (Need, string) {
-	level, by := 0, ""
-	archs := map[string]string{}
-	for _, p := range i.Programs {
-		if p.Arch != "" && archs[p.Arch] == "" {
-			archs[p.Arch] = p.Path
-		}
-		if p.Level > level && !strings.Contains(p.Path, "glibc-hwcaps/") {
-			level, by = p.Level, p.Path
-		}
-	}
-	names := slices.Sorted(maps.Keys(archs))
-	targets := map[string]string{"amd64": "x86_64", "arm64": "aarch64", "ppc64le": "ppc64le", "riscv64": "riscv64"}
-	switch {
-	case level > 1:
-		return targetNeed(fmt.Sprintf("x86_64_v%d", level), fmt.Sprintf("%s is built for x86-64-v%d", by, level)), ""
-	case len(names) != 1:
-		return Need{}, "cpu: there are programs for several architectures: " + strings.Join(names, ", ")
-	case targets[names[0]] == "":
-		return Need{}, "cpu: archspec has no name for " + names[0]
-	default:
-		note := ""
-		if names[0] == "amd64" && level == 0 {
-			note = "cpu: no program notes down its x86-64 level; if you built for more than the first (-march, GOAMD64), raise the target"
-		}
-		return targetNeed(targets[names[0]], archs[names[0]]+" is a program for "+names[0]), note
-	}
-}
-
-// glibcNeed asks for a C library only where the image has none.
-func (i *Contents) glibcNeed() (Need, string) {
+// glibcNeed asks a C library of the node only where an image has none. A program or
+// a folder will be put into an image, whose C library is not known without base.
+func (i *Contents) glibcNeed(base *Contents) (Need, string) {
 	least, by := "", ""
 	for _, p := range i.Programs {
 		if p.GlibC != "" && newer(least, p.GlibC) != least {
 			least, by = p.GlibC, p.Path
 		}
 	}
+	uses := fmt.Sprintf("%s uses symbols of GLIBC_%s", by, least)
 	switch {
 	case least == "":
 		return Need{}, ""
 	case i.Names["libc.so.6"]:
-		return Need{}, fmt.Sprintf("glibc: %s needs %s, and the image brings its own C library, so the node needs none", by, least)
+		return Need{}, fmt.Sprintf("glibc: %s, and the image brings its own C library, so the node needs none", uses)
+	case base != nil:
+		return Need{}, "glibc: " + uses + base.glibcOf(least)
+	case i.Kind.IsPart():
+		return Need{}, fmt.Sprintf("glibc: %s: the image that it is put into needs a C library that is not older (--base checks one)", uses)
 	default:
-		where := "the image"
-		if i.Alone {
-			where = "the file"
-		}
-		return glibcNeed(least, fmt.Sprintf("%s uses symbols of GLIBC_%s, and %s brings no C library", by, least, where)), ""
+		return glibcNeed(least, uses+", and the image brings no C library"), ""
 	}
+}
+
+// glibcOf says whether a base image has a C library that is new enough.
+func (i *Contents) glibcOf(least string) string {
+	if !i.Names["libc.so.6"] {
+		return ", and the base image has no GNU C library, so it does not run there"
+	}
+	for _, p := range i.Programs {
+		if p.Soname != "libc.so.6" || p.HasGlibC == "" {
+			continue
+		}
+		if newer(p.HasGlibC, least) != p.HasGlibC {
+			return fmt.Sprintf(", and the base image has only %s (%s), so it does not run there", p.HasGlibC, p.Path)
+		}
+		return fmt.Sprintf(", and the base image has %s (%s)", p.HasGlibC, p.Path)
+	}
+	return ", and the base image has a C library of an unknown version"
 }
 
 // needing returns the first program that needs a library of one of the
@@ -100,10 +89,14 @@ func (i *Contents) needing(prefixes ...string) (by, library string) {
 }
 
 // mpiNeed tells the family of the MPI by its library. Where the image has the
-// library itself its file name tells the series, too.
-func (i *Contents) mpiNeed() (Need, string) {
+// library itself its file name tells the series, too. It is asked of the node only
+// where the author says that the node's is used.
+func (i *Contents) mpiNeed(ofNode bool) (Need, string) {
 	by, library := i.needing("libmpi.so", "libmpich.so", "libmpi_cray.so")
 	if by == "" {
+		if ofNode {
+			return Need{}, "mpi: no program is linked to an MPI, so none is required of the node"
+		}
 		return Need{}, ""
 	}
 	var implementation string
@@ -117,46 +110,31 @@ func (i *Contents) mpiNeed() (Need, string) {
 	default:
 		return Need{}, fmt.Sprintf("mpi: %s needs %s, which does not tell the MPI", by, library)
 	}
-	need := Need{
-		[]compat.Attribute{attributeTo("org.supercontainers", "mpi.implementation", implementation)},
-		by + " is linked to " + library,
+	need := Need{mpiAttributes(implementation, ""), by + " is linked to " + library}
+	series := i.openMPISeries()
+	if implementation == "openmpi" && series != "" {
+		need = Need{mpiAttributes(implementation, series), need.Because + ", of Open MPI " + series}
 	}
-	// Open MPI raises the library's own number with each series.
-	allSeries := map[string]string{"10": "3.1", "20": "4.0", "30": "4.1", "40": "5.0"}
+	switch {
+	case ofNode:
+		return need, ""
+	case i.Names[library]:
+		return Need{}, fmt.Sprintf("mpi: %s, and the image brings it, so none is required of the node; with --mpi=host it is", need.Because)
+	default:
+		return Need{}, fmt.Sprintf("mpi: %s (%s), which is not here; if the node's is used, create with --mpi=host", need.Because, implementation)
+	}
+}
+
+// openMPISeries is the series of the Open MPI in the image: it raises the library's
+// own number with each.
+func (i *Contents) openMPISeries() string {
+	all := map[string]string{"10": "3.1", "20": "4.0", "30": "4.1", "40": "5.0"}
 	for _, name := range slices.Sorted(maps.Keys(i.Names)) {
 		rest, ok := strings.CutPrefix(name, "libmpi.so.40.")
 		number, _, _ := strings.Cut(rest, ".")
-		if series := allSeries[number]; ok && implementation == "openmpi" && series != "" {
-			need.Attributes = append(need.Attributes, attributeTo("org.supercontainers", "mpi.version", series))
-			need.Because += ", of Open MPI " + series
-			break
+		if series := all[number]; ok && series != "" {
+			return series
 		}
 	}
-	return need, ""
-}
-
-func (i *Contents) gpuNeeds() []Need {
-	var needs []Need
-	nvidia, library := i.needing("libcudart.so", "libcublas.so", "libcufft.so", "libcusolver.so", "libcusparse.so", "libnvrtc.so")
-	if nvidia == "" {
-		nvidia, library = i.needing("libcuda.so", "libnvidia-ml.so")
-	}
-	if nvidia != "" {
-		need := vendorNeed("nvidia", nvidia+" is linked to "+library)
-		if release, ok := strings.CutPrefix(library, "libcudart.so."); ok {
-			if !strings.Contains(release, ".") {
-				release += ".0" // any driver of the major release
-			}
-			need.Attributes = append(need.Attributes, cudaAttribute(release))
-			need.Because += ", which any driver for CUDA " + release + " or later runs"
-		}
-		needs = append(needs, need)
-	}
-	if by, library := i.needing("libamdhip64.so", "libhsa-runtime64.so", "librocblas.so"); by != "" {
-		needs = append(needs, vendorNeed("amd", by+" is linked to "+library+" (ROCm)"))
-	}
-	if by, library := i.needing("libze_loader.so"); by != "" {
-		needs = append(needs, vendorNeed("intel", by+" is linked to "+library+" (Level Zero)"))
-	}
-	return needs
+	return ""
 }

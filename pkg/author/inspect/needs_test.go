@@ -31,32 +31,54 @@ func attributesOf(needs []inspect.Need) string {
 func TestNeedsOfProgramsHaveReasons(t *testing.T) {
 	t.Parallel()
 	glibc := func(v string) map[string][]string { return map[string][]string{"libc.so.6": {"GLIBC_" + v}} }
+	linked := func(libraries ...string) member {
+		return member{"bin/a", elfFile(program{interpreter: "/ld", needed: libraries})}
+	}
+	const nvidia = "org.supercontainers/hardware.gpu.vendor=nvidia"
+	cuda := func(release string) string {
+		return nvidia + " org.supercontainers/hardware.gpu.cuda.version=" + release
+	}
+	host := inspect.Options{HostMPI: true}
 	tests := []struct {
 		name    string
 		members []member
+		options inspect.Options
 		want    string
 		note    string
 	}{
-		{"no programs", []member{{"etc/motd", []byte("x")}}, "", "no program"},
-		{"plain", []member{{"bin/a", elfFile(program{})}}, "io.archspec/target=x86_64", "raise the target"},
-		{"level", []member{{"bin/a", elfFile(program{level: 2})}, {"bin/b", elfFile(program{level: 3})}}, "io.archspec/target=x86_64_v3", ""},
-		{"level that the loader chooses", []member{{"bin/a", elfFile(program{level: 1})}, {"lib/glibc-hwcaps/x86-64-v3/b", elfFile(program{level: 3})}}, "io.archspec/target=x86_64", ""},
-		{"glibc outside", []member{{"bin/a", elfFile(program{level: 1, versions: glibc("2.9")})}, {"bin/b", elfFile(program{versions: glibc("2.34")})}}, "io.archspec/target=x86_64 oci/oci.os.glibc=[2.34,)", ""},
-		{"glibc inside", []member{{"bin/a", elfFile(program{level: 1, versions: glibc("2.34")})}, {"lib/libc.so.6", nil}}, "io.archspec/target=x86_64", "brings its own C library"},
-		{"Open MPI outside", []member{{"bin/a", elfFile(program{level: 1, needed: []string{"libmpi.so.40"}})}}, "io.archspec/target=x86_64 org.supercontainers/mpi.implementation=openmpi", ""},
-		{"Open MPI inside", []member{{"bin/a", elfFile(program{level: 1, needed: []string{"libmpi.so.40"}})}, {"lib/libmpi.so.40.30.4", nil}}, "io.archspec/target=x86_64 org.supercontainers/mpi.implementation=openmpi org.supercontainers/mpi.version=4.1", ""},
-		{"MPICH", []member{{"bin/a", elfFile(program{level: 1, needed: []string{"libmpi.so.12"}})}}, "io.archspec/target=x86_64 org.supercontainers/mpi.implementation=mpich", ""},
-		{"MPI of nobody", []member{{"bin/a", elfFile(program{level: 1, needed: []string{"libmpi.so.99"}})}}, "io.archspec/target=x86_64", "does not tell the MPI"},
-		{"CUDA 12", []member{{"bin/a", elfFile(program{level: 1, needed: []string{"libcudart.so.12"}})}}, "io.archspec/target=x86_64 org.supercontainers/hardware.gpu.vendor=nvidia org.supercontainers/hardware.gpu.cuda.version=12.0", ""},
-		{"CUDA 11.0", []member{{"bin/a", elfFile(program{level: 1, needed: []string{"libcudart.so.11.0"}})}}, "io.archspec/target=x86_64 org.supercontainers/hardware.gpu.vendor=nvidia org.supercontainers/hardware.gpu.cuda.version=11.0", ""},
-		{"the driver of NVIDIA", []member{{"bin/a", elfFile(program{level: 1, needed: []string{"libcuda.so.1"}})}}, "io.archspec/target=x86_64 org.supercontainers/hardware.gpu.vendor=nvidia", ""},
-		{"ROCm", []member{{"bin/a", elfFile(program{level: 1, needed: []string{"libamdhip64.so.6"}})}}, "io.archspec/target=x86_64 org.supercontainers/hardware.gpu.vendor=amd", ""},
-		{"CUDA and ROCm", []member{{"bin/a", elfFile(program{level: 1, needed: []string{"libamdhip64.so.6"}})}, {"bin/b", elfFile(program{needed: []string{"libcudart.so.12"}})}}, "io.archspec/target=x86_64", "GPUs of several vendors"},
+		{"no programs", []member{{"etc/motd", []byte("x")}}, none, "", "no program"},
+		{"plain", []member{{"bin/a", elfFile(program{})}}, none, "", ""},
+		{"level", []member{{"bin/a", elfFile(program{level: 2})}, {"bin/b", elfFile(program{level: 3})}}, none, "io.archspec/target=x86_64_v3", ""},
+		{"level that the loader chooses", []member{{"bin/a", elfFile(program{level: 1})}, {"lib/glibc-hwcaps/x86-64-v3/b", elfFile(program{level: 3})}}, none, "", ""},
+		{"glibc outside", []member{{"bin/a", elfFile(program{versions: glibc("2.9")})}, {"bin/b", elfFile(program{versions: glibc("2.34")})}}, none, "oci/oci.os.glibc=[2.34,)", ""},
+		{"glibc inside", []member{{"bin/a", elfFile(program{versions: glibc("2.34")})}, {"lib/libc.so.6", nil}}, none, "", "brings its own C library"},
+		{"Open MPI outside", []member{linked("libmpi.so.40")}, none, "", "which is not here; if the node's is used, create with --mpi=host"},
+		{"Open MPI of the host", []member{linked("libmpi.so.40")}, host, "org.supercontainers/mpi.implementation=openmpi", ""},
+		{"Open MPI inside", []member{linked("libmpi.so.40"), {"lib/libmpi.so.40", nil}, {"lib/libmpi.so.40.30.4", nil}}, none, "", "of Open MPI 4.1, and the image brings it"},
+		{"Open MPI inside and of the host", []member{linked("libmpi.so.40"), {"lib/libmpi.so.40.30.4", nil}}, host, "org.supercontainers/mpi.implementation=openmpi org.supercontainers/mpi.version=4.1", ""},
+		{"MPICH of the host", []member{linked("libmpi.so.12")}, host, "org.supercontainers/mpi.implementation=mpich", ""},
+		{"an unknown MPI", []member{linked("libmpi.so.99")}, none, "", "does not tell the MPI"},
+		{"no MPI of the host", []member{linked()}, host, "", "no program is linked to an MPI"},
+		{"CUDA 12", []member{linked("libcudart.so.12")}, none, cuda("12.0"), ""},
+		{"CUDA 11.0", []member{linked("libcudart.so.11.0")}, none, cuda("11.0"), ""},
+		{"CUDA by another library", []member{linked("libcufft.so.11")}, none, cuda("12.0"), ""},
+		{"CUDA in one order", []member{linked("libcublas.so.12", "libcudart.so.12")}, none, cuda("12.0"), ""},
+		{"CUDA in the other", []member{linked("libcudart.so.12", "libcublas.so.12")}, none, cuda("12.0"), ""},
+		{"CUDA without a release", []member{linked("libcurand.so.10")}, none, nvidia, ""},
+		{"the newest of several", []member{linked("libcublas.so.11", "libnvJitLink.so.13", "libcusparse.so.12")}, none, cuda("13.0"), ""},
+		{"the driver of NVIDIA", []member{linked("libcuda.so.1")}, none, nvidia, ""},
+		{"a library of no one", []member{linked("libcudartx.so.12")}, none, "", ""},
+		{"CUDA through a library", []member{linked("libx.so.1"), {"lib/libx.so.1", elfFile(program{soname: "libx.so.1", needed: []string{"libcudart.so.12"}})}}, none, cuda("12.0"), ""},
+		{"CUDA in a plug-in", []member{linked(), {"lib/libggml-cuda.so", elfFile(program{soname: "libggml-cuda.so", needed: []string{"libcudart.so.13"}})}}, none, "", "no program is linked to it"},
+		{"CUDA in both", []member{linked("libcudart.so.12"), {"lib/libggml-cuda.so", elfFile(program{soname: "libggml-cuda.so", needed: []string{"libcudart.so.13"}})}}, none, cuda("12.0"), ""},
+		{"ROCm", []member{linked("libamdhip64.so.6")}, none, "org.supercontainers/hardware.gpu.vendor=amd", ""},
+		{"Level Zero", []member{linked("libze_loader.so.1")}, none, "org.supercontainers/hardware.gpu.vendor=intel", ""},
+		{"CUDA and ROCm", []member{linked("libamdhip64.so.6"), {"bin/b", elfFile(program{interpreter: "/ld", needed: []string{"libcudart.so.12"}})}}, none, "", "GPUs of several vendors"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			needs, notes := inspected(t, writeFile(t, t.TempDir()+"/a.tar", tarOf(t, tt.members...)), "").Needs()
+			needs, notes := inspected(t, writeFile(t, t.TempDir()+"/a.tar", tarOf(t, tt.members...)), "").Needs(tt.options)
 			if got := attributesOf(needs); got != tt.want {
 				t.Errorf("%s\nwant %s", got, tt.want)
 			}
@@ -65,6 +87,71 @@ func TestNeedsOfProgramsHaveReasons(t *testing.T) {
 			}
 			wantGoodDocuments(t, needs, nil)
 		})
+	}
+}
+
+// none are no options.
+var none inspect.Options //nolint:gochecknoglobals // shorter in a table
+
+// TestNeedsOfAPartAreAskedOfItsBase: a program or the folder of a build is put into an
+// image, which has the C library.
+func TestNeedsOfAPartAreAskedOfItsBase(t *testing.T) {
+	t.Parallel()
+	app := elfFile(program{interpreter: "/ld", versions: map[string][]string{"libc.so.6": {"GLIBC_2.34"}}})
+	dir := t.TempDir()
+	file := writeFile(t, dir+"/build/app", app)
+	base := func(version string) *inspect.Contents {
+		library := elfFile(program{soname: "libc.so.6", defined: []string{"libc.so.6", "GLIBC_2.2.5", version, "GLIBC_PRIVATE"}})
+		return inspected(t, writeFile(t, t.TempDir()+"/base.tar", tarOf(t, member{"lib/libc.so.6", library})), "")
+	}
+	for name, tt := range map[string]struct {
+		from string
+		base *inspect.Contents
+		note string
+	}{
+		"a program":      {file, nil, "the image that it is put into needs a C library that is not older"},
+		"a folder":       {dir + "/build", nil, "the image that it is put into"},
+		"a base":         {file, base("GLIBC_2.36"), "and the base image has 2.36 (lib/libc.so.6)"},
+		"an old base":    {file, base("GLIBC_2.31"), "the base image has only 2.31"},
+		"a base of musl": {file, inspected(t, writeFile(t, dir+"/musl.tar", tarOf(t, member{"lib/ld-musl.so", app})), ""), "the base image has no GNU C library"},
+	} {
+		needs, notes := inspected(t, tt.from, "").Needs(inspect.Options{Base: tt.base})
+		if len(needs) > 0 || !strings.Contains(strings.Join(notes, "\n"), tt.note) {
+			t.Errorf("%s: %v %q", name, needs, notes)
+		}
+	}
+}
+
+// TestNeedsOfCodeAreFlags: what the code uses is asked for by flag, unless it is for
+// certain CPUs by its name.
+func TestNeedsOfCodeAreFlags(t *testing.T) {
+	t.Parallel()
+	const avx2, lzcnt, cpuid = "\xc5\xf5\xfe\xc2", "\xf3\x0f\xbd\xc1", "\x0f\xa2"
+	code := func(text string) []byte { return elfFile(program{interpreter: "/ld", code: text + "\xc3"}) }
+	library := func(text string) []byte { return elfFile(program{soname: "x", code: text + "\xc3"}) }
+	for name, tt := range map[string]struct {
+		members []member
+		want    string
+		note    string
+	}{
+		"flags":               {[]member{{"bin/a", code(avx2)}, {"bin/b", code(lzcnt)}}, "nfd/cpu-cpuid.AVX=true nfd/cpu-cpuid.AVX2=true nfd/cpu-cpuid.LZCNT=true", ""},
+		"within the level":    {[]member{{"bin/a", elfFile(program{interpreter: "/ld", code: avx2 + "\xc3", level: 3})}}, "io.archspec/target=x86_64_v3", ""},
+		"behind a check":      {[]member{{"bin/a", code(cpuid + avx2)}}, "", "only after a look at the CPU"},
+		"a variant":           {[]member{{"lib/libggml-cpu-haswell.so", library(avx2)}}, "", "for certain CPUs by its name"},
+		"a program by a name": {[]member{{"bin/app-haswell", code(avx2)}}, "nfd/cpu-cpuid.AVX=true nfd/cpu-cpuid.AVX2=true", ""},
+		"hwcaps":              {[]member{{"lib/glibc-hwcaps/x86-64-v3/libx.so", library(avx2)}}, "", "for certain CPUs by its name"},
+	} {
+		needs, notes := inspected(t, writeFile(t, t.TempDir()+"/a.tar", tarOf(t, tt.members...)), "").Needs(none)
+		if got := attributesOf(needs); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+		if all := strings.Join(notes, "\n"); tt.note == "" && all != "" || !strings.Contains(all, tt.note) {
+			t.Errorf("%s: notes %q", name, notes)
+		}
+		if tt.want != "" && strings.Contains(tt.want, "AVX2=") && !strings.Contains(needs[0].Because, "x86-64-v3") {
+			t.Errorf("%s: %s", name, needs[0].Because)
+		}
+		wantGoodDocuments(t, needs, nil)
 	}
 }
 

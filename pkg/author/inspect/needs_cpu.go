@@ -1,0 +1,131 @@
+package inspect
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/facts"
+)
+
+// flagUse is a CPU flag and what uses it.
+type flagUse struct {
+	name      string
+	by, where string
+	programs  int
+}
+
+// cpuNeeds asks for the level that a program says it needs, which its loader or
+// its runtime checks when it starts, and for the flags of the instructions that are
+// in its code. The architecture is not asked for: the platform of the image says it.
+func (i *Contents) cpuNeeds(a *answer) {
+	level, by := 0, ""
+	var used, guarded []flagUse
+	for _, p := range i.Programs {
+		if isVariant(p) {
+			if len(p.Uses) > 0 {
+				a.add(Need{}, fmt.Sprintf("cpu: %s is for certain CPUs by its name, so it asks for nothing", p.Path))
+			}
+			continue
+		}
+		if p.Level > level {
+			level, by = p.Level, p.Path
+		}
+		for _, u := range p.Uses {
+			if u.Guarded {
+				guarded = note(guarded, u.Extension, p.Path, u.Where)
+			} else {
+				used = note(used, u.Extension, p.Path, u.Where)
+			}
+		}
+	}
+	if level > 1 {
+		a.add(targetNeed(fmt.Sprintf("x86_64_v%d", level), fmt.Sprintf("%s is built for x86-64-v%d, and checks it when it starts", by, level)), "")
+		used = slices.DeleteFunc(used, func(f flagUse) bool {
+			of := facts.X86LevelOfFlag(f.name)
+			return of > 0 && of <= level
+		})
+	}
+	a.add(flagsNeed(used), "")
+	guarded = slices.DeleteFunc(guarded, func(f flagUse) bool {
+		return slices.ContainsFunc(used, func(u flagUse) bool { return u.name == f.name })
+	})
+	if len(guarded) > 0 {
+		a.add(Need{}, fmt.Sprintf("cpu: %s are used as well, but only after a look at the CPU, as far as can be told (first in %s); they are not required",
+			flagNames(guarded), guarded[0].by))
+	}
+}
+
+func note(uses []flagUse, name, by, where string) []flagUse {
+	if at := slices.IndexFunc(uses, func(f flagUse) bool { return f.name == name }); at >= 0 {
+		uses[at].programs++
+		return uses
+	}
+	return append(uses, flagUse{name: name, by: by, where: where, programs: 1})
+}
+
+func flagNames(uses []flagUse) string {
+	names := make([]string, len(uses))
+	for i, f := range uses {
+		names[i] = f.name
+	}
+	return strings.Join(names, ", ")
+}
+
+// flagsNeed asks for flags, and says which x86-64 level has them all.
+func flagsNeed(used []flagUse) Need {
+	if len(used) == 0 {
+		return Need{}
+	}
+	var n Need
+	var users []string
+	uses := map[string][]string{}
+	level, beyond := 0, false
+	for _, f := range used {
+		flag := attributeTo("nfd", "cpu-cpuid."+f.name, "true")
+		flag.Kind = compat.Bool
+		n.Attributes = append(n.Attributes, flag)
+		if uses[f.by] == nil {
+			users = append(users, f.by)
+		}
+		uses[f.by] = append(uses[f.by], f.name+" (in "+textutil.Short(f.where)+")")
+		of := facts.X86LevelOfFlag(f.name)
+		level, beyond = max(level, of), beyond || of == 0
+	}
+	for i, by := range users {
+		if i > 0 {
+			n.Because += "; "
+		}
+		n.Because += by + " uses " + strings.Join(uses[by], ", ")
+	}
+	if level > 1 {
+		n.Because += fmt.Sprintf("; the least level with them is x86-64-v%d", level)
+		if beyond {
+			n.Because += ", with more than it has"
+		}
+	}
+	return n
+}
+
+// isVariant reports a library that is one of several for different CPUs, of which the
+// loader or the program chooses: by its folder, or by the end of its name, as in
+// libggml-cpu-haswell.so and libfoo_avx2.so.1.
+func isVariant(p Program) bool {
+	if strings.Contains(p.Path, "glibc-hwcaps/") {
+		return true
+	}
+	name, _, _ := strings.Cut(strings.ToLower(path.Base(p.Path)), ".so")
+	words := strings.FieldsFunc(name, func(r rune) bool { return r == '-' || r == '_' || r == '.' })
+	return p.Library && len(words) > 1 && slices.Contains(variantNames(), words[len(words)-1])
+}
+
+func variantNames() []string {
+	return []string{
+		"sse3", "ssse3", "sse4", "sse41", "sse42", "avx", "avx2", "avx512", "avx512f", "avx512bw", "fma", "fma3", "fma4", "haswell", "skylake",
+		"skylakex", "sandybridge", "ivybridge", "nehalem", "westmere", "icelake", "alderlake", "cascadelake", "cooperlake", "sapphirerapids",
+		"zen", "zen2", "zen3", "zen4", "zen5", "piledriver", "bulldozer", "hwaes", "neon", "sve", "sve2", "lse",
+	}
+}
