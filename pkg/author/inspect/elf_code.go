@@ -3,7 +3,6 @@ package inspect
 import (
 	"debug/elf"
 	"encoding/binary"
-	"errors"
 	"io"
 	"slices"
 
@@ -12,8 +11,7 @@ import (
 
 // Bounds on what is read for the code of a program.
 const (
-	maxCodeSize = 512 << 20
-	maxTable    = 256 << 20 // symbols, relocations, frames
+	maxCodeSize = 1 << 30 // with symbols, relocations and frames
 	maxSections = 4096
 	maxSymbols  = 4 << 20
 )
@@ -43,6 +41,7 @@ func (s span) has(address uint64) bool { return address >= s.from && address-s.f
 // codeReader collects what the analysis of the code needs.
 type codeReader struct {
 	*elfReader
+	left      uint64 // bytes that may still be read
 	program   isa.Program
 	variables []span
 	begins    []span // lists of functions that run when the program begins and ends
@@ -55,7 +54,7 @@ func (e *elfReader) uses(p *Program, isGo bool) []isa.Use {
 	if !isa.Knows(arch) || !e.wide || e.order != binary.LittleEndian {
 		return nil
 	}
-	c := &codeReader{elfReader: e, program: isa.Program{
+	c := &codeReader{elfReader: e, left: maxCodeSize, program: isa.Program{
 		Arch: arch, Library: p.Library, Dispatches: isGo, Imports: map[uint64]string{}, Names: map[uint64]string{},
 	}}
 	c.program.IsVariable = func(address uint64) bool {
@@ -147,11 +146,8 @@ func (e *elfReader) readSections() {
 // which older linkers put data as well.
 func (c *codeReader) text() {
 	const code = elf.SHF_ALLOC | elf.SHF_EXECINSTR
-	left := uint64(maxCodeSize)
 	add := func(address, offset, size uint64) {
-		body := c.large(offset, min(size, left))
-		left -= uint64(len(body))
-		if len(body) > 0 {
+		if body := c.large(offset, size); len(body) > 0 {
 			c.program.Text = append(c.program.Text, isa.Region{Address: address, Code: body})
 		}
 	}
@@ -239,22 +235,17 @@ func (c *codeReader) relocations(s section) {
 	}
 }
 
-// large reads up to size bytes, fewer where the file ends.
-func (e *elfReader) large(offset, size uint64) []byte {
-	const limit, step = 1 << 40, 1 << 20
+// large reads up to size bytes, fewer where the file ends, or where all that is read
+// of it for its code is more than maxCodeSize.
+func (c *codeReader) large(offset, size uint64) []byte {
+	const limit = 1 << 40
 	if offset > limit {
 		return nil
 	}
-	var all []byte
-	for size = min(size, maxCodeSize); size > 0; {
-		at := len(all)
-		all = append(all, make([]byte, min(size, step))...)
-		n, err := e.file.ReadAt(all[at:], int64(offset)+int64(at))
-		all = all[:at+n]
-		if err != nil && !errors.Is(err, io.EOF) || n < int(min(size, step)) {
-			break
-		}
-		size -= uint64(n)
+	all, err := io.ReadAll(io.NewSectionReader(c.file, int64(offset), int64(min(size, c.left))))
+	if err != nil {
+		return nil
 	}
+	c.left -= uint64(len(all))
 	return all
 }
