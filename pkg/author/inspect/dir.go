@@ -17,22 +17,23 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// directory looks at all files below a directory, or at the image where it is
+// directory looks at all files below a directory, or at the images where it is
 // an OCI layout. Links are noted and not followed.
-func (i *Contents) directory(ctx context.Context, name, platform string) error {
+func directory(ctx context.Context, name, platform string) ([]*Contents, error) {
 	root, err := os.OpenRoot(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = root.Close() }()
 	tree := root.FS()
 	if _, err := fs.Stat(tree, "oci-layout"); err == nil {
-		return i.image(ctx, tree.Open, platform)
+		return layout(ctx, tree.Open, platform)
 	}
+	i := newContents()
 	if !isRoot(tree) {
 		i.Kind = kindFolder
 	}
-	return fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
+	return []*Contents{i}, fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -76,56 +77,6 @@ func (i *Contents) open(tree fs.FS, name string) error {
 	return i.add(name, at)
 }
 
-// archive looks at a tar file: the layers of an image, or a file system.
-func (i *Contents) archive(ctx context.Context, f *os.File, platform string) error {
-	if blobs, err := tarBlobs(ctx, f); err == nil && blobs["oci-layout"] != nil {
-		return i.image(ctx, func(name string) (fs.File, error) {
-			if blob, ok := blobs[path.Clean(name)]; ok {
-				return blobFile{io.NewSectionReader(blob, 0, blob.Size())}, nil
-			}
-			return nil, fmt.Errorf("the archive has no %s: %w", name, fs.ErrNotExist)
-		}, platform)
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	return i.layer(ctx, f, newShadow())
-}
-
-// blobFile is a member of an archive as a file.
-type blobFile struct{ *io.SectionReader }
-
-func (blobFile) Stat() (fs.FileInfo, error) { return nil, errors.New("not supported") }
-func (blobFile) Close() error               { return nil }
-
-// tarBlobs finds the members of an archive that is not compressed.
-func tarBlobs(ctx context.Context, f *os.File) (map[string]*io.SectionReader, error) {
-	archive := tar.NewReader(f)
-	blobs := map[string]*io.SectionReader{}
-	for {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		head, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return blobs, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if len(blobs) == maxFiles {
-			return nil, fmt.Errorf("more than %d members", maxFiles)
-		}
-		begin, err := f.Seek(0, io.SeekCurrent)
-		if err != nil {
-			return nil, err
-		}
-		if head.Typeflag == tar.TypeReg {
-			blobs[path.Clean(head.Name)] = io.NewSectionReader(f, begin, head.Size)
-		}
-	}
-}
-
 // layer looks at one tar archive, compressed or not, except for what layers above
 // it replace or remove.
 func (i *Contents) layer(ctx context.Context, r io.Reader, above *shadow) error {
@@ -147,7 +98,7 @@ func (i *Contents) layer(ctx context.Context, r io.Reader, above *shadow) error 
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("not a program, directory, image or archive: %w", err)
+			return fmt.Errorf("not an archive that can be read: %w", err)
 		}
 		name := strings.TrimPrefix(path.Clean("/"+head.Name), "/")
 		if above.hides(name) || own.whiteout(name) || head.Typeflag == tar.TypeDir {

@@ -27,6 +27,8 @@ type Contents struct {
 	// Skipped says what could not be looked at.
 	Skipped []string `json:"skipped,omitempty"`
 	Kind    Kind     `json:"-"`
+	// Platform is that of an image, such as linux/amd64/v3, if it states one.
+	Platform string `json:"platform,omitempty"`
 }
 
 // Kind is what was looked at.
@@ -41,46 +43,61 @@ const (
 // IsPart reports what will be put into an image.
 func (k Kind) IsPart() bool { return k != kindImage }
 
+func newContents() *Contents { return &Contents{Names: map[string]bool{}} }
+
 // Path looks at the programs in a file, a directory, an OCI layout, or a tar
-// archive of a file system or of an OCI layout. Of an image with variants it
-// takes the one of the platform ("linux/amd64").
-func Path(ctx context.Context, name, platform string) (*Contents, error) {
+// archive of a file system, of an OCI layout or of docker save. Of an image with
+// variants it takes those of the platform ("linux/amd64"), or all.
+func Path(ctx context.Context, name, platform string) (found []*Contents, err error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
 	}
-	found := &Contents{Names: map[string]bool{}}
 	switch {
 	case info.IsDir():
-		err = found.directory(ctx, name, platform)
+		found, err = directory(ctx, name, platform)
 	case !info.Mode().IsRegular():
 		err = errors.New("not a file or a directory")
 	default:
-		err = found.file(ctx, name, platform)
+		found, err = file(ctx, name, platform)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("inspect %s: %w", name, err)
 	}
-	slices.SortFunc(found.Programs, func(a, b Program) int { return strings.Compare(a.Path, b.Path) })
-	return found, nil
+	return sorted(found), nil
 }
 
-func (i *Contents) file(ctx context.Context, name, platform string) error {
+func sorted(found []*Contents) []*Contents {
+	for _, i := range found {
+		slices.SortFunc(i.Programs, func(a, b Program) int { return strings.Compare(a.Path, b.Path) })
+	}
+	return found
+}
+
+func file(ctx context.Context, name, platform string) ([]*Contents, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	p, err := ReadProgram(path.Base(name), f)
 	switch {
 	case err == nil:
+		i := newContents()
 		i.Programs, i.Kind = append(i.Programs, *p), kindProgram
-		return nil
-	case errors.Is(err, errNotELF):
-		return i.archive(ctx, f, platform)
-	default:
-		return err
+		return []*Contents{i}, nil
+	case !errors.Is(err, errNotELF):
+		return nil, err
 	}
+	head := make([]byte, sniffed)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if what := wrongKind(head[:n]); what != "" {
+		return nil, fmt.Errorf("this is %s, not a program for Linux, a directory, an image or an archive", what)
+	}
+	return archive(ctx, f, platform)
 }
 
 // add looks at one file of a directory or archive.

@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/author/inspect"
+	"github.com/imagefit/imagefit/pkg/author/isa"
 )
 
 // member is a file of an archive; one without a body is a link.
@@ -144,7 +145,10 @@ func inspected(t *testing.T, name, platform string) *inspect.Contents {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
+	if len(found) != 1 {
+		t.Fatalf("%d variants", len(found))
+	}
+	return found[0]
 }
 
 func paths(i *inspect.Contents) string {
@@ -177,6 +181,8 @@ func TestInspectFindsProgramsInEveryContainer(t *testing.T) {
 		"zstd":      writeFile(t, filepath.Join(dir, "a.tar.zst"), zstdOf(t, archive)),
 		"layout":    image.write(t),
 		"oci tar":   writeFile(t, filepath.Join(dir, "image.tar"), tarOf(t, image.members()...)),
+		"docker":    writeFile(t, filepath.Join(dir, "docker.tar"), tarOf(t, dockerArchive("amd64", []string{"a/layer.tar"}, member{"a/layer.tar", archive})...)),
+		"crane":     writeFile(t, filepath.Join(dir, "crane.tar"), tarOf(t, dockerArchive("amd64", []string{"0f.tar.gz"}, member{"0f.tar.gz", gzipOf(t, archive)})...)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -231,7 +237,16 @@ func TestInspectRefusesWhatIsDamaged(t *testing.T) {
 		"no such file":   {filepath.Join(dir, "none"), "", "no such file"},
 		"other platform": {image.write(t), "linux/s390x", "no variant for linux/s390x, only"},
 		"damaged layer":  {damaged.write(t), "linux/amd64", "the digest does not match, it is"},
-		"a text":         {writeFile(t, filepath.Join(dir, "a.txt"), []byte("hello")), "", "not a program, directory, image or archive"},
+		"a text":         {writeFile(t, filepath.Join(dir, "a.txt"), []byte("hello")), "", "this is a text file, not a program for Linux, a directory, an image or an archive"},
+		"a script":       {writeFile(t, filepath.Join(dir, "a.sh"), []byte("#!/bin/sh\n")), "", "this is a script, not a program"},
+		"a manifest":     {writeFile(t, filepath.Join(dir, "a.json"), []byte(`{"schemaVersion": 2}`)), "", "this is JSON text"},
+		"an object":      {writeFile(t, filepath.Join(dir, "a.o"), []byte("\x7fELF")), "", "this is an object file"},
+		"a wheel":        {writeFile(t, filepath.Join(dir, "a.whl"), []byte("PK\x03\x04\x00")), "", "this is a zip archive, such as a wheel or a jar"},
+		"a package":      {writeFile(t, filepath.Join(dir, "a.deb"), []byte("!<arch>\ndebian-binary   ")), "", "this is a package of Debian"},
+		"for Windows":    {writeFile(t, filepath.Join(dir, "a.exe"), []byte("MZ\x90\x00")), "", "this is a program for Windows"},
+		"empty":          {writeFile(t, filepath.Join(dir, "empty"), nil), "", "this is an empty file"},
+		"gzip of docker": {writeFile(t, filepath.Join(dir, "d.tar.gz"), gzipOf(t, tarOf(t, dockerArchive("amd64", []string{"layer.tar"}, member{"layer.tar", tarOf(t)})...))), "", "is a compressed archive of an image: decompress it first"},
+		"no layer":       {writeFile(t, filepath.Join(dir, "nolayer.tar"), tarOf(t, dockerArchive("amd64", []string{"gone.tar"})...)), "", "the archive has no gone.tar"},
 		"cut archive":    {writeFile(t, filepath.Join(dir, "cut.tar.gz"), gzipOf(t, tarOf(t, member{"a", elfFile(program{})}))[:60]), "", "unexpected EOF"},
 		"empty layout":   {layout{"oci-layout": []byte("{}"), "index.json": []byte(`{"manifests": []}`)}.write(t), "linux/amd64", "no variant"},
 		"climbing out":   {layout{"oci-layout": []byte("{}"), "index.json": []byte(`{"manifests": [{"digest": "../../etc:passwd"}]}`)}.write(t), "", "is not a digest"},
@@ -239,6 +254,71 @@ func TestInspectRefusesWhatIsDamaged(t *testing.T) {
 		_, err := inspect.Path(t.Context(), tt.path, tt.platform)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+// dockerArchive is what docker save writes of one image.
+func dockerArchive(arch string, layers []string, more ...member) []member {
+	quoted := `"` + strings.Join(layers, `","`) + `"`
+	return append([]member{
+		{"c.json", []byte(`{"os": "linux", "architecture": "` + arch + `"}`)},
+		{"manifest.json", []byte(`[{"Config": "c.json", "RepoTags": ["app:1"], "Layers": [` + quoted + `]}]`)},
+	}, more...)
+}
+
+// TestInspectFollowsTheLinksOfADockerArchive: older ones have a layer once.
+func TestInspectFollowsTheLinksOfADockerArchive(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, m := range dockerArchive("arm64", []string{"one/layer.tar"}, member{"two/layer.tar", tarOf(t, member{"bin/app", elfFile(program{})})}) {
+		if err := w.WriteHeader(&tar.Header{Name: m.name, Size: int64(len(m.body)), Typeflag: tar.TypeReg}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(m.body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{"one/layer.tar": "../two/layer.tar", "loop": "loop"} {
+		if err := w.WriteHeader(&tar.Header{Name: name, Linkname: to, Typeflag: tar.TypeSymlink}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	found := inspected(t, writeFile(t, t.TempDir()+"/a.tar", b.Bytes()), "")
+	if paths(found) != "bin/app" || found.Platform != "linux/arm64" {
+		t.Errorf("%s, %+v", paths(found), found)
+	}
+	_, notes := found.Needs(none)
+	if all := strings.Join(notes, "\n"); !strings.Contains(all, "the image states linux/arm64, but bin/app is a program for amd64") {
+		t.Errorf("%q", notes)
+	}
+}
+
+// TestInspectLooksAtAllVariants: each has its platform, and what that states is not
+// required.
+func TestInspectLooksAtAllVariants(t *testing.T) {
+	t.Parallel()
+	image := imageOf(t, [][]byte{tarOf(t, member{"bin/app", elfFile(program{level: 3})})}, [][]byte{tarOf(t, member{"bin/other", elfFile(program{})})})
+	found, err := inspect.Path(t.Context(), image.write(t), "")
+	if err != nil || len(found) != 2 {
+		t.Fatalf("%v, %d variants", err, len(found))
+	}
+	got := map[string]string{}
+	for _, f := range found {
+		got[f.Platform] = paths(f)
+	}
+	if got["linux/amd64"] != "bin/app" || got["linux/arm64"] != "bin/other" {
+		t.Errorf("%v", got)
+	}
+	for platform, want := range map[string]string{"": "io.archspec/target=x86_64_v3", "linux/amd64/v2": "io.archspec/target=x86_64_v3", "linux/amd64/v3": "", "linux/amd64/v4": ""} {
+		one := inspect.Contents{Platform: platform, Programs: []inspect.Program{{Arch: "amd64", Path: "a", Level: 3, Uses: []isa.Use{{Extension: "AVX2"}}}}}
+		needs, _ := one.Needs(none)
+		if got := attributesOf(needs); got != want {
+			t.Errorf("on %q: %s, want %s", platform, got, want)
 		}
 	}
 }

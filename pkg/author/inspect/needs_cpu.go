@@ -42,13 +42,14 @@ func (i *Contents) cpuNeeds(a *answer) {
 			}
 		}
 	}
-	if level > 1 {
+	stated := i.level()
+	if level > max(stated, 1) {
 		a.add(targetNeed(fmt.Sprintf("x86_64_v%d", level), fmt.Sprintf("%s is built for x86-64-v%d, and checks it when it starts", by, level)), "")
-		used = slices.DeleteFunc(used, func(f flagUse) bool {
-			of := facts.X86LevelOfFlag(f.name)
-			return of > 0 && of <= level
-		})
 	}
+	used = slices.DeleteFunc(used, func(f flagUse) bool {
+		of := facts.X86LevelOfFlag(f.name)
+		return of > 0 && of <= max(stated, level)
+	})
 	a.add(flagsNeed(used), "")
 	guarded = slices.DeleteFunc(guarded, func(f flagUse) bool {
 		return slices.ContainsFunc(used, func(u flagUse) bool { return u.name == f.name })
@@ -57,6 +58,15 @@ func (i *Contents) cpuNeeds(a *answer) {
 		a.add(Need{}, fmt.Sprintf("cpu: %s are used as well, but only after a look at the CPU, as far as can be told (first in %s); they are not required",
 			flagNames(guarded), guarded[0].by))
 	}
+}
+
+// level is the x86-64 level that the platform of the image states.
+func (i *Contents) level() int {
+	var level int
+	if _, err := fmt.Sscanf(i.Platform, "linux/amd64/v%d", &level); err != nil || level > facts.X86MaxLevel {
+		return 0
+	}
+	return level
 }
 
 func note(uses []flagUse, name, by, where string) []flagUse {

@@ -22,6 +22,9 @@ func (i *Contents) Needs(o Options) (needs []Need, notes []string) {
 		return nil, []string{"no program or library in ELF format was found"}
 	}
 	var a answer
+	if note := i.otherPlatform(); note != "" {
+		a.add(Need{}, note)
+	}
 	i.cpuNeeds(&a)
 	a.add(i.glibcNeed(o.Base))
 	a.add(i.mpiNeed(o.HostMPI))
@@ -30,6 +33,20 @@ func (i *Contents) Needs(o Options) (needs []Need, notes []string) {
 		a.add(Need{}, "skipped "+s)
 	}
 	return a.needs, a.notes
+}
+
+// otherPlatform says that no program is for the platform that the image states.
+func (i *Contents) otherPlatform() string {
+	parts := strings.Split(i.Platform, "/")
+	if len(parts) < 2 {
+		return ""
+	}
+	for _, p := range i.Programs {
+		if p.Arch == parts[1] || p.Arch == "" {
+			return ""
+		}
+	}
+	return fmt.Sprintf("platform: the image states %s, but %s is a program for %s", i.Platform, i.Programs[0].Path, i.Programs[0].Arch)
 }
 
 // glibcNeed asks a C library of the node only where an image has none. A program or

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
@@ -21,38 +19,139 @@ import (
 )
 
 const (
-	maxManifest  = 4 << 20
-	maxIndexes   = 8 // within each other
-	maxLayers    = 512
-	maxUnpacked  = 64 << 30 // of a layer
-	whiteout     = ".wh."
-	opaqueMarker = ".wh..wh..opq"
+	maxManifest = 4 << 20
+	maxIndexes  = 8 // within each other
+	maxVariants = 64
+	maxLayers   = 512
+	maxUnpacked = 64 << 30 // of a layer
 )
 
-// opener opens a file of an OCI layout.
-type opener func(name string) (fs.File, error)
+// Source has the blobs of images.
+type Source interface {
+	// Open opens a manifest or a layer.
+	Open(ctx context.Context, d ocispec.Descriptor) (io.ReadCloser, error)
+}
+
+// Image looks at the variants of an image: of all platforms, or of one.
+func Image(ctx context.Context, from Source, top ocispec.Descriptor, platform string) ([]*Contents, error) {
+	return images(ctx, from, []ocispec.Descriptor{top}, platform)
+}
+
+func images(ctx context.Context, from Source, top []ocispec.Descriptor, platform string) ([]*Contents, error) {
+	all, err := variants(ctx, from, top, 0)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := choose(all, platform)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]*Contents, 0, len(chosen))
+	for _, d := range chosen {
+		i := newContents()
+		i.Platform = platformOf(d)
+		if err := i.image(ctx, from, d); err != nil {
+			return nil, fmt.Errorf("%s: %w", nameOf(d), err)
+		}
+		found = append(found, i)
+	}
+	return sorted(found), nil
+}
+
+// variants lists the images of an index, and of the indexes within.
+func variants(ctx context.Context, from Source, entries []ocispec.Descriptor, depth int) (all []ocispec.Descriptor, err error) {
+	if depth > maxIndexes {
+		return nil, errors.New("indexes within indexes")
+	}
+	for _, d := range entries {
+		switch {
+		case d.Annotations["vnd.docker.reference.type"] != "" || !index.IsImageType(d.ArtifactType):
+		case !index.IsIndex(d.MediaType):
+			all = append(all, d)
+		default:
+			var inner ocispec.Index
+			if err := readJSON(ctx, from, d, &inner); err != nil {
+				return nil, err
+			}
+			below, err := variants(ctx, from, inner.Manifests, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, below...)
+		}
+		if len(all) > maxVariants {
+			return nil, fmt.Errorf("more than %d variants", maxVariants)
+		}
+	}
+	return all, nil
+}
+
+// choose takes the variants for a platform, those that state none, or the only one.
+func choose(all []ocispec.Descriptor, platform string) ([]ocispec.Descriptor, error) {
+	if len(all) == 0 {
+		return nil, errors.New("the image has no variant, only entries that are not images")
+	}
+	if platform == "" || len(all) == 1 {
+		return all, nil
+	}
+	var names []string
+	var fits []ocispec.Descriptor
+	for _, d := range all {
+		name := platformOf(d)
+		if name == "" || name == platform || strings.HasPrefix(name, platform+"/") {
+			fits = append(fits, d)
+		}
+		names = append(names, nameOf(d))
+	}
+	if len(fits) == 0 {
+		return nil, fmt.Errorf("the image has no variant for %s, only %s", platform, textutil.Short(strings.Join(names, ", ")))
+	}
+	return fits, nil
+}
+
+func platformOf(d ocispec.Descriptor) string {
+	if d.Platform == nil {
+		return ""
+	}
+	return platformName(*d.Platform)
+}
+
+func platformName(p ocispec.Platform) string {
+	if p.OS == "" && p.Architecture == "" {
+		return ""
+	}
+	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
+}
+
+// nameOf names a variant by its platform, its tag in a layout, or its digest.
+func nameOf(d ocispec.Descriptor) string {
+	for _, name := range []string{platformOf(d), d.Annotations[ocispec.AnnotationRefName]} {
+		if name != "" {
+			return textutil.Short(name)
+		}
+	}
+	return textutil.Short(string(d.Digest))
+}
 
 // image looks at the layers of an image, the last first: what is in a layer
 // replaces what is below.
-func (i *Contents) image(ctx context.Context, open opener, platform string) error {
-	var top ocispec.Index
-	if err := readJSONFile(open, "index.json", "", &top); err != nil {
-		return err
-	}
-	descriptor, err := choose(open, top.Manifests, platform, 0)
-	if err != nil {
-		return err
-	}
+func (i *Contents) image(ctx context.Context, from Source, d ocispec.Descriptor) error {
 	var manifest ocispec.Manifest
-	if err := readJSONFile(open, blobPath(descriptor.Digest), descriptor.Digest, &manifest); err != nil {
+	if err := readJSON(ctx, from, d, &manifest); err != nil {
 		return err
 	}
 	if len(manifest.Layers) > maxLayers {
 		return fmt.Errorf("more than %d layers", maxLayers)
 	}
+	if i.Platform == "" && manifest.Config.Digest != "" {
+		var config ocispec.Image
+		if err := readJSON(ctx, from, manifest.Config, &config); err == nil { // a layout may lack it, and older tools write none
+			i.Platform = platformName(config.Platform)
+		}
+	}
 	above := newShadow()
 	for _, layer := range slices.Backward(manifest.Layers) {
-		if err := i.blob(ctx, open, layer.Digest, above); err != nil {
+		if err := i.blob(ctx, from, layer, above); err != nil {
 			return fmt.Errorf("read layer %s: %w", layer.Digest, err)
 		}
 	}
@@ -60,11 +159,11 @@ func (i *Contents) image(ctx context.Context, open opener, platform string) erro
 }
 
 // blob looks at one layer and verifies its digest.
-func (i *Contents) blob(ctx context.Context, open opener, d digest.Digest, above *shadow) error {
-	if err := d.Validate(); err != nil {
+func (i *Contents) blob(ctx context.Context, from Source, d ocispec.Descriptor, above *shadow) error {
+	if err := d.Digest.Validate(); err != nil {
 		return err
 	}
-	f, err := open(blobPath(d))
+	f, err := from.Open(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -80,113 +179,32 @@ func (i *Contents) blob(ctx context.Context, open opener, d digest.Digest, above
 	switch {
 	case bounded.N == 0:
 		return fmt.Errorf("more than %d bytes", int64(maxUnpacked))
-	case err == nil && d.Algorithm() == digest.SHA256 && got != d:
+	case err == nil && d.Digest.Algorithm() == digest.SHA256 && got != d.Digest:
 		return fmt.Errorf("the digest does not match, it is %s", got)
 	default:
 		return err
 	}
 }
 
-// choose takes the manifest of a platform, or the only one.
-func choose(open opener, manifests []ocispec.Descriptor, platform string, depth int) (ocispec.Descriptor, error) {
-	images := slices.DeleteFunc(slices.Clone(manifests), func(d ocispec.Descriptor) bool {
-		return d.Annotations["vnd.docker.reference.type"] != "" || !index.IsImageType(d.ArtifactType)
-	})
-	var fits []ocispec.Descriptor
-	var names []string
-	for _, d := range images {
-		name := ""
-		if p := d.Platform; p != nil {
-			name = strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
-			names = append(names, name)
-		}
-		if name == "" || name == platform || strings.HasPrefix(name, platform+"/") {
-			fits = append(fits, d)
-		}
+// readJSON reads a manifest or config, and verifies its digest.
+func readJSON(ctx context.Context, from Source, d ocispec.Descriptor, into any) error {
+	if d.Digest.Validate() != nil {
+		return fmt.Errorf("%q is not a digest", textutil.Short(string(d.Digest)))
 	}
-	if len(images) == 1 {
-		fits = images
-	}
-	if len(names) == 0 {
-		names = []string{"entries that are not images"}
-	}
-	if len(fits) == 0 {
-		return ocispec.Descriptor{}, fmt.Errorf("the image has no variant for %s, only %s", platform, textutil.Short(strings.Join(names, ", ")))
-	}
-	d := fits[0]
-	if !index.IsIndex(d.MediaType) {
-		return d, nil
-	}
-	if depth == maxIndexes {
-		return d, errors.New("indexes within indexes")
-	}
-	var inner ocispec.Index
-	if err := readJSONFile(open, blobPath(d.Digest), d.Digest, &inner); err != nil {
-		return d, err
-	}
-	return choose(open, inner.Manifests, platform, depth+1)
-}
-
-func blobPath(d digest.Digest) string {
-	algorithm, hex, _ := strings.Cut(string(d), ":")
-	return path.Join("blobs", algorithm, hex)
-}
-
-// readJSONFile reads a file of the layout, and verifies its digest.
-func readJSONFile(open opener, name string, d digest.Digest, into any) error {
-	if d != "" && d.Validate() != nil {
-		return fmt.Errorf("%q is not a digest", textutil.Short(string(d)))
-	}
-	f, err := open(name)
+	f, err := from.Open(ctx, d)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	body, err := fsutil.ReadAll(name, f, maxManifest)
+	body, err := fsutil.ReadAll(string(d.Digest), f, maxManifest)
 	if err != nil {
 		return err
 	}
-	if d != "" && d.Algorithm().FromBytes(body) != d {
-		return fmt.Errorf("read %s: the digest does not match", name)
+	if d.Digest.Algorithm().FromBytes(body) != d.Digest {
+		return fmt.Errorf("read %s: the digest does not match", d.Digest)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
+		return fmt.Errorf("read %s: %w", d.Digest, err)
 	}
 	return nil
-}
-
-// shadow is what the layers above hide.
-type shadow struct {
-	files  map[string]bool // there, or removed with all that is below
-	opaque map[string]bool // directories of which nothing below is seen
-}
-
-func newShadow() *shadow { return &shadow{map[string]bool{}, map[string]bool{}} }
-
-// whiteout takes a mark that removes something of the layers below.
-func (s *shadow) whiteout(name string) bool {
-	dir, base := path.Split(name)
-	if base == opaqueMarker {
-		s.opaque[strings.TrimSuffix(dir, "/")] = true
-		return true
-	}
-	removed, ok := strings.CutPrefix(base, whiteout)
-	if ok {
-		s.files[dir+removed] = true
-	}
-	return ok
-}
-
-func (s *shadow) hides(name string) bool {
-	if s.files[name] {
-		return true
-	}
-	for dir := path.Dir(name); ; dir = path.Dir(dir) {
-		if dir == "." {
-			return s.opaque[""]
-		}
-		if s.files[dir] || s.opaque[dir] {
-			return true
-		}
-	}
 }
