@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -13,7 +11,6 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/author/attach"
-	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/index"
@@ -27,6 +24,7 @@ type attachCommand struct {
 	dialect, layerType, specs string
 	output                    cli.Output
 	dryRun, replace, quiet    bool
+	force                     bool
 }
 
 func newAttachCommand() *cobra.Command {
@@ -40,9 +38,12 @@ applies to each of its entries that has no artifact of the same type of its own;
 --platform or --entry picks one entry instead.
 
 The file is read first, as the dialect that its shape shows or that --dialect
-names; "-" is stdin. Of several artifacts of one type (of artifact and layer) the
-newest is used; what is attached already is kept, unless --replace is given. On a
-registry without the referrers API the artifact is listed under the referrers tag.
+names; "-" is stdin. What "imagefit lint" finds in it is printed, and a file with
+errors, which could not work as meant, is not pushed unless --force is given.
+
+Of several artifacts of one type (of artifact and layer) the newest is used; what
+is attached already is kept, unless --replace is given. On a registry without the
+referrers API the artifact is listed under the referrers tag.
 Credentials are those of your container tools (docker login).
 
 The digest of the artifact is printed.`,
@@ -60,6 +61,7 @@ The digest of the artifact is printed.`,
 	flags.StringVar(&c.layerType, "layer-type", "", "media type of the layer, where the dialect has several (default: its first)")
 	flags.BoolVar(&c.dryRun, "dry-run", false, "print the manifest and push nothing")
 	flags.BoolVar(&c.replace, "replace", false, "delete what is attached of the same type")
+	flags.BoolVar(&c.force, "force", false, "push a file in which lint finds errors")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "do not say what is being done")
 	specsFlag(cmd, &c.specs)
 	c.output.AddFlag(cmd, cli.Text, cli.JSON)
@@ -95,11 +97,16 @@ func (c attachCommand) run(cmd *cobra.Command, image, file string) error {
 	if !c.quiet {
 		w.step = func(text string) { cmd.PrintErrln(text) }
 	}
-	var err error
-	if w.interpreter, err = interpreter(cmd, c.specs); err != nil {
+	specs, err := loadSpecs(cmd, c.specs)
+	if err != nil {
 		return err
 	}
-	body, err := w.body(file, cmd.InOrStdin())
+	w.interpreter = spec.NewInterpreter(specs)
+	reader := bodyReader{
+		cmd: cmd, specs: specs, interpreter: w.interpreter, dialect: c.dialect, layerType: c.layerType,
+		force: c.force, step: w.step, note: w.note,
+	}
+	body, err := reader.open(file)
 	if err != nil {
 		return err
 	}
@@ -122,34 +129,6 @@ func (c attachCommand) run(cmd *cobra.Command, image, file string) error {
 		return err
 	}
 	return c.output.Print(cmd.OutOrStdout(), w.result, func(b *strings.Builder) { b.WriteString(w.result.Digest.String() + "\n") })
-}
-
-// body reads the file and holds it against its dialect, before any request.
-func (w *work) body(file string, stdin io.Reader) (attach.Body, error) {
-	text, err := readBounded(file, stdin, maxSpecFile)
-	if err != nil {
-		return attach.Body{}, err
-	}
-	d, named := dialect.Named(w.dialect)
-	if !named {
-		d, _ = dialect.Detect("", "", text) // its parser says what is wrong
-	}
-	title := ""
-	if file != "-" {
-		title = filepath.Base(file)
-	}
-	body, err := attach.NewBody(title, text, d, w.layerType, w.interpreter)
-	if err != nil {
-		return attach.Body{}, fmt.Errorf("%s: %w", file, err)
-	}
-	w.step(fmt.Sprintf("%s: %s, requirements: %d", file, d.Name, len(body.Requirements)))
-	if len(body.Requirements) == 0 {
-		w.note("%s requires nothing", file)
-	}
-	for _, unclear := range body.Unclear() {
-		w.note("%s: no compatibility spec on this machine defines %s", file, unclear)
-	}
-	return body, nil
 }
 
 // attach does the work and returns the manifest.

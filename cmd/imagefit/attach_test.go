@@ -167,6 +167,35 @@ func TestAttachRefusesWhatReadersCouldNotUse(t *testing.T) {
 	}
 }
 
+// A requirement that no CPU meets makes an image that fits no node, so it is found
+// before it is pushed.
+func TestAttachRefusesWhatLintCallsAnError(t *testing.T) {
+	s := newRegistry(t, fakeregistry.Options{Strict: true})
+	file := write(t, "bad.json", `{"compatibilities": {"nfd": {"cpu-cpuid.AVX22": true, "kernel-version.majro": 6, "kernel-version.major": "six"}}}`)
+	got := tool(t, "", "attach", s.Reference(":1"), file)
+	wantError(t, got.err, "bad.json: not pushed, lint finds 3 errors in it", "--force")
+	for _, want := range []string{`no CPU has the flag "AVX22"; expected AVX`, "majro", "six"} {
+		if !strings.Contains(got.stderr, want) {
+			t.Errorf("stderr %q lacks %q", got.stderr, want)
+		}
+	}
+	if requests := s.Requests(); len(requests) > 0 || got.stdout != "" {
+		t.Errorf("asked %q, printed %q", requests, got.stdout)
+	}
+	if got := tool(t, "", "attach", s.Reference(":1"), file, "--force"); got.err != nil || !strings.Contains(got.stderr, "AVX22") {
+		t.Errorf("forced: %v, stderr %q", got.err, got.stderr)
+	}
+}
+
+func TestAttachPrintsWarningsAndPushes(t *testing.T) {
+	s := newRegistry(t, fakeregistry.Options{Strict: true})
+	file := write(t, "n.json", `{"compatibilities": {"nfd": {"cpu-cpuid.QUANTUM": true}}}`)
+	got := tool(t, "", "attach", s.Reference(":1"), file, "-q")
+	if got.err != nil || !strings.Contains(got.stderr, `warning: no CPU has the flag "QUANTUM"`) {
+		t.Errorf("%v, stderr %q", got.err, got.stderr)
+	}
+}
+
 func TestAttachUsesTheCredentialsOfDocker(t *testing.T) {
 	s := newRegistry(t, fakeregistry.Options{Strict: true, Password: "right"})
 	host := strings.TrimPrefix(s.URL, "http://")

@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/testkit"
@@ -127,8 +130,12 @@ func checkedAs(t *testing.T, file string) (dialect string, accepted bool) {
 
 func attachedAs(t *testing.T, body string) string {
 	t.Helper()
-	w := work{step: func(string) {}, interpreter: spec.NewInterpreter(nil)}
-	read, err := w.body("-", strings.NewReader(body))
+	r := bodyReader{
+		cmd: &cobra.Command{}, interpreter: spec.NewInterpreter(nil), force: true,
+		step: func(string) {}, note: func(string, ...any) {},
+	}
+	r.cmd.SetErr(io.Discard)
+	read, err := r.read("-", "", []byte(body))
 	if err != nil {
 		return readAs(err)
 	}
