@@ -216,7 +216,29 @@ func printDecision(b *strings.Builder, d *decision.Decision) {
 		fmt.Fprintf(table, "%s\t%s\t-\t\t\n", o.Label(), o.Reason)
 	})
 	table.Flush()
+	printPriorities(b, d)
 	fmt.Fprintf(b, "\n%s\n", strings.TrimSpace(d.Reason))
+}
+
+// printPriorities prints the order that the author wants, and what each candidate has
+// of it.
+func printPriorities(b *strings.Builder, d *decision.Decision) {
+	p := d.Priorities
+	switch {
+	case p == nil:
+		return
+	case p.Problem != "":
+		fmt.Fprintf(b, "\nThe author's priorities cannot be read and do not matter: %s\n", p.Problem)
+		return
+	}
+	fmt.Fprintf(b, "\nThe author prefers, in this order: %s\n", strings.Join(p.Properties, ", "))
+	for i, c := range d.Candidates {
+		has := "none of these"
+		if len(c.Properties) > 0 {
+			has = strings.Join(c.Properties, ", ")
+		}
+		fmt.Fprintf(b, "  %s has %s\n", d.Label(i), has)
+	}
 }
 
 func printCandidate(w io.Writer, c decision.Candidate, label string) {

@@ -133,3 +133,32 @@ func TestExplainTracesRequestsAndSteps(t *testing.T) {
 		}
 	}
 }
+
+func TestExplainShowsThePrioritiesOfTheAuthor(t *testing.T) {
+	t.Parallel()
+	candidates := []decision.Candidate{
+		{Platform: "linux/amd64", Outcome: selector.Fits, Rank: 2},
+		{Entry: 1, Platform: "linux/amd64/v3", Outcome: selector.Fits, Rank: 1, Properties: []string{"x86_64 :: level :: v3"}},
+	}
+	for name, tt := range map[string]struct {
+		priorities *decision.Priorities
+		want       string
+	}{
+		"none": {nil, ""},
+		"some": {&decision.Priorities{Properties: []string{"x86_64 :: level :: v3", "null"}}, `
+The author prefers, in this order: x86_64 :: level :: v3, null
+  linux/amd64 has none of these
+  linux/amd64/v3 has x86_64 :: level :: v3
+`},
+		"unreadable": {&decision.Priorities{Problem: "more than 64 properties"}, `
+The author's priorities cannot be read and do not matter: more than 64 properties
+`},
+	} {
+		var out strings.Builder
+		printDecision(&out, &decision.Decision{Candidates: candidates, Choice: 1, Priorities: tt.priorities, Reason: "because"})
+		_, got, _ := strings.Cut(out.String(), "\nlinux/amd64/v3   fits      1      nothing   \n")
+		if got != tt.want+"\nbecause\n" {
+			t.Errorf("%s: got\n%s", name, out.String())
+		}
+	}
+}

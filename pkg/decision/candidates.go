@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
@@ -31,10 +32,11 @@ func notRead(why error) error { return unsupportedError("index not read: " + why
 
 // ofIndex finds the candidates of an index and what is stated of them.
 func (l *lookup) ofIndex(ctx context.Context, d *Decision, top ocispec.Descriptor, n node) error {
-	entries, err := l.entries(ctx, top)
+	entries, priorities, err := l.entries(ctx, top)
 	if err != nil {
 		return err
 	}
+	d.Priorities = readPriorities(priorities)
 	s, err := l.survey(ctx, n, entries)
 	if err != nil {
 		return err
@@ -79,7 +81,7 @@ func (d *Decision) add(l *lookup, position int, e *listed) {
 	descriptor.Platform = e.platform
 	d.Candidates = append(d.Candidates, Candidate{
 		Entry: position, Within: within, Digest: e.Digest, Platform: index.PlatformName(e.platform),
-		descriptor: descriptor, platform: e.platform, indexes: e.within,
+		descriptor: descriptor, platform: e.platform, indexes: e.within, stated: e.Annotations[dialect.AnnotationProperties],
 		claims: EntryClaims{Platform: e.raw, Annotations: l.preferred(e.Annotations)},
 	})
 }
@@ -126,23 +128,22 @@ func (l *lookup) platformOf(ctx context.Context, desc ocispec.Descriptor) (p oci
 	return p, err
 }
 
-// entries reads the entries of an index.
-func (l *lookup) entries(ctx context.Context, top ocispec.Descriptor) ([]index.Entry, error) {
+// entries reads the entries of an index, and what it says of their priorities.
+func (l *lookup) entries(ctx context.Context, top ocispec.Descriptor) (entries []index.Entry, priorities string, err error) {
 	if err := registry.CheckDescriptor(top); err != nil {
-		return nil, notRead(err)
+		return nil, "", notRead(err)
 	}
 	body, err := l.imageContent(ctx, top)
 	if errors.Is(err, registry.ErrTooLarge) {
-		return nil, notRead(err)
+		return nil, "", notRead(err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	entries, err := index.Parse(body)
-	if err != nil {
-		return nil, notRead(err)
+	if entries, err = index.Parse(body); err != nil {
+		return nil, "", notRead(err)
 	}
-	return entries, nil
+	return entries, index.Annotation(body, dialect.AnnotationPriorities), nil
 }
 
 // choose chooses among the candidates. The manifest of a choice that states the same

@@ -26,6 +26,7 @@ type Decision struct {
 	Others     []Other       `json:"others,omitempty"`     // entries that are not candidates
 	Choice     int           `json:"choice"`               // into Candidates; None where nothing fits
 	Default    int           `json:"default"`              // what the runtime takes unasked, or None
+	Priorities *Priorities   `json:"priorities,omitempty"` // of the author, where the index states some
 	// Unevaluated is an entry that may be an image for this node and is not a
 	// candidate, and why: then nothing is refused.
 	Unevaluated string        `json:"unevaluated,omitempty"`
@@ -50,6 +51,8 @@ type Candidate struct {
 	Rank      int                  `json:"rank,omitempty"`   // 1 is the choice; 0 is out
 	Artifacts []referrers.Artifact `json:"artifacts,omitempty"`
 	Verdict   selector.Verdict     `json:"-"`
+	// Properties are those of the author's priorities that the candidate has.
+	Properties []string `json:"properties,omitempty"`
 
 	// Requirements is the verdict in words.
 	Requirements []RequirementResult `json:"requirements,omitempty"`
@@ -60,6 +63,8 @@ type Candidate struct {
 	described  bool                 // it has artifacts of its own
 	claims     EntryClaims
 	inline     []referrers.Artifact // what the index entry points at directly
+	stated     string               // properties that the index entry states
+	places     []int                // of Properties among the author's priorities
 }
 
 // Content is an index or a manifest.

@@ -110,10 +110,14 @@ func platformRequirements(p ocispec.Platform) []compat.Requirement {
 	if n == "" || n == "1" {
 		return nil
 	}
-	return []compat.Requirement{{
+	return []compat.Requirement{levelRequirement(n)}
+}
+
+func levelRequirement(n string) compat.Requirement {
+	return compat.Requirement{
 		Key: "platform/variant", Set: "cpu.x86_64",
 		Terms: []compat.Term{{Element: "level", Op: compat.Ge, Values: []string{n}}},
-	}}
+	}
 }
 
 func amd64Level(p ocispec.Platform) string {

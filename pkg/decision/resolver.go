@@ -134,6 +134,7 @@ func (d *Decision) evaluate(ev *evaluation) {
 		c.Verdict = ev.verdict(c.claims, c.Artifacts)
 		c.Outcome, c.Reason = c.Verdict.Outcome, textutil.Line(c.Verdict.Reason(), maxReason)
 		c.Requirements = results(c.Verdict)
+		c.setPriorities(d.Priorities, ev.Rules.Interpreter)
 	}
 	ev.warn(d.Reference)
 	for _, c := range d.Candidates {
@@ -148,7 +149,7 @@ func (d *Decision) choose() {
 	d.Choice = None
 	candidates := make([]selector.Candidate, len(d.Candidates))
 	for i, c := range d.Candidates {
-		candidates[i].Verdict = c.Verdict
+		candidates[i].Verdict, candidates[i].Priorities = c.Verdict, c.places
 		if c.platform != nil {
 			candidates[i].Level = platformLevel(*c.platform)
 		}

@@ -26,6 +26,11 @@ func closenessOfLevel(level int) int {
 	return archspec.Specificity(fmt.Sprintf("x86_64_v%d", min(level, 4)))
 }
 
+func prior(c selector.Candidate, places ...int) selector.Candidate {
+	c.Priorities = places
+	return c
+}
+
 // Each rule decides where those before it tie, and wins over
 // all that come after it.
 func TestEachRuleOfTheOrderWinsOverThoseAfterIt(t *testing.T) {
@@ -35,12 +40,17 @@ func TestEachRuleOfTheOrderWinsOverThoseAfterIt(t *testing.T) {
 		better, worse selector.Candidate
 	}{
 		{"1 known before unknown", candidate(fits, 0, 0, 0, 0), candidate(unknown, 9, 9, 9, 9)},
-		{"2 score", candidate(fits, 2, 0, 0, 0), candidate(fits, 1, 9, 9, 9)},
-		{"2 score among unknown", candidate(unknown, 2, 0, 0, 0), candidate(unknown, 1, 9, 9, 9)},
-		{"3 declared level", candidate(fits, 1, 3, 0, 0), candidate(fits, 1, 2, 0, 9)},
-		{"3 implied level", candidate(fits, 1, 1, 3, 0), candidate(fits, 1, 2, 1, 9)},
-		{"4 met", candidate(fits, 1, 3, 1, 5), candidate(fits, 1, 1, 3, 4)},
-		{"5 the order of the index", candidate(fits, 1, 3, 3, 5), candidate(fits, 1, 3, 3, 5)},
+		{"1 known before a priority", candidate(fits, 0, 0, 0, 0), prior(candidate(unknown, 9, 9, 9, 9), 0)},
+		{"2 priority", prior(candidate(fits, 0, 0, 0, 0), 0), prior(candidate(fits, 9, 9, 9, 9), 1)},
+		{"2 priority before none", prior(candidate(fits, 0, 0, 0, 0), 7), candidate(fits, 9, 9, 9, 9)},
+		{"2 second priority", prior(candidate(fits, 0, 0, 0, 0), 0, 2), prior(candidate(fits, 9, 9, 9, 9), 0, 3, 4)},
+		{"2 more priorities", prior(candidate(fits, 0, 0, 0, 0), 0, 2), prior(candidate(fits, 9, 9, 9, 9), 0)},
+		{"3 score", candidate(fits, 2, 0, 0, 0), candidate(fits, 1, 9, 9, 9)},
+		{"3 score among unknown", candidate(unknown, 2, 0, 0, 0), candidate(unknown, 1, 9, 9, 9)},
+		{"4 declared level", candidate(fits, 1, 3, 0, 0), candidate(fits, 1, 2, 0, 9)},
+		{"4 implied level", candidate(fits, 1, 1, 3, 0), candidate(fits, 1, 2, 1, 9)},
+		{"5 met", candidate(fits, 1, 3, 1, 5), candidate(fits, 1, 1, 3, 4)},
+		{"6 the order of the index", candidate(fits, 1, 3, 3, 5), candidate(fits, 1, 3, 3, 5)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -48,7 +58,7 @@ func TestEachRuleOfTheOrderWinsOverThoseAfterIt(t *testing.T) {
 			if got := selector.Order([]selector.Candidate{tt.better, tt.worse}); !slices.Equal(got, []int{0, 1}) {
 				t.Errorf("better first: got %v", got)
 			}
-			if tt.name[0] == '5' {
+			if tt.name[0] == '6' {
 				return
 			}
 			if got := selector.Order([]selector.Candidate{tt.worse, tt.better}); !slices.Equal(got, []int{1, 0}) {

@@ -3,6 +3,7 @@
 package index
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -74,6 +75,17 @@ func Parse(body []byte) ([]Entry, error) {
 		return nil, fmt.Errorf("the index has %d entries, more than the %d that are read", len(index.Manifests), MaxEntries)
 	}
 	return index.Manifests, nil
+}
+
+// Annotation returns an annotation of the index itself, "" where it has none.
+func Annotation(body []byte, key string) string {
+	var index struct {
+		Annotations map[string]string `json:"annotations"`
+	}
+	if !bytes.Contains(body, []byte(key)) || json.Unmarshal(body, &index) != nil {
+		return ""
+	}
+	return index.Annotations[key]
 }
 
 // Kind is what an entry of an index is.
