@@ -18,6 +18,7 @@ const exitLost = 3
 // convertCommand writes what an image asks for in another dialect.
 type convertCommand struct {
 	specs, to string
+	variant   string
 	out       outputFile
 	lossy     bool
 }
@@ -35,18 +36,23 @@ detected by its shape; "-" is stdin.
   nfd-v1alpha1   rules of Node Feature Discovery, YAML
   compspec       attributes of compspec and of proposal D
 
+The variant.json of a Python wheel, or the variants.json of a release (PEP 825),
+is read as well: --variant picks one of several.
+
 Not every dialect can express everything: attributes have no alternatives, and NFD
 has no GPUs. What would be lost is printed on stderr; then nothing is written and
 the exit code is 3, unless you accept that with --lossy.
 
 Exit code 0: written; 3: something would be lost; 1: error.`,
 		Example: `  imagefit convert needs.json --to nfd-v1alpha1
-  imagefit convert rules.yaml --to proposal-f --lossy -w needs.json`,
+  imagefit convert rules.yaml --to proposal-f --lossy -w needs.json
+  imagefit convert torch-2.9-variants.json --variant cu128 --to proposal-f`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
 	}
 	cli.OneOf(cmd, &c.to, "to", "", "dialect to write", convert.Targets())
 	_ = cmd.MarkFlagRequired("to") // the flag exists
+	cmd.Flags().StringVar(&c.variant, "variant", "", "label of the variant of a Python package (PEP 825)")
 	cmd.Flags().BoolVar(&c.lossy, "lossy", false, "write it even where something is lost")
 	c.out.addFlags(cmd)
 	specsFlag(cmd, &c.specs)
@@ -62,7 +68,12 @@ func (c convertCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	written, err := convert.Body(specs, body, c.to)
+	var written *convert.Written
+	if c.variant != "" {
+		written, err = convert.Variant(specs, body, c.variant, c.to)
+	} else {
+		written, err = convert.Body(specs, body, c.to)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}

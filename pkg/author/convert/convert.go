@@ -9,6 +9,7 @@ import (
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/compat/document"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 )
 
@@ -26,8 +27,11 @@ type Written struct {
 }
 
 // Body writes the body of an artifact in another dialect, as far as the
-// meaning survives.
+// meaning survives. It also takes the variant.json of a Python wheel.
 func Body(specs []spec.Spec, body []byte, to string) (*Written, error) {
+	if root, err := document.ParseJSON(body); err == nil && isVariants(root) {
+		return variant(specs, root, "", to)
+	}
 	from, ok := dialect.Detect("", "", body)
 	root, err := from.Read(body)
 	switch {
