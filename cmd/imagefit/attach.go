@@ -44,7 +44,7 @@ errors, which could not work as meant, is not pushed unless --force is given.
 Of several artifacts of one type (of artifact and layer) the newest is used; what
 is attached already is kept, unless --replace is given. On a registry without the
 referrers API the artifact is listed under the referrers tag.
-Credentials are those of your container tools (docker login).
+Credentials are those of your container tools (docker login, podman login).
 
 The digest of the artifact is printed.`,
 		Example: `  imagefit attach registry.example/app:1 needs.json

@@ -23,6 +23,9 @@ const needsAVX2 = `{"compatibilities": {"nfd": {"cpu-cpuid.AVX2": true}}}`
 func newRegistry(t *testing.T, o fakeregistry.Options) *fakeregistry.Registry {
 	t.Helper()
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	t.Setenv("REGISTRY_AUTH_FILE", "")
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	s := fakeregistry.New(t, o)
 	s.Index("1", s.Image("linux/amd64", "a", "a"), s.Image("linux/amd64/v3", "b", "b"))

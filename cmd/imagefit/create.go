@@ -233,7 +233,7 @@ func contentsOf(cmd *cobra.Command, from, platform string) ([]*inspect.Contents,
 	if _, statErr := os.Lstat(from); statErr == nil || !isReference(from) {
 		return nil, err
 	}
-	named, auth, err := dockerAuth(cmd.Context(), strings.TrimPrefix(from, "docker://"))
+	named, auth, err := toolAuth(cmd.Context(), strings.TrimPrefix(from, "docker://"))
 	if err != nil {
 		return nil, err
 	}

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/distribution/reference"
 	"github.com/spf13/cobra"
-	"oras.land/oras-go/v2/registry/remote/credentials"
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/wiring"
@@ -47,8 +47,9 @@ compatibility artifacts of its variants, evaluates them on the facts of a node
 and prints the choice and every entry: each candidate with its requirements and
 what the node has, and of the others why they are not candidates. Nothing is
 pulled. Registries are reached as on this node (hosts.toml), with the credentials
-of your container tools (docker login). With --trace each request is printed to
-stderr: when it began, how long it took, status, bytes and URL, no credentials.
+of your container tools (docker login, podman login). With --trace each request is
+printed to stderr: when it began, how long it took, status, bytes and URL, no
+credentials.
 
 Exit code 0: a candidate fits; 3: none fits, or no entry is for this node; 4: none
 is known to fit, some may; 1: error.`,
@@ -139,7 +140,7 @@ func explain(ctx context.Context, trace *trace, cfg config.Config, known *facts.
 	// What is wrong with an artifact is in the table; this is for what is
 	// wrong here, such as a compatibility spec that cannot be used.
 	log := cli.NewLogger(trace.out, config.Text, slog.LevelError)
-	_, auth, err := dockerAuth(ctx, image)
+	_, auth, err := toolAuth(ctx, image)
 	if err != nil {
 		return nil, err
 	}
@@ -171,18 +172,15 @@ func openRegistry(cfg config.Config, log *slog.Logger, trace *trace) (*registry.
 	})), runtime
 }
 
-// dockerAuth returns the credentials that the person's container tools have for
+// toolAuth returns the credentials that the person's container tools have for
 // the image's registry, or nil.
-func dockerAuth(ctx context.Context, image string) (reference.Named, *registry.Auth, error) {
+func toolAuth(ctx context.Context, image string) (reference.Named, *registry.Auth, error) {
 	named, err := reference.ParseDockerRef(image)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read reference %q: %w", image, err)
 	}
-	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the credentials of docker: %w", err)
-	}
-	auth, err := registry.AuthFrom(ctx, store, named)
+	home, _ := os.UserHomeDir() // without one, there is nothing in it
+	auth, err := registry.AuthOf(ctx, registry.Person{Getenv: os.Getenv, Home: home, UID: os.Getuid()}, named)
 	return named, auth, err
 }
 

@@ -33,7 +33,8 @@ func newListCommand() *cobra.Command {
 artifacts that are attached to each. Of several artifacts of one type (of
 artifact and layer) the newest is used. One of the index applies to each entry
 that has none of that type of its own. Registries are reached as on this node
-(hosts.toml), with the credentials of your container tools (docker login).`,
+(hosts.toml), with the credentials of your container tools (docker login, podman
+login).`,
 		Example: `  imagefit list registry.example/app:1
   imagefit list registry.example/app:1 -o json`,
 		Args: cobra.ExactArgs(1),
@@ -80,7 +81,7 @@ type place struct {
 // find opens the repository of an image with the credentials of the person's
 // container tools.
 func find(ctx context.Context, reg *registry.Registry, image string) (p place, err error) {
-	if p.named, p.auth, err = dockerAuth(ctx, image); err != nil {
+	if p.named, p.auth, err = toolAuth(ctx, image); err != nil {
 		return place{}, err
 	}
 	p.repo, err = reg.Repository(p.named, p.auth)

@@ -19,13 +19,7 @@ func AuthFromFile(path string, repository reference.Named) (*Auth, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read credentials: %w", err)
 	}
-	return AuthFrom(context.Background(), store, repository)
-}
-
-// AuthFrom returns the credentials that a store has for a repository's registry,
-// or nil.
-func AuthFrom(ctx context.Context, store credentials.Store, repository reference.Named) (*Auth, error) {
-	found, err := store.Get(ctx, credentials.ServerAddressFromRegistry(reference.Domain(repository)))
+	found, err := store.Get(context.Background(), credentials.ServerAddressFromRegistry(reference.Domain(repository)))
 	if err != nil {
 		return nil, fmt.Errorf("read the credentials for %s: %w", reference.Domain(repository), err)
 	}
