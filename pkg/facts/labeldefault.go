@@ -12,7 +12,8 @@ func isDefaultLabel(name string) bool {
 	switch family {
 	case "cpu":
 		flag, isFlag := strings.CutPrefix(rest, "cpuid.")
-		return !strings.HasPrefix(rest, "rdt.") && !(isFlag && slices.Contains(strings.Fields(unlabelledFlags), flag))
+		isUsual := isFlag && slices.Contains(strings.Fields(unlabelledFlags), flag)
+		return !isUsual && !strings.HasPrefix(rest, "rdt.")
 	case "kernel":
 		option, isOption := strings.CutPrefix(rest, "config.")
 		return !isOption || slices.Contains([]string{"NO_HZ", "NO_HZ_IDLE", "NO_HZ_FULL", "PREEMPT"}, option)

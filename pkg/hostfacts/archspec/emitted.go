@@ -2,16 +2,15 @@ package archspec
 
 import "strings"
 
-// What a missing feature means for a program that was built for a target.
+// weight is what a missing feature means for a program that was built for a target.
+// Without one, only a program that asks for the instructions has them, by an
+// intrinsic, in assembler or by a library; whether this one does is not known.
 type weight uint8
 
 const (
-	// asked: only a program that asks for the instructions has them, by an
-	// intrinsic, assembler or a library. Whether this one does is not known.
-	asked weight = iota
 	// emitted: compilers use the instructions for ordinary code as soon as the
 	// target has them, so that the program does not run without.
-	emitted
+	emitted weight = iota + 1
 	// harmless: no program can tell, or each one asks at run time.
 	harmless
 )

@@ -26,7 +26,7 @@ func FitOf(cpu CPU) Fit {
 	if cpu.AnyByteOrder {
 		little, big := cpu, cpu
 		little.Arch, big.Arch, little.AnyByteOrder, big.AnyByteOrder = "ppc64le", "ppc64", false, false
-		fit.Runs = append(FitOf(big).Runs, FitOf(little).Runs...)
+		fit.Runs = slices.Concat(FitOf(big).Runs, FitOf(little).Runs)
 		return fit
 	}
 	family := familyOf(cpu.Arch)
