@@ -44,7 +44,13 @@ func startFit(t testing.TB, flags string, settings stack.Settings) *fit {
 
 func startFitWith(t testing.TB, containerd *stack.Containerd, registry *stack.Registry, flags string, settings stack.Settings) *fit {
 	t.Helper()
-	settings.Facts += fmt.Sprintf("\nroot = %q\n", host(t, flags))
+	return startFitOn(t, containerd, registry, host(t, flags), settings)
+}
+
+// startFitOn starts the proxy for a node with this tree.
+func startFitOn(t testing.TB, containerd *stack.Containerd, registry *stack.Registry, root string, settings stack.Settings) *fit {
+	t.Helper()
+	settings.Facts += fmt.Sprintf("\nroot = %q\n", root)
 	if settings.Cache == "" {
 		settings.Cache = `referrers_ttl = "0s"` // tests do not wait for a list to grow old
 	}
