@@ -3,8 +3,6 @@ package preflight
 import (
 	"context"
 	"fmt"
-	"io"
-	"log/slog"
 
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/config"
@@ -75,6 +73,3 @@ func (n *Node) add(check string, state State, fix, format string, args ...any) {
 	text := textutil.Line(secret.Strip(fmt.Sprintf(format, args...)), maxText)
 	n.findings = append(n.findings, Finding{check, state, text, textutil.Line(fix, maxText)})
 }
-
-// silent is the log of what is reported as findings here.
-func silent() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

@@ -34,7 +34,7 @@ type node struct {
 
 func newNode(t *testing.T, version string) *node {
 	t.Helper()
-	sock, err := os.MkdirTemp("", "preflight") // short, as a socket's path must be
+	sock, err := os.MkdirTemp("", "preflight") //nolint:usetesting // short, as a socket's path must be
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,9 @@ func (n *node) serveProxy() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_ = server.Shutdown(ctx)
-		<-done
+		if err := <-done; err != nil {
+			n.t.Error(err)
+		}
 		_ = backend.Close()
 	})
 }

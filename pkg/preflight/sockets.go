@@ -138,7 +138,7 @@ func (n *Node) path(path string) string { return filepath.Join(n.Root, path) }
 
 // Peer asks the kernel which process listens on a unix socket.
 func Peer(socket string) int {
-	conn, err := net.DialTimeout("unix", socket, time.Second)
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "unix", socket)
 	if err != nil {
 		return 0
 	}

@@ -12,19 +12,32 @@ var (
 	wrongTable = regexp.MustCompile(`^cannot store an? (table|array table) in an? (.+)$`)
 )
 
-// found are TOML's types as people call them.
-var found = strings.NewReplacer(
-	"string", "a string", "integer", "a whole number", "float", "a number with a fraction", "boolean", "true or false",
-	"array table", "a list of tables", "array", "a list", "inline table", "a table", "table", "a table",
-	"offset date-time", "a date", "local date-time", "a date", "local date", "a date", "local time", "a time",
-)
+// found is one of TOML's types as people call it.
+func found(tomlType string) string {
+	switch tomlType {
+	case "integer":
+		return "a whole number"
+	case "float":
+		return "a number with a fraction"
+	case "boolean":
+		return "true or false"
+	case "array":
+		return "a list"
+	case "array table":
+		return "a list of tables"
+	case "inline table":
+		return "a table"
+	default: // string, table, local date, ...
+		return "a " + tomlType
+	}
+}
 
 // message says what a value is and what it has to be, without the names of Go's types.
 func message(e *toml.DecodeError) string {
 	text := strings.TrimPrefix(e.Error(), "toml: ")
 	for _, wrong := range []*regexp.Regexp{wrongValue, wrongTable} {
 		if m := wrong.FindStringSubmatch(text); m != nil {
-			return "is " + found.Replace(m[1]) + ", expected " + expected(m[2])
+			return "is " + found(m[1]) + ", expected " + expected(m[2])
 		}
 	}
 	return text
