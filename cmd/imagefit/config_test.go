@@ -148,3 +148,33 @@ func TestCompletionOffersTheKeysOfSet(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigCheckLiveSaysWhatIsNotThere, beside the mistakes of the configuration.
+func TestConfigCheckLiveSaysWhatIsNotThere(t *testing.T) {
+	t.Parallel()
+	none := t.TempDir()
+	file := write(t, "config.toml", "version = 1\nstate_dir = \""+none+"\"\n[runtime]\nendpoint = \"unix://"+none+"/none.sock\"\n[proxy]\nlisten = \"unix://"+none+"/proxy.sock\"\n")
+	got := tool(t, "", "config", "check", "--live", file)
+	if code, _ := errors.AsType[cli.ExitError](got.err); code != exitProblem {
+		t.Errorf("error %v", got.err)
+	}
+	for _, want := range []string{
+		" are valid\n", "problem   runtime", "there is no socket " + none + "/none.sock (runtime.endpoint)\n",
+		"start it: systemctl enable --now cri-proxy.socket cri-proxy.service\n",
+	} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("%q is not in\n%s", want, got.stdout)
+		}
+	}
+	if err := os.WriteFile(file, []byte("version = 1\nlog_level = 3\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got = tool(t, "", "config", "check", "--live", "-o", "json", file)
+	var report configReport
+	if err := json.Unmarshal([]byte(got.stdout), &report); err != nil || report.Valid || len(report.Problems) != 1 || len(report.Live) == 0 {
+		t.Errorf("%v: %s", err, got.stdout)
+	}
+	if code, _ := errors.AsType[cli.ExitError](got.err); code != 1 {
+		t.Errorf("error %v", got.err)
+	}
+}

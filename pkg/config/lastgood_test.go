@@ -82,8 +82,10 @@ func TestProxyThatListensOnTheRuntimesSocketIsAMistake(t *testing.T) {
 	if err := os.WriteFile(file, []byte("version = 1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for listen, mistake := range map[string]bool{dir + "/a.sock": true, dir + "/link/a.sock": true, dir + "/b.sock": false} {
-		_, err := Sources{File: file, Set: []string{"runtime.endpoint=unix://" + dir + "/a.sock", "proxy.listen=" + listen}}.Load()
+	for listen, mistake := range map[string]bool{dir + "/a.sock": true, dir + "/link/a.sock": true, dir + "/b.sock": false, dir + "/soci.sock": true} {
+		_, err := Sources{File: file, Set: []string{
+			"runtime.endpoint=unix://" + dir + "/a.sock", "runtime.image_endpoint=" + dir + "/soci.sock", "proxy.listen=" + listen,
+		}}.Load()
 		if found := err != nil && Problems(err)[0].Key == "proxy.listen"; found != mistake {
 			t.Errorf("%s: %v", listen, err)
 		}

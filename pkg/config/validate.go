@@ -30,15 +30,20 @@ func (l *Loaded) validate() []error {
 // validateTogether checks what only several keys tell.
 func (l *Loaded) validateTogether() []error {
 	path := func(endpoint string) string { return strings.TrimPrefix(endpoint, "unix://") }
-	listen, endpoint := path(l.Config.Proxy.Listen), path(l.Config.Runtime.Endpoint)
-	if !filepath.IsAbs(listen) || !fsutil.SameFile(listen, endpoint) {
-		return nil
-	}
+	listen := path(l.Config.Proxy.Listen)
 	o := l.origins["proxy.listen"]
-	return []error{Problem{Source: o.source, ParseError: tomlerr.ParseError{
-		Key: "proxy.listen", Row: o.row,
-		Message: fmt.Sprintf("%s leads to runtime.endpoint %s: the proxy would call itself; name a socket of its own", listen, endpoint),
-	}}}
+	for _, called := range []struct{ key, endpoint string }{
+		{"runtime.endpoint", path(l.Config.Runtime.Endpoint)}, {"runtime.image_endpoint", path(l.Config.Runtime.ImageEndpoint)},
+	} {
+		if !filepath.IsAbs(listen) || called.endpoint == "" || !fsutil.SameFile(listen, called.endpoint) {
+			continue
+		}
+		return []error{Problem{Source: o.source, ParseError: tomlerr.ParseError{
+			Key: "proxy.listen", Row: o.row,
+			Message: fmt.Sprintf("%s leads to %s %s: the proxy would call itself; name a socket of its own", listen, called.key, called.endpoint),
+		}}}
+	}
+	return nil
 }
 
 type validation struct {
