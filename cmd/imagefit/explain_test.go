@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -125,6 +126,17 @@ func TestExplainTracesRequestsAndSteps(t *testing.T) {
 	}
 	if got = tool(t, "", "explain", "--config", config, reg.Reference(":1")); got.stderr != "" {
 		t.Errorf("without --trace: %s", got.stderr)
+	}
+	if got = tool(t, "", "explain", "--config", config, reg.Reference(":2")); got.err == nil || got.stderr != "" {
+		t.Errorf("of what the registry does not have: %v, %s", got.err, got.stderr)
+	}
+	reg.Answer(func(_ http.ResponseWriter, r *http.Request) bool {
+		<-r.Context().Done()
+		return true
+	})
+	got = tool(t, "", "explain", "--config", config, "--set", "proxy.select_timeout=600ms", reg.Reference(":3"))
+	if got.err == nil || !strings.HasPrefix(got.stderr, "imagefit: resolve took ") || !strings.Contains(got.err.Error(), "a pull would be forwarded") {
+		t.Errorf("of a registry that hangs: %v, %q", got.err, got.stderr)
 	}
 	got = tool(t, "", "explain", "--config", config, "--trace", "127.0.0.1:1/app:1")
 	for _, want := range []string{"no answer", "/v2/app/manifests/1: dial tcp 127.0.0.1:1: connect: connection refused\n", "\nimagefit: resolve took ", "refused\n"} {

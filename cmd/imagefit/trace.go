@@ -30,6 +30,9 @@ type step struct {
 	took time.Duration
 }
 
+// slowSteps is how long it takes until a person asks what took so long.
+const slowSteps = 500 * time.Millisecond
+
 // maxSteps is more than a decision has that ends with an error.
 const maxSteps = 50
 
@@ -75,10 +78,13 @@ func cause(err error) string {
 	return ": " + decision.Line(err.Error())
 }
 
-// printSteps prints how long each step took.
+// printSteps prints how long each step took, if they took long or requests are printed.
 func (t *trace) printSteps() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if time.Since(t.begun) < slowSteps && !t.requests {
+		return
+	}
 	for _, s := range t.steps {
 		text := "ok"
 		if s.err != nil {
