@@ -54,7 +54,7 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 		return err
 	}
 	dialect, _ := dialect.Detect("", "", body) // its parser says what is wrong
-	known, err := loadFacts(cmd.Context(), c.facts, cmd.InOrStdin())
+	known, err := nodeOf(cmd, c.facts)
 	if err != nil {
 		return fmt.Errorf("read --facts: %w", err)
 	}

@@ -196,7 +196,7 @@ func fileNameOf(platform string, i int) string {
 
 func (c createCommand) drafts(cmd *cobra.Command) ([]draft, error) {
 	if c.fromHost {
-		facts, err := loadFacts(cmd.Context(), c.facts, cmd.InOrStdin())
+		facts, err := nodeOf(cmd, c.facts)
 		if err != nil {
 			return nil, fmt.Errorf("read --facts: %w", err)
 		}

@@ -72,6 +72,26 @@ func factsFlag(cmd *cobra.Command, facts *string) {
 	cmd.Flags().StringVar(facts, "facts", "live",
 		`the node's facts: a file of "imagefit facts -o json", of "nfd export features" or with NodeFeature objects (FILE#NODE `+
 			`takes one), a snapshot, a directory, "-" for stdin, or "live" for this node`)
+	cmd.Flags().String("arch", "", "architecture of the node, if its facts do not tell it: "+strings.Join(architectures(), ", "))
+	cli.Complete(cmd, "arch", architectures()...)
+}
+
+func architectures() []string {
+	return []string{"amd64", "arm64", "arm", "386", "ppc64le", "ppc64", "s390x", "riscv64", "loong64"}
+}
+
+// nodeOf loads what the flags of factsFlag name.
+func nodeOf(cmd *cobra.Command, name string) (*facts.Facts, error) {
+	arch, err := cmd.Flags().GetString("arch")
+	if err != nil {
+		return nil, err
+	}
+	if arch != "" {
+		if err := cli.Check("arch", arch, architectures()); err != nil {
+			return nil, err
+		}
+	}
+	return loadFacts(cmd.Context(), name, arch, cmd.InOrStdin())
 }
 
 func (c explainCommand) run(cmd *cobra.Command, image string) error {
@@ -79,12 +99,15 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 	if err != nil {
 		return err
 	}
-	facts, err := loadFacts(cmd.Context(), c.facts, cmd.InOrStdin())
+	known, err := nodeOf(cmd, c.facts)
 	if err != nil {
 		return fmt.Errorf("read --facts: %w", err)
 	}
+	if known.Arch() == "" {
+		return errors.New("the facts do not tell the architecture of the node, which decides about the entries of an index: give it with --arch")
+	}
 	trace := newTrace(cmd.ErrOrStderr(), c.trace)
-	d, err := explain(cmd.Context(), trace, cfg, facts, c.facts == "live", image)
+	d, err := explain(cmd.Context(), trace, cfg, known, c.facts == "live", image)
 	if err != nil {
 		trace.printSteps()
 		return instead(cfg, image, err)

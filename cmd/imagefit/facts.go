@@ -146,11 +146,11 @@ func diff(cmd *cobra.Command, output cli.Output, a, b string) error {
 	if a == "-" && b == "-" {
 		return errors.New("only one of A and B can be standard input")
 	}
-	before, err := loadFacts(cmd.Context(), a, cmd.InOrStdin())
+	before, err := loadFacts(cmd.Context(), a, "", cmd.InOrStdin())
 	if err != nil {
 		return fmt.Errorf("load A: %w", err)
 	}
-	after, err := loadFacts(cmd.Context(), b, cmd.InOrStdin())
+	after, err := loadFacts(cmd.Context(), b, "", cmd.InOrStdin())
 	if err != nil {
 		return fmt.Errorf("load B: %w", err)
 	}

@@ -40,8 +40,9 @@ func collect(ctx context.Context, root hostfacts.Root) (*facts.Facts, error) {
 // loadFacts takes a file, or for "-" stdin, with what "imagefit facts -o json"
 // or "nfd export features" printed, or with NodeFeature objects of Kubernetes:
 // FILE#NODE picks the node of a list. Else it collects the facts of a snapshot,
-// of a directory or, for "live", of this node.
-func loadFacts(ctx context.Context, name string, stdin io.Reader) (*facts.Facts, error) {
+// of a directory or, for "live", of this node. The architecture is needed for a file
+// that does not tell it.
+func loadFacts(ctx context.Context, name, arch string, stdin io.Reader) (*facts.Facts, error) {
 	if name == "live" {
 		return collect(ctx, hostfacts.NewRoot("/"))
 	}
@@ -69,7 +70,7 @@ func loadFacts(ctx context.Context, name string, stdin io.Reader) (*facts.Facts,
 	if err != nil {
 		return nil, err
 	}
-	facts, err := parseFacts(text, node)
+	facts, err := parseFacts(text, node, arch)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}

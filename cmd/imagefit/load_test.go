@@ -94,7 +94,7 @@ func TestLoadFactsReadsEveryForm(t *testing.T) {
 			if tt.node != "" {
 				file += "#" + tt.node
 			}
-			facts, err := loadFacts(t.Context(), file, nil)
+			facts, err := loadFacts(t.Context(), file, "", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,26 +126,26 @@ func checkMerged(t *testing.T, known *facts.Facts) {
 
 func TestLoadFactsReadsStdinFoldersAndSnapshots(t *testing.T) {
 	t.Parallel()
-	if facts, err := loadFacts(t.Context(), "-", strings.NewReader(exported)); err != nil || facts.Arch() != "amd64" {
+	if facts, err := loadFacts(t.Context(), "-", "", strings.NewReader(exported)); err != nil || facts.Arch() != "amd64" {
 		t.Errorf("stdin: %v", err)
 	}
 	stdin := strings.NewReader(list("List", nodeFeature("a", "1.2.3"), nodeFeature("b", "4.5.6")))
-	if facts, err := loadFacts(t.Context(), "-#b", stdin); err != nil || facts.Lookup("kernel.version", "full").Value != "4.5.6" {
+	if facts, err := loadFacts(t.Context(), "-#b", "", stdin); err != nil || facts.Lookup("kernel.version", "full").Value != "4.5.6" {
 		t.Errorf("stdin of several nodes: %v", err)
 	}
-	if _, err := loadFacts(t.Context(), zenRoot, nil); err != nil {
+	if _, err := loadFacts(t.Context(), zenRoot, "", nil); err != nil {
 		t.Errorf("directory: %v", err)
 	}
 	snapshot := filepath.Join(t.TempDir(), "node.tar.gz")
 	toolOK(t, "facts", "snapshot", snapshot, "--root", zenRoot)
-	if _, err := loadFacts(t.Context(), snapshot, nil); err != nil {
+	if _, err := loadFacts(t.Context(), snapshot, "", nil); err != nil {
 		t.Errorf("snapshot: %v", err)
 	}
 	odd := filepath.Join(t.TempDir(), "a#b")
 	if err := os.WriteFile(odd, []byte(exported), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadFacts(t.Context(), odd, nil); err != nil {
+	if _, err := loadFacts(t.Context(), odd, "", nil); err != nil {
 		t.Errorf("# in the name: %v", err)
 	}
 }
@@ -185,14 +185,14 @@ func TestLoadFactsSaysWhatIsExpected(t *testing.T) {
 			if tt.node != "" {
 				name += "#" + tt.node
 			}
-			_, err := loadFacts(t.Context(), name, nil)
+			_, err := loadFacts(t.Context(), name, "", nil)
 			wantError(t, err, append(tt.want, file)...)
 		})
 	}
 	for name, want := range map[string]string{
 		"/nonexistent/x": "/nonexistent/x", "main.go#": "name of a node is expected", zenRoot + "#n": "holds one node: leave out #n",
 	} {
-		_, err := loadFacts(t.Context(), name, nil)
+		_, err := loadFacts(t.Context(), name, "", nil)
 		wantError(t, err, want)
 	}
 }
@@ -213,7 +213,7 @@ func FuzzParseFacts(f *testing.F) {
 		f.Add([]byte(seed), "n")
 	}
 	f.Fuzz(func(t *testing.T, text []byte, node string) {
-		facts, err := parseFacts(text, node)
+		facts, err := parseFacts(text, node, "")
 		if err == nil && facts == nil {
 			t.Error("neither facts nor an error")
 		}

@@ -25,7 +25,7 @@ const wantFacts = `expected what "imagefit facts -o json" or "nfd export feature
 const nodeLabel = "nfd.node.kubernetes.io/node-name"
 
 // parseFacts reads facts in any of the forms.
-func parseFacts(written []byte, node string) (*facts.Facts, error) {
+func parseFacts(written []byte, node, arch string) (*facts.Facts, error) {
 	text, err := toJSON(written)
 	if err != nil {
 		return nil, err
@@ -39,15 +39,15 @@ func parseFacts(written []byte, node string) (*facts.Facts, error) {
 		if node != "" {
 			return nil, fmt.Errorf("no list of nodes to find %q in; %s", node, wantFacts)
 		}
-		facts, err := hostfacts.Parse(bytes.NewReader(text))
+		facts, err := hostfacts.ParseFor(bytes.NewReader(text), arch)
 		if err != nil {
 			return nil, fmt.Errorf("%w; %s", at(written, text, err), wantFacts)
 		}
 		return facts, nil
 	case "NodeFeature":
-		return nodeFacts([]object{head}, node)
+		return nodeFacts([]object{head}, node, arch)
 	case "NodeFeatureList", "List":
-		return nodeFacts(head.Items, node)
+		return nodeFacts(head.Items, node, arch)
 	default:
 		return nil, fmt.Errorf("kind is %.64q; %s", head.Kind, wantFacts)
 	}
@@ -134,7 +134,7 @@ func (o object) node() string {
 
 // nodeFacts merges the NodeFeature objects of one node. With no name there must
 // be one node only.
-func nodeFacts(objects []object, node string) (*facts.Facts, error) {
+func nodeFacts(objects []object, node, arch string) (*facts.Facts, error) {
 	byNode := map[string][]object{}
 	for i, o := range objects {
 		if o.Kind != "NodeFeature" && o.Kind != "" { // items of a NodeFeatureList may leave it out
@@ -162,7 +162,7 @@ func nodeFacts(objects []object, node string) (*facts.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts, err := hostfacts.Parse(bytes.NewReader(text))
+	facts, err := hostfacts.ParseFor(bytes.NewReader(text), arch)
 	if err != nil {
 		return nil, fmt.Errorf("node %q: %w", node, err)
 	}

@@ -1,48 +1,54 @@
 package hostfacts
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // Parse reads facts as "imagefit facts -o json" or "nfd export features" wrote
-// them. What NFD does not export, the architecture and the x86-64 level, is
-// derived from the CPU flags.
-func Parse(r io.Reader) (*facts.Facts, error) {
+// them. What NFD does not export, the architecture, the x86-64 level and the CPU
+// targets, is derived from the other sets.
+func Parse(r io.Reader) (*facts.Facts, error) { return ParseFor(r, "") }
+
+// ParseFor is Parse of facts of a node whose architecture is known, in GOARCH
+// spelling; empty if it is not. It is an error if the facts are of another one.
+func ParseFor(r io.Reader, arch string) (*facts.Facts, error) {
 	doc, err := facts.Decode(r)
 	if err != nil {
 		return nil, err
 	}
 	if doc.Version > 0 {
-		return facts.New(doc.OS, doc.Arch, doc.Features), nil
+		if arch != "" && doc.Arch != "" && doc.Arch != arch {
+			return nil, fmt.Errorf("parse facts: they are of a node of %s, not %s", doc.Arch, arch)
+		}
+		return facts.New(doc.OS, cmp.Or(doc.Arch, arch), doc.Features), nil
 	}
-	flags := doc.Features.Flags["cpu.cpuid"]
-	arch, err := archOf(flags)
-	if err != nil {
-		return nil, fmt.Errorf("parse facts: %w", err)
+	if len(doc.Features.Sets()) == 0 {
+		return nil, errors.New("parse facts: there are no sets of facts")
 	}
-	level := levelOf(arch, flags)
-	addX86Level(level, &doc.Features)
-	addUnnamedCPU(arch, flags, "NFD does not export the micro-architecture", &doc.Features)
+	arch = cmp.Or(arch, archOf(doc.Features))
+	completeExport(arch, &doc.Features)
 	return facts.New("linux", arch, doc.Features), nil
 }
 
-// archOf infers the architecture from flags that only one has.
-func archOf(flags []string) (string, error) {
+// completeExport adds what NFD does not export. A set that NFD was told not to publish
+// stays unknown, and so does what follows from it.
+func completeExport(arch string, features *facts.Features) {
+	flags, hasFlags := features.Flags["cpu.cpuid"]
 	switch {
-	case slices.Contains(flags, "ASIMD"):
-		return "arm64", nil
-	case slices.Contains(flags, "SSE2"), slices.Contains(flags, facts.X86LevelName(1)),
-		slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "X86_64_V") }):
-		return "amd64", nil
+	case arch != "" && arch != "amd64":
+		addX86Level(0, features)
+	case !hasFlags || arch == "":
+		features.Unknown["cpu.x86_64"] = "NFD's facts do not have cpu.cpuid or the architecture"
 	default:
-		return "", errors.New("no version, and cpu.cpuid does not tell the architecture")
+		addX86Level(levelOf(arch, flags), features)
 	}
+	addUnnamedCPU(arch, flags, "NFD does not export the micro-architecture", features)
 }
 
 // levelOf prefers the level that NFD names, and else works it out.

@@ -55,11 +55,43 @@ func TestParseCompletesAnExportOfNFD(t *testing.T) {
 	}
 }
 
-func TestParseRefusesAnExportWithoutArchitecture(t *testing.T) {
+// TestArchitectureFollowsFromAnySet: clusters withhold sets (noPublishFeatures), and NFD's
+// own example has no flag of any architecture.
+func TestArchitectureFollowsFromAnySet(t *testing.T) {
 	t.Parallel()
-	_, err := Parse(strings.NewReader(`{"flags":{}}`))
-	if err == nil || err.Error() != "parse facts: no version, and cpu.cpuid does not tell the architecture" {
-		t.Errorf("error %v", err)
+	for name, tt := range map[string]struct{ export, arch string }{
+		"NFD's example":         {`{"flags":{"cpu.cpuid":{"elements":{"SHA1":{},"SHA2":{}}}},"attributes":{"kernel.config":{"elements":{"NET":"y","X86":"y"}}}}`, "amd64"},
+		"release of Amazon":     {`{"attributes":{"kernel.version":{"elements":{"full":"6.1.134-152.225.amzn2023.aarch64"}}}}`, "arm64"},
+		"release of Debian":     {`{"attributes":{"kernel.version":{"elements":{"full":"6.1.0-9-powerpc64le"}}}}`, "ppc64le"},
+		"vendor":                {`{"attributes":{"cpu.model":{"elements":{"vendor_id":"IBM_S390"}}}}`, "s390x"},
+		"flags of a mainframe":  {`{"flags":{"cpu.cpuid":{"elements":{"ZARCH":{},"VX":{}}}}}`, "s390x"},
+		"flags of POWER":        {`{"flags":{"cpu.cpuid":{"elements":{"ARCH_3_00":{},"VSX":{}}}}}`, "ppc64le"},
+		"options of POWER":      {`{"attributes":{"kernel.config":{"elements":{"PPC64":"y","CPU_LITTLE_ENDIAN":"y"}}}}`, "ppc64le"},
+		"flags few CPUs lack":   {`{"flags":{"cpu.cpuid":{"elements":{"AESNI":{},"AVX2":{}}}}}`, "amd64"},
+		"nothing that tells it": {`{"attributes":{"kernel.version":{"elements":{"full":"6.8.0-45-generic"}}}}`, ""},
+	} {
+		known, err := Parse(strings.NewReader(tt.export))
+		if err != nil || known.Arch() != tt.arch {
+			t.Errorf("%s: %v, %v", name, known.Arch(), err)
+			continue
+		}
+		if hasFlags := strings.Contains(tt.export, "cpu.cpuid"); !hasFlags {
+			for _, look := range [][2]string{{"cpu.cpuid", "AVX2"}, {"usb.device", "x"}, {"cpu.archspec", "zen2"}} {
+				if got := known.Lookup(look[0], look[1]); got.State != facts.Unknown && (tt.arch == "amd64" || tt.arch == "" || look[0] != "cpu.archspec") {
+					t.Errorf("%s: %s %s is %s", name, look[0], look[1], got.State)
+				}
+			}
+		}
+	}
+	known, err := ParseFor(strings.NewReader(`{"attributes":{"system.name":{"elements":{"nodename":"a"}}}}`), "riscv64")
+	if err != nil || known.Arch() != "riscv64" || known.Lookup("cpu.archspec", "riscv64").State != facts.Present {
+		t.Errorf("as stated: %v", err)
+	}
+	if _, err := Parse(strings.NewReader(`{"flags":{}}`)); err == nil || err.Error() != "parse facts: there are no sets of facts" {
+		t.Errorf("empty: %v", err)
+	}
+	if _, err := ParseFor(strings.NewReader(`{"version":1,"arch":"amd64","flags":{},"attributes":{},"instances":{}}`), "arm64"); err == nil {
+		t.Error("facts of another architecture are read")
 	}
 }
 

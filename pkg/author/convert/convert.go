@@ -34,6 +34,13 @@ func Body(specs []spec.Spec, body []byte, to string) (*Written, error) {
 	}
 	from, ok := dialect.Detect("", "", body)
 	root, err := from.Read(body)
+	w := &Written{}
+	if rules, leftOut, isRule := dialect.SpecOfRules(root); err == nil && isRule {
+		root, ok = rules, true
+		for _, what := range leftOut {
+			w.Notes = append(w.Notes, "left out, since it is for nodes: "+textutil.Short(what))
+		}
+	}
 	switch {
 	case err != nil:
 		return nil, err
@@ -46,9 +53,12 @@ func Body(specs []spec.Spec, body []byte, to string) (*Written, error) {
 		return nil, fmt.Errorf("read as %s: %w", from.Name, err)
 	}
 	if to == dialect.NFD {
-		return writeNFD(reqs)
+		written, err := writeNFD(reqs)
+		if err == nil {
+			written.Notes = append(w.Notes, written.Notes...)
+		}
+		return written, err
 	}
-	w := &Written{}
 	if from.Attributes != nil {
 		if scopes := from.Attributes(root); len(scopes) == 1 && !scopes[0].Conditional {
 			for _, r := range reqs {

@@ -52,6 +52,10 @@ func (r *run) body(body []byte, root *document.Node, name string) {
 	if name == "" {
 		d, ok = dialect.Detect("", "", body)
 	}
+	if is, instead := dialect.RuleObject(root); is != "" {
+		r.at(root.Field("kind"), codeShape).say("", is, instead)
+		return
+	}
 	if !ok {
 		r.at(root, codeShape).say("", "this is not one of the forms that imagefit reads", `an object with "compatibilities"`)
 		return

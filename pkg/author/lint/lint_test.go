@@ -120,6 +120,7 @@ func TestLintFindsMistakesInAttributes(t *testing.T) {
 		{"list for a scalar", compattest.ProposalF("nfd", `"memory-numa": [true]`), []string{"1:45 error shape"}},
 		{"broken", `{"compatibilities": {"nfd": {"a": 1,}}}`, []string{"1:37 error syntax"}},
 		{"other shape", `{"a": 1}`, []string{"1:1 error shape"}},
+		{"rule of Kubernetes", "apiVersion: nfd.k8s-sigs.io/v1alpha1\nkind: NodeFeatureRule\nspec: {rules: [{name: a}]}\n", []string{"2:7 error shape"}},
 		{"list at the top", `[]`, []string{"1:1 error shape"}},
 		{"host name", compattest.ProposalF("nfd", `"kernel-version.full": "6.8.0-45-generic"`), []string{"1:30 warning build-host"}},
 		{"range the wrong way round", `{"compatibilities": [{"oci.kernel.versions": "[5.16, 4.19)"}]}`, []string{"1:46 error bad-value"}},

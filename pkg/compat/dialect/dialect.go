@@ -84,6 +84,9 @@ func (d Dialect) Parse(in *spec.Interpreter, body []byte) ([]compat.Requirement,
 func Detect(artifactType, layerType string, body []byte) (Dialect, bool) {
 	root, err := document.Parse(body)
 	hasTypes := artifactType != "" || layerType != ""
+	if err == nil && !hasTypes && isRuleObject(root) {
+		return nfd(), false
+	}
 	var last Dialect
 	found := false
 	for _, d := range All() {

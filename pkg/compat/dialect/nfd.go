@@ -65,6 +65,9 @@ type nfdParser struct {
 }
 
 func (p *nfdParser) document(root *document.Node) ([]compat.Requirement, error) {
+	if is, instead := RuleObject(root); is != "" {
+		return nil, root.Field("kind").Errorf("%s; use %s", is, instead)
+	}
 	err := cmp.Or(root.OnlyKeys("the document", "version", "compatibilities"), root.TextKeys("version"))
 	if err != nil {
 		return nil, err
