@@ -122,3 +122,33 @@ func TestAncestorsWeighLessThanHalfAFeature(t *testing.T) {
 		}
 	}
 }
+
+// TestAliasesLeadToFeaturesOfTheTable: an alias of nothing would be a misspelling.
+func TestAliasesLeadToFeaturesOfTheTable(t *testing.T) {
+	t.Parallel()
+	for alias, name := range flagAliases() {
+		if !slices.ContainsFunc(load().all, func(m microarch) bool { return slices.Contains(m.features, name) }) {
+			t.Errorf("%s is an alias of %s, which no target has", alias, name)
+		}
+	}
+	flags := "mmx sse sse2 pni ssse3 sse4.1 sse4.2 popcnt cx16 lahf avx1.0 avx2 bmi bmi2 f16c fma3 lzcnt movbe xsave"
+	fit := FitOf(x86CPU("GenuineIntel", flags))
+	checkFit(t, fit, "x86_64_v2 x86_64_v3", "x86_64_v4", "")
+}
+
+// TestEmittedFeaturesAreOfTheTable: a misspelt feature would never refuse.
+func TestEmittedFeaturesAreOfTheTable(t *testing.T) {
+	t.Parallel()
+	later := []string{"mops", "cssc"} // of levels of ARM that archspec does not have yet
+	for _, family := range []string{"x86", "x86_64", "aarch64", "riscv64"} {
+		for feature, w := range weights(family) {
+			has := func(m microarch) bool {
+				level, isLevel := armLevelNamed(m.name)
+				return m.is(family) && (slices.Contains(m.features, feature) || isLevel && slices.Contains(level.flags(), feature))
+			}
+			if w == emitted && !slices.ContainsFunc(load().all, has) && !slices.Contains(later, feature) {
+				t.Errorf("no target of %s has %s", family, feature)
+			}
+		}
+	}
+}

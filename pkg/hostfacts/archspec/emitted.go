@@ -18,10 +18,13 @@ const (
 // weights says what it means that a CPU of a family lacks a feature.
 //
 // Emitted is what GCC and Clang write into plain C at -O3, for loops, shifts, byte
-// order, atomics and bits. GCC's patterns for it are in gcc/config/i386/sse.md and
-// i386.md (VBMI for shuffles of bytes, VNNI for sums of products, FMA4 and XOP as
-// soon as they are there) and in aarch64-sve2.md (WHILERW where pointers may
-// overlap), aarch64.md (CSSC for minima, MOPS for memcpy) and atomics.md.
+// order, atomics and bits. GCC 12 and Clang 14 wrote MOVBE, LZCNT, BMI, FMA, AVX-512 F
+// to VL, VBMI (for shuffles of bytes), SVE and DotProd into zlib, Lua and
+// libjpeg-turbo; of the rest GCC's patterns are in gcc/config/i386/sse.md and i386.md
+// (VNNI for sums of products, VPOPCNTDQ and BITALG for counts of bits, VBMI2 for
+// shifts of two registers, FMA4 and XOP as soon as they are there) and in
+// aarch64-sve2.md (WHILERW where pointers may overlap), aarch64.md (CSSC for minima,
+// MOPS for memcpy) and atomics.md.
 //
 // Harmless are bits of model-specific registers (flush_l1d, tsc_adjust), what the
 // kernel itself does for programs (cpuid, evtstrm), hints that other CPUs skip

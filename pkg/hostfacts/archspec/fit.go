@@ -30,11 +30,7 @@ func FitOf(cpu CPU) Fit {
 		return fit
 	}
 	family := familyOf(cpu.Arch)
-	test := tester{cpu: cpu, weights: weights(family), has: map[string]bool{}}
-	for _, flag := range cpu.Flags {
-		test.has[flag] = true
-	}
-	test.has["sse3"] = test.has["sse3"] || test.has["pni"] || test.has["ssse3"]
+	test := tester{cpu: cpu, weights: weights(family), has: flagSet(cpu.Flags)}
 	m := recognise(cpu)
 	own := m.lineage()
 	if cpu.Arch == "arm64" {

@@ -123,14 +123,38 @@ func fitTest(cpu CPU) func(microarch) bool {
 }
 
 // featureTest returns a function that reports whether a CPU with these flags has
-// all features of a micro-architecture. The kernel calls SSE3 pni; archspec
-// implies sse3 from ssse3, and from nothing else.
+// all features of a micro-architecture.
 func featureTest(flags []string) func(microarch) bool {
+	has := flagSet(flags)
+	lacks := func(feature string) bool { return !has[feature] }
+	return func(m microarch) bool { return !slices.ContainsFunc(m.features, lacks) }
+}
+
+// flagSet has the flags, and archspec's names of those that are known under others.
+func flagSet(flags []string) map[string]bool {
 	has := make(map[string]bool, len(flags)+1)
 	for _, flag := range flags {
 		has[flag] = true
 	}
-	has["sse3"] = has["sse3"] || has["ssse3"]
-	lacks := func(feature string) bool { return !has[feature] }
-	return func(m microarch) bool { return !slices.ContainsFunc(m.features, lacks) }
+	for alias, name := range flagAliases() {
+		if has[alias] {
+			has[name] = true
+		}
+	}
+	return has
+}
+
+// flagAliases are other names of features: those of archspec's own list, of kernels
+// other than Linux (Darwin's, and those that only pretend to be Linux), and of
+// compilers. What implies a feature is an alias of it too.
+func flagAliases() map[string]string {
+	return map[string]string{
+		"pni": "sse3", "ssse3": "sse3", "sse4.1": "sse4_1", "sse41": "sse4_1", "sse4.2": "sse4_2", "sse42": "sse4_2",
+		"lzcnt": "abm", "lahf": "lahf_lm", "cmpxchg16b": "cx16", "avx1.0": "avx", "fma3": "fma", "bmi": "bmi1",
+		"pclmul": "pclmulqdq", "sha": "sha_ni", "clfsopt": "clflushopt", "rdrnd": "rdrand", "osxsave": "xsave",
+		"avx512vnni": "avx512_vnni", "avx512vbmi2": "avx512_vbmi2", "avx512bitalg": "avx512_bitalg", "avx512bf16": "avx512_bf16",
+		"avx512vpopcntdq": "avx512_vpopcntdq", "avx512vp2intersect": "avx512_vp2intersect", "avx512_vbmi": "avx512vbmi",
+		"avx512_ifma": "avx512ifma", "avxvnni": "avx_vnni", "avxifma": "avx_ifma", "avxneconvert": "avx_ne_convert",
+		"avxvnniint8": "avx_vnni_int8", "avxvnniint16": "avx_vnni_int16",
+	}
 }
