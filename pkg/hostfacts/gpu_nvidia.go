@@ -48,11 +48,16 @@ func describeNVIDIADevice(root Root, g gpu, driver nvidiaModule, cuda string, ou
 	if chip, ok := nvidiaChipOf(g.device); ok {
 		g.facts["architecture"], g.facts["compute_capability"] = chip.architecture, chip.capability
 	}
-	if g.driver != "nvidia" || driver.version == "" {
+	if driver.version == "" {
+		return
+	}
+	// A GPU that the driver has listed is bound to it, also in a copy of the files
+	// without links.
+	data, err := root.ReadHead(nvidiaDir+"/gpus/"+g.address+"/information", maxDriverText)
+	if err != nil && g.driver != "nvidia" {
 		return
 	}
 	maps.Copy(g.facts, known(map[string]string{"driver_version": driver.version, "cuda_version": cuda}))
-	data, err := root.ReadHead(nvidiaDir+"/gpus/"+g.address+"/information", maxDriverText)
 	if err != nil {
 		out.Unknown[nvidiaSet+"/model"] = facts.CauseOf(err)
 		return

@@ -235,6 +235,7 @@ func TestBrandIsThatOfAllGPUs(t *testing.T) {
 		{[]string{"Tesla T4"}, facts.Fact{State: facts.Present, Value: "tesla"}},
 		{[]string{"NVIDIA A100-SXM4-80GB", "NVIDIA H100 PCIe"}, facts.Fact{State: facts.Present, Value: "nvidia"}},
 		{[]string{"Tesla T4", "NVIDIA GeForce RTX 3090"}, facts.Fact{Cause: "the GPUs are of several brands: geforcertx, tesla"}},
+		{[]string{"unlinked NVIDIA GeForce GTX 1050 Ti"}, facts.Fact{State: facts.Present, Value: "geforce"}},
 		{[]string{"Tesla T4", "Graphics Device"}, facts.Fact{Cause: "the driver does not report a model whose brand is known"}},
 	} {
 		files := map[string]string{
@@ -245,7 +246,11 @@ func TestBrandIsThatOfAllGPUs(t *testing.T) {
 			address := "0000:0" + strconv.Itoa(i) + ":00.0"
 			dir := "sys/bus/pci/devices/" + address + "/"
 			files[dir+"class"], files[dir+"vendor"], files[dir+"device"] = "0x030200\n", "0x10de\n", "0x1eb8\n"
-			files[dir+"driver"] = "-> ../../../../bus/pci/drivers/nvidia"
+			if name, unlinked := strings.CutPrefix(model, "unlinked "); unlinked {
+				model = name
+			} else {
+				files[dir+"driver"] = "-> ../../../../bus/pci/drivers/nvidia"
+			}
 			files["proc/driver/nvidia/gpus/"+address+"/information"] = "Model: \t\t " + model + "\n"
 		}
 		known := Collect(context.Background(), tree(t, files))
