@@ -135,3 +135,14 @@ func TestRISCVProfileFollowsFromTheISA(t *testing.T) {
 		t.Errorf("on x86 the profile is %s", got)
 	}
 }
+
+func TestFlagsOf32BitARMAreSpeltAsByNFD(t *testing.T) {
+	t.Parallel()
+	known := collectCPU(t, "processor : 0\nFeatures : half thumb fastmult vfp edsp neon vfpv3 tls vfpv4 idiva idivt vfpd32 lpae\n"+
+		"CPU implementer : 0x41\nCPU variant : 0x0\nCPU part : 0xc07\nCPU revision : 5\n", nil)
+	for _, flag := range strings.Fields("HALF THUMB FASTMUL VFP NEON VFPv3 VFPv4 IDIVA VFPD32 LPAE") {
+		if got := known.Lookup("cpu.cpuid", flag).State; got != facts.Present || known.Arch() != "arm" {
+			t.Errorf("%s is %s on %s", flag, got, known.Arch())
+		}
+	}
+}

@@ -39,6 +39,19 @@ func ParseFor(r io.Reader, arch string) (*facts.Facts, error) {
 // completeExport adds what NFD does not export. A set that NFD was told not to publish
 // stays unknown, and so does what follows from it.
 func completeExport(arch string, features *facts.Features) {
+	published := features.Sets()
+	for _, set := range Sets() {
+		switch {
+		case slices.Contains(published, set.Name):
+		case set.NFD:
+			features.Unknown[set.Name] = "it is not among what NFD published of the node"
+		default:
+			features.Unknown[set.Name] = "NFD does not collect it"
+		}
+	}
+	for _, derived := range []string{"cpu.x86_64", "cpu.archspec", "cpu.microarchitecture", "cpu.arm64"} {
+		delete(features.Unknown, derived)
+	}
 	flags, hasFlags := features.Flags["cpu.cpuid"]
 	switch {
 	case arch != "" && arch != "amd64":

@@ -26,7 +26,7 @@ func archOfFlags(flags []string) string {
 		{"amd64", "SSE2 SSE3 SSSE3 AVX AVX2 AVX512F AESNI X87 CMPXCHG8 SYSCALL LAHF X86_64_V1 X86_64_V2 X86_64_V3 X86_64_V4"},
 		{"s390x", "ZARCH ESAN3 ETF3EH HIGHGPRS"},
 		{"ppc64le", "PPC64 ARCH_2_07 ARCH_3_00 ARCH_3_1"},
-		{"arm", "THUMB HALF FASTMULT"},
+		{"arm", "THUMB HALF FASTMUL FASTMULT"},
 	} {
 		if slices.ContainsFunc(strings.Fields(of.flags), func(flag string) bool { return slices.Contains(flags, flag) }) {
 			return of.arch

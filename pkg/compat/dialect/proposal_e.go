@@ -3,6 +3,8 @@ package dialect
 import (
 	"slices"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/facts"
 )
 
 // cpuFeature returns the flags of cpu.cpuid for a feature of Proposal E. It
@@ -20,7 +22,7 @@ func cpuFeature(arch, name string) (flags []string, ok bool) {
 	case "arm64":
 		return []string{strings.ToUpper(name)}, slices.Contains(strings.Fields(arm64Features), name)
 	case "arm":
-		return []string{strings.ToUpper(name)}, slices.Contains(strings.Fields(armFeatures), name)
+		return facts.ARMFlags([]string{name}), slices.Contains(strings.Fields(armFeatures), name)
 	default:
 		return nil, false
 	}
