@@ -27,7 +27,7 @@ func (d definition) fact(value string) facts.Fact {
 
 func (e *evaluation) lookup(set, element string) facts.Fact {
 	if set != ruleMatched {
-		return e.facts.Lookup(set, element)
+		return ofKnownTarget(set, element, e.facts.Lookup(set, element))
 	}
 	for i := len(e.defined) - 1; i >= 0; i-- { // a later rule overrules
 		d := e.defined[i]

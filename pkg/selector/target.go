@@ -8,6 +8,15 @@ import (
 	"github.com/imagefit/imagefit/pkg/hostfacts/archspec"
 )
 
+// ofKnownTarget makes unknown whether the CPU runs a target that archspec did not have
+// when this version was made: its absence among those that it runs says nothing.
+func ofKnownTarget(set, element string, fact facts.Fact) facts.Fact {
+	if set == "cpu.archspec" && fact.State == facts.Absent && !archspec.Known(element) {
+		return facts.Fact{Cause: "the CPU target is not known to this version"}
+	}
+	return fact
+}
+
 // targetCloseness says how much of the CPU what was built for a target of archspec
 // uses: the number grows with the features of the target. Of two that use as many,
 // the one in the lineage of a node's CPU is the closer.

@@ -63,3 +63,15 @@ func TestTargetAndLevelCompare(t *testing.T) {
 		t.Errorf("order %v", got)
 	}
 }
+
+// TestTargetThatIsNotKnownRefusesNothing: a later archspec has CPUs that this version has not.
+func TestTargetThatIsNotKnownRefusesNothing(t *testing.T) {
+	t.Parallel()
+	known := facts.New("linux", "amd64", facts.Features{Flags: map[string][]string{"cpu.archspec": {"zen2"}}})
+	for target, want := range map[string]selector.Outcome{"zen2": fits, "zen4": unfit, "zen99": unknown} {
+		v := selector.Evaluate(known, []compat.Requirement{req("cpu.archspec", target, compat.Exists)})
+		if v.Outcome != want {
+			t.Errorf("%s: %s, want %s (%s)", target, v.Outcome, want, v.Reason())
+		}
+	}
+}
