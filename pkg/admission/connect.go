@@ -87,23 +87,8 @@ func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (c
 	if err != nil {
 		return false, fmt.Errorf("set up NRI plugin: %w", err)
 	}
-	started := make(chan struct{})
-	go func() {
-		defer close(started)
-		err = s.Start(ctx)
-	}()
-	select {
-	case <-started:
-		if err != nil {
-			return false, fmt.Errorf("register with NRI: %w", err)
-		}
-	case <-watched.closed:
-		abandon(s, started)
-		return false, errors.New("register with NRI: connection closed")
-	case <-ctx.Done():
-		_ = watched.Close()
-		abandon(s, started)
-		return false, ctx.Err()
+	if started, err := start(ctx, s, watched); err != nil || !started {
+		return false, err
 	}
 	p.connected.Store(true)
 	defer p.connected.Store(false)
@@ -116,11 +101,38 @@ func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (c
 			s.Wait()
 			return true, errors.New("connection lost")
 		case <-ctx.Done():
+			if err := leave(socket, watched, log); err != nil {
+				log.Warn("cannot leave the runtime before closing the connection, the next container may fail", "error", err)
+			}
 			s.Stop()
 			return true, ctx.Err()
 		case <-tick.C:
 			p.stamp.keep()
 		}
+	}
+}
+
+// start registers a plugin with the runtime. The hooks go on when ctx ends, until the
+// connection is closed.
+func start(ctx context.Context, s stub.Stub, watched *watchedConn) (started bool, err error) {
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		err = s.Start(context.WithoutCancel(ctx))
+	}()
+	select {
+	case <-returned:
+		if err != nil {
+			return false, fmt.Errorf("register with NRI: %w", err)
+		}
+		return true, nil
+	case <-watched.closed:
+		abandon(s, returned)
+		return false, errors.New("register with NRI: connection closed")
+	case <-ctx.Done():
+		_ = watched.Close()
+		abandon(s, returned)
+		return false, ctx.Err()
 	}
 }
 
@@ -153,6 +165,13 @@ func (w *watchedConn) Read(b []byte) (int, error) {
 		w.once.Do(func() { close(w.closed) })
 	}
 	return n, err
+}
+
+// closeWrite lets the other side see the end of the connection.
+func (w *watchedConn) closeWrite() {
+	if half, ok := w.Conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		_ = w.Close()
+	}
 }
 
 // Close closes the connection from this side.
