@@ -49,11 +49,12 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 		Images: evaluator, Resolve: admission.ResolveBy(backend), Record: d.Record, Log: d.Log,
 		Stamp: filepath.Join(cfg.StateDir, "nri-plugin.connected"),
 	})
+	d.Metrics.WatchPlugin(plugin.Sessions)
 	defer d.Observe(cfg.NRI.HTTPListen, health.Check{Name: "nri", Probe: func(context.Context) error {
-		if plugin.Connected() {
-			return nil
+		if err := plugin.Ready(); err != nil {
+			return fmt.Errorf("%w (NRI socket %s)", err, cfg.NRI.Socket)
 		}
-		return fmt.Errorf("not registered with the runtime (NRI socket %s)", cfg.NRI.Socket)
+		return nil
 	}})()
 	group, ctx := errgroup.WithContext(ctx)
 	if cfg.NRI.LookUp {

@@ -69,5 +69,8 @@ func whole(t *testing.T, program string) *metrics.Metrics {
 	if program == decisionlog.Proxy {
 		m.WatchCalls(func(each func(kind, code string, count uint64)) { each("unary", "OK", 7) })
 	}
+	if program == decisionlog.Plugin {
+		m.WatchPlugin(func() (connected, lost uint64) { return 1, 0 })
+	}
 	return m
 }

@@ -90,8 +90,8 @@ func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (c
 	if started, err := start(ctx, s, watched); err != nil || !started {
 		return false, err
 	}
-	p.connected.Store(true)
-	defer p.connected.Store(false)
+	p.state.register()
+	defer func() { p.state.end(ctx.Err() == nil) }()
 	defer p.stamp.keep()
 	tick := time.NewTicker(stampInterval)
 	defer tick.Stop()

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
@@ -47,9 +46,9 @@ type Options struct {
 // Plugin is the NRI plugin. It has a verdict on the image of every new container.
 type Plugin struct {
 	Options
-	verdicts  *Verdicts
-	stamp     *stamp
-	connected atomic.Bool
+	verdicts *Verdicts
+	stamp    *stamp
+	state    state
 	// found are the containers of Synchronize whose images are being looked up, until
 	// the plugin ends.
 	found sync.WaitGroup
@@ -64,14 +63,12 @@ func New(o Options) *Plugin {
 	return p
 }
 
-// Connected reports whether the plugin is registered with the runtime.
-func (p *Plugin) Connected() bool { return p.connected.Load() }
-
 // CreateContainer is NRI's hook before a container is created. An error refuses
 // the container on every runtime.
 func (p *Plugin) CreateContainer(
 	ctx context.Context, pod *api.PodSandbox, container *api.Container,
 ) (*api.ContainerAdjustment, []*api.ContainerUpdate, error) {
+	defer p.state.hook()()
 	rec := p.evaluate(ctx, pod, container)
 	p.Record(rec)
 	return nil, nil, refusal(rec)
@@ -81,6 +78,7 @@ func (p *Plugin) CreateContainer(
 // container. A runtime that has it also refuses the container if the plugin does
 // not answer. A container that was admitted in CreateContainer is recorded there.
 func (p *Plugin) ValidateContainerAdjustment(ctx context.Context, req *api.ValidateContainerAdjustmentRequest) error {
+	defer p.state.hook()()
 	rec := p.evaluate(ctx, req.GetPod(), req.GetContainer())
 	if rec.Action == policy.Refused {
 		p.Record(rec)
@@ -100,6 +98,7 @@ func refusal(r decisionlog.Record) error {
 // creates no container until it returns, so it does not wait for those whose images the
 // runtime does not identify.
 func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, containers []*api.Container) ([]*api.ContainerUpdate, error) {
+	defer p.state.hook()()
 	byID := make(map[string]*api.PodSandbox, len(pods))
 	for _, pod := range pods {
 		byID[pod.GetId()] = pod
@@ -123,6 +122,7 @@ func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, containe
 		})
 	}
 	p.stamp.keep()
+	p.state.synchronize()
 	p.Log.Info("connected to the runtime", "containers", len(containers))
 	return nil, nil
 }

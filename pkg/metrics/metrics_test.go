@@ -49,6 +49,9 @@ func whole(t *testing.T, program string) *Metrics {
 	if program == decisionlog.Proxy {
 		m.WatchCalls(func(each func(kind, code string, count uint64)) { each("unary", "OK", 7) })
 	}
+	if program == decisionlog.Plugin {
+		m.WatchPlugin(func() (connected, lost uint64) { return 2, 1 })
+	}
 	return m
 }
 

@@ -57,6 +57,17 @@ func (m *Metrics) WatchBreaker(stats func() registry.BreakerStats) {
 	}))
 }
 
+// WatchPlugin exports how often nri-plugin was connected to the runtime, and how often the
+// runtime ended that.
+func (m *Metrics) WatchPlugin(sessions func() (connected, lost uint64)) {
+	m.all().NewCounterFunc(prometheus.CounterOpts(opts("nri_sessions_total",
+		"How often the runtime synchronized nri-plugin.")),
+		func() float64 { connected, _ := sessions(); return float64(connected) })
+	m.all().NewCounterFunc(prometheus.CounterOpts(opts("nri_disconnects_total",
+		"How often the runtime closed the connection to nri-plugin.")),
+		func() float64 { _, lost := sessions(); return float64(lost) })
+}
+
 // WatchChecks exports whether the daemon is ready and which of its checks pass.
 func (m *Metrics) WatchChecks(run func() (ready bool, checks map[string]bool)) {
 	ready := desc("ready", "Whether /readyz reports the daemon as ready.")
