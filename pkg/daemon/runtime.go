@@ -25,6 +25,7 @@ func (d *Daemon) Runtime(conn grpc.ClientConnInterface) *containerd.Runtime {
 // Registry returns the registries as this node reaches them: through the
 // hosts.toml files of the runtime, unless the configuration names others.
 func (d *Daemon) Registry(runtime *containerd.Runtime) *registry.Registry {
+	d.warnOfProxies()
 	path, tables := wiring.Hosts(d.Config(), runtime.Settings())
 	reg := registry.New(registry.Options{
 		HostsPath: path, Tables: tables, UserAgent: registry.UserAgent(d.Version), Log: d.Log,
