@@ -20,8 +20,8 @@ const maxDepth = 4
 // Reason says in a few words what keeps the candidate from fitting, such as
 // "needs cpu.cpuid AVX2 (absent)"; it is empty for one that fits.
 func (v Verdict) Reason() string {
-	if list := v.Deciding(); len(list) > 0 {
-		return "needs " + sentence(list, ", ", 0)
+	if words := v.inBrief().String(); words != "" {
+		return "needs " + words
 	}
 	return ""
 }

@@ -39,12 +39,14 @@ func (o *Outcome) UnmarshalText(text []byte) error {
 // Verdict is the result of evaluating one candidate.
 type Verdict struct {
 	Outcome Outcome
-	Checks  []Check // of each requirement, in their order
+	Checks  []Check // of each requirement, in their order; none in brief
 	Score   int     // sum of the weights of the preferences that hold
 	// Closeness grows with how much of the CPU the target uses that the
 	// requirements imply; 0 where they imply none.
 	Closeness int
 	Met       int // required conditions that hold
+
+	brief brief // in place of Checks
 }
 
 // Evaluate evaluates the requirements on the facts, as the parts of one AllOf. It
