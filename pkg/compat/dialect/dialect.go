@@ -82,10 +82,33 @@ func (d Dialect) Parse(in *spec.Interpreter, body []byte) ([]compat.Requirement,
 // Where the body is of none of the dialects of its types, the result is the last
 // of them, whose error says what is wrong; so it is without types.
 func Detect(artifactType, layerType string, body []byte) (Dialect, bool) {
-	root, err := document.Parse(body)
+	d, _, ok := detect(artifactType, layerType, body)
+	return d, ok
+}
+
+// Requirements returns what a body asks for under the types that it was pushed with. It
+// reports false where no dialect has these types.
+func Requirements(in *spec.Interpreter, artifactType, layerType string, body []byte) ([]compat.Requirement, bool, error) {
+	d, root, ok := detect(artifactType, layerType, body)
+	if !ok {
+		return nil, false, nil
+	}
+	var reqs []compat.Requirement
+	var err error
+	if root != nil {
+		reqs, err = d.Requirements(in, root)
+	} else {
+		reqs, err = d.Parse(in, body)
+	}
+	return reqs, true, err
+}
+
+// detect is Detect, with the document where it is one in the syntax of the dialect.
+func detect(artifactType, layerType string, body []byte) (Dialect, *document.Node, bool) {
+	root, isJSON, err := document.Read(body)
 	hasTypes := artifactType != "" || layerType != ""
 	if err == nil && !hasTypes && isRuleObject(root) {
-		return nfd(), false
+		return nfd(), nil, false
 	}
 	var last Dialect
 	found := false
@@ -95,16 +118,19 @@ func Detect(artifactType, layerType string, body []byte) (Dialect, bool) {
 			continue
 		}
 		if err == nil && d.Matches(root) {
-			return d, true
+			if !isJSON && !d.YAML {
+				root = nil
+			}
+			return d, root, true
 		}
 		last, found = d, hasTypes
 	}
 	start := bytes.TrimLeft(body, " \t\r\n")
-	isJSON := len(start) > 0 && (start[0] == '{' || start[0] == '[')
-	if !hasTypes && (!isJSON || bytes.Contains(body, []byte("rules"))) {
-		return nfd(), false
+	looksJSON := len(start) > 0 && (start[0] == '{' || start[0] == '[')
+	if !hasTypes && (!looksJSON || bytes.Contains(body, []byte("rules"))) {
+		return nfd(), nil, false
 	}
-	return last, found
+	return last, nil, found
 }
 
 // IsArtifactType reports whether an artifact of this type says what an image

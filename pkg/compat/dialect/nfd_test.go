@@ -168,7 +168,7 @@ func TestNFDIsRefusedWithRowAndColumn(t *testing.T) {
 		{"too deep", strings.Repeat("[", 50) + "a" + strings.Repeat("]", 50), "row 1, column 33: nested deeper than 32"},
 		{"much too deep", strings.Repeat("[", 20_000), "row 1: exceeded max depth of 10000"},
 		{"too long", strings.Repeat("#", 1<<20+1), "the document has 1048577 bytes, more than 1048576"},
-		{"too many values", "[" + strings.Repeat("a,", 100_001) + "]", "row 1, column 199998: more than 100000 values"},
+		{"too many values", "[" + strings.Repeat("a,", 50_001) + "]", "the document may have more than 50000 values"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -61,8 +61,8 @@ func TestHostileDocumentsAreRefused(t *testing.T) {
 		"deep JSON":         {strings.Repeat("[", 40) + strings.Repeat("]", 40), "row 1, column 34: nested deeper than 32"},
 		"very deep JSON":    {strings.Repeat(`{"a":`, 1<<19), "exceeded max depth"},
 		"deep YAML":         {strings.Repeat("- ", 40) + "a", "row 1, column 65: nested deeper than 32"},
-		"many values, JSON": {"[" + strings.Repeat("1,", 100_001) + "1]", "more than 100000 values"},
-		"many values, YAML": {strings.Repeat("- a\n", 100_001), "more than 100000 values"},
+		"many values, JSON": {"[" + strings.Repeat("1,", 50_001) + "1]", "more than 50000 values"},
+		"many values, YAML": {strings.Repeat("- a\n", 50_001), "the document may have more than 50000 values"},
 		"large JSON":        {`{"a": "` + strings.Repeat("x", 4<<20) + `"}`, "the document has 4194313 bytes, more than 4194304"},
 		"large YAML":        {"a: " + strings.Repeat("x", 1<<20), "the document has 1048579 bytes, more than 1048576"},
 		"aliases":           {bomb.String(), "row 1, column 5: anchors and aliases are not read"},
@@ -82,7 +82,7 @@ func TestHostileDocumentsAreRefused(t *testing.T) {
 // must not be counted again for each value.
 func TestLongRowsAreReadOnce(t *testing.T) {
 	t.Parallel()
-	body := "[" + strings.Repeat("é,", 90_000) + "é]"
+	body := "[" + strings.Repeat("é,", 45_000) + "é]"
 	begin := time.Now()
 	root, err := document.Parse([]byte(body))
 	if err != nil {

@@ -12,12 +12,13 @@ import (
 )
 
 // What a document may hold; real ones have a few kilobytes. YAML takes far
-// longer to read than JSON of the same size.
+// longer to read than JSON of the same size, and its parser far more memory.
 const (
-	maxJSON  = 4 << 20
-	maxYAML  = 1 << 20
-	maxNodes = 100_000
-	maxDepth = 32
+	maxJSON       = 4 << 20
+	maxYAML       = 1 << 20
+	maxNodes      = 50_000
+	maxYAMLValues = 50_000
+	maxDepth      = 32
 )
 
 // errSyntax is matched by errors about a text that is not JSON or not YAML.
@@ -34,22 +35,29 @@ func (syntaxError) Is(target error) bool { return target == errSyntax }
 
 // Parse reads one document of JSON or YAML.
 func Parse(body []byte) (*Node, error) {
+	root, _, err := Read(body)
+	return root, err
+}
+
+// Read is Parse, and tells whether the document is JSON.
+func Read(body []byte) (root *Node, isJSON bool, err error) {
 	jsonErr := checkJSON(body)
 	if jsonErr == nil {
-		return jsonTree(body)
+		root, err = jsonTree(body)
+		return root, true, err
 	}
 	if !utf8.Valid(body) {
-		return nil, jsonErr
+		return nil, false, jsonErr
 	}
-	isJSON := bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
-	if isJSON && len(body) > maxYAML {
-		return nil, jsonErr
+	meantJSON := bytes.HasPrefix(bytes.TrimSpace(body), []byte("{"))
+	if meantJSON && len(body) > maxYAML {
+		return nil, true, jsonErr
 	}
-	root, err := parseYAML(body)
-	if isJSON && IsSyntax(err) { // JSON is what was meant
-		return nil, jsonErr
+	root, err = parseYAML(body)
+	if meantJSON && IsSyntax(err) {
+		return nil, true, jsonErr
 	}
-	return root, err
+	return root, false, err
 }
 
 // ParseJSON reads one document of JSON.
@@ -76,6 +84,9 @@ func checkJSON(body []byte) error {
 			return ErrorAt(body, i, syntaxError{errors.New("the text is not UTF-8")})
 		}
 		i += size
+	}
+	if json.Valid(body) {
+		return nil
 	}
 	var whole json.RawMessage
 	err := json.Unmarshal(body, &whole)

@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
@@ -20,6 +21,9 @@ import (
 func parseYAML(body []byte) (*Node, error) {
 	if len(body) > maxYAML {
 		return nil, tooLarge(body, maxYAML)
+	}
+	if yamlValues(body) > maxYAMLValues {
+		return nil, &Error{Err: fmt.Errorf("the document may have more than %d values", maxYAMLValues)}
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(body))
 	var document, more yaml.Node
