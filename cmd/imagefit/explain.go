@@ -177,7 +177,7 @@ func explain(ctx context.Context, trace *trace, cfg config.Config, known *facts.
 	if err != nil {
 		return nil, err
 	}
-	req := decision.Request{Reference: image, Auth: auth, Snapshot: evaluator.Snapshot()}
+	req := decision.Request{Reference: image, Auth: auth, Snapshot: evaluator.Snapshot(), Explain: true}
 	return decision.NewResolver(evaluator, reg).Decide(ctx, req)
 }
 

@@ -74,12 +74,22 @@ func (c *Cache) Blob(d digest.Digest) (content []byte, err error) {
 
 // Has reports whether there is something under this digest. It may be damaged.
 func (c *Cache) Has(d digest.Digest) bool {
+	_, ok := c.BlobSize(d)
+	return ok
+}
+
+// BlobSize returns the size of what is under this digest, which may be damaged, and
+// false where there is nothing.
+func (c *Cache) BlobSize(d digest.Digest) (int64, bool) {
 	path, err := c.blobPath(d)
 	if err != nil {
-		return false
+		return 0, false
 	}
 	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
+	if err != nil || !info.Mode().IsRegular() {
+		return 0, false
+	}
+	return info.Size(), true
 }
 
 // PutBlob keeps content under its digest. Content that does not have that

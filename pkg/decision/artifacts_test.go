@@ -190,7 +190,7 @@ func TestPolicyAnswersForABrokenArtifact(t *testing.T) {
 			desc := r.Manifest(ocispec.MediaTypeImageManifest, []byte(`{"layers": 7}`))
 			desc.ArtifactType = dialect.ArtifactType
 			r.List(image, desc)
-		}, "read artifact manifest"},
+		}, "read manifest"},
 		{"manifest of another digest", func(r *fakeregistry.Registry, image ocispec.Descriptor) {
 			desc := r.Attach(image, fakeregistry.Artifact{Attributes: avx2})
 			put(r, "manifests/"+desc.Digest.String(), strings.Repeat(" ", int(desc.Size)))
@@ -223,7 +223,7 @@ func TestPolicyAnswersForABrokenArtifact(t *testing.T) {
 					m.Layers = append(m.Layers, m.Layers[0])
 				}
 			}})
-		}, "17 layers"},
+		}, "more than the 16 layers"},
 	}
 	policies := []struct {
 		answer  string

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/internal/testkit"
@@ -14,6 +15,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/registry/referrers"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -68,7 +70,7 @@ func TestCostlyBodiesAreAnsweredByPolicyAndNotEvaluated(t *testing.T) {
 			}
 			resolver := newTestResolver(t, r, distribution())
 			change(resolver, func(r *Rules) { r.Policy.TooCostly = test.answer })
-			d := decide(t, resolver, app)
+			d := explain(t, resolver, app)
 			if got := d.Candidates[0].Outcome; got != test.outcome {
 				t.Errorf("the image %s: %s", got, d.Reason)
 			}
@@ -116,5 +118,74 @@ func TestCostIsBoundedForAnImageAndForAPull(t *testing.T) {
 	}
 	if ev.left < 0 {
 		t.Errorf("%d steps are left", ev.left)
+	}
+}
+
+// TestABodyThatImagesShareIsPaidOnce: it is parsed once, however many there are, counts
+// for each image and is found by those for which nothing is left of the pull's budget.
+func TestABodyThatImagesShareIsPaidOnce(t *testing.T) {
+	t.Parallel()
+	e := newTestResolver(t, newTestRegistry(t), distribution())
+	ev := e.newEvaluation(e.Snapshot(), "registry.example/app")
+	parsed := 0
+	dear := func(name string) *body {
+		return &body{key: name, size: 9_000_000 / selector.ParseCost(1), parse: func() []compat.Requirement {
+			parsed++
+			return []compat.Requirement{{Key: name, Unclear: "its own reason"}}
+		}}
+	}
+	artifact := referrers.Artifact{Type: dialect.ArtifactType, MediaType: dialect.LayerTypeOutline, Layer: digest.FromString("x"), Size: 5}
+	if first, second := ev.ofArtifact(artifact), ev.ofArtifact(artifact); first != second {
+		t.Error("an artifact has a body for each image")
+	}
+	shared := dear("shared")
+	for image := range 30 {
+		own := dear(fmt.Sprint(image))
+		ev.withinBudget([]*body{shared, own})
+		if reason := ev.findingOf(shared).verdict.Reason(); !strings.Contains(reason, "its own reason") {
+			t.Fatalf("image %d: %s", image, reason)
+		}
+		if done := own.problem == ""; done != (image < 10) {
+			t.Errorf("image %d: evaluated %t: %s", image, done, own.problem)
+		}
+	}
+	if parsed != 11 {
+		t.Errorf("%d bodies were parsed, want 11", parsed)
+	}
+	others := []*body{shared, dear("a"), dear("b")}
+	ev.left = selector.MaxPullSteps
+	for range 2 {
+		before := ev.left
+		if ev.withinBudget(others); others[2].problem == "" || ev.left > before {
+			t.Errorf("an image has three bodies of 9 million steps")
+		}
+	}
+}
+
+// TestRecallNamesTheSetsThatAVerdictRestsOn, also where what is about them was too
+// costly: with less in a set it might not be.
+func TestRecallNamesTheSetsThatAVerdictRestsOn(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	image := r.Image("linux/amd64", "a")
+	r.Index("1", image)
+	attachNFD(r, image, costly(0))
+	r.Attach(image, fakeregistry.Artifact{Attributes: avx2})
+	resolver := newTestResolver(t, r, distribution())
+	d := decide(t, resolver, app)
+	if err := resolver.Remember("sha256:x", d, 0); err != nil {
+		t.Fatal(err)
+	}
+	recalled, err := resolver.Recall(resolver.Snapshot(), "sha256:x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, set := range []string{"kernel.config", "cpu.cpuid"} {
+		if !slices.Contains(recalled.Sets, set) {
+			t.Errorf("sets %v, want %s among them", recalled.Sets, set)
+		}
+	}
+	if recalled.Steps <= 0 || recalled.Best().Outcome != d.Candidates[0].Outcome {
+		t.Errorf("%s in %d steps", recalled.Best().Outcome, recalled.Steps)
 	}
 }

@@ -37,7 +37,7 @@ func (l *lookup) ofIndex(ctx context.Context, d *Decision, top ocispec.Descripto
 		return err
 	}
 	d.Priorities = readPriorities(priorities)
-	s, err := l.survey(ctx, n, entries)
+	s, err := l.survey(ctx, n, top.Size, entries)
 	if err != nil {
 		return err
 	}
@@ -133,6 +133,14 @@ func (l *lookup) entries(ctx context.Context, top ocispec.Descriptor) (entries [
 	if err := registry.CheckDescriptor(top); err != nil {
 		return nil, "", notRead(err)
 	}
+	if err := l.reserveIndex(ctx, top.Size); err != nil {
+		return nil, "", err
+	}
+	release, err := l.Reserve(ctx, top.Size)
+	if err != nil {
+		return nil, "", err
+	}
+	defer release()
 	body, err := l.imageContent(ctx, top)
 	if errors.Is(err, registry.ErrTooLarge) {
 		return nil, "", notRead(err)
@@ -238,7 +246,7 @@ func (l *lookup) artifacts(ctx context.Context, d *Decision, top *ocispec.Descri
 // artifactsOf returns the compatibility artifacts of one manifest or index: of each
 // kind the newest. Every blob they name is in the cache afterwards.
 func (l *lookup) artifactsOf(ctx context.Context, subject ocispec.Descriptor) ([]referrers.Artifact, error) {
-	found, err := referrers.Discover(ctx, l, subject)
+	found, err := referrers.DiscoverWithin(ctx, l, subject, l)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func TestIndexesOfEveryShapeAreDecidedOrLeftToTheRuntime(t *testing.T) {
 			r.Index("1", append(many(r, 2), make([]ocispec.Descriptor, 998)...)...)
 		}, 2, "linux/amd64@sha256:", ""},
 		{"too many candidates", func(r *fakeregistry.Registry) { r.Index("1", many(r, maxCandidates+1)...) }, 0, "none", "257 entries for this node"},
-		{"10,000 entries", func(r *fakeregistry.Registry) { r.Index("1", make([]ocispec.Descriptor, 10_000)...) }, 0, "none", "10000 entries"},
+		{"10,000 entries", func(r *fakeregistry.Registry) { r.Index("1", make([]ocispec.Descriptor, 10_000)...) }, 0, "none", "more than the 1000 entries"},
 		{"no JSON", func(r *fakeregistry.Registry) { r.Manifest(ocispec.MediaTypeImageIndex, []byte("<html>"), "1") }, 0, "none", "read index"},
 		{"too large", func(r *fakeregistry.Registry) {
 			r.Manifest(ocispec.MediaTypeImageIndex, []byte(`{"manifests":[]}`+strings.Repeat(" ", maxBody)), "1")

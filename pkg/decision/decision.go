@@ -54,7 +54,7 @@ type Candidate struct {
 	// Properties are those of the author's priorities that the candidate has.
 	Properties []string `json:"properties,omitempty"`
 
-	// Requirements is the verdict in words.
+	// Requirements is the verdict in words, where the request is to explain it.
 	Requirements []RequirementResult `json:"requirements,omitempty"`
 
 	descriptor ocispec.Descriptor

@@ -40,8 +40,8 @@ func (l *lookup) readClaims(ctx context.Context, c *Candidate) error {
 	case err != nil:
 		c.inline = []referrers.Artifact{{Problem: Line(err.Error())}}
 	case found:
-		a := referrers.Artifact{Type: inlineType, Layer: digest.Digest(pointer.Digest), MediaType: pointer.MediaType}
-		a.Body, err = l.Blob(ctx, ocispec.Descriptor{MediaType: pointer.MediaType, Digest: a.Layer, Size: pointer.Size})
+		a := referrers.Artifact{Type: inlineType, Layer: digest.Digest(pointer.Digest), MediaType: pointer.MediaType, Size: pointer.Size}
+		a.Body, err = l.inlineBody(ctx, ocispec.Descriptor{MediaType: pointer.MediaType, Digest: a.Layer, Size: pointer.Size})
 		if err != nil && !registry.IsContentError(err) {
 			return err
 		}
@@ -56,11 +56,29 @@ func (l *lookup) readClaims(ctx context.Context, c *Candidate) error {
 	return l.environment(ctx, c)
 }
 
+// inlineBody reads a body, and returns what may stay in memory.
+func (l *lookup) inlineBody(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
+	release, err := l.Reserve(ctx, desc.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	body, err := l.Blob(ctx, desc)
+	if err != nil || !l.Keeps(desc.Size) {
+		return nil, err
+	}
+	return body, nil
+}
+
 // environment reads NVIDIA's variables out of the image config. What is wrong with
 // manifest or config, the runtime's pull will say.
 func (l *lookup) environment(ctx context.Context, c *Candidate) error {
 	m, err := l.imageManifest(ctx, c.descriptor)
-	var config ocispec.Image
+	var config struct {
+		Config struct {
+			Env []string `json:"Env"`
+		} `json:"config"`
+	}
 	if err == nil {
 		err = l.readConfig(ctx, m, &config)
 	}

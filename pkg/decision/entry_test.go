@@ -3,6 +3,7 @@ package decision
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,18 +136,19 @@ func TestNVIDIAVariablesOfTheConfigAreEvaluatedWhereConfigured(t *testing.T) {
 	r.Index("1", image)
 	facts := testkit.Node(1)
 	resolver := newTestResolver(t, r, facts)
-	if d := decide(t, resolver, app); d.Refused() || len(d.Candidates[0].Requirements) != 0 {
+	if d := explain(t, resolver, app); d.Refused() || len(d.Candidates[0].Requirements) != 0 {
 		t.Errorf("not asked for: %s", d.Reason)
 	}
 	change(resolver, func(r *Rules) { r.NVIDIARequire = true })
-	d := decide(t, resolver, app)
+	d := explain(t, resolver, app)
 	if len(d.Candidates[0].Requirements) == 0 {
 		t.Fatalf("nothing is required: %s", d.Reason)
 	}
 	if err := resolver.Remember("sha256:x", d, 0); err != nil {
 		t.Fatal(err)
 	}
-	if verdict, err := recall(resolver, "sha256:x", ""); err != nil || verdict.Outcome == selector.Fits {
-		t.Errorf("recalled %+v, %v", verdict, err)
+	recalled, err := resolver.Recall(resolver.Snapshot(), "sha256:x")
+	if err != nil || recalled.Best().Outcome == selector.Fits || !slices.Contains(recalled.Sets, "gpu.nvidia") {
+		t.Errorf("recalled %+v, %v", recalled, err)
 	}
 }

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,21 +28,34 @@ type evaluation struct {
 	Snapshot
 	answers    policy.Answers
 	arose      policy.Arose
-	parsed     map[bodyKey]parsedBody
+	explains   bool              // findings say what was evaluated
+	priorities *Priorities       // that findings are compared with, or nil
+	bodies     map[bodyKey]*body // that candidates may share
 	unreadable []unreadable
-	left       int // steps, for all images together
+	left       int             // steps, for all images together
+	sets       map[string]bool // of facts on which the findings rest; nil where nothing asks for them
+}
+
+// finding is the verdict on some of what a candidate requires: on one body, say, that
+// all the candidates of an index share.
+type finding struct {
+	verdict  selector.Verdict    // in brief
+	results  []RequirementResult // for who wants an explanation
+	requires conditions          // where there are priorities
+}
+
+// and is the finding on both together.
+func (f finding) and(g finding) finding {
+	room := min(maxRequirements-len(f.results), len(g.results))
+	return finding{
+		f.verdict.And(g.verdict), append(slices.Clip(f.results), g.results[:room]...), f.requires.and(g.requires),
+	}
 }
 
 // bodyKey names a body and the types that it came under.
 type bodyKey struct {
 	kind  referrers.Kind
 	layer digest.Digest
-}
-
-// parsedBody is a body that several candidates may share.
-type parsedBody struct {
-	size int
-	reqs []compat.Requirement
 }
 
 // unreadable is an artifact that cannot be read, or is too costly to evaluate.
@@ -54,17 +68,51 @@ type unreadable struct {
 func (e *Evaluator) newEvaluation(s Snapshot, repository string) *evaluation {
 	return &evaluation{
 		Evaluator: e, Snapshot: s, answers: s.Rules.Policy.For(repository),
-		parsed: map[bodyKey]parsedBody{}, left: selector.MaxPullSteps,
+		bodies: map[bodyKey]*body{}, left: selector.MaxPullSteps,
 	}
 }
 
-// verdict evaluates what a candidate claims of itself and its artifacts.
-func (e *evaluation) verdict(claims EntryClaims, artifacts []referrers.Artifact) selector.Verdict {
+// candidate evaluates what a candidate claims of itself and its artifacts. What is parsed
+// for it is in memory all at once, so it waits for its share of what may be.
+func (e *evaluation) candidate(ctx context.Context, claims EntryClaims, artifacts []referrers.Artifact) finding {
 	bodies := []*body{e.ofEntry(claims)}
 	for _, a := range artifacts {
-		bodies = append(bodies, e.ofArtifact(a))
+		if b := e.ofArtifact(a); !slices.Contains(bodies, b) { // an artifact may list it twice
+			bodies = append(bodies, b)
+		}
 	}
-	return selector.Evaluate(e.Facts, append(e.ofClaims(claims), e.withinBudget(bodies)...))
+	release, err := e.parsing.reserve(ctx, int64(len(claims.Platform)+parsedBytes(bodies)))
+	if err != nil { // the pull is over, and what is found is not used
+		return finding{}
+	}
+	defer release()
+	f := e.evaluate(e.noted(e.ofClaims(claims)))
+	e.withinBudget(bodies)
+	for _, b := range bodies {
+		f = f.and(e.findingOf(b))
+	}
+	return f
+}
+
+func (e *evaluation) evaluate(reqs []compat.Requirement) finding {
+	verdict := selector.Evaluate(e.Facts, reqs)
+	f := finding{verdict: verdict.Brief()}
+	if e.explains {
+		f.results = results(verdict)
+	}
+	if e.priorities != nil {
+		f.requires = e.priorities.conditionsOf(reqs)
+	}
+	return f
+}
+
+// noted notes the sets of facts that requirements are about, where they are asked for.
+// Whether a body is too costly depends on them as well.
+func (e *evaluation) noted(reqs []compat.Requirement) []compat.Requirement {
+	if e.sets != nil {
+		compat.Walk(reqs, func(r *compat.Requirement) { e.sets[r.Set] = true })
+	}
+	return reqs
 }
 
 // ofClaims returns what follows from the platform and the variables of an image.
@@ -99,8 +147,8 @@ func (c EntryClaims) platform() (p ocispec.Platform, ok bool) {
 	return p, len(c.Platform) > 0 && json.Unmarshal(c.Platform, &p) == nil
 }
 
-// ofArtifact returns the body of an artifact. One that several candidates share is
-// parsed once.
+// ofArtifact returns the body of an artifact: the same one for all candidates that share
+// it.
 func (e *evaluation) ofArtifact(a referrers.Artifact) *body {
 	b := &body{key: nameOf(a), manifest: a.Manifest}
 	if a.Problem != "" {
@@ -108,34 +156,31 @@ func (e *evaluation) ofArtifact(a referrers.Artifact) *body {
 		return b
 	}
 	key := bodyKey{referrers.Kind{Artifact: a.Type, Layer: a.MediaType}, a.Layer}
-	if known, ok := e.parsed[key]; ok {
-		b.size, b.parse = known.size, func() []compat.Requirement { return known.reqs }
-		return b
+	if known, ok := e.bodies[key]; ok {
+		return known
 	}
+	e.bodies[key] = b
+	size := a.Size
+	if size == 0 { // Remember does not keep it
+		size, _ = e.cache.BlobSize(a.Layer)
+	}
+	b.size, b.parse = int(size), func() []compat.Requirement { return e.parse(a) }
+	return b
+}
+
+func (e *evaluation) parse(a referrers.Artifact) []compat.Requirement {
 	text := a.Body
 	if text == nil {
 		var err error
 		if text, err = e.cache.Blob(a.Layer); err != nil {
-			b.parse = func() []compat.Requirement { return []compat.Requirement{{Key: b.key, Unclear: Line(err.Error())}} }
-			return b
+			return []compat.Requirement{{Key: nameOf(a), Unclear: Line(err.Error())}}
 		}
 	}
-	b.size = len(text)
-	b.parse = func() []compat.Requirement {
-		reqs := e.parseBody(a, text)
-		e.parsed[key] = parsedBody{len(text), reqs}
-		return reqs
-	}
-	return b
-}
-
-func (e *evaluation) parseBody(a referrers.Artifact, text []byte) []compat.Requirement {
-	dialect, ok := dialect.Detect(a.Type, a.MediaType, text)
-	if !ok {
+	reqs, ok, err := dialect.Requirements(e.Rules.Interpreter, a.Type, a.MediaType, text)
+	switch {
+	case !ok:
 		return e.ofUnreadable(a, fmt.Errorf("no dialect has the type %s with the layer type %s", a.Type, a.MediaType))
-	}
-	reqs, err := dialect.Parse(e.Rules.Interpreter, text)
-	if err != nil {
+	case err != nil:
 		return e.ofUnreadable(a, err)
 	}
 	return e.answered(reqs)

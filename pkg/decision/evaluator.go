@@ -42,11 +42,15 @@ type Evaluator struct {
 	rules   func() *Rules
 	runtime Runtime
 	log     *slog.Logger
+	parsing *budget // of large bodies
 }
 
 // NewEvaluator returns an Evaluator.
 func NewEvaluator(o Options) *Evaluator {
-	return &Evaluator{cache: o.Cache, facts: o.Facts, rules: o.Rules, runtime: o.Runtime, log: o.Log}
+	return &Evaluator{
+		cache: o.Cache, facts: o.Facts, rules: o.Rules, runtime: o.Runtime, log: o.Log,
+		parsing: newBudget(maxParsed),
+	}
 }
 
 // Snapshot returns the rules and facts of this moment.
@@ -67,10 +71,11 @@ func (e *Evaluator) Check(d dialect.Dialect, text []byte) (*Checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	reqs = ev.withinBudget([]*body{{
-		key: "this file", size: len(text), parse: func() []compat.Requirement { return ev.answered(reqs) },
-	}})
-	v := selector.Evaluate(ev.Facts, reqs)
+	ev.explains = true
+	file := &body{key: "this file", size: len(text), parse: func() []compat.Requirement { return ev.answered(reqs) }}
+	ev.withinBudget([]*body{file})
+	found := ev.findingOf(file)
+	v := found.verdict
 	reason := "this node meets the requirements of the file"
 	switch v.Outcome {
 	case selector.Unfit:
@@ -78,7 +83,7 @@ func (e *Evaluator) Check(d dialect.Dialect, text []byte) (*Checked, error) {
 	case selector.Unknown:
 		reason = "cannot determine whether this node meets the requirements of the file: it " + v.Reason()
 	}
-	return &Checked{Dialect: d.Name, Outcome: v.Outcome, Reason: Line(reason), Requirements: results(v)}, nil
+	return &Checked{Dialect: d.Name, Outcome: v.Outcome, Reason: Line(reason), Requirements: found.results}, nil
 }
 
 // short is enough of a digest for a person to find it by. What an artifact

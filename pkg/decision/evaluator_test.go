@@ -208,8 +208,11 @@ func TestOneOfManyCandidatesWithManyRequirementsIsRemembered(t *testing.T) {
 	r.Attach(r.Index("1", entries...), fakeregistry.Artifact{Attributes: strings.Join(attributes, ",")})
 	resolver := newTestResolver(t, r, testkit.Node(1))
 	d := decide(t, resolver, app)
-	if len(d.Candidates) != candidates || len(d.Candidates[0].Requirements) != maxRequirements {
-		t.Fatalf("%d candidates, %d requirements", len(d.Candidates), len(d.Candidates[0].Requirements))
+	if len(d.Candidates) != candidates || len(d.Candidates[0].Requirements) != 0 || len(d.Candidates[0].Verdict.Checks) != 0 {
+		t.Fatalf("%d candidates, %d requirements, %d checks", len(d.Candidates), len(d.Candidates[0].Requirements), len(d.Candidates[0].Verdict.Checks))
+	}
+	if e := explain(t, resolver, app); len(e.Candidates[0].Requirements) != maxRequirements || e.Candidates[0].Reason != d.Candidates[0].Reason {
+		t.Errorf("explained: %d requirements, %s", len(e.Candidates[0].Requirements), e.Candidates[0].Reason)
 	}
 	if err := resolver.Remember("sha256:x", d, 0); err != nil {
 		t.Fatal(err)

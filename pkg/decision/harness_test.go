@@ -49,6 +49,16 @@ func decide(t testing.TB, resolver *Resolver, ref string) *Decision {
 	return d
 }
 
+// explain decides as decide does, with an explanation.
+func explain(t testing.TB, resolver *Resolver, ref string) *Decision {
+	t.Helper()
+	d, err := resolver.Decide(t.Context(), Request{Reference: ref, Snapshot: resolver.Snapshot(), Explain: true})
+	if err != nil {
+		t.Fatalf("Decide(%s): %v", ref, err)
+	}
+	return d
+}
+
 func decideAs(ctx context.Context, resolver *Resolver, ref string) (*Decision, error) {
 	return resolver.Decide(ctx, Request{Reference: ref, Snapshot: resolver.Snapshot()})
 }

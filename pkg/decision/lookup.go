@@ -20,8 +20,15 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
-// maxFetched bounds what one decision reads of artifacts altogether.
-const maxFetched = 64 << 20
+const (
+	// maxFetched bounds what one decision reads of artifacts altogether.
+	maxFetched = 16 << 20
+	// maxFirst bounds the index or manifest that is fetched while it is resolved. Of a
+	// larger one the size must be known first.
+	maxFirst = 256 << 10
+	// maxContents bounds what is kept of the image for the runtime, to save it requests.
+	maxContents = 1 << 20
+)
 
 // lookup reads one repository through the cache, as referrers.Repository. What has a
 // digest never changes: it is fetched once. Lists of referrers change: they are good
@@ -35,10 +42,14 @@ type lookup struct {
 	// credentials stand for those of the pull, without telling them.
 	credentials string
 
-	slots   *semaphore.Weighted // of requests that may run
-	writes  errgroup.Group      // to the cache, while other requests run
-	read    atomic.Int64
-	fetches singleflight.Group // of content that several candidates share
+	slots    *semaphore.Weighted // of requests that may run
+	writes   errgroup.Group      // to the cache, while other requests run
+	read     atomic.Int64
+	held     atomic.Int64 // bytes of bodies that stay in memory
+	inUse    *budget
+	large    sync.Once          // the share of large indexes was asked for
+	giveBack func()             // the share
+	fetches  singleflight.Group // of content that several candidates share
 
 	validUntil validUntil  // of all lists that were read
 	noAPI      atomic.Bool // a registry has no referrers API
@@ -47,13 +58,14 @@ type lookup struct {
 	firstOf digest.Digest // its digest
 
 	mu       sync.Mutex
-	contents []Content // what was read with imageContent
+	contents []Content // what was read with imageContent, within maxContents
+	kept     int       // bytes of contents
 }
 
 func (r *Resolver) newLookup(ev *evaluation, repo *registry.Repository, name string, auth *registry.Auth) *lookup {
 	l := &lookup{
 		r: r, ev: ev, repo: repo, name: name, credentials: digestOf(r.secret, auth),
-		slots: semaphore.NewWeighted(maxLookups),
+		slots: semaphore.NewWeighted(maxLookups), inUse: newBudget(maxInUseOfOne), giveBack: func() {},
 	}
 	l.writes.SetLimit(maxWrites)
 	l.validUntil.at = time.Now().Add(ev.Rules.ReferrersTTL)
@@ -69,7 +81,7 @@ func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.De
 	if l.r.resolved.Contains(named.String()) {
 		return l.repo.Resolve(ctx, ref)
 	}
-	top, body, err := l.repo.Fetch(ctx, ref)
+	top, body, err := l.repo.FetchUpTo(ctx, ref, maxFirst)
 	if errors.Is(err, registry.ErrTooLarge) {
 		return l.repo.Resolve(ctx, ref)
 	}
@@ -103,8 +115,8 @@ func (l *lookup) imageContent(ctx context.Context, desc ocispec.Descriptor) ([]b
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	known := func(c Content) bool { return c.Descriptor.Digest == desc.Digest }
-	if err == nil && !slices.ContainsFunc(l.contents, known) {
-		l.contents = append(l.contents, Content{desc, body})
+	if err == nil && l.kept+len(body) <= maxContents && !slices.ContainsFunc(l.contents, known) {
+		l.contents, l.kept = append(l.contents, Content{desc, body}), l.kept+len(body)
 	}
 	return body, err
 }
@@ -132,10 +144,16 @@ func (l *lookup) content(
 		}
 		content, err := fetch(ctx, desc)
 		l.slots.Release(1)
-		if err == nil {
-			l.keep(func() error { return l.r.cache.PutBlobFrom(l.name, desc.Digest, content, durable) })
+		if err != nil {
+			return nil, err
 		}
-		return content, err
+		put := func() error { return l.r.cache.PutBlobFrom(l.name, desc.Digest, content, durable) }
+		if len(content) <= freeSize {
+			l.keep(put)
+		} else { // while there is room reserved for it
+			l.note(put())
+		}
+		return content, nil
 	})
 	if err != nil {
 		return nil, err
@@ -143,15 +161,15 @@ func (l *lookup) content(
 	return shared.([]byte), nil
 }
 
-// Referrers implements referrers.Repository.
-func (l *lookup) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+// List implements referrers.Repository.
+func (l *lookup) List(ctx context.Context, subject ocispec.Descriptor) (registry.Listing, error) {
 	key := l.name + "@" + subject.Digest.String()
-	var known, own []ocispec.Descriptor
+	var known, own cachedList
 	at, cacheErr := l.r.cache.Referrers(key, &known)
 	fresh, serves := l.ev.Rules.serves(time.Since(at))
 	if cacheErr == nil && fresh {
 		l.validUntil.lower(at.Add(l.ev.Rules.ReferrersTTL))
-		return known, nil
+		return known.Listing, nil
 	}
 	// What a registry lists for some credentials says nothing to others, nor is a decision
 	// by it remembered for them.
@@ -160,11 +178,11 @@ func (l *lookup) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]o
 		if fresh, _ := l.ev.Rules.serves(time.Since(at)); fresh {
 			l.validUntil.lower(time.Time{})
 			l.noAPI.Store(true)
-			return own, nil
+			return own.Listing, nil
 		}
 	}
 	if err := l.slots.Acquire(ctx, 1); err != nil {
-		return nil, err
+		return registry.Listing{}, err
 	}
 	fallback := registry.Fallback(l.ev.answers.NoReferrersAPI)
 	listing, err := l.repo.ListReferrers(ctx, subject, fallback)
@@ -172,11 +190,11 @@ func (l *lookup) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]o
 	switch {
 	case err == nil && listing.Personal && !listing.Unasked && fallback == registry.FallbackTag:
 		l.validUntil.lower(time.Time{})
-		l.keep(func() error { return l.r.cache.PutReferrers(ownKey, listing.Referrers) })
+		l.keep(func() error { return l.r.cache.PutReferrers(ownKey, cachedList{listing}) })
 	case err == nil && (listing.Personal || listing.Unasked):
 		l.validUntil.lower(time.Time{})
 	case err == nil && (!listing.NoAPI || fallback == registry.FallbackTag):
-		l.keep(func() error { return l.r.cache.PutReferrers(key, listing.Referrers) })
+		l.keep(func() error { return l.r.cache.PutReferrers(key, cachedList{listing}) })
 	case err == nil: // no request was made, so nothing was learned
 	// A registry that does not let these credentials see a list, or has none, did
 	// answer: no earlier list replaces that.
@@ -184,12 +202,12 @@ func (l *lookup) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]o
 		l.r.log.Warn("cannot list referrers, using the list of an earlier pull",
 			"subject", key, "fetched", at, "error", err)
 		l.validUntil.lower(time.Time{})
-		return known, nil
+		return known.Listing, nil
 	}
 	if listing.NoAPI || errors.Is(err, registry.ErrNoReferrersAPI) {
 		l.noAPI.Store(true)
 	}
-	return listing.Referrers, err
+	return listing, err
 }
 
 // serves tells whether a list of this age is taken for current, and whether it
@@ -207,9 +225,13 @@ func (r *Rules) serves(age time.Duration) (fresh, stale bool) {
 // neither stop a pull nor fill the log.
 func (l *lookup) keep(put func() error) {
 	l.writes.Go(func() error {
-		if err := put(); err != nil && l.r.unkept.Allow() {
-			l.r.log.Warn("cannot write to the cache", "error", err)
-		}
+		l.note(put())
 		return nil
 	})
+}
+
+func (l *lookup) note(err error) {
+	if err != nil && l.r.unkept.Allow() {
+		l.r.log.Warn("cannot write to the cache", "error", err)
+	}
 }

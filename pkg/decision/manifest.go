@@ -2,7 +2,6 @@ package decision
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -18,34 +17,44 @@ type notImageError string
 func (e notImageError) Error() string { return string(e) }
 
 // imageManifest reads the manifest of an image.
-func (l *lookup) imageManifest(ctx context.Context, desc ocispec.Descriptor) (ocispec.Manifest, error) {
+func (l *lookup) imageManifest(ctx context.Context, desc ocispec.Descriptor) (index.Manifest, error) {
+	release, err := l.Reserve(ctx, desc.Size)
+	if err != nil {
+		return index.Manifest{}, err
+	}
+	defer release()
 	body, err := l.imageContent(ctx, desc)
 	if err != nil {
-		return ocispec.Manifest{}, err
+		return index.Manifest{}, err
 	}
-	var m ocispec.Manifest
-	if err := json.Unmarshal(body, &m); err != nil {
-		return ocispec.Manifest{}, fmt.Errorf("%w: read manifest: %w", registry.ErrCorrupt, err)
+	m, err := index.ParseManifest(body)
+	if err != nil {
+		return index.Manifest{}, fmt.Errorf("%w: %w", registry.ErrCorrupt, err)
 	}
-	if ok, what := index.IsImageManifest(m); !ok {
-		return ocispec.Manifest{}, notImageError(what)
+	if ok, what := m.IsImage(); !ok {
+		return index.Manifest{}, notImageError(what)
 	}
 	return m, nil
 }
 
 // configPlatform reads the platform that the config of an image states.
-func (l *lookup) configPlatform(ctx context.Context, m ocispec.Manifest) (ocispec.Platform, error) {
+func (l *lookup) configPlatform(ctx context.Context, m index.Manifest) (ocispec.Platform, error) {
 	var p ocispec.Platform
 	return p, l.readConfig(ctx, m, &p)
 }
 
 // readConfig reads the config of an image into a value.
-func (l *lookup) readConfig(ctx context.Context, m ocispec.Manifest, into any) error {
+func (l *lookup) readConfig(ctx context.Context, m index.Manifest, into any) error {
+	release, err := l.Reserve(ctx, m.Config.Size)
+	if err != nil {
+		return err
+	}
+	defer release()
 	body, err := l.Blob(ctx, m.Config)
 	if err != nil {
 		return fmt.Errorf("read the image config: %w", err)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	if err := index.ParseConfig(body, into); err != nil {
 		return fmt.Errorf("%w: read the image config: %w", registry.ErrCorrupt, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +17,9 @@ type Priorities struct {
 	Properties []string `json:"properties,omitempty"`
 	Problem    string   `json:"problem,omitempty"` // why there are none
 
-	list  []dialect.Property
-	asked [][]compat.Requirement // what each asks of a node, where it asks for something
+	list   []dialect.Property
+	asked  [][]compat.Requirement // what each asks of a node, where it asks for something
+	wanted conditions             // of all of them
 }
 
 // readPriorities reads the annotation of an index. One that cannot be read does not
@@ -37,23 +39,41 @@ func readPriorities(annotation string) *Priorities {
 	return p
 }
 
-// setPriorities finds which of the author's properties a candidate has: those that its
-// entry states, and those that ask for nothing that the candidate does not require.
-func (c *Candidate) setPriorities(p *Priorities, in *spec.Interpreter) {
+// compared returns the priorities, ready to be compared with what candidates require,
+// or nil where there is none.
+func (p *Priorities) compared(in *spec.Interpreter) *Priorities {
 	if p == nil || len(p.list) == 0 {
-		return
+		return nil
 	}
-	if p.asked == nil {
-		p.asked = make([][]compat.Requirement, len(p.list))
-		for i, property := range p.list {
-			p.asked[i] = in.Requirements([]compat.Attribute{property.Attribute()})
+	p.asked, p.wanted = make([][]compat.Requirement, len(p.list)), conditions{}
+	for i, property := range p.list {
+		p.asked[i] = in.Requirements([]compat.Attribute{property.Attribute()})
+		for j := range p.asked[i] {
+			p.wanted.add(&p.asked[i][j], nil)
+		}
+		if level, ok := levelOf(property); ok {
+			p.wanted[condition(&level)] = true
 		}
 	}
-	stated, _ := dialect.ParseProperties(c.stated) // what cannot be read states nothing
+	return p
+}
+
+// conditionsOf returns the conditions of the requirements as far as they are compared.
+func (p *Priorities) conditionsOf(reqs []compat.Requirement) conditions {
 	requires := conditions{}
-	for i := range c.Verdict.Checks {
-		requires.add(c.Verdict.Checks[i].Requirement)
+	for i := range reqs {
+		requires.add(&reqs[i], p.wanted)
 	}
+	return requires
+}
+
+// setPriorities finds which of the author's properties a candidate has: those that its
+// entry states, and those that ask for nothing that the candidate does not require.
+func (c *Candidate) setPriorities(p *Priorities, requires conditions) {
+	if p == nil {
+		return
+	}
+	stated, _ := dialect.ParseProperties(c.stated) // what cannot be read states nothing
 	for i, property := range p.list {
 		has := slices.Contains(stated, property) || requires.all(p.asked[i]) || requires.hasLevel(property)
 		if property.IsNull() {
@@ -71,18 +91,35 @@ const maxConditionValues = 8
 // conditions are what must hold for a requirement, each on its own.
 type conditions map[string]bool
 
-// add adds the conditions of a requirement. What is an alternative or negated is one
-// that no property asks for.
-func (c conditions) add(r *compat.Requirement) {
+// others stands for all conditions that are not wanted: a candidate may have thousands.
+const others = "others"
+
+// add adds the conditions of a requirement: as they are, or those that are wanted. What is
+// an alternative or negated is one that no property asks for.
+func (c conditions) add(r *compat.Requirement, wanted conditions) {
 	switch {
 	case r.Importance != compat.Required:
 	case r.Combine == compat.AllOf && !r.Not && r.Unclear == "":
 		for i := range r.Parts {
-			c.add(&r.Parts[i])
+			c.add(&r.Parts[i], wanted)
 		}
 	default:
-		c[condition(r)] = true
+		one := condition(r)
+		if wanted != nil && !wanted[one] {
+			one = others
+		}
+		c[one] = true
 	}
+}
+
+// and returns the conditions of both.
+func (c conditions) and(d conditions) conditions {
+	if c == nil {
+		return d
+	}
+	both := maps.Clone(c)
+	maps.Copy(both, d)
+	return both
 }
 
 // condition writes a requirement so that equal ones are equal texts.
@@ -109,7 +146,7 @@ func (c conditions) all(asked []compat.Requirement) bool {
 		if asked[i].Unclear != "" {
 			return false
 		}
-		wanted.add(&asked[i])
+		wanted.add(&asked[i], nil)
 	}
 	for condition := range wanted {
 		if !c[condition] {
@@ -122,9 +159,14 @@ func (c conditions) all(asked []compat.Requirement) bool {
 // hasLevel reports whether the property is the level that the platform of the entry
 // states.
 func (c conditions) hasLevel(p dialect.Property) bool {
+	level, ok := levelOf(p)
+	return ok && c[condition(&level)]
+}
+
+// levelOf is what a property that is a level asks for.
+func levelOf(p dialect.Property) (compat.Requirement, bool) {
 	if p.Namespace != "x86_64" || p.Feature != "level" {
-		return false
+		return compat.Requirement{}, false
 	}
-	level := levelRequirement(strings.TrimPrefix(p.Value, "v"))
-	return c[condition(&level)]
+	return levelRequirement(strings.TrimPrefix(p.Value, "v")), true
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/imagefit/imagefit/pkg/cache"
-	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
@@ -112,12 +111,9 @@ func (e *Evaluator) Recall(s Snapshot, imageID string) (Recalled, error) {
 	left := selector.MaxPullSteps
 	evaluate := func(v Variant) RecalledVariant {
 		ev := e.newEvaluation(s, RepositoryOf(v.Reference))
-		ev.left = left
-		verdict := ev.verdict(v.Claims, v.Artifacts)
+		ev.left, ev.sets = left, sets
+		verdict := ev.candidate(context.Background(), v.Claims, v.Artifacts).verdict
 		left = ev.left
-		for i := range verdict.Checks {
-			compat.Walk([]compat.Requirement{*verdict.Checks[i].Requirement}, func(r *compat.Requirement) { sets[r.Set] = true })
-		}
 		return RecalledVariant{
 			Reference: v.Reference, Repository: RepositoryOf(v.Reference), Manifest: v.Manifest,
 			Outcome: verdict.Outcome, Cases: ev.answers.Cases(ev.arose), needs: v.needs(verdict),

@@ -10,9 +10,8 @@ import (
 const (
 	// maxRecent is how many decisions are remembered.
 	maxRecent = 1024
-	// maxRecentRead bounds what was read for all of them together, and so the
-	// memory that they take.
-	maxRecentRead = 8 << 20
+	// maxRecentSize bounds the memory that they take together, and one of them.
+	maxRecentSize, maxRecentOne = 4 << 20, 512 << 10
 )
 
 // recent remembers decisions for as long as nothing that they rest on can have
@@ -22,12 +21,12 @@ const (
 type recent struct {
 	lru  *lru.Cache[string, cachedDecision]
 	mu   sync.Mutex // for writing to lru
-	read int64
+	size int64
 }
 
 func newRecent() *recent {
 	m := &recent{}
-	m.lru, _ = lru.NewWithEvict(maxRecent, func(_ string, gone cachedDecision) { m.read -= gone.read }) // fails for sizes below 1 only
+	m.lru, _ = lru.NewWithEvict(maxRecent, func(_ string, gone cachedDecision) { m.size -= gone.size }) // fails for sizes below 1 only
 	return m
 }
 
@@ -37,7 +36,7 @@ type cachedDecision struct {
 	snapshot Snapshot
 	from     time.Time
 	until    time.Time
-	read     int64 // bytes
+	size     int64
 }
 
 // get returns the decision about a reference that is still valid at a time, or nil.
@@ -49,17 +48,39 @@ func (m *recent) get(key string, s Snapshot, now time.Time) *Decision {
 	return kept.decision
 }
 
-func (m *recent) put(key string, d *Decision, s Snapshot, from, until time.Time, read int64) {
-	if !from.Before(until) || read > maxRecentRead {
+func (m *recent) put(key string, d *Decision, s Snapshot, from, until time.Time) {
+	size := d.size()
+	if !from.Before(until) || size > maxRecentOne {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lru.Remove(key) // replacing does not evict
-	m.lru.Add(key, cachedDecision{decision: d, snapshot: s, from: from, until: until, read: read})
-	for m.read += read; m.read > maxRecentRead; {
+	m.lru.Add(key, cachedDecision{decision: d, snapshot: s, from: from, until: until, size: size})
+	for m.size += size; m.size > maxRecentSize; {
 		m.lru.RemoveOldest()
 	}
+}
+
+// size is about how many bytes the decision takes: those of the texts that a registry
+// had a hand in, and some for the rest.
+func (d *Decision) size() int64 {
+	const each = 512 // of a candidate, an artifact or another entry
+	n := each + len(d.Reason)
+	for _, o := range d.Others {
+		n += each/2 + len(o.Platform) + len(o.Reason)
+	}
+	for _, c := range d.Candidates {
+		n += 2*each + len(c.Reason)*2 + len(c.claims.Platform)
+		for key, value := range c.descriptor.Annotations {
+			n += len(key) + len(value) + each/8
+		}
+		for key, value := range c.claims.Environment {
+			n += len(key) + len(value) + each/8
+		}
+		n += (len(c.Artifacts) + len(c.inline)) * each
+	}
+	return int64(n)
 }
 
 // isComplete reports whether a decision may be given out again: admission will look for

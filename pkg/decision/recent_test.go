@@ -64,7 +64,7 @@ func TestADecisionIsReusedNoLongerThanItsListsAreCurrent(t *testing.T) {
 		current := validUntil{at: start.Add(time.Hour)}
 		current.lower(start.Add(time.Minute))
 		current.lower(start.Add(time.Hour))
-		m.put("x", d, h, start, current.time(), 1)
+		m.put("x", d, h, start, current.time())
 		for _, test := range []struct {
 			after time.Duration
 			want  bool
@@ -73,7 +73,7 @@ func TestADecisionIsReusedNoLongerThanItsListsAreCurrent(t *testing.T) {
 				t.Errorf("after %s: %t", test.after, got)
 			}
 		}
-		m.put("y", d, h, start, start, 1)
+		m.put("y", d, h, start, start)
 		if m.get("y", h, start) != nil {
 			t.Error("a decision on lists that are out of date was kept")
 		}
@@ -84,26 +84,32 @@ func TestADecisionIsReusedNoLongerThanItsListsAreCurrent(t *testing.T) {
 func TestRememberedDecisionsAreBounded(t *testing.T) {
 	t.Parallel()
 	m := newRecent()
-	h, d, start := Snapshot{Rules: &Rules{}, Facts: testkit.Node(1)}, &Decision{}, time.Now()
-	put := func(key string, read int64) { m.put(key, d, h, start, start.Add(time.Hour), read) }
-	has := func(key string) bool { return m.get(key, h, start) != nil }
-	put("too large", maxRecentRead+1)
-	put("a", maxRecentRead/2)
-	for range 5 {
-		put("b", maxRecentRead/2)
+	h, start := Snapshot{Rules: &Rules{}, Facts: testkit.Node(1)}, time.Now()
+	least := (&Decision{}).size()
+	put := func(key string, size int64) {
+		d := &Decision{Reason: strings.Repeat("x", int(size-least))}
+		m.put(key, d, h, start, start.Add(time.Hour))
 	}
-	if has("too large") || !has("a") || !has("b") {
+	has := func(key string) bool { return m.get(key, h, start) != nil }
+	put("too large", maxRecentOne+1)
+	put("a", maxRecentOne)
+	for range 5 {
+		put("b", maxRecentOne)
+	}
+	if has("too large") || !has("a") || !has("b") || m.size != 2*maxRecentOne {
 		t.Errorf("kept: too large %t, a %t, b %t", has("too large"), has("a"), has("b"))
 	}
-	put("c", 1)
-	if has("a") || !has("b") || !has("c") || m.read != maxRecentRead/2+1 {
-		t.Errorf("kept: a %t, b %t, c %t, of %d bytes", has("a"), has("b"), has("c"), m.read)
+	for i := range maxRecentSize / maxRecentOne {
+		put(fmt.Sprint(i), maxRecentOne)
+	}
+	if has("a") || has("b") || !has("0") || m.size != maxRecentSize {
+		t.Errorf("kept: a %t, b %t, 0 %t, of %d bytes", has("a"), has("b"), has("0"), m.size)
 	}
 	for i := range 3 * maxRecent {
-		put(fmt.Sprint(i), 1)
+		put(fmt.Sprint(i), least)
 	}
-	if n := m.lru.Len(); n != maxRecent || m.read != maxRecent {
-		t.Errorf("kept: %d decisions of %d bytes", n, m.read)
+	if n := m.lru.Len(); n != maxRecent || m.size != maxRecent*least {
+		t.Errorf("kept: %d decisions of %d bytes", n, m.size)
 	}
 }
 

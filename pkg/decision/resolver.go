@@ -10,7 +10,7 @@ import (
 	"github.com/distribution/reference"
 	lru "github.com/hashicorp/golang-lru/v2"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/singleflight"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/internal/throttle"
@@ -38,17 +38,24 @@ type Resolver struct {
 	*Evaluator
 	registry *registry.Registry
 
-	inFlight singleflight.Group
+	flights  flights
+	trimmer  trimmer
 	resolved *lru.Cache[string, struct{}] // references that were resolved before
 	recent   *recent
 	unkept   throttle.Throttle
 	secret   string // of this process
+	inUse    *budget
+	indexes  *semaphore.Weighted // pulls that have large indexes
 }
 
 // NewResolver returns a Resolver that asks these registries.
 func NewResolver(e *Evaluator, r *registry.Registry) *Resolver {
 	resolved, _ := lru.New[string, struct{}](maxResolved) // fails for sizes below 1 only
-	return &Resolver{Evaluator: e, registry: r, resolved: resolved, recent: newRecent(), secret: rand.Text()}
+	return &Resolver{
+		Evaluator: e, registry: r, resolved: resolved, recent: newRecent(), secret: rand.Text(),
+		flights: flights{byKey: map[string]*flight{}}, trimmer: trimmer{idle: inUse()},
+		inUse: newBudget(maxInUse), indexes: semaphore.NewWeighted(maxIndexes),
+	}
 }
 
 // Request is what is to be decided.
@@ -56,10 +63,21 @@ type Request struct {
 	Reference string
 	Auth      *registry.Auth
 	Snapshot  Snapshot
+	// Explain says what each candidate requires and what the node has.
+	Explain bool
 }
 
 // decide resolves the reference, looks at every candidate and chooses.
-func (r *Resolver) decide(ctx context.Context, req Request) (*Decision, error) {
+func (r *Resolver) decide(whole context.Context, req Request) (*Decision, error) {
+	ctx := whole
+	if limit := req.Snapshot.Rules.Timeout; limit > 0 {
+		// What is in the cache is evaluated also where the registry took all the time.
+		var cancel, cancelWhole context.CancelFunc
+		whole, cancelWhole = context.WithTimeout(whole, 2*limit)
+		defer cancelWhole()
+		ctx, cancel = context.WithTimeout(whole, limit)
+		defer cancel()
+	}
 	named, err := parse(req.Reference)
 	if err != nil {
 		return nil, fmt.Errorf("read reference %q: %w", Line(req.Reference), err)
@@ -69,14 +87,18 @@ func (r *Resolver) decide(ctx context.Context, req Request) (*Decision, error) {
 		return nil, err
 	}
 	ev := r.newEvaluation(req.Snapshot, named.Name())
+	ev.explains = req.Explain
 	l := r.newLookup(ev, repo, named.Name(), req.Auth)
-	defer func() { _ = l.writes.Wait() }()
+	defer func() {
+		_ = l.writes.Wait()
+		l.giveBack()
+	}()
 	top, err := l.resolve(ctx, named)
 	if err != nil {
 		return nil, err
 	}
 	key, now := named.String()+" "+top.Digest.String(), time.Now()
-	if d := r.recent.get(key, req.Snapshot, now); d != nil && r.isComplete(d) {
+	if d := r.recent.get(key, req.Snapshot, now); d != nil && !req.Explain && r.isComplete(d) {
 		return d, nil
 	}
 	d := &Decision{
@@ -92,14 +114,19 @@ func (r *Resolver) decide(ctx context.Context, req Request) (*Decision, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.evaluate(ev)
+	_ = l.writes.Wait() // some bodies are only in the cache
+	if err := d.evaluate(whole, ev); err != nil {
+		return nil, err
+	}
 	if err := l.choose(ctx, d); err != nil {
 		return nil, err
 	}
 	ev.arose.NoReferrersAPI = l.noAPI.Load()
 	d.note(ev)
-	remembered := *d
-	r.recent.put(key, &remembered, req.Snapshot, now, l.validUntil.time(), l.read.Load()+int64(len(l.first)))
+	if !req.Explain {
+		remembered := *d
+		r.recent.put(key, &remembered, req.Snapshot, now, l.validUntil.time())
+	}
 	d.Read = l.contents
 	return d, nil
 }
@@ -128,13 +155,17 @@ func (l *lookup) find(ctx context.Context, d *Decision, top ocispec.Descriptor) 
 
 // evaluate evaluates all candidates. The bodies of artifacts are left to the cache
 // then: a decision is remembered for a while, and they may be large.
-func (d *Decision) evaluate(ev *evaluation) {
+func (d *Decision) evaluate(ctx context.Context, ev *evaluation) error {
+	ev.priorities = d.Priorities.compared(ev.Rules.Interpreter)
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
-		c.Verdict = ev.verdict(c.claims, c.Artifacts)
+		found := ev.candidate(ctx, c.claims, c.Artifacts)
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("evaluate what %s needs: %w", d.Reference, err)
+		}
+		c.Verdict, c.Requirements = found.verdict, found.results
 		c.Outcome, c.Reason = c.Verdict.Outcome, textutil.Line(c.Verdict.Reason(), maxReason)
-		c.Requirements = results(c.Verdict)
-		c.setPriorities(d.Priorities, ev.Rules.Interpreter)
+		c.setPriorities(ev.priorities, found.requires)
 	}
 	ev.warn(d.Reference)
 	for _, c := range d.Candidates {
@@ -142,6 +173,7 @@ func (d *Decision) evaluate(ev *evaluation) {
 			c.Artifacts[i].Body = nil
 		}
 	}
+	return nil
 }
 
 // choose orders the candidates and says why.

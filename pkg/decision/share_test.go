@@ -42,10 +42,6 @@ func TestCallersOfOneReferenceShareALookup(t *testing.T) {
 			gaveUp <- err
 		}()
 		synctest.Wait()
-		giveUp()
-		if err := <-gaveUp; !errors.Is(err, context.Canceled) {
-			t.Errorf("the first caller: %v", err)
-		}
 		var group sync.WaitGroup
 		for _, req := range []Request{shared, shared, shared, shared, shared, alice, bob} {
 			group.Go(func() {
@@ -54,12 +50,47 @@ func TestCallersOfOneReferenceShareALookup(t *testing.T) {
 				}
 			})
 		}
+		synctest.Wait()
+		giveUp()
+		if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+			t.Errorf("the first caller: %v", err)
+		}
 		synctest.Wait() // all of them wait now, and no look-up is still to begin
 		if want := map[string]int{"": 1, "alice": 1, "bob": 1}; !maps.Equal(lookups, want) {
 			t.Errorf("look-ups %v, want %v", lookups, want)
 		}
 		close(release)
 		group.Wait()
+	})
+}
+
+// A look-up ends with its last caller, and the next one begins another.
+func TestALookupEndsWithItsLastCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewResolver(NewEvaluator(Options{Log: slog.New(slog.DiscardHandler)}), nil)
+		req := Request{Reference: app, Snapshot: Snapshot{Rules: &Rules{}}}
+		ended := make(chan error, 2)
+		decide := func(ctx context.Context, _ Request) (*Decision, error) {
+			<-ctx.Done()
+			ended <- ctx.Err()
+			return nil, ctx.Err()
+		}
+		for range 2 {
+			ctx, giveUp := context.WithCancel(t.Context())
+			var group sync.WaitGroup
+			for range 2 {
+				group.Go(func() { _, _ = r.share(ctx, req, decide) })
+			}
+			synctest.Wait()
+			if len(ended) > 0 || len(r.flights.byKey) != 1 {
+				t.Errorf("%d look-ups ended, %d under way", len(ended), len(r.flights.byKey))
+			}
+			giveUp()
+			group.Wait()
+			if err := <-ended; !errors.Is(err, context.Canceled) || len(r.flights.byKey) != 0 {
+				t.Errorf("it ended with %v, %d under way", err, len(r.flights.byKey))
+			}
+		}
 	})
 }
 

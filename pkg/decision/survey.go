@@ -55,12 +55,13 @@ type survey struct {
 	n    node
 	top  []*listed
 	left struct{ entries, nested int }
+	size int64 // of the indexes
 }
 
 // survey tells the entries apart. An entry that cannot be read is set aside, and
 // does not keep the others from being candidates.
-func (l *lookup) survey(ctx context.Context, n node, entries []index.Entry) (*survey, error) {
-	s := &survey{l: l, n: n}
+func (l *lookup) survey(ctx context.Context, n node, top int64, entries []index.Entry) (*survey, error) {
+	s := &survey{l: l, n: n, size: top}
 	s.left.entries, s.left.nested = index.MaxEntries-len(entries), maxNested
 	s.top = newListed(entries, nil)
 	level := s.top
@@ -112,10 +113,16 @@ func (s *survey) descend(ctx context.Context, level []*listed, depth int) ([]*li
 			e.setUnseen("not read: it is within %d indexes", depth)
 		case s.left.nested == 0:
 			e.setUnseen("not read: it is one of more than %d indexes within the index", maxNested)
+		case s.size+e.Size > maxIndexSize:
+			e.setUnseen("not read: with it, the index has more than %d bytes", maxIndexSize)
 		default:
 			s.left.nested--
+			s.size += e.Size
 			nested = append(nested, e)
 		}
+	}
+	if err := s.l.reserveIndex(ctx, s.size); err != nil {
+		return nil, err
 	}
 	if err := s.each(ctx, nested, (*survey).readNested); err != nil {
 		return nil, err
@@ -132,6 +139,11 @@ func (s *survey) descend(ctx context.Context, level []*listed, depth int) ([]*li
 }
 
 func (s *survey) readNested(ctx context.Context, e *listed) error {
+	release, err := s.l.Reserve(ctx, e.Size)
+	if err != nil {
+		return err
+	}
+	defer release()
 	body, err := s.l.imageContent(ctx, e.Descriptor)
 	var entries []index.Entry
 	if err == nil {

@@ -70,7 +70,7 @@ func TestASurveyIsBounded(t *testing.T) {
 		}, maxInspected, "not read: it states no platform, as more than 8 entries do", 2 * maxInspected},
 		{"a huge index", func(r *fakeregistry.Registry) []ocispec.Descriptor {
 			return []ocispec.Descriptor{r.Manifest(ocispec.MediaTypeImageIndex, []byte(`{"manifests":[]}`+strings.Repeat(" ", maxBody)))}
-		}, 0, "cannot be read: ", 0},
+		}, 0, "not read: with it, the index has more than 4194304 bytes", 0},
 		{"an index that is not one", func(r *fakeregistry.Registry) []ocispec.Descriptor {
 			return []ocispec.Descriptor{r.Manifest(ocispec.MediaTypeImageIndex, []byte(`[]`))}
 		}, 0, "cannot be read: read index", 1},

@@ -2,15 +2,18 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	digest "github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 const maxErrorBody = 8 << 10
@@ -109,6 +112,9 @@ func (c *call) asksAPI(req *http.Request) bool {
 // on: the registry's word on digest and size gives way to the bytes.
 func (c *call) take(req *http.Request, resp *http.Response, host docker.RegistryHost) error {
 	media := mediaType(resp)
+	if c.kind == referring {
+		return c.takeList(req, resp, host)
+	}
 	if resp.Request.Method == http.MethodGet {
 		body, err := c.read(resp)
 		if err != nil {
@@ -117,6 +123,7 @@ func (c *call) take(req *http.Request, resp *http.Response, host docker.Registry
 		if err := c.verify(body); err != nil {
 			return err
 		}
+		c.body = body
 		resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		resp.Header.Set("Docker-Content-Digest", c.algorithm().FromBytes(body).String())
 	} else if c.want.Digest != "" {
@@ -124,13 +131,47 @@ func (c *call) take(req *http.Request, resp *http.Response, host docker.Registry
 	}
 	resp.Header.Set("Content-Type", media)
 	resp.Header.Del("Accept-Ranges")
+	resp.Request = req
+	return nil
+}
+
+// takeList reads a page of a list of referrers. oras-go gets an empty page in its place,
+// with the link to the next one.
+func (c *call) takeList(req *http.Request, resp *http.Response, host docker.RegistryHost) error {
+	page, sum := *c.list, c.subject.Algorithm().Hash()
+	page.kept = slices.Clone(page.kept)
+	limit := maxListed
+	if c.repo.listed.Load() > maxListedInAll {
+		limit = maxReferrers
+	}
+	body := io.TeeReader(resp.Body, sum)
+	if err := page.read(body, limit); err != nil {
+		return err
+	}
+	c.repo.listed.Add(int64(page.total - c.list.total))
+	if page.incomplete == "" && !c.asksAPI(req) {
+		if _, err := io.Copy(sum, io.LimitReader(resp.Body, maxErrorBody)); err != nil {
+			return fmt.Errorf("read body: %w", err)
+		}
+		if digest.NewDigest(c.subject.Algorithm(), sum) == c.subject {
+			page = *newShortlist() // the tag holds the subject itself
+		}
+	}
+	empty := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`)
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(empty)), int64(len(empty))
+	resp.Header.Set("Docker-Content-Digest", c.algorithm().FromBytes(empty).String())
+	resp.Header.Set("Content-Type", mediaType(resp))
+	resp.Header.Del("Accept-Ranges")
 	if c.asksAPI(req) {
+		if page.incomplete != "" {
+			resp.Header.Del("Link")
+		}
 		if err := c.relink(req, resp, host); err != nil {
 			return err
 		}
 		c.repo.owner.withAPI.keep(c.repo.memoryKey(host), memoryTime)
 	}
-	resp.Request = req
+	resp.Request, c.list = req, &page
 	return nil
 }
 
@@ -141,14 +182,14 @@ func (c *call) read(resp *http.Response) ([]byte, error) {
 	if sized && resp.ContentLength >= 0 && resp.ContentLength != c.want.Size {
 		return nil, fmt.Errorf("%w: %d bytes announced, want %d", ErrCorrupt, resp.ContentLength, c.want.Size)
 	}
-	limit := int64(maxBytes)
+	limit := cmp.Or(c.limit, maxBytes)
 	if sized {
 		limit = c.want.Size
 	}
 	if resp.ContentLength > limit {
 		return nil, fmt.Errorf("%w: %d bytes announced, at most %d are read", ErrTooLarge, resp.ContentLength, limit)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	body, err := readAll(resp, limit+1)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read body: %w", err)
@@ -160,6 +201,16 @@ func (c *call) read(resp *http.Response) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %d bytes received, want %d", ErrCorrupt, len(body), limit)
 	}
 	return body, nil
+}
+
+// readAll reads a body up to a limit, in one piece of memory where its size is known.
+func readAll(resp *http.Response, limit int64) ([]byte, error) {
+	var body bytes.Buffer
+	if size := min(resp.ContentLength, limit); size > 0 {
+		body.Grow(int(size) + bytes.MinRead) // so that the end is noticed without growing
+	}
+	_, err := body.ReadFrom(io.LimitReader(resp.Body, limit))
+	return body.Bytes(), err
 }
 
 // verify compares content with the digest it was requested by.

@@ -44,7 +44,10 @@ type call struct {
 	object  string
 	want    ocispec.Descriptor // fetching: what must come; size -1 if unknown
 	subject digest.Digest      // referring: whose referrers
+	limit   int64              // of a body of unknown size; 0 is maxBytes
+	body    []byte             // what came, verified
 	pages   *int               // referring: the host that gave the first page
+	list    *shortlist         // referring: what was read so far
 
 	personal bool // what was learned of referrers applies to these credentials alone
 	readable bool // a host that refused to list referrers lets them read the image

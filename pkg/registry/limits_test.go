@@ -190,7 +190,7 @@ func TestASlowAnswerEndsAtTheDeadline(t *testing.T) {
 	s.hook = func(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
 		for r.Context().Err() == nil {
-			_, _ = w.Write([]byte("x"))
+			_, _ = w.Write([]byte(" "))
 			w.(http.Flusher).Flush()
 			time.Sleep(5 * time.Millisecond)
 		}

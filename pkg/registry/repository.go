@@ -10,17 +10,11 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	digest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/errdef"
 	oras "oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 
 	"github.com/imagefit/imagefit/internal/textutil"
-)
-
-const (
-	maxPages     = 10
-	maxReferrers = 1000
 )
 
 // Repository is one repository as seen by one pull, with that pull's
@@ -32,6 +26,7 @@ type Repository struct {
 	paths    map[string]string     // of the repository at hosts where it is not path
 	owner    *Registry
 
+	listed     atomic.Int64 // entries of lists of referrers so far
 	resolvedBy atomic.Int64 // which of the hosts resolved the reference, from 1; 0 is unknown
 }
 
@@ -49,7 +44,13 @@ func (p *Repository) Resolve(ctx context.Context, ref string) (ocispec.Descripto
 // Fetch resolves like Resolve and brings the manifest along, of at most 4 MiB
 // and verified, all in one GET request.
 func (p *Repository) Fetch(ctx context.Context, ref string) (ocispec.Descriptor, []byte, error) {
+	return p.FetchUpTo(ctx, ref, maxBytes)
+}
+
+// FetchUpTo is Fetch for a manifest of at most so many bytes.
+func (p *Repository) FetchUpTo(ctx context.Context, ref string, limit int64) (ocispec.Descriptor, []byte, error) {
 	c := p.newCall(opResolve, resolving, ref)
+	c.limit = min(limit, maxBytes)
 	if d, err := digest.Parse(ref); err == nil {
 		c.kind, c.want = fetching, ocispec.Descriptor{Digest: d, Size: -1}
 	}
@@ -58,11 +59,10 @@ func (p *Repository) Fetch(ctx context.Context, ref string) (ocispec.Descriptor,
 		return ocispec.Descriptor{}, nil, c.reading(err)
 	}
 	defer body.Close()
-	if err := checkSize(desc); err != nil {
-		return ocispec.Descriptor{}, nil, c.failed("", err)
+	if desc.Size != int64(len(c.body)) {
+		return ocispec.Descriptor{}, nil, c.failed("", fmt.Errorf("%w: size is %d, want %d", ErrCorrupt, desc.Size, len(c.body)))
 	}
-	data, err := content.ReadAll(body, desc)
-	return desc, data, c.reading(err)
+	return desc, c.body, nil
 }
 
 // Manifest fetches a manifest or an index of at most 4 MiB and verifies it.
@@ -95,9 +95,7 @@ func (p *Repository) fetch(ctx context.Context, op string, desc ocispec.Descript
 	if err != nil {
 		return nil, c.reading(err)
 	}
-	defer body.Close()
-	data, err := content.ReadAll(body, desc)
-	return data, c.reading(err)
+	return c.body, c.reading(body.Close())
 }
 
 // CheckDescriptor tells what is wrong with a descriptor that came from a registry,
@@ -130,25 +128,22 @@ const (
 	FallbackError Fallback = "error" // ErrNoReferrersAPI
 )
 
-// Listing is what refers to a manifest.
-type Listing struct {
-	Referrers []ocispec.Descriptor
-	NoAPI     bool // the list came without the referrers API
-	Personal  bool // others may get another list than these credentials
-	Unasked   bool // no host that this pull uses is trusted to list them, so none was asked
-}
-
 // Referrers lists what refers to a manifest as ListReferrers does, with
 // FallbackTag.
 func (p *Repository) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	listing, err := p.ListReferrers(ctx, subject, FallbackTag)
+	listing, err := p.List(ctx, subject)
 	return listing.Referrers, err
 }
 
+// List is ListReferrers with FallbackTag.
+func (p *Repository) List(ctx context.Context, subject ocispec.Descriptor) (Listing, error) {
+	return p.ListReferrers(ctx, subject, FallbackTag)
+}
+
 // ListReferrers lists what refers to a manifest: by the referrers API, else as
-// the fallback says. Nothing there is an empty list and no error. More than
-// 1000 descriptors or 10 pages are ErrTooLarge: a decision from a part of the
-// list could be a wrong one. A referrers tag that holds the subject itself
+// the fallback says. Nothing there is an empty list and no error. A list of more than
+// 1000 descriptors or 10 pages is incomplete, which is an answer about this manifest and
+// not a failure of the registry. A referrers tag that holds the subject itself
 // (GitLab), or anything else but an image index, means nothing.
 //
 // The registry is not asked to filter by artifact type, and nothing is filtered
@@ -163,7 +158,7 @@ func (p *Repository) ListReferrers(ctx context.Context, subject ocispec.Descript
 	if len(c.apiHosts()) > 0 {
 		found, err := c.referrers(ctx, subject, true)
 		if !errors.Is(err, errdef.ErrUnsupported) {
-			return Listing{Referrers: found}, c.reading(err)
+			return found, c.reading(err)
 		}
 	}
 	unasked := len(c.referringHosts()) == 0
@@ -174,26 +169,27 @@ func (p *Repository) ListReferrers(ctx context.Context, subject ocispec.Descript
 		return Listing{NoAPI: true, Personal: c.personal, Unasked: unasked}, nil
 	}
 	found, err := c.referrers(ctx, subject, false)
-	return Listing{Referrers: found, NoAPI: true, Personal: c.personal}, c.reading(err)
+	found.NoAPI, found.Personal = true, c.personal
+	return found, c.reading(err)
 }
 
-// referrers lists by the referrers API or by the tag schema.
-func (c *call) referrers(ctx context.Context, subject ocispec.Descriptor, api bool) ([]ocispec.Descriptor, error) {
+// referrers lists by the referrers API or by the tag schema. What oras-go gets to read
+// of the list is no more than that there is one: the call has read it.
+func (c *call) referrers(ctx context.Context, subject ocispec.Descriptor, api bool) (Listing, error) {
 	repo := c.remote()
 	if err := repo.SetReferrersCapability(api); err != nil {
-		return nil, err
+		return Listing{}, err
 	}
-	var found []ocispec.Descriptor
-	err := repo.Referrers(c.repo.context(ctx), subject, "", func(page []ocispec.Descriptor) error {
-		if found = append(found, page...); len(found) > maxReferrers {
-			return fmt.Errorf("%w: more than %d referrers", ErrTooLarge, maxReferrers)
-		}
-		return nil
-	})
+	c.list = newShortlist()
+	err := repo.Referrers(c.repo.context(ctx), subject, "", func([]ocispec.Descriptor) error { return nil })
+	if errors.Is(err, errdef.ErrTooManyPages) {
+		c.list.incomplete, err = fmt.Sprintf("it has more than %d pages", maxPages), nil
+	}
 	if err != nil {
-		return nil, err
+		return Listing{}, err
 	}
-	return found, nil
+	c.list.cut()
+	return Listing{Referrers: c.list.kept, Total: c.list.total, Incomplete: c.list.incomplete}, nil
 }
 
 func (p *Repository) context(ctx context.Context) context.Context { return p.owner.quiet(ctx) }

@@ -82,7 +82,7 @@ func TestReadImageRefusesWhatIsNeitherImageNorIndex(t *testing.T) {
 		want      string
 	}{
 		"something else":   {"application/x-other", map[string]string{}, "neither an image nor an index"},
-		"too many entries": {ocispec.MediaTypeImageIndex, map[string]any{"manifests": make([]struct{}, 1001)}, "1001 entries"},
+		"too many entries": {ocispec.MediaTypeImageIndex, map[string]any{"manifests": make([]struct{}, 1001)}, "more than the 1000 entries"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/compat/document"
 )
 
 // Docker's media types for what OCI calls an index and an image manifest.
@@ -23,6 +24,7 @@ const (
 const (
 	// MaxEntries bounds the entries of an index.
 	MaxEntries = 1_000
+	maxValues  = 100_000
 	maxText    = 300 // of what an index holds, in an error
 
 	dockerConfig = "application/vnd.docker.container.image.v1+json"
@@ -63,18 +65,21 @@ func (e *Entry) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Parse returns all entries of an index.
+// Parse returns all entries of an index. They are counted as they are read.
 func Parse(body []byte) ([]Entry, error) {
+	if document.Values(body) > maxValues {
+		return nil, fmt.Errorf("the index has more than %d values", maxValues)
+	}
 	var index struct {
-		Manifests []Entry `json:"manifests"`
+		Manifests few[Entry] `json:"manifests"`
 	}
 	if err := json.Unmarshal(body, &index); err != nil {
 		return nil, errors.New(textutil.Line("read index: "+err.Error(), maxText))
 	}
-	if len(index.Manifests) > MaxEntries {
-		return nil, fmt.Errorf("the index has %d entries, more than the %d that are read", len(index.Manifests), MaxEntries)
+	if index.Manifests.more {
+		return nil, fmt.Errorf("the index has more than the %d entries that are read", MaxEntries)
 	}
-	return index.Manifests, nil
+	return index.Manifests.list, nil
 }
 
 // Annotation returns an annotation of the index itself, "" where it has none.
@@ -137,17 +142,6 @@ func IsImageType(artifactType string) bool {
 		return true
 	}
 	return false
-}
-
-// IsImageManifest reports whether a manifest is that of an image, and of what is
-// not one what it is.
-func IsImageManifest(m ocispec.Manifest) (bool, string) {
-	for _, t := range []string{m.ArtifactType, m.Config.MediaType} {
-		if !IsImageType(t) {
-			return false, "artifact of type " + textutil.Line(t, maxText)
-		}
-	}
-	return true, ""
 }
 
 // IsSubject reports whether artifacts may be attached to the entry: to images, and

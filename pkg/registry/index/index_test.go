@@ -85,7 +85,7 @@ func TestAnIndexOfTooManyEntriesIsNotRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := index.Parse(body); err == nil || !strings.Contains(err.Error(), "10000 entries, more than the 1000") {
+	if _, err := index.Parse(body); err == nil || !strings.Contains(err.Error(), "more than the 1000 entries") {
 		t.Errorf("error %v", err)
 	}
 }

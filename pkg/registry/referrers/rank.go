@@ -3,12 +3,12 @@ package referrers
 import (
 	"slices"
 	"strings"
-	"time"
 
 	digest "github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
@@ -58,26 +58,14 @@ func likely(referrers []ocispec.Descriptor) []ocispec.Descriptor {
 		named = other
 	}
 	slices.SortStableFunc(named, func(a, b ocispec.Descriptor) int {
-		return createdAt(b.Annotations).Compare(createdAt(a.Annotations))
+		return registry.Created(b.Annotations).Compare(registry.Created(a.Annotations))
 	})
 	return named
 }
 
-// createdAt is the time of an artifact, zero where it says none. The proposals
-// print the annotation with a misspelt prefix, so artifacts copied from them carry
-// that.
-func createdAt(annotations map[string]string) time.Time {
-	for _, key := range []string{ocispec.AnnotationCreated, "oci.opencontainers.image.created"} {
-		if t, err := time.Parse(time.RFC3339, annotations[key]); err == nil {
-			return t
-		}
-	}
-	return time.Time{}
-}
-
 // typeOf asks an artifact itself for its type. Before OCI 1.1 it was the media type
 // of its config.
-func typeOf(m ocispec.Manifest) string {
+func typeOf(m index.Manifest) string {
 	if m.ArtifactType != "" {
 		return m.ArtifactType
 	}

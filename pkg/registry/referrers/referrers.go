@@ -5,7 +5,6 @@ package referrers
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/registry/index"
 )
 
 const (
@@ -34,8 +34,8 @@ const (
 
 // Repository is what artifacts are read from: a registry, or a cache in front of it.
 type Repository interface {
-	// Referrers lists what refers to a manifest or index.
-	Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error)
+	// List lists what refers to a manifest or index.
+	List(ctx context.Context, subject ocispec.Descriptor) (registry.Listing, error)
 	// Manifest and Blob return content, bounded and verified.
 	Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
 	Blob(ctx context.Context, desc ocispec.Descriptor) ([]byte, error)
@@ -52,7 +52,8 @@ type Artifact struct {
 
 	Referrer ocispec.Descriptor `json:"-"` // of the manifest, as it is listed
 	Created  time.Time          `json:"-"` // zero where the artifact does not say
-	Body     []byte             `json:"-"`
+	Size     int64              `json:"-"` // of the body
+	Body     []byte             `json:"-"` // nil where Limits do not keep it
 	// Current is true for the newest of its kind, and for one that cannot be read
 	// while nothing newer can.
 	Current bool `json:"-"`
@@ -86,23 +87,45 @@ func (f Found) Current() []Artifact {
 	return current
 }
 
+// Limits bound the memory of several calls of Discover together.
+type Limits interface {
+	// Reserve waits for room for content of a size, which release gives back once it
+	// was read.
+	Reserve(ctx context.Context, size int64) (release func(), err error)
+	// Keeps tells whether a body of a size may stay in memory. The caller of Discover
+	// knows where else it is.
+	Keeps(size int64) bool
+}
+
+// unlimited is for programs that read one image at a time.
+type unlimited struct{}
+
+func (unlimited) Reserve(context.Context, int64) (func(), error) { return func() {}, nil }
+func (unlimited) Keeps(int64) bool                               { return true }
+
 // Discover finds the compatibility artifacts of a manifest or index. What claims to
-// be one and cannot be read is listed with its problem. Only a registry that does
-// not answer is an error.
+// be one and cannot be read is listed with its problem, and so is a list of referrers
+// that is too long. Only a registry that does not answer is an error.
 func Discover(ctx context.Context, repo Repository, subject ocispec.Descriptor) (Found, error) {
-	listed, err := repo.Referrers(ctx, subject)
+	return DiscoverWithin(ctx, repo, subject, unlimited{})
+}
+
+// DiscoverWithin is Discover within limits.
+func DiscoverWithin(ctx context.Context, repo Repository, subject ocispec.Descriptor, limits Limits) (Found, error) {
+	listing, err := repo.List(ctx, subject)
 	if err != nil {
 		return Found{}, err
 	}
-	candidates := likely(listed)
-	found := Found{Others: len(listed), Unopened: max(0, len(candidates)-MaxOpened)}
+	candidates := likely(listing.Referrers)
+	found := Found{Others: max(listing.Total, len(listing.Referrers)), Unopened: max(0, len(candidates)-MaxOpened)}
 	candidates = candidates[:len(candidates)-found.Unopened]
 	opened := make([][]Artifact, len(candidates))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxAtOnce)
+	r := reader{repo, limits, subject}
 	for i, referrer := range candidates {
 		group.Go(func() (err error) {
-			opened[i], err = open(ctx, repo, subject, referrer)
+			opened[i], err = r.open(ctx, referrer)
 			return err
 		})
 	}
@@ -116,24 +139,28 @@ func Discover(ctx context.Context, repo Repository, subject ocispec.Descriptor) 
 	}
 	found.Artifacts = slices.Concat(opened...)
 	rank(found.Artifacts)
+	if listing.Incomplete != "" {
+		tooLong := Artifact{Current: true}.unreadable(errors.New("the list of its artifacts is too long: " + listing.Incomplete))
+		found.Artifacts = append(found.Artifacts, tooLong...)
+	}
 	return found, nil
+}
+
+// reader reads the referrers of one subject.
+type reader struct {
+	repo    Repository
+	limits  Limits
+	subject ocispec.Descriptor
 }
 
 // open reads one referrer: each body of a compatibility artifact, or nothing where
 // it is something else.
-func open(ctx context.Context, repo Repository, subject, referrer ocispec.Descriptor) ([]Artifact, error) {
+func (r reader) open(ctx context.Context, referrer ocispec.Descriptor) ([]Artifact, error) {
 	a := Artifact{Type: referrer.ArtifactType, Manifest: referrer.Digest, Referrer: referrer}
-	text, err := fetch(ctx, repo.Manifest, referrer)
-	if err != nil && !registry.IsContentError(err) {
-		return nil, err
-	}
-	var m ocispec.Manifest
-	if err == nil {
-		if err = json.Unmarshal(text, &m); err != nil {
-			err = fmt.Errorf("read artifact manifest: %w", err)
-		}
-	}
+	m, err := r.manifest(ctx, referrer)
 	switch {
+	case err != nil && !registry.IsContentError(err):
+		return nil, err
 	case err != nil && !dialect.IsArtifactType(referrer.ArtifactType):
 		return nil, nil // some other referrer of this image is broken
 	case err != nil:
@@ -142,11 +169,29 @@ func open(ctx context.Context, repo Repository, subject, referrer ocispec.Descri
 	if a.Type = typeOf(m); !dialect.IsArtifactType(a.Type) {
 		return nil, nil
 	}
-	if m.Subject == nil || m.Subject.Digest != subject.Digest {
+	if m.Subject != r.subject.Digest {
 		return a.unreadable(errors.New("its subject is not the manifest it was found under")), nil
 	}
-	a.Created = createdAt(m.Annotations)
-	return a.bodies(ctx, repo, m.Layers)
+	a.Created = registry.Created(m.Annotations)
+	return r.bodies(ctx, a, m.Layers)
+}
+
+// manifest reads the manifest of an artifact. One that makes no sense is corrupt.
+func (r reader) manifest(ctx context.Context, desc ocispec.Descriptor) (index.Manifest, error) {
+	release, err := r.limits.Reserve(ctx, desc.Size)
+	if err != nil {
+		return index.Manifest{}, err
+	}
+	defer release()
+	text, err := fetch(ctx, r.repo.Manifest, desc)
+	if err != nil {
+		return index.Manifest{}, err
+	}
+	m, err := index.ParseManifest(text)
+	if err != nil {
+		return m, fmt.Errorf("%w: %w", registry.ErrCorrupt, err)
+	}
+	return m, nil
 }
 
 // fetch requests nothing that cannot be had.
@@ -162,10 +207,10 @@ func (a Artifact) unreadable(err error) []Artifact {
 	return []Artifact{a}
 }
 
-// bodies fetches the layers that this version reads.
-func (a Artifact) bodies(ctx context.Context, repo Repository, layers []ocispec.Descriptor) ([]Artifact, error) {
+// bodies fetches the layers of an artifact that this version reads.
+func (r reader) bodies(ctx context.Context, a Artifact, layers []ocispec.Descriptor) ([]Artifact, error) {
 	if len(layers) > MaxLayers {
-		return a.unreadable(fmt.Errorf("it has %d layers, more than the %d that are read", len(layers), MaxLayers)), nil
+		return a.unreadable(fmt.Errorf("it has more than the %d layers that are read", MaxLayers)), nil
 	}
 	var bodies []Artifact
 	for _, layer := range layers {
@@ -173,9 +218,9 @@ func (a Artifact) bodies(ctx context.Context, repo Repository, layers []ocispec.
 			continue
 		}
 		body := a
-		body.Layer, body.MediaType = layer.Digest, layer.MediaType
+		body.Layer, body.MediaType, body.Size = layer.Digest, layer.MediaType, layer.Size
 		var err error
-		body.Body, err = fetch(ctx, repo.Blob, layer)
+		body.Body, err = r.body(ctx, layer)
 		switch {
 		case err != nil && !registry.IsContentError(err):
 			return nil, err
@@ -189,4 +234,18 @@ func (a Artifact) bodies(ctx context.Context, repo Repository, layers []ocispec.
 		return a.unreadable(errors.New("none of its layers has a media type this version reads")), nil
 	}
 	return bodies, nil
+}
+
+// body fetches a layer, and returns what may stay in memory.
+func (r reader) body(ctx context.Context, layer ocispec.Descriptor) ([]byte, error) {
+	release, err := r.limits.Reserve(ctx, layer.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	body, err := fetch(ctx, r.repo.Blob, layer)
+	if err != nil || !r.limits.Keeps(layer.Size) {
+		return nil, err
+	}
+	return body, nil
 }

@@ -23,8 +23,8 @@ type memory struct {
 	down     error // what every request for content fails with
 }
 
-func (m *memory) Referrers(context.Context, ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	return m.listed, nil
+func (m *memory) List(context.Context, ocispec.Descriptor) (registry.Listing, error) {
+	return registry.Listing{Referrers: m.listed, Total: len(m.listed)}, nil
 }
 
 func (m *memory) Manifest(_ context.Context, desc ocispec.Descriptor) ([]byte, error) {
