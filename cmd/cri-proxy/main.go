@@ -67,6 +67,7 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 		return err
 	}
 	defer spans.Close()
+	d.KeepOnNode(backend)
 	runtime := d.Runtime(backend)
 	reg := d.Registry(runtime)
 	defer reg.Close()

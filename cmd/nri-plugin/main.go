@@ -45,6 +45,7 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 		return err
 	}
 	defer func() { _ = backend.Close() }()
+	d.KeepOnNode(backend)
 	plugin := admission.New(admission.Options{
 		Images: evaluator, Resolve: admission.ResolveBy(backend), Record: d.Record, Log: d.Log,
 		Stamp: filepath.Join(cfg.StateDir, "nri-plugin.connected"),

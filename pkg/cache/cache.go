@@ -27,13 +27,13 @@ const maxFile = 8 << 20
 type Cache struct {
 	dir     string
 	maxSize int64
-	written atomic.Int64 // bytes written since the last sweep
+	written atomic.Int64 // what was written since the last sweep, by cost
 	uses    uses
+	onNode  atomic.Pointer[func() ([]string, error)]
 }
 
-// Open returns the cache in dir, creating it where needed. When the files
-// together exceed maxSize bytes, those unused for longest are removed. The
-// cache can be used also when Open returns an error: it then holds what can be
+// Open returns the cache in dir, creating it where needed. When the files together take
+// more than maxSize bytes of disk, some are removed: see Sweep. The cache can be used also when Open returns an error: it then holds what can be
 // read, and says of each write what is wrong.
 func Open(dir string, maxSize int64) (*Cache, error) {
 	c := &Cache{dir: dir, maxSize: maxSize, uses: uses{}}
@@ -123,7 +123,8 @@ func (c *Cache) Referrers(key string, v any) (time.Time, error) {
 
 // PutReferrers keeps a list of referrers under key.
 func (c *Cache) PutReferrers(key string, v any) error {
-	return c.putDocument(c.referrersPath(key), v, false)
+	repository, _, _ := strings.Cut(key, "@")
+	return c.putDocument(c.referrersPath(key), v, envelope{Of: repository}, false)
 }
 
 func (c *Cache) referrersPath(key string) string {
@@ -142,12 +143,16 @@ func (c *Cache) Image(id string, v any) error {
 }
 
 // PutImage keeps what was decided about the image with this id.
-func (c *Cache) PutImage(id string, v any) error {
+func (c *Cache) PutImage(id string, v any) error { return c.PutImageOf("", id, v) }
+
+// PutImageOf is PutImage for an image of a repository, and keeps the blobs that the
+// decision rests on for as long.
+func (c *Cache) PutImageOf(repository, id string, v any, needs ...digest.Digest) error {
 	path, err := c.imagePath(id)
 	if err != nil {
 		return err
 	}
-	return c.putDocument(path, v, true)
+	return c.putDocument(path, v, envelope{Of: repository, Needs: needs}, true)
 }
 
 // imagePath accepts any spelling a runtime uses for image ids; only the hash of
@@ -159,11 +164,14 @@ func (c *Cache) imagePath(id string) (string, error) {
 	return filepath.Join(c.dir, "images", strings.TrimPrefix(ImageKey(id), "sha256:")+".json"), nil
 }
 
-// envelope guards a document against damage: Sum is the digest of the rest.
+// envelope guards a document against damage: Sum is the digest of Time and Body. The
+// others say to a sweep whose the document is and which blobs it needs.
 type envelope struct {
-	Time time.Time       `json:"time"`
-	Sum  digest.Digest   `json:"sum"`
-	Body json.RawMessage `json:"body"`
+	Time  time.Time       `json:"time"`
+	Sum   digest.Digest   `json:"sum"`
+	Of    string          `json:"of,omitempty"` // a repository
+	Needs []digest.Digest `json:"needs,omitempty"`
+	Body  json.RawMessage `json:"body"`
 }
 
 func (e envelope) sum() digest.Digest {
@@ -184,12 +192,12 @@ func (c *Cache) document(path string, v any) (time.Time, error) {
 	return e.Time, nil
 }
 
-func (c *Cache) putDocument(path string, v any, durable bool) error {
+func (c *Cache) putDocument(path string, v any, e envelope, durable bool) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	e := envelope{Time: time.Now().UTC(), Body: body}
+	e.Time, e.Body = time.Now().UTC(), body
 	e.Sum = e.sum()
 	content, err := json.Marshal(e)
 	if err != nil {

@@ -9,5 +9,6 @@
 //
 // Everything is a plain file, written to a temporary name and renamed, and
 // verified when it is read; decisions, which only a pull can bring back, and the
-// bodies that they rest on are synced too. Each file may be deleted at any time.
+// bodies that they rest on are synced too. Each file may be deleted at any time. What
+// decisions need is not removed for what can be fetched again: see [Cache.Sweep].
 package cache

@@ -35,7 +35,7 @@ func (c *Cache) Uses(kind string) Uses {
 	return Uses{Hits: c.uses[kind].hits.Load(), Misses: c.uses[kind].misses.Load()}
 }
 
-// Size is what the files of one folder take.
+// Size is what the files of one folder take on disk.
 type Size struct {
 	Files int   `json:"files"`
 	Bytes int64 `json:"bytes"`
@@ -54,7 +54,7 @@ func (c *Cache) Sizes() (map[string]Size, error) {
 	}
 	for _, f := range files {
 		size := sizes[kindOf(f.folder)]
-		sizes[kindOf(f.folder)] = Size{Files: size.Files + 1, Bytes: size.Bytes + f.size}
+		sizes[kindOf(f.folder)] = Size{Files: size.Files + 1, Bytes: size.Bytes + f.cost}
 	}
 	return sizes, nil
 }
@@ -65,5 +65,5 @@ func kindOf(folder string) string {
 	return kind
 }
 
-// Limit is how many bytes all files may take together.
+// Limit is how many bytes of disk all files may take together.
 func (c *Cache) Limit() int64 { return c.maxSize }

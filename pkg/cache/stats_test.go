@@ -38,7 +38,7 @@ func TestUsesAndSizesAreCounted(t *testing.T) {
 		t.Errorf("kinds %s", got)
 	}
 	sizes, err := c.Sizes()
-	if err != nil || len(sizes) != 4 || sizes["blobs"] != (cache.Size{Files: 1, Bytes: 4}) ||
+	if err != nil || len(sizes) != 4 || sizes["blobs"] != (cache.Size{Files: 1, Bytes: 4096}) ||
 		sizes["sources"].Files != 1 || sizes["images"].Files != 1 || sizes["referrers"].Bytes == 0 {
 		t.Errorf("sizes %+v, %v", sizes, err)
 	}

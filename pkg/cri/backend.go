@@ -25,7 +25,7 @@ import (
 const (
 	// maxMessage bounds one message in either direction. The kubelet and containerd
 	// stop at 16 MiB, so that the limit of a hop never applies before theirs.
-	maxMessage = 256 << 20
+	maxMessage = 16 << 20
 
 	// Windows of a fixed size switch off gRPC's estimate of the link's bandwidth, which
 	// answers each message with a ping: on a unix socket that wakes both sides for

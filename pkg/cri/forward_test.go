@@ -88,7 +88,7 @@ func TestCallsLookTheSameThroughTheProxyAndPastIt(t *testing.T) {
 	}
 	header := metadata.Pairs("x-h", "1", "x-h", "2", "x-h-bin", "\x00\xff")
 	trailer := metadata.Pairs("x-t", "3", "x-t", "4", "x-t-bin", "\x01\xfe")
-	big := bytes.Repeat([]byte("0123456789abcdef"), 20<<16)
+	big := bytes.Repeat([]byte("0123456789abcdef"), 15<<16)
 
 	echo := func(stream grpc.ServerStream) error {
 		for {
@@ -117,10 +117,12 @@ func TestCallsLookTheSameThroughTheProxyAndPastIt(t *testing.T) {
 			func(s seen) bool { return bytes.Equal(s.Messages[0], unknownFields()) }},
 		{"empty message", versionMethod, [][]byte{{}}, echo,
 			func(s seen) bool { return len(s.Messages) == 1 && len(s.Messages[0]) == 0 }},
-		{"20 MiB both ways", versionMethod, [][]byte{big}, echo,
+		{"15 MiB both ways", versionMethod, [][]byte{big}, echo,
 			func(s seen) bool { return bytes.Equal(s.Messages[0], big) }},
-		{"20 MiB both ways in a stream", "/future.v2.Service/Chat", [][]byte{big, []byte("x"), big}, echo,
+		{"15 MiB both ways in a stream", "/future.v2.Service/Chat", [][]byte{big, []byte("x"), big}, echo,
 			func(s seen) bool { return len(s.Messages) == 3 && bytes.Equal(s.Messages[2], big) }},
+		{"larger than what the runtime takes", versionMethod, [][]byte{make([]byte, 17<<20)}, echo,
+			func(s seen) bool { return strings.Contains(s.Status, "ResourceExhausted") }},
 		{"header and trailer", versionMethod, [][]byte{{1}}, func(s grpc.ServerStream) error {
 			_ = s.SetHeader(header)
 			s.SetTrailer(trailer)

@@ -60,7 +60,21 @@ func (e *Evaluator) Remember(imageID string, d *Decision, i int) error {
 	if errBefore == nil && errAfter == nil && bytes.Equal(before, after) {
 		return nil // a pull of what is known writes nothing
 	}
-	return e.cache.PutImage(imageID, Image{Variants: variants})
+	img := Image{Variants: variants}
+	return e.cache.PutImageOf(d.Repository, imageID, img, img.bodies()...)
+}
+
+// bodies are those of the artifacts, the latest first.
+func (img Image) bodies() []digest.Digest {
+	var all []digest.Digest
+	for _, v := range img.Variants {
+		for _, a := range v.Artifacts {
+			if a.Layer != "" && !slices.Contains(all, a.Layer) {
+				all = append(all, a.Layer)
+			}
+		}
+	}
+	return all
 }
 
 // Knows reports whether anything is kept of an image as a repository has it.
