@@ -18,7 +18,7 @@ import (
 
 const (
 	maxBytes       = 4 << 20 // of any body: a manifest, a blob, a page, a token
-	maxHeaderBytes = 256 << 10
+	maxHeaderBytes = 64 << 10
 	maxRedirects   = 5
 	headerTimeout  = 10 * time.Second
 	transportTime  = 10 * time.Minute

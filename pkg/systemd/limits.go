@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// memoryLimit makes Go's garbage collector work harder near it. It is a soft
-	// limit: a pull with many large responses may exceed it.
+	// memoryLimit makes Go's garbage collector work harder near it. It is a soft limit,
+	// below those of the units.
 	memoryLimit = 256 << 20
 	// maxProcs is enough for a node's pulls. By default Go would use, and wake, a thread
 	// for each CPU on nodes with hundreds of them.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ var directives = map[string]string{
 	"Unit":   "Description Documentation Requires After Before StartLimitIntervalSec",
 	"Socket": "ListenStream DirectoryMode SocketUser SocketGroup SocketMode RemoveOnStop TriggerLimitIntervalSec",
 	"Service": "Type ExecStart ExecReload EnvironmentFile Restart RestartSec TimeoutStartSec TimeoutStopSec KillMode WatchdogSec " +
-		"OOMScoreAdjust StateDirectory RuntimeDirectory RuntimeDirectoryPreserve " + hardening,
+		"OOMScoreAdjust MemoryHigh MemoryMax StateDirectory RuntimeDirectory RuntimeDirectoryPreserve " + hardening,
 	"Install": "WantedBy Also",
 }
 
@@ -143,6 +144,20 @@ func TestUnitsAreDocumented(t *testing.T) {
 			if !strings.Contains(string(doc), strings.TrimPrefix(word, "EnvironmentFile=-")) {
 				t.Errorf("docs/systemd.md does not say %s", word)
 			}
+		}
+	}
+}
+
+// The garbage collector works harder before the kernel slows the daemon down, and that
+// before it is killed.
+func TestMemoryIsLimited(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"cri-proxy.service", "nri-plugin.service"} {
+		unit := readUnit(t, name)
+		high, highErr := strconv.Atoi(strings.TrimSuffix(unit["Service.MemoryHigh"], "M"))
+		most, mostErr := strconv.Atoi(strings.TrimSuffix(unit["Service.MemoryMax"], "M"))
+		if highErr != nil || mostErr != nil || high <= memoryLimit>>20 || most <= high {
+			t.Errorf("%s: a soft limit of %d MiB, MemoryHigh=%s, MemoryMax=%s", name, memoryLimit>>20, unit["Service.MemoryHigh"], unit["Service.MemoryMax"])
 		}
 	}
 }
