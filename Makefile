@@ -73,9 +73,18 @@ ifeq ($(STACK),yes)
 	  IMAGEFIT_PEERS=$$peers IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -short -run '^$$' -bench . -benchtime 3s -timeout 20m ./...
 endif
 
+# What the bytes of a stranger's registry reach.
+REGISTRY_DECODERS := pkg/registry/ pkg/compat/document/ pkg/compat/dialect/ pkg/decision/
+
+.PHONY: fuzz-registry
+fuzz-registry: ## run the fuzz targets of what registries send for 5 seconds each
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=5s FUZZ='$(REGISTRY_DECODERS)'
+
+FUZZ ?= pkg/
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (default 20s)
-	@set -e; for file in $$(git ls-files '*_test.go' | grep '^pkg/'); do \
+	@set -e; for file in $$(git ls-files $(FUZZ) | grep '_test\.go$$'); do \
 	  for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]+)\(.*/\1/p' $$file); do \
 	    echo "$$target in $$(dirname $$file)"; \
 	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$$(dirname $$file); \

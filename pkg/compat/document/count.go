@@ -19,8 +19,9 @@ func Values(body []byte) int {
 	return n
 }
 
-// yamlValues is Values for YAML, where what a character is depends on all before it: it
-// also counts those within texts.
+// yamlValues counts at least half of the values of a YAML text, where a key may stand
+// without its value. What a character is depends on all before it, so it also counts
+// those within texts.
 func yamlValues(body []byte) int {
 	n := 1
 	for _, c := range []byte(",:[{-?\n") {

@@ -124,3 +124,27 @@ func FuzzParseFindsItsOwnText(f *testing.F) {
 		walk(root)
 	})
 }
+
+// FuzzValues: what passes the count is small.
+func FuzzValues(f *testing.F) {
+	for _, seed := range []string{``, `{}`, `[1,[2,{"a\"":3}]]`, `"a,b"`, "a: [b, c]\n- d\n? e\n: f", "{a, b: c}", "|\n a\n b", "- - - a", `["\\",1]`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		root, err := document.Parse(body)
+		if err != nil {
+			return
+		}
+		if nodes, most := count(root), document.MostValues(body); nodes > most {
+			t.Fatalf("%d values, counted %d", nodes, most)
+		}
+	})
+}
+
+func count(n *document.Node) int {
+	sum := 1 + len(n.Keys)
+	for _, value := range n.Values {
+		sum += count(value)
+	}
+	return sum
+}
