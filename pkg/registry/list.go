@@ -95,10 +95,10 @@ func createdKeys() []string {
 	return []string{ocispec.AnnotationCreated, "oci.opencontainers.image.created"}
 }
 
-// errLong ends the reading of a list.
-type errLong string
+// longError ends the reading of a list.
+type longError string
 
-func (e errLong) Error() string { return string(e) }
+func (e longError) Error() string { return string(e) }
 
 // read reads one page, entry by entry, and never has more than one in memory. limit is
 // how many entries it may have with the pages before. A page that is longer than any
@@ -112,7 +112,7 @@ func (s *shortlist) read(body io.Reader, limit int) error {
 		}
 		return array(dec, in, func() error {
 			if s.total >= limit {
-				return errLong(tooMany())
+				return longError(tooMany())
 			}
 			var d ocispec.Descriptor
 			if err := in.decode(dec, (*referrer)(&d)); err != nil {
@@ -122,7 +122,7 @@ func (s *shortlist) read(body io.Reader, limit int) error {
 			return nil
 		})
 	})
-	long, isLong := errors.AsType[errLong](err)
+	long, isLong := errors.AsType[longError](err)
 	switch {
 	case isLong:
 		s.incomplete = string(long)
@@ -151,9 +151,9 @@ type portions struct {
 func (p *portions) Read(b []byte) (int, error) {
 	switch {
 	case p.page <= 0:
-		return 0, errLong(fmt.Sprintf("one page has more than %d bytes", maxBytes))
+		return 0, longError(fmt.Sprintf("one page has more than %d bytes", maxBytes))
 	case p.left <= 0:
-		return 0, errLong(fmt.Sprintf("an entry has more than %d bytes", maxDescriptor))
+		return 0, longError(fmt.Sprintf("an entry has more than %d bytes", maxDescriptor))
 	}
 	n, err := p.from.Read(b[:min(int64(len(b)), p.left, p.page)])
 	p.left, p.page = p.left-int64(n), p.page-int64(n)
