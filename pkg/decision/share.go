@@ -77,7 +77,7 @@ func (r *Resolver) ended() {
 	last := r.flights.running == 0
 	r.flights.mu.Unlock()
 	if last {
-		r.trimmer.trim()
+		r.trimmer.soon()
 	}
 }
 

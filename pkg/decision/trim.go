@@ -4,16 +4,32 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
+	"time"
 )
 
-// grown is how much more memory than before is worth a garbage collection.
-const grown = 16 << 20
+const (
+	// grown is how much more memory than before is worth a garbage collection.
+	grown = 8 << 20
+	// settled is how long after the last look-up nothing of it is in use any more.
+	settled = 2 * time.Second
+)
 
 // trimmer gives memory back to the system after look-ups that took much of it. Go would do
 // so in its own time, within minutes.
 type trimmer struct {
-	mu   sync.Mutex
-	idle uint64 // what the process had when it was idle
+	mu    sync.Mutex
+	idle  uint64 // what the process had when it was idle
+	timer *time.Timer
+}
+
+// soon trims after a while without another call.
+func (t *trimmer) soon() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	t.timer = time.AfterFunc(settled, t.trim)
 }
 
 func (t *trimmer) trim() {
