@@ -42,14 +42,15 @@ type lookup struct {
 	// credentials stand for those of the pull, without telling them.
 	credentials string
 
-	slots    *semaphore.Weighted // of requests that may run
-	writes   errgroup.Group      // to the cache, while other requests run
-	read     atomic.Int64
-	held     atomic.Int64 // bytes of bodies that stay in memory
-	inUse    *budget
-	large    sync.Once          // the share of large indexes was asked for
-	giveBack func()             // the share
-	fetches  singleflight.Group // of content that several candidates share
+	slots     *semaphore.Weighted // of requests that may run
+	writes    errgroup.Group      // to the cache, while other requests run
+	read      atomic.Int64
+	held      atomic.Int64 // bytes of bodies that stay in memory
+	inUse     *budget
+	large     sync.Once          // the share of large indexes was asked for
+	giveBack  func()             // the share
+	fetches   singleflight.Group // of content that several candidates share
+	unwritten sync.Map           // content that is not in the cache yet, by the same key
 
 	validUntil validUntil  // of all lists that were read
 	noAPI      atomic.Bool // a registry has no referrers API
@@ -139,6 +140,9 @@ func (l *lookup) content(
 	}
 	key := fmt.Sprintf("%s %s %d", desc.MediaType, desc.Digest, desc.Size)
 	shared, err, _ := l.fetches.Do(key, func() (any, error) {
+		if content, ok := l.fetched(key, desc); ok { // since it was looked for
+			return content, nil
+		}
 		if err := l.slots.Acquire(ctx, 1); err != nil {
 			return nil, err
 		}
@@ -149,7 +153,11 @@ func (l *lookup) content(
 		}
 		put := func() error { return l.r.cache.PutBlobFrom(l.name, desc.Digest, content, durable) }
 		if len(content) <= freeSize {
-			l.keep(put)
+			l.unwritten.Store(key, content)
+			l.keep(func() error {
+				defer l.unwritten.Delete(key)
+				return put()
+			})
 		} else { // while there is room reserved for it
 			l.note(put())
 		}
@@ -159,6 +167,18 @@ func (l *lookup) content(
 		return nil, err
 	}
 	return shared.([]byte), nil
+}
+
+// fetched returns content that another candidate had fetched, be it written or not.
+func (l *lookup) fetched(key string, desc ocispec.Descriptor) ([]byte, bool) {
+	if content, ok := l.unwritten.Load(key); ok {
+		return content.([]byte), true
+	}
+	if !l.r.cache.Has(desc.Digest) {
+		return nil, false
+	}
+	content, err := l.r.cache.BlobFrom(l.name, desc.Digest)
+	return content, err == nil && int64(len(content)) == desc.Size
 }
 
 // List implements referrers.Repository.
