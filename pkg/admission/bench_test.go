@@ -111,7 +111,7 @@ func BenchmarkHook(b *testing.B) {
 		})
 	}
 	b.Run("synchronize", func(b *testing.B) {
-		running := append(all[:benchContainers-1:benchContainers-1], hostile)
+		running := slices.Concat(all[:benchContainers-1], []*api.Container{hostile})
 		var took []time.Duration
 		for b.Loop() {
 			start := time.Now()
