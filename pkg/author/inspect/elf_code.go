@@ -84,7 +84,7 @@ func (e *elfReader) uses(p *Program, isGo bool) []isa.Use {
 	}
 	for _, s := range c.sections {
 		switch {
-		case s.kind == elf.SHT_RELA && s.flags&elf.SHF_ALLOC != 0:
+		case s.kind == elf.SHT_RELA && s.flags&elf.SHF_ALLOC != 0: //nolint:misspell // the ELF format has RELA
 			c.relocations(s)
 		case s.name == ".eh_frame" && s.kind != elf.SHT_NOBITS:
 			c.frames(s)

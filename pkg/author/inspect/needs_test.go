@@ -91,7 +91,7 @@ func TestNeedsOfProgramsHaveReasons(t *testing.T) {
 }
 
 // none are no options.
-var none inspect.Options //nolint:gochecknoglobals // shorter in a table
+var none inspect.Options
 
 // TestNeedsOfAPartAreAskedOfItsBase: a program or the folder of a build is put into an
 // image, which has the C library.

@@ -222,10 +222,10 @@ func (d *x86Decoder) xop() bool {
 		return b >= 0x85 && b <= 0xef && d.is(AVX, XOP)
 	case 9:
 		d.operands('m')
-		switch {
-		case b == 0x01 || b == 0x02:
+		switch b {
+		case 0x01, 0x02:
 			return d.is(TBM)
-		case b == 0x12:
+		case 0x12:
 			return d.is(LWP)
 		}
 		return b >= 0x80 && b <= 0xe3 && d.is(AVX, XOP)
