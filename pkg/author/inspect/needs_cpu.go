@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/author/isa"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/facts"
 )
@@ -24,7 +25,12 @@ type flagUse struct {
 func (i *Contents) cpuNeeds(a *answer) {
 	level, by := 0, ""
 	var used, guarded []flagUse
+	unread := ""
 	for _, p := range i.Programs {
+		if p.Arch != "" && !isa.Knows(p.Arch) && unread == "" {
+			unread = p.Arch
+			a.add(Need{}, fmt.Sprintf("cpu: the code of %s is for %s, whose instructions are not looked at; require the CPU that it is compiled for", p.Path, p.Arch))
+		}
 		if isVariant(p) {
 			if len(p.Uses) > 0 {
 				a.add(Need{}, fmt.Sprintf("cpu: %s is for certain CPUs by its name, so it asks for nothing", p.Path))

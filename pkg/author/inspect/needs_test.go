@@ -1,6 +1,8 @@
 package inspect_test
 
 import (
+	"debug/elf"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -48,6 +50,7 @@ func TestNeedsOfProgramsHaveReasons(t *testing.T) {
 	}{
 		{"no programs", []member{{"etc/motd", []byte("x")}}, none, "", "no program"},
 		{"plain", []member{{"bin/a", elfFile(program{})}}, none, "", ""},
+		{"code that is not looked at", []member{{"bin/a", elfFile(program{order: binary.LittleEndian, wide: true, machine: elf.EM_RISCV, kind: elf.ET_DYN})}}, none, "", "the code of bin/a is for riscv64"},
 		{"level", []member{{"bin/a", elfFile(program{level: 2})}, {"bin/b", elfFile(program{level: 3})}}, none, "io.archspec/target=x86_64_v3", ""},
 		{"level that the loader chooses", []member{{"bin/a", elfFile(program{level: 1})}, {"lib/glibc-hwcaps/x86-64-v3/b", elfFile(program{level: 3})}}, none, "", ""},
 		{"glibc outside", []member{{"bin/a", elfFile(program{versions: glibc("2.9")})}, {"bin/b", elfFile(program{versions: glibc("2.34")})}}, none, "oci/oci.os.glibc=[2.34,)", ""},
