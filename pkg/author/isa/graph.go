@@ -13,7 +13,7 @@ type graph struct {
 	special  []bool // use extensions, or surely lead to what does
 	any      bool   // something asks the CPU
 	entry    int
-	main     int // what the entry starts
+	mains    []int32 // what the entry starts
 }
 
 const (
@@ -24,7 +24,7 @@ const (
 )
 
 func newGraph(s *sweeper) *graph {
-	g := &graph{sweeper: s, any: s.Dispatches, entry: s.at(s.Entry), main: -1}
+	g := &graph{sweeper: s, any: s.Dispatches, entry: s.at(s.Entry)}
 	n := len(s.units)
 	g.checkers, g.guards, g.special = make([]bool, n), make([]bool, n), make([]bool, n)
 	asking := map[uint64]bool{}
@@ -42,8 +42,8 @@ func newGraph(s *sweeper) *graph {
 			g.guards[i], g.any = true, true
 		}
 	}
-	if g.entry >= 0 && len(s.units[g.entry].maybe) > 0 {
-		g.main = int(s.units[g.entry].maybe[0])
+	if g.entry >= 0 {
+		g.mains = s.units[g.entry].taken
 	}
 	if g.any {
 		g.mark()
@@ -109,12 +109,12 @@ func (g *graph) mark() {
 	}
 	for i := range g.units {
 		n := 0
-		for _, to := range g.units[i].maybe {
+		for _, to := range g.units[i].taken {
 			if g.units[to].extensions != 0 {
 				n++
 			}
 		}
-		if n >= several && g.units[i].extensions == 0 && i != g.entry {
+		if n >= several && g.units[i].extensions == 0 && !g.isBegin(i) {
 			g.guards[i] = true
 		}
 	}
@@ -133,8 +133,8 @@ func (g *graph) spread() {
 			calls, wraps := g.callsChecker(u.surely)
 			maybeCalls, maybeWraps := g.callsChecker(u.maybe)
 			g.guards[i] = g.guards[i] || g.checkers[i] || u.exclusive || calls || maybeCalls ||
-				slices.ContainsFunc(u.reads, func(at uint64) bool { return tainted[at/nearby] })
-			if i == g.entry {
+				slices.ContainsFunc(u.reads, func(at uint64) bool { return tainted[at] })
+			if g.isBegin(i) {
 				g.guards[i] = false
 			}
 			if g.guards[i] && !g.checkers[i] && u.extensions == 0 && (u.end-u.start <= small || wraps || maybeWraps) {
@@ -145,6 +145,12 @@ func (g *graph) spread() {
 			return
 		}
 	}
+}
+
+// isBegin reports the entry, and a main function that uses extensions itself: it runs
+// whatever it finds out.
+func (g *graph) isBegin(i int) bool {
+	return i == g.entry || g.units[i].extensions != 0 && slices.Contains(g.mains, int32(i))
 }
 
 // callsChecker reports whether one of the units is a checker, and whether it is a
@@ -158,18 +164,24 @@ func (g *graph) callsChecker(units []int32) (calls, wraps bool) {
 	return calls, wraps
 }
 
-// tainted are the variables with what checkers have found, by their addresses
-// divided by nearby.
+// tainted are the addresses of variables with what checkers have found: of one that
+// is passed to a checker, the parts as well.
 func (g *graph) tainted() map[uint64]bool {
+	const word = 4
 	tainted := map[uint64]bool{}
 	for i := range g.units {
 		for _, w := range g.units[i].writes {
 			after := -1
-			if !g.checkers[i] && w.after != 0 {
+			if w.after != 0 && (w.passed || !g.checkers[i]) {
 				after = g.at(w.after)
 			}
-			if g.checkers[i] || after >= 0 && g.checkers[after] {
-				tainted[w.address/nearby] = true
+			switch told := after >= 0 && g.checkers[after]; {
+			case w.passed && told:
+				for offset := uint64(0); offset < nearby; offset += word {
+					tainted[w.address+offset] = true
+				}
+			case !w.passed && (told || g.checkers[i]):
+				tainted[w.address] = true
 			}
 		}
 	}
@@ -202,8 +214,8 @@ func (g *graph) open() func(i int) bool {
 				add(to)
 			}
 		}
-		freely := int(i) == g.main || int(i) == g.entry || u.extensions != 0
-		for _, to := range u.maybe {
+		freely := slices.Contains(g.mains, i) || int(i) == g.entry || u.extensions != 0
+		for _, to := range slices.Concat(u.maybe, u.taken) {
 			if !guard && (freely || !g.special[to]) {
 				add(to)
 			}

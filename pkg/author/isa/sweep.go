@@ -51,15 +51,20 @@ type unit struct {
 	damaged    bool        // has bytes that are no instructions
 	checks     bool        // asks the CPU what it can do
 	exclusive  bool        // Arm: has a loop for CPUs without atomic instructions
-	targets    [2][]uint64 // addresses of other units, until they are linked
+	targets    [3][]uint64 // addresses of other units, until they are linked
 	surely     []int32     // units that are called and jumped to
-	maybe      []int32     // the same under a condition, and functions whose address is taken
+	maybe      []int32     // the same under a condition
+	taken      []int32     // units whose address is taken
 	reads      []uint64
 	writes     []write
 }
 
-// write is the address of a variable, and the function called before.
-type write struct{ address, after uint64 }
+// write is the address of a variable, and the function called before, or the one
+// that the address is passed to.
+type write struct {
+	address, after uint64
+	passed         bool
+}
 
 // sweeper decodes all code of a program, one instruction after the other.
 type sweeper struct {
@@ -96,8 +101,8 @@ func (s *sweeper) sweep() {
 	})
 	for i := range s.units {
 		u := &s.units[i]
-		u.surely, u.maybe = s.link(u.targets[0]), s.link(u.targets[1])
-		u.targets = [2][]uint64{}
+		u.surely, u.maybe, u.taken = s.link(u.targets[0]), s.link(u.targets[1]), s.link(u.targets[2])
+		u.targets = [3][]uint64{}
 	}
 }
 
@@ -190,9 +195,9 @@ func (s *sweeper) note(now *scan, in instruction, at uint64) {
 	case in.access == noAccess:
 		s.edges--
 	case in.access == writes && s.IsVariable(in.address):
-		now.writes = append(now.writes, write{in.address, now.after})
+		now.writes = append(now.writes, write{in.address, now.after, false})
 	case in.access == takes && s.isCode(in.address):
-		now.targets[1] = append(now.targets[1], in.address)
+		now.targets[2] = append(now.targets[2], in.address)
 	case s.Imports[in.address] != "" || s.IsVariable(in.address):
 		now.reads = append(now.reads, in.address)
 		if in.access == takes {
@@ -201,7 +206,7 @@ func (s *sweeper) note(now *scan, in instruction, at uint64) {
 	}
 	if in.flow == call {
 		for _, address := range now.passed {
-			now.writes = append(now.writes, write{address, in.target})
+			now.writes = append(now.writes, write{address, in.target, true})
 		}
 		now.passed, now.after = now.passed[:0], in.target
 	}
