@@ -26,7 +26,8 @@ func (i *Contents) cpuNeeds(a *answer) {
 	level, by := 0, ""
 	var used, guarded []flagUse
 	unread := ""
-	for _, p := range i.Programs {
+	linked := i.linked(func(p Program) bool { return !p.Library || isModule(p) })
+	for n, p := range i.Programs {
 		if p.Arch != "" && !isa.Knows(p.Arch) && unread == "" {
 			unread = p.Arch
 			a.add(Need{}, fmt.Sprintf("cpu: the code of %s is for %s, whose instructions are not looked at; require the CPU that it is compiled for", p.Path, p.Arch))
@@ -35,6 +36,10 @@ func (i *Contents) cpuNeeds(a *answer) {
 			if len(p.Uses) > 0 {
 				a.add(Need{}, fmt.Sprintf("cpu: %s is for certain CPUs by its name, so it asks for nothing", p.Path))
 			}
+			continue
+		}
+		if !linked[n] {
+			a.add(Need{}, loaded(p))
 			continue
 		}
 		if p.Level > level {
@@ -64,6 +69,31 @@ func (i *Contents) cpuNeeds(a *answer) {
 		a.add(Need{}, fmt.Sprintf("cpu: %s are used as well, but only after a look at the CPU, as far as can be told (first in %s); they are not required",
 			flagNames(guarded), guarded[0].by))
 	}
+}
+
+// loaded says what a library uses that no program is linked to: what loads it may
+// look at the CPU before, as Java does.
+func loaded(p Program) string {
+	var names []string
+	for _, u := range p.Uses {
+		if !u.Guarded {
+			names = append(names, u.Extension)
+		}
+	}
+	if len(names) == 0 && p.Level < 2 {
+		return ""
+	}
+	if p.Level > 1 {
+		names = append(names, fmt.Sprintf("x86-64-v%d", p.Level))
+	}
+	return fmt.Sprintf("cpu: %s uses %s, but no program is linked to it, so it may be opened only where the CPU has it; "+
+		"if the image cannot run without, require it", p.Path, strings.Join(names, ", "))
+}
+
+// isModule reports a module of Python, which programs load without a look at the CPU.
+func isModule(p Program) bool {
+	name := path.Base(p.Path)
+	return strings.Contains(name, ".cpython-") || strings.HasSuffix(name, ".abi3.so")
 }
 
 // level is the x86-64 level that the platform of the image states.

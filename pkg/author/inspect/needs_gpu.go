@@ -3,6 +3,7 @@ package inspect
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/imagefit/imagefit/pkg/version"
@@ -67,7 +68,7 @@ func (g *gpuUse) add(by, library, release string, optional bool) {
 // gpuNeeds asks for a GPU where a program is linked to a library that drives it, or
 // has code for it. What programs open while they run (dlopen) is a note.
 func (i *Contents) gpuNeeds(a *answer) {
-	linked := i.linked()
+	linked := i.linked(func(p Program) bool { return !p.Library })
 	var nvidia, amd, intel gpuUse
 	for n, p := range i.Programs {
 		optional := !linked[n]
@@ -143,17 +144,19 @@ func cudaOf(library string) (cudaLibrary, bool) {
 	return found, found.prefix != ""
 }
 
-// linked returns the programs, and the libraries that they are linked to, directly
-// or through others. A file that was looked at alone counts as well.
-func (i *Contents) linked() map[int]bool {
+// linked returns the programs that begin, and the libraries that they are linked to,
+// directly or through others. Where none begins, as in a file that was looked at
+// alone, all count.
+func (i *Contents) linked(begins func(Program) bool) map[int]bool {
 	byName := map[string][]int{}
 	reached := map[int]bool{}
 	var queue []int
+	none := i.Kind == kindProgram || !slices.ContainsFunc(i.Programs, func(p Program) bool { return !p.Library })
 	for n, p := range i.Programs {
 		for _, name := range []string{path.Base(p.Path), p.Soname} {
 			byName[name] = append(byName[name], n)
 		}
-		if !p.Library || i.Kind == kindProgram {
+		if none || begins(p) {
 			reached[n] = true
 			queue = append(queue, n)
 		}

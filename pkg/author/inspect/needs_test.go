@@ -142,6 +142,9 @@ func TestNeedsOfCodeAreFlags(t *testing.T) {
 		"behind a check":      {[]member{{"bin/a", code(cpuid + avx2)}}, "", "only after a look at the CPU"},
 		"a variant":           {[]member{{"lib/libggml-cpu-haswell.so", library(avx2)}}, "", "for certain CPUs by its name"},
 		"a program by a name": {[]member{{"bin/app-haswell", code(avx2)}}, "nfd/cpu-cpuid.AVX=true nfd/cpu-cpuid.AVX2=true", ""},
+		"opened at run time":  {[]member{{"bin/java", code("")}, {"lib/libjsvml.so", library(avx2)}}, "", "lib/libjsvml.so uses AVX, AVX2, but no program is linked to it"},
+		"linked to":           {[]member{{"bin/app", elfFile(program{interpreter: "/ld", needed: []string{"libx.so.1"}})}, {"lib/libx.so.1", library(avx2)}}, "nfd/cpu-cpuid.AVX=true nfd/cpu-cpuid.AVX2=true", ""},
+		"a module of Python":  {[]member{{"bin/python3", code("")}, {"lib/x.cpython-311-x86_64-linux-gnu.so", library(avx2)}}, "nfd/cpu-cpuid.AVX=true nfd/cpu-cpuid.AVX2=true", ""},
 		"hwcaps":              {[]member{{"lib/glibc-hwcaps/x86-64-v3/libx.so", library(avx2)}}, "", "for certain CPUs by its name"},
 	} {
 		needs, notes := inspected(t, writeFile(t, t.TempDir()+"/a.tar", tarOf(t, tt.members...)), "").Needs(none)
