@@ -43,7 +43,9 @@ func TestDecisionsAndTheirBodiesOutliveAFlood(t *testing.T) {
 		for _, path := range files(t, dir) {
 			setAge(t, path, 1000*time.Hour)
 		}
-		flood(t, c, "registry.test/stranger", 400, size)
+		for i := range 40 { // none of which has more than its share
+			flood(t, c, fmt.Sprint("registry.test/stranger", i), 10, size)
+		}
 		must(t, c.Sweep())
 		var doc document
 		if err := c.Image(imageID("image"), &doc); err != nil {
