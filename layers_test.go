@@ -24,7 +24,7 @@ func layers() [][]string {
 		{"pkg/compat", "pkg/hostfacts/archspec", "pkg/hostfacts/nvidia"},
 		{"pkg/compat/spec"},
 		{"pkg/compat/dialect", "pkg/hostfacts/operator"},
-		{"pkg/hostfacts", "pkg/selector", "pkg/config", "pkg/decisionlog", "pkg/cache", "pkg/names", "pkg/tracing"},
+		{"pkg/hostfacts", "pkg/selector", "pkg/description", "pkg/config", "pkg/decisionlog", "pkg/cache", "pkg/names", "pkg/tracing"},
 		{"pkg/hostfacts/snapshot", "pkg/tracing/otlp", "pkg/registry", "pkg/registry/index", "pkg/cri", "pkg/systemd", "pkg/health"},
 		{"pkg/registry/referrers", "pkg/containerd", "pkg/metrics"},
 		{"pkg/containerd/images"},
@@ -41,7 +41,7 @@ func layers() [][]string {
 func pure() []string {
 	return []string{
 		"pkg/facts", "pkg/policy", "pkg/selector", "pkg/compat", "pkg/compat/document", "pkg/compat/spec", "pkg/compat/dialect",
-		"pkg/hostfacts/archspec", "pkg/hostfacts/nvidia", "pkg/version", "pkg/tomlerr", "internal/textutil", "pkg/author/isa",
+		"pkg/description", "pkg/hostfacts/archspec", "pkg/hostfacts/nvidia", "pkg/version", "pkg/tomlerr", "internal/textutil", "pkg/author/isa",
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -18,6 +19,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
 	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/description"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
@@ -237,8 +239,32 @@ func printDecision(b *strings.Builder, d *decision.Decision) {
 		fmt.Fprintf(table, "%s\t%s\t-\t\t\n", o.Label(), o.Reason)
 	})
 	table.Flush()
+	printDescribed(b, d)
 	printPriorities(b, d)
 	fmt.Fprintf(b, "\n%s\n", strings.TrimSpace(d.Reason))
+}
+
+// printDescribed prints which files of the operator speak of the candidates.
+func printDescribed(b *strings.Builder, d *decision.Decision) {
+	place := map[description.Place]string{
+		description.After: "adds to what the author states", description.Before: "goes before what the author states",
+		description.Instead: "replaces what the author states",
+	}
+	var lines []string
+	for _, c := range d.Candidates {
+		for _, by := range c.Described {
+			line := by.Origin + " " + place[by.Place]
+			if by.Source != "" {
+				line += " (source: " + by.Source + ")"
+			}
+			if !slices.Contains(lines, line) {
+				lines = append(lines, line)
+			}
+		}
+	}
+	if len(lines) > 0 {
+		fmt.Fprintf(b, "\n%s\n", strings.Join(lines, "\n"))
+	}
 }
 
 // printPriorities prints the order that the author wants, and what each candidate has
@@ -275,6 +301,9 @@ func printCandidate(w io.Writer, c decision.Candidate, label string) {
 		want := strings.Repeat("  ", r.Depth) + r.Want
 		if r.Importance != compat.Required.String() {
 			want += " [" + r.Importance + "]"
+		}
+		if r.Origin != "" {
+			want += " [" + r.Origin + "]"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\n", cells, want, r.Have)
 		cells = "\t\t"

@@ -31,7 +31,8 @@ func newLintCommand() *cobra.Command {
 		Use:   "lint FILE...",
 		Short: "Find mistakes in what an image asks for",
 		Long: `Lint reads bodies of compatibility artifacts, of any dialect that imagefit knows,
-or artifact manifests, and says what cannot work or is not what its author wants:
+artifact manifests, or files of images.d (*.toml), and says what cannot work or is
+not what its author wants:
 
   - features, elements, operators and attributes that do not exist, with the
     name that may be meant

@@ -39,8 +39,8 @@ func OpenCache(cfg config.Config, log *slog.Logger) *cache.Cache {
 	return state
 }
 
-// Rules returns what the configuration asks of decisions. A compatibility spec
-// that cannot be read is logged and skipped.
+// Rules returns what the configuration asks of decisions. A compatibility spec, or a
+// description of images, that cannot be read is logged and skipped.
 func Rules(cfg config.Config, log *slog.Logger) (*decision.Rules, error) {
 	specs, skipped, err := Specs(cfg.Select.SpecsDir)
 	if err != nil {
@@ -49,12 +49,20 @@ func Rules(cfg config.Config, log *slog.Logger) (*decision.Rules, error) {
 	for _, problem := range skipped {
 		log.Error("skipping a compatibility spec", "error", problem)
 	}
+	in := spec.NewInterpreter(specs)
+	descriptions, skipped, err := Descriptions(cfg.Select.ImagesDir, in)
+	if err != nil {
+		return nil, err
+	}
+	for _, problem := range skipped {
+		log.Error("skipping a description of images", "error", problem)
+	}
 	var prefer []dialect.AnnotationPreference
 	for _, p := range cfg.Select.PreferAnnotations {
 		prefer = append(prefer, dialect.AnnotationPreference(p))
 	}
 	return &decision.Rules{
-		Policy: cfg.Policy, Interpreter: spec.NewInterpreter(specs),
+		Policy: cfg.Policy, Interpreter: in, Descriptions: descriptions,
 		Prefer: prefer, NVIDIARequire: cfg.Select.NVIDIARequire,
 		ReferrersTTL: time.Duration(cfg.Cache.ReferrersTTL), StaleFor: time.Duration(cfg.Cache.StaleFor),
 		Timeout: time.Duration(cfg.Proxy.SelectTimeout),

@@ -1,6 +1,9 @@
 package compat
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // MaxWeight bounds weights, so that no sum of them overflows.
 const MaxWeight = 1_000_000
@@ -120,6 +123,9 @@ type Requirement struct {
 	// Weight is added to a candidate's score when a preferred requirement holds,
 	// or a part of AnyOf or OneOf: of such parts the best one is taken.
 	Weight int
+	// Origin names who states the requirement, where it is not the image's author: a
+	// file of the operator, or a base image.
+	Origin string
 	// Unclear, if not empty, says why no fact can decide the requirement.
 	Unclear string
 	// Strict makes an unclear requirement, or an unclear part of this one, one
@@ -156,6 +162,16 @@ type Newer struct {
 func (r Requirement) Unclearf(format string, args ...any) Requirement {
 	r.Unclear = fmt.Sprintf(format, args...)
 	return r
+}
+
+// Clone copies requirements and their parts, so that a copy can be changed. What they
+// compare with is shared.
+func Clone(reqs []Requirement) []Requirement {
+	copies := slices.Clone(reqs)
+	for i := range copies {
+		copies[i].Parts = Clone(copies[i].Parts)
+	}
+	return copies
 }
 
 // Walk calls visit for each requirement and each of its parts, the whole before

@@ -75,6 +75,7 @@ type Cache struct {
 // Selection says what matters when a variant is chosen.
 type Selection struct {
 	SpecsDir          string       `toml:"specs_dir" check:"path"`
+	ImagesDir         string       `toml:"images_dir" check:"path"`
 	PreferAnnotations []Preference `toml:"prefer_annotations"`
 	NVIDIARequire     bool         `toml:"nvidia_require"`
 }
@@ -139,7 +140,7 @@ func Default() Config {
 		Cache: Cache{
 			ReferrersTTL: Duration(time.Minute), StaleFor: Duration(24 * time.Hour), MaxSizeMiB: 256,
 		},
-		Select: Selection{SpecsDir: "/etc/imagefit/specs.d", PreferAnnotations: []Preference{}},
+		Select: Selection{SpecsDir: "/etc/imagefit/specs.d", ImagesDir: "/etc/imagefit/images.d", PreferAnnotations: []Preference{}},
 		Facts:  Facts{Root: "/", Refresh: Duration(time.Minute)},
 		NRI: NRI{
 			Socket: "/var/run/nri/nri.sock", HTTPListen: "127.0.0.1:9461",

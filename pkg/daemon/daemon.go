@@ -66,6 +66,7 @@ type settings struct {
 	config config.Config
 	rules  *decision.Rules
 	loaded time.Time
+	files  string // the state of the operator's rule files
 }
 
 // Open collects the facts and opens the state directory. If that cannot be
@@ -84,11 +85,12 @@ func Open(ctx context.Context, o Options) (*Daemon, error) {
 		reloads:   o.Reload,
 		started:   time.Now(),
 	}
+	files := wiring.RuleFiles(o.Config)
 	rules, err := wiring.Rules(o.Config, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	d.settings.Store(&settings{config: o.Config, rules: rules, loaded: d.started})
+	d.settings.Store(&settings{config: o.Config, rules: rules, loaded: d.started, files: files})
 	return d, nil
 }
 

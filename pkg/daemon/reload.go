@@ -19,8 +19,8 @@ func (d *Daemon) OnReload(apply func(config.Config)) {
 	d.subscribers = append(d.subscribers, apply)
 }
 
-// retryInterval is how often a configuration that could not be loaded is tried again, so
-// that a mended file needs no signal.
+// retryInterval is how often a configuration that could not be loaded is tried again, and
+// the operator's rule files are looked at, so that a mended or new file needs no signal.
 const retryInterval = 2 * time.Second
 
 // KeepFresh refreshes the facts at every interval, and facts and configuration
@@ -40,6 +40,7 @@ func (d *Daemon) KeepFresh(ctx context.Context, group *errgroup.Group) {
 				if d.mistake.Load() != nil {
 					d.reload()
 				}
+				d.reloadRules()
 			case <-d.reloads:
 				d.mistake.Store(nil) // which is logged again
 				d.Systemd.Reload(func() {
@@ -94,6 +95,27 @@ func (d *Daemon) reload() {
 	d.Log.Error("configuration reload failed, keeping the previous configuration", "error", oneLine(err))
 }
 
+// reloadRules reads the operator's compatibility specs and descriptions of images again
+// where their files have changed.
+func (d *Daemon) reloadRules() {
+	old := d.settings.Load()
+	files := wiring.RuleFiles(old.config)
+	if files == old.files {
+		return
+	}
+	rules, err := wiring.Rules(old.config, d.Log)
+	if err != nil {
+		d.Log.Error("cannot read the rule files, keeping the previous rules", "error", err)
+		rules = old.rules
+	}
+	fresh := *old
+	fresh.rules, fresh.files = rules, files
+	if d.settings.CompareAndSwap(old, &fresh) && err == nil {
+		d.Log.Info("rule files reloaded", "specs_dir", old.config.Select.SpecsDir, "images_dir", old.config.Select.ImagesDir,
+			"descriptions", rules.Descriptions.Len())
+	}
+}
+
 // load validates the whole configuration before it changes anything.
 func (d *Daemon) load() error {
 	loaded, err := d.sources.Load()
@@ -101,6 +123,7 @@ func (d *Daemon) load() error {
 		return err
 	}
 	cfg, restart := config.TakeUp(d.Config(), loaded.Config)
+	files := wiring.RuleFiles(cfg)
 	rules, err := wiring.Rules(cfg, d.Log)
 	if err != nil {
 		return err
@@ -109,7 +132,7 @@ func (d *Daemon) load() error {
 		d.Log.Warn("changed keys need a restart to take effect", "keys", strings.Join(restart, " "))
 	}
 	d.keep(loaded)
-	d.settings.Store(&settings{config: cfg, rules: rules, loaded: time.Now()})
+	d.settings.Store(&settings{config: cfg, rules: rules, loaded: time.Now(), files: files})
 	d.level.Set(logLevel(cfg))
 	d.mu.Lock()
 	subscribers := slices.Clone(d.subscribers)

@@ -69,3 +69,58 @@ func TestReloadAppliesAValidConfigurationAndKeepsTheOldOneOtherwise(t *testing.T
 		}
 	}
 }
+
+// TestRuleFilesAreLoadedWithoutAReload: a file that is dropped into images.d or specs.d
+// counts without a signal, and does not bring a changed configuration with it.
+func TestRuleFilesAreLoadedWithoutAReload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, images := filepath.Join(dir, "config.toml"), filepath.Join(dir, "images.d")
+	if err := os.Mkdir(images, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := "version = 1\nstate_dir = \"" + filepath.Join(dir, "state") + "\"\n[select]\nimages_dir = \"" + images + "\"\n[facts]\nroot = \"" + dir + "\"\n"
+	write(file, text)
+	sources := config.Sources{File: file}
+	loaded, err := sources.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	level := new(slog.LevelVar)
+	d, err := Open(t.Context(), Options{Sources: sources, Config: loaded.Config, Log: cli.NewLogger(&log, config.Text, level), Level: level})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(file, text+"[policy]\nmode = \"audit\"\n")
+	const described = "version = 1\n[[image]]\nrepositories = [\"a.b/c\"]\nrequires = [\"x86_64 :: level :: v3\"]\n"
+	for _, step := range []struct {
+		name, text string
+		count      int
+		log        string
+	}{
+		{"nothing changed", "", 0, ""},
+		{"a file", described, 1, "rule files reloaded"},
+		{"again", described, 1, ""},
+		{"a mistake", "version = 1\n", 0, "skipping a description of images"},
+		{"two images", described + described[len("version = 1\n"):], 2, "descriptions=2"},
+	} {
+		log.Reset()
+		if now := filepath.Join(images, "x.toml"); step.text != "" && step.name != "again" {
+			write(now, step.text)
+		}
+		d.reloadRules()
+		if got := d.Rules().Descriptions.Len(); got != step.count || !strings.Contains(log.String(), step.log) || step.log == "" && log.Len() > 0 {
+			t.Errorf("%s: %d descriptions, log %s", step.name, got, log.String())
+		}
+	}
+	if d.Config().Policy.Mode != "enforce" {
+		t.Errorf("mode %s", d.Config().Policy.Mode)
+	}
+}

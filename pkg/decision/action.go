@@ -48,9 +48,10 @@ func (d *Decision) withoutArtifact(follows string) string {
 	return Line(fmt.Sprintf("%s has no compatibility artifact and %s (policy.no_artifact)", d.Reference, follows))
 }
 
-// hasArtifact reports whether any candidate has a compatibility artifact.
+// hasArtifact reports whether any candidate has a compatibility artifact, or the
+// operator's description in the place of one.
 func (d *Decision) hasArtifact() bool {
-	return slices.ContainsFunc(d.Candidates, func(c Candidate) bool { return len(c.Artifacts) > 0 })
+	return slices.ContainsFunc(d.Candidates, func(c Candidate) bool { return len(c.Artifacts)+len(c.Described) > 0 })
 }
 
 // note keeps the cases in which the policy had to answer.

@@ -112,6 +112,16 @@ func (e *evaluation) findingOf(b *body) finding {
 	return *b.found
 }
 
+// requirementsOf parses a body of an evaluated image once more, where its requirements are
+// to be seen beside others, or returns the answer of the policy.
+func (e *evaluation) requirementsOf(b *body) []compat.Requirement {
+	if b.problem != "" {
+		return []compat.Requirement{e.tooCostly(b)}
+	}
+	e.left -= selector.ParseCost(b.size)
+	return b.parse()
+}
+
 // tooCostly returns why a body of that many steps is not evaluated while so many are
 // left, or "".
 func tooCostly(steps, left int) string {

@@ -82,7 +82,7 @@ func (d *Decision) add(l *lookup, position int, e *listed) {
 	d.Candidates = append(d.Candidates, Candidate{
 		Entry: position, Within: within, Digest: e.Digest, Platform: index.PlatformName(e.platform),
 		descriptor: descriptor, platform: e.platform, indexes: e.within, stated: e.Annotations[dialect.AnnotationProperties],
-		claims: EntryClaims{Platform: e.raw, Annotations: l.preferred(e.Annotations)},
+		claims: EntryClaims{Platform: e.raw, Annotations: l.preferred(e.Annotations), Index: d.Index},
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/pkg/description"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -51,6 +52,8 @@ type Candidate struct {
 	Rank      int                  `json:"rank,omitempty"`   // 1 is the choice; 0 is out
 	Artifacts []referrers.Artifact `json:"artifacts,omitempty"`
 	Verdict   selector.Verdict     `json:"-"`
+	// Described lists what the operator states about it.
+	Described []Described `json:"described,omitempty"`
 	// Properties are those of the author's priorities that the candidate has.
 	Properties []string `json:"properties,omitempty"`
 
@@ -89,6 +92,8 @@ type EntryClaims struct {
 	Platform    json.RawMessage   `json:"platform,omitempty"`    // as the index has it
 	Annotations map[string]string `json:"annotations,omitempty"` // those that the operator prefers
 	Environment map[string]string `json:"environment,omitempty"` // NVIDIA's variables of the image config
+	Index       digest.Digest     `json:"index,omitempty"`       // that the reference named
+	Base        *description.Base `json:"base,omitempty"`        // that it is built on, where that matters
 }
 
 // RequirementResult is the verdict on one requirement, in words.
@@ -96,8 +101,9 @@ type RequirementResult struct {
 	Want       string           `json:"want"` // such as "cpu.cpuid AVX2"
 	Have       string           `json:"have"` // such as "present" or "is 6.1.0"
 	Outcome    selector.Outcome `json:"outcome"`
-	Importance string           `json:"importance"`      // required, preferred or informative
-	Depth      int              `json:"depth,omitempty"` // of nesting
+	Importance string           `json:"importance"`       // required, preferred or informative
+	Origin     string           `json:"origin,omitempty"` // who states it, where it is not the image's author
+	Depth      int              `json:"depth,omitempty"`  // of nesting
 }
 
 // NothingToChoose reports whether the decision is the runtime's own to make:

@@ -9,7 +9,9 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/description"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 )
@@ -50,6 +52,11 @@ func (l *lookup) readClaims(ctx context.Context, c *Candidate) error {
 		}
 		c.inline = []referrers.Artifact{a}
 	}
+	if l.ev.Rules.Descriptions.NeedsBase(l.name) {
+		if err := l.base(ctx, c); err != nil {
+			return err
+		}
+	}
 	if !l.ev.Rules.NVIDIARequire {
 		return nil
 	}
@@ -68,6 +75,28 @@ func (l *lookup) inlineBody(ctx context.Context, desc ocispec.Descriptor) ([]byt
 		return nil, err
 	}
 	return body, nil
+}
+
+// base reads from the manifest which image the candidate is built on. What is wrong
+// with the manifest, the runtime's pull will say.
+func (l *lookup) base(ctx context.Context, c *Candidate) error {
+	m, err := l.imageManifest(ctx, c.descriptor)
+	if _, notImage := errors.AsType[notImageError](err); notImage || registry.IsContentError(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the manifest of %s: %w", c.Digest, err)
+	}
+	of := description.Base{
+		Name: textutil.Line(m.Annotations[ocispec.AnnotationBaseImageName], maxWords), Digest: digest.Digest(m.Annotations[ocispec.AnnotationBaseImageDigest]),
+	}
+	if of.Digest.Validate() != nil {
+		of.Digest = ""
+	}
+	if of != (description.Base{}) {
+		c.claims.Base = &of
+	}
+	return nil
 }
 
 // environment reads NVIDIA's variables out of the image config. What is wrong with

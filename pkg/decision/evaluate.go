@@ -72,26 +72,37 @@ func (e *Evaluator) newEvaluation(s Snapshot, repository string) *evaluation {
 	}
 }
 
-// candidate evaluates what a candidate claims of itself and its artifacts. What is parsed
-// for it is in memory all at once, so it waits for its share of what may be.
-func (e *evaluation) candidate(ctx context.Context, claims EntryClaims, artifacts []referrers.Artifact) finding {
+// candidate evaluates what a manifest under a reference claims of itself, its artifacts, and
+// what the operator states about it. What is parsed for it is in memory all at once, so it
+// waits for its share of what may be.
+func (e *evaluation) candidate(
+	ctx context.Context, ref string, manifest digest.Digest, claims EntryClaims, artifacts []referrers.Artifact,
+) (finding, []Described) {
+	stated := e.descriptions(ref, manifest, claims)
 	bodies := []*body{e.ofEntry(claims)}
 	for _, a := range artifacts {
+		if isReplaced(stated) {
+			break
+		}
 		if b := e.ofArtifact(a); !slices.Contains(bodies, b) { // an artifact may list it twice
 			bodies = append(bodies, b)
 		}
 	}
 	release, err := e.parsing.reserve(ctx, int64(len(claims.Platform)+parsedBytes(bodies)))
 	if err != nil { // the pull is over, and what is found is not used
-		return finding{}
+		return finding{}, nil
 	}
 	defer release()
 	f := e.evaluate(e.noted(e.ofClaims(claims)))
 	e.withinBudget(bodies)
+	if len(stated) > 0 {
+		f = f.and(e.findingOf(bodies[0]))
+		return f.and(e.evaluate(e.noted(e.described(stated, bodies[1:])))), describedBy(stated)
+	}
 	for _, b := range bodies {
 		f = f.and(e.findingOf(b))
 	}
-	return f
+	return f, nil
 }
 
 func (e *evaluation) evaluate(reqs []compat.Requirement) finding {

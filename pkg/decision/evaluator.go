@@ -10,6 +10,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/description"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
@@ -58,7 +59,8 @@ func (e *Evaluator) Snapshot() Snapshot { return Snapshot{Rules: e.rules(), Fact
 
 // Checked is the verdict on a body that is not attached to any image.
 type Checked struct {
-	Dialect      string              `json:"dialect"`
+	Dialect      string              `json:"dialect,omitempty"`
+	Origin       string              `json:"origin,omitempty"` // file and row, of a description
 	Outcome      selector.Outcome    `json:"outcome"`
 	Reason       string              `json:"reason"`
 	Requirements []RequirementResult `json:"requirements"`
@@ -74,8 +76,20 @@ func (e *Evaluator) Check(d dialect.Dialect, text []byte) (*Checked, error) {
 	ev.explains = true
 	file := &body{key: "this file", size: len(text), parse: func() []compat.Requirement { return ev.answered(reqs) }}
 	ev.withinBudget([]*body{file})
-	found := ev.findingOf(file)
-	v := found.verdict
+	checked := checkedOf(ev.findingOf(file))
+	checked.Dialect = d.Name
+	return checked, nil
+}
+
+// CheckDescription evaluates what the operator states about images.
+func (e *Evaluator) CheckDescription(d *description.Description) *Checked {
+	ev := e.newEvaluation(e.Snapshot(), "")
+	ev.explains = true
+	return checkedOf(ev.evaluate(ev.answered(compat.Clone(d.Requirements))))
+}
+
+func checkedOf(f finding) *Checked {
+	v := f.verdict
 	reason := "this node meets the requirements of the file"
 	switch v.Outcome {
 	case selector.Unfit:
@@ -83,7 +97,7 @@ func (e *Evaluator) Check(d dialect.Dialect, text []byte) (*Checked, error) {
 	case selector.Unknown:
 		reason = "cannot determine whether this node meets the requirements of the file: it " + v.Reason()
 	}
-	return &Checked{Dialect: d.Name, Outcome: v.Outcome, Reason: Line(reason), Requirements: found.results}, nil
+	return &Checked{Outcome: v.Outcome, Reason: Line(reason), Requirements: f.results}
 }
 
 // short is enough of a digest for a person to find it by. What an artifact

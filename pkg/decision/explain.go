@@ -34,7 +34,7 @@ func appendResults(words []RequirementResult, checks []selector.Check, depth int
 		}
 		words = append(words, RequirementResult{
 			Want: textutil.Line(want, maxWords), Have: textutil.Line(c.Have(), maxWords),
-			Outcome: c.Outcome, Importance: req.Importance.String(), Depth: depth,
+			Outcome: c.Outcome, Importance: req.Importance.String(), Origin: req.Origin, Depth: depth,
 		})
 		words = appendResults(words, c.Parts, depth+1, req.Combine)
 	}

@@ -126,7 +126,8 @@ func (e *Evaluator) Recall(s Snapshot, imageID string) (Recalled, error) {
 	evaluate := func(v Variant) RecalledVariant {
 		ev := e.newEvaluation(s, RepositoryOf(v.Reference))
 		ev.left, ev.sets = left, sets
-		verdict := ev.candidate(context.Background(), v.Claims, v.Artifacts).verdict
+		found, _ := ev.candidate(context.Background(), v.Reference, v.Manifest, v.Claims, v.Artifacts)
+		verdict := found.verdict
 		left = ev.left
 		return RecalledVariant{
 			Reference: v.Reference, Repository: RepositoryOf(v.Reference), Manifest: v.Manifest,

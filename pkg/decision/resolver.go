@@ -159,11 +159,11 @@ func (d *Decision) evaluate(ctx context.Context, ev *evaluation) error {
 	ev.priorities = d.Priorities.compared(ev.Rules.Interpreter)
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
-		found := ev.candidate(ctx, c.claims, c.Artifacts)
+		found, described := ev.candidate(ctx, d.Reference, c.Digest, c.claims, c.Artifacts)
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("evaluate what %s needs: %w", d.Reference, err)
 		}
-		c.Verdict, c.Requirements = found.verdict, found.results
+		c.Verdict, c.Requirements, c.Described = found.verdict, found.results, described
 		c.Outcome, c.Reason = c.Verdict.Outcome, textutil.Line(c.Verdict.Reason(), maxReason)
 		c.setPriorities(ev.priorities, found.requires)
 	}

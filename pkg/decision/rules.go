@@ -5,6 +5,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
+	"github.com/imagefit/imagefit/pkg/description"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
@@ -15,6 +16,8 @@ type Rules struct {
 	Policy      policy.Policy
 	Interpreter *spec.Interpreter
 	Prefer      []dialect.AnnotationPreference
+	// Descriptions are what the operator states about the images of others.
+	Descriptions *description.Set
 	// NVIDIARequire evaluates the variables that NVIDIA's container toolkit reads
 	// from an image's config; it costs the config of each candidate.
 	NVIDIARequire bool

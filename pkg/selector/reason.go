@@ -35,7 +35,11 @@ func sentence(list []*Check, between string, depth int) string {
 		if c.isChoice() && depth < maxDepth {
 			return c.choice(depth + 1)
 		}
-		return c.want() + " (" + c.Have() + ")"
+		have := c.Have()
+		if origin := c.Requirement.Origin; origin != "" {
+			have += ", stated in " + origin
+		}
+		return c.want() + " (" + have + ")"
 	})
 }
 

@@ -226,3 +226,36 @@ func appendKey(table []string, e *unstable.Node) []string {
 	}
 	return key
 }
+
+// Table is one of an array of tables.
+type Table struct {
+	Position
+	Keys map[string]Position // of what it holds
+}
+
+// Tables returns where the tables of an array, each begun by [[name]], and their keys
+// are.
+func Tables(text []byte, name string) []Table {
+	r := reading{text: text, row: 1, of: map[string]Position{}}
+	r.parser.Reset(text)
+	var all []Table
+	inside := false
+	for r.parser.NextExpression() {
+		e := r.parser.Expression()
+		key := appendKey(nil, e)
+		at := Position{Column: 1 + r.advance(e)}
+		at.Row, at.Column = r.row, at.Column-r.start
+		switch {
+		case e.Kind == unstable.ArrayTable && len(key) == 1 && key[0] == name:
+			all = append(all, Table{Position: at, Keys: map[string]Position{}})
+			inside = true
+		case e.Kind != unstable.KeyValue:
+			inside = false
+		case inside && len(key[0]) <= longestKey:
+			if keys := all[len(all)-1].Keys; len(keys) < deepestKey*deepestKey {
+				keys[key[0]] = at
+			}
+		}
+	}
+	return all
+}

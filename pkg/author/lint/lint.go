@@ -23,11 +23,15 @@ func New(specs []spec.Spec) *Linter {
 	return &Linter{specs: specs, in: spec.NewInterpreter(specs), words: newVocabulary()}
 }
 
-// Lint returns what is wrong with the body of an artifact, or with an artifact
-// manifest, in the order of the text. The dialect is detected by the shape unless
+// Lint returns what is wrong with the body of an artifact, with an artifact manifest, or
+// with a file of images.d (*.toml), in the order of the text. The dialect is detected by the shape unless
 // it is named.
 func (l *Linter) Lint(file string, body []byte, dialect string) []Finding {
 	r := &run{Linter: l, file: file}
+	if isDescriptions(file) && dialect == "" {
+		r.descriptions(body)
+		return sortFindings(r.findings)
+	}
 	root, err := document.Parse(body)
 	if err != nil {
 		r.refused(err)
