@@ -30,6 +30,7 @@ func layers() [][]string {
 		{"pkg/containerd/images"},
 		{"pkg/decision"},
 		{"pkg/criproxy", "pkg/admission", "pkg/backfill", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach", "pkg/preflight"},
+		{"pkg/author/publish"},
 		{"internal/cli", "internal/wiring"},
 		{"pkg/daemon"},
 		{"cmd/cri-proxy", "cmd/nri-plugin", "cmd/imagefit"},

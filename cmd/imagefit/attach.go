@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ type attachCommand struct {
 func newAttachCommand() *cobra.Command {
 	var c attachCommand
 	cmd := &cobra.Command{
-		Use:   "attach IMAGE FILE",
+		Use:   "attach IMAGE... FILE",
 		Short: "Attach a compatibility artifact to an image in a registry",
 		Long: `Attach pushes a file that says what an image needs as an OCI artifact whose
 subject is the image. Where IMAGE is an index, the subject is the index, which
@@ -46,13 +47,21 @@ is attached already is kept, unless --replace is given. On a registry without th
 referrers API the artifact is listed under the referrers tag.
 Credentials are those of your container tools (docker login, podman login).
 
-The digest of the artifact is printed.`,
+The digest of the artifact is printed. With several images, FILE is attached to
+each of them, with a plan before and a summary behind, as "imagefit publish" does.`,
 		Example: `  imagefit attach registry.example/app:1 needs.json
   imagefit attach registry.example/app:1 needs-v3.yaml --platform linux/amd64/v3
   imagefit attach registry.example/app@sha256:... needs.json --replace
-  imagefit attach registry.example/app:1 needs.json --dry-run`,
-		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0], args[1]) },
+  imagefit attach registry.example/app:1 needs.json --dry-run
+  imagefit attach registry.example/a:1 registry.example/b:1 needs.json`,
+		Args: cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			last := len(args) - 1
+			if last > 1 {
+				return c.several(cmd, args[:last], args[last])
+			}
+			return c.run(cmd, args[0], args[last])
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&c.platform, "platform", "", "pick the entry of the index for this platform, such as linux/amd64/v3")
@@ -66,6 +75,20 @@ The digest of the artifact is printed.`,
 	specsFlag(cmd, &c.specs)
 	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
+}
+
+// several attaches one file to several images.
+func (c attachCommand) several(cmd *cobra.Command, images []string, file string) error {
+	if c.entry != attach.None {
+		return errors.New("--entry picks an entry of one image: with several images, use --platform")
+	}
+	if c.platform != "" {
+		file += "=" + c.platform
+	}
+	return publishCommand{
+		bodies: []string{file}, noBase: true, specs: c.specs, readAs: c.dialect, layerType: c.layerType,
+		dryRun: c.dryRun, replace: c.replace, force: c.force, quiet: c.quiet, output: c.output,
+	}.run(cmd, images)
 }
 
 // attached is what was done, as -o json prints it.

@@ -77,7 +77,7 @@ Begin with "imagefit facts" to see what this node offers.`,
 	}
 	cli.ConfigFlags(cmd, cmd.PersistentFlags())
 	return group(cmd, newFactsCommand(), newExplainCommand(), newCheckCommand(),
-		newListCommand(), newAttachCommand(), newSpecCommand(),
+		newListCommand(), newAttachCommand(), newPublishCommand(), newSpecCommand(),
 		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(),
 		newStatusCommand(), newDecisionsCommand(), newManCommand())
 }
