@@ -63,7 +63,7 @@ func Rules(cfg config.Config, log *slog.Logger) (*decision.Rules, error) {
 	}
 	return &decision.Rules{
 		Policy: cfg.Policy, Interpreter: in, Descriptions: descriptions,
-		Prefer: prefer, NVIDIARequire: cfg.Select.NVIDIARequire,
+		Prefer: prefer, NVIDIARequire: cfg.Select.NVIDIARequire, InheritBase: cfg.Select.InheritBase,
 		ReferrersTTL: time.Duration(cfg.Cache.ReferrersTTL), StaleFor: time.Duration(cfg.Cache.StaleFor),
 		Timeout: time.Duration(cfg.Proxy.SelectTimeout),
 	}, nil

@@ -78,6 +78,7 @@ type Selection struct {
 	ImagesDir         string       `toml:"images_dir" check:"path"`
 	PreferAnnotations []Preference `toml:"prefer_annotations"`
 	NVIDIARequire     bool         `toml:"nvidia_require"`
+	InheritBase       bool         `toml:"inherit_base"`
 }
 
 // Preference is an annotation of index entries that is worth something here.

@@ -238,7 +238,7 @@ func (l *lookup) artifacts(ctx context.Context, d *Decision, top *ocispec.Descri
 		for _, desc := range slices.Backward(c.indexes) {
 			c.Artifacts = overlay(c.Artifacts, *attached[desc.Digest])
 		}
-		c.Artifacts = append(c.Artifacts, c.inline...)
+		c.Artifacts = append(append(c.Artifacts, c.inline...), c.inherited...)
 	}
 	return nil
 }

@@ -66,6 +66,7 @@ type Candidate struct {
 	described  bool                 // it has artifacts of its own
 	claims     EntryClaims
 	inline     []referrers.Artifact // what the index entry points at directly
+	inherited  []referrers.Artifact // of the base image
 	stated     string               // properties that the index entry states
 	places     []int                // of Properties among the author's priorities
 }

@@ -41,8 +41,8 @@ func (e *evaluation) descriptions(ref string, manifest digest.Digest, claims Ent
 
 // described returns what the operator and the author of an image require together. Of
 // what both speak of, the one that goes first counts.
-func (e *evaluation) described(found []*description.Description, bodies []*body) []compat.Requirement {
-	var before, after, author []compat.Requirement
+func (e *evaluation) described(found []*description.Description, bodies []attachedBody) []compat.Requirement {
+	var before, after []compat.Requirement
 	for _, d := range found {
 		own := e.answered(compat.Clone(d.Requirements))
 		if d.Place == description.After {
@@ -51,16 +51,40 @@ func (e *evaluation) described(found []*description.Description, bodies []*body)
 			before = append(before, own...)
 		}
 	}
-	for _, b := range bodies {
-		author = append(author, e.requirementsOf(b)...)
-	}
-	reqs := append(before, unspoken(before, author)...)
+	reqs := append(before, unspoken(before, e.ofAuthor(bodies))...)
 	return append(reqs, unspoken(reqs, after)...)
 }
 
 // isReplaced reports whether the author's artifacts do not count.
 func isReplaced(found []*description.Description) bool {
 	return slices.ContainsFunc(found, func(d *description.Description) bool { return d.Place == description.Instead })
+}
+
+// attachedBody is the body of an artifact, and the base image that it is attached to,
+// where that is not the image itself.
+type attachedBody struct {
+	*body
+	base string
+}
+
+// ofAuthor returns what the artifacts of an image require, and those of its base image as
+// far as the image does not speak of the same facts itself.
+func (e *evaluation) ofAuthor(bodies []attachedBody) []compat.Requirement {
+	var own, inherited []compat.Requirement
+	for _, b := range bodies {
+		reqs := e.requirementsOf(b.body)
+		if b.base == "" {
+			own = append(own, reqs...)
+			continue
+		}
+		compat.Walk(reqs, func(r *compat.Requirement) { r.Origin = "base image " + b.base })
+		inherited = append(inherited, reqs...)
+	}
+	replaced := slices.DeleteFunc(slices.Clone(own), func(r compat.Requirement) bool {
+		topics, _ := topicsOf(&r) // the programs of the base image are still there
+		return slices.Contains(topics, cpuTarget)
+	})
+	return append(own, unspoken(replaced, inherited)...)
 }
 
 // describedBy lists the descriptions for people.
@@ -71,6 +95,9 @@ func describedBy(found []*description.Description) []Described {
 	}
 	return all
 }
+
+// cpuTarget is the set of the CPU targets that a node runs.
+const cpuTarget = "cpu.archspec"
 
 // unspoken returns the requirements of which the first ones do not speak.
 func unspoken(first, then []compat.Requirement) []compat.Requirement {
@@ -103,7 +130,7 @@ func topicsOf(r *compat.Requirement) (topics []string, plain bool) {
 			topics = append(topics, inner...)
 		}
 		return topics, true
-	case slices.Contains([]string{"cpu.archspec", "kernel.version", "system.libc"}, r.Set): // one thing, with several elements
+	case slices.Contains([]string{cpuTarget, "kernel.version", "system.libc"}, r.Set): // one thing, with several elements
 		return []string{r.Set}, true
 	}
 	for _, t := range r.Terms {

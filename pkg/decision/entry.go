@@ -52,10 +52,11 @@ func (l *lookup) readClaims(ctx context.Context, c *Candidate) error {
 		}
 		c.inline = []referrers.Artifact{a}
 	}
-	if l.ev.Rules.Descriptions.NeedsBase(l.name) {
+	if l.ev.Rules.InheritBase || l.ev.Rules.Descriptions.NeedsBase(l.name) {
 		if err := l.base(ctx, c); err != nil {
 			return err
 		}
+		c.inherited = l.inherit(ctx, c)
 	}
 	if !l.ev.Rules.NVIDIARequire {
 		return nil

@@ -79,13 +79,16 @@ func (e *evaluation) candidate(
 	ctx context.Context, ref string, manifest digest.Digest, claims EntryClaims, artifacts []referrers.Artifact,
 ) (finding, []Described) {
 	stated := e.descriptions(ref, manifest, claims)
-	bodies := []*body{e.ofEntry(claims)}
+	bodies, attached, inherits := []*body{e.ofEntry(claims)}, []attachedBody(nil), false
 	for _, a := range artifacts {
 		if isReplaced(stated) {
 			break
 		}
+		if a.Base != "" && !e.Rules.InheritBase {
+			continue
+		}
 		if b := e.ofArtifact(a); !slices.Contains(bodies, b) { // an artifact may list it twice
-			bodies = append(bodies, b)
+			bodies, attached, inherits = append(bodies, b), append(attached, attachedBody{b, a.Base}), inherits || a.Base != ""
 		}
 	}
 	release, err := e.parsing.reserve(ctx, int64(len(claims.Platform)+parsedBytes(bodies)))
@@ -95,9 +98,9 @@ func (e *evaluation) candidate(
 	defer release()
 	f := e.evaluate(e.noted(e.ofClaims(claims)))
 	e.withinBudget(bodies)
-	if len(stated) > 0 {
+	if len(stated) > 0 || inherits {
 		f = f.and(e.findingOf(bodies[0]))
-		return f.and(e.evaluate(e.noted(e.described(stated, bodies[1:])))), describedBy(stated)
+		return f.and(e.evaluate(e.noted(e.described(stated, attached)))), describedBy(stated)
 	}
 	for _, b := range bodies {
 		f = f.and(e.findingOf(b))

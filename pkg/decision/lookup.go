@@ -39,6 +39,9 @@ type lookup struct {
 	repo *registry.Repository
 	name string // of the repository, with its registry
 
+	named reference.Named // what was asked for
+	auth  *registry.Auth  // of the pull
+
 	// credentials stand for those of the pull, without telling them.
 	credentials string
 

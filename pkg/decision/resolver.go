@@ -89,6 +89,7 @@ func (r *Resolver) decide(whole context.Context, req Request) (*Decision, error)
 	ev := r.newEvaluation(req.Snapshot, named.Name())
 	ev.explains = req.Explain
 	l := r.newLookup(ev, repo, named.Name(), req.Auth)
+	l.named, l.auth = named, req.Auth
 	defer func() {
 		_ = l.writes.Wait()
 		l.giveBack()

@@ -22,6 +22,10 @@ type Rules struct {
 	// from an image's config; it costs the config of each candidate.
 	NVIDIARequire bool
 
+	// InheritBase makes what is attached to the base image of a candidate its own; it
+	// costs the candidate's manifest, and requests to the base image's registry.
+	InheritBase bool
+
 	ReferrersTTL time.Duration // how long a list of referrers is current
 	StaleFor     time.Duration // and how much longer it is used where the registry does not answer
 	Timeout      time.Duration // for one decision; 0 is no limit

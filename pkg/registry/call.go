@@ -209,7 +209,7 @@ func (c *call) needsGet(resp *http.Response) bool {
 func (c *call) send(ctx context.Context, req *http.Request, host docker.RegistryHost, method string) (*http.Response, error) {
 	client := *host.Client
 	client.CheckRedirect = followContent
-	ctx = context.WithValue(ctx, originKey{}, host.Host)
+	ctx = context.WithValue(ctx, originKey{}, c.repo.origin(host.Host))
 	// For the scope of the token that containerd's authorizer requests.
 	ctx = docker.ContextWithAppendPullRepositoryScope(ctx, c.repo.pathAt(host))
 	for first := true; ; first = false {

@@ -26,6 +26,9 @@ type Repository struct {
 	paths    map[string]string     // of the repository at hosts where it is not path
 	owner    *Registry
 
+	// namedBy is the registry whose content named this one; empty where a person did.
+	namedBy string
+
 	listed     atomic.Int64 // entries of lists of referrers so far
 	resolvedBy atomic.Int64 // which of the hosts resolved the reference, from 1; 0 is unknown
 }
@@ -193,6 +196,19 @@ func (c *call) referrers(ctx context.Context, subject ocispec.Descriptor, api bo
 }
 
 func (p *Repository) context(ctx context.Context) context.Context { return p.owner.quiet(ctx) }
+
+// NamedBy says that an image of another repository named this one. Requests then lead
+// away from the registry of that one, and reach nothing that is inside this machine, but
+// for the hosts that the operator named.
+func (p *Repository) NamedBy(other *Repository) { p.namedBy = other.registry }
+
+// origin is the host that requests to a host are meant for.
+func (p *Repository) origin(host string) string {
+	if p.namedBy != "" && host == p.registry {
+		return p.namedBy
+	}
+	return host
+}
 
 func (p *Repository) newCall(op string, kind kind, object string) *call {
 	return &call{repo: p, op: op, kind: kind, object: object}

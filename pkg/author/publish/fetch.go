@@ -47,7 +47,8 @@ func (f *Fetcher) Manifest(ctx context.Context, subject ocispec.Descriptor) (oci
 	if err := json.Unmarshal(text, &m); err != nil {
 		return m, nil, fmt.Errorf("read manifest: %w", err)
 	}
-	if ok, what := index.IsImageManifest(m); !ok {
+	kind := index.Manifest{ArtifactType: m.ArtifactType, Config: m.Config}
+	if ok, what := kind.IsImage(); !ok {
 		return m, nil, fmt.Errorf("%w: %s", ErrNotImage, what)
 	}
 	return m, text, nil

@@ -49,6 +49,7 @@ type Artifact struct {
 	Layer     digest.Digest `json:"layer,omitempty"`
 	MediaType string        `json:"mediaType,omitempty"` // of the layer
 	Problem   string        `json:"problem,omitempty"`   // why it cannot be read
+	Base      string        `json:"base,omitempty"`      // the base image that it is attached to, where it is not the image itself
 
 	Referrer ocispec.Descriptor `json:"-"` // of the manifest, as it is listed
 	Created  time.Time          `json:"-"` // zero where the artifact does not say
