@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +52,6 @@ Exit code 0: written; 3: something would be lost; 1: error.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0]) },
 	}
 	cli.OneOf(cmd, &c.to, "to", "", "dialect to write", convert.Targets())
-	_ = cmd.MarkFlagRequired("to") // the flag exists
 	cmd.Flags().StringVar(&c.variant, "variant", "", "label of the variant of a Python package (PEP 825)")
 	cmd.Flags().BoolVar(&c.lossy, "lossy", false, "write it even where something is lost")
 	c.out.addFlags(cmd)
@@ -60,6 +60,9 @@ Exit code 0: written; 3: something would be lost; 1: error.`,
 }
 
 func (c convertCommand) run(cmd *cobra.Command, file string) error {
+	if c.to == "" {
+		return fmt.Errorf("--to is needed, the dialect to write: %s", strings.Join(convert.Targets(), ", "))
+	}
 	specs, err := loadSpecs(cmd, c.specs)
 	if err != nil {
 		return err

@@ -96,14 +96,14 @@ func TestErrorsAreOneLine(t *testing.T) {
 			strings.Join(hostfacts.Families(), ", ") + "\n"},
 		"root":             {[]string{"facts", "--root", "/nonexistent-root"}, "imagefit: open --root: stat /nonexistent-root: no such file or directory\n"},
 		"no archive":       {[]string{"facts", "--root", "main.go"}, "imagefit: open --root: read snapshot main.go: gzip: invalid header\n"},
-		"diff of one":      {[]string{"facts", "diff", "live"}, "imagefit: accepts 2 arg(s), received 1\n"},
+		"diff of one":      {[]string{"facts", "diff", "live"}, "imagefit: imagefit facts diff is used as: imagefit facts diff A B [flags]\n"},
 		"diff of stdin":    {[]string{"facts", "diff", "-", "-"}, "imagefit: only one of A and B can be standard input\n"},
 		"diff of nothing":  {[]string{"facts", "diff", "live", "/nonexistent-file"}, "imagefit: load B: stat /nonexistent-file: no such file or directory\n"},
 		"diff of no facts": {[]string{"facts", "diff", "main.go", "live"}, "imagefit: load A: main.go: "},
 		"snapshot nowhere": {[]string{"facts", "snapshot", "/nonexistent-dir/x.tar.gz"}, "imagefit: save snapshot: create /nonexistent-dir/x.tar.gz: no such file"},
-		"command":          {[]string{"fatcs"}, "imagefit: unknown command \"fatcs\" for \"imagefit\"\n"},
-		"flag":             {[]string{"facts", "--rooot"}, "imagefit: unknown flag: --rooot\n"},
-		"args":             {[]string{"facts", "extra"}, "imagefit: unknown command \"extra\" for \"imagefit facts\"\n"},
+		"command":          {[]string{"fatcs"}, "imagefit: unknown command \"fatcs\" of imagefit (is facts meant?)\n"},
+		"flag":             {[]string{"facts", "--rooot"}, "imagefit: unknown flag --rooot of imagefit facts (is --root meant?)\n"},
+		"args":             {[]string{"facts", "extra"}, "imagefit: unknown command \"extra\" of imagefit facts: there are diff, snapshot\n"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -27,6 +27,9 @@ const nodeLabel = "nfd.node.kubernetes.io/node-name"
 // parseFacts reads facts in any of the forms.
 func parseFacts(written []byte, node, arch string) (*facts.Facts, error) {
 	text, err := toJSON(written)
+	if what := otherFile(written, text); what != "" {
+		return nil, fmt.Errorf("it is %s; %s", what, wantFacts)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +54,31 @@ func parseFacts(written []byte, node, arch string) (*facts.Facts, error) {
 	default:
 		return nil, fmt.Errorf("kind is %.64q; %s", head.Kind, wantFacts)
 	}
+}
+
+// otherFile says what a file is that people give in place of one with facts, "" for
+// anything else. text is the same as JSON, where it is that.
+func otherFile(written, text []byte) string {
+	var root map[string]json.RawMessage
+	if bytes.IndexByte(written[:min(len(written), 1024)], 0) >= 0 {
+		return "a program or another binary file, not facts"
+	}
+	if json.Unmarshal(text, &root) != nil {
+		return ""
+	}
+	for _, known := range []struct{ key, what string }{
+		{"compatibilities", `what an image needs, not the facts of a node: "imagefit check" reads it`},
+		{"variants", `the variants of a Python package, not the facts of a node: "imagefit convert" reads it`},
+		{"manifests", "the index of an image, not the facts of a node"},
+		{"layers", "the manifest of an image or artifact, not the facts of a node"},
+		{"candidates", `what "imagefit explain -o json" printed, not the facts of a node`},
+		{"rootfs", "the config of an image, not the facts of a node"},
+	} {
+		if root[known.key] != nil {
+			return known.what
+		}
+	}
+	return ""
 }
 
 // toJSON turns YAML into JSON. What begins like JSON is left alone: YAML would

@@ -76,10 +76,12 @@ Begin with "imagefit facts" to see what this node offers.`,
 		DisableAutoGenTag: true,
 	}
 	cli.ConfigFlags(cmd, cmd.PersistentFlags())
-	return group(cmd, newFactsCommand(), newExplainCommand(), newCheckCommand(),
+	group(cmd, newFactsCommand(), newExplainCommand(), newCheckCommand(),
 		newListCommand(), newAttachCommand(), newPublishCommand(), newSpecCommand(),
 		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(),
 		newStatusCommand(), newDecisionsCommand(), newManCommand())
+	explainWrongUse(cmd)
+	return cmd
 }
 
 // printing completes a command that prints a fixed text.

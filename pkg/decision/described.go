@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/distribution/reference"
@@ -84,7 +85,26 @@ func (e *evaluation) ofAuthor(bodies []attachedBody) []compat.Requirement {
 		topics, _ := topicsOf(&r) // the programs of the base image are still there
 		return slices.Contains(topics, cpuTarget)
 	})
-	return append(own, unspoken(replaced, inherited)...)
+	own = append(own, unspoken(replaced, inherited)...)
+	if len(bodies) > 1 {
+		return distinct(own)
+	}
+	return own
+}
+
+// distinct leaves out conditions that another artifact states as well: asked for twice,
+// they would make a variant look better than one that asks for them once.
+func distinct(reqs []compat.Requirement) []compat.Requirement {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(reqs, func(r compat.Requirement) bool {
+		if r.Combine != compat.Leaf || r.Not || r.Unclear != "" || r.Name != nil {
+			return false
+		}
+		key := fmt.Sprintf("%d %d %s", r.Importance, r.Weight, condition(&r))
+		known := seen[key] && len(r.Terms) == 1 && len(r.Terms[0].Values) <= maxConditionValues
+		seen[key] = true
+		return known
+	})
 }
 
 // describedBy lists the descriptions for people.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/description"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -172,5 +173,27 @@ func TestADescribedImageHasRequirements(t *testing.T) {
 	describe(t, resolver, wantsV1)
 	if got := action(); got != policy.Pulled {
 		t.Errorf("with a description: %s", got)
+	}
+}
+
+// A requirement that two artifacts share is shown once, and does not make its variant look
+// better than one that has it once.
+func TestWhatTwoArtifactsShareIsOneRequirement(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	once, twice := r.Image("linux/amd64", "once"), r.Image("linux/amd64", "twice")
+	for _, image := range []ocispec.Descriptor{once, twice} {
+		r.Attach(image, fakeregistry.Artifact{Attributes: avx2})
+	}
+	r.Attach(twice, fakeregistry.Artifact{Attributes: avx2 + ` , "cpu-cpuid.SSE3": false`, LayerType: dialect.LayerTypeOutlineNFD})
+	r.Attach(twice, fakeregistry.Artifact{Attributes: avx2, LayerType: dialect.LayerTypeOutlineNFD, Annotations: map[string]string{ocispec.AnnotationCreated: "2026-01-01T00:00:00Z"}})
+	r.Index("1", once, twice)
+	d := decide(t, newTestResolver(t, r, testkit.Node(3, "AVX2")), app)
+	if len(d.Candidates[1].Artifacts) != 2 || wantsOf(d.Candidates[1]) != "cpu.cpuid AVX2" || d.Choice != 0 {
+		t.Errorf("%d artifacts require %q, chose %d", len(d.Candidates[1].Artifacts), wantsOf(d.Candidates[1]), d.Choice)
+	}
+	d = decide(t, newTestResolver(t, r, testkit.Node(1)), app)
+	if c := d.Candidates[1]; c.Reason != "needs cpu.cpuid AVX2 (absent)" {
+		t.Errorf("reason %q", c.Reason)
 	}
 }

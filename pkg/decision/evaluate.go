@@ -98,7 +98,7 @@ func (e *evaluation) candidate(
 	defer release()
 	f := e.evaluate(e.noted(e.ofClaims(claims)))
 	e.withinBudget(bodies)
-	if len(stated) > 0 || inherits {
+	if len(stated) > 0 || inherits || len(attached) > 1 && bytesOf(bodies) <= maxTogether {
 		f = f.and(e.findingOf(bodies[0]))
 		return f.and(e.evaluate(e.noted(e.described(stated, attached)))), describedBy(stated)
 	}
@@ -118,6 +118,19 @@ func (e *evaluation) evaluate(reqs []compat.Requirement) finding {
 		f.requires = e.priorities.conditionsOf(reqs)
 	}
 	return f
+}
+
+// maxTogether bounds the artifacts of a candidate that are evaluated together, so that
+// what several of them ask for counts once. Larger ones are evaluated one by one, each
+// once for all candidates.
+const maxTogether = 64 << 10
+
+func bytesOf(bodies []*body) int {
+	n := 0
+	for _, b := range bodies {
+		n += b.size
+	}
+	return n
 }
 
 // noted notes the sets of facts that requirements are about, where they are asked for.

@@ -1,6 +1,8 @@
 package decision
 
 import (
+	"slices"
+
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -32,10 +34,14 @@ func appendResults(words []RequirementResult, checks []selector.Check, depth int
 		case len(c.Parts) > 0:
 			want = combination(req)
 		}
-		words = append(words, RequirementResult{
+		result := RequirementResult{
 			Want: textutil.Line(want, maxWords), Have: textutil.Line(c.Have(), maxWords),
 			Outcome: c.Outcome, Importance: req.Importance.String(), Origin: req.Origin, Depth: depth,
-		})
+		}
+		if len(c.Parts) == 0 && depth == 0 && slices.Contains(words, result) {
+			continue // two artifacts ask for the same
+		}
+		words = append(words, result)
 		words = appendResults(words, c.Parts, depth+1, req.Combine)
 	}
 	return words

@@ -39,6 +39,7 @@ func (v Verdict) And(w Verdict) Verdict {
 			continue // only what comes out like the whole decides it
 		}
 		b := part.inBrief()
+		b.words = slices.DeleteFunc(slices.Clone(b.words), func(words string) bool { return slices.Contains(both.brief.words, words) })
 		room := min(maxReasons-len(both.brief.words), len(b.words))
 		both.brief.words = append(slices.Clip(both.brief.words), b.words[:room]...)
 		both.brief.more += b.more + len(b.words) - room
@@ -51,7 +52,7 @@ func (v Verdict) inBrief() brief {
 	if v.Checks == nil {
 		return v.brief
 	}
-	list := v.Deciding()
+	list := once(v.Deciding())
 	first := list[:min(len(list), maxReasons)]
 	b := brief{more: len(list) - len(first)}
 	for _, c := range first {

@@ -26,6 +26,26 @@ func (v Verdict) Reason() string {
 	return ""
 }
 
+// maxCompared bounds how many checks are compared with each other.
+const maxCompared = 64
+
+// once leaves out checks that say what an earlier one says: two artifacts may ask for the
+// same.
+func once(list []*Check) []*Check {
+	var kept []*Check
+	seen := map[string]bool{}
+	for i, c := range list {
+		if i >= maxCompared {
+			return append(kept, list[i:]...)
+		}
+		if words := c.want() + " " + c.Have() + " " + c.Requirement.Origin; !seen[words] {
+			seen[words] = true
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
 // sentence names what each of the checks wants and what the node has.
 func sentence(list []*Check, between string, depth int) string {
 	return join(list, between, func(c *Check) string {

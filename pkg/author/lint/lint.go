@@ -98,6 +98,7 @@ func (r *run) refused(err error) {
 	if at, ok := errors.AsType[*document.Error](err); ok {
 		f.Row, f.Column, f.Text = max(at.Row, 1), max(at.Column, 1), at.Err.Error()
 	}
+	f.Text = document.Plain(f.Text)
 	for _, known := range r.findings {
 		if known.Row == f.Row && known.Severity == Error ||
 			known.Code == codeOperatorValues && known.Row >= f.Row && known.Row <= f.Row+3 {
