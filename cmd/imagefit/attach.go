@@ -85,10 +85,11 @@ func (c attachCommand) several(cmd *cobra.Command, images []string, file string)
 	if c.platform != "" {
 		file += "=" + c.platform
 	}
-	return publishCommand{
+	p := publishCommand{
 		bodies: []string{file}, noBase: true, specs: c.specs, readAs: c.dialect, layerType: c.layerType,
 		dryRun: c.dryRun, replace: c.replace, force: c.force, quiet: c.quiet, output: c.output,
-	}.run(cmd, images)
+	}
+	return p.run(cmd, images)
 }
 
 // attached is what was done, as -o json prints it.

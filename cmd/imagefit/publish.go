@@ -49,7 +49,7 @@ Exit code 0: all is attached, or needs nothing; 1: something is not.`,
   imagefit publish registry.example/app:1 --body needs.json --body v3.json=linux/amd64/v3
   imagefit publish registry.example/app:1 --base registry.example/base:9`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, images []string) error { return c.run(cmd, images) },
+		RunE: c.run,
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&c.bodies, "body", nil, "attach this file, FILE or FILE=PLATFORM,..., and inspect no image")
@@ -87,8 +87,8 @@ type bodyFile struct {
 	platforms []string
 }
 
-func (c publishCommand) run(cmd *cobra.Command, images []string) error {
-	p := publishing{publishCommand: c, cmd: cmd, step: func(string) {}}
+func (c *publishCommand) run(cmd *cobra.Command, images []string) error {
+	p := publishing{publishCommand: *c, cmd: cmd, step: func(string) {}}
 	if !c.quiet {
 		p.step = func(text string) { cmd.PrintErrln(text) }
 	}

@@ -19,10 +19,7 @@ import (
 // describe makes these the operator's descriptions, each of the inside of an [[image]].
 func describe(t *testing.T, resolver *Resolver, images ...string) {
 	t.Helper()
-	text := "version = 1\n"
-	for _, image := range images {
-		text += "[[image]]\n" + image + "\n"
-	}
+	text := "version = 1\n[[image]]\n" + strings.Join(images, "\n[[image]]\n") + "\n"
 	found, err := description.Parse(testkit.Interpreter(t), "images.d/x.toml", []byte(text))
 	if err != nil {
 		t.Fatal(err)

@@ -118,7 +118,7 @@ func TestCredentialHelpersPerRegistry(t *testing.T) {
 		"run/containers/auth.json":   `{"credHelpers": {"registry.example:5000": "fake"}}`,
 		"bin/docker-credential-fake": "#!/bin/sh\nread host\necho '{\"Username\": \"helped\", \"Secret\": \"'$host'\"}'\n",
 	}, nil)
-	if err := os.Chmod(filepath.Join(home, "bin/docker-credential-fake"), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.Chmod(filepath.Join(home, "bin/docker-credential-fake"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", filepath.Join(home, "bin")+":"+os.Getenv("PATH"))

@@ -41,7 +41,7 @@ func jsonWords(found, where string) string {
 			return "a value is expected before " + found + ": the comma before it is one too many"
 		case quote:
 			return "texts are written in double quotes, not in single ones"
-		case strings.Contains("'T' 'F' 'N'", found):
+		case found == "'T'", found == "'F'", found == "'N'":
 			return "a value is expected, and not " + found + ": true, false and null are written in lower case"
 		case found == "'/'":
 			return "a value is expected, and not '/': JSON has no comments"
