@@ -68,7 +68,7 @@ func TestWhatTheOperatorStatesStandsInItsPlace(t *testing.T) {
 			if tt.described != nil {
 				describe(t, resolver, tt.described...)
 			}
-			c := decide(t, resolver, app).Candidates[0]
+			c := explain(t, resolver, app).Candidates[0]
 			var got []string
 			for _, req := range c.Requirements {
 				got = append(got, req.Want+" "+req.Origin)
@@ -87,7 +87,7 @@ func TestAdmissionGoesByTheDescriptionsOfTheMoment(t *testing.T) {
 	r := newTestRegistry(t)
 	index := r.Index("1", r.Image("linux/amd64", "a"))
 	resolver := newTestResolver(t, r, testkit.Node(3, "AVX2"))
-	d := decide(t, resolver, app)
+	d := explain(t, resolver, app)
 	if err := resolver.Remember("sha256:x", d, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestDescriptionsOfABaseImageCostAManifest(t *testing.T) {
 		resolver := newTestResolver(t, r, testkit.Node(3, "AVX2"))
 		describe(t, resolver, tt.described)
 		r.Requests()
-		d := decide(t, resolver, app)
+		d := explain(t, resolver, app)
 		reads := strings.Contains(fmt.Sprint(r.Requests()), "manifests/"+image.Digest.String())
 		if d.Candidates[0].Outcome != tt.want || reads != tt.reads {
 			t.Errorf("%q: %s, reads the manifest: %v", tt.described, d.Candidates[0].Outcome, reads)
@@ -161,7 +161,7 @@ func TestADescribedImageHasRequirements(t *testing.T) {
 	resolver := newTestResolver(t, r, testkit.Node(3, "AVX2"))
 	change(resolver, func(rules *Rules) { rules.Policy.NoArtifact = policy.Refuse })
 	action := func() policy.Action {
-		a, _, _ := decide(t, resolver, app).Action(resolver.Snapshot().Rules.Policy.For("registry.example/app"))
+		a, _, _ := explain(t, resolver, app).Action(resolver.Snapshot().Rules.Policy.For("registry.example/app"))
 		return a
 	}
 	if got := action(); got != policy.Refused {
@@ -185,11 +185,11 @@ func TestWhatTwoArtifactsShareIsOneRequirement(t *testing.T) {
 	r.Attach(twice, fakeregistry.Artifact{Attributes: avx2 + ` , "cpu-cpuid.SSE3": false`, LayerType: dialect.LayerTypeOutlineNFD})
 	r.Attach(twice, fakeregistry.Artifact{Attributes: avx2, LayerType: dialect.LayerTypeOutlineNFD, Annotations: map[string]string{ocispec.AnnotationCreated: "2026-01-01T00:00:00Z"}})
 	r.Index("1", once, twice)
-	d := decide(t, newTestResolver(t, r, testkit.Node(3, "AVX2")), app)
+	d := explain(t, newTestResolver(t, r, testkit.Node(3, "AVX2")), app)
 	if len(d.Candidates[1].Artifacts) != 2 || wantsOf(d.Candidates[1]) != "cpu.cpuid AVX2" || d.Choice != 0 {
 		t.Errorf("%d artifacts require %q, chose %d", len(d.Candidates[1].Artifacts), wantsOf(d.Candidates[1]), d.Choice)
 	}
-	d = decide(t, newTestResolver(t, r, testkit.Node(1)), app)
+	d = explain(t, newTestResolver(t, r, testkit.Node(1)), app)
 	if c := d.Candidates[1]; c.Reason != "needs cpu.cpuid AVX2 (absent)" {
 		t.Errorf("reason %q", c.Reason)
 	}

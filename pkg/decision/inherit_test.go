@@ -73,7 +73,7 @@ func TestWhatTheBaseImageNeedsIsInherited(t *testing.T) {
 			basedOn(r, "registry.example/base:9", named, tt.own)
 			resolver := newTestResolver(t, r, testkit.Node(3, "AVX2"))
 			change(resolver, func(rules *Rules) { rules.InheritBase = !tt.off })
-			d := decide(t, resolver, app)
+			d := explain(t, resolver, app)
 			if got := wantsOf(d.Candidates[0]); got != tt.want {
 				t.Errorf("requires %q, want %q", got, tt.want)
 			}
@@ -115,7 +115,7 @@ func TestABaseImageThatCannotBeReadDoesNotMatter(t *testing.T) {
 			basedOn(r, tt.name, tt.digest, "")
 			resolver := newTestResolver(t, r, testkit.Node(3, "AVX2"))
 			change(resolver, func(rules *Rules) { rules.InheritBase = true })
-			if d := decide(t, resolver, app); d.Candidates[0].Outcome != selector.Fits || wantsOf(d.Candidates[0]) != "" {
+			if d := explain(t, resolver, app); d.Candidates[0].Outcome != selector.Fits || wantsOf(d.Candidates[0]) != "" {
 				t.Errorf("%s: %q", d.Candidates[0].Outcome, wantsOf(d.Candidates[0]))
 			}
 		})

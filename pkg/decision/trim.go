@@ -9,7 +9,7 @@ import (
 
 const (
 	// grown is how much more memory than before is worth a garbage collection.
-	grown = 8 << 20
+	grown = 4 << 20
 	// settled is how long after the last look-up nothing of it is in use any more.
 	settled = 2 * time.Second
 )
