@@ -20,11 +20,6 @@ func usedCheck(server *criproxy.Server, socket string) health.Check {
 	}}
 }
 
-func namesOf(n *criproxy.Names) *health.NamesStatus {
-	keeper, why := n.KeptBy()
-	return &health.NamesStatus{Keeper: keeper, Reason: why, Kept: n.Keeper.Len()}
-}
-
 func clientsOf(server *criproxy.Server) []health.ClientStatus {
 	var all []health.ClientStatus
 	for _, c := range server.Clients() {

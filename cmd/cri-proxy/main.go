@@ -7,19 +7,15 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/containerd"
 	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/criproxy"
 	"github.com/imagefit/imagefit/pkg/daemon"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/health"
-	"github.com/imagefit/imagefit/pkg/names"
 	"github.com/imagefit/imagefit/pkg/systemd"
 	"github.com/imagefit/imagefit/pkg/tracing/otlp"
 	"github.com/imagefit/imagefit/pkg/unixsocket"
@@ -72,29 +68,15 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	reg := d.Registry(runtime)
 	defer reg.Close()
 	store := images.New(backend, cfg.Runtime.Namespace)
-	named := criproxy.NewNames(criproxy.NamesOptions{
-		Runtime: backend, Records: store, Log: log,
-		Keeper:  names.NewKeeper(images.Names{Store: store}, names.Files{Folder: filepath.Join(cfg.StateDir, "names"), Log: log}),
-		ByProxy: d.KeepsNames(runtime, reg),
-		Untags:  func() bool { return !runtime.Settings().IsContainerd() },
-	})
-	d.OnReload(func(config.Config) { named.Reconsider() })
-	changed := runtime.Changed
-	runtime.Changed = func(s containerd.Settings) {
-		changed(s)
-		named.Reconsider()
-	}
+	named := namesOf(d, backend, store, runtime, reg)
 	puller := criproxy.NewPuller(criproxy.PullerOptions{
 		Runtime: backend, Images: store, Names: named, Log: log,
 		Decider: decision.NewResolver(d.Evaluator(runtime), reg), Record: d.Record,
-		Tracer:    spans.Tracer(),
-		Unchanged: d.Unchanged(runtime),
+		Tracer: spans.Tracer(), Unchanged: d.Unchanged(runtime),
 	})
 	intercept := named.Handlers()
 	intercept[criproxy.PullImage] = puller.Handle
-	server := criproxy.New(criproxy.Options{
-		Backend: backend, Log: log, Intercept: intercept,
-	})
+	server := criproxy.New(criproxy.Options{Backend: backend, Log: log, Intercept: intercept})
 	socket, err := listen(path, runtimeSocket, log)
 	if err != nil {
 		return err
@@ -103,7 +85,7 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 
 	d.Metrics.WatchCalls(server.Served)
 	d.Clients = func() []health.ClientStatus { return clientsOf(server) }
-	d.Names = func() *health.NamesStatus { return namesOf(named) }
+	d.Names = func() *health.NamesStatus { return statusOf(named) }
 	defer d.Observe(cfg.Proxy.HTTPListen, append(checks(ctx, backend), usedCheck(server, socket.path))...)()
 
 	// What calls need runs until the last one has finished, which is later than the signal.

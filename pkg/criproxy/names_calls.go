@@ -137,8 +137,12 @@ func (n *Names) filtered(frame *cri.Frame, req proto.Message, filter *runtimeapi
 		return frame, nil
 	}
 	filter.Image.Image = name.ImageID
+	changed, err := frameOf(req)
+	if err != nil {
+		return frame, err
+	}
 	frame.Free()
-	return frameOf(req)
+	return changed, nil
 }
 
 func (n *Names) streamImages(stream grpc.ServerStream) error {
@@ -158,7 +162,8 @@ func (n *Names) streamImages(stream grpc.ServerStream) error {
 	l := listing{Names: n, begun: begun, seen: map[string]bool{}}
 	err = n.Runtime.Relay(stream, method, frame, func(part *cri.Frame) error {
 		var reply runtimeapi.StreamImagesResponse
-		if part.Decode(&reply) != nil || !l.present(reply.GetImages()) {
+		isList := part.Decode(&reply) == nil
+		if !isList || !l.present(reply.GetImages()) {
 			return nil
 		}
 		changed, err := frameOf(&reply)
@@ -222,10 +227,12 @@ func (n *Names) removeImage(stream grpc.ServerStream) error {
 		return stream.SendMsg(&runtimeapi.RemoveImageResponse{})
 	default:
 		req.Image.Image = id
-		frame.Free()
-		if frame, err = frameOf(req); err != nil {
+		changed, err := frameOf(req)
+		if err != nil {
 			return err
 		}
+		frame.Free()
+		frame = changed
 	}
 	answer := n.Runtime.Call(ctx, method, frame)
 	if image, err := n.Records.Image(ctx, id); id != "" && answer.Err == nil && err == nil && image.GetId() == "" {

@@ -52,7 +52,7 @@ func (e *evaluation) described(found []*description.Description, bodies []attach
 			before = append(before, own...)
 		}
 	}
-	reqs := append(before, unspoken(before, e.ofAuthor(bodies))...)
+	reqs := slices.Concat(before, unspoken(before, e.ofAuthor(bodies)))
 	return append(reqs, unspoken(reqs, after)...)
 }
 
