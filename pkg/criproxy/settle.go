@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// settlePause is the pause before names are moved again to who is to keep them,
-	// where that failed.
+	// settlePause is the first pause before names are moved again to who is to keep
+	// them, where that failed; it doubles up to considerPause.
 	settlePause = time.Second
 	// considerPause is the pause after which it is found out anew who keeps names:
 	// mirrors come and go.
@@ -33,7 +33,7 @@ func (n *Names) Reconsider() {
 func (n *Names) Run(ctx context.Context) error {
 	keeper, why := n.KeptBy()
 	n.Log.Info("names of images", "keeper", keeper, "reason", why)
-	settled := false
+	settled, pause := false, settlePause
 	for {
 		if !settled {
 			err := n.settle(ctx)
@@ -41,9 +41,8 @@ func (n *Names) Run(ctx context.Context) error {
 				n.Log.Debug("cannot move the names of images to their keeper, retrying", "error", err)
 			}
 		}
-		pause := considerPause
-		if !settled {
-			pause = settlePause
+		if pause = min(2*pause, considerPause); settled {
+			pause = considerPause
 		}
 		select {
 		case <-ctx.Done():
@@ -52,7 +51,7 @@ func (n *Names) Run(ctx context.Context) error {
 		case <-time.After(pause):
 		}
 		if n.decide() {
-			settled = false
+			settled, pause = false, settlePause
 			keeper, why := n.KeptBy()
 			n.Log.Info("names of images have another keeper now", "keeper", keeper, "reason", why)
 		}
