@@ -134,7 +134,7 @@ func TestFailureAndRecoveryAreLoggedOnce(t *testing.T) {
 	c := new(collector)
 	address, stop := c.serve(t, "")
 	stop()
-	s, log := open(t, "http://"+address, func(o *Options) { o.exportTime = 200 * time.Millisecond })
+	s, log := open(t, "http://"+address, func(o *Options) { o.exportTime = time.Second })
 	flush := func() {
 		for _, n := range []int{maxQueue, 1} { // the one goes by ForceFlush itself
 			for range n {
