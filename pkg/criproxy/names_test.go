@@ -298,6 +298,21 @@ func TestNamesAreGoneWithTheirImage(t *testing.T) {
 	}
 }
 
+// TestNamesOfAnImageThatWasPulledAgainAreWrittenAgain removes the image without the proxy
+// and pulls it as a pod does that always pulls, which looks nothing up before.
+func TestNamesOfAnImageThatWasPulledAgainAreWrittenAgain(t *testing.T) {
+	t.Parallel()
+	keepers(t, func(t *testing.T, b *pullBench, _ bool) {
+		id := b.pullRef(t, appTag)
+		if _, err := b.direct().RemoveImage(t.Context(), &runtimeapi.RemoveImageRequest{Image: &runtimeapi.ImageSpec{Image: id}}); err != nil {
+			t.Fatal(err)
+		}
+		b.pullRef(t, appTag)
+		b.names.Keeper = names.NewKeeper(images.Names{Store: b.names.Records.(*images.Store)}) // as after a restart
+		b.wantList(t, id+" "+appTag+" "+appRepo+"@"+b.indexOf(t).String())
+	})
+}
+
 // TestForwardedPullTakesTheNameBack has the rules change between two pulls.
 func TestForwardedPullTakesTheNameBack(t *testing.T) {
 	t.Parallel()

@@ -73,6 +73,12 @@ func fileOf(n Name) string {
 	return hex.EncodeToString(sum[:]) + suffix
 }
 
+// Has implements [Store].
+func (f Files) Has(_ context.Context, n Name) bool {
+	saved, err := f.read(fileOf(n))
+	return err == nil && saved.same(n)
+}
+
 // Save implements [Store].
 func (f Files) Save(_ context.Context, n Name) error {
 	body, err := json.Marshal(n)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Keeper keeps names. A reference is the name of one image at most.
@@ -16,6 +17,7 @@ type Keeper struct {
 
 	writing sync.Mutex // held while a store is read or written
 	store   Store      // that was loaded, else nil
+	loaded  atomic.Bool
 
 	mu          sync.RWMutex
 	byReference map[string]Name
@@ -28,8 +30,12 @@ func NewKeeper(stores ...Store) *Keeper {
 	return &Keeper{stores: stores, byReference: map[string]Name{}, byImage: map[string]map[string]Name{}}
 }
 
-// Load reads the names, unless that was done already. Until then there are none.
+// Load reads the names, unless that was done already. Until then there are none. Once
+// they are read it waits for nothing.
 func (k *Keeper) Load(ctx context.Context) error {
+	if k.loaded.Load() {
+		return nil
+	}
 	k.writing.Lock()
 	defer k.writing.Unlock()
 	return k.load(ctx)
@@ -53,6 +59,7 @@ func (k *Keeper) load(ctx context.Context) error {
 		for _, n := range all {
 			k.put(n)
 		}
+		k.loaded.Store(true)
 		return nil
 	}
 	return fmt.Errorf("load the names of images: %w", ErrUnsupported)
@@ -67,7 +74,7 @@ func (k *Keeper) Keep(ctx context.Context, all ...Name) error {
 	}
 	for _, n := range all {
 		old, known := k.Get(n.Reference)
-		if known && old.same(n) {
+		if known && old.same(n) && k.store.Has(ctx, old) {
 			continue
 		}
 		if err := k.store.Save(ctx, n); err != nil {

@@ -43,6 +43,9 @@ var ErrUnsupported = errors.New("the runtime does not have this store")
 type Store interface {
 	// Load returns all names.
 	Load(ctx context.Context) ([]Name, error)
+	// Has reports whether a name is there as it was saved: clients of the runtime remove
+	// its records, and with them the names.
+	Has(ctx context.Context, n Name) bool
 	// Save writes a name, in the place of the one with the same reference and image.
 	Save(ctx context.Context, n Name) error
 	// Delete removes a name; that it is not there is no error.

@@ -118,6 +118,65 @@ func TestNameThatIsKeptAlreadyIsNotWritten(t *testing.T) {
 	}
 }
 
+// TestNameThatIsGoneFromTheStoreIsWrittenAgain: the runtime's record of an image, with the
+// labels on it, goes when another client removes the image.
+func TestNameThatIsGoneFromTheStoreIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	store, _ := files(t)
+	k := NewKeeper(store)
+	kept := name("app:1", "one", 0)
+	for range 2 {
+		if err := k.Keep(t.Context(), kept); err != nil {
+			t.Fatal(err)
+		}
+		if got, known := loaded(t, store).Get("app:1"); !known || got != kept {
+			t.Errorf("the store has %v, %t", got, known)
+		}
+		if err := store.Delete(t.Context(), kept); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// slow is a store whose writes last until they are let go.
+type slow struct {
+	Store
+	writes chan struct{}
+}
+
+func (s slow) Save(ctx context.Context, n Name) error {
+	s.writes <- struct{}{}
+	<-s.writes
+	return s.Store.Save(ctx, n)
+}
+
+// TestAnswersDoNotWaitForWrites: each image call loads the names.
+func TestAnswersDoNotWaitForWrites(t *testing.T) {
+	t.Parallel()
+	store, _ := files(t)
+	s := slow{store, make(chan struct{})}
+	k := loaded(t, s)
+	kept := make(chan error)
+	go func() { kept <- k.Keep(t.Context(), name("app:1", "one", 0)) }()
+	<-s.writes
+	answered := make(chan error)
+	go func() { answered <- k.Load(t.Context()) }()
+	select {
+	case err := <-answered:
+		if err != nil {
+			t.Error(err)
+		}
+		s.writes <- struct{}{}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for the write of a name")
+		s.writes <- struct{}{}
+		<-answered
+	}
+	if err := <-kept; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestNameThatCannotBeWrittenIsNotKept: what is answered must outlive a restart.
 func TestNameThatCannotBeWrittenIsNotKept(t *testing.T) {
 	t.Parallel()
@@ -188,6 +247,7 @@ type fixed []Name
 func (f fixed) Load(context.Context) ([]Name, error) { return f, nil }
 func (fixed) Save(context.Context, Name) error       { return nil }
 func (fixed) Delete(context.Context, Name) error     { return nil }
+func (fixed) Has(context.Context, Name) bool         { return true }
 
 func TestDamagedFilesAreLeftOut(t *testing.T) {
 	t.Parallel()

@@ -92,6 +92,15 @@ func (s Names) convert(ctx context.Context, n names.Name) error {
 	return s.Remove(ctx, n.Reference)
 }
 
+// Has implements [names.Store].
+func (s Names) Has(ctx context.Context, n names.Name) bool {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	record, err := s.images.Get(s.scoped(ctx), &imagesapi.GetImageRequest{Name: n.ImageID})
+	body, notJSON := json.Marshal(n)
+	return err == nil && notJSON == nil && record.GetImage().GetLabels()[labelOf(n)] == string(body)
+}
+
 // Save implements [names.Store].
 func (s Names) Save(ctx context.Context, n names.Name) error {
 	body, err := json.Marshal(n)

@@ -42,6 +42,11 @@ func TestNamesAreInTheLabelsOfTheImagesOwnRecord(t *testing.T) {
 		}
 	}
 	wantNames(t, store, first, second)
+	if moved := first; !store.Has(t.Context(), first) || !store.Has(t.Context(), second) {
+		t.Error("names that were saved are not there")
+	} else if moved.Manifest = digest.FromString("other"); store.Has(t.Context(), moved) {
+		t.Error("a name of another manifest is there")
+	}
 	if labels := f.Record(first.ImageID).GetLabels(); len(labels) != 3 || labels[labelManaged] != "managed" {
 		t.Errorf("labels %v", labels)
 	}
@@ -51,6 +56,9 @@ func TestNamesAreInTheLabelsOfTheImagesOwnRecord(t *testing.T) {
 	wantNames(t, store, second)
 	f.RemoveRecord(second.ImageID) // the image is gone
 	wantNames(t, store)
+	if store.Has(t.Context(), first) || store.Has(t.Context(), second) {
+		t.Error("names that are gone are there")
+	}
 	if err := store.Delete(t.Context(), second); err != nil {
 		t.Errorf("delete what is gone: %v", err)
 	}
