@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -65,6 +66,7 @@ type NamesOptions struct {
 type Names struct {
 	NamesOptions
 	byProxy   atomic.Pointer[keeping]
+	naming    sync.Mutex // held while a name is kept, or is found to be of no image
 	consider  chan struct{}
 	notLoaded throttle.Throttle
 }
@@ -161,7 +163,9 @@ func (n *Names) Give(ctx context.Context, g given) error {
 
 // keep keeps a name of an image that is still there afterwards.
 func (n *Names) keep(ctx context.Context, name names.Name) error {
+	n.naming.Lock()
 	err := n.Keeper.Keep(ctx, name)
+	n.naming.Unlock()
 	if err != nil || isContainerds(name.ImageID) { // whose own record of the image has it
 		return err
 	}
@@ -233,16 +237,28 @@ func (n *Names) forget(ctx context.Context, ref string) {
 }
 
 // gone forgets the names of an image that the runtime does not show, unless it is there
-// and will be shown, as right after a restart. It reports whether the image is gone.
-func (n *Names) gone(ctx context.Context, imageID string) bool {
-	target, err := n.Records.TargetOf(ctx, imageID)
-	if target != "" || err != nil && !isUnimplemented(err) {
-		return false
+// and will be shown, as right after a restart or when it is pulled again meanwhile. It
+// reports whether the image is gone.
+func (n *Names) gone(ctx context.Context, imageID string) (bool, error) {
+	n.naming.Lock()
+	defer n.naming.Unlock()
+	there, err := n.hasImage(ctx, imageID)
+	if there || err != nil {
+		return false, err
 	}
 	for _, name := range n.Keeper.Of(imageID) {
 		n.forget(ctx, name.Reference)
 	}
-	return true
+	return true, nil
+}
+
+func (n *Names) hasImage(ctx context.Context, imageID string) (bool, error) {
+	target, err := n.Records.TargetOf(ctx, imageID)
+	if !isUnimplemented(err) {
+		return target != "", err
+	}
+	image, err := n.Records.Image(ctx, imageID)
+	return image.GetId() != "", err
 }
 
 func frameOf(m proto.Message) (*cri.Frame, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/distribution/reference"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -80,7 +81,11 @@ func (n *Names) imageStatus(stream grpc.ServerStream) error {
 			return sendChanged(stream, answer, &reply, n.present(reply.GetImage()))
 		}
 		answer.Message.Free()
-		n.gone(ctx, name.ImageID)
+		if _, err := n.gone(ctx, name.ImageID); err != nil {
+			// That there is no image makes the kubelet run the container as root.
+			return status.Errorf(status.Code(err), "imagefit: cannot tell whether image %s, which has the name %s, is there: %v",
+				name.ImageID, name.Reference, err)
+		}
 	}
 	answer := n.Runtime.Call(ctx, method, frame)
 	var reply runtimeapi.ImageStatusResponse
@@ -198,8 +203,8 @@ func (l *listing) present(images []*runtimeapi.Image) (changed bool) {
 func (l *listing) prune(ctx context.Context) {
 	for _, name := range l.Keeper.All() {
 		if !l.seen[name.ImageID] && name.Since.Before(l.begun) {
-			l.gone(ctx, name.ImageID)
-			l.seen[name.ImageID] = true // once
+			_, _ = l.gone(ctx, name.ImageID) // or else the next list finds it
+			l.seen[name.ImageID] = true      // once
 		}
 	}
 }
@@ -236,7 +241,7 @@ func (n *Names) removeImage(stream grpc.ServerStream) error {
 	}
 	answer := n.Runtime.Call(ctx, method, frame)
 	if image, err := n.Records.Image(ctx, id); id != "" && answer.Err == nil && err == nil && image.GetId() == "" {
-		n.gone(ctx, id)
+		_, _ = n.gone(ctx, id) // or else the next look-up finds it
 	}
 	return answer.Send(stream)
 }

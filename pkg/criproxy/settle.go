@@ -120,7 +120,7 @@ func (n *Names) returnTags(ctx context.Context) error {
 			err = n.Keeper.Forget(ctx, name.Reference)
 		}
 		if err != nil {
-			if n.gone(ctx, name.ImageID) {
+			if gone, _ := n.gone(ctx, name.ImageID); gone {
 				continue
 			}
 			return err
