@@ -36,8 +36,8 @@ type Records interface {
 	Records(ctx context.Context) ([]images.Record, error)
 	// TargetOf returns what a record points at, "" where there is none.
 	TargetOf(ctx context.Context, name string) (digest.Digest, error)
-	// Remove removes a record.
-	Remove(ctx context.Context, name string) error
+	// Remove removes a record that points at the target.
+	Remove(ctx context.Context, name string, target digest.Digest) error
 	// KeepIndex keeps an index in the store as long as a manifest of it.
 	KeepIndex(ctx context.Context, manifest, index digest.Digest) error
 	// ConfigOf returns the image id of a manifest on the node.
@@ -66,7 +66,8 @@ type NamesOptions struct {
 type Names struct {
 	NamesOptions
 	byProxy   atomic.Pointer[keeping]
-	naming    sync.Mutex // held while a name is kept, or is found to be of no image
+	moving    sync.RWMutex // locked while names move to another keeper, read-locked while one is given
+	naming    sync.Mutex   // held while a name is kept, or is found to be of no image
 	consider  chan struct{}
 	notLoaded throttle.Throttle
 }
@@ -125,7 +126,9 @@ func (n *Names) Give(ctx context.Context, g given) error {
 	if err := n.Keeper.Load(ctx); err != nil {
 		return err
 	}
-	d := g.decision
+	n.moving.RLock()
+	defer n.moving.RUnlock()
+	d, shared := g.decision, n.Shared()
 	byIndex := d.Repository + "@" + d.Index.String()
 	if before := n.replaced(ctx, g, byIndex); before.Reference != "" {
 		if err := n.Keeper.Keep(ctx, before); err != nil {
@@ -135,7 +138,7 @@ func (n *Names) Give(ctx context.Context, g given) error {
 	if err := n.keep(ctx, g.name(byIndex)); err != nil {
 		return err
 	}
-	if n.Shared() {
+	if shared {
 		if err := n.Records.KeepIndex(ctx, d.Candidates[g.candidate].Digest, d.Index); err != nil && !isUnimplemented(err) {
 			n.Log.Warn("cannot keep the index of an image; others cannot fetch it here", "reference", d.Reference, "error", err)
 		}
@@ -143,7 +146,7 @@ func (n *Names) Give(ctx context.Context, g given) error {
 	if d.Reference == byIndex {
 		return nil
 	}
-	if !n.Shared() {
+	if !shared {
 		err := n.Records.Point(ctx, images.Choice{
 			Reference: d.Reference, Index: d.Index, Manifest: d.Descriptor(g.candidate), ImageID: g.image,
 		})
@@ -199,7 +202,7 @@ func (n *Names) replaced(ctx context.Context, g given, ref string) names.Name {
 func (n *Names) dropStale(ctx context.Context, ref string, index digest.Digest) {
 	target, err := n.Records.TargetOf(ctx, ref)
 	if err == nil && target != "" && target != index {
-		err = n.Records.Remove(ctx, ref)
+		err = n.Records.Remove(ctx, ref, target)
 	}
 	if err != nil && !isUnimplemented(err) {
 		n.Log.Warn("cannot remove an outdated image record; others may read it", "reference", ref, "error", err)

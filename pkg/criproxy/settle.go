@@ -2,6 +2,7 @@ package criproxy
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -72,62 +73,98 @@ func (n *Names) settle(ctx context.Context) error {
 
 // takeTags keeps the tags that the runtime has as records.
 func (n *Names) takeTags(ctx context.Context) error {
+	n.moving.Lock() // for pulls that began with the other keeper
 	records, err := n.Records.Records(ctx)
+	n.moving.Unlock()
 	if isUnimplemented(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	var failed []error // one name does not keep the others where they are
 	for _, r := range records {
-		if r.Index == "" || !isTag(r.Name) {
-			continue
+		if r.Index != "" && isTag(r.Name) && ctx.Err() == nil {
+			failed = append(failed, n.takeTag(ctx, r))
 		}
-		id, err := n.Records.ConfigOf(ctx, r.Target)
-		if err != nil || id == "" {
-			continue // it is not there, so neither is the name
-		}
-		err = n.Keeper.Keep(ctx, names.Name{
-			Reference: r.Name, ImageID: id.String(), Manifest: r.Target, Index: r.Index, Since: time.Now().UTC(),
-		})
-		if err == nil {
-			err = n.Records.Remove(ctx, r.Name)
-		}
-		if err != nil {
-			return err
-		}
+	}
+	return errors.Join(failed...)
+}
+
+// takeTag keeps a tag instead of the runtime, unless a pull moved it meanwhile.
+func (n *Names) takeTag(ctx context.Context, r images.Record) error {
+	n.moving.Lock()
+	defer n.moving.Unlock()
+	if target, err := n.Records.TargetOf(ctx, r.Name); err != nil || target != r.Target {
+		return err
+	}
+	if _, kept := n.Keeper.Get(r.Name); kept { // by a pull, or before a crash
+		return n.Records.Remove(ctx, r.Name, r.Target)
+	}
+	id, err := n.Records.ConfigOf(ctx, r.Target)
+	if err != nil || id == "" {
+		return nil //nolint:nilerr // it is not there, so neither is the name
+	}
+	err = n.keep(ctx, names.Name{
+		Reference: r.Name, ImageID: id.String(), Manifest: r.Target, Index: r.Index, Since: time.Now().UTC(),
+	})
+	if err == nil {
+		err = n.Records.Remove(ctx, r.Name, r.Target)
+	}
+	if err == nil {
 		n.Log.Info("the name of an image is kept by the proxy now", "reference", r.Name, "image", id)
 	}
-	return nil
+	return err
 }
 
 // returnTags makes records of the tags that the proxy has kept.
 func (n *Names) returnTags(ctx context.Context) error {
-	for _, name := range n.Keeper.All() {
-		if name.Index == "" || !isTag(name.Reference) {
+	n.moving.Lock() // for pulls that began with the other keeper
+	all := n.Keeper.All()
+	n.moving.Unlock()
+	var failed []error // one name does not keep the others where they are
+	for _, name := range all {
+		if name.Index == "" || !isTag(name.Reference) || ctx.Err() != nil {
 			continue
 		}
-		manifest, err := n.Records.DescriptorOf(ctx, name.Manifest)
+		err := n.returnTag(ctx, name)
 		if isUnimplemented(err) {
 			return nil
 		}
-		if err == nil {
-			err = n.Records.Point(ctx, images.Choice{
-				Reference: name.Reference, Index: name.Index, Manifest: manifest, ImageID: name.ImageID,
-			})
-		}
-		if err == nil {
-			err = n.Keeper.Forget(ctx, name.Reference)
-		}
-		if err != nil {
-			if gone, _ := n.gone(ctx, name.ImageID); gone {
-				continue
-			}
-			return err
-		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+// returnTag makes a record of a tag, unless a pull moved it meanwhile. An image that the
+// runtime does not show whole could not be shown under a record: its name stays until a
+// list or a look-up finds the image gone.
+func (n *Names) returnTag(ctx context.Context, name names.Name) error {
+	n.moving.Lock()
+	defer n.moving.Unlock()
+	if now, kept := n.Keeper.Get(name.Reference); !kept || now != name {
+		return nil
+	}
+	manifest, err := n.Records.DescriptorOf(ctx, name.Manifest)
+	if status.Code(err) == codes.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if image, err := n.Records.Image(ctx, name.ImageID); err != nil || image.GetId() == "" {
+		return err
+	}
+	err = n.Records.Point(ctx, images.Choice{
+		Reference: name.Reference, Index: name.Index, Manifest: manifest, ImageID: name.ImageID,
+	})
+	if err == nil {
+		err = n.Keeper.Forget(ctx, name.Reference)
+	}
+	if err == nil {
 		n.Log.Info("the name of an image is a record of the runtime now", "reference", name.Reference, "image", name.ImageID)
 	}
-	return nil
+	return err
 }
 
 // isUnimplemented reports whether the runtime does not have what was called.

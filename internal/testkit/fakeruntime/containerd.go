@@ -123,7 +123,8 @@ func (s imageStore) Delete(ctx context.Context, req *imagesapi.DeleteImageReques
 	}
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
-	if s.r.records[req.GetName()] == nil {
+	image, target := s.r.records[req.GetName()], req.GetTarget().GetDigest()
+	if image == nil || target != "" && target != image.GetTarget().GetDigest() {
 		return nil, notFound("image", req.GetName())
 	}
 	s.r.remove(req.GetName(), s.r.Delay)

@@ -89,7 +89,7 @@ func (s Names) convert(ctx context.Context, n names.Name) error {
 	if err := s.Save(ctx, n); err != nil {
 		return err
 	}
-	return s.Remove(ctx, n.Reference)
+	return s.Remove(ctx, n.Reference, n.Manifest)
 }
 
 // Has implements [names.Store].
@@ -137,11 +137,12 @@ func (s Names) label(ctx context.Context, n names.Name, value string) error {
 	return err
 }
 
-// Remove removes the record of a name; that it is not there is no error.
-func (s *Store) Remove(ctx context.Context, name string) error {
+// Remove removes the record of a name that points at the target; that there is none is no
+// error. containerd 1.7 removes it whatever it points at.
+func (s *Store) Remove(ctx context.Context, name string, target digest.Digest) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	_, err := s.images.Delete(s.scoped(ctx), &imagesapi.DeleteImageRequest{Name: name})
+	_, err := s.images.Delete(s.scoped(ctx), &imagesapi.DeleteImageRequest{Name: name, Target: &types.Descriptor{Digest: target.String()}})
 	if err != nil && status.Code(err) != codes.NotFound {
 		return fmt.Errorf("remove the image record %s: %w", name, err)
 	}

@@ -160,9 +160,12 @@ func TestTargetOfARecord(t *testing.T) {
 		if d, err := s.DescriptorOf(t.Context(), c.Manifest.Digest); err != nil || d.Digest != c.Manifest.Digest || d.Size != c.Manifest.Size || d.MediaType != c.Manifest.MediaType {
 			t.Errorf("descriptor %v, %v", d, err)
 		}
+		if err := s.Remove(t.Context(), reference, digest.FromString("other")); err != nil || f.Record(reference) == nil {
+			t.Errorf("a record with another target was removed: %v", err)
+		}
 		for range 2 {
-			if err := s.Remove(t.Context(), reference); err != nil {
-				t.Error(err)
+			if err := s.Remove(t.Context(), reference, c.Manifest.Digest); err != nil || f.Record(reference) != nil {
+				t.Errorf("the record was not removed: %v", err)
 			}
 		}
 		f.Before = func(context.Context, string, string) error {
