@@ -75,8 +75,16 @@ const maxProblem = 16 << 10
 // root uses the state directory of the daemons, others their own cache directory.
 func LoadUserConfig(cmd *cobra.Command) (config.Config, error) {
 	cfg, err := LoadConfig(cmd)
-	if err != nil || os.Geteuid() == 0 {
+	if err != nil {
 		return cfg, err
+	}
+	return UserConfig(cfg)
+}
+
+// UserConfig is what LoadUserConfig makes of a configuration.
+func UserConfig(cfg config.Config) (config.Config, error) {
+	if os.Geteuid() == 0 {
+		return cfg, nil
 	}
 	own, err := os.UserCacheDir()
 	if err != nil {

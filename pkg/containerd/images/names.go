@@ -31,23 +31,36 @@ type Names struct{ *Store }
 func (s Names) Load(ctx context.Context) ([]names.Name, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	list, err := s.images.List(s.scoped(ctx), &imagesapi.ListImagesRequest{})
-	if status.Code(err) == codes.Unimplemented {
-		return nil, fmt.Errorf("list image records: %w", names.ErrUnsupported)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list image records: %w", err)
-	}
-	var all []names.Name
-	for _, image := range list.GetImages() {
-		all = append(all, namesIn(image)...)
-	}
-	for _, image := range list.GetImages() {
+	records, all, err := s.list(ctx)
+	for _, image := range records {
 		if n, ok := s.untrue(ctx, image); ok && s.convert(ctx, n) == nil {
 			all = append(all, n)
 		}
 	}
-	return all, nil
+	return all, err
+}
+
+// Read returns the names that the records have, and changes none of them.
+func (s Names) Read(ctx context.Context) ([]names.Name, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	_, all, err := s.list(ctx)
+	return all, err
+}
+
+// list returns the records and the names in them.
+func (s Names) list(ctx context.Context) (records []*imagesapi.Image, all []names.Name, err error) {
+	list, err := s.images.List(s.scoped(ctx), &imagesapi.ListImagesRequest{})
+	if status.Code(err) == codes.Unimplemented {
+		return nil, nil, fmt.Errorf("list image records: %w", names.ErrUnsupported)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("list image records: %w", err)
+	}
+	for _, image := range list.GetImages() {
+		all = append(all, namesIn(image)...)
+	}
+	return list.GetImages(), all, nil
 }
 
 // namesIn are the names in the labels of a record.

@@ -73,6 +73,8 @@ type Record struct {
 	Name   string
 	Target digest.Digest
 	Index  digest.Digest // from which cri-proxy chose the target, or empty
+	// Updated is when the record was last changed, zero where the runtime does not tell.
+	Updated time.Time
 }
 
 // Records lists the image records.
@@ -103,6 +105,9 @@ func (s *Store) Records(ctx context.Context) ([]Record, error) {
 
 func recordOf(image *imagesapi.Image) Record {
 	r := Record{Name: image.GetName(), Target: digest.Digest(image.GetTarget().GetDigest())}
+	if at := image.GetUpdatedAt(); at != nil {
+		r.Updated = at.AsTime()
+	}
 	if labels := image.GetLabels(); labels[labelManifest] == r.Target.String() {
 		r.Index = digest.Digest(labels[labelIndex])
 	}
