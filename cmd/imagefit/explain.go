@@ -5,19 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/distribution/reference"
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
-	"github.com/imagefit/imagefit/internal/wiring"
 	"github.com/imagefit/imagefit/pkg/compat"
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/containerd"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/description"
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -159,54 +154,6 @@ func exitOf(o selector.Outcome) error {
 	default:
 		return cli.ExitError(exitNoneFits)
 	}
-}
-
-func explain(ctx context.Context, trace *trace, cfg config.Config, known *facts.Facts, live bool, image string) (*decision.Decision, error) {
-	// What is wrong with an artifact is in the table; this is for what is
-	// wrong here, such as a compatibility spec that cannot be used.
-	log := cli.NewLogger(trace.out, config.Text, slog.LevelError)
-	_, auth, err := toolAuth(ctx, image)
-	if err != nil {
-		return nil, err
-	}
-	reg, runtime := openRegistry(cfg, log, trace)
-	defer reg.Close()
-	var puller decision.Runtime // of this node alone
-	if live {
-		puller = runtime
-	}
-	evaluator, err := wiring.Evaluator(cfg, known, puller, log)
-	if err != nil {
-		return nil, err
-	}
-	req := decision.Request{Reference: image, Auth: auth, Snapshot: evaluator.Snapshot(), Explain: true}
-	return decision.NewResolver(evaluator, reg).Decide(ctx, req)
-}
-
-// openRegistry opens the registries as this node reaches them, by the settings of
-// the runtime's file: the tool does not query the runtime.
-func openRegistry(cfg config.Config, log *slog.Logger, trace *trace) (*registry.Registry, containerd.Settings) {
-	runtime, err := containerd.Read(cfg.Runtime.Config)
-	if err != nil {
-		log.Error("cannot read the runtime's configuration completely", "file", cfg.Runtime.Config, "error", err)
-	}
-	path, tables := wiring.Hosts(cfg, runtime)
-	return registry.New(trace.options(registry.Options{
-		HostsPath: path, Tables: tables,
-		UserAgent: registry.UserAgent(cli.BuildVersion(version)), Log: log,
-	})), runtime
-}
-
-// toolAuth returns the credentials that the person's container tools have for
-// the image's registry, or nil.
-func toolAuth(ctx context.Context, image string) (reference.Named, *registry.Auth, error) {
-	named, err := reference.ParseDockerRef(image)
-	if err != nil {
-		return nil, nil, fmt.Errorf("read reference %q: %w", image, err)
-	}
-	home, _ := os.UserHomeDir() // without one, there is nothing in it
-	auth, err := registry.AuthOf(ctx, registry.Person{Getenv: os.Getenv, Home: home, UID: os.Getuid()}, named)
-	return named, auth, err
 }
 
 // explained is a decision and what the node's policy makes of it.
