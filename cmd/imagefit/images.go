@@ -51,7 +51,7 @@ would be chosen for a name; 4: with --check, not known for a name; 1: error.`,
   imagefit images registry.example/app
   imagefit images --check
   imagefit images -o json`,
-		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE: c.run,
 	}
 	cmd.Flags().BoolVar(&c.check, "check", false, "ask the registries whether another variant would be chosen today")
 	c.output.AddFlag(cmd, cli.Text, cli.JSON)
@@ -79,7 +79,7 @@ type nodeImage struct {
 	Today     *today        `json:"today,omitempty"` // with --check
 }
 
-func (c imagesCommand) run(cmd *cobra.Command, args []string) error {
+func (c *imagesCommand) run(cmd *cobra.Command, args []string) error {
 	cfg, err := cli.LoadConfig(cmd)
 	if err != nil {
 		return err

@@ -76,13 +76,13 @@ func listed(t *testing.T, args ...string) (imageList, map[string]nodeImage) {
 // containerdNode is a node with three images: one that cri-proxy chose and that both keep
 // names of, one that containerd pulled from an index, and a single one.
 type containerdNode struct {
-	dir, config      string
-	runtime          *fakeruntime.Runtime
-	index, chosen    ocispec.Descriptor
-	tag, byIndex     string
-	other, single    string
-	chosenID, podlog string
-	since            time.Time
+	dir, config   string
+	runtime       *fakeruntime.Runtime
+	index, chosen ocispec.Descriptor
+	tag, byIndex  string
+	other, single string
+	chosenID      string
+	since         time.Time
 }
 
 func newContainerdNode(t *testing.T) *containerdNode {
