@@ -215,8 +215,8 @@ func (n *Names) Forwarded(ctx context.Context, ref string, d *decision.Decision,
 	if err := n.Keeper.Load(ctx); err != nil || n.Keeper.Len() == 0 {
 		return
 	}
-	named, err := reference.ParseDockerRef(ref)
-	if err != nil {
+	named := n.normalised(ref)
+	if named == nil {
 		return
 	}
 	n.forget(ctx, named.String())

@@ -48,11 +48,21 @@ func (n *Names) kept(ref string) (names.Name, bool) {
 	if name, kept := n.Keeper.Get(ref); kept {
 		return name, true
 	}
-	named, err := reference.ParseDockerRef(ref)
-	if err != nil {
+	named := n.normalised(ref)
+	if named == nil {
 		return names.Name{}, false
 	}
 	return n.Keeper.Get(named.String())
+}
+
+// normalised is a reference as the runtime understands it, nil for what is none. Which
+// registry a short name is of is CRI-O's own configuration, and so is not known.
+func (n *Names) normalised(ref string) reference.Named {
+	named, err := reference.ParseDockerRef(ref)
+	if err != nil || n.Untags() && names.IsShort(ref) {
+		return nil
+	}
+	return named
 }
 
 func (n *Names) imageStatus(stream grpc.ServerStream) error {

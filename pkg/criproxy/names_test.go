@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	imagesapi "github.com/containerd/containerd/api/services/images/v1"
 	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -406,6 +407,41 @@ func TestVariantOnTheNodeIsUsedWhereItCannotBePulledAgain(t *testing.T) {
 					}
 				}
 			})
+		})
+	}
+}
+
+// TestShortNameIsLeftToARuntimeThatResolvesItByItself: CRI-O may know app:1 as an image of
+// another registry than docker.io.
+func TestShortNameIsLeftToARuntimeThatResolvesItByItself(t *testing.T) {
+	t.Parallel()
+	for runtime, byItself := range map[string]bool{"containerd": false, "cri-o": true} {
+		t.Run(runtime, func(t *testing.T) {
+			t.Parallel()
+			b := newPullBench(t, 3, nil)
+			b.setKeeper(true)
+			b.names.Untags = func() bool { return byItself }
+			const long, short = "docker.io/library/app:1", "app:1"
+			kept := b.pullRef(t, appTag)
+			name, _ := b.names.Keeper.Get(appTag)
+			name.Reference = long
+			if err := b.names.Keeper.Keep(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+			b.registry.index("2", "")
+			b.takes(b.registry.image("2").Digest)
+			other := b.pullRef(t, appRepo+":2")
+			b.runtime.Delay = 0
+			b.runtime.Write(&imagesapi.Image{Name: short, Target: b.runtime.Record(other).GetTarget()})
+			want := map[bool]string{false: kept, true: other}[byItself]
+			if got := b.status(t, short); got != want {
+				t.Errorf("%s resolves to %q, want %q", short, got, want)
+			}
+			b.names.Forwarded(t.Context(), short, nil, other)
+			want = map[bool]string{false: "", true: kept}[byItself]
+			if got := b.status(t, long); got != want {
+				t.Errorf("%s resolves to %q, want %q", long, got, want)
+			}
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/containerd"
 	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/names"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
@@ -72,7 +73,7 @@ func (d *Daemon) Unchanged(runtime *containerd.Runtime) func(string, policy.Answ
 		case settings.IsContainerd():
 		case d.Config().Proxy.Names == config.ByRuntime:
 			return "runtime " + settings.Name + ` has no image records: with proxy.names = "runtime" pulls are forwarded unchanged`, nil
-		case isShort(ref):
+		case names.IsShort(ref):
 			return fmt.Sprintf("runtime %s resolves the short name %s by its own configuration: the pull is forwarded unchanged", settings.Name, ref), nil
 		}
 		if answers.ImageVerifier != policy.Forward {
@@ -89,12 +90,6 @@ func (d *Daemon) Unchanged(runtime *containerd.Runtime) func(string, policy.Answ
 				"the pull is forwarded unchanged (policy.image_verifier)", strings.Join(verifiers, ", ")),
 			answers.Cases(policy.Arose{ImageVerifier: true})
 	}
-}
-
-// isShort reports whether a reference names no registry.
-func isShort(ref string) bool {
-	first, _, ok := strings.Cut(ref, "/")
-	return !ok || first != "localhost" && !strings.ContainsAny(first, ".:")
 }
 
 // Backfill returns the worker that looks up images that the runtime behind conn pulled

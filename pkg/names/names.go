@@ -9,6 +9,7 @@ package names
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -34,6 +35,12 @@ type Name struct {
 // same reports whether nothing but the times and pods differ.
 func (n Name) same(o Name) bool {
 	return n.Reference == o.Reference && n.ImageID == o.ImageID && n.Manifest == o.Manifest && n.Index == o.Index
+}
+
+// IsShort reports whether a reference names no registry.
+func IsShort(ref string) bool {
+	first, _, ok := strings.Cut(ref, "/")
+	return !ok || first != "localhost" && !strings.ContainsAny(first, ".:")
 }
 
 // ErrUnsupported is the error of a [Store] that a runtime does not have.
