@@ -221,7 +221,7 @@ func (n *Names) Forwarded(ctx context.Context, ref string, d *decision.Decision,
 	}
 	n.forget(ctx, named.String())
 	if d != nil && d.Index != "" {
-		n.forget(ctx, d.Repository+"@"+d.Index.String())
+		n.forgetResolved(ctx, d.Repository+"@"+d.Index.String())
 	}
 	digested, ok := named.(reference.Digested)
 	if !ok || !n.hides(named.String(), imageID) {
@@ -230,6 +230,17 @@ func (n *Names) Forwarded(ctx context.Context, ref string, d *decision.Decision,
 	name := names.Name{Reference: named.String(), ImageID: imageID, Manifest: digested.Digest(), Since: time.Now().UTC()}
 	if err := n.Keeper.Keep(ctx, name); err != nil {
 		n.Log.Warn("cannot keep the name of an image, it is not listed under it", "reference", ref, "error", err)
+	}
+}
+
+// forgetResolved forgets a name that the runtime resolves by itself. It may have pulled
+// another index than was decided about.
+func (n *Names) forgetResolved(ctx context.Context, ref string) {
+	if _, kept := n.Keeper.Get(ref); !kept {
+		return
+	}
+	if image, err := n.Records.Image(ctx, ref); err == nil && image.GetId() != "" {
+		n.forget(ctx, ref)
 	}
 }
 

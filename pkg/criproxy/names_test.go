@@ -445,3 +445,20 @@ func TestShortNameIsLeftToARuntimeThatResolvesItByItself(t *testing.T) {
 		})
 	}
 }
+
+// TestNameStaysWhereAForwardedPullGaveItToNoImage has the tag moved between the decision and
+// the pull: the runtime does not have the index that was decided about.
+func TestNameStaysWhereAForwardedPullGaveItToNoImage(t *testing.T) {
+	t.Parallel()
+	keepers(t, func(t *testing.T, b *pullBench, _ bool) {
+		byIndex := appRepo + "@" + b.indexOf(t).String()
+		id := b.pullRef(t, byIndex)
+		decided := &decision.Decision{Repository: appRepo, Index: b.indexOf(t)}
+		b.registry.index("2", "")
+		b.takes(b.registry.image("2").Digest)
+		b.names.Forwarded(t.Context(), appTag, decided, b.pullRef(t, appRepo+":2"))
+		if got := b.status(t, byIndex); got != id {
+			t.Errorf("it resolves to %q", got)
+		}
+	})
+}
