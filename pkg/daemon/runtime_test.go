@@ -120,6 +120,8 @@ func TestTagsAreKeptByTheProxyWhereOthersMayReadTheRecords(t *testing.T) {
 	}
 	hosts("registry.example", `[host."https://mirror.example"]`)
 	hosts("127.0.0.1:5000", `[host."http://127.0.0.1:5000"]`) // a registry, and no mirror of another
+	hosts("localhost:5001", `[host."http://127.0.0.1:5001"]`) // the same by another name
+	hosts("kind.localhost:5002", `[host."http://kind-registry:5000"]`)
 	cfg := config.Default()
 	cfg.Registry.ConfigPath = certs
 	d := daemonOf(t, cfg)

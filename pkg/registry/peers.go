@@ -30,7 +30,7 @@ func (r *Registry) LocalMirror() (mirror, registry string) {
 			continue // a pull says what is wrong
 		}
 		for _, host := range hosts {
-			if host.Host != registry && own.has(host.Host) {
+			if own.has(host.Host) && !own.same(host.Host, registry) {
 				if registry == anyRegistry {
 					registry = "all registries"
 				}
@@ -111,6 +111,13 @@ func ownAddresses() addresses {
 		}
 	}
 	return a
+}
+
+// same reports whether a host of this node is the registry itself, by whatever name.
+func (a addresses) same(host, registry string) bool {
+	_, port, err := net.SplitHostPort(host)
+	_, registryPort, registryErr := net.SplitHostPort(registry)
+	return host == registry || err == nil && registryErr == nil && port == registryPort && a.has(registry)
 }
 
 // has reports whether a host, with or without a port, is this node, as far as that can be
