@@ -251,19 +251,19 @@ func (n *Names) forget(ctx context.Context, ref string) {
 }
 
 // gone forgets the names of an image that the runtime does not show, unless it is there
-// and will be shown, as right after a restart or when it is pulled again meanwhile. It
-// reports whether the image is gone.
-func (n *Names) gone(ctx context.Context, imageID string) (bool, error) {
+// and will be shown, as right after a restart or when it is pulled again meanwhile. The
+// error is that it cannot tell.
+func (n *Names) gone(ctx context.Context, imageID string) error {
 	n.naming.Lock()
 	defer n.naming.Unlock()
 	there, err := n.hasImage(ctx, imageID)
 	if there || err != nil {
-		return false, err
+		return err
 	}
 	for _, name := range n.Keeper.Of(imageID) {
 		n.forget(ctx, name.Reference)
 	}
-	return true, nil
+	return nil
 }
 
 func (n *Names) hasImage(ctx context.Context, imageID string) (bool, error) {

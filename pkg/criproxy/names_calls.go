@@ -91,7 +91,7 @@ func (n *Names) imageStatus(stream grpc.ServerStream) error {
 			return sendChanged(stream, answer, &reply, n.present(reply.GetImage()))
 		}
 		answer.Message.Free()
-		if _, err := n.gone(ctx, name.ImageID); err != nil {
+		if err := n.gone(ctx, name.ImageID); err != nil {
 			// That there is no image makes the kubelet run the container as root.
 			return status.Errorf(status.Code(err), "imagefit: cannot tell whether image %s, which has the name %s, is there: %v",
 				name.ImageID, name.Reference, err)
@@ -213,7 +213,7 @@ func (l *listing) present(images []*runtimeapi.Image) (changed bool) {
 func (l *listing) prune(ctx context.Context) {
 	for _, name := range l.Keeper.All() {
 		if !l.seen[name.ImageID] && name.Since.Before(l.begun) {
-			_, _ = l.gone(ctx, name.ImageID) // or else the next list finds it
+			_ = l.gone(ctx, name.ImageID) // or else the next list finds it
 			l.seen[name.ImageID] = true      // once
 		}
 	}
@@ -251,7 +251,7 @@ func (n *Names) removeImage(stream grpc.ServerStream) error {
 	}
 	answer := n.Runtime.Call(ctx, method, frame)
 	if image, err := n.Records.Image(ctx, id); id != "" && answer.Err == nil && err == nil && image.GetId() == "" {
-		_, _ = n.gone(ctx, id) // or else the next look-up finds it
+		_ = n.gone(ctx, id) // or else the next look-up finds it
 	}
 	return answer.Send(stream)
 }

@@ -103,7 +103,7 @@ func (n *Names) takeTag(ctx context.Context, r images.Record) error {
 	}
 	id, err := n.Records.ConfigOf(ctx, r.Target)
 	if err != nil || id == "" {
-		return nil //nolint:nilerr // it is not there, so neither is the name
+		return nil // it is not there, so neither is the name
 	}
 	err = n.keep(ctx, names.Name{
 		Reference: r.Name, ImageID: id.String(), Manifest: r.Target, Index: r.Index, Since: time.Now().UTC(),

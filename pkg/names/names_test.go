@@ -170,7 +170,9 @@ func TestAnswersDoNotWaitForWrites(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("it waits for the write of a name")
 		s.writes <- struct{}{}
-		<-answered
+		if err := <-answered; err != nil {
+			t.Error(err)
+		}
 	}
 	if err := <-kept; err != nil {
 		t.Error(err)
