@@ -214,7 +214,7 @@ func (l *listing) prune(ctx context.Context) {
 	for _, name := range l.Keeper.All() {
 		if !l.seen[name.ImageID] && name.Since.Before(l.begun) {
 			_ = l.gone(ctx, name.ImageID) // or else the next list finds it
-			l.seen[name.ImageID] = true      // once
+			l.seen[name.ImageID] = true   // once
 		}
 	}
 }
