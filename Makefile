@@ -65,6 +65,18 @@ integration:
 	  '*** They need Linux and root; this is $(shell uname -s) as $(shell id -un). Only the unit tests ran.' >&2
 endif
 
+# The tests that run on each version of containerd.
+MATRIX := ^Test(OlderContainerdPassesTheCoreTests|EveryPathOfContainerdLiesInItsFolder|ContainerdDoesWhatTheFakeRuntimeDoes|PointedReferencesResolveWhenPointReturns|StoppedPluginCostsNoContainer|NextPluginTakesOverWithoutAGap|WhatHappensWhileThePluginIsAwayIsDocumented|IndexesWithStrayEntriesAreChosenFrom|HostsPathIsWhereContainerdLooks|VerifiersAreFoundWhereContainerdCallsThem|VariantsRunWhereTheyAreExpectedToUnpack)$$
+
+# all, or some of 2.0,2.1,2.2,2.3; 1.7 and 2.4 are always there.
+CONTAINERD ?= all
+
+.PHONY: matrix
+matrix: build ## run the tests of containerd's versions on 1.7 and 2.0 to 2.4 (not in CI)
+	@peers=$$(bash integration/peers/build.sh matrix | tail -n 1) && cd integration && set -x && \
+	  IMAGEFIT_PEERS=$$peers IMAGEFIT_CONTAINERD=$(CONTAINERD) IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin \
+	  go test -timeout 60m -run '$(MATRIX)' .
+
 .PHONY: bench
 bench: build ## measure the proxy against the runtime alone, both sides in one go
 	go test -run '^$$' -bench . -benchmem ./pkg/...

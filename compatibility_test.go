@@ -17,13 +17,26 @@ type pinned struct {
 }
 
 func allPinned() []pinned {
-	const peers = "integration/peers/"
+	const (
+		peers       = "integration/peers/"
+		containerd2 = "github.com/containerd/containerd/v2"
+		nri         = "github.com/containerd/nri"
+		onRequest   = "older runtime, core tests on request"
+	)
 	return []pinned{
-		{"containerd", peers + "containerd/go.mod", "github.com/containerd/containerd/v2", "runtime, all tests and the demo"},
-		{"NRI in it", peers + "containerd/go.mod", "github.com/containerd/nri", ""},
+		{"containerd", peers + "containerd/go.mod", containerd2, "runtime, all tests and the demo"},
+		{"NRI in it", peers + "containerd/go.mod", nri, ""},
 		{"containerd", peers + "containerd17/go.mod", "github.com/containerd/containerd", "older runtime, core tests"},
-		{"NRI in it", peers + "containerd17/go.mod", "github.com/containerd/nri", ""},
-		{"runc", peers + "runc/go.mod", "github.com/opencontainers/runc", "under both"},
+		{"NRI in it", peers + "containerd17/go.mod", nri, ""},
+		{"containerd", peers + "containerd20/go.mod", containerd2, onRequest},
+		{"NRI in it", peers + "containerd20/go.mod", nri, ""},
+		{"containerd", peers + "containerd21/go.mod", containerd2, onRequest},
+		{"NRI in it", peers + "containerd21/go.mod", nri, ""},
+		{"containerd", peers + "containerd22/go.mod", containerd2, onRequest},
+		{"NRI in it", peers + "containerd22/go.mod", nri, ""},
+		{"containerd", peers + "containerd23/go.mod", containerd2, onRequest},
+		{"NRI in it", peers + "containerd23/go.mod", nri, ""},
+		{"runc", peers + "runc/go.mod", "github.com/opencontainers/runc", "under all of them"},
 		{"kubelet", peers + "kubelet/go.mod", "k8s.io/kubernetes", "standalone, both ways to point it at the proxy"},
 		{"distribution", peers + "registry/go.mod", "github.com/distribution/distribution/v3", "registry without the referrers API"},
 		{"crane", peers + "imagetools/go.mod", "github.com/google/go-containerregistry", "makes indexes"},
@@ -33,8 +46,8 @@ func allPinned() []pinned {
 		{"ociregistry", "integration/go.mod", "cuelabs.dev/go/oci/ociregistry", "registry with the referrers API"},
 		{"go-containerregistry", "integration/go.mod", "github.com/google/go-containerregistry", "registry that ignores the artifact type filter"},
 		{"CRI API", "go.mod", "k8s.io/cri-api", "library of cri-proxy"},
-		{"NRI", "go.mod", "github.com/containerd/nri", "library of nri-plugin"},
-		{"containerd", "go.mod", "github.com/containerd/containerd/v2", "library: hosts.toml, registry authentication"},
+		{"NRI", "go.mod", nri, "library of nri-plugin"},
+		{"containerd", "go.mod", containerd2, "library: hosts.toml, registry authentication"},
 		{"oras-go", "go.mod", "oras.land/oras-go/v2", "library: registries"},
 	}
 }

@@ -140,10 +140,14 @@ func TestStoppedPluginCostsNoContainer(t *testing.T) {
 // container fails, and none is created that does not fit, whether or not the runtime
 // requires the plugin.
 func TestNextPluginTakesOverWithoutAGap(t *testing.T) {
-	for name, opts := range map[string]stack.Options{
-		"1.7": {Version: stack.Containerd17}, "2.4": {Version: stack.Containerd24},
-		"2.4, required": {Version: stack.Containerd24, Extra: requirePlugin},
-	} {
+	tests := map[string]stack.Options{}
+	for _, version := range stack.Versions() {
+		tests[version] = stack.Options{Version: version}
+		if version >= stack.Containerd22 {
+			tests[version+", required"] = stack.Options{Version: version, Extra: requirePlugin}
+		}
+	}
+	for name, opts := range tests {
 		t.Run(name, func(t *testing.T) {
 			g := startGate(t, opts)
 			g.awaitRefusal(t)
@@ -256,19 +260,25 @@ func TestWhatHappensWhileThePluginIsAwayIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, runtime := range []struct {
-		name     string
-		opts     stack.Options
-		required bool
-	}{
-		{"containerd 1.7", stack.Options{Version: stack.Containerd17}, false},
-		{"containerd 2.4", stack.Options{Version: stack.Containerd24}, false},
-		{"containerd 2.4, required", stack.Options{Version: stack.Containerd24, Extra: requirePlugin}, true},
-	} {
+	type runtime struct {
+		name, row string
+		opts      stack.Options
+		required  bool
+	}
+	var runtimes []runtime
+	for _, version := range stack.Versions() {
+		row := "containerd 1.7"
+		if version >= stack.Containerd22 {
+			row = "containerd 2.4"
+			runtimes = append(runtimes, runtime{version + ", required", row + ", required", stack.Options{Version: version, Extra: requirePlugin}, true})
+		}
+		runtimes = append(runtimes, runtime{version, row, stack.Options{Version: version}, false})
+	}
+	for _, runtime := range runtimes {
 		t.Run(runtime.name, func(t *testing.T) {
 			g := startGate(t, runtime.opts)
 			check := func(what string, fates map[bool]string) {
-				row := fmt.Sprintf("| %s | %s | %s | %s |", runtime.name, what, fates[true], fates[false])
+				row := fmt.Sprintf("| %s | %s | %s | %s |", runtime.row, what, fates[true], fates[false])
 				t.Log(row)
 				if !strings.Contains(string(page), row) {
 					t.Errorf("docs/admission.md has no row\n%s", row)

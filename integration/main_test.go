@@ -39,11 +39,18 @@ func exit(code int) {
 }
 
 // findPeers builds the peers once, before any test's clock runs; with -short
-// without the kubelet and the older containerd.
+// without the kubelet and containerd 1.7.
 func findPeers() error {
+	requested, err := stack.OnRequest()
+	if err != nil {
+		return err
+	}
 	parts := []string{"all"}
 	if testing.Short() {
-		parts = nil
+		parts = []string{"demo"}
+	}
+	for _, version := range requested {
+		parts = append(parts, stack.Part(version))
 	}
 	dir, err := stack.Peers(context.Background(), parts...)
 	if err != nil {
@@ -63,6 +70,16 @@ func requireStack(t testing.TB) {
 	default:
 		t.Skipf("the stack %v", err)
 	}
+}
+
+// requested are the versions of containerd that are tested on request only.
+func requested(t testing.TB) []string {
+	t.Helper()
+	versions, err := stack.OnRequest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return versions
 }
 
 // startContainerd starts a containerd that ends with the test, cleanly or the

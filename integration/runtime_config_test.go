@@ -20,7 +20,7 @@ import (
 // startRuntime starts a containerd; with -short there is no older one.
 func startRuntime(t *testing.T, options stack.Options) *stack.Containerd {
 	t.Helper()
-	if testing.Short() && options.Version != "" {
+	if testing.Short() && options.Version != "" && options.Version != stack.Versions()[0] {
 		t.Skip("-short: one version of containerd only")
 	}
 	return startContainerd(t, options)
@@ -116,13 +116,16 @@ func TestRuntimeConfigIsMergedAsContainerdMergesIt(t *testing.T) {
 // containerd looks for hosts.toml, also when a drop-in moves it.
 func TestHostsPathIsWhereContainerdLooks(t *testing.T) {
 	moved := t.TempDir()
-	tests := []struct {
+	type test struct {
 		name, want string
 		options    stack.Options
-	}{
-		{stack.Containerd24, "", stack.Options{}},
-		{stack.Containerd17, "", stack.Options{Version: stack.Containerd17}},
-		{"drop-in", moved, stack.Options{DropIn: fmt.Sprintf("version = 3\n[plugins.%q.registry]\nconfig_path = %q\n", "io.containerd.cri.v1.images", moved)}},
+		told       bool // by the running containerd
+	}
+	tests := []test{
+		{"drop-in", moved, stack.Options{DropIn: fmt.Sprintf("version = 3\n[plugins.%q.registry]\nconfig_path = %q\n", "io.containerd.cri.v1.images", moved)}, true},
+	}
+	for _, version := range stack.Versions() {
+		tests = append(tests, test{version, "", stack.Options{Version: version}, version < stack.Containerd20 || version >= stack.Containerd24})
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,8 +134,8 @@ func TestHostsPathIsWhereContainerdLooks(t *testing.T) {
 				tt.want = c.CertsDir
 			}
 			settings := runtimeSettings(t, c)
-			if settings.HostsPath != tt.want || !settings.HostsKnown {
-				t.Fatalf("hosts path %q, known %t; want %q", settings.HostsPath, settings.HostsKnown, tt.want)
+			if settings.HostsPath != tt.want || settings.HostsKnown != tt.told {
+				t.Fatalf("hosts path %q, known %t; want %q, %t", settings.HostsPath, settings.HostsKnown, tt.want, tt.told)
 			}
 			if _, err := registry.Repo("app").PushImage(t.Context(), "1", stack.Image{Variant: "app"}); err != nil {
 				t.Fatal(err)
@@ -161,14 +164,14 @@ const (
 // TestVerifiersAreFoundWhereContainerdCallsThem: containerd asks the verifiers that Verifiers finds, shows
 // them what is pulled, the index or a variant of it, and lets them refuse.
 func TestVerifiersAreFoundWhereContainerdCallsThem(t *testing.T) {
-	tests := []struct {
+	type test struct {
 		name    string
 		options stack.Options
 		asked   bool
-	}{
-		{stack.Containerd24, stack.Options{}, true},
-		{"past the transfer service", stack.Options{DropIn: localPull}, false},
-		{stack.Containerd17, stack.Options{Version: stack.Containerd17}, false},
+	}
+	tests := []test{{"past the transfer service", stack.Options{DropIn: localPull}, false}}
+	for _, version := range stack.Versions() {
+		tests = append(tests, test{version, stack.Options{Version: version}, version >= stack.Containerd21})
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

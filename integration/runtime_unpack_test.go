@@ -39,12 +39,13 @@ func unpackEntry(platform, snapshotter string) string {
 func TestVariantsRunWhereTheyAreExpectedToUnpack(t *testing.T) {
 	other := otherHandler(t, "io.containerd.cri.v1.runtime")
 	both := []string{"", "other"}
-	tests := []struct {
+	type test struct {
 		name     string
 		options  stack.Options
 		handlers []string
 		want     string
-	}{
+	}
+	tests := []test{
 		{"defaults", stack.Options{}, []string{""}, "amd64 amd64/v3"},
 		{"check", stack.Options{Extra: transferTable + "check_platform_supported = true\n"}, []string{""}, "amd64"},
 		{"check up to v4", stack.Options{Extra: transferTable + "check_platform_supported = true\n" +
@@ -55,6 +56,15 @@ func TestVariantsRunWhereTheyAreExpectedToUnpack(t *testing.T) {
 			unpackEntry("linux/amd64", "overlayfs") + unpackEntry("linux/amd64", "native")}, both, "amd64"},
 		{"other snapshotter past the transfer service", stack.Options{Extra: other, DropIn: localPull}, both, "amd64"},
 		{"other snapshotter in 1.7", stack.Options{Version: stack.Containerd17, Extra: otherHandler(t, "io.containerd.grpc.v1.cri")}, both, "amd64 amd64/v3"},
+	}
+	for _, version := range requested(t) {
+		want := "amd64 amd64/v3"
+		if version >= stack.Containerd23 {
+			want = "amd64"
+		}
+		tests = append(tests,
+			test{"defaults in " + version, stack.Options{Version: version}, []string{""}, "amd64 amd64/v3"},
+			test{"other snapshotter in " + version, stack.Options{Version: version, Extra: other}, both, want})
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

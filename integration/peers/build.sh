@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Builds the real programs that the integration tests and the demo run:
 # containerd with its shim and ctr, runc, a registry, the small program that test
-# images hold, an older containerd, a kubelet and the tools that make indexes. Each
+# images hold, older containerds, a kubelet and the tools that make indexes. Each
 # part is built once and kept.
 set -euo pipefail
 
 usage() {
   cat <<'TXT'
-usage: build.sh [--help] [PART... | all]
+usage: build.sh [--help] [PART...]
 
 Builds the peers of the integration tests, each once, from the versions pinned
 in the go.mod beside this script:
@@ -18,12 +18,20 @@ in the go.mod beside this script:
   registry     CNCF distribution, a registry without the referrers API
   workload     the small static program inside every test image
   containerd17 the same three of containerd 1.7, in a folder containerd17
+  containerd20, containerd21, containerd22, containerd23
+               the same of containerd 2.0 to 2.3, each in a folder of its own
   kubelet      kubelet; takes 2.5 GiB of memory and, on two cores, some minutes
   imagetools   crane, ko, oras and regctl, which make indexes each in its own way
 
-With no PART, the first four, which the demo needs. The last line on stdout is a
-folder that holds every program asked for; everything else goes to stderr. A part
-is rebuilt when its go.mod, go.sum, the Go version or the build flags change.
+and of several parts at once:
+
+  demo         the first four; this is the default
+  all          all parts but containerd 2.0 to 2.3
+  matrix       all parts but the kubelet
+
+The last line on stdout is a folder that holds every program asked for; everything
+else goes to stderr. A part is rebuilt when its go.mod, go.sum, the Go version or the
+build flags change.
 
 environment:
   IMAGEFIT_CACHE   where to keep what was built
@@ -43,8 +51,8 @@ folder_of() { case $1 in workload) echo "$here/../workload" ;; *) echo "$here/$1
 packages_of() {
   local c=github.com/containerd/containerd/v2/cmd
   case $1 in
-    containerd) echo "$c/containerd $c/containerd-shim-runc-v2 $c/ctr" ;;
     containerd17) c=${c/\/v2/} && echo "$c/containerd $c/containerd-shim-runc-v2 $c/ctr" ;;
+    containerd | containerd2[0-3]) echo "$c/containerd $c/containerd-shim-runc-v2 $c/ctr" ;;
     kubelet) echo k8s.io/kubernetes/cmd/kubelet ;;
     runc) echo github.com/opencontainers/runc ;;
     registry) echo github.com/distribution/distribution/v3/cmd/registry ;;
@@ -60,8 +68,8 @@ cgo_of() { case $1 in runc) echo 1 ;; *) echo 0 ;; esac; }
 version_of() {
   local module
   case $1 in
-    containerd) module=github.com/containerd/containerd/v2 ;;
     containerd17) module=github.com/containerd/containerd ;;
+    containerd | containerd2[0-3]) module=github.com/containerd/containerd/v2 ;;
     kubelet) module=k8s.io/kubernetes ;;
     runc) module=github.com/opencontainers/runc ;;
     registry) module=github.com/distribution/distribution/v3 ;;
@@ -132,16 +140,16 @@ build() {
   say "$part: built in $((SECONDS - start)) s"
 }
 
-# One folder of links to all programs, named after what it points at. The older
-# containerd's have the same names and so a folder of their own.
+# One folder of links to all programs, named after what it points at. Those of the
+# older containerds have the same names and so a folder for each version.
 link() {
-  local farm temp
+  local farm temp dir name
   farm=$cache/bin-$(printf '%s\n' "$@" | sha256sum | cut -c1-12)
   if [ ! -d "$farm" ]; then
     temp=$(mktemp -d "$cache/.bin-XXXXXX")
     for dir in "$@"; do
       case ${dir##*/} in
-        containerd17-*) ln -s "$dir" "$temp/containerd17" ;;
+        containerd[0-9]*) name=${dir##*/} && ln -s "$dir" "$temp/${name%%-*}" ;;
         *) ln -s "$dir"/* "$temp/" ;;
       esac
     done
@@ -152,9 +160,16 @@ link() {
 }
 
 case ${1:-} in -h | --help) usage; exit 0 ;; esac
-parts=("$@")
-[ $# -gt 0 ] || parts=(runc registry workload containerd)
-[ "$*" != all ] || parts=(runc registry workload containerd containerd17 kubelet imagetools)
+[ $# -gt 0 ] || set -- demo
+parts=()
+for part in "$@"; do
+  case $part in
+    demo) parts+=(runc registry workload containerd) ;;
+    all) parts+=(runc registry workload containerd containerd17 kubelet imagetools) ;;
+    matrix) parts+=(runc registry workload containerd containerd17 imagetools containerd20 containerd21 containerd22 containerd23) ;;
+    *) parts+=("$part") ;;
+  esac
+done
 for part in "${parts[@]}"; do
   [ -n "$(packages_of "$part")" ] || { usage >&2; die "unknown part: $part"; }
 done
@@ -175,7 +190,7 @@ fi
 rm -rf "$cache"/.build-* "$cache"/.bin-*
 
 folders=()
-for part in "${parts[@]}"; do
+for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do
   build "$part"
   folders+=("$built")
 done

@@ -11,6 +11,8 @@ import (
 // configText is containerd's configuration from version 2 on. Every path is moved into the work
 // folder, those too that containerd would otherwise make in /run and /opt.
 // restrict_oom_score_adj lets containers start where CAP_SYS_RESOURCE is missing.
+// containerd before 2.3 does not know socket_dir: the sockets of its shims always lie in
+// /run/containerd/s.
 const configText = `version = 3
 {{.Imports}}
 root = "{{.Dir}}/root"
@@ -26,7 +28,7 @@ state = "{{.Dir}}/state"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
 [plugins."io.containerd.cri.v1.runtime".cni]
-  bin_dirs = ["{{.Dir}}/cni/bin"]
+  {{if .OneCNIFolder}}bin_dir = "{{.Dir}}/cni/bin"{{else}}bin_dirs = ["{{.Dir}}/cni/bin"]{{end}}
   conf_dir = "{{.Dir}}/cni/conf"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
@@ -45,8 +47,7 @@ state = "{{.Dir}}/state"
 {{.Extra}}
 `
 
-// configText17 is the same for containerd 1.7, where NRI is off unless asked for
-// and sockets of shims always lie in /run/containerd/s.
+// configText17 is the same for containerd 1.7, where NRI is off unless asked for.
 const configText17 = `version = 2
 {{.Imports}}
 root = "{{.Dir}}/root"
@@ -102,6 +103,7 @@ func writeConfig(dir, pause string, opts Options) error {
 	var text bytes.Buffer
 	err = template.Must(template.New("config").Parse(layout)).Execute(&text, map[string]any{
 		"Dir": dir, "Pause": pause, "Snapshotter": snapshots, "Imports": imports, "Extra": opts.Extra, "Mirrors": opts.Mirrors,
+		"OneCNIFolder": opts.Version == Containerd20,
 	})
 	if err != nil {
 		return fmt.Errorf("fill in containerd's configuration: %w", err)

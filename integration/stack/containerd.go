@@ -6,21 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
-
-// The versions of containerd that there are, as peers/*/go.mod pin them.
-const (
-	Containerd24 = "2.4.2"
-	Containerd17 = "1.7.35"
-)
-
-// Versions are all versions of containerd to test on, the default first.
-func Versions() []string { return []string{Containerd24, Containerd17} }
 
 // Options of a containerd.
 type Options struct {
@@ -96,13 +88,14 @@ func StartContainerd(ctx context.Context, opts Options) (*Containerd, error) {
 
 // binFolders are the folders with the programs of a version, its own first.
 func binFolders(ctx context.Context, version string) ([]string, error) {
-	switch version {
-	case "", Containerd24:
+	switch {
+	case version == "" || version == Containerd24:
 		bin, err := Peers(ctx)
 		return []string{bin}, err
-	case Containerd17:
-		bin, err := Peers(ctx, "runc", "registry", "workload", "containerd17")
-		return []string{filepath.Join(bin, "containerd17"), bin}, err
+	case slices.Contains(Versions(), version):
+		part := Part(version)
+		bin, err := Peers(ctx, "runc", "registry", "workload", part)
+		return []string{filepath.Join(bin, part), bin}, err
 	}
 	return nil, fmt.Errorf("start containerd: version %s is not one of %v", version, Versions())
 }

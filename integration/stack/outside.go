@@ -41,8 +41,8 @@ func outside(dir string, ids []string) []string {
 	return ours
 }
 
-// shimSockets are where shims of containerd 1.7 listen, whatever its configuration
-// says: a digest over containerd's address, the namespace and the pod's id.
+// shimSockets are where shims of containerd before 2.3 listen, whatever its
+// configuration says: a digest over containerd's address, the namespace and the pod's id.
 func shimSockets(dir string, ids []string) []string {
 	var sockets []string
 	for _, id := range ids {

@@ -106,19 +106,15 @@ func clearAway(dir string) error {
 }
 
 // removeOutside removes the files outside the folder whose place cannot be chosen:
-// sockets of containerd 1.7's shims, which live on when a shim is killed, and the
-// kubelet's links to the logs of containers.
+// sockets of the shims of containerd before 2.3, which live on when a shim is killed,
+// and the kubelet's links to the logs of containers.
 func removeOutside(dir string) error {
-	var paths []string
-	addresses, _ := filepath.Glob(filepath.Join(dir, "state", "io.containerd.runtime.v2.task", "*", "*", "address")) // errors only on a bad pattern
-	for _, name := range addresses {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return fmt.Errorf("find a shim's socket: %w", err)
-		}
-		paths = append(paths, strings.TrimPrefix(string(text), "unix://"))
+	var ids []string
+	bundles, _ := filepath.Glob(filepath.Join(dir, "state", "io.containerd.runtime.v2.task", "*", "*")) // errors only on a bad pattern
+	for _, bundle := range bundles {
+		ids = append(ids, filepath.Base(bundle))
 	}
-	for _, path := range append(paths, logLinks(dir)...) {
+	for _, path := range append(shimSockets(dir, ids), logLinks(dir)...) {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove what lies outside the work folder: %w", err)
 		}
