@@ -59,7 +59,7 @@ func TestVariantsRunWhereTheyAreExpectedToUnpack(t *testing.T) {
 	}
 	for _, version := range requested(t) {
 		want := "amd64 amd64/v3"
-		if version >= stack.Containerd23 {
+		if version >= stack.Containerd22 {
 			want = "amd64"
 		}
 		tests = append(tests,

@@ -133,7 +133,7 @@ func (s Settings) Warnings() []string {
 		all = append(all, "containerd unpacks only what matches "+s.unpackable()+" (check_platform_supported = true):"+
 			" other variants are not chosen; on amd64, an unpack_config with platform = \"linux/amd64/v4\" covers every x86-64 level")
 	}
-	if others := s.otherSnapshotters(); len(others) > 0 && s.atLeast2(3) {
+	if others := s.otherSnapshotters(); len(others) > 0 && s.atLeast2(2) {
 		var names []string
 		for _, handler := range slices.Sorted(maps.Keys(others)) {
 			names = append(names, handler+": "+others[handler])

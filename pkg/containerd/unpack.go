@@ -18,9 +18,9 @@ func (s Settings) willUnpack(p, host ocispec.Platform) bool {
 	if s.unpacksAtPull(p, host) && len(s.otherSnapshotters()) == 0 {
 		return true
 	}
-	// What the pull did not unpack, CreateContainer does: any manifest up to 2.2, later only
+	// What the pull did not unpack, CreateContainer does: any manifest up to 2.2.1, later only
 	// those of the host's platform.
-	return !s.atLeast2(3) || platforms.Only(host).Match(platforms.Normalize(p))
+	return !s.atLeast2(2) || platforms.Only(host).Match(platforms.Normalize(p))
 }
 
 // unpacksAtPull reports whether a pull for the default handler unpacks the platform.
