@@ -267,9 +267,9 @@ func TestWhatHappensWhileThePluginIsAwayIsDocumented(t *testing.T) {
 	}
 	var runtimes []runtime
 	for _, version := range stack.Versions() {
-		row := "containerd 1.7"
+		row := "containerd 1.7 to 2.1"
 		if version >= stack.Containerd22 {
-			row = "containerd 2.4"
+			row = "containerd 2.2 to 2.4"
 			runtimes = append(runtimes, runtime{version + ", required", row + ", required", stack.Options{Version: version, Extra: requirePlugin}, true})
 		}
 		runtimes = append(runtimes, runtime{version, row, stack.Options{Version: version}, false})
