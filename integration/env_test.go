@@ -223,6 +223,16 @@ func names(records map[string]digest.Digest) string {
 	return strings.Join(all, " ")
 }
 
+// removeState removes the state folder, in which the daemons may write meanwhile.
+func (f *fit) removeState() (err error) {
+	for range 100 {
+		if err = os.RemoveAll(f.StateDir); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
 // proxyLog is what the proxy has logged so far.
 func (f *fit) proxyLog(t testing.TB) string {
 	t.Helper()

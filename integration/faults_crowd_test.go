@@ -48,8 +48,14 @@ func (f *fit) wishes(t *testing.T) (all []wish, offers []offer) {
 // refused, and then repeatedly. Each pull gets its own variant or its own refusal; the
 // proxy keeps no more memory, goroutines or files than before.
 func TestManyPullsAtOnceEachGetTheirOwnVariant(t *testing.T) {
+	for _, keeper := range []string{"runtime", "proxy"} {
+		t.Run("names kept by the "+keeper, func(t *testing.T) { testManyPulls(t, keeper) })
+	}
+}
+
+func testManyPulls(t *testing.T, keeper string) {
 	// Many at once take long on a busy machine, and are not to run out of time.
-	f := startFit(t, flagsV3, stack.Settings{Proxy: `select_timeout = "60s"`})
+	f := startFit(t, flagsV3, stack.Settings{Proxy: fmt.Sprintf("select_timeout = \"60s\"\nnames = %q", keeper)})
 	all, offers := f.wishes(t)
 	users := map[string]stack.User{}
 	w := watch(f, offers...)

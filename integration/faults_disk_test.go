@@ -177,7 +177,7 @@ func TestPullsSurviveDamagedStateFiles(t *testing.T) {
 	for name, corrupt := range corruptions() {
 		t.Run(name, func(t *testing.T) {
 			for _, remembers := range []bool{true, false} {
-				if err := os.RemoveAll(w.StateDir); err != nil {
+				if err := w.removeState(); err != nil {
 					t.Fatal(err)
 				}
 				w.wantVariant(t, o, best)

@@ -135,7 +135,7 @@ func (w *witness) startOver(t *testing.T, o offer, situation int) {
 		delete(w.pulled, o.ref)
 	}
 	if situation == 2 {
-		if err := os.RemoveAll(w.StateDir); err != nil {
+		if err := w.removeState(); err != nil {
 			t.Fatal(err)
 		}
 	}

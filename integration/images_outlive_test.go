@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -22,7 +21,7 @@ func testImagesOutlive(t *testing.T, f *fit) {
 	s.push(t, "1", "INDEX", "plain", "v3")
 	s.pull(t, "app:1")
 	events := map[string]func() error{
-		"cache":   func() error { return os.RemoveAll(f.StateDir) },
+		"cache":   f.removeState,
 		"runtime": func() error { return f.containerd.Restart(t.Context()) },
 		"killed": func() error {
 			return firstError(f.containerd.Kill, func() error { return f.containerd.Start(t.Context()) })

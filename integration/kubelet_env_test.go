@@ -30,23 +30,34 @@ type app struct {
 	manifests []ocispec.Descriptor
 }
 
-// kubeletSetups are the two ways to put imagefit in front of a kubelet.
-func kubeletSetups() map[string]func(socket string) stack.KubeletOptions {
-	return map[string]func(string) stack.KubeletOptions{
-		"image endpoint": func(socket string) stack.KubeletOptions { return stack.KubeletOptions{ImageEndpoint: socket} },
-		"whole endpoint": func(socket string) stack.KubeletOptions { return stack.KubeletOptions{RuntimeEndpoint: socket} },
+// kubeletSetup is a way to put imagefit in front of a kubelet.
+type kubeletSetup struct {
+	options func(socket string) stack.KubeletOptions
+	keeper  string // of the tags of images
+	calls   string // the golden file of what the kubelet calls
+}
+
+func kubeletSetups() map[string]kubeletSetup {
+	images := func(socket string) stack.KubeletOptions { return stack.KubeletOptions{ImageEndpoint: socket} }
+	whole := func(socket string) stack.KubeletOptions { return stack.KubeletOptions{RuntimeEndpoint: socket} }
+	return map[string]kubeletSetup{
+		"image endpoint":          {images, "runtime", "image-endpoint"},
+		"whole endpoint":          {whole, "runtime", "whole-endpoint"},
+		"names kept by the proxy": {images, "proxy", "image-endpoint"},
 	}
 }
 
 // startNode starts all of it. The pods of a kubelet without an API server are
 // static ones, which count here.
-func startNode(t *testing.T, setup func(string) stack.KubeletOptions) *node {
+func startNode(t *testing.T, setup kubeletSetup) *node {
 	t.Helper()
 	requireKubelet(t)
-	n := &node{app: map[string]app{}, fit: startFit(t, flagsV3, stack.Settings{Policy: "exempt_static_pods = false"})}
+	settings := keptBy(setup.keeper)
+	settings.Policy = "exempt_static_pods = false"
+	n := &node{app: map[string]app{}, fit: startFit(t, flagsV3, settings)}
 	n.startPlugin(t)
 	n.calls = startRecorder(t, n.containerd, "kubelet", n.Socket)
-	n.options = setup(n.calls.socket)
+	n.options = setup.options(n.calls.socket)
 	var err error
 	n.kubelet, err = stack.StartKubelet(t.Context(), n.containerd, n.options)
 	if err != nil {
@@ -148,7 +159,7 @@ func (n *node) wantPod(t *testing.T, pod string, a app, variant string) stack.Po
 	}
 	manifest := a.manifests[slices.Index([]string{"amd64", "amd64/v3"}, variant)]
 	image := a.ref
-	if strings.Contains(a.ref, "@") { // containerd has no tag to show then
+	if strings.Contains(a.ref, "@") || n.byProxy && variant != "amd64" { // containerd has no tag to show then
 		found, err := n.cri.Status(t.Context(), a.ref)
 		if err != nil {
 			t.Fatal(err)

@@ -7,8 +7,8 @@ import (
 	"github.com/imagefit/imagefit/integration/stack"
 )
 
-// TestKubeletRunsItsPodsThroughTheProxy is a day on a node with a real kubelet, once with the image calls
-// through the proxy and once with all calls.
+// TestKubeletRunsItsPodsThroughTheProxy is a day on a node with a real kubelet, with the image calls
+// through the proxy or all calls, and with each keeper of names.
 func TestKubeletRunsItsPodsThroughTheProxy(t *testing.T) {
 	for name, setup := range kubeletSetups() {
 		t.Run(name, func(t *testing.T) {
@@ -24,7 +24,7 @@ func TestKubeletRunsItsPodsThroughTheProxy(t *testing.T) {
 				{"pull policies", testPullPolicies},
 				{"refused when created", testRefusedCreate},
 				{"refused when pulled", testRefusedPull},
-				{"calls", func(t *testing.T, n *node) { testKubeletCalls(t, n, strings.ReplaceAll(name, " ", "-")) }},
+				{"calls", func(t *testing.T, n *node) { testKubeletCalls(t, n, setup.calls) }},
 				{"secrets", testPulledRecords},
 				{"restarts", testRestartsInTheMiddle},
 				{"image collection", testImageCollection},
