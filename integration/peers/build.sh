@@ -101,6 +101,16 @@ need_seccomp() {
     gcc libc6-dev pkg-config libseccomp-dev; } >&2 || die "apt-get could not install them; see above"
 }
 
+# The tests of imagefit create compile programs and run them on emulated CPUs.
+need_emulators() {
+  command -v clang >/dev/null && command -v qemu-x86_64 >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null && return
+  command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] ||
+    die "the tests need clang, qemu-user and a compiler for arm64: install them (Debian: apt-get install clang qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross)"
+  say "installing clang, qemu-user and gcc-aarch64-linux-gnu"
+  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+    clang libc6-dev qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross; } >&2 || die "apt-get could not install them; see above"
+}
+
 # A compile says nothing for minutes, so a line now and then shows that it still
 # runs. In the background go would not hear Ctrl-C: the trap ends it.
 compile() {
@@ -189,6 +199,7 @@ fi
 # What an interrupted build left behind; no other build runs while we have the lock.
 rm -rf "$cache"/.build-* "$cache"/.bin-*
 
+case " $* " in *" all "* | *" matrix "*) need_emulators ;; esac
 folders=()
 for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do
   build "$part"
