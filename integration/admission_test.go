@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/integration/stack"
 )
@@ -99,6 +101,65 @@ func TestPluginInAuditModeAdmitsWhatDoesNotFit(t *testing.T) {
 	if log := f.Plugin.Tail(30); strings.Count(log, "would=refused") != 1 {
 		t.Errorf("the log does not say once what would have been refused:\n%s", log)
 	}
+}
+
+// TestWarnModeRunsWhatDoesNotFitAndSaysSo pulls an image that does not fit, in a namespace
+// with mode warn: it runs as without imagefit, and the container carries the sentence
+// that a refusal would have. In another namespace the pull is refused.
+func TestWarnModeRunsWhatDoesNotFitAndSaysSo(t *testing.T) {
+	f := startFit(t, flagsV3, stack.Settings{Policy: "[policy.namespaces]\nstaging = \"warn\""})
+	f.startPlugin(t)
+	repo, _, manifests := f.push(t, "app", variants("amd64", "amd64/v3")...)
+	for _, m := range manifests {
+		needs(t, repo, m, `"cpu-cpuid.AMXINT8": true`)
+	}
+	if id, err := f.cri.Pull(t.Context(), repo.Ref("1"), stack.PullOptions{Namespace: "prod"}); err == nil {
+		t.Errorf("pulled %s in mode enforce", id)
+	}
+	id, err := f.cri.Pull(t.Context(), repo.Ref("1"), stack.PullOptions{Namespace: "staging"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var container string
+	// Until the plugin has read what cri-proxy wrote of the image, it is admitted unchecked.
+	deadline := time.Now().Add(10 * time.Second)
+	for want := ""; want == ""; time.Sleep(50 * time.Millisecond) {
+		if container, err = f.cri.RunContainer(t.Context(), repo.Ref("1"), stack.PodOptions{Namespace: "staging", ImageRef: id}); err != nil {
+			t.Fatal(err)
+		}
+		want = f.annotation(t, container, "imagefit.io/warning")
+		if want != "" && want != repo.Ref("1")+" does not fit this node: linux/amd64 needs cpu.cpuid AMXINT8 (absent)" {
+			t.Errorf("the container's annotation is %q", want)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the container has no annotation: %s", f.Plugin.Tail(20))
+		}
+	}
+	if out, err := f.cri.WaitOutput(t.Context(), container); err != nil || !strings.Contains(out, "amd64") {
+		t.Errorf("the container printed %q, %v", out, err)
+	}
+	_, err = run(t.Context(), f.cri, repo.Ref("1"), stack.PodOptions{Namespace: "prod", ImageRef: id})
+	if err == nil || !strings.Contains(err.Error(), "needs cpu.cpuid AMXINT8 (absent)") {
+		t.Errorf("in mode enforce: %v", err)
+	}
+}
+
+// annotation reads one annotation of the OCI configuration of a container.
+func (f *fit) annotation(t *testing.T, container, name string) string {
+	t.Helper()
+	reply, err := f.cri.Runtime.ContainerStatus(t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: container, Verbose: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info struct {
+		RuntimeSpec struct {
+			Annotations map[string]string `json:"annotations"`
+		} `json:"runtimeSpec"`
+	}
+	if err := json.Unmarshal([]byte(reply.GetInfo()["info"]), &info); err != nil {
+		t.Fatal(err)
+	}
+	return info.RuntimeSpec.Annotations[name]
 }
 
 // Requirements are evaluated against the current facts: a CPU flag that went away

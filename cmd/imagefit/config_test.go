@@ -63,7 +63,7 @@ func TestConfigCheckPrintsEveryMistake(t *testing.T) {
 			"all problems", []string{bad, "--set", "policy.mode=on"}, "",
 			"imagefit: " + bad + ": row 2, column 1: unknown key state_dri (is state_dir meant?)\n" +
 				"imagefit: " + dropIn + ": row 2, key log_level: \"loud\" is not one of debug, info, warn, error\n" +
-				"imagefit: --set policy.mode: key policy.mode: \"on\" is not one of enforce, audit\n", false,
+				"imagefit: --set policy.mode: key policy.mode: \"on\" is not one of enforce, warn, audit\n", false,
 		},
 		{"no such file", []string{none + "/x.toml"}, "", "imagefit: read configuration: open " + none + "/x.toml: no such file or directory\n", false},
 	}

@@ -126,7 +126,7 @@ func instead(cfg config.Config, image string, err error) error {
 	answers := cfg.Policy.For(repository)
 	u := decision.Undecide(image, err, answers)
 	follows := "forwarded to the runtime unchanged"
-	if u.Action == policy.Refused && answers.Mode != policy.Audit {
+	if u.Action == policy.Refused && (policy.Effective{Answers: answers}).Enforced() {
 		follows = "refused (policy.registry_error)"
 	}
 	return fmt.Errorf("%w: a pull would be %s", err, follows)
@@ -170,8 +170,8 @@ func (e explained) print(b *strings.Builder) {
 	if e.Because != e.Reason {
 		b.WriteString(e.Because + "\n")
 	}
-	if e.Mode == policy.Audit && e.Action != policy.Forwarded {
-		fmt.Fprintf(b, "The mode here is audit: the pull would be forwarded unchanged, not %s.\n", e.Action)
+	if e.Mode == policy.Audit && e.Action != policy.Forwarded || e.Mode == policy.Warn && e.Action == policy.Refused {
+		fmt.Fprintf(b, "The mode here is %s: the pull would be forwarded unchanged, not %s.\n", e.Mode, e.Action)
 	}
 }
 

@@ -71,7 +71,7 @@ func (p *Plugin) CreateContainer(
 	defer p.state.hook()()
 	rec := p.evaluate(ctx, pod, container)
 	p.Record(rec)
-	return nil, nil, refusal(rec)
+	return warning(rec), nil, refusal(rec)
 }
 
 // ValidateContainerAdjustment is NRI's hook after all plugins have adjusted the
@@ -84,6 +84,20 @@ func (p *Plugin) ValidateContainerAdjustment(ctx context.Context, req *api.Valid
 		p.Record(rec)
 	}
 	return refusal(rec)
+}
+
+// WarningAnnotation is the annotation of a container that runs although its image does
+// not fit, in mode warn. Its value is the sentence that a refusal would have.
+const WarningAnnotation = "imagefit.io/warning"
+
+// warning puts into the container why mode enforce would refuse it.
+func warning(r decisionlog.Record) *api.ContainerAdjustment {
+	if !r.Warned() {
+		return nil
+	}
+	adjust := &api.ContainerAdjustment{}
+	adjust.AddAnnotation(WarningAnnotation, r.Reason)
+	return adjust
 }
 
 func refusal(r decisionlog.Record) error {

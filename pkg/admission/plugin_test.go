@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerd/nri/pkg/api"
 	"github.com/opencontainers/go-digest"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/decisiontest"
@@ -119,6 +120,11 @@ func TestHooksRefuseByVerdictAndPolicy(t *testing.T) {
 		{"fits", exempt, user, container("fits"), "", ""},
 		{"not clear", exempt, user, container("unclear"), "", ""},
 		{"audit", audit, user, container("unfit"), "", "would=refused"},
+		{"warn", func(p *policy.Policy) { p.Mode = policy.Warn }, user, container("unfit"), "", "would=refused mode=warn"},
+		{"warn of the namespace", func(p *policy.Policy) { p.Namespaces = map[string]string{"default": policy.Warn} },
+			user, container("unfit"), "", "would=refused mode=warn"},
+		{"warn of another namespace", func(p *policy.Policy) { p.Namespaces = map[string]string{"other": policy.Warn} },
+			user, container("unfit"), unfit, "action=refused"},
 		{"exempt namespace", exempt, pod("kube-system", "api"), container("unfit"), "", "exempt=true"},
 		{"audit of the repository", auditTeam, user, container("unfit"), "", "would=refused"},
 		{"static pod", exempt, static, container("unfit"), "", "exempt=true"},
@@ -167,8 +173,15 @@ func TestHooksRefuseByVerdictAndPolicy(t *testing.T) {
 			log := new(testkit.Log)
 			p := newTestPlugin(images, policyWith(test.policy), log.Logger())
 			adjust, updates, err := p.CreateContainer(t.Context(), test.pod, test.container)
-			if got := text(err); got != test.want || adjust != nil || updates != nil {
+			if got := text(err); got != test.want || updates != nil {
 				t.Errorf("CreateContainer\ngot  %s\nwant %s", got, test.want)
+			}
+			warned := &api.ContainerAdjustment{Annotations: map[string]string{"imagefit.io/warning": strings.TrimPrefix(unfit, "imagefit: ")}}
+			if !strings.Contains(test.log, "mode=warn") {
+				warned = nil
+			}
+			if !proto.Equal(adjust, warned) {
+				t.Errorf("adjustment %v, want %v", adjust, warned)
 			}
 			err = p.ValidateContainerAdjustment(t.Context(), validation(test.pod, test.container))
 			if got := text(err); got != test.want {

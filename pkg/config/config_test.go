@@ -65,7 +65,7 @@ func TestMistakesNameRowAndKey(t *testing.T) {
 		{"syntax", "state_dir = /var", "row 2, column 13: "},
 		{"twice", "state_dir = \"/a\"\nstate_dir = \"/b\"", "row 3, column 1, key state_dir: key state_dir is already defined"},
 		{"log level", `log_level = "loud"`, `row 2, key log_level: "loud" is not one of debug, info, warn, error`},
-		{"mode", `policy.mode = "on"`, `row 2, key policy.mode: "on" is not one of enforce, audit`},
+		{"mode", `policy.mode = "on"`, `row 2, key policy.mode: "on" is not one of enforce, warn, audit`},
 		{"no fit", `policy.no_fit = "unknown"`, `row 2, key policy.no_fit: "unknown" is not one of refuse, forward`},
 		{"registry error", `policy.registry_error = ""`, `row 2, key policy.registry_error: "" is not one of refuse, forward`},
 		{"malformed", `policy.malformed_artifact = "refuse"`, `row 2, key policy.malformed_artifact: "refuse" is not one of unknown, ignore, unfit`},
@@ -131,7 +131,7 @@ max_size_mib = [
 ]
 `, []string{
 			`row 3, key state_dir: "x" is not an absolute path`, "row 4, column 1: unknown key nope",
-			`row 6, key policy.mode: "on" is not one of enforce, audit`,
+			`row 6, key policy.mode: "on" is not one of enforce, warn, audit`,
 			"row 7, column 1: unknown key policy.moode (is policy.mode meant?)",
 			"row 8, column 21, key policy.exempt_namespaces: is a string, expected a list of strings",
 			"row 10, column 11, key nri.look_up: is a string, expected true or false",

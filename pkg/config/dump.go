@@ -32,12 +32,21 @@ func (l *Loaded) Values() []Value {
 func (l *Loaded) values(table string, v reflect.Value, optional bool) []Value {
 	var all []Value
 	for key, f := range fields(table, v) {
-		overrides, isMap := f.value.Interface().(map[string]policy.Answers)
-		for _, prefix := range slices.Sorted(maps.Keys(overrides)) {
-			override := key + "." + tomlerr.Key([]string{prefix})
-			all = append(all, l.values(override, reflect.ValueOf(overrides[prefix]), true)...)
+		switch several := f.value.Interface().(type) {
+		case map[string]policy.Answers:
+			for _, prefix := range slices.Sorted(maps.Keys(several)) {
+				override := key + "." + tomlerr.Key([]string{prefix})
+				all = append(all, l.values(override, reflect.ValueOf(several[prefix]), true)...)
+			}
+			continue
+		case map[string]string:
+			for _, name := range slices.Sorted(maps.Keys(several)) {
+				quoted := tomlerr.Key([]string{name})
+				all = append(all, Value{Table: key, Name: quoted, Value: several[name], Origin: l.Origin(join(key, quoted))})
+			}
+			continue
 		}
-		if isMap || optional && f.value.IsZero() {
+		if optional && f.value.IsZero() {
 			continue
 		}
 		all = append(all, Value{Table: f.table, Name: f.name, Value: f.value.Interface(), Origin: l.Origin(key)})

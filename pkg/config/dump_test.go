@@ -25,6 +25,9 @@ mode = "audit"
 no_fit = "forward"
 [policy.repositories.localhost]
 mode = "audit"
+[policy.namespaces]
+"a.b" = "enforce"
+staging = "warn"
 [tracing]
 sample_ratio = 0.25
 `),
@@ -37,7 +40,7 @@ sample_ratio = 0.25
 	text := first.TOML()
 	for _, want := range []string{
 		"\nstale_for = \"1h30m\" # --set cache.stale_for\n", "\n[policy.repositories.\"r.example:5000/team\"]\nmode = \"audit\" # ",
-		"b.toml:7\n", "\nlog_level = \"info\" # default\n",
+		"\n[policy.namespaces]\n\"a.b\" = \"enforce\" # ", "b.toml:7\n", "\nlog_level = \"info\" # default\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)

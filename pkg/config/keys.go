@@ -92,6 +92,8 @@ func takesText(key []string) bool {
 			return false
 		case wanted == known:
 			return f.value.Kind() == reflect.String || f.value.Type() == reflect.TypeFor[Duration]()
+		case isOverride && f.value.Type().Elem().Kind() == reflect.String:
+			return true
 		case isOverride: // the prefix of a repository is a table, too
 			return len(key) > strings.Count(known, ".")+2
 		}

@@ -42,6 +42,7 @@ func (s Sources) LoadUsable(programs ...string) Usable {
 	}
 	usable.Config.Policy.Mode = policy.Audit
 	clear(usable.Config.Policy.Repositories)
+	clear(usable.Config.Policy.Namespaces)
 	return usable
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/imagefit/imagefit/pkg/policy"
@@ -139,8 +140,8 @@ func inOrder(problems []error, layers []layer) error {
 // values and lists replaced.
 func (l *Loaded) lay(from layer) error {
 	c := &l.Config
-	below := c.Policy.Repositories
-	c.Policy.Repositories = map[string]policy.Answers{}
+	repositories, namespaces := c.Policy.Repositories, c.Policy.Namespaces
+	c.Policy.Repositories, c.Policy.Namespaces = map[string]policy.Answers{}, map[string]string{}
 	if from.versioned {
 		c.Version = 0
 	}
@@ -152,9 +153,10 @@ func (l *Loaded) lay(from layer) error {
 	}
 	c.Version = version
 	for prefix, answers := range c.Policy.Repositories {
-		below[prefix] = below[prefix].Under(answers)
+		repositories[prefix] = repositories[prefix].Under(answers)
 	}
-	c.Policy.Repositories = below
+	maps.Copy(namespaces, c.Policy.Namespaces)
+	c.Policy.Repositories, c.Policy.Namespaces = repositories, namespaces
 	for key, at := range tomlerr.Positions(from.text) {
 		if !from.rows {
 			at.Row = 0

@@ -39,13 +39,24 @@ func TestRepositoriesOverrideThePolicy(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		`mode = "on"`:               `row 3, key policy.repositories."r.example".mode: "on" is not one of enforce, audit`,
+		`mode = "on"`:               `row 3, key policy.repositories."r.example".mode: "on" is not one of enforce, warn, audit`,
 		`no_fit = ""`:               `row 3, key policy.repositories."r.example".no_fit: "" is not one of refuse, forward`,
 		`no_artefact = "x"`:         `row 3, column 1: unknown key policy.repositories."r.example".no_artefact (is policy.repositories."r.example".no_artifact meant?)`,
 		`exempt_namespaces = []`:    `row 3, column 1: unknown key policy.repositories."r.example".exempt_namespaces`,
 		"mode = \"audit\"\n[nri.x]": `row 4, column 2: unknown key nri.x`,
 	} {
 		refused(t, "version = 1\n[policy.repositories.\"r.example\"]\n"+text, want)
+	}
+}
+
+func TestNamespacesHaveAMode(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`staging = "on"`: `row 3, key policy.namespaces.staging: "on" is not one of enforce, warn, audit`,
+		`"" = "warn"`:    `row 3, key policy.namespaces."": must not be empty`,
+		`staging = 1`:    `row 3`,
+	} {
+		refused(t, "version = 1\n[policy.namespaces]\n"+text, want)
 	}
 }
 

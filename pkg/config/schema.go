@@ -72,6 +72,11 @@ func (s schema) value(key string, f field, defaults bool) map[string]any {
 	of := map[string]any{}
 	switch f.value.Kind() {
 	case reflect.Map:
+		if f.value.Type().Elem().Kind() == reflect.String {
+			of["type"], of["additionalProperties"] = "object", map[string]any{"enum": f.words()}
+			of["propertyNames"] = map[string]any{"minLength": 1}
+			return of
+		}
 		return map[string]any{
 			"type":                 "object",
 			"additionalProperties": s.table(key+".*.", reflect.Zero(f.value.Type().Elem()), false),

@@ -90,6 +90,9 @@ func TestTheSchemaAgreesWithLoad(t *testing.T) {
 		{"an override", "version = 1\n[policy.repositories.\"r.example:5000/team\"]\nmode = \"audit\"", true},
 		{"an empty answer", "version = 1\n[policy.repositories.\"r.example\"]\nmode = \"\"", false},
 		{"an override of what cannot be", "version = 1\n[policy.repositories.\"r.example\"]\nexempt_static_pods = true", false},
+		{"the mode of a namespace", "version = 1\npolicy.namespaces.staging = \"warn\"", true},
+		{"no mode of a namespace", "version = 1\npolicy.namespaces.staging = \"off\"", false},
+		{"a namespace without a name", "version = 1\npolicy.namespaces.\"\" = \"warn\"", false},
 		{"a tag in a prefix", "version = 1\n[policy.repositories.\"r.example/a:v1\"]\nmode = \"audit\"", false},
 		{"a slash behind a prefix", "version = 1\n[policy.repositories.\"r.example/\"]\nmode = \"audit\"", false},
 	}
@@ -134,7 +137,7 @@ func TestTheSchemaHasCommentsAndDefaults(t *testing.T) {
 		}
 	}
 	mode := config.Schema()["properties"].(map[string]any)["policy"].(map[string]any)["properties"].(map[string]any)["mode"].(map[string]any)
-	if mode["default"] != policy.Enforce || !strings.HasPrefix(mode["description"].(string), `"enforce" decides and acts. "audit"`) {
+	if mode["default"] != policy.Enforce || !strings.HasPrefix(mode["description"].(string), `"enforce" decides and acts. "warn"`) {
 		t.Errorf("policy.mode is %v", mode)
 	}
 }

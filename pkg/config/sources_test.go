@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"maps"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,11 +77,15 @@ mode = "audit"
 no_fit = "forward"
 [policy.repositories."r.example"]
 no_fit = "refuse"
+[policy.namespaces]
+staging = "warn"
+lab = "warn"
 `)
 	write(t, dir, "conf.d/1.toml", `[select]
 prefer_annotations = [{ key = "b", weight = 1 }]
 [policy]
 repositories = { "r.example/team" = { mode = "enforce" }, "s.example" = { mode = "audit" } }
+namespaces = { lab = "audit", "a.b" = "enforce" }
 `)
 	got, err := config.Sources{File: file, Set: []string{`policy.repositories."r.example/team".no_artifact=refuse`}}.Load()
 	if err != nil {
@@ -93,6 +98,9 @@ repositories = { "r.example/team" = { mode = "enforce" }, "s.example" = { mode =
 	}
 	if !reflect.DeepEqual(got.Config.Policy.Repositories, want) {
 		t.Errorf("got  %+v\nwant %+v", got.Config.Policy.Repositories, want)
+	}
+	if modes := map[string]string{"staging": "warn", "lab": "audit", "a.b": "enforce"}; !maps.Equal(got.Config.Policy.Namespaces, modes) {
+		t.Errorf("namespaces %v, want %v", got.Config.Policy.Namespaces, modes)
 	}
 	if got := got.Config.Select.PreferAnnotations; !reflect.DeepEqual(got, []config.Preference{{Key: "b", Weight: 1}}) {
 		t.Errorf("preferences %+v", got)
@@ -122,8 +130,8 @@ func TestMistakesNameTheirSource(t *testing.T) {
 			name: "a value over a value", file: "log_level = \"info\"", dropIn: "log_level = \"loud\"",
 			want: []string{"1.toml: row 1, key log_level: \"loud\" is not one of debug, info, warn, error"},
 		},
-		{name: "variable, value", env: []string{"IMAGEFIT_POLICY_MODE=on"}, want: []string{`env IMAGEFIT_POLICY_MODE: key policy.mode: "on" is not one of enforce, audit`}},
-		{name: "variable, empty", env: []string{"IMAGEFIT_POLICY_MODE="}, want: []string{`env IMAGEFIT_POLICY_MODE: key policy.mode: "" is not one of enforce, audit`}},
+		{name: "variable, value", env: []string{"IMAGEFIT_POLICY_MODE=on"}, want: []string{`env IMAGEFIT_POLICY_MODE: key policy.mode: "on" is not one of enforce, warn, audit`}},
+		{name: "variable, empty", env: []string{"IMAGEFIT_POLICY_MODE="}, want: []string{`env IMAGEFIT_POLICY_MODE: key policy.mode: "" is not one of enforce, warn, audit`}},
 		{name: "variable, name", env: []string{"IMAGEFIT_POLICY_MOD=on"}, want: []string{"env IMAGEFIT_POLICY_MOD: no key has this variable (is IMAGEFIT_POLICY_MODE meant?)"}},
 		{name: "variable, type", env: []string{"IMAGEFIT_CACHE_MAX_SIZE_MIB=\"big\""}, want: []string{"env IMAGEFIT_CACHE_MAX_SIZE_MIB: key cache.max_size_mib: is a string, expected a whole number"}},
 		{name: "variable, two lines", env: []string{"IMAGEFIT_CACHE_MAX_SIZE_MIB=1\npolicy.mode = \"audit\""}, want: []string{`env IMAGEFIT_CACHE_MAX_SIZE_MIB: key cache.max_size_mib: "1\npolicy.mode = \"audit\"" is not one TOML value`}},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -60,6 +61,7 @@ func (v *validation) table(name string, table reflect.Value, optional bool) {
 		_, stated := v.origins[key]
 		switch {
 		case optional && !stated:
+		case f.value.Kind() == reflect.Map: // below
 		case f.tag.Get("words") != "":
 			v.note(key, oneOf(f.value.String(), f.words()))
 		case check != "":
@@ -71,6 +73,10 @@ func (v *validation) table(name string, table reflect.Value, optional bool) {
 				override := key + "." + tomlerr.Key([]string{prefix})
 				v.note(override, checkPrefix(prefix))
 				v.table(override, reflect.ValueOf(several[prefix]), true)
+			}
+		case map[string]string:
+			for _, name := range slices.Sorted(maps.Keys(several)) {
+				v.note(key+"."+tomlerr.Key([]string{name}), errors.Join(names([]string{name}), oneOf(several[name], f.words())))
 			}
 		case []Preference:
 			for i, preference := range several {

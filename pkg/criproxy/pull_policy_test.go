@@ -17,6 +17,7 @@ import (
 
 // Changes of the rules that the tests are about.
 func audit(r *decision.Rules)           { r.Policy.Mode = policy.Audit }
+func warn(r *decision.Rules)            { r.Policy.Mode = policy.Warn }
 func forwardUnfit(r *decision.Rules)    { r.Policy.NoFit = policy.Forward }
 func refuseErrors(r *decision.Rules)    { r.Policy.RegistryError = policy.Refuse }
 func exemptStatic(r *decision.Rules)    { r.Policy.ExemptStaticPods = true }

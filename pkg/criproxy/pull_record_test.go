@@ -60,6 +60,16 @@ func TestEveryPullLeavesOneRecord(t *testing.T) {
 			Action: policy.Forwarded, ReasonCode: policy.BestCandidate, Mode: policy.Audit,
 			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: bare,
 		}, "linux/amd64 of registry.example/app:1 is the best"},
+		{"warn", 3, warn, nil, decisionlog.Record{
+			Action: policy.Pulled, ReasonCode: policy.BestCandidate, Mode: policy.Warn,
+			Choice: "linux/amd64/v3", Image: imageID("1v3"), Candidates: 2, Cases: bare,
+		}, best},
+		{"warn of the namespace, and nothing fits", 3, set(func(p *policy.Policy) {
+			p.NoArtifact, p.Namespaces = policy.Refuse, map[string]string{"default": policy.Warn}
+		}), nil, decisionlog.Record{
+			Action: policy.Forwarded, ReasonCode: policy.WithoutArtifact, Would: policy.Refused, Mode: policy.Warn,
+			Choice: "linux/amd64", Image: imageID("1"), Candidates: 2, Cases: []policy.Case{{Key: "no_artifact", Answer: policy.Refuse}},
+		}, appTag + " has no compatibility artifact and is refused (policy.no_artifact)"},
 		{"no artifact, forward", 3, set(func(p *policy.Policy) { p.NoArtifact = policy.Forward }), nil, decisionlog.Record{
 			Action: policy.Forwarded, ReasonCode: policy.WithoutArtifact, Choice: "linux/amd64", Image: imageID("1"), Candidates: 2,
 			Cases: []policy.Case{{Key: "no_artifact", Answer: policy.Forward}},

@@ -35,8 +35,8 @@ type Record struct {
 	Time       time.Time     `json:"time"`
 	Program    string        `json:"program"`
 	Action     policy.Action `json:"action"`
-	Would      policy.Action `json:"would,omitempty"` // what audit mode, an exemption or the runtime prevented
-	Mode       string        `json:"mode,omitempty"`  // enforce or audit
+	Would      policy.Action `json:"would,omitempty"` // what the mode, an exemption or the runtime prevented
+	Mode       string        `json:"mode,omitempty"`  // enforce, warn or audit
 	Exempt     bool          `json:"exempt,omitempty"`
 	Reference  string        `json:"reference"`
 	Namespace  string        `json:"namespace,omitempty"`
@@ -91,6 +91,11 @@ func (r Record) Attrs() []slog.Attr {
 	return append(always, slices.DeleteFunc(others, func(a slog.Attr) bool {
 		return slices.ContainsFunc(empty, a.Value.Equal)
 	})...)
+}
+
+// Warned reports whether mode warn alone let a pull or a container pass.
+func (r Record) Warned() bool {
+	return r.Mode == policy.Warn && !r.Exempt && r.Would == policy.Refused
 }
 
 // CasesText joins the cases with spaces.

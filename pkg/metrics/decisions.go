@@ -15,7 +15,7 @@ const nothing = "nothing"
 
 func (m *Metrics) makeDecisions() {
 	m.decisions = m.all().NewCounterVec(prometheus.CounterOpts(opts("decisions_total",
-		"Decisions about pulls and containers, by what was done and what audit mode, an exemption or the runtime prevented.")),
+		"Decisions about pulls and containers, by what was done and what the mode, an exemption or the runtime prevented.")),
 		[]string{"program", "action", "would"})
 	m.pulls = m.only(decisionlog.Proxy).NewHistogramVec(histogram("pull_duration_seconds",
 		"Duration of pulls, decision included, by what was done.",
@@ -33,6 +33,8 @@ func (m *Metrics) makeDecisions() {
 	}
 	m.fallbacks = m.only(decisionlog.Proxy).NewCounter(prometheus.CounterOpts(opts("pull_fallbacks_total",
 		"Pulls of another variant than the one that fits best, which could not be pulled.")))
+	m.warnings = m.all().NewCounter(prometheus.CounterOpts(opts("warnings_total",
+		"Pulls and containers that mode warn let pass although nothing fits.")))
 	m.cases = m.all().NewCounterVec(prometheus.CounterOpts(opts("policy_cases_total",
 		"How often a policy key was applied, by key and answer.")), []string{"key", "answer"})
 	m.known = map[policy.Case]bool{}
@@ -75,6 +77,9 @@ func outcomes(program string) []outcome {
 func (m *Metrics) Record(r decisionlog.Record) {
 	action := label(r.Action)
 	m.decisions.WithLabelValues(m.program, action, would(r.Would)).Inc()
+	if r.Warned() {
+		m.warnings.Inc()
+	}
 	m.mu.Lock()
 	m.byAction[action]++
 	m.mu.Unlock()

@@ -36,6 +36,7 @@ type Metrics struct {
 	pulls     *prometheus.HistogramVec
 	admitted  prometheus.Histogram
 	unchecked *prometheus.CounterVec
+	warnings  prometheus.Counter
 
 	pullReasons *prometheus.CounterVec
 

@@ -23,6 +23,9 @@ type Effective struct {
 	Exempt bool // the pod is never refused
 }
 
+// modes lists the modes, from the one that changes least.
+func modes() []string { return []string{Audit, Warn, Enforce} }
+
 // EffectiveFor returns the policy for a pod's pull or container of a repository. The
 // repository may be empty where it is unknown.
 func EffectiveFor(p Policy, repository string, pod Pod) Effective {
@@ -30,12 +33,28 @@ func EffectiveFor(p Policy, repository string, pod Pod) Effective {
 	source := pod.Annotations[ConfigSource]
 	e.Exempt = slices.Contains(p.ExemptNamespaces, pod.Namespace) ||
 		p.ExemptStaticPods && source != "" && source != "api"
+	if mode := p.Namespaces[pod.Namespace]; mode != "" {
+		e.Mode = mildest(mode, p.ofRepository(repository).Mode)
+	}
 	mode, may := pod.Annotations[ModeAnnotation], p.ModeAnnotationNamespaces
-	if (mode == Enforce || mode == Audit) && (slices.Contains(may, pod.Namespace) || slices.Contains(may, "*")) {
+	if slices.Contains(modes(), mode) && (slices.Contains(may, pod.Namespace) || slices.Contains(may, "*")) {
 		e.Mode = mode
 	}
 	return e
 }
 
 // Enforced reports whether anything may be refused.
-func (e Effective) Enforced() bool { return e.Mode != Audit && !e.Exempt }
+func (e Effective) Enforced() bool { return e.Mode != Audit && e.Mode != Warn && !e.Exempt }
+
+// Warned reports whether who owns the pod is told what would be refused.
+func (e Effective) Warned() bool { return e.Mode == Warn && !e.Exempt }
+
+// mildest returns the mode that changes least of those that are stated.
+func mildest(stated ...string) string {
+	for _, mode := range modes() {
+		if slices.Contains(stated, mode) {
+			return mode
+		}
+	}
+	return ""
+}

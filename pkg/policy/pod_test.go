@@ -11,10 +11,13 @@ func TestPodsAreExemptOrChooseTheirModeWhereAllowed(t *testing.T) {
 	audit := map[string]string{"imagefit.io/mode": "audit"} // as documented
 	some := Policy{
 		Answers:          Answers{Mode: Enforce, NoFit: Refuse},
-		ExemptNamespaces: []string{"kube-system", "infra"}, ExemptStaticPods: true,
+		ExemptNamespaces: []string{"kube-system", "infra", "ops"}, ExemptStaticPods: true,
 		ModeAnnotationNamespaces: []string{"trial"},
-		Repositories:             map[string]Answers{"registry.example/team": {Mode: Audit}},
+		Repositories:             map[string]Answers{"registry.example/team": {Mode: Audit}, "registry.example/kind": {NoFit: Forward}},
+		Namespaces:               map[string]string{"staging": Warn, "prod": Enforce, "lab": Audit, "ops": Warn},
 	}
+	auditing := some
+	auditing.Mode = Audit
 	everywhere := Policy{Answers: Answers{Mode: Audit}, ModeAnnotationNamespaces: []string{"*"}}
 	for _, test := range []struct {
 		name       string
@@ -38,14 +41,26 @@ func TestPodsAreExemptOrChooseTheirModeWhereAllowed(t *testing.T) {
 		{"the pod may not choose", some, "", Pod{"default", audit}, Enforce, false},
 		{"any pod may choose", everywhere, "", Pod{"default", map[string]string{ModeAnnotation: "enforce"}}, Enforce, false},
 		{"the pod goes before the repository", some, "registry.example/team", Pod{"trial", map[string]string{ModeAnnotation: "enforce"}}, Enforce, false},
+		{"the namespace's own mode", some, "registry.example/app", Pod{"staging", fromAPI}, Warn, false},
+		{"the namespace's neighbour", some, "registry.example/app", Pod{"staging-2", fromAPI}, Enforce, false},
+		{"the namespace's mode, of any repository", some, "", Pod{"staging", fromAPI}, Warn, false},
+		{"the namespace goes before the node", auditing, "registry.example/app", Pod{"prod", fromAPI}, Enforce, false},
+		{"the repository is milder than the namespace", some, "registry.example/team", Pod{"prod", fromAPI}, Audit, false},
+		{"the namespace is milder than the repository", some, "registry.example/team", Pod{"lab", fromAPI}, Audit, false},
+		{"a repository without a mode", some, "registry.example/kind", Pod{"staging", fromAPI}, Warn, false},
+		{"exempt in a namespace with a mode", some, "", Pod{"ops", fromAPI}, Warn, true},
+		{"the pod chooses to be warned", some, "", Pod{"trial", map[string]string{ModeAnnotation: "warn"}}, Warn, false},
 		{"no mode", everywhere, "", Pod{"default", map[string]string{ModeAnnotation: "off"}}, Audit, false},
 	} {
 		got := EffectiveFor(test.policy, test.repository, test.pod)
 		if got.Mode != test.mode || got.Exempt != test.exempt {
 			t.Errorf("%s: mode %q, exempt %t", test.name, got.Mode, got.Exempt)
 		}
-		if got.Enforced() != (test.mode != Audit && !test.exempt) {
+		if got.Enforced() != (test.mode != Audit && test.mode != Warn && !test.exempt) {
 			t.Errorf("%s: enforced %t", test.name, got.Enforced())
+		}
+		if got.Warned() != (test.mode == Warn && !test.exempt) {
+			t.Errorf("%s: warned %t", test.name, got.Warned())
 		}
 	}
 }

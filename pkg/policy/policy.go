@@ -12,13 +12,14 @@ type Policy struct {
 	ExemptNamespaces         []string           `toml:"exempt_namespaces" check:"names"`
 	ExemptStaticPods         bool               `toml:"exempt_static_pods"`
 	ModeAnnotationNamespaces []string           `toml:"mode_annotation_namespaces" check:"names"`
+	Namespaces               map[string]string  `toml:"namespaces" words:"enforce,warn,audit"`
 	Repositories             map[string]Answers `toml:"repositories"`
 }
 
 // Answers is the part of the policy that may differ between repositories. In
 // Policy.Repositories "" means that the key is left out.
 type Answers struct {
-	Mode              string `toml:"mode" words:"enforce,audit"`
+	Mode              string `toml:"mode" words:"enforce,warn,audit"`
 	NoFit             string `toml:"no_fit" words:"refuse,forward" case:"no candidate fits the node"`
 	NoArtifact        string `toml:"no_artifact" words:"select,forward,refuse" case:"no candidate has a compatibility artifact"`
 	RegistryError     string `toml:"registry_error" words:"refuse,forward" case:"the registry fails or times out"`
@@ -33,6 +34,7 @@ type Answers struct {
 // The values that keys take.
 const (
 	Enforce = "enforce" // mode: decide and act
+	Warn    = "warn"    // mode: decide and act, but tell instead of refusing
 	Audit   = "audit"   // mode: decide, log, change nothing
 	Refuse  = "refuse"  // no_fit, no_artifact, registry_error: answer with an error
 	Forward = "forward" // no_fit, no_artifact, registry_error, image_verifier: pass the request on unchanged
@@ -61,6 +63,7 @@ func Default() Policy {
 		ExemptNamespaces:         []string{"kube-system"},
 		ExemptStaticPods:         true,
 		ModeAnnotationNamespaces: []string{},
+		Namespaces:               map[string]string{},
 		Repositories:             map[string]Answers{},
 	}
 }
@@ -80,6 +83,10 @@ func (a Answers) Under(over Answers) Answers {
 // docker.io/library/busybox is: those of the longest prefix among Repositories,
 // and what that leaves out as the rest of the policy has it.
 func (p Policy) For(repository string) Answers {
+	return p.Answers.Under(p.ofRepository(repository))
+}
+
+func (p Policy) ofRepository(repository string) Answers {
 	longest := ""
 	for prefix := range p.Repositories {
 		// registry.example/team is a prefix of registry.example/team/app, but not of
@@ -89,5 +96,5 @@ func (p Policy) For(repository string) Answers {
 			longest = prefix
 		}
 	}
-	return p.Answers.Under(p.Repositories[longest])
+	return p.Repositories[longest]
 }
