@@ -1,10 +1,10 @@
 package config_test
 
 import (
-	"maps"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
