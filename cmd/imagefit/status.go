@@ -254,6 +254,9 @@ func printDetails(w io.Writer, s *health.Status, now time.Time) {
 	if n := s.Names; n != nil {
 		fmt.Fprintf(w, "  names\ttags kept by the %s (%s), %d names kept by the proxy\n", decision.Line(n.Keeper), decision.Line(n.Reason), n.Kept)
 	}
+	if n := s.NRI; n != nil {
+		fmt.Fprintf(w, "  runtime\t%s\n", sessionsOf(*n))
+	}
 	var counts []string
 	for _, action := range slices.Sorted(maps.Keys(s.Decisions)) {
 		if s.Decisions[action] > 0 {
@@ -264,6 +267,16 @@ func printDetails(w io.Writer, s *health.Status, now time.Time) {
 		counts = []string{"none"}
 	}
 	fmt.Fprintf(w, "  decisions\t%s since start\n", strings.Join(counts, ", "))
+}
+
+// sessionsOf says how often nri-plugin was connected to the runtime. One that comes back
+// each time and is dropped again shows it by the counts.
+func sessionsOf(n health.NRIStatus) string {
+	text := "not connected"
+	if n.Connected {
+		text = "connected"
+	}
+	return fmt.Sprintf("%s, %d sessions since start, %d of them ended by the runtime", text, n.Sessions, n.Disconnects)
 }
 
 // ago is the age of something in at most two units.

@@ -51,6 +51,7 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 		Stamp: filepath.Join(cfg.StateDir, "nri-plugin.connected"),
 	})
 	d.Metrics.WatchPlugin(plugin.Sessions)
+	d.NRI = func() *health.NRIStatus { return statusOf(plugin) }
 	defer d.Observe(cfg.NRI.HTTPListen, health.Check{Name: "nri", Probe: func(context.Context) error {
 		if err := plugin.Ready(); err != nil {
 			return fmt.Errorf("%w (NRI socket %s)", err, cfg.NRI.Socket)
@@ -78,4 +79,10 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	d.Systemd.Ready("waiting for the runtime at " + cfg.NRI.Socket)
 	context.AfterFunc(ctx, func() { d.Systemd.Stopping("stopping") })
 	return group.Wait()
+}
+
+// statusOf returns what the status shows of the connection to the runtime.
+func statusOf(plugin *admission.Plugin) *health.NRIStatus {
+	sessions, lost := plugin.Sessions()
+	return &health.NRIStatus{Connected: plugin.Connected(), Sessions: sessions, Disconnects: lost}
 }

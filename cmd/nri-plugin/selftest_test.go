@@ -89,3 +89,19 @@ func TestSelfTestFailsWhileTheHookHangs(t *testing.T) {
 		}
 	})
 }
+
+func TestStatusTellsWhetherTheRuntimeIsConnected(t *testing.T) {
+	t.Parallel()
+	plugin := admission.New(admission.Options{
+		Images: images{func() {}}, Log: slog.New(slog.DiscardHandler), Record: func(decisionlog.Record) {},
+	})
+	if s := statusOf(plugin); s.Connected || s.Sessions != 0 {
+		t.Errorf("before the first session: %+v", *s)
+	}
+	if _, err := plugin.Synchronize(t.Context(), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if s := statusOf(plugin); s.Sessions != 1 || s.Disconnects != 0 {
+		t.Errorf("after the first: %+v", *s)
+	}
+}

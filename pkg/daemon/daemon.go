@@ -46,6 +46,8 @@ type Daemon struct {
 	Clients func() []health.ClientStatus
 	// Names, where set before Observe, says who keeps the names of images.
 	Names func() *health.NamesStatus
+	// NRI, if set, is the connection of the plugin, for the status.
+	NRI func() *health.NRIStatus
 
 	sources   config.Sources
 	level     *slog.LevelVar

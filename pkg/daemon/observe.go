@@ -125,6 +125,9 @@ func (d *Daemon) status(sizes func() (map[string]cache.Size, error)) health.Stat
 	if d.Names != nil {
 		s.Names = d.Names()
 	}
+	if d.NRI != nil {
+		s.NRI = d.NRI()
+	}
 	found, err := sizes()
 	if err != nil {
 		d.Log.Warn("cannot measure the state directory", "error", err)

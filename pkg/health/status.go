@@ -25,6 +25,14 @@ type Status struct {
 	SilentHosts []SilentHost   `json:"silent_hosts"`
 	Names       *NamesStatus   `json:"names,omitempty"`   // of cri-proxy
 	Clients     []ClientStatus `json:"clients,omitempty"` // of cri-proxy, the latest image call first
+	NRI         *NRIStatus     `json:"nri,omitempty"`     // of nri-plugin
+}
+
+// NRIStatus is the connection of nri-plugin to the runtime.
+type NRIStatus struct {
+	Connected   bool   `json:"connected"`   // the runtime asks the plugin before it creates a container
+	Sessions    uint64 `json:"sessions"`    // how often it was connected since its start
+	Disconnects uint64 `json:"disconnects"` // how often the runtime ended that
 }
 
 // NamesStatus is who keeps the names of images.
