@@ -115,6 +115,11 @@ func (c *call) take(req *http.Request, resp *http.Response, host docker.Registry
 	if c.kind == referring {
 		return c.takeList(req, resp, host)
 	}
+	if c.kind == listing {
+		if err := c.nextPage(req, resp); err != nil {
+			return err
+		}
+	}
 	if resp.Request.Method == http.MethodGet {
 		body, err := c.read(resp)
 		if err != nil {

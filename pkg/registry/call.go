@@ -32,6 +32,7 @@ const (
 	resolving kind = iota // a name to a digest: only hosts that are trusted to
 	fetching              // by digest: any host, the content is verified
 	referring             // what belongs to an image: hosts trusted with referrers
+	listing               // tags or repositories: the registry itself, else hosts trusted with names
 )
 
 // call is one operation of a Repository. It is oras-go's HTTP client: it takes
@@ -46,7 +47,7 @@ type call struct {
 	subject digest.Digest      // referring: whose referrers
 	limit   int64              // of a body of unknown size; 0 is maxBytes
 	body    []byte             // what came, verified
-	pages   *int               // referring: the host that gave the first page
+	pages   *int               // referring, listing: the host that gave the first page
 	list    *shortlist         // referring: what was read so far
 
 	personal bool // what was learned of referrers applies to these credentials alone
@@ -118,7 +119,7 @@ func (c *call) ask(req *http.Request, i int, others bool) (*http.Response, *Erro
 		span.End()
 		if c.op == opResolve {
 			c.repo.setResolver(i)
-		} else if c.asksAPI(req) {
+		} else if c.asksAPI(req) || c.kind == listing {
 			c.pages = &i
 		}
 		return resp, nil
@@ -211,7 +212,7 @@ func (c *call) send(ctx context.Context, req *http.Request, host docker.Registry
 	client.CheckRedirect = followContent
 	ctx = context.WithValue(ctx, originKey{}, c.repo.origin(host.Host))
 	// For the scope of the token that containerd's authorizer requests.
-	ctx = docker.ContextWithAppendPullRepositoryScope(ctx, c.repo.pathAt(host))
+	ctx = c.scoped(ctx, host)
 	for first := true; ; first = false {
 		out, err := c.address(ctx, req, host, method)
 		if err != nil {

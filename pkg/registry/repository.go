@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 
 	"github.com/containerd/containerd/v2/core/remotes/docker"
@@ -253,6 +254,9 @@ func (c *call) reading(err error) error {
 }
 
 func (c *call) name() string {
+	if c.object == "" {
+		return strings.TrimSuffix(c.repo.registry+"/"+c.repo.path, "/")
+	}
 	sep := ":"
 	if _, err := digest.Parse(c.object); err == nil {
 		sep = "@"

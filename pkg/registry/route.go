@@ -20,6 +20,8 @@ func (c *call) hostsFor(req *http.Request) []int {
 		return c.apiHosts()
 	case c.kind == referring:
 		return c.referringHosts()
+	case c.kind == listing:
+		return c.listingHosts()
 	}
 	return c.able(docker.HostCapabilityPull | docker.HostCapabilityResolve)
 }
