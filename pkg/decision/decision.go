@@ -61,14 +61,12 @@ type Candidate struct {
 	Requirements []RequirementResult `json:"requirements,omitempty"`
 
 	descriptor ocispec.Descriptor
-	platform   *ocispec.Platform    // stated by the entry, or else by the config
-	indexes    []ocispec.Descriptor // that it is in, the outermost first
-	described  bool                 // it has artifacts of its own
+	platform   *ocispec.Platform // stated by the entry, or else by the config
+	described  bool              // it has artifacts of its own
+	notImage   string            // what its manifest is known to be instead
 	claims     EntryClaims
-	inline     []referrers.Artifact // what the index entry points at directly
-	inherited  []referrers.Artifact // of the base image
-	stated     string               // properties that the index entry states
-	places     []int                // of Properties among the author's priorities
+	stated     string // properties that the index entry states
+	places     []int  // of Properties among the author's priorities
 }
 
 // Content is an index or a manifest.

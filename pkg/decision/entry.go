@@ -36,11 +36,11 @@ func (l *lookup) preferred(annotations map[string]string) map[string]string {
 
 // readClaims fetches what an entry states of itself outside the index: the blob
 // of Proposal J, and, where the operator wants it, NVIDIA's variables.
-func (l *lookup) readClaims(ctx context.Context, c *Candidate) error {
-	pointer, found, err := dialect.EntryCompat(c.claims.Platform)
+func (l *lookup) readClaims(ctx context.Context, e *Entry) error {
+	pointer, found, err := dialect.EntryCompat(e.claims("").Platform)
 	switch {
 	case err != nil:
-		c.inline = []referrers.Artifact{{Problem: Line(err.Error())}}
+		e.Inline = []referrers.Artifact{{Problem: Line(err.Error())}}
 	case found:
 		a := referrers.Artifact{Type: inlineType, Layer: digest.Digest(pointer.Digest), MediaType: pointer.MediaType, Size: pointer.Size}
 		a.Body, err = l.inlineBody(ctx, ocispec.Descriptor{MediaType: pointer.MediaType, Digest: a.Layer, Size: pointer.Size})
@@ -50,18 +50,18 @@ func (l *lookup) readClaims(ctx context.Context, c *Candidate) error {
 		if err != nil {
 			a.Problem = Line(err.Error())
 		}
-		c.inline = []referrers.Artifact{a}
+		e.Inline = []referrers.Artifact{a}
 	}
 	if l.ev.Rules.InheritBase || l.ev.Rules.Descriptions.NeedsBase(l.name) {
-		if err := l.base(ctx, c); err != nil {
+		if err := l.base(ctx, e); err != nil {
 			return err
 		}
-		c.inherited = l.inherit(ctx, c)
+		e.Inherited = l.inherit(ctx, e)
 	}
 	if !l.ev.Rules.NVIDIARequire {
 		return nil
 	}
-	return l.environment(ctx, c)
+	return l.environment(ctx, e)
 }
 
 // inlineBody reads a body, and returns what may stay in memory.
@@ -80,13 +80,13 @@ func (l *lookup) inlineBody(ctx context.Context, desc ocispec.Descriptor) ([]byt
 
 // base reads from the manifest which image the candidate is built on. What is wrong
 // with the manifest, the runtime's pull will say.
-func (l *lookup) base(ctx context.Context, c *Candidate) error {
-	m, err := l.imageManifest(ctx, c.descriptor)
+func (l *lookup) base(ctx context.Context, e *Entry) error {
+	m, err := l.imageManifest(ctx, e.Listed.Descriptor)
 	if _, notImage := errors.AsType[notImageError](err); notImage || registry.IsContentError(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read the manifest of %s: %w", c.Digest, err)
+		return fmt.Errorf("read the manifest of %s: %w", e.Listed.Digest, err)
 	}
 	of := description.Base{
 		Name: textutil.Line(m.Annotations[ocispec.AnnotationBaseImageName], maxWords), Digest: digest.Digest(m.Annotations[ocispec.AnnotationBaseImageDigest]),
@@ -95,15 +95,15 @@ func (l *lookup) base(ctx context.Context, c *Candidate) error {
 		of.Digest = ""
 	}
 	if of != (description.Base{}) {
-		c.claims.Base = &of
+		e.Claims.Base = &of
 	}
 	return nil
 }
 
 // environment reads NVIDIA's variables out of the image config. What is wrong with
 // manifest or config, the runtime's pull will say.
-func (l *lookup) environment(ctx context.Context, c *Candidate) error {
-	m, err := l.imageManifest(ctx, c.descriptor)
+func (l *lookup) environment(ctx context.Context, e *Entry) error {
+	m, err := l.imageManifest(ctx, e.Listed.Descriptor)
 	var config struct {
 		Config struct {
 			Env []string `json:"Env"`
@@ -116,9 +116,9 @@ func (l *lookup) environment(ctx context.Context, c *Candidate) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read the config of %s: %w", c.Digest, err)
+		return fmt.Errorf("read the config of %s: %w", e.Listed.Digest, err)
 	}
-	c.claims.Environment = nvidiaVariables(config.Config.Env)
+	e.Claims.Environment = nvidiaVariables(config.Config.Env)
 	return nil
 }
 

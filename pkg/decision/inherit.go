@@ -18,14 +18,14 @@ const inheritTimeout = 2 * time.Second
 
 // inherit returns what is attached to the base image of a candidate. What is wrong with
 // the base image does not matter to the pull.
-func (l *lookup) inherit(ctx context.Context, c *Candidate) []referrers.Artifact {
-	base := c.claims.Base
+func (l *lookup) inherit(ctx context.Context, e *Entry) []referrers.Artifact {
+	base := e.Claims.Base
 	if !l.ev.Rules.InheritBase || base == nil || base.Name == "" || base.Digest == "" {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, inheritTimeout)
 	defer cancel()
-	found, err := l.ofBase(ctx, c)
+	found, err := l.ofBase(ctx, e)
 	if err != nil {
 		l.validUntil.lower(time.Time{}) // it may answer the next time
 		l.r.log.Warn("cannot look up what the base image needs", "base", Line(base.Name), "digest", base.Digest, "error", err)
@@ -39,12 +39,12 @@ func (l *lookup) inherit(ctx context.Context, c *Candidate) []referrers.Artifact
 
 // ofBase looks up the artifacts of a base image in its own repository, with the
 // credentials of the pull if that is at the same registry.
-func (l *lookup) ofBase(ctx context.Context, c *Candidate) ([]referrers.Artifact, error) {
-	named, err := parse(c.claims.Base.Name)
+func (l *lookup) ofBase(ctx context.Context, e *Entry) ([]referrers.Artifact, error) {
+	named, err := parse(e.Claims.Base.Name)
 	if err != nil {
 		return nil, err
 	}
-	pinned, err := reference.WithDigest(reference.TrimNamed(named), c.claims.Base.Digest)
+	pinned, err := reference.WithDigest(reference.TrimNamed(named), e.Claims.Base.Digest)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (l *lookup) ofBase(ctx context.Context, c *Candidate) ([]referrers.Artifact
 	}
 	subjects := []ocispec.Descriptor{top}
 	if index.IsIndex(top.MediaType) {
-		if subjects, err = of.variantOf(ctx, top, c.platform); err != nil {
+		if subjects, err = of.variantOf(ctx, top, e.platform); err != nil {
 			return nil, err
 		}
 	}

@@ -37,6 +37,12 @@ func (l *lookup) imageManifest(ctx context.Context, desc ocispec.Descriptor) (in
 	return m, nil
 }
 
+// isImage is isImageFunc for a pull.
+func (l *lookup) isImage(ctx context.Context, c *Candidate) error {
+	_, err := l.imageManifest(ctx, c.descriptor)
+	return err
+}
+
 // configPlatform reads the platform that the config of an image states.
 func (l *lookup) configPlatform(ctx context.Context, m index.Manifest) (ocispec.Platform, error) {
 	var p ocispec.Platform

@@ -71,20 +71,20 @@ func (n node) otherPlatform(p ocispec.Platform) string {
 func (n node) runtimeTakes(entries []*listed) (candidate int, unevaluated string) {
 	var best *listed
 	for _, e := range entries {
-		if (e.Platform == nil || n.runtime.Match(*e.Platform)) && (best == nil || n.before(e, best)) {
+		if stated := e.Listed.Platform; (stated == nil || n.runtime.Match(*stated)) && (best == nil || n.before(e, best)) {
 			best = e
 		}
 	}
 	switch {
-	case best == nil, best.artifact:
+	case best == nil, best.Artifact:
 		return None, ""
 	case best.wasRead:
 		return n.runtimeTakes(best.children)
-	case best.Platform == nil && best.platform != nil && !n.runtime.Match(*best.platform):
+	case best.Listed.Platform == nil && best.platform != nil && !n.runtime.Match(*best.platform):
 		return None, "" // it looks at the config at last
 	case best.candidate != None:
 		return best.candidate, ""
-	case !index.IsIndex(best.MediaType) && !index.IsManifest(best.MediaType):
+	case !index.IsIndex(best.Listed.MediaType) && !index.IsManifest(best.Listed.MediaType):
 		return None, ""
 	default:
 		return None, best.String()
@@ -94,12 +94,12 @@ func (n node) runtimeTakes(entries []*listed) (candidate int, unevaluated string
 // before is the order in which containerd prefers entries.
 func (n node) before(a, b *listed) bool {
 	switch {
-	case a.Platform == nil:
+	case a.Listed.Platform == nil:
 		return false
-	case b.Platform == nil:
+	case b.Listed.Platform == nil:
 		return true
 	default:
-		return n.runtime.Less(*a.Platform, *b.Platform)
+		return n.runtime.Less(*a.Listed.Platform, *b.Listed.Platform)
 	}
 }
 

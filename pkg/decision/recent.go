@@ -78,7 +78,7 @@ func (d *Decision) size() int64 {
 		for key, value := range c.claims.Environment {
 			n += len(key) + len(value) + each/8
 		}
-		n += (len(c.Artifacts) + len(c.inline)) * each
+		n += len(c.Artifacts) * each
 	}
 	return int64(n)
 }

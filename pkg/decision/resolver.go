@@ -3,19 +3,16 @@ package decision
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/distribution/reference"
 	lru "github.com/hashicorp/golang-lru/v2"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/internal/throttle"
 	"github.com/imagefit/imagefit/pkg/registry"
-	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -102,24 +99,21 @@ func (r *Resolver) decide(whole context.Context, req Request) (*Decision, error)
 	if d := r.recent.get(key, req.Snapshot, now); d != nil && !req.Explain && r.isComplete(d) {
 		return d, nil
 	}
-	d := &Decision{
-		Reference: named.String(), Repository: named.Name(), Choice: None, Default: None,
-		Facts: ev.Facts.Fingerprint(), Time: now.UTC(),
-	}
-	err = l.find(ctx, d, top)
-	if why, ok := errors.AsType[unsupportedError](err); ok {
-		d.Unevaluated = Line(string(why))
-		d.Reason = Line(fmt.Sprintf("%s is left to the runtime: %v", d.Reference, err))
-		return d, nil
-	}
+	n := r.newNode(ev.Facts)
+	needs, err := l.gather(ctx, top, ofNode(n))
 	if err != nil {
 		return nil, err
+	}
+	d := needs.on(n, ev.Facts.Fingerprint(), now.UTC())
+	if d.Reason != "" { // it is left to the runtime
+		return d, nil
 	}
 	_ = l.writes.Wait() // some bodies are only in the cache
 	if err := d.evaluate(whole, ev); err != nil {
 		return nil, err
 	}
-	if err := l.choose(ctx, d); err != nil {
+	ev.warn(d.Reference)
+	if err := d.choose(ctx, l.isImage); err != nil {
 		return nil, err
 	}
 	ev.arose.NoReferrersAPI = l.noAPI.Load()
@@ -139,21 +133,6 @@ func parse(ref string) (reference.Named, error) {
 	return reference.ParseDockerRef(ref)
 }
 
-// find finds the candidates and what is stated of them.
-func (l *lookup) find(ctx context.Context, d *Decision, top ocispec.Descriptor) error {
-	n := l.r.newNode(l.ev.Facts)
-	d.Platform = n.String()
-	switch {
-	case index.IsIndex(top.MediaType):
-		d.Index = top.Digest
-		return l.ofIndex(ctx, d, top, n)
-	case index.IsManifest(top.MediaType):
-		return l.ofManifest(ctx, d, top, n)
-	default:
-		return unsupportedError("media type " + textutil.Line(top.MediaType, maxWords) + " is neither an index nor an image")
-	}
-}
-
 // evaluate evaluates all candidates. The bodies of artifacts are left to the cache
 // then: a decision is remembered for a while, and they may be large.
 func (d *Decision) evaluate(ctx context.Context, ev *evaluation) error {
@@ -168,7 +147,6 @@ func (d *Decision) evaluate(ctx context.Context, ev *evaluation) error {
 		c.Outcome, c.Reason = c.Verdict.Outcome, textutil.Line(c.Verdict.Reason(), maxReason)
 		c.setPriorities(ev.priorities, found.requires)
 	}
-	ev.warn(d.Reference)
 	for _, c := range d.Candidates {
 		for i := range c.Artifacts {
 			c.Artifacts[i].Body = nil
@@ -177,15 +155,12 @@ func (d *Decision) evaluate(ctx context.Context, ev *evaluation) error {
 	return nil
 }
 
-// choose orders the candidates and says why.
-func (d *Decision) choose() {
+// order orders the candidates and says why.
+func (d *Decision) order() {
 	d.Choice = None
 	candidates := make([]selector.Candidate, len(d.Candidates))
-	for i, c := range d.Candidates {
-		candidates[i].Verdict, candidates[i].Priorities = c.Verdict, c.places
-		if c.platform != nil {
-			candidates[i].Level = platformLevel(*c.platform)
-		}
+	for i := range d.Candidates {
+		candidates[i] = d.Ordered(i)
 	}
 	for rank, i := range selector.Order(candidates) {
 		d.Candidates[i].Rank = rank + 1
@@ -194,4 +169,14 @@ func (d *Decision) choose() {
 		}
 	}
 	d.Reason = d.sentence()
+}
+
+// Ordered is candidate i as the order of candidates looks at it.
+func (d *Decision) Ordered(i int) selector.Candidate {
+	c := &d.Candidates[i]
+	ordered := selector.Candidate{Verdict: c.Verdict, Priorities: c.places}
+	if c.platform != nil {
+		ordered.Level = platformLevel(*c.platform)
+	}
+	return ordered
 }

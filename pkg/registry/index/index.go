@@ -65,6 +65,14 @@ func (e *Entry) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// MarshalJSON writes the descriptor with its platform as it was written.
+func (e Entry) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ocispec.Descriptor
+		Platform json.RawMessage `json:"platform,omitempty"`
+	}{e.Descriptor, e.RawPlatform})
+}
+
 // Parse returns all entries of an index. They are counted as they are read.
 func Parse(body []byte) ([]Entry, error) {
 	if document.Values(body) > maxValues {
