@@ -20,6 +20,7 @@ type body struct {
 
 	steps int      // that it takes altogether: at first to parse it, more once it is measured
 	paid  int      // of these, those that were taken from the budget of the pull
+	image int      // for which they were paid
 	found *finding // once it was evaluated, for all images that share it
 
 	measured bool                 // its requirements were counted
@@ -33,6 +34,11 @@ type body struct {
 // and the policy answers. A body that images share counts for each of them, as if there
 // were no other, and costs the pull nothing but the first time.
 func (e *evaluation) withinBudget(bodies []*body) {
+	for _, b := range bodies {
+		if b.image != e.image { // in a session each image pays
+			b.image, b.paid = e.image, 0
+		}
+	}
 	e.measureWithin(bodies)
 	left := selector.MaxImageSteps
 	byCost := slices.SortedStableFunc(slices.Values(bodies), func(a, b *body) int { return cmp.Compare(a.steps, b.steps) })
@@ -77,11 +83,11 @@ func (e *evaluation) measureWithin(bodies []*body) {
 
 // find evaluates a body that is within the budget, unless another image had it evaluated.
 func (e *evaluation) find(b *body) {
+	e.left -= b.steps - b.paid
+	b.paid = b.steps
 	if b.found != nil {
 		return
 	}
-	e.left -= b.steps - b.paid
-	b.paid = b.steps
 	e.parseBody(b)
 	found := e.evaluate(b.reqs)
 	b.found = &found

@@ -32,7 +32,8 @@ type evaluation struct {
 	priorities *Priorities       // that findings are compared with, or nil
 	bodies     map[bodyKey]*body // that candidates may share
 	unreadable []unreadable
-	left       int             // steps, for all images together
+	left       int             // steps, for all candidates together
+	image      int             // that is evaluated, of several
 	sets       map[string]bool // of facts on which the findings rest; nil where nothing asks for them
 }
 

@@ -59,10 +59,7 @@ func (l *lookup) ofBase(ctx context.Context, e *Entry) ([]referrers.Artifact, er
 	repo.NamedBy(l.repo)
 	of := l.r.newLookup(l.ev, repo, named.Name(), auth)
 	of.named, of.auth = pinned, auth
-	defer func() {
-		_ = of.writes.Wait()
-		of.giveBack()
-	}()
+	defer of.end()
 	top, err := of.resolve(ctx, pinned)
 	if err != nil {
 		return nil, err

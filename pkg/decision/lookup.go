@@ -76,6 +76,12 @@ func (r *Resolver) newLookup(ev *evaluation, repo *registry.Repository, name str
 	return l
 }
 
+// end ends what the look-up began.
+func (l *lookup) end() {
+	_ = l.writes.Wait()
+	l.giveBack()
+}
+
 // resolve asks the registry what the reference is, every time, also for a
 // digest: so it agrees that these credentials may know of this image before
 // anything cached is used. The first time it asks for the manifest at once; later

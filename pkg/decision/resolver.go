@@ -75,11 +75,7 @@ func (r *Resolver) decide(whole context.Context, req Request) (*Decision, error)
 		ctx, cancel = context.WithTimeout(whole, limit)
 		defer cancel()
 	}
-	named, err := parse(req.Reference)
-	if err != nil {
-		return nil, fmt.Errorf("read reference %q: %w", Line(req.Reference), err)
-	}
-	repo, err := r.registry.Repository(named, req.Auth)
+	named, repo, err := r.repository(req.Reference, req.Auth)
 	if err != nil {
 		return nil, err
 	}
@@ -87,10 +83,7 @@ func (r *Resolver) decide(whole context.Context, req Request) (*Decision, error)
 	ev.explains = req.Explain
 	l := r.newLookup(ev, repo, named.Name(), req.Auth)
 	l.named, l.auth = named, req.Auth
-	defer func() {
-		_ = l.writes.Wait()
-		l.giveBack()
-	}()
+	defer l.end()
 	top, err := l.resolve(ctx, named)
 	if err != nil {
 		return nil, err

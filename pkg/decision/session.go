@@ -1,0 +1,108 @@
+package decision
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/distribution/reference"
+
+	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/selector"
+)
+
+// GatherRequest asks what a reference needs on any node.
+type GatherRequest struct {
+	Reference string
+	Auth      *registry.Auth
+	Rules     *Rules // for what is read; they may be others when the needs are evaluated
+}
+
+// Gather reads what the reference stands for and what is stated of its images, for all
+// platforms. It takes the requests of a pull and, where the index has images for several
+// architectures, those of a pull on each of them; what has a digest comes from the
+// cache. An error means that the reference or the registry could not be read.
+func (r *Resolver) Gather(ctx context.Context, req GatherRequest) (*Needs, error) {
+	if limit := req.Rules.Timeout; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	named, repo, err := r.repository(req.Reference, req.Auth)
+	if err != nil {
+		return nil, err
+	}
+	l := r.newLookup(r.newEvaluation(Snapshot{Rules: req.Rules}, named.Name()), repo, named.Name(), req.Auth)
+	l.named, l.auth = named, req.Auth
+	defer l.end()
+	top, err := l.resolve(ctx, named)
+	if err != nil {
+		return nil, err
+	}
+	return l.gather(ctx, top, ofAny())
+}
+
+// repository parses a reference and opens its repository.
+func (r *Resolver) repository(ref string, auth *registry.Auth) (reference.Named, *registry.Repository, error) {
+	named, err := parse(ref)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read reference %q: %w", Line(ref), err)
+	}
+	repo, err := r.registry.Repository(named, auth)
+	return named, repo, err
+}
+
+// Evaluate decides about what was gathered, as a pull on a node with these facts does.
+// It reads the cache and never the network.
+func (e *Evaluator) Evaluate(ctx context.Context, n *Needs, s Snapshot, explain bool) (*Decision, error) {
+	session := e.Session(s)
+	session.ev.explains = explain
+	return session.Decide(ctx, n)
+}
+
+// Session decides about many images on one node. What several of them bring, such as a
+// body that a build system attaches to each, is parsed and evaluated once. It is for one
+// goroutine at a time.
+type Session struct {
+	ev     *evaluation
+	node   node
+	facts  string
+	shared map[policy.Answers]map[bodyKey]*body
+}
+
+// Session returns a session for a node.
+func (e *Evaluator) Session(s Snapshot) *Session {
+	ev := e.newEvaluation(s, "")
+	return &Session{ev: ev, node: e.newNode(s.Facts), facts: s.Facts.Fingerprint(), shared: map[policy.Answers]map[bodyKey]*body{}}
+}
+
+// Decide decides about an image as Evaluator.Evaluate does. The time of the decision is
+// zero, and of the cases in which a policy had to answer those of bodies that an earlier
+// image had are left out.
+func (s *Session) Decide(ctx context.Context, n *Needs) (*Decision, error) {
+	s.ev.begin(s.ev.Rules.Policy.For(n.Repository))
+	if s.shared[s.ev.answers] == nil {
+		s.shared[s.ev.answers] = map[bodyKey]*body{}
+	}
+	s.ev.bodies = s.shared[s.ev.answers]
+	d := n.on(s.node, s.facts, time.Time{})
+	if d.Reason != "" {
+		return d, nil
+	}
+	if err := d.evaluate(ctx, s.ev); err != nil {
+		return nil, err
+	}
+	if err := d.choose(ctx, unread); err != nil {
+		return nil, err
+	}
+	s.ev.arose.NoReferrersAPI = n.NoReferrersAPI
+	d.note(s.ev)
+	return d, nil
+}
+
+// begin makes the evaluation ready for another image.
+func (e *evaluation) begin(answers policy.Answers) {
+	e.image++
+	e.answers, e.arose, e.left, e.unreadable = answers, policy.Arose{}, selector.MaxPullSteps, nil
+}
