@@ -24,7 +24,7 @@ type listed struct {
 }
 
 // seenBy returns entries as the node sees them. An index within the index that states
-// a platform for others is not looked into.
+// a platform for others is not read.
 func seenBy(n node, entries []*Entry) []*listed {
 	all := make([]*listed, len(entries))
 	for i, e := range entries {

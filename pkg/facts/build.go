@@ -14,10 +14,12 @@ type Features struct {
 	Attributes map[string]map[string]string
 	Instances  map[string][]map[string]string
 	// Unknown is the cause, for each set ("cpu.cpuid") or element
-	// ("cpu.model/hypervisor") that could not be read.
+	// ("cpu.model/hypervisor") that could not be read. Of a list of instances an
+	// element is an attribute, and "pci.device/*" all attributes but those of Absent.
 	Unknown map[string]string
 	// Absent lists the elements known to be missing from sets of which the rest
-	// is unknown. In a set that was read, missing elements need no mention.
+	// is unknown. In a set that was read, missing elements need no mention. Of a list
+	// of instances they are attributes that an instance does not have unless it says so.
 	Absent map[string][]string
 	// Origins is where the facts were read ("/proc/cpuinfo"), for each set and for
 	// elements that came from elsewhere than the rest of their set.

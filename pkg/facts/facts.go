@@ -112,6 +112,25 @@ func (f *Facts) Instances(set string) ([]map[string]string, Fact) {
 	return list, Fact{State: Present}
 }
 
+// others stands for the attributes of instances that are not among those that are known
+// in a list of instances of which a part is known.
+const others = "*"
+
+// MissingAttribute returns what is known of an attribute that an instance of the set
+// does not have: it is absent, or unknown where the attribute could not be read of any.
+func (f *Facts) MissingAttribute(set, attribute string) Fact {
+	unknown := f.unknownElements[set]
+	if cause, ok := unknown[attribute]; ok {
+		return Fact{Cause: cause}
+	}
+	if cause, ok := unknown[others]; ok {
+		if _, known := f.absent[set][attribute]; !known {
+			return Fact{Cause: cause}
+		}
+	}
+	return Fact{State: Absent}
+}
+
 // HasInstances reports whether the set is known as a list of instances.
 func (f *Facts) HasInstances(set string) bool {
 	_, ok := f.instances[set]
@@ -121,28 +140,40 @@ func (f *Facts) HasInstances(set string) bool {
 // Features returns a copy of everything that is known and unknown, in the form
 // New takes.
 func (f *Facts) Features() Features {
-	features := NewFeatures()
-	for set, elements := range f.flags {
-		features.Flags[set] = slices.Sorted(maps.Keys(elements))
-	}
-	for set, attributes := range f.attributes {
-		features.Attributes[set] = maps.Clone(attributes)
-	}
-	for set, list := range f.instances {
+	features := f.FeaturesOf(func(string) bool { return true })
+	features.Problems = slices.Clone(f.problems)
+	return features
+}
+
+// FeaturesOf returns a copy of what is known and unknown of the sets for which keep is
+// true, without problems.
+func (f *Facts) FeaturesOf(keep func(set string) bool) Features {
+	features := Features{Unknown: only(f.unknown, keep), Origins: only(f.origins, keep)}
+	features.Flags = mapped(f.flags, keep, sortedKeys)
+	features.Attributes = mapped(f.attributes, keep, maps.Clone[map[string]string])
+	features.Absent = mapped(f.absent, keep, sortedKeys)
+	features.Instances = mapped(f.instances, keep, func(list []map[string]string) []map[string]string {
 		copied := make([]map[string]string, 0, len(list))
 		for _, attributes := range list {
 			copied = append(copied, maps.Clone(attributes))
 		}
-		features.Instances[set] = copied
-	}
-	maps.Copy(features.Unknown, f.unknown)
-	for set, elements := range f.absent {
-		features.Absent[set] = slices.Sorted(maps.Keys(elements))
-	}
-	maps.Copy(features.Origins, f.origins)
-	features.Problems = slices.Clone(f.problems)
+		return copied
+	})
 	return features
 }
+
+// mapped returns a copy of each set that is kept.
+func mapped[A, B any](from map[string]A, keep func(set string) bool, copied func(A) B) map[string]B {
+	kept := map[string]B{}
+	for set, content := range from {
+		if keep(set) {
+			kept[set] = copied(content)
+		}
+	}
+	return kept
+}
+
+func sortedKeys(elements map[string]struct{}) []string { return slices.Sorted(maps.Keys(elements)) }
 
 // Unknown returns the sets, and the elements as "set/element", that could not
 // be read, each with its cause.

@@ -13,6 +13,8 @@ func (f *Facts) Names(set string) (iter.Seq2[string, Fact], Fact) {
 		state = Fact{Cause: cause}
 	} else if !f.hasElements(set) && !f.HasInstances(set) {
 		state = Fact{Cause: notCollected(set)}
+	} else if cause, unknown := f.unknownElements[set][others]; unknown {
+		state = Fact{Cause: cause}
 	}
 	return func(yield func(string, Fact) bool) { f.eachName(set, yield) }, state
 }
@@ -42,7 +44,7 @@ func (f *Facts) eachName(set string, yield func(string, Fact) bool) {
 		}
 	}
 	for name, cause := range f.unknownElements[set] {
-		if f.Lookup(set, name).State == Unknown && !yield(name, Fact{Cause: cause}) {
+		if name != others && f.Lookup(set, name).State == Unknown && !yield(name, Fact{Cause: cause}) {
 			return
 		}
 	}

@@ -1,6 +1,7 @@
 package selector
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/imagefit/imagefit/pkg/compat"
@@ -182,13 +183,16 @@ func (e *evaluation) instances(c *Check) {
 	}
 	c.list, c.Outcome = int32(min(len(list), maxCount)), Unfit
 	conditions := conditionsOf(c.Requirement.Terms)
+	conditions.facts, conditions.set = e.facts, c.Requirement.Set
 	for _, device := range list {
-		switch conditions.on(device) {
+		switch outcome, cause := conditions.on(device); outcome {
 		case Fits:
-			c.Outcome = Fits
+			c.Outcome, c.Fact = Fits, facts.Fact{State: facts.Present}
 			return
 		case Unknown:
-			c.Outcome = Unknown
+			if c.Outcome = Unknown; cause != "" {
+				c.Fact = facts.Fact{Cause: cause}
+			}
 		}
 	}
 }
@@ -198,6 +202,8 @@ func (e *evaluation) instances(c *Check) {
 type conditions struct {
 	terms    []compat.Term
 	compiled []condition
+	facts    *facts.Facts // that have the list of devices
+	set      string
 }
 
 func conditionsOf(terms []compat.Term) conditions {
@@ -210,21 +216,23 @@ func conditionsOf(terms []compat.Term) conditions {
 	return c
 }
 
-// on decides them on one device.
-func (c conditions) on(device map[string]string) Outcome {
-	outcome := Fits
+// on decides them on one device, and says why an attribute of it is unknown.
+func (c conditions) on(device map[string]string) (outcome Outcome, cause string) {
+	outcome = Fits
 	for i := range c.terms {
-		fact := facts.Fact{State: facts.Absent}
-		if v, ok := device[c.terms[i].Element]; ok {
-			fact = facts.Fact{State: facts.Present, Value: v}
+		fact := facts.Fact{State: facts.Present}
+		var has bool
+		if fact.Value, has = device[c.terms[i].Element]; !has {
+			fact = c.facts.MissingAttribute(c.set, c.terms[i].Element)
+			cause = cmp.Or(cause, fact.Cause)
 		}
 		one := condition{Term: &c.terms[i]}
 		if c.compiled != nil {
 			one = c.compiled[i]
 		}
 		if outcome = and(outcome, one.holds(fact)); outcome == Unfit {
-			return Unfit
+			return Unfit, ""
 		}
 	}
-	return outcome
+	return outcome, cause
 }
