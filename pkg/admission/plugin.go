@@ -14,7 +14,6 @@ import (
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/policy"
-	"github.com/imagefit/imagefit/pkg/selector"
 	"github.com/imagefit/imagefit/pkg/version"
 )
 
@@ -175,61 +174,10 @@ func (p *Plugin) evaluate(ctx context.Context, pod *api.PodSandbox, container *a
 func (p *Plugin) decide(
 	rec decisionlog.Record, pod *api.PodSandbox, container *api.Container, id string, names []string,
 ) decisionlog.Record {
-	snapshot := p.verdicts.Snapshot()
-	if id == "" {
-		return unchecked(rec, policy.NotIdentified)
-	}
-	recalled, why := p.verdicts.Lookup(id)
-	if why != "" {
-		return unchecked(rec, why)
-	}
-	if disablesNVIDIA(container) {
-		recalled = recalled.WithoutNVIDIA()
-	}
-	image, ok := recalled.Of(names...)
-	if !ok {
-		answers := snapshot.Rules.Policy.For(decision.RepositoryOf(rec.Reference))
-		rec.Cases = answers.Cases(policy.Arose{UnknownName: true})
-		if answers.UnknownName != policy.ByID {
-			return unchecked(rec, policy.OtherName)
-		}
-		image = recalled.Best()
-	}
-	rec.Cases = append(rec.Cases, image.Cases...)
-	if rec.Reference == "" {
-		rec.Reference = image.Reference
-	}
-	named := decision.RepositoryOf(rec.Reference)
-	if decision.IsImageID(rec.Reference) { // which has no repository
-		named = image.Repository
-	}
-	effective := policy.EffectiveFor(snapshot.Rules.Policy, named, policy.Pod{
-		Namespace: pod.GetNamespace(), Annotations: pod.GetAnnotations(),
-	})
-	rec.Mode, rec.Exempt, rec.Image, rec.Manifest = effective.Mode, effective.Exempt, id, image.Manifest.String()
-	switch {
-	case image.Outcome != selector.Unfit:
-		return rec
-	case effective.Enforced():
-		rec.Action = policy.Refused
-	default:
-		rec.Would = policy.Refused
-	}
-	rec.Reason = image.Refusal(rec.Reference)
-	return rec
-}
-
-// unchecked admits a container without a check.
-func unchecked(rec decisionlog.Record, why policy.Reason) decisionlog.Record {
-	rec.ReasonCode = why
-	rec.Reason = map[policy.Reason]string{
-		policy.NotIdentified:   "the runtime does not tell which image it is",
-		policy.NotKnown:        "the image was not looked up: nothing is known of it",
-		policy.NotEvaluatedYet: "what is known of the image is not evaluated yet",
-		policy.OtherName:       "the image is known under other names only (policy.unknown_name)",
-		policy.Starting:        "the plugin has just started and not evaluated all images yet",
-	}[why]
-	return rec
+	return decision.Container{
+		ImageID: id, Names: names, WithoutNVIDIA: disablesNVIDIA(container),
+		Pod: policy.Pod{Namespace: pod.GetNamespace(), Annotations: pod.GetAnnotations()},
+	}.Admit(p.verdicts, rec)
 }
 
 // disablesNVIDIA reports whether a container turns the check of NVIDIA_REQUIRE_*
