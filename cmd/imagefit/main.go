@@ -23,7 +23,7 @@ var version string
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := run(ctx, asVerifier(os.Args[0], os.Args[1:]), os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -79,7 +79,7 @@ Begin with "imagefit facts" to see what this node offers.`,
 	group(cmd, newFactsCommand(), newExplainCommand(), newCheckCommand(),
 		newListCommand(), newAttachCommand(), newPublishCommand(), newSpecCommand(),
 		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(),
-		newStatusCommand(), newDecisionsCommand(), newImagesCommand(), newManCommand())
+		newStatusCommand(), newDecisionsCommand(), newImagesCommand(), newVerifyCommand(), newManCommand())
 	explainWrongUse(cmd)
 	return cmd
 }

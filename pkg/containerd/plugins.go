@@ -3,6 +3,7 @@ package containerd
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // The plugins whose settings concern images.
@@ -91,6 +92,11 @@ func (f *file) settings() Settings {
 	}
 	if number, ok := verifier["max_verifiers"].(int64); ok {
 		s.MaxVerifiers = int(number)
+	}
+	if text, ok := verifier["per_verifier_timeout"].(string); ok {
+		if limit, err := time.ParseDuration(text); err == nil {
+			s.VerifierTimeout = limit
+		}
 	}
 	if slices.Contains(f.Disabled, verifierPlugin) {
 		s.VerifierDir = ""

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/imagefit/imagefit/pkg/registry"
 )
@@ -40,6 +41,7 @@ func TestReadMeansWhatContainerdMakesOfAFile(t *testing.T) {
 		}},
 		{"version3", func(s *Settings) {
 			s.HostsPath, s.CheckPlatform, s.VerifierDir, s.MaxVerifiers = "/srv/hosts", true, "/srv/verifiers", -1
+			s.VerifierTimeout = 3 * time.Second
 			s.Unpack = []Unpack{{"linux/amd64/v4", "overlayfs"}, {"linux/arm64", "native"}}
 			s.RuntimeSnapshotters, s.PullSnapshotters = devmapper, devmapper
 		}},

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/platforms"
 
@@ -20,6 +21,7 @@ const (
 	defaultHostsPath    = "/etc/containerd/certs.d:/etc/docker/certs.d" // from 2.2 on
 	defaultVerifierDir  = "/opt/containerd/image-verifier/bin"
 	defaultMaxVerifiers = 10
+	defaultVerifierTime = 10 * time.Second
 )
 
 // Settings are what the runtime's own configuration means for images.
@@ -61,9 +63,11 @@ type Settings struct {
 	// verifiers and CheckPlatform.
 	LocalPull bool
 	// VerifierDir has the programs that containerd runs before a pull; it is empty where
-	// the plugin is disabled. MaxVerifiers of them are run, all where it is negative.
-	VerifierDir  string
-	MaxVerifiers int
+	// the plugin is disabled. MaxVerifiers of them are run, all where it is negative, and
+	// the pull is refused when one takes longer than VerifierTimeout.
+	VerifierDir     string
+	MaxVerifiers    int
+	VerifierTimeout time.Duration
 
 	nriSocket   string
 	nriDisabled *bool
@@ -89,7 +93,10 @@ type Unpack struct {
 
 // defaults are the settings of a containerd without a configuration.
 func defaults() Settings {
-	return Settings{Snapshotter: defaultSnapshotter, VerifierDir: defaultVerifierDir, MaxVerifiers: defaultMaxVerifiers}
+	return Settings{
+		Snapshotter: defaultSnapshotter,
+		VerifierDir: defaultVerifierDir, MaxVerifiers: defaultMaxVerifiers, VerifierTimeout: defaultVerifierTime,
+	}
 }
 
 // IsContainerd reports whether the runtime is containerd, or may be: it has image records,

@@ -84,6 +84,12 @@ func TestVerifiersAreThoseThatContainerdRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	own := t.TempDir()
+	for _, name := range []string{"signed", "imagefit-verify"} { // as documented
+		if err := os.WriteFile(filepath.Join(own, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tests := []struct {
 		name     string
 		settings Settings
@@ -91,6 +97,7 @@ func TestVerifiersAreThoseThatContainerdRuns(t *testing.T) {
 		err      string
 	}{
 		{"all", Settings{VerifierDir: dir, MaxVerifiers: 10}, []string{"a", "b", "c"}, ""},
+		{"without our own", Settings{VerifierDir: own, MaxVerifiers: 10}, []string{"signed"}, ""},
 		{"no bound", Settings{VerifierDir: dir, MaxVerifiers: -1}, []string{"a", "b", "c"}, ""},
 		{"the first", Settings{VerifierDir: dir, MaxVerifiers: 1}, []string{"a"}, ""},
 		{"bounded to none", Settings{VerifierDir: dir}, []string{}, ""},

@@ -9,6 +9,10 @@ import (
 	"slices"
 )
 
+// OwnVerifier is the name under which imagefit is an image verifier. It checks what an
+// image needs and no signature, so a variant is as good as the index for it.
+const OwnVerifier = "imagefit-verify"
+
 // maxEntries bounds what is read of the directory of verifiers.
 const maxEntries = 1000
 
@@ -43,5 +47,5 @@ func (s Settings) Verifiers() ([]string, error) {
 	if s.MaxVerifiers >= 0 && len(names) > s.MaxVerifiers {
 		names = names[:s.MaxVerifiers]
 	}
-	return names, nil
+	return slices.DeleteFunc(names, func(name string) bool { return name == OwnVerifier }), nil
 }
