@@ -22,13 +22,14 @@ func layers() [][]string {
 		{"internal/textutil", "internal/fsutil", "internal/throttle", "pkg/secret", "pkg/version", "pkg/unixsocket", "pkg/author/isa", "pkg/page"},
 		{"pkg/tomlerr", "pkg/compat/document", "pkg/facts", "pkg/policy"},
 		{"pkg/compat", "pkg/hostfacts/archspec", "pkg/hostfacts/nvidia"},
-		{"pkg/compat/spec"},
+		{"pkg/compat/spec", "pkg/nodeclass"},
 		{"pkg/compat/dialect", "pkg/hostfacts/operator"},
 		{"pkg/hostfacts", "pkg/selector", "pkg/description", "pkg/config", "pkg/decisionlog", "pkg/cache", "pkg/names", "pkg/tracing"},
 		{"pkg/hostfacts/snapshot", "pkg/tracing/otlp", "pkg/registry", "pkg/registry/index", "pkg/cri", "pkg/systemd", "pkg/health"},
 		{"pkg/registry/referrers", "pkg/containerd", "pkg/metrics"},
 		{"pkg/containerd/images"},
 		{"pkg/decision"},
+		{"pkg/placement"},
 		{"pkg/criproxy", "pkg/admission", "pkg/backfill", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach", "pkg/preflight"},
 		{"pkg/author/publish"},
 		{"internal/cli", "internal/wiring"},
@@ -43,6 +44,7 @@ func pure() []string {
 	return []string{
 		"pkg/facts", "pkg/policy", "pkg/selector", "pkg/compat", "pkg/compat/document", "pkg/compat/spec", "pkg/compat/dialect",
 		"pkg/description", "pkg/hostfacts/archspec", "pkg/hostfacts/nvidia", "pkg/version", "pkg/tomlerr", "internal/textutil", "pkg/author/isa", "pkg/page",
+		"pkg/nodeclass",
 	}
 }
 

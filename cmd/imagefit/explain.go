@@ -114,7 +114,7 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 	if err := c.output.Print(cmd.OutOrStdout(), e, e.print); err != nil {
 		return err
 	}
-	return exitOf(outcomeOf(d))
+	return exitOf(d.Outcome())
 }
 
 // instead adds to an error what a pull would do where nothing can be decided.
@@ -130,18 +130,6 @@ func instead(cfg config.Config, image string, err error) error {
 		follows = "refused (policy.registry_error)"
 	}
 	return fmt.Errorf("%w: a pull would be %s", err, follows)
-}
-
-// outcomeOf is how well the choice fits, or that there is none.
-func outcomeOf(d *decision.Decision) selector.Outcome {
-	switch {
-	case d.Choice != decision.None:
-		return d.Candidates[d.Choice].Outcome
-	case d.Unevaluated != "":
-		return selector.Unknown
-	default:
-		return selector.Unfit
-	}
 }
 
 // exitOf turns an outcome into the exit code.

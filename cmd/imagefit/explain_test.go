@@ -91,7 +91,7 @@ func TestExplainEndsWithTheCodeOfItsOutcome(t *testing.T) {
 		"the index is not read":  {decision.Decision{Choice: decision.None, Unevaluated: "x"}, cli.ExitError(4)},
 		"no entries":             {decision.Decision{Choice: decision.None}, cli.ExitError(3)},
 	} {
-		if got := exitOf(outcomeOf(&tt.decision)); got != tt.want {
+		if got := exitOf(tt.decision.Outcome()); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}

@@ -115,6 +115,18 @@ func (d *Decision) NoneFits() bool { return len(d.Candidates) > 0 && d.Choice ==
 // Refused reports whether nothing that the reference stands for fits.
 func (d *Decision) Refused() bool { return d.NoneFits() && d.Unevaluated == "" }
 
+// Outcome is how well the choice fits, or that there is none.
+func (d *Decision) Outcome() selector.Outcome {
+	switch {
+	case d.Choice != None:
+		return d.Candidates[d.Choice].Outcome
+	case d.Unevaluated != "":
+		return selector.Unknown
+	default:
+		return selector.Unfit
+	}
+}
+
 // AsRuntime reports whether the choice is what the runtime takes unasked.
 func (d *Decision) AsRuntime() bool { return d.Choice != None && d.Choice == d.Default }
 

@@ -32,9 +32,10 @@ type evaluation struct {
 	priorities *Priorities       // that findings are compared with, or nil
 	bodies     map[bodyKey]*body // that candidates may share
 	unreadable []unreadable
-	left       int             // steps, for all candidates together
-	image      int             // that is evaluated, of several
-	sets       map[string]bool // of facts on which the findings rest; nil where nothing asks for them
+	left       int                        // steps, for all candidates together
+	image      int                        // that is evaluated, of several
+	sets       map[string]bool            // of facts on which the findings rest; nil where nothing asks for them
+	visit      func([]compat.Requirement) // of whom asks for all requirements, or nil
 }
 
 // finding is the verdict on some of what a candidate requires: on one body, say, that
@@ -134,9 +135,12 @@ func bytesOf(bodies []*body) int {
 	return n
 }
 
-// noted notes the sets of facts that requirements are about, where they are asked for.
+// noted notes requirements and the sets of facts that they are about, where they are asked for.
 // Whether a body is too costly depends on them as well.
 func (e *evaluation) noted(reqs []compat.Requirement) []compat.Requirement {
+	if e.visit != nil {
+		e.visit(reqs)
+	}
 	if e.sets != nil {
 		compat.Walk(reqs, func(r *compat.Requirement) { e.sets[r.Set] = true })
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/distribution/reference"
 
+	"github.com/imagefit/imagefit/pkg/compat"
+	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/selector"
@@ -81,11 +83,7 @@ func (e *Evaluator) Session(s Snapshot) *Session {
 // zero, and of the cases in which a policy had to answer those of bodies that an earlier
 // image had are left out.
 func (s *Session) Decide(ctx context.Context, n *Needs) (*Decision, error) {
-	s.ev.begin(s.ev.Rules.Policy.For(n.Repository))
-	if s.shared[s.ev.answers] == nil {
-		s.shared[s.ev.answers] = map[bodyKey]*body{}
-	}
-	s.ev.bodies = s.shared[s.ev.answers]
+	s.begin(n)
 	d := n.on(s.node, s.facts, time.Time{})
 	if d.Reason != "" {
 		return d, nil
@@ -101,8 +99,37 @@ func (s *Session) Decide(ctx context.Context, n *Needs) (*Decision, error) {
 	return d, nil
 }
 
-// begin makes the evaluation ready for another image.
-func (e *evaluation) begin(answers policy.Answers) {
+// begin makes the session ready for another image.
+func (s *Session) begin(n *Needs) {
+	e := s.ev
 	e.image++
-	e.answers, e.arose, e.left, e.unreadable = answers, policy.Arose{}, selector.MaxPullSteps, nil
+	e.answers, e.arose, e.left, e.unreadable = e.Rules.Policy.For(n.Repository), policy.Arose{}, selector.MaxPullSteps, nil
+	if s.shared[e.answers] == nil {
+		s.shared[e.answers] = map[bodyKey]*body{}
+	}
+	e.bodies = s.shared[e.answers]
+}
+
+// Asker collects what images require, whatever the node. What several images bring is
+// visited once. It is for one goroutine at a time.
+type Asker struct{ session *Session }
+
+// Asker returns an Asker that calls visit with requirements, in parts. They must not be
+// changed.
+func (e *Evaluator) Asker(rules *Rules, visit func([]compat.Requirement)) *Asker {
+	s := e.Session(Snapshot{Rules: rules, Facts: facts.New("", "", facts.NewFeatures())})
+	s.ev.visit = visit
+	return &Asker{s}
+}
+
+// Ask visits what all images of a reference require. What is too costly to evaluate on a
+// node without facts is left out, as it is on every node.
+func (a *Asker) Ask(ctx context.Context, n *Needs) {
+	a.session.begin(n)
+	for e, within := range leaves(n.Entries, n.outermost()) {
+		if !n.isIndex() || e.isImage() {
+			c := n.candidate(e, within)
+			a.session.ev.candidate(ctx, n.Reference, c.Digest, c.claims, c.Artifacts)
+		}
+	}
 }

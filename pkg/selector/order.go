@@ -33,17 +33,21 @@ func Order(candidates []Candidate) []int {
 		}
 	}
 	slices.SortFunc(order, func(i, j int) int {
-		a, b := candidates[i], candidates[j]
-		return cmp.Or(
-			-cmp.Compare(a.Verdict.Outcome, b.Verdict.Outcome),
-			comparePriorities(a.Priorities, b.Priorities),
-			-cmp.Compare(a.Verdict.Score, b.Verdict.Score),
-			-cmp.Compare(a.closeness(), b.closeness()),
-			-cmp.Compare(a.Verdict.Met, b.Verdict.Met),
-			cmp.Compare(i, j),
-		)
+		return cmp.Or(Compare(candidates[i], candidates[j]), cmp.Compare(i, j))
 	})
 	return order
+}
+
+// Compare is negative where a is the better choice, and 0 where only the order of the
+// index is between them. What is compared may be the choices on two nodes.
+func Compare(a, b Candidate) int {
+	return cmp.Or(
+		-cmp.Compare(a.Verdict.Outcome, b.Verdict.Outcome),
+		comparePriorities(a.Priorities, b.Priorities),
+		-cmp.Compare(a.Verdict.Score, b.Verdict.Score),
+		-cmp.Compare(a.closeness(), b.closeness()),
+		-cmp.Compare(a.Verdict.Met, b.Verdict.Met),
+	)
 }
 
 // comparePriorities is negative where a goes first.

@@ -2,6 +2,8 @@ package compattest
 
 import (
 	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -11,7 +13,8 @@ import (
 // Captured reads the facts of a captured node.
 func Captured(t testing.TB, name string) *facts.Facts {
 	t.Helper()
-	f, err := os.Open("../../hostfacts/testdata/hosts/" + name + ".json")
+	_, own, _, _ := runtime.Caller(0)
+	f, err := os.Open(filepath.Join(filepath.Dir(own), "../../../pkg/hostfacts/testdata/hosts", name+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
