@@ -57,7 +57,7 @@ unit: ## run the unit tests
 ifeq ($(STACK),yes)
 integration: build ## run the tests against real containerd, runc, kubelet and registries
 	@peers=$$(bash integration/peers/build.sh all | tail -n 1) && cd integration && set -x && \
-	  IMAGEFIT_PEERS=$$peers IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -timeout 20m ./...
+	  IMAGEFIT_PEERS=$$peers IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -p 1 -timeout 20m ./...
 else
 integration:
 	@printf '\n%s\n%s\n\n' \
@@ -76,6 +76,16 @@ matrix: build ## run the tests of containerd's versions on 1.7 and 2.0 to 2.4 (n
 	@peers=$$(bash integration/peers/build.sh matrix | tail -n 1) && cd integration && set -x && \
 	  IMAGEFIT_PEERS=$$peers IMAGEFIT_CONTAINERD=$(CONTAINERD) IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin \
 	  go test -timeout 60m -run '$(MATRIX)' .
+
+# How long, and what random numbers to begin with: SOAK_SEED=N plays a run again.
+SOAK ?= 2m
+SOAK_OUT ?= $(CURDIR)/bin/soak
+
+.PHONY: soak
+soak: build ## play a node's life in fast motion for SOAK (default 2m); counts and a plot in bin/soak
+	@peers=$$(bash integration/peers/build.sh all | tail -n 1) && cd integration && set -x && \
+	  IMAGEFIT_PEERS=$$peers IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin SOAK=$(SOAK) SOAK_OUT=$(SOAK_OUT) \
+	  go test -v -timeout 24h ./soak
 
 .PHONY: bench
 bench: build ## measure the proxy against the runtime alone, both sides in one go

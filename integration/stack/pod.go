@@ -166,15 +166,7 @@ func logLines(log string) string {
 
 // CleanupPods stops and removes every pod of the runtime.
 func (c *CRI) CleanupPods(ctx context.Context) error {
-	pods, err := c.Runtime.ListPodSandbox(ctx, &runtimeapi.ListPodSandboxRequest{})
-	if err != nil {
-		return fmt.Errorf("list pods: %w", err)
-	}
-	var errs []error
-	for _, pod := range pods.GetItems() {
-		errs = append(errs, c.removePod(ctx, pod.GetId()))
-	}
-	return errors.Join(errs...)
+	return c.RemovePods(ctx, func(string) bool { return true })
 }
 
 func (c *CRI) removePod(ctx context.Context, id string) error {
@@ -185,4 +177,19 @@ func (c *CRI) removePod(ctx context.Context, id string) error {
 		return fmt.Errorf("remove pod %s: %w", id, err)
 	}
 	return nil
+}
+
+// RemovePods stops and removes the pods that a test picks by name.
+func (c *CRI) RemovePods(ctx context.Context, picks func(name string) bool) error {
+	pods, err := c.Runtime.ListPodSandbox(ctx, &runtimeapi.ListPodSandboxRequest{})
+	if err != nil {
+		return fmt.Errorf("list pods: %w", err)
+	}
+	var errs []error
+	for _, pod := range pods.GetItems() {
+		if picks(pod.GetMetadata().GetName()) {
+			errs = append(errs, c.removePod(ctx, pod.GetId()))
+		}
+	}
+	return errors.Join(errs...)
 }

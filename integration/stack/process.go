@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -21,8 +22,16 @@ type Process struct {
 	// Log is the file that stdout and stderr are appended to.
 	Log string
 
+	mu     sync.Mutex // who watches a process does so while others start it again
 	cmd    *exec.Cmd
 	exited chan struct{}
+}
+
+// last is the last start, nil before the first.
+func (p *Process) last() (*exec.Cmd, chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd, p.exited
 }
 
 // Environ is the environment without the IMAGEFIT_ variables of the tests, which
@@ -52,7 +61,9 @@ func (p *Process) Start() error {
 		return fmt.Errorf("start %s: %w", p.Path, err)
 	}
 	exited := make(chan struct{})
+	p.mu.Lock()
 	p.cmd, p.exited = cmd, exited
+	p.mu.Unlock()
 	go func() {
 		// The exit state stays in cmd.ProcessState; ending by a signal is fine here.
 		_ = cmd.Wait()
@@ -63,19 +74,21 @@ func (p *Process) Start() error {
 
 // Pid is the process id of the last start, 0 before the first.
 func (p *Process) Pid() int {
-	if p.cmd == nil {
+	cmd, _ := p.last()
+	if cmd == nil {
 		return 0
 	}
-	return p.cmd.Process.Pid
+	return cmd.Process.Pid
 }
 
 // Running says whether the program was started and has not ended.
 func (p *Process) Running() bool {
-	if p.cmd == nil {
+	cmd, exited := p.last()
+	if cmd == nil {
 		return false
 	}
 	select {
-	case <-p.exited:
+	case <-exited:
 		return false
 	default:
 		return true
@@ -83,15 +96,19 @@ func (p *Process) Running() bool {
 }
 
 // Exited is closed when the last start has ended. Call it after Start.
-func (p *Process) Exited() <-chan struct{} { return p.exited }
+func (p *Process) Exited() <-chan struct{} {
+	_, exited := p.last()
+	return exited
+}
 
 // ExitCode is the exit code of the last start, -1 while it runs or when a signal
 // ended it.
 func (p *Process) ExitCode() int {
-	if p.cmd == nil || p.Running() {
+	cmd, _ := p.last()
+	if cmd == nil || p.Running() {
 		return -1
 	}
-	return p.cmd.ProcessState.ExitCode()
+	return cmd.ProcessState.ExitCode()
 }
 
 // Signal sends a signal to a running process.
@@ -99,7 +116,8 @@ func (p *Process) Signal(sig os.Signal) error {
 	if !p.Running() {
 		return fmt.Errorf("signal %s: not running", p.Path)
 	}
-	return p.cmd.Process.Signal(sig)
+	cmd, _ := p.last()
+	return cmd.Process.Signal(sig)
 }
 
 // Stop asks the program to end and waits; after the grace it is killed, which is
@@ -108,11 +126,12 @@ func (p *Process) Stop(grace time.Duration) error {
 	if !p.Running() {
 		return nil
 	}
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	cmd, exited := p.last()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop %s: %w", p.Path, err)
 	}
 	select {
-	case <-p.exited:
+	case <-exited:
 		return nil
 	case <-time.After(grace):
 	}
@@ -127,10 +146,11 @@ func (p *Process) Kill() error {
 	if !p.Running() {
 		return nil
 	}
-	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	cmd, exited := p.last()
+	if err := cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill %s: %w", p.Path, err)
 	}
-	<-p.exited
+	<-exited
 	return nil
 }
 

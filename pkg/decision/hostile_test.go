@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/bombs"
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -125,11 +126,12 @@ func cpuTime(t testing.TB) time.Duration {
 }
 
 // measure has another process pull from the registry of a bomb.
-func measure(t testing.TB, what bomb, pulls int) hostileCost {
+func measure(t testing.TB, what bombs.Bomb, pulls int) hostileCost {
 	t.Helper()
-	r := newBombRegistry(t, what)
+	r := bombs.New(what)
+	defer r.Close()
 	request, err := json.Marshal(hostilePulls{
-		Host: strings.TrimPrefix(r.URL, "http://"), Pulls: pulls, Dir: filepath.Join(t.TempDir(), "state"),
+		Host: r.Host(), Pulls: pulls, Dir: filepath.Join(t.TempDir(), "state"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -163,12 +165,12 @@ func TestAHostileRegistryCostsLittleMemory(t *testing.T) {
 		"index of 1.4 million entries": 1, "256 entries, 320000 attributes": 1, "257 lists of 4 MiB of {}": 1,
 		"32 artifact manifests of 4 MiB for each entry": 16, "wide YAML": 1, "wide JSON": 1, "huge headers": 1,
 	}
-	for _, what := range bombs() {
-		n, ok := pulls[what.name]
+	for _, what := range bombs.All() {
+		n, ok := pulls[what.Name]
 		if !ok {
 			continue
 		}
-		t.Run(what.name, func(t *testing.T) {
+		t.Run(what.Name, func(t *testing.T) {
 			cost := measure(t, what, n)
 			if cost.PeakMiB > limits[n] {
 				t.Errorf("%d pulls took %.0f MiB, want at most %.0f", n, cost.PeakMiB, limits[n])
@@ -182,9 +184,9 @@ func TestAHostileRegistryCostsLittleMemory(t *testing.T) {
 
 // BenchmarkHostile prints what pulls from hostile registries cost a process.
 func BenchmarkHostile(b *testing.B) {
-	for _, what := range bombs() {
+	for _, what := range bombs.All() {
 		for _, pulls := range []int{1, 16} {
-			b.Run(fmt.Sprintf("%s/%d", strings.ReplaceAll(what.name, " ", "_"), pulls), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%d", strings.ReplaceAll(what.Name, " ", "_"), pulls), func(b *testing.B) {
 				var cost hostileCost
 				for range b.N {
 					cost = measure(b, what, pulls)

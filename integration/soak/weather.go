@@ -1,0 +1,85 @@
+package soak
+
+import (
+	"strings"
+	"sync"
+	"time"
+)
+
+// trouble is what a fault lets fail.
+type trouble uint
+
+const (
+	runtimeAway    trouble = 1 << iota // calls of the runtime fail
+	proxyAway                          // calls through the proxy fail
+	pluginAway                         // the runtime refuses containers, which requires the plugin
+	registryAway                       // pulls fail
+	registryPartly                     // not the best variant is pulled, but what the runtime takes unasked
+	factsMoving                        // daemons may know the facts of before or of now
+	diskBad                            // nothing is stored: no record, nor what admission needs
+)
+
+var troubleNames = []string{"runtime away", "proxy away", "plugin away", "registry away", "registry partly", "facts moving", "disk bad"}
+
+func (t trouble) String() string {
+	var names []string
+	for i, name := range troubleNames {
+		if t&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// span is a time of trouble; one that has not ended has no end.
+type span struct {
+	what       trouble
+	fault      string
+	begin, end time.Time
+}
+
+// weather is what troubles the node, and did.
+type weather struct {
+	mu    sync.Mutex
+	spans []span
+}
+
+// begin notes that trouble begins. The returned function ends it.
+func (w *weather) begin(fault string, what trouble) (end func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := len(w.spans)
+	w.spans = append(w.spans, span{what: what, fault: fault, begin: time.Now()})
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.spans[at].end = time.Now()
+	}
+}
+
+// during is all trouble that there was at some time between two.
+func (w *weather) during(from, to time.Time) (all trouble) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.spans {
+		if !s.begin.After(to) && (s.end.IsZero() || !s.end.Before(from)) {
+			all |= s.what
+		}
+	}
+	return all
+}
+
+// lostSince says whether something that was stored may have been lost since a time.
+func (w *weather) lostSince(at time.Time) bool {
+	return w.during(at, time.Now())&diskBad != 0
+}
+
+// history is all spans so far.
+func (w *weather) history() []span {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]span(nil), w.spans...)
+}
