@@ -119,6 +119,7 @@ func BenchmarkHook(b *testing.B) {
 				b.Fatal(err)
 			}
 			took = append(took, time.Since(start))
+			p.found.Wait()
 		}
 		report(b, took)
 	})

@@ -29,6 +29,9 @@ const (
 	crioRepoDigests = "io.kubernetes.cri-o.ImageRepoDigests"
 )
 
+// maxLooking bounds of how many sessions the containers are looked at at the same time.
+const maxLooking = 4
+
 // Options are what a Plugin is made of.
 type Options struct {
 	Images Images
@@ -48,16 +51,17 @@ type Plugin struct {
 	verdicts *Verdicts
 	stamp    *stamp
 	state    state
-	// found are the containers of Synchronize whose images are being looked up, until
-	// the plugin ends.
-	found sync.WaitGroup
-	ctx   context.Context
-	end   context.CancelFunc
+	// found are the containers of Synchronize that are being looked at, of at most
+	// maxLooking sessions.
+	found   sync.WaitGroup
+	looking chan struct{}
+	ctx     context.Context
+	end     context.CancelFunc
 }
 
 // New returns a plugin, which Run connects to the runtime.
 func New(o Options) *Plugin {
-	p := &Plugin{Options: o, verdicts: NewVerdicts(o.Images, o.Log), stamp: newStamp(o.Stamp)}
+	p := &Plugin{Options: o, verdicts: NewVerdicts(o.Images, o.Log), stamp: newStamp(o.Stamp), looking: make(chan struct{}, maxLooking)}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	return p
 }
@@ -108,10 +112,29 @@ func refusal(r decisionlog.Record) error {
 
 // Synchronize is NRI's hook after registration, with the containers that are
 // running. None is ever stopped; those that do not fit are recorded. The runtime
-// creates no container until it returns, so it does not wait for those whose images the
-// runtime does not identify.
+// creates no container until it returns, so the containers are looked at afterwards:
+// a thousand records and a slow disk cost the node nothing then.
 func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, containers []*api.Container) ([]*api.ContainerUpdate, error) {
 	defer p.state.hook()()
+	connected := p.stamp.last()
+	select {
+	case p.looking <- struct{}{}:
+		p.found.Go(func() {
+			defer func() { <-p.looking }()
+			p.lookAt(pods, containers, connected)
+		})
+	default:
+		p.Log.Warn("not looking at the running containers: those of earlier connections are not done", "containers", len(containers))
+	}
+	p.stamp.keep()
+	p.state.synchronize()
+	p.Log.Info("connected to the runtime", "containers", len(containers))
+	return nil, nil
+}
+
+// lookAt evaluates containers that are running, those last whose images the runtime
+// has to be asked for. The plugin was connected until the given time.
+func (p *Plugin) lookAt(pods []*api.PodSandbox, containers []*api.Container, connected int64) {
 	byID := make(map[string]*api.PodSandbox, len(pods))
 	for _, pod := range pods {
 		byID[pod.GetId()] = pod
@@ -120,33 +143,25 @@ func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, containe
 	for _, c := range containers {
 		pod := byID[c.GetPodSandboxId()]
 		if id, names := identified(c); id != "" || p.Resolve == nil {
-			p.recordFound(c, p.decide(newRecord(pod, c), pod, c, id, names))
+			p.recordFound(c, p.decide(newRecord(pod, c), pod, c, id, names), connected)
 		} else {
 			unidentified = append(unidentified, c)
 		}
 	}
-	if len(unidentified) > 0 {
-		p.found.Go(func() {
-			ctx, cancel := context.WithTimeout(p.ctx, resolveFoundTimeout)
-			defer cancel()
-			for _, c := range unidentified {
-				p.recordFound(c, p.evaluate(ctx, byID[c.GetPodSandboxId()], c))
-			}
-		})
+	ctx, cancel := context.WithTimeout(p.ctx, resolveFoundTimeout)
+	defer cancel()
+	for _, c := range unidentified {
+		p.recordFound(c, p.evaluate(ctx, byID[c.GetPodSandboxId()], c), connected)
 	}
-	p.stamp.keep()
-	p.state.synchronize()
-	p.Log.Info("connected to the runtime", "containers", len(containers))
-	return nil, nil
 }
 
 // recordFound records what is found running although it does not fit, and what was
-// created while the plugin was not connected.
-func (p *Plugin) recordFound(c *api.Container, rec decisionlog.Record) {
+// created after the plugin was connected last.
+func (p *Plugin) recordFound(c *api.Container, rec decisionlog.Record, connected int64) {
 	switch {
 	case rec.Action == policy.Refused || rec.Would == policy.Refused:
 		rec.Action, rec.Would = policy.FoundUnfit, ""
-	case p.stamp.since(c.GetCreatedAt()):
+	case connected != 0 && c.GetCreatedAt() > connected:
 		rec.ReasonCode, rec.Reason = policy.NotConnected, "it was created while nri-plugin was not connected to the runtime"
 	default:
 		return

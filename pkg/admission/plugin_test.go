@@ -217,6 +217,7 @@ func TestSynchronizeRecordsRunningContainersThatDoNotFit(t *testing.T) {
 	lost.PodSandboxId = "unknown"
 	updates, err := p.Synchronize(t.Context(), []*api.PodSandbox{pod("default", "api")},
 		[]*api.Container{container("unfit"), container("fits"), container("stranger"), lost})
+	p.found.Wait()
 	if err != nil || len(updates) != 0 {
 		t.Errorf("updates %v, error %v", updates, err)
 	}
@@ -287,6 +288,7 @@ func TestContainersCreatedWhileThePluginWasAwayAreRecorded(t *testing.T) {
 		if _, err := p.Synchronize(t.Context(), nil, containers); err != nil {
 			t.Error(err)
 		}
+		p.found.Wait()
 		return found
 	}
 	early, late := container("fits"), container("stranger")

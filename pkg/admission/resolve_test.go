@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/testkit"
 	"github.com/imagefit/imagefit/internal/testkit/fakeruntime"
+	"github.com/imagefit/imagefit/pkg/decisionlog"
 )
 
 // TestImageIsLookedUpByName where the runtime does not identify it.
@@ -72,6 +74,31 @@ func TestImageIsLookedUpByName(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSynchronizeWaitsForNoRecord, of which there may be one for each container: the
+// runtime creates none until it returns.
+func TestSynchronizeWaitsForNoRecord(t *testing.T) {
+	t.Parallel()
+	log := new(testkit.Log)
+	p := newTestPlugin(newKnownImages(t), policyWith(nil), log.Logger())
+	disk := make(chan struct{})
+	var recorded atomic.Int32
+	p.Record = func(decisionlog.Record) { <-disk; recorded.Add(1) }
+	unfit := []*api.Container{container("unfit"), container("unfit")}
+	for range maxLooking + 3 { // the runtime drops the plugin again and again
+		if _, err := p.Synchronize(t.Context(), nil, unfit); err != nil {
+			t.Error(err)
+		}
+	}
+	close(disk)
+	p.found.Wait()
+	if n := recorded.Load(); n != 2*maxLooking {
+		t.Errorf("%d records, want %d", n, 2*maxLooking)
+	}
+	if n := log.Count("not looking at the running containers"); n != 3 {
+		t.Errorf("%d lines for what is not looked at, want 3: %s", n, log.String())
 	}
 }
 

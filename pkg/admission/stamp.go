@@ -24,12 +24,8 @@ func newStamp(path string) *stamp {
 	return s
 }
 
-// since reports whether something was created, at that time in nanoseconds, after the
-// plugin was connected last.
-func (s *stamp) since(created int64) bool {
-	at := s.at.Load()
-	return at != 0 && created > at
-}
+// last returns until when the plugin was connected, in nanoseconds; 0 is unknown.
+func (s *stamp) last() int64 { return s.at.Load() }
 
 // keep writes down that the plugin is connected now. If it cannot be written, only this
 // process knows.
