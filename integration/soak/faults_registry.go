@@ -23,12 +23,12 @@ func registryFaults() []fault {
 		injected("referrers fail (500)", registryPartly, stack.Fault{Path: "/referrers/", Status: http.StatusInternalServerError}),
 		injected("too many requests (429)", registryPartly|registryAway, stack.Fault{Status: http.StatusTooManyRequests}),
 		injected("the registry is slow", registryPartly, stack.Fault{Delay: 300 * time.Millisecond}),
-		injected("manifests arrive damaged", registryPartly|registryAway, stack.Fault{Path: "/manifests/", Corrupt: true}),
+		injected("manifests arrive damaged", registryPartly|registryAway|registryLies, stack.Fault{Path: "/manifests/", Corrupt: true}),
 		injected("blobs arrive damaged", registryPartly|registryAway, stack.Fault{Path: "/blobs/", Corrupt: true}),
 		injected("blobs are denied (403)", registryPartly|registryAway, stack.Fault{Path: "/blobs/", Status: http.StatusForbidden}),
 		injected("the registry is down", registryPartly|registryAway, stack.Fault{Status: http.StatusServiceUnavailable}),
 		injected("redirects lead nowhere", registryPartly|registryAway, stack.Fault{Path: "/(referrers|blobs)/", Redirect: "http://127.0.0.1:1/"}),
-		{"a page of HTML for everything", registryPartly | registryAway, lying(func(w http.ResponseWriter, _ *http.Request) bool {
+		{"a page of HTML for everything", registryPartly | registryAway | registryLies, lying(func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = w.Write([]byte("<html>log in</html>"))
 			return true
@@ -36,7 +36,7 @@ func registryFaults() []fault {
 		{"connections are cut", registryPartly | registryAway, lying(func(_ http.ResponseWriter, _ *http.Request) bool {
 			panic(http.ErrAbortHandler)
 		})},
-		{"lists of referrers without end", registryPartly, lying(func(w http.ResponseWriter, r *http.Request) bool {
+		{"lists of referrers without end", registryPartly | registryLies, lying(func(w http.ResponseWriter, r *http.Request) bool {
 			if !strings.Contains(r.URL.Path, "/referrers/") {
 				return false
 			}

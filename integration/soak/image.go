@@ -31,6 +31,7 @@ type image struct {
 	pulled     string            // what the last pull returned, "" for none
 	known      bool              // it was pulled while the proxy could store what it needs,
 	at         time.Time         // at this time
+	doubtful   bool              // the registry did not tell what it needs
 }
 
 // move pushes a new generation of the image under its tag.
@@ -96,6 +97,8 @@ func newImage(ctx context.Context, registry *stack.Registry, name string, unfit 
 // may says which variants a pull may give, by the trouble there was and what the node has.
 func (i *image) may(during trouble, avx2 bool) []string {
 	switch {
+	case during&registryLies != 0: // what it needs is not known, and nothing known is against it
+		return []string{plain, better, never}
 	case during&factsMoving != 0:
 		return []string{plain, better}
 	case during&(registryPartly|registryAway|runtimeAway) != 0, !avx2:

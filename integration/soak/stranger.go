@@ -80,6 +80,7 @@ func (x *stranger) pullCostly(ctx context.Context) {
 	id, err := x.node.cri.Pull(call, x.costly.ref, stack.PullOptions{Pod: x.podName()})
 	if err != nil {
 		x.failed("pull", x.costly.ref, err, x.weather.during(begin.Add(-settle), time.Now()), runtimeAway|proxyAway|registryAway)
+		x.costly.pulled = ""
 		return
 	}
 	x.costly.pulled = id

@@ -92,6 +92,9 @@ func (t *tenant) pull(ctx context.Context, i *image) {
 	switch {
 	case err != nil:
 		t.failed("pull", i.ref, err, trouble, runtimeAway|proxyAway|registryAway)
+		if trouble&registryLies != 0 { // containerd moves the name to what is no image, and fails then
+			i.pulled = ""
+		}
 		return
 	case variant == "":
 		t.violated("pull %s gives %s, which is none of its variants", i.ref, id)
@@ -106,6 +109,7 @@ func (t *tenant) pull(ctx context.Context, i *image) {
 		t.violated("pull %s gives %s, which the tag was before it moved", i.ref, variant)
 	}
 	i.pulled, i.at, i.known = id, time.Now(), trouble&(diskBad|registryAway|registryPartly|proxyAway|runtimeAway) == 0
+	i.doubtful = trouble&(registryAway|registryPartly|registryLies) != 0
 	t.wantResolved(ctx, i)
 	if trouble&(diskBad|proxyAway) == 0 {
 		t.wantRecord(decisionlog.Proxy, pod)
@@ -126,11 +130,17 @@ func (t *tenant) failed(what, ref string, err error, during, allowed trouble) {
 	}
 }
 
-// wantRecord checks, without waiting for it, that the decision log has a record.
-func (t *tenant) wantRecord(program, pod string) {
+// wantRecord checks, without waiting for it, that the decision log has a record, and what else is said
+// of the first one.
+func (t *tenant) wantRecord(program, pod string, check ...func(decisionlog.Record)) {
 	t.checks.Go(func() {
-		if _, err := t.journal.of(context.Background(), program, pod); err != nil {
+		records, err := t.journal.of(context.Background(), program, pod)
+		if err != nil {
 			t.violated("%v", err)
+			return
+		}
+		for _, c := range check {
+			c(records[0])
 		}
 		t.journal.forget(pod)
 	})
@@ -199,10 +209,13 @@ func (t *tenant) run(ctx context.Context, i *image) {
 	switch {
 	case err == nil:
 		t.pods = append(t.pods, pod)
-		t.created(call, i, container, pod, trouble)
-		if !fits && sure {
-			t.unfitCreated(call, i, pod, trouble, known)
+		t.count("container created")
+		if fits || !sure {
+			t.wantAdmitted(pod, trouble)
+		} else {
+			t.unfitCreated(i, pod, trouble, known)
 		}
+		t.wantOutput(call, i, container)
 	case strings.Contains(err.Error(), "does not fit this node"):
 		if fits && sure {
 			t.violated("a container of %s (%s) is refused: %v (trouble: %s)", i.ref, variant, err, trouble)
@@ -214,36 +227,40 @@ func (t *tenant) run(ctx context.Context, i *image) {
 	}
 }
 
-// created checks a container that was created.
-func (t *tenant) created(ctx context.Context, i *image, container, pod string, during trouble) {
-	t.count("container created")
+// wantAdmitted checks the record of a container that was created.
+func (t *tenant) wantAdmitted(pod string, during trouble, check ...func(decisionlog.Record)) {
 	if during&(diskBad|pluginAway) == 0 {
-		t.wantRecord(decisionlog.Plugin, pod)
-	}
-	out, err := t.node.cri.WaitOutput(ctx, container)
-	if err != nil {
-		t.failed("read the output of", i.ref, err, t.weather.during(time.Now().Add(-callLimit), time.Now()), runtimeAway)
-		return
-	}
-	name, _, _ := strings.Cut(strings.TrimPrefix(out, "variant="), " ")
-	if !strings.HasPrefix(name, i.name+".") || !strings.HasSuffix(name, "."+i.variants[i.pulled]) || !strings.HasSuffix(out, fmt.Sprintf(" uid=%d", user)) {
-		t.violated("a container of %s (%s) says %q", i.ref, i.variants[i.pulled], out)
+		t.wantRecord(decisionlog.Plugin, pod, check...)
 	}
 }
 
 // unfitCreated checks a container that does not fit and was created all the same. The only excuse is
-// that nothing was known of the image, and then the log says so.
-func (t *tenant) unfitCreated(ctx context.Context, i *image, pod string, during trouble, known bool) {
+// that what the image needs was not known, and then the record says so.
+func (t *tenant) unfitCreated(i *image, pod string, during trouble, known bool) {
 	if known {
 		t.violated("a container of %s that does not fit is created: %s (trouble: %s)", i.ref, pod, during)
 		return
 	}
 	t.count("container created unchecked")
-	if during&(diskBad|pluginAway) != 0 {
+	ref, doubtful := i.ref, i.doubtful
+	t.wantAdmitted(pod, during, func(r decisionlog.Record) {
+		if r.ReasonCode == "" && !doubtful {
+			t.violated("a container of %s that does not fit is created, and recorded as checked: %+v", ref, r)
+		}
+	})
+}
+
+// wantOutput checks what a container says of itself.
+func (t *tenant) wantOutput(ctx context.Context, i *image, container string) {
+	begin := time.Now()
+	out, err := t.node.cri.WaitOutput(ctx, container)
+	if err != nil {
+		t.failed("read the output of", i.ref, err, t.weather.during(begin.Add(-settle), time.Now()), runtimeAway)
 		return
 	}
-	if records, err := t.journal.of(ctx, decisionlog.Plugin, pod); err == nil && records[0].ReasonCode == "" {
-		t.violated("a container of %s that does not fit is created, and recorded as checked: %+v", i.ref, records[0])
+	name, _, _ := strings.Cut(strings.TrimPrefix(out, "variant="), " ")
+	if !strings.HasPrefix(name, i.name+".") || !strings.HasSuffix(name, "."+i.variants[i.pulled]) || !strings.HasSuffix(out, fmt.Sprintf(" uid=%d", user)) {
+		t.violated("a container of %s (%s) says %q", i.ref, i.variants[i.pulled], out)
 	}
 }
 

@@ -15,11 +15,12 @@ const (
 	pluginAway                         // the runtime refuses containers, which requires the plugin
 	registryAway                       // pulls fail
 	registryPartly                     // not the best variant is pulled, but what the runtime takes unasked
+	registryLies                       // what is known to be unfit elsewhere is not known here, and failed pulls may move names
 	factsMoving                        // daemons may know the facts of before or of now
 	diskBad                            // nothing is stored: no record, nor what admission needs
 )
 
-var troubleNames = []string{"runtime away", "proxy away", "plugin away", "registry away", "registry partly", "facts moving", "disk bad"}
+var troubleNames = []string{"runtime away", "proxy away", "plugin away", "registry away", "registry partly", "registry lies", "facts moving", "disk bad"}
 
 func (t trouble) String() string {
 	var names []string

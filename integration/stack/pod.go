@@ -169,9 +169,20 @@ func (c *CRI) CleanupPods(ctx context.Context) error {
 	return c.RemovePods(ctx, func(string) bool { return true })
 }
 
+// removePod stops and removes a pod as the kubelet does: each container before the pod. containerd
+// blocks for good where a plugin of NRI registers while RemovePodSandbox removes containers.
 func (c *CRI) removePod(ctx context.Context, id string) error {
 	if _, err := c.Runtime.StopPodSandbox(ctx, &runtimeapi.StopPodSandboxRequest{PodSandboxId: id}); err != nil {
 		return fmt.Errorf("stop pod %s: %w", id, err)
+	}
+	containers, err := c.Runtime.ListContainers(ctx, &runtimeapi.ListContainersRequest{Filter: &runtimeapi.ContainerFilter{PodSandboxId: id}})
+	if err != nil {
+		return fmt.Errorf("list the containers of pod %s: %w", id, err)
+	}
+	for _, container := range containers.GetContainers() {
+		if _, err := c.Runtime.RemoveContainer(ctx, &runtimeapi.RemoveContainerRequest{ContainerId: container.GetId()}); err != nil {
+			return fmt.Errorf("remove container %s: %w", container.GetId(), err)
+		}
 	}
 	if _, err := c.Runtime.RemovePodSandbox(ctx, &runtimeapi.RemovePodSandboxRequest{PodSandboxId: id}); err != nil {
 		return fmt.Errorf("remove pod %s: %w", id, err)
