@@ -82,9 +82,9 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 		return err
 	}
 	log.Info("listening", "socket", socket.path, "activated", socket.activated, "runtime", runtimeSocket)
-
 	d.Metrics.WatchCalls(server.Served)
 	d.Clients = func() []health.ClientStatus { return clientsOf(server) }
+	d.Audit = d.Auditor(backend)
 	d.Names = func() *health.NamesStatus { return statusOf(named) }
 	defer d.Observe(cfg.Proxy.HTTPListen, append(checks(ctx, backend), usedCheck(server, socket.path))...)()
 

@@ -257,6 +257,7 @@ func printDetails(w io.Writer, s *health.Status, now time.Time) {
 	if n := s.NRI; n != nil {
 		fmt.Fprintf(w, "  runtime\t%s\n", sessionsOf(*n))
 	}
+	printAudit(w, s.Audit, now)
 	var counts []string
 	for _, action := range slices.Sorted(maps.Keys(s.Decisions)) {
 		if s.Decisions[action] > 0 {

@@ -10,7 +10,7 @@ func TestWrongUseSaysWhatIsMeant(t *testing.T) {
 	for line, want := range map[string]string{
 		"explan":             `unknown command "explan" of imagefit (is explain meant?)`,
 		"version":            `unknown command "version" of imagefit (is --version meant?)`,
-		"frobnicate":         `unknown command "frobnicate" of imagefit: there are attach, check, `,
+		"frobnicate":         `unknown command "frobnicate" of imagefit: there are attach, audit, `,
 		"config dmp":         `unknown command "dmp" of imagefit config (is dump meant?)`,
 		"explain":            "imagefit explain is used as: imagefit explain IMAGE [flags]",
 		"explain a b":        "imagefit explain is used as: imagefit explain IMAGE [flags]",

@@ -52,6 +52,7 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	})
 	d.Metrics.WatchPlugin(plugin.Sessions)
 	d.NRI = func() *health.NRIStatus { return statusOf(plugin) }
+	d.Audit = d.Auditor(backend)
 	defer d.Observe(cfg.NRI.HTTPListen, health.Check{Name: "nri", Probe: func(context.Context) error {
 		if err := plugin.Ready(); err != nil {
 			return fmt.Errorf("%w (NRI socket %s)", err, cfg.NRI.Socket)

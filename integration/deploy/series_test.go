@@ -12,6 +12,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/health"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/metrics"
 	"github.com/imagefit/imagefit/pkg/registry"
@@ -66,6 +67,10 @@ func whole(t *testing.T, program string) *metrics.Metrics {
 		return true, map[string]bool{"listening": true, "runtime": true, "nri": true, "facts": true, "state": true, "config": true, "clients": true}
 	})
 	m.WatchBreaker(func() registry.BreakerStats { return registry.BreakerStats{} })
+	m.WatchAudit(func() *health.AuditStatus {
+		verdicts := map[string]int{"refused": 0, "tolerated": 0, "unchecked": 0, "admitted": 0}
+		return &health.AuditStatus{Containers: verdicts, Images: verdicts}
+	})
 	if program == decisionlog.Proxy {
 		m.WatchCalls(func(each func(kind, code string, count uint64)) { each("unary", "OK", 7) })
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/imagefit/imagefit/internal/wiring"
+	"github.com/imagefit/imagefit/pkg/audit"
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
@@ -48,6 +49,8 @@ type Daemon struct {
 	Names func() *health.NamesStatus
 	// NRI, if set, is the connection of the plugin, for the status.
 	NRI func() *health.NRIStatus
+	// Audit, where set before Observe, audits what runs on the node.
+	Audit *audit.Watcher
 
 	sources   config.Sources
 	level     *slog.LevelVar

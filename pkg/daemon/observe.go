@@ -35,6 +35,9 @@ func (d *Daemon) Observe(address string, ready ...health.Check) (stop func()) {
 	d.Metrics.WatchFacts(d.Facts)
 	d.Metrics.WatchCache(d.Cache, sizes)
 	d.Metrics.WatchBreaker(d.breaker)
+	if d.Audit != nil {
+		d.Metrics.WatchAudit(func() *health.AuditStatus { return auditStatus(d.Audit) })
+	}
 	d.Metrics.WatchChecks(func() (bool, map[string]bool) {
 		all, results := server.Check()
 		passing := map[string]bool{}
@@ -127,6 +130,9 @@ func (d *Daemon) status(sizes func() (map[string]cache.Size, error)) health.Stat
 	}
 	if d.NRI != nil {
 		s.NRI = d.NRI()
+	}
+	if d.Audit != nil {
+		s.Audit = auditStatus(d.Audit)
 	}
 	found, err := sizes()
 	if err != nil {

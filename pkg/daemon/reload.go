@@ -23,12 +23,18 @@ func (d *Daemon) OnReload(apply func(config.Config)) {
 // the operator's rule files are looked at, so that a mended or new file needs no signal.
 const retryInterval = 2 * time.Second
 
-// KeepFresh refreshes the facts at every interval, and facts and configuration
-// on SIGHUP, in the group, until ctx ends.
+// KeepFresh refreshes the facts at every interval, facts and configuration on SIGHUP,
+// and the audit with each change, in the group, until ctx ends.
 func (d *Daemon) KeepFresh(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error {
 		return d.Facts.Run(ctx, time.Duration(d.Config().Facts.Refresh))
 	})
+	if d.Audit != nil {
+		group.Go(func() error {
+			d.Audit.Run(ctx)
+			return nil
+		})
+	}
 	group.Go(func() error {
 		retry := time.NewTicker(retryInterval)
 		defer retry.Stop()

@@ -26,6 +26,7 @@ type Status struct {
 	Names       *NamesStatus   `json:"names,omitempty"`   // of cri-proxy
 	Clients     []ClientStatus `json:"clients,omitempty"` // of cri-proxy, the latest image call first
 	NRI         *NRIStatus     `json:"nri,omitempty"`     // of nri-plugin
+	Audit       *AuditStatus   `json:"audit,omitempty"`   // missing before the first audit
 }
 
 // NRIStatus is the connection of nri-plugin to the runtime.
@@ -33,6 +34,14 @@ type NRIStatus struct {
 	Connected   bool   `json:"connected"`   // the runtime asks the plugin before it creates a container
 	Sessions    uint64 `json:"sessions"`    // how often it was connected since its start
 	Disconnects uint64 `json:"disconnects"` // how often the runtime ended that
+}
+
+// AuditStatus counts what an audit found about the containers that run on the node and
+// the names of its images, by verdict: refused, tolerated, unchecked or admitted.
+type AuditStatus struct {
+	Time       time.Time      `json:"time"`
+	Containers map[string]int `json:"containers"`
+	Images     map[string]int `json:"images"`
 }
 
 // NamesStatus is who keeps the names of images.

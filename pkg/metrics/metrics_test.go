@@ -22,6 +22,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/cache"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
+	"github.com/imagefit/imagefit/pkg/health"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry"
@@ -45,6 +46,9 @@ func whole(t *testing.T, program string) *Metrics {
 	})
 	m.WatchBreaker(func() registry.BreakerStats {
 		return registry.BreakerStats{Silent: make([]registry.SilentHost, 2), Trips: 3, Skips: 4}
+	})
+	m.WatchAudit(func() *health.AuditStatus {
+		return &health.AuditStatus{Containers: map[string]int{"refused": 1, "admitted": 4}, Images: map[string]int{"unchecked": 2}}
 	})
 	if program == decisionlog.Proxy {
 		m.WatchCalls(func(each func(kind, code string, count uint64)) { each("unary", "OK", 7) })

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/imagefit/imagefit/pkg/cache"
+	"github.com/imagefit/imagefit/pkg/health"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
@@ -66,6 +67,27 @@ func (m *Metrics) WatchPlugin(sessions func() (connected, lost uint64)) {
 	m.all().NewCounterFunc(prometheus.CounterOpts(opts("nri_disconnects_total",
 		"How often the runtime closed the connection to nri-plugin.")),
 		func() float64 { _, lost := sessions(); return float64(lost) })
+}
+
+// WatchAudit exports what the last audit found about the containers that run on the node and
+// its images. Before the first audit there is nothing.
+func (m *Metrics) WatchAudit(last func() *health.AuditStatus) {
+	containers := desc("audit_containers", "Containers that run on the node, by whether they would be admitted now.", "verdict")
+	images := desc("audit_images", "Names of images on the node, by whether a container of them would be admitted now.", "verdict")
+	at := desc("audit_timestamp_seconds", "Time of the last audit of the running containers.")
+	m.registry.MustRegister(collector(func(out chan<- prometheus.Metric) {
+		found := last()
+		if found == nil {
+			return
+		}
+		out <- prometheus.MustNewConstMetric(at, prometheus.GaugeValue, float64(found.Time.UnixNano())/float64(time.Second))
+		for verdict, n := range found.Containers {
+			out <- prometheus.MustNewConstMetric(containers, prometheus.GaugeValue, float64(n), verdict)
+		}
+		for verdict, n := range found.Images {
+			out <- prometheus.MustNewConstMetric(images, prometheus.GaugeValue, float64(n), verdict)
+		}
+	}))
 }
 
 // WatchChecks exports whether the daemon is ready and which of its checks pass.
