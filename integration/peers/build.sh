@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the real programs that the integration tests and the demo run:
 # containerd with its shim and ctr, runc, a registry, the small program that test
-# images hold, older containerds, a kubelet and the tools that make indexes. Each
-# part is built once and kept.
+# images hold, older containerds, a kubelet, a control plane and the tools that make
+# indexes. Each part is built once and kept.
 set -euo pipefail
 
 usage() {
@@ -21,13 +21,17 @@ in the go.mod beside this script:
   containerd20, containerd21, containerd22, containerd23
                the same of containerd 2.0 to 2.3, each in a folder of its own
   kubelet      kubelet; takes 2.5 GiB of memory and, on two cores, some minutes
+  controlplane kube-apiserver and kube-scheduler, which share most packages with
+               the kubelet and, after it, take about as long once more
+  etcd         etcd, under the control plane
   imagetools   crane, ko, oras and regctl, which make indexes each in its own way
 
 and of several parts at once:
 
   demo         the first four; this is the default
+  cluster      controlplane and etcd
   all          all parts but containerd 2.0 to 2.3
-  matrix       all parts but the kubelet
+  matrix       all parts but the kubelet and the control plane
 
 The last line on stdout is a folder that holds every program asked for; everything
 else goes to stderr. A part is rebuilt when its go.mod, go.sum, the Go version or the
@@ -46,14 +50,22 @@ say() { printf 'peers: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 # What each part is built from: folder, packages, environment and flags.
-folder_of() { case $1 in workload) echo "$here/../workload" ;; *) echo "$here/$1" ;; esac; }
+folder_of() {
+  case $1 in
+    workload) echo "$here/../workload" ;;
+    kubelet | controlplane) echo "$here/kubernetes" ;;
+    *) echo "$here/$1" ;;
+  esac
+}
 
 packages_of() {
-  local c=github.com/containerd/containerd/v2/cmd
+  local c=github.com/containerd/containerd/v2/cmd k=k8s.io/kubernetes/cmd
   case $1 in
     containerd17) c=${c/\/v2/} && echo "$c/containerd $c/containerd-shim-runc-v2 $c/ctr" ;;
     containerd | containerd2[0-3]) echo "$c/containerd $c/containerd-shim-runc-v2 $c/ctr" ;;
-    kubelet) echo k8s.io/kubernetes/cmd/kubelet ;;
+    kubelet) echo "$k/kubelet" ;;
+    controlplane) echo "$k/kube-apiserver $k/kube-scheduler" ;;
+    etcd) echo go.etcd.io/etcd/server/v3 ;;
     runc) echo github.com/opencontainers/runc ;;
     registry) echo github.com/distribution/distribution/v3/cmd/registry ;;
     imagetools) echo github.com/google/go-containerregistry/cmd/crane github.com/google/ko \
@@ -61,6 +73,9 @@ packages_of() {
     workload) echo . ;;
   esac
 }
+
+# The program's name, where its package has another.
+name_of() { case $1 in etcd) echo etcd ;; esac; }
 
 flags_of() { case $1 in runc) echo "-tags=seccomp" ;; esac; }
 cgo_of() { case $1 in runc) echo 1 ;; *) echo 0 ;; esac; }
@@ -70,13 +85,14 @@ version_of() {
   case $1 in
     containerd17) module=github.com/containerd/containerd ;;
     containerd | containerd2[0-3]) module=github.com/containerd/containerd/v2 ;;
-    kubelet) module=k8s.io/kubernetes ;;
+    kubelet | controlplane) module=k8s.io/kubernetes ;;
+    etcd) module=go.etcd.io/etcd/server/v3 ;;
     runc) module=github.com/opencontainers/runc ;;
     registry) module=github.com/distribution/distribution/v3 ;;
     imagetools) module=github.com/google/go-containerregistry ;;
     workload) echo local; return ;;
   esac
-  awk -v m="$module" '$1 == m {print $2; exit}' "$here/$1/go.mod"
+  awk -v m="$module" '$1 == m {print $2; exit}' "$(folder_of "$1")/go.mod"
 }
 
 hash_of() {
@@ -117,7 +133,7 @@ compile() {
   local part=$1 out=$2 start=$SECONDS told=$SECONDS pid
   # shellcheck disable=SC2046 # packages and flags are lists of words
   (cd "$(folder_of "$part")" && GOFLAGS='' GOWORK=off CGO_ENABLED=$(cgo_of "$part") \
-    exec go build -trimpath -buildvcs=false -ldflags='-s -w' $(flags_of "$part") -o "$out/" $(packages_of "$part")) >&2 9>&- &
+    exec go build -trimpath -buildvcs=false -ldflags='-s -w' $(flags_of "$part") -o "$out/$(name_of "$part")" $(packages_of "$part")) >&2 9>&- &
   pid=$!
   # shellcheck disable=SC2064 # the pid of now
   trap "kill $pid 2>/dev/null; exit 130" INT TERM
@@ -175,7 +191,8 @@ parts=()
 for part in "$@"; do
   case $part in
     demo) parts+=(runc registry workload containerd) ;;
-    all) parts+=(runc registry workload containerd containerd17 kubelet imagetools) ;;
+    all) parts+=(runc registry workload containerd containerd17 kubelet controlplane etcd imagetools) ;;
+    cluster) parts+=(controlplane etcd) ;;
     matrix) parts+=(runc registry workload containerd containerd17 imagetools containerd20 containerd21 containerd22 containerd23) ;;
     *) parts+=("$part") ;;
   esac

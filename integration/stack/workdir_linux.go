@@ -18,7 +18,8 @@ import (
 // daemons are the programs that are ours when their command line names our
 // folder: nothing else (an editor, a tail -f) is ever ended for it.
 func daemons() []string {
-	return []string{"containerd", "containerd-shim-runc-v2", "runc", "registry", "cri-proxy", "nri-plugin", "kubelet"}
+	return []string{"containerd", "containerd-shim-runc-v2", "runc", "registry", "cri-proxy", "nri-plugin", "kubelet",
+		"etcd", "kube-apiserver", "kube-scheduler", "imagefit-controller"}
 }
 
 func tryLock(name string, flags int) (*os.File, error) {
