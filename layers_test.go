@@ -32,6 +32,7 @@ func layers() [][]string {
 		{"pkg/placement"},
 		{"pkg/criproxy", "pkg/admission", "pkg/audit", "pkg/backfill", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach", "pkg/preflight"},
 		{"pkg/author/publish"},
+		{"pkg/catalog"},
 		{"internal/cli", "internal/wiring"},
 		{"pkg/daemon"},
 		{"cmd/cri-proxy", "cmd/nri-plugin", "cmd/imagefit"},

@@ -72,10 +72,10 @@ func (r *run) hostname(a *dialect.Located) {
 	name := a.Key[strings.LastIndexAny(a.Key, "./")+1:]
 	switch strings.ToLower(name) {
 	case "hostname", "nodename", "host-name", "machine-id":
-		r.at(a.KeyAt, codeBuildHost).say(a.Key, "this is true of one machine only", "what the image needs of any machine")
+		r.at(a.KeyAt, BuildHost).say(a.Key, "this is true of one machine only", "what the image needs of any machine")
 	case "model", "family":
 		if strings.Contains(a.Key, "cpu") || a.Group == "cpu" || a.Group == "io.archspec" {
-			r.at(a.KeyAt, codeBuildHost).say(a.Key, "the model of a CPU is that of a build host", "a CPU target or flags that the image needs")
+			r.at(a.KeyAt, BuildHost).say(a.Key, "the model of a CPU is that of a build host", "a CPU target or flags that the image needs")
 		}
 	}
 }

@@ -48,6 +48,10 @@ type Code struct {
 	Text     string // what it means
 }
 
+// BuildHost is the code of a finding about a fact of the machine that the image was built
+// on.
+const BuildHost = "build-host"
+
 // The codes of findings. They are stable: tools may rely on them.
 const (
 	codeSyntax           = "syntax"
@@ -64,7 +68,6 @@ const (
 	codeValueSpelling    = "value-spelling"
 	codeNotAString       = "not-a-string"
 	codeLabelPrefix      = "label-prefix"
-	codeBuildHost        = "build-host"
 	codeContradiction    = "contradiction"
 	codeVersionParts     = "version-parts"
 	codeWrongArch        = "wrong-architecture"
@@ -77,7 +80,7 @@ func Codes() []Code {
 	return []Code{
 		{codeAnnotation, Error, "the annotation of the time has a misspelt key, so that readers cannot tell which artifact is the newest"},
 		{codeBadValue, Error, "a value makes no sense for the attribute"},
-		{codeBuildHost, Warning, "a fact of the machine that the image was built on is a requirement"},
+		{BuildHost, Warning, "a fact of the machine that the image was built on is a requirement"},
 		{codeContradiction, Error, "the conditions can never hold together"},
 		{codeEmptyRule, Warning, "a rule, set or group requires nothing"},
 		{codeLabelPrefix, Warning, "a key has the prefix of a node label, which other readers of the dialect do not take off"},

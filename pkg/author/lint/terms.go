@@ -176,7 +176,7 @@ func (r *run) buildHost(a *ask) {
 		text, expected = "the make of a machine is that of a build host", "what the image needs of it"
 	}
 	if text != "" {
-		r.at(a.name, codeBuildHost).say(a.term.Element, text, expected)
+		r.at(a.name, BuildHost).say(a.term.Element, text, expected)
 	}
 }
 

@@ -1,0 +1,174 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"time"
+)
+
+// Options say how to open a catalog.
+type Options struct {
+	// ReadOnly opens one that exists, and lets nothing change it.
+	ReadOnly bool
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Catalog is an open database. It is safe for use by many goroutines, and any number of
+// processes may use the same one.
+type Catalog struct {
+	name   string // for messages, without a password
+	engine *engine
+	db     *sql.DB
+	now    func() time.Time
+}
+
+// Open opens a catalog: a file of SQLite, or the URL of a PostgreSQL database. What does
+// not exist is made, and what an older version has made is brought up to date.
+func Open(ctx context.Context, target string, o Options) (*Catalog, error) {
+	c := &Catalog{name: target, engine: sqliteEngine(), now: o.Now}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	var err error
+	if IsPostgres(target) {
+		c.name, c.engine = withoutPassword(target), postgresEngine()
+		c.db, err = openPostgres(target, o.ReadOnly)
+	} else {
+		if err := checkFile(target); err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(target); o.ReadOnly && errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("open the catalog %s: it does not exist: imagefit catalog add and sync make one", target)
+		}
+		if c.db, err = openSQLite(target, o.ReadOnly); err == nil && !o.ReadOnly {
+			c.db.SetMaxOpenConns(1) // SQLite has one writer at a time
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.ReadOnly {
+		err = c.checkVersion(ctx)
+	} else {
+		err = c.migrate(ctx, migrations())
+	}
+	if err != nil {
+		_ = c.db.Close()
+		if errors.Is(err, errForeign) {
+			return nil, fmt.Errorf("open the catalog %s: %w", c.name, err)
+		}
+		return nil, c.named(err)
+	}
+	return c, nil
+}
+
+// withoutPassword is a URL that may be shown.
+func withoutPassword(target string) string {
+	u, err := url.Parse(target)
+	if err != nil {
+		return "in PostgreSQL"
+	}
+	u.RawQuery = ""
+	return u.Redacted()
+}
+
+// Close closes the database.
+func (c *Catalog) Close() error { return c.db.Close() }
+
+// maxTries bounds how often a transaction is run that collides with others.
+const maxTries = 8
+
+// tx runs a function in a transaction. PostgreSQL may end one for the sake of another
+// writer; it is run again then.
+func (c *Catalog) tx(ctx context.Context, do func(t *tx) error) error {
+	for try := 1; ; try++ {
+		err := c.tryTx(ctx, do)
+		if err == nil || !isConflict(err) || try == maxTries {
+			return c.named(err)
+		}
+	}
+}
+
+func (c *Catalog) tryTx(ctx context.Context, do func(t *tx) error) error {
+	inner, err := c.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	t := &tx{ctx: ctx, inner: inner, engine: c.engine, now: c.now().Unix()}
+	if err := do(t); err != nil {
+		_ = inner.Rollback()
+		return err
+	}
+	return inner.Commit()
+}
+
+// tx is a transaction.
+type tx struct {
+	ctx    context.Context //nolint:containedctx // of one call
+	inner  *sql.Tx
+	engine *engine
+	now    int64
+}
+
+func (t *tx) exec(statement string, args ...any) error {
+	_, err := t.inner.ExecContext(t.ctx, t.engine.bind(statement), args...)
+	return err
+}
+
+// get reads one row; it reports false where there is none.
+func (t *tx) get(statement string, args []any, into ...any) (bool, error) {
+	err := t.inner.QueryRowContext(t.ctx, t.engine.bind(statement), args...).Scan(into...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// each calls a function for every row.
+func (t *tx) each(row func(scan func(into ...any) error) error, statement string, args ...any) error {
+	rows, err := t.inner.QueryContext(t.ctx, t.engine.bind(statement), args...)
+	if err != nil {
+		return err
+	}
+	return eachRow(rows, row)
+}
+
+// each is tx.each outside of a transaction.
+func (c *Catalog) each(ctx context.Context, row func(scan func(into ...any) error) error, statement string, args ...any) error {
+	rows, err := c.db.QueryContext(ctx, c.engine.bind(statement), args...)
+	if err != nil {
+		return c.named(err)
+	}
+	return c.named(eachRow(rows, row))
+}
+
+func eachRow(rows *sql.Rows, row func(scan func(into ...any) error) error) error {
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// id returns the ID of a row that is found by a key, and makes it where it is missing.
+func (t *tx) id(table, columns string, key ...any) (id int64, err error) {
+	where, marks := whereOf(columns)
+	found, err := t.get("SELECT id FROM "+table+" WHERE "+where, key, &id)
+	if err != nil || found {
+		return id, err
+	}
+	insert := "INSERT INTO " + table + " (" + columns + ") VALUES (" + marks + ") ON CONFLICT DO NOTHING RETURNING id"
+	if found, err = t.get(insert, key, &id); err != nil || found {
+		return id, err
+	}
+	_, err = t.get("SELECT id FROM "+table+" WHERE "+where, key, &id) // another writer was faster
+	return id, err
+}

@@ -1,0 +1,84 @@
+package catalog
+
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Row is a variant of an image under one name.
+type Row struct {
+	Name      string        `json:"name"`
+	Digest    digest.Digest `json:"digest"` // of the index or image that the name is of
+	Platform  string        `json:"platform,omitempty"`
+	Variant   digest.Digest `json:"variant"` // manifest
+	Size      int64         `json:"size,omitempty"`
+	Created   time.Time     `json:"created,omitzero"`
+	FirstSeen time.Time     `json:"first_seen"`
+	LastSeen  time.Time     `json:"last_seen"`
+	Artifacts int           `json:"artifacts"`
+}
+
+const rowsFrom = " FROM tag t JOIN repository r ON r.id = t.repository JOIN manifest m ON m.id = t.manifest " +
+	"JOIN variant v ON v.repository = t.repository AND v.top = t.manifest JOIN manifest c ON c.id = v.manifest " +
+	"WHERE t.gone = 0 AND v.reason = '' AND "
+
+// Query returns the variants that an expression describes, by name. limit bounds them; 0 is
+// no limit.
+func (c *Catalog) Query(ctx context.Context, e *Expression, limit int) ([]Row, error) {
+	w := &where{engine: c.engine, now: c.now()}
+	condition, err := w.condition(e.root)
+	if err != nil {
+		return nil, err
+	}
+	statement := "SELECT " + nameColumn + ", m.digest, v.platform, c.digest, c.content, c.created, t.first_seen, t.last_seen, " +
+		"(SELECT COUNT(*) FROM need n WHERE n.needs = v.needs)" + rowsFrom + condition + " ORDER BY r.name, t.name, v.position"
+	if limit > 0 {
+		statement += " LIMIT " + w.arg(limit)
+	}
+	rows := []Row{}
+	err = c.each(ctx, func(scan func(...any) error) error {
+		var r Row
+		var created, first, last int64
+		err := scan(&r.Name, &r.Digest, &r.Platform, &r.Variant, &r.Size, &created, &first, &last, &r.Artifacts)
+		r.Created, r.FirstSeen, r.LastSeen = when(created), when(first), when(last)
+		rows = append(rows, r)
+		return err
+	}, statement, w.args...)
+	return rows, err
+}
+
+// Attributes lists the attributes that artifacts of the catalog have, which begin with a
+// text, with how many variants have each.
+func (c *Catalog) Attributes(ctx context.Context, prefix string, limit int) (map[string]int, error) {
+	all := map[string]int{}
+	err := c.each(ctx, func(scan func(...any) error) error {
+		var key string
+		var n int
+		err := scan(&key, &n)
+		all[key] = n
+		return err
+	}, "SELECT a.key, COUNT(DISTINCT n.needs) FROM attribute a JOIN need n ON n.body = a.body WHERE a.key >= ? AND a.key < ? GROUP BY a.key ORDER BY a.key LIMIT ?",
+		prefix, prefix+"\uffff", limit)
+	return all, err
+}
+
+// Words lists what a condition of a query can begin with.
+func Words() []string { return words() }
+
+// Field is a field of queries, for the documentation and the help.
+type Field struct{ Name, About, Operators string }
+
+// Fields lists the fields of queries.
+func Fields() []Field {
+	var all []Field
+	for _, f := range fields() {
+		ops := ""
+		for _, op := range f.ops() {
+			ops += " " + op
+		}
+		all = append(all, Field{f.name, f.about, ops[1:]})
+	}
+	return all
+}
