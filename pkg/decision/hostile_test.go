@@ -27,9 +27,12 @@ import (
 // hostileEnv makes the test binary a process that pulls, and says from where.
 const hostileEnv = "IMAGEFIT_TEST_HOSTILE"
 
-// idleMiB is what a process may take more than before, when it is idle again: connections
-// stay open for a while, and Go keeps some memory.
-const idleMiB = 32
+// idleMiB is what a process may take more than before, when it is idle again, within
+// idleAfter: connections stay open for a while, and Go keeps some memory.
+const (
+	idleMiB   = 24
+	idleAfter = 90 * time.Second
+)
 
 // hostilePulls are pulls at the same time.
 type hostilePulls struct {
@@ -92,7 +95,7 @@ func (p hostilePulls) run(t *testing.T) hostileCost {
 	}
 	group.Wait()
 	cost.Wall = time.Since(start)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(idleAfter); ; time.Sleep(100 * time.Millisecond) {
 		if cost.IdleMiB = memory(t, "RssAnon") - anon; cost.IdleMiB < idleMiB || time.Now().After(deadline) {
 			break
 		}

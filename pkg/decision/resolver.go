@@ -36,7 +36,7 @@ type Resolver struct {
 	registry *registry.Registry
 
 	flights  flights
-	trimmer  trimmer
+	trimmer  *trimmer
 	resolved *lru.Cache[string, struct{}] // references that were resolved before
 	recent   *recent
 	unkept   throttle.Throttle
@@ -50,7 +50,7 @@ func NewResolver(e *Evaluator, r *registry.Registry) *Resolver {
 	resolved, _ := lru.New[string, struct{}](maxResolved) // fails for sizes below 1 only
 	return &Resolver{
 		Evaluator: e, registry: r, resolved: resolved, recent: newRecent(), secret: rand.Text(),
-		flights: flights{byKey: map[string]*flight{}}, trimmer: trimmer{idle: inUse()},
+		flights: flights{byKey: map[string]*flight{}}, trimmer: newTrimmer(),
 		inUse: newBudget(maxInUse), indexes: semaphore.NewWeighted(maxIndexes),
 	}
 }
