@@ -119,7 +119,7 @@ lint: ## check formatting, the rules of .golangci.yml, scripts and go.mod of eve
 	cd integration && $(LINT) run --config ../.golangci.yml ./...
 	go mod tidy -diff
 	cd integration && go mod tidy -diff
-	bash -n .ci/run integration/peers/build.sh integration/peers/neighbour.sh
+	bash -n .ci/run integration/peers/build.sh integration/peers/neighbour.sh integration/stack/systemd.sh
 
 .PHONY: clean
 clean: ## remove what was built here

@@ -24,7 +24,7 @@ func registryFaults() []fault {
 		injected("too many requests (429)", registryPartly|registryAway, stack.Fault{Status: http.StatusTooManyRequests}),
 		injected("the registry is slow", registryPartly, stack.Fault{Delay: 300 * time.Millisecond}),
 		injected("manifests arrive damaged", registryPartly|registryAway|registryLies, stack.Fault{Path: "/manifests/", Corrupt: true}),
-		injected("blobs arrive damaged", registryPartly|registryAway, stack.Fault{Path: "/blobs/", Corrupt: true}),
+		injected("blobs arrive damaged", registryPartly|registryAway|registryLies, stack.Fault{Path: "/blobs/", Corrupt: true}),
 		injected("blobs are denied (403)", registryPartly|registryAway, stack.Fault{Path: "/blobs/", Status: http.StatusForbidden}),
 		injected("the registry is down", registryPartly|registryAway, stack.Fault{Status: http.StatusServiceUnavailable}),
 		injected("redirects lead nowhere", registryPartly|registryAway, stack.Fault{Path: "/(referrers|blobs)/", Redirect: "http://127.0.0.1:1/"}),

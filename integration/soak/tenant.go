@@ -24,6 +24,8 @@ const (
 	// settle is how long before a call trouble still matters: what a daemon has just learned
 	// is not yet everywhere.
 	settle = 3 * time.Second
+	// selectTimeout is how long a decision may take.
+	selectTimeout = 5 * time.Second
 	// exempt is a namespace whose pods are never refused.
 	exempt = "kube-system"
 )
@@ -88,6 +90,9 @@ func (t *tenant) pull(ctx context.Context, i *image) {
 	id, err := t.node.cri.Pull(call, i.ref, opts)
 	cancel()
 	trouble := t.weather.during(begin.Add(-settle), time.Now())
+	if time.Since(begin) > selectTimeout { // a machine that is too slow is as a registry that is
+		trouble |= registryPartly
+	}
 	variant := i.variants[id]
 	switch {
 	case err != nil:
