@@ -72,7 +72,7 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	puller := criproxy.NewPuller(criproxy.PullerOptions{
 		Runtime: backend, Images: store, Names: named, Log: log,
 		Decider: decision.NewResolver(d.Evaluator(runtime), reg), Record: d.Record,
-		Tracer: spans.Tracer(), Unchanged: d.Unchanged(runtime),
+		Tracer: spans.Tracer(), Unchanged: d.Unchanged(runtime), FullName: d.FullName(runtime),
 	})
 	intercept := named.Handlers()
 	intercept[criproxy.PullImage] = puller.Handle

@@ -21,9 +21,10 @@ func namesOf(
 	files := names.Files{Folder: filepath.Join(d.Config().StateDir, "names"), Log: d.Log}
 	named := criproxy.NewNames(criproxy.NamesOptions{
 		Runtime: backend, Records: store, Log: d.Log,
-		Keeper:  names.NewKeeper(images.Names{Store: store}, files),
-		ByProxy: d.KeepsNames(runtime, reg),
-		Untags:  func() bool { return !runtime.Settings().IsContainerd() },
+		Keeper:   names.NewKeeper(images.Names{Store: store}, files),
+		ByProxy:  d.KeepsNames(runtime, reg),
+		Untags:   func() bool { return !runtime.Settings().IsContainerd() },
+		FullName: d.FullName(runtime), IsPinned: d.IsPinned(runtime),
 	})
 	d.OnReload(func(config.Config) { named.Reconsider() })
 	changed := runtime.Changed

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/distribution/reference"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/imagefit/imagefit/internal/wiring"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
+	"github.com/imagefit/imagefit/pkg/crio"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/registry"
@@ -65,6 +67,13 @@ func openRegistry(cfg config.Config, log *slog.Logger, trace *trace) (*registry.
 	runtime, err := containerd.Read(cfg.Runtime.Config)
 	if err != nil {
 		log.Error("cannot read the runtime's configuration completely", "file", cfg.Runtime.Config, "error", err)
+	}
+	if strings.Contains(cfg.Runtime.Endpoint, "crio") {
+		settings, err := crio.Reader{Endpoint: cfg.Runtime.Endpoint, RegistriesConf: os.Getenv("CONTAINERS_REGISTRIES_CONF")}.Read(context.Background())
+		if err != nil {
+			log.Warn("cannot read CRI-O's configuration completely", "error", err)
+		}
+		runtime.Name, runtime.CRIO = "cri-o", &settings
 	}
 	path, tables := wiring.Hosts(cfg, runtime)
 	return registry.New(trace.options(registry.Options{

@@ -74,5 +74,8 @@ func Rules(cfg config.Config, log *slog.Logger) (*decision.Rules, error) {
 func Hosts(cfg config.Config, s containerd.Settings) (path string, tables registry.Tables) {
 	tables = s.Registry
 	tables.Replace = tables.Replace && cfg.Registry.ConfigPath == config.Auto
+	if s.CRIO != nil && cfg.Registry.ConfigPath == config.Auto {
+		tables.Containers = &s.CRIO.Registries
+	}
 	return cfg.Registry.HostsPath(s.HostsPath, s.HostsKnown || tables.Replace), tables
 }

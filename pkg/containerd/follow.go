@@ -2,6 +2,7 @@ package containerd
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -16,12 +17,15 @@ import (
 	"google.golang.org/grpc/metadata"
 	grpcstatus "google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/crio"
 )
 
 const (
 	queryInterval = 30 * time.Second // while the runtime answers
 	retryInterval = time.Second      // while it does not
 	queryTimeout  = 5 * time.Second
+	learnTimeout  = time.Second // of the start, which must not wait for a runtime that hangs
 )
 
 // Runtime keeps the settings of a runtime up to date: at once by its configuration file,
@@ -29,6 +33,8 @@ const (
 type Runtime struct {
 	// Changed, where set, is called with settings that differ from those before.
 	Changed func(Settings)
+	// CRIO, where set, reads the configuration of a runtime that is CRI-O.
+	CRIO func(context.Context) (crio.Settings, error)
 
 	path string
 	conn grpc.ClientConnInterface
@@ -66,13 +72,7 @@ func (r *Runtime) Matches() platforms.MatchComparer { return r.Settings().Matche
 func (r *Runtime) Run(ctx context.Context) error {
 	for {
 		pause := retryInterval
-		if report, err := Query(ctx, r.conn); err == nil {
-			settings, err := r.read().With(report)
-			r.logProblem(err)
-			r.mu.Lock()
-			changed := !reflect.DeepEqual(settings, r.settings)
-			r.settings = settings
-			r.mu.Unlock()
+		if settings, changed, err := r.query(ctx); err == nil {
 			if changed && r.Changed != nil {
 				r.Changed(settings)
 			}
@@ -90,6 +90,42 @@ func (r *Runtime) Run(ctx context.Context) error {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// Learn queries the runtime once, before anything is decided by its settings. One that is
+// not there yet is left for later.
+func (r *Runtime) Learn() {
+	ctx, cancel := context.WithTimeout(context.Background(), learnTimeout)
+	defer cancel()
+	_, _, _ = r.query(ctx)
+}
+
+// query asks the runtime for its settings and reports whether they differ from those
+// before.
+func (r *Runtime) query(ctx context.Context) (settings Settings, changed bool, err error) {
+	report, err := Query(ctx, r.conn)
+	if err != nil {
+		return settings, false, err
+	}
+	settings, err = r.read().With(report)
+	if settings.isCRIO() && r.CRIO != nil {
+		settings.CRIO, err = r.readCRIO(ctx)
+	}
+	r.logProblem(err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changed = !reflect.DeepEqual(settings, r.settings)
+	r.settings = settings
+	return settings, changed, nil
+}
+
+// readCRIO reads the configuration of CRI-O, as far as that can be read.
+func (r *Runtime) readCRIO(ctx context.Context) (*crio.Settings, error) {
+	settings, err := r.CRIO(ctx)
+	if err != nil {
+		err = fmt.Errorf("read the configuration of CRI-O: %w", err)
+	}
+	return &settings, err
 }
 
 // read returns the settings of the file. One that cannot be read, as while it is being
@@ -111,7 +147,7 @@ func (r *Runtime) logProblem(err error) {
 		return
 	}
 	r.problem = err.Error()
-	r.log.Warn("cannot read the runtime's configuration completely", "file", r.path, "error", err)
+	r.log.Warn("cannot read the runtime's configuration completely", "error", err)
 }
 
 // Query asks the runtime for its own report. A runtime other than containerd has no

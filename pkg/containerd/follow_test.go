@@ -3,6 +3,7 @@ package containerd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,6 +18,8 @@ import (
 	"google.golang.org/grpc/codes"
 	grpcstatus "google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/crio"
 )
 
 // fakeRuntime is a runtime that answers once it is up.
@@ -121,6 +124,29 @@ func TestRuntimeOtherThanContainerdIsKnown(t *testing.T) {
 			t.Errorf("settings %+v, log %s", r.Settings(), log.String())
 		}
 	})
+}
+
+// TestRuntimeIsKnownBeforeTheFirstCall: whom to ask for an image depends on it.
+func TestRuntimeIsKnownBeforeTheFirstCall(t *testing.T) {
+	t.Parallel()
+	conn := &fakeRuntime{name: "cri-o", unimplemented: true}
+	var log bytes.Buffer
+	r := NewRuntime(filepath.Join(t.TempDir(), "none.toml"), conn, slog.New(slog.NewTextHandler(&log, nil)))
+	r.CRIO = func(context.Context) (crio.Settings, error) {
+		return crio.Settings{Policy: "policy.json"}, errors.New("no configuration")
+	}
+	r.Learn() // while it is not there
+	if s := r.Settings(); s.Name != "" || s.CRIO != nil {
+		t.Errorf("settings %+v", s)
+	}
+	conn.up.Store(true)
+	r.Learn()
+	if s := r.Settings(); s.Name != "cri-o" || s.CRIO == nil || s.CRIO.Policy != "policy.json" {
+		t.Errorf("settings %+v", s)
+	}
+	if !strings.Contains(log.String(), "read the configuration of CRI-O: no configuration") {
+		t.Errorf("log: %s", log.String())
+	}
 }
 
 func TestFileThatBecomesUnreadableChangesNothing(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/platforms"
 
+	"github.com/imagefit/imagefit/pkg/crio"
 	"github.com/imagefit/imagefit/pkg/registry"
 )
 
@@ -69,6 +70,9 @@ type Settings struct {
 	MaxVerifiers    int
 	VerifierTimeout time.Duration
 
+	// CRIO is what CRI-O's configuration means, where that is the runtime.
+	CRIO *crio.Settings
+
 	nriSocket   string
 	nriDisabled *bool
 }
@@ -102,6 +106,9 @@ func defaults() Settings {
 // IsContainerd reports whether the runtime is containerd, or may be: it has image records,
 // in which a tag can be made to resolve to a variant.
 func (s Settings) IsContainerd() bool { return s.Name == "" || s.Name == "containerd" }
+
+// isCRIO reports whether the runtime is CRI-O.
+func (s Settings) isCRIO() bool { return s.Name == "cri-o" }
 
 // usesTransferService reports whether CRI's pulls go through the transfer service.
 func (s Settings) usesTransferService() bool { return !s.LocalPull && s.atLeast2(1) }

@@ -19,12 +19,9 @@ const maxEntries = 1000
 // Verifiers are the image verifiers that containerd runs at a pull through CRI, by the
 // names of their programs. They get the digest that is pulled, so that of a variant, for
 // which there is no signature where only the index is signed. Like containerd, it reads
-// the directory at each call. Of CRI-O they are what its signature policies require.
+// the directory at each call.
 func (s Settings) Verifiers() ([]string, error) {
-	if !s.IsContainerd() {
-		return signatureVerifiers(signaturePolicy, signaturePolicies)
-	}
-	if s.VerifierDir == "" || !s.usesTransferService() {
+	if !s.IsContainerd() || s.VerifierDir == "" || !s.usesTransferService() {
 		return nil, nil
 	}
 	dir, err := os.Open(s.VerifierDir)

@@ -85,12 +85,15 @@ func (p *pull) pulled(ctx context.Context, answer *cri.Answer) (string, error) {
 	return image.GetId(), err
 }
 
-// denied are words of registries that do not give an image to these credentials.
-var denied = regexp.MustCompile(`(?i)\b(401|403|unauthorized|forbidden|denied|authorization|insufficient_scope)\b`)
+// denied are words of registries that do not give an image to these credentials, and of
+// runtimes whose policy or verifier does not allow it.
+var denied = regexp.MustCompile(`(?i)\b(401|403|unauthorized|forbidden|denied|authorization|insufficient_scope|` +
+	`rejected|blocked|SignatureValidationFailed|signature|verifier)\b`)
 
 // onNode answers a pull that failed where the runtime has the variant from an earlier
 // one, or returns nil. The runtime by itself fetches nothing either when a reference
-// resolves to what it has. A registry that denies the variant is not overruled.
+// resolves to what it has. A registry, policy or verifier that denies the variant is not
+// overruled.
 func (p *pull) onNode(ctx context.Context, d *decision.Decision, i int, failed outcome) *cri.Answer {
 	if failed.next != nextCandidate || denied.MatchString(failed.err.Error()) {
 		return nil

@@ -75,7 +75,7 @@ func (p *pull) planBy(d *decision.Decision) plan {
 	}
 	unchanged, code := p.policy.Mode == policy.Audit, policy.AuditOnly
 	if !unchanged && p.Unchanged != nil {
-		why, cases := p.Unchanged(p.reference(), p.policy.Answers)
+		why, cases := p.Unchanged(p.reference(), p.pod.Namespace, p.policy.Answers)
 		if unchanged = why != ""; unchanged && !d.AsRuntime() {
 			pl.reason, pl.cases = why, slices.Concat(pl.cases, cases)
 			if code = policy.RuntimeUnsupported; len(cases) > 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,7 +58,13 @@ type NamesOptions struct {
 	// Untags reports whether the runtime removes a name and leaves the image, as CRI-O
 	// does; containerd removes the image with all of its names.
 	Untags func() bool
-	Log    *slog.Logger
+	// FullName, where set, returns what the runtime resolves a short name to, or the name
+	// itself.
+	FullName func(reference string) string
+	// IsPinned, where set, reports whether the image of a name is not to be removed for
+	// want of space.
+	IsPinned func(reference string) bool
+	Log      *slog.Logger
 }
 
 // Names gives images the names that they were asked for by. A name with the digest of an
@@ -135,7 +142,7 @@ func (n *Names) Give(ctx context.Context, g given) error {
 			n.Log.Warn("cannot name the image that had the name before", "reference", byIndex, "image", before.ImageID, "error", err)
 		}
 	}
-	if err := n.keep(ctx, g.name(byIndex)); err != nil {
+	if err := n.keep(ctx, n.impliedBy(g, byIndex)); err != nil {
 		return err
 	}
 	if shared {
@@ -161,7 +168,17 @@ func (n *Names) Give(ctx context.Context, g given) error {
 		return err
 	}
 	n.dropStale(ctx, d.Reference, d.Index)
+	n.untag(ctx, d.Reference, g.image)
 	return nil
+}
+
+// impliedBy is the name by the digest of the index, which is implied unless something was
+// pulled by it.
+func (n *Names) impliedBy(g given, byIndex string) names.Name {
+	name := g.name(byIndex)
+	old, kept := n.Keeper.Get(byIndex)
+	name.Implied = g.decision.Reference != byIndex && (!kept || old.ImageID != g.image || old.Implied)
+	return name
 }
 
 // keep keeps a name of an image that is still there afterwards.
@@ -207,6 +224,35 @@ func (n *Names) dropStale(ctx context.Context, ref string, index digest.Digest) 
 	if err != nil && !isUnimplemented(err) {
 		n.Log.Warn("cannot remove an outdated image record; others may read it", "reference", ref, "error", err)
 	}
+}
+
+// untag removes a tag that the proxy keeps for an image from another image that the runtime
+// has under it, where the runtime removes a name at a time: when the image is removed, the
+// other one must not be found in its place.
+func (n *Names) untag(ctx context.Context, ref, imageID string) {
+	if !n.Untags() {
+		return
+	}
+	image, err := n.Records.Image(ctx, ref)
+	if err != nil || image.GetId() == imageID || !slices.Contains(image.GetRepoTags(), ref) {
+		return
+	}
+	if err := n.remove(ctx, ref); err != nil { // as of an image in use
+		n.Log.Debug("cannot take the name of an earlier image from it", "reference", ref, "image", image.GetId(), "error", err)
+	}
+}
+
+// remove makes the runtime remove an image, or a name of one.
+func (n *Names) remove(ctx context.Context, ref string) error {
+	request, err := frameOf(&runtimeapi.RemoveImageRequest{Image: &runtimeapi.ImageSpec{Image: ref}})
+	if err != nil {
+		return err
+	}
+	answer := n.Runtime.Call(ctx, runtimeapi.ImageService_RemoveImage_FullMethodName, request)
+	if answer.Err == nil {
+		answer.Message.Free()
+	}
+	return answer.Err
 }
 
 // Forwarded updates the names after the runtime pulled a reference as it came: it is the

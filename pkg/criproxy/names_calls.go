@@ -55,9 +55,12 @@ func (n *Names) kept(ref string) (names.Name, bool) {
 	return n.Keeper.Get(named.String())
 }
 
-// normalised is a reference as the runtime understands it, nil for what is none. Which
-// registry a short name is of is CRI-O's own configuration, and so is not known.
+// normalised is a reference as the runtime understands it, nil for what is none. CRI-O may
+// find a short name in any of several registries.
 func (n *Names) normalised(ref string) reference.Named {
+	if n.FullName != nil {
+		ref = n.FullName(ref)
+	}
 	named, err := reference.ParseDockerRef(ref)
 	if err != nil || n.Untags() && names.IsShort(ref) {
 		return nil
@@ -217,51 +220,4 @@ func (l *listing) prune(ctx context.Context) {
 			l.seen[name.ImageID] = true   // once
 		}
 	}
-}
-
-func (n *Names) removeImage(stream grpc.ServerStream) error {
-	const method = runtimeapi.ImageService_RemoveImage_FullMethodName
-	ctx, req := stream.Context(), new(runtimeapi.RemoveImageRequest)
-	frame, plain, err := n.receive(stream, req)
-	if err != nil {
-		return err
-	}
-	defer func() { frame.Free() }()
-	if plain {
-		return n.Runtime.Call(ctx, method, frame).Send(stream)
-	}
-	name, kept := n.kept(req.GetImage().GetImage())
-	id := name.ImageID
-	switch {
-	case !kept:
-		if image, err := n.Records.Image(ctx, req.GetImage().GetImage()); err == nil {
-			id = image.GetId()
-		}
-	case n.Untags() && n.hasOthers(ctx, name):
-		n.forget(ctx, name.Reference)
-		return stream.SendMsg(&runtimeapi.RemoveImageResponse{})
-	default:
-		req.Image.Image = id
-		changed, err := frameOf(req)
-		if err != nil {
-			return err
-		}
-		frame.Free()
-		frame = changed
-	}
-	answer := n.Runtime.Call(ctx, method, frame)
-	if image, err := n.Records.Image(ctx, id); id != "" && answer.Err == nil && err == nil && image.GetId() == "" {
-		_ = n.gone(ctx, id) // or else the next look-up finds it
-	}
-	return answer.Send(stream)
-}
-
-// hasOthers reports whether an image has names beside one, and so stays without it.
-func (n *Names) hasOthers(ctx context.Context, name names.Name) bool {
-	image, err := n.Records.Image(ctx, name.ImageID)
-	if err != nil {
-		return false
-	}
-	n.present(image)
-	return len(image.GetRepoTags())+len(image.GetRepoDigests()) > 1
 }

@@ -384,13 +384,16 @@ func TestCallsWithoutNamesAreForwardedByteForByte(t *testing.T) {
 func TestVariantOnTheNodeIsUsedWhereItCannotBePulledAgain(t *testing.T) {
 	t.Parallel()
 	for cause, want := range map[string]string{
-		"failed to resolve reference: not found":                                 imageID("1v3"),
-		"failed to do request: dial tcp 192.0.2.1:443: connect: no route":        imageID("1v3"),
-		"unexpected status from HEAD request to https://r/v2/: 503":              imageID("1v3"),
-		"unexpected status from HEAD request to https://r/v2/: 403 Forbidden":    imageID("1"),
-		"pull access denied, repository does not exist":                          imageID("1"),
-		"failed to authorize: failed to fetch oauth token: 401 Unauthorized":     imageID("1"),
-		"authorization failed: no basic auth credentials: insufficient_scope: x": imageID("1"),
+		"failed to resolve reference: not found":                                                           imageID("1v3"),
+		"failed to do request: dial tcp 192.0.2.1:443: connect: no route":                                  imageID("1v3"),
+		"unexpected status from HEAD request to https://r/v2/: 503":                                        imageID("1v3"),
+		"unexpected status from HEAD request to https://r/v2/: 403 Forbidden":                              imageID("1"),
+		"pull access denied, repository does not exist":                                                    imageID("1"),
+		"image verifier cosign blocked pull of app with digest sha256:a for reason: unsigned":              imageID("1"),
+		"SignatureValidationFailed: unable to pull image: Source image rejected: A signature was required": imageID("1"),
+		"Running image docker://registry.example/app:1 is rejected by policy.":                             imageID("1"),
+		"failed to authorize: failed to fetch oauth token: 401 Unauthorized":                               imageID("1"),
+		"authorization failed: no basic auth credentials: insufficient_scope: x":                           imageID("1"),
 	} {
 		t.Run(cause, func(t *testing.T) {
 			t.Parallel()

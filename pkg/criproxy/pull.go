@@ -71,9 +71,12 @@ type PullerOptions struct {
 	Images  Images
 	Names   Namer
 	Decider Decider
-	// Unchanged, where set, returns why the pull of a reference must reach the runtime as
-	// it came, and in which cases of the policy; "" where it need not.
-	Unchanged func(reference string, policy policy.Answers) (reason string, cases []policy.Case)
+	// FullName, where set, returns what the runtime resolves a short name to, or the name
+	// itself.
+	FullName func(reference string) string
+	// Unchanged, where set, returns why the pull of a reference for a namespace must reach
+	// the runtime as it came, and in which cases of the policy; "" where it need not.
+	Unchanged func(reference, namespace string, policy policy.Answers) (reason string, cases []policy.Case)
 	// Record takes one record for each pull.
 	Record func(decisionlog.Record)
 	// Tracer, where set, makes the span of each pull.
@@ -93,6 +96,9 @@ type Puller struct {
 func NewPuller(o PullerOptions) *Puller {
 	o.Runtime, o.Images, o.Decider = tracedRuntime{o.Runtime}, tracedImages{o.Images}, tracedDecider{o.Decider}
 	o.Names = tracedNames{o.Names}
+	if o.FullName == nil {
+		o.FullName = func(reference string) string { return reference }
+	}
 	return &Puller{PullerOptions: o, unpullable: newUnpullable()}
 }
 
@@ -138,6 +144,7 @@ const maxDecisions = 2
 type pull struct {
 	*Puller
 	req      *runtimeapi.PullImageRequest
+	ref      string     // that is pulled, in full
 	frame    *cri.Frame // the request as it came
 	snapshot decision.Snapshot
 	pod      policy.Pod
@@ -146,16 +153,16 @@ type pull struct {
 }
 
 func (p *Puller) newPull(req *runtimeapi.PullImageRequest, frame *cri.Frame) *pull {
-	snapshot, sandbox, ref := p.Decider.Snapshot(), req.GetSandboxConfig(), req.GetImage().GetImage()
+	snapshot, sandbox, ref := p.Decider.Snapshot(), req.GetSandboxConfig(), p.FullName(req.GetImage().GetImage())
 	pod := policy.Pod{Namespace: sandbox.GetMetadata().GetNamespace(), Annotations: sandbox.GetAnnotations()}
 	return &pull{
-		Puller: p, req: req, frame: frame, snapshot: snapshot, pod: pod,
+		Puller: p, req: req, ref: ref, frame: frame, snapshot: snapshot, pod: pod,
 		policy: policy.EffectiveFor(snapshot.Rules.Policy, decision.RepositoryOf(ref), pod),
 		log:    p.Log.With("reference", ref, "namespace", pod.Namespace, "pod", sandbox.GetMetadata().GetName()),
 	}
 }
 
-func (p *pull) reference() string { return p.req.GetImage().GetImage() }
+func (p *pull) reference() string { return p.ref }
 
 // outcome is what came of a pull. Its record is made from it.
 type outcome struct {

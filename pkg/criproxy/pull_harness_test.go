@@ -141,9 +141,18 @@ func (b *pullBench) last() decisionlog.Record {
 // amd64 and v3 under the tag 1, of which the runtime takes the first.
 func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBench {
 	t.Helper()
-	b := &pullBench{registry: newPullRegistry(t)}
-	path := critest.Socket(t)
-	b.runtime = startContainerd(t, path, b.registry)
+	path, registry := critest.Socket(t), newPullRegistry(t)
+	runtime := startContainerd(t, path, registry)
+	b := newPullBenchOn(t, path, registry, level, change)
+	b.runtime = runtime
+	b.takes(b.registry.index("1", "", "v3")[0].Digest)
+	return b
+}
+
+// newPullBenchOn starts one in front of the runtime at the socket.
+func newPullBenchOn(t testing.TB, path string, registry *pullRegistry, level int, change func(*decision.Rules)) *pullBench {
+	t.Helper()
+	b := &pullBench{registry: registry}
 	b.decider = newDecider(t, b.registry, level)
 	if change != nil {
 		change(b.decider.bench.Rules.Load())
@@ -160,8 +169,6 @@ func newPullBench(t testing.TB, level int, change func(*decision.Rules)) *pullBe
 	})
 	b.conn = critest.Dial(t, proxyPath)
 	b.client = runtimeapi.NewImageServiceClient(b.conn)
-	entries := b.registry.index("1", "", "v3")
-	b.takes(entries[0].Digest)
 	return b
 }
 

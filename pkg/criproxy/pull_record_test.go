@@ -28,7 +28,7 @@ func TestEveryPullLeavesOneRecord(t *testing.T) {
 		return func(r *decision.Rules) { change(&r.Policy) }
 	}
 	verified := func(b *pullBench) {
-		b.puller.Unchanged = func(_ string, a policy.Answers) (string, []policy.Case) {
+		b.puller.Unchanged = func(_, _ string, a policy.Answers) (string, []policy.Case) {
 			return "images are verified", a.Cases(policy.Arose{ImageVerifier: true})
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/imagefit/imagefit/pkg/names"
 )
 
 // present gives an image of the runtime's the names that the proxy keeps, and takes those
@@ -29,11 +31,18 @@ func (n *Names) present(image *runtimeapi.Image) bool {
 			digests = add(digests, name.Reference)
 		}
 	}
-	if slices.Equal(tags, image.GetRepoTags()) && slices.Equal(digests, image.GetRepoDigests()) {
+	pinned := image.GetPinned() || n.isPinned(id)
+	if slices.Equal(tags, image.GetRepoTags()) && slices.Equal(digests, image.GetRepoDigests()) && pinned == image.GetPinned() {
 		return false
 	}
-	image.RepoTags, image.RepoDigests = tags, digests
+	image.RepoTags, image.RepoDigests, image.Pinned = tags, digests, pinned
 	return true
+}
+
+// isPinned reports whether an image has a name by which it is pinned. CRI-O knows it by
+// the digest of its manifest only.
+func (n *Names) isPinned(id string) bool {
+	return n.IsPinned != nil && slices.ContainsFunc(n.Keeper.Of(id), func(name names.Name) bool { return n.IsPinned(name.Reference) })
 }
 
 func add(all []string, one string) []string {

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -12,6 +13,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/containerd"
 	"github.com/imagefit/imagefit/pkg/containerd/images"
+	"github.com/imagefit/imagefit/pkg/crio"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/names"
 	"github.com/imagefit/imagefit/pkg/policy"
@@ -20,7 +22,10 @@ import (
 
 // Runtime returns the configuration of the runtime behind conn.
 func (d *Daemon) Runtime(conn grpc.ClientConnInterface) *containerd.Runtime {
-	return containerd.NewRuntime(d.Config().Runtime.Config, conn, d.Log)
+	runtime := containerd.NewRuntime(d.Config().Runtime.Config, conn, d.Log)
+	runtime.CRIO = crio.Reader{Endpoint: d.Config().Runtime.Endpoint, RegistriesConf: os.Getenv("CONTAINERS_REGISTRIES_CONF")}.Read
+	runtime.Learn()
+	return runtime
 }
 
 // Registry returns the registries as this node reaches them: through the
@@ -64,22 +69,47 @@ func (d *Daemon) KeepsNames(runtime *containerd.Runtime, reg *registry.Registry)
 	}
 }
 
-// Unchanged returns why the pull of a reference must be forwarded unchanged, and the
-// policy that requires it: where only the index is signed, a variant would not verify.
-func (d *Daemon) Unchanged(runtime *containerd.Runtime) func(string, policy.Answers) (string, []policy.Case) {
-	return func(ref string, answers policy.Answers) (string, []policy.Case) {
+// FullName returns the full name that the runtime resolves a short one to, or the name
+// itself where that is not known. containerd resolves all alike.
+func (d *Daemon) FullName(runtime *containerd.Runtime) func(string) string {
+	return func(ref string) string {
+		settings := runtime.Settings()
+		if settings.CRIO == nil || !names.IsShort(ref) {
+			return ref
+		}
+		if full, known := settings.CRIO.Registries.Expand(ref); known {
+			return full.String()
+		}
+		return ref
+	}
+}
+
+// IsPinned returns whether the runtime is configured to keep the image of a name, however
+// little space there is.
+func (d *Daemon) IsPinned(runtime *containerd.Runtime) func(string) bool {
+	return func(ref string) bool {
+		settings := runtime.Settings()
+		return settings.CRIO != nil && settings.CRIO.IsPinned(ref)
+	}
+}
+
+// Unchanged returns why the pull of a reference for a namespace must be forwarded
+// unchanged, and the policy that requires it: where only the index is signed, a variant
+// would not verify.
+func (d *Daemon) Unchanged(runtime *containerd.Runtime) func(ref, namespace string, answers policy.Answers) (string, []policy.Case) {
+	return func(ref, namespace string, answers policy.Answers) (string, []policy.Case) {
 		settings := runtime.Settings()
 		switch {
 		case settings.IsContainerd():
 		case d.Config().Proxy.Names == config.ByRuntime:
 			return "runtime " + settings.Name + ` has no image records: with proxy.names = "runtime" pulls are forwarded unchanged`, nil
 		case names.IsShort(ref):
-			return fmt.Sprintf("runtime %s resolves the short name %s by its own configuration: the pull is forwarded unchanged", settings.Name, ref), nil
+			return fmt.Sprintf("runtime %s does not resolve the short name %s to one image by its registries.conf: the pull is forwarded unchanged", settings.Name, ref), nil
 		}
 		if answers.ImageVerifier != policy.Forward {
 			return "", nil
 		}
-		verifiers, err := settings.Verifiers()
+		verifiers, err := verifiersOf(settings, ref, namespace)
 		if err != nil {
 			d.Log.Warn("cannot list image verifiers", "error", err)
 		}
@@ -90,6 +120,18 @@ func (d *Daemon) Unchanged(runtime *containerd.Runtime) func(string, policy.Answ
 				"the pull is forwarded unchanged (policy.image_verifier)", strings.Join(verifiers, ", ")),
 			answers.Cases(policy.Arose{ImageVerifier: true})
 	}
+}
+
+// verifiersOf names what verifies the image of a reference before it is pulled.
+func verifiersOf(settings containerd.Settings, ref, namespace string) ([]string, error) {
+	if settings.CRIO == nil {
+		return settings.Verifiers()
+	}
+	named, err := reference.ParseDockerRef(ref)
+	if err != nil {
+		return nil, err
+	}
+	return settings.CRIO.Signatures(named, namespace)
 }
 
 // Backfill returns the worker that looks up images that the runtime behind conn pulled

@@ -83,12 +83,12 @@ func TestPullsStayUnchangedWhereVariantsWouldNotVerify(t *testing.T) {
 		{"a verifier, but policy says select", learned(t, "containerd", "cosign"), config.Auto, ref, choose, "", "[]"},
 		{"a runtime without image records", learned(t, "cri-o"), config.Auto, ref, choose, "", "[]"},
 		{"where it is to keep names", learned(t, "cri-o"), config.ByRuntime, ref, choose, "runtime cri-o has no image records", "[]"},
-		{"a short name", learned(t, "cri-o"), config.Auto, short, choose, "runtime cri-o resolves the short name app:1", "[]"},
-		{"a short name with a path", learned(t, "cri-o"), config.Auto, "team/app:1", choose, "runtime cri-o resolves the short name team/app:1", "[]"},
+		{"a short name", learned(t, "cri-o"), config.Auto, short, choose, "runtime cri-o does not resolve the short name app:1", "[]"},
+		{"a short name with a path", learned(t, "cri-o"), config.Auto, "team/app:1", choose, "runtime cri-o does not resolve the short name team/app:1", "[]"},
 	} {
 		cfg := config.Default()
 		cfg.Proxy.Names = test.keeper
-		reason, cases := daemonOf(t, cfg).Unchanged(test.runtime)(test.reference, test.policy)
+		reason, cases := daemonOf(t, cfg).Unchanged(test.runtime)(test.reference, "default", test.policy)
 		if !strings.HasPrefix(reason, test.reason) || (reason == "") != (test.reason == "") || fmt.Sprint(cases) != test.cases {
 			t.Errorf("%s: %q in cases %v", test.name, reason, cases)
 		}

@@ -25,6 +25,9 @@ type Name struct {
 	Manifest digest.Digest `json:"manifest"`
 	// Index is what the manifest was chosen from, empty for a name of the manifest itself.
 	Index digest.Digest `json:"index,omitempty"`
+	// Implied is true of the name by the digest of an index that nothing was pulled by: it
+	// resolves as long as the image is there for another name.
+	Implied bool `json:"implied,omitempty"`
 	// Since is when the name was given to this image.
 	Since time.Time `json:"since"`
 	// Namespace and Pod are of the pod that the image was pulled for, if for any.
@@ -34,7 +37,7 @@ type Name struct {
 
 // same reports whether nothing but the times and pods differ.
 func (n Name) same(o Name) bool {
-	return n.Reference == o.Reference && n.ImageID == o.ImageID && n.Manifest == o.Manifest && n.Index == o.Index
+	return n.Reference == o.Reference && n.ImageID == o.ImageID && n.Manifest == o.Manifest && n.Index == o.Index && n.Implied == o.Implied
 }
 
 // IsShort reports whether a reference names no registry.

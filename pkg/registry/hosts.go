@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/containerd/v2/core/remotes/docker/config"
 	"github.com/containerd/errdefs"
 	"github.com/containerd/log"
+	"github.com/distribution/reference"
 	"github.com/sirupsen/logrus"
 	slogrus "github.com/sirupsen/logrus/hooks/slog"
 )
@@ -26,6 +27,14 @@ const maxHostsFile = 1 << 20
 // ConfigureHosts makes new authorizers on every call, and tokens are kept in
 // authorizers only: so two results never share a token.
 func (r *Registry) hosts(registry string, auth *Auth) ([]docker.RegistryHost, error) {
+	hosts, _, err := r.hostsOf(registry, nil, auth)
+	return hosts, err
+}
+
+// hostsOf are the hosts of a repository, with its path at those where it is not its own.
+// Without a repository they are those of the registry, of which registries.conf says
+// nothing.
+func (r *Registry) hostsOf(registry string, repository reference.Named, auth *Auth) ([]docker.RegistryHost, map[string]string, error) {
 	bases := map[*http.Client]*http.Transport{}
 	update := func(client *http.Client) error {
 		base, ok := client.Transport.(*http.Transport)
@@ -39,18 +48,22 @@ func (r *Registry) hosts(registry string, auth *Auth) ([]docker.RegistryHost, er
 	}
 	where := r.where.Load()
 	var hosts []docker.RegistryHost
+	var paths map[string]string
 	var err error
-	if where.tables.Replace && len(where.dirs) == 0 {
+	switch containers := where.tables.Containers; {
+	case containers != nil && repository != nil:
+		hosts, paths, err = r.containersHosts(containers, repository, auth, update)
+	case where.tables.Replace && len(where.dirs) == 0:
 		hosts, err = r.tableHosts(&where.tables, registry, auth, update)
-	} else {
+	default:
 		hosts, err = r.fileHosts(where, registry, auth, update)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read registry hosts of %s: %w", registry, err)
+		return nil, nil, fmt.Errorf("read registry hosts of %s: %w", registry, err)
 	}
 	where.tables.addHeaders(hosts)
 	r.transports.share(registry, hosts, bases)
-	return hosts, nil
+	return hosts, paths, nil
 }
 
 // fileHosts are the hosts of a registry by its hosts.toml file, if it has one.

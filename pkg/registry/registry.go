@@ -107,15 +107,15 @@ func (r *Registry) Close() {
 // Repository prepares one pull of ref, which must be normalised. Only its
 // registry and path matter here. auth may be nil.
 func (r *Registry) Repository(ref reference.Named, auth *Auth) (*Repository, error) {
-	registry := reference.Domain(ref)
-	hosts, err := r.hosts(registry, auth)
+	registry, repository := reference.Domain(ref), reference.Path(ref)
+	hosts, paths, err := r.hostsOf(registry, ref, auth)
 	if err != nil {
 		return nil, err
 	}
-	repository := reference.Path(ref)
-	return &Repository{
-		registry: registry, path: repository, hosts: hosts, paths: r.rewrites(registry, repository, hosts), owner: r,
-	}, nil
+	if paths == nil {
+		paths = r.rewrites(registry, repository, hosts)
+	}
+	return &Repository{registry: registry, path: repository, hosts: hosts, paths: paths, owner: r}, nil
 }
 
 // TagOrDigest is what of a normalised reference a registry is asked for: its

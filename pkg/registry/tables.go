@@ -33,6 +33,9 @@ type Tables struct {
 	// Rewrite is whether the runtime applies the rewrite tables of hosts.toml files, as
 	// the containerd of k3s and RKE2 does.
 	Rewrite bool
+	// Containers, where set, takes the place of all others and of hosts.toml files: the
+	// runtime is CRI-O.
+	Containers *Containers
 }
 
 // TLS is how an endpoint is verified and what it is shown.
@@ -151,18 +154,26 @@ func (t TLS) config() (*tls.Config, error) {
 		config.Certificates = []tls.Certificate{pair}
 	}
 	if t.CAFile != "" {
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			return nil, fmt.Errorf("read the system's certificates: %w", err)
-		}
-		text, err := fsutil.ReadFile(t.CAFile, maxHostsFile)
-		if err != nil {
-			return nil, fmt.Errorf("read CA certificates: %w", err)
-		}
-		pool.AppendCertsFromPEM(text)
-		config.RootCAs = pool
+		return config, addAuthorities(config, t.CAFile)
 	}
 	return config, nil
+}
+
+// addAuthorities makes the CA certificates of a file count beside those of the system.
+func addAuthorities(config *tls.Config, file string) error {
+	if config.RootCAs == nil {
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			return fmt.Errorf("read the system's certificates: %w", err)
+		}
+		config.RootCAs = pool
+	}
+	text, err := fsutil.ReadFile(file, maxHostsFile)
+	if err != nil {
+		return fmt.Errorf("read CA certificates: %w", err)
+	}
+	config.RootCAs.AppendCertsFromPEM(text)
+	return nil
 }
 
 // addHeaders puts the headers of the tables before those of hosts.toml. What a

@@ -91,17 +91,25 @@ type authEntry struct {
 	IdentityToken string `json:"identitytoken"`
 }
 
-func authIn(ctx context.Context, file string, repository reference.Named) (*Auth, error) {
+// readAuthFile reads a file with credentials. One that is not there has none.
+func readAuthFile(file string) (f authFile, err error) {
 	text, err := fsutil.ReadFile(file, maxAuthFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // no credentials
+		return f, nil
 	}
 	if err != nil {
-		return nil, err
+		return f, err
 	}
-	var f authFile
 	if err := json.Unmarshal(text, &f); err != nil {
-		return nil, errors.New("it is not a file with credentials as docker login and podman login write it") // without what is in it
+		return f, errors.New("it is not a file with credentials as docker login and podman login write it") // without what is in it
+	}
+	return f, nil
+}
+
+func authIn(ctx context.Context, file string, repository reference.Named) (*Auth, error) {
+	f, err := readAuthFile(file)
+	if err != nil {
+		return nil, err
 	}
 	host := reference.Domain(repository)
 	for _, name := range hostNames(host) {
