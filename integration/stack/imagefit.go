@@ -34,30 +34,45 @@ type Imagefit struct {
 // NewImagefit writes the configuration of an imagefit in front of the
 // containerd. Stop it before the containerd, whose folder it lives in.
 func (c *Containerd) NewImagefit(ctx context.Context, s Settings) (*Imagefit, error) {
-	bin, err := Binaries(ctx, filepath.Join(c.Dir, "bin"))
+	return newImagefit(ctx, c.node(), s)
+}
+
+func (c *Containerd) node() node { return node{dir: c.Dir, socket: c.Socket, nri: c.NRISocket} }
+
+// node is where a runtime has its folder and sockets, with the environment of imagefit.
+type node struct {
+	dir, socket, nri string
+	env              []string
+}
+
+func newImagefit(ctx context.Context, n node, s Settings) (*Imagefit, error) {
+	bin, err := Binaries(ctx, filepath.Join(n.dir, "bin"))
 	if err != nil {
 		return nil, err
 	}
 	f := &Imagefit{
-		Config:   filepath.Join(c.Dir, "imagefit.toml"),
-		Socket:   filepath.Join(c.Dir, "proxy.sock"),
-		HTTP:     filepath.Join(c.Dir, "proxy-http.sock"),
-		StateDir: filepath.Join(c.Dir, "imagefit"),
+		Config:   filepath.Join(n.dir, "imagefit.toml"),
+		Socket:   filepath.Join(n.dir, "proxy.sock"),
+		HTTP:     filepath.Join(n.dir, "proxy-http.sock"),
+		StateDir: filepath.Join(n.dir, "imagefit"),
 	}
 	program := func(name string) *Process {
 		return &Process{
 			Path: filepath.Join(bin, name), Args: []string{"--config", f.Config},
-			Log: filepath.Join(c.Dir, name+".log"),
+			Log: filepath.Join(n.dir, name+".log"),
 		}
 	}
 	f.Proxy, f.Plugin = program("cri-proxy"), program("nri-plugin")
-	return f, c.Configure(f, s)
+	f.Proxy.Env, f.Plugin.Env = n.env, n.env
+	return f, n.configure(f, s)
 }
 
 // Configure rewrites the configuration, for the next start.
-func (c *Containerd) Configure(f *Imagefit, s Settings) error {
+func (c *Containerd) Configure(f *Imagefit, s Settings) error { return c.node().configure(f, s) }
+
+func (n node) configure(f *Imagefit, s Settings) error {
 	if s.Runtime == "" {
-		s.Runtime = c.Socket
+		s.Runtime = n.socket
 	}
 	text := fmt.Sprintf(`version = 1
 state_dir = %q
@@ -82,8 +97,8 @@ http_listen = "unix://%s"
 %s
 [policy]
 %s
-`, f.StateDir, s.Runtime, filepath.Join(c.Dir, "config.toml"), f.Socket, f.HTTP, s.Proxy, s.Registry, s.Cache, s.Facts,
-		c.NRISocket, filepath.Join(c.Dir, "plugin-http.sock"), s.NRI, s.Policy)
+`, f.StateDir, s.Runtime, filepath.Join(n.dir, "config.toml"), f.Socket, f.HTTP, s.Proxy, s.Registry, s.Cache, s.Facts,
+		n.nri, filepath.Join(n.dir, "plugin-http.sock"), s.NRI, s.Policy)
 	return os.WriteFile(f.Config, []byte(text), 0o600)
 }
 

@@ -59,7 +59,7 @@ func (c *CRI) sandboxConfig(o PodOptions) *runtimeapi.PodSandboxConfig {
 }
 
 func hostNetwork() *runtimeapi.NamespaceOption {
-	return &runtimeapi.NamespaceOption{Network: runtimeapi.NamespaceMode_NODE}
+	return &runtimeapi.NamespaceOption{Network: runtimeapi.NamespaceMode_NODE, Pid: runtimeapi.NamespaceMode_CONTAINER}
 }
 
 // RunContainer does what the kubelet does once it has the image: makes the pod,

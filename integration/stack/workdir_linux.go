@@ -19,7 +19,7 @@ import (
 // folder: nothing else (an editor, a tail -f) is ever ended for it.
 func daemons() []string {
 	return []string{"containerd", "containerd-shim-runc-v2", "runc", "registry", "cri-proxy", "nri-plugin", "kubelet",
-		"etcd", "kube-apiserver", "kube-scheduler", "imagefit-controller"}
+		"etcd", "kube-apiserver", "kube-scheduler", "imagefit-controller", "crio", "conmon"}
 }
 
 func tryLock(name string, flags int) (*os.File, error) {
