@@ -282,3 +282,35 @@ func TestImplicitDigestIsKeptAsOneOnceItIsPulledBy(t *testing.T) {
 		}
 	}
 }
+
+// TestContainerOfANameIsCreatedFromTheVariant: kubelets send ids, other clients of the CRI
+// names, which the runtime does not have.
+func TestContainerOfANameIsCreatedFromTheVariant(t *testing.T) {
+	t.Parallel()
+	b := newCRIOBench(t)
+	client := runtimeapi.NewRuntimeServiceClient(b.conn)
+	create := func(image, volume string) *runtimeapi.ContainerConfig {
+		t.Helper()
+		_, err := client.CreateContainer(t.Context(), &runtimeapi.CreateContainerRequest{PodSandboxId: "pod", Config: &runtimeapi.ContainerConfig{
+			Image:  &runtimeapi.ImageSpec{Image: image, UserSpecifiedImage: image},
+			Mounts: []*runtimeapi.Mount{{HostPath: "/host"}, {Image: &runtimeapi.ImageSpec{Image: volume}}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		created := b.runtime.Created()
+		return created[len(created)-1].GetConfig()
+	}
+	if got := create(appTag, appTag); got.GetImage().GetImage() != appTag {
+		t.Errorf("before the pull: %v", got)
+	}
+	id := b.pullRef(t, appTag)
+	for image, want := range map[string]string{
+		appTag: id, b.spell(t, "INDEX"): id, id: id, "registry.example/other:1": "registry.example/other:1",
+	} {
+		got := create(image, image)
+		if got.GetImage().GetImage() != want || got.GetMounts()[1].GetImage().GetImage() != want || got.GetImage().GetUserSpecifiedImage() != image {
+			t.Errorf("%s: %v", image, got)
+		}
+	}
+}

@@ -15,7 +15,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/names"
 )
 
-// Handlers answer the calls that tell or take names of images. While the proxy keeps no
+// Handlers answer the calls that have names of images in them. While the proxy keeps no
 // name they forward every call as it came.
 func (n *Names) Handlers() map[string]Handler {
 	return map[string]Handler{
@@ -23,6 +23,8 @@ func (n *Names) Handlers() map[string]Handler {
 		runtimeapi.ImageService_ListImages_FullMethodName:   n.listImages,
 		runtimeapi.ImageService_StreamImages_FullMethodName: n.streamImages,
 		runtimeapi.ImageService_RemoveImage_FullMethodName:  n.removeImage,
+
+		runtimeapi.RuntimeService_CreateContainer_FullMethodName: n.createContainer,
 	}
 }
 
@@ -220,4 +222,42 @@ func (l *listing) prune(ctx context.Context) {
 			l.seen[name.ImageID] = true   // once
 		}
 	}
+}
+
+// createContainer puts the ids of images in the place of names that the runtime does not
+// know. The kubelet sends ids; crictl and others send what the user wrote.
+func (n *Names) createContainer(stream grpc.ServerStream) error {
+	const method = runtimeapi.RuntimeService_CreateContainer_FullMethodName
+	req := new(runtimeapi.CreateContainerRequest)
+	frame, plain, err := n.receive(stream, req)
+	if err != nil {
+		return err
+	}
+	defer func() { frame.Free() }()
+	changed := false
+	if !plain {
+		changed = n.resolve(req.GetConfig().GetImage())
+		for _, mount := range req.GetConfig().GetMounts() {
+			changed = n.resolve(mount.GetImage()) || changed
+		}
+	}
+	if changed {
+		request, err := frameOf(req)
+		if err != nil {
+			return err
+		}
+		frame.Free()
+		frame = request
+	}
+	return n.Runtime.Call(stream.Context(), method, frame).Send(stream)
+}
+
+// resolve puts the id of an image in the place of a name that is kept, and reports whether
+// it did.
+func (n *Names) resolve(spec *runtimeapi.ImageSpec) bool {
+	name, kept := n.kept(spec.GetImage())
+	if kept {
+		spec.Image = name.ImageID
+	}
+	return kept
 }

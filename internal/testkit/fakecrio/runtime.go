@@ -27,9 +27,10 @@ type Runtime struct {
 	// InUse are ids of images that containers use.
 	InUse []string
 
-	mu     sync.Mutex
-	images []*image
-	pulls  []string
+	mu      sync.Mutex
+	images  []*image
+	pulls   []string
+	created []*runtimeapi.CreateContainerRequest
 }
 
 // image is one image of the store.
@@ -42,7 +43,7 @@ type image struct {
 // Register makes a server serve the runtime.
 func (r *Runtime) Register(s grpc.ServiceRegistrar) {
 	runtimeapi.RegisterImageServiceServer(s, imageService{r: r})
-	runtimeapi.RegisterRuntimeServiceServer(s, runtimeService{})
+	runtimeapi.RegisterRuntimeServiceServer(s, runtimeService{r: r})
 }
 
 // Pulls are the references of all pulls.
@@ -52,8 +53,24 @@ func (r *Runtime) Pulls() []string {
 	return slices.Clone(r.pulls)
 }
 
+// Created are the requests for containers so far.
+func (r *Runtime) Created() []*runtimeapi.CreateContainerRequest {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.created)
+}
+
 type runtimeService struct {
 	runtimeapi.UnimplementedRuntimeServiceServer
+	r *Runtime
+}
+
+// CreateContainer keeps the request.
+func (s runtimeService) CreateContainer(_ context.Context, req *runtimeapi.CreateContainerRequest) (*runtimeapi.CreateContainerResponse, error) {
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	s.r.created = append(s.r.created, req)
+	return &runtimeapi.CreateContainerResponse{ContainerId: "container"}, nil
 }
 
 // Version is that of CRI-O.
