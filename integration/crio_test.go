@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/imagefit/imagefit/integration/stack"
@@ -396,4 +398,42 @@ func TestCRIOPluginRefusesContainersThatDoNotFit(t *testing.T) {
 		}
 	}
 	c.wantRuns(t, ref, "", "amd64/v3")
+}
+
+// TestCRIOTakesTheNextVariantWhereTheBestCannotBeHad denies it, or spoils a layer of it.
+func TestCRIOTakesTheNextVariantWhereTheBestCannotBeHad(t *testing.T) {
+	c := startCRIO(t, stack.CRIOOptions{}, stack.Settings{})
+	for _, tt := range []struct {
+		name   string
+		change func(*stack.Image)
+		fault  func(manifest, layer string) stack.Fault
+		want   string
+	}{
+		{name: "denied", fault: func(m, _ string) stack.Fault { return stack.Fault{Path: m, Status: 403} }},
+		{name: "missing", fault: func(m, _ string) stack.Fault { return stack.Fault{Path: m, Status: 404} }},
+		{name: "rate-limited", fault: func(m, _ string) stack.Fault { return stack.Fault{Path: m, Status: 412} }},
+		{name: "blob-missing", fault: func(_, l string) stack.Fault { return stack.Fault{Path: l, Status: 404} }},
+		{name: "blob-damaged", fault: func(_, l string) stack.Fault { return stack.Fault{Path: l, Corrupt: true} }},
+		{name: "encrypted", change: func(i *stack.Image) { i.OwnLayerType = "application/vnd.oci.image.layer.v1.tar+gzip+encrypted" }},
+		// CRI-O unpacks by the content, whatever its type.
+		{name: "unknown-layer", change: func(i *stack.Image) { i.OwnLayerType = "application/vnd.example.layer" }, want: first},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := c.brokenOffer(t, tt.name, func(variant string, image *stack.Image, _ *ocispec.Platform) {
+				if variant == first && tt.change != nil {
+					tt.change(image)
+				}
+			})
+			if tt.fault != nil {
+				m, err := o.repo.Manifest(t.Context(), o.manifests[first])
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.registry.Inject(tt.fault("manifests/"+o.manifests[first].Digest.String(), "blobs/"+m.Layers[1].Digest.String()))()
+			}
+			id := c.pull(t, o.ref)
+			wantID(t, c.cri, id, o.ref)
+			c.wantRuns(t, o.ref, id, tt.name+" "+cmp.Or(tt.want, second))
+		})
+	}
 }
