@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -52,16 +51,19 @@ func (p *publishing) image(ctx context.Context, name string) error {
 	if len(p.files) > 0 {
 		return p.fromFiles(ctx, img, at)
 	}
-	dir, err := os.MkdirTemp("", "imagefit-publish-")
+	remote := inspect.NewRemote(at.named, at.auth, registry.UserAgent(cli.BuildVersion(version)))
+	defer remote.Close()
+	fetcher := &publish.Fetcher{Repo: at.repo, From: remote}
+	variants, err := inspect.Variants(ctx, remote, img.Top)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", at.named, err)
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	target := attach.NewTarget(at.named, at.auth, registry.UserAgent(cli.BuildVersion(version)))
-	defer target.Close()
-	fetcher := &publish.Fetcher{Repo: at.repo, Target: target, Dir: dir}
 	found := false
-	for _, subject := range variants(img) {
+	for i, variant := range variants {
+		subject := attach.Subject{Descriptor: variant, Entry: attach.None}
+		if img.IsIndex() {
+			subject.Entry = i
+		}
 		item := p.item(at, img, subject)
 		if len(p.platforms) > 0 && !slices.Contains(p.platforms, item.Variant) {
 			continue
@@ -77,14 +79,6 @@ func (p *publishing) image(ctx context.Context, name string) error {
 	return nil
 }
 
-// variants are the entries of an index, or the one image.
-func variants(img *attach.Image) []attach.Subject {
-	if img.IsIndex() {
-		return img.Subjects()
-	}
-	return []attach.Subject{{Descriptor: img.Top, Entry: attach.None}}
-}
-
 // item adds a subject to the plan.
 func (p *publishing) item(at place, img *attach.Image, subject attach.Subject) *planned {
 	item := &planned{Image: at.named.String(), Subject: subject.Descriptor.Digest, at: at, subject: subject, Variant: "the image"}
@@ -92,7 +86,7 @@ func (p *publishing) item(at place, img *attach.Image, subject attach.Subject) *
 	case subject.Descriptor.Platform != nil:
 		item.Variant = index.PlatformName(subject.Descriptor.Platform)
 	case subject.Entry != attach.None:
-		item.Variant = fmt.Sprintf("entry %d", subject.Entry)
+		item.Variant = fmt.Sprintf("variant %d", subject.Entry)
 	case img.IsIndex():
 		item.Variant = fmt.Sprintf("the index, of %s", counted(len(img.Subjects()), "image"))
 	}
@@ -106,6 +100,9 @@ func (p *publishing) fromFiles(ctx context.Context, img *attach.Image, at place)
 		subjects := []attach.Subject{}
 		for _, platform := range f.platforms {
 			s, err := img.Subject(platform, attach.None)
+			if inner, ok := p.inner(ctx, img, at, platform); err != nil && ok {
+				s, err = inner, nil
+			}
 			if err != nil {
 				return err
 			}
@@ -129,10 +126,33 @@ func (p *publishing) fromFiles(ctx context.Context, img *attach.Image, at place)
 	return nil
 }
 
+// inner finds the one variant for a platform in the indexes within an index.
+func (p *publishing) inner(ctx context.Context, img *attach.Image, at place, platform string) (attach.Subject, bool) {
+	if !slices.ContainsFunc(img.Entries, func(e index.Entry) bool { return index.IsIndex(e.MediaType) }) {
+		return attach.Subject{}, false
+	}
+	remote := inspect.NewRemote(at.named, at.auth, registry.UserAgent(cli.BuildVersion(version)))
+	defer remote.Close()
+	variants, err := inspect.Variants(ctx, remote, img.Top)
+	if err != nil {
+		return attach.Subject{}, false
+	}
+	var found []attach.Subject
+	for i, v := range variants {
+		if v.Platform != nil && index.PlatformName(v.Platform) == platform {
+			found = append(found, attach.Subject{Descriptor: v, Entry: i})
+		}
+	}
+	if len(found) != 1 {
+		return attach.Subject{}, false
+	}
+	return found[0], true
+}
+
 // look finds out what a variant needs, and makes a body of it.
 func (p *publishing) look(ctx context.Context, f *publish.Fetcher, item *planned) error {
 	p.step(fmt.Sprintf("inspect %s, %s", item.Image, item.Variant))
-	m, text, err := f.Manifest(ctx, item.subject.Descriptor)
+	m, err := f.Manifest(ctx, item.subject.Descriptor)
 	if errors.Is(err, publish.ErrNotImage) {
 		item.Skipped = err.Error()
 		return nil
@@ -148,7 +168,7 @@ func (p *publishing) look(ctx context.Context, f *publish.Fetcher, item *planned
 		item.Skipped = fmt.Sprintf("it is for %s, and only programs for Linux are inspected", platform.OS)
 		return nil
 	}
-	contents, err := f.Inspect(ctx, item.subject.Descriptor, m, text, p.step)
+	contents, err := f.Inspect(ctx, item.subject.Descriptor, m, p.step)
 	if err != nil {
 		return err
 	}
@@ -199,7 +219,7 @@ func (p *publishing) addBase(ctx context.Context, item *planned) error {
 		return nil
 	}
 	fetcher := &publish.Fetcher{Repo: item.at.repo}
-	m, _, err := fetcher.Manifest(ctx, item.subject.Descriptor)
+	m, err := fetcher.Manifest(ctx, item.subject.Descriptor)
 	if err != nil {
 		return err
 	}

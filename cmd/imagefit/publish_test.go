@@ -118,6 +118,31 @@ func TestPublishAttachesToEveryVariantWhatIsInIt(t *testing.T) {
 	}
 }
 
+// The variants of an index within the index are published as those beside it.
+func TestPublishLooksIntoIndexesWithinTheIndex(t *testing.T) {
+	s := newRegistry(t, fakeregistry.Options{Strict: true})
+	v3, v2 := built(t, s, "linux/amd64/v3", program(t, 3), nil), built(t, s, "linux/amd64/v2", program(t, 2), nil)
+	inner := s.Index("inner", v3)
+	inner.Platform = nil
+	s.Index("1", inner, v2)
+	got := tool(t, "", "publish", s.Reference(":1"), "-q")
+	if got.err != nil || !strings.Contains(got.stdout, "linux/amd64/v3") || !strings.Contains(got.stdout, "failed: 0") {
+		t.Fatalf("%v\n%s\n%s", got.err, got.stdout, got.stderr)
+	}
+	file := write(t, "body.json", targetV3)
+	got = tool(t, "", "publish", s.Reference(":1"), "-q", "--body", file+"=linux/amd64/v3", "--replace")
+	if got.err != nil {
+		t.Fatalf("%v\n%s\n%s", got.err, got.stdout, got.stderr)
+	}
+	if body := attachedTo(t, s, v3.Digest); body != targetV3 {
+		t.Errorf("attached %s", body)
+	}
+	got = tool(t, "", "publish", s.Reference(":1"), "-q", "--body", file+"=linux/amd64/v4")
+	if got.err == nil || !strings.Contains(got.err.Error(), "has no entry for linux/amd64/v4") {
+		t.Errorf("another platform: %v", got.err)
+	}
+}
+
 // What the base image needs is added, but for what the new image states itself.
 func TestPublishAddsWhatTheBaseImageNeeds(t *testing.T) {
 	s := newRegistry(t, fakeregistry.Options{})

@@ -124,19 +124,6 @@ func (t *Target) Delete(ctx context.Context, artifact ocispec.Descriptor) error 
 	return t.failed("delete "+artifact.Digest.String(), err)
 }
 
-// wholeBlob is the context key of requests whose answer may be large: the caller bounds
-// what it reads.
-type wholeBlob struct{}
-
-// Blob reads a blob of the repository, such as a layer, without looking at its digest.
-func (t *Target) Blob(ctx context.Context, desc ocispec.Descriptor) (io.ReadCloser, error) {
-	body, err := t.repo.Blobs().Fetch(context.WithValue(ctx, wholeBlob{}, true), desc)
-	if err != nil {
-		return nil, t.failed("fetch "+desc.Digest.String(), err)
-	}
-	return body, nil
-}
-
 // Close ends idle connections.
 func (t *Target) Close() { t.base.CloseIdleConnections() }
 
@@ -153,12 +140,10 @@ func (w *watch) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if req.Context().Value(wholeBlob{}) == nil {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(resp.Body, maxManifest+1), resp.Body}
-	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(resp.Body, maxManifest+1), resp.Body}
 	if req.Method == http.MethodPut && resp.StatusCode/100 == 2 && path.Base(path.Dir(req.URL.Path)) == "manifests" {
 		if strings.Contains(path.Base(req.URL.Path), ":") {
 			w.manifest.Store(true)

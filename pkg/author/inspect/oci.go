@@ -37,6 +37,12 @@ func Image(ctx context.Context, from Source, top ocispec.Descriptor, platform st
 	return images(ctx, from, []ocispec.Descriptor{top}, platform)
 }
 
+// Variants lists the images that a descriptor leads to: those of an index and of the
+// indexes within, or the one that it is.
+func Variants(ctx context.Context, from Source, top ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	return variants(ctx, from, []ocispec.Descriptor{top}, 0)
+}
+
 func images(ctx context.Context, from Source, top []ocispec.Descriptor, platform string) ([]*Contents, error) {
 	all, err := variants(ctx, from, top, 0)
 	if err != nil {
