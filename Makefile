@@ -31,12 +31,13 @@ PREFIX ?= /usr/local
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 .PHONY: install
-install: ## install what was built below DESTDIR, with units, manual pages and a first configuration
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/imagefit
+install: ## install what was built below DESTDIR, with units, manual pages, examples and a first configuration
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/imagefit $(DESTDIR)$(PREFIX)/share/doc/imagefit/images.d
 	install -m 0755 bin/cri-proxy bin/nri-plugin bin/imagefit $(DESTDIR)$(PREFIX)/bin/
 	install -m 0644 deploy/systemd/*.socket deploy/systemd/*.service $(DESTDIR)$(UNITDIR)/
 	sed -i 's|^ExecStart=/usr/local/bin/|ExecStart=$(PREFIX)/bin/|' $(DESTDIR)$(UNITDIR)/cri-proxy.service $(DESTDIR)$(UNITDIR)/nri-plugin.service
 	[ -e $(DESTDIR)/etc/imagefit/config.toml ] || install -m 0644 config.toml.example $(DESTDIR)/etc/imagefit/config.toml
+	install -m 0644 deploy/images.d/*.toml $(DESTDIR)$(PREFIX)/share/doc/imagefit/images.d/
 	bin/imagefit man $(DESTDIR)$(PREFIX)/share/man/man1
 
 .PHONY: demo
