@@ -132,6 +132,30 @@ func clockReaders(t *testing.T, folder string) (calls []string) {
 	return calls
 }
 
+// The daemons run on every node: what only the tool needs, such as databases, is not in
+// them.
+func TestTheDaemonsAreLight(t *testing.T) {
+	t.Parallel()
+	packages := parseTree(t, "pkg", "cmd", "internal")
+	seen, left := map[string]bool{}, []string{"cmd/cri-proxy", "cmd/nri-plugin"}
+	for len(left) > 0 {
+		folder := left[0]
+		if left = left[1:]; seen[folder] {
+			continue
+		}
+		seen[folder] = true
+		left = append(left, ownImports(t, packages[folder])...)
+	}
+	for _, heavy := range []string{"pkg/catalog", "pkg/page", "pkg/author/inspect"} {
+		if seen[heavy] {
+			t.Errorf("a daemon imports %s", heavy)
+		}
+	}
+	if !seen["pkg/registry"] {
+		t.Error("the imports of the daemons were not followed")
+	}
+}
+
 func TestEveryPackageIsInTheGuideForDevelopers(t *testing.T) {
 	t.Parallel()
 	guide, err := os.ReadFile("docs/develop.md")

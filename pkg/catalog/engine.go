@@ -18,6 +18,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/secret"
 )
 
@@ -116,7 +117,7 @@ func openSQLite(path string, readOnly bool) (*sql.DB, error) {
 	}
 	query := url.Values{"_txlock": {"immediate"}}
 	if readOnly {
-		pragmas, query = append(pragmas, "query_only(1)"), url.Values{}
+		pragmas, query = append(pragmas, "query_only(1)"), url.Values{"mode": {"ro"}}
 	} else {
 		pragmas = append(pragmas, "journal_mode(WAL)", "synchronous(NORMAL)")
 	}
@@ -150,7 +151,7 @@ func (c *Catalog) named(err error) error {
 			return err
 		}
 	case noConnection:
-		return fmt.Errorf("use the catalog %s: cannot connect to PostgreSQL: %s", c.name, secret.Strip(connect.Unwrap().Error()))
+		return fmt.Errorf("use the catalog %s: cannot connect to PostgreSQL: %s", c.name, textutil.Line(secret.Strip(connect.Unwrap().Error()), maxRowProblem))
 	case isPG:
 		return fmt.Errorf("use the catalog %s: PostgreSQL: %s (SQLSTATE %s)", c.name, secret.Strip(pg.Message), pg.Code)
 	default:

@@ -82,3 +82,6 @@ func Fields() []Field {
 	}
 	return all
 }
+
+// IsVerb reports whether a word asks for an attribute.
+func IsVerb(word string) bool { return isVerb(word) }

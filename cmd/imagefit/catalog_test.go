@@ -1,0 +1,137 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/internal/testkit/catalogtest"
+	"github.com/imagefit/imagefit/internal/testkit/compattest"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
+	"github.com/imagefit/imagefit/pkg/facts"
+)
+
+// catalogOf runs commands on a new catalog of the corpus.
+func catalogOf(t *testing.T) (db string, reg *fakeregistry.Registry, ask func(args ...string) string) {
+	t.Helper()
+	reg = fakeregistry.New(t, fakeregistry.Options{})
+	catalogtest.Fill(reg)
+	db = filepath.Join(t.TempDir(), "catalog.db")
+	ask = func(args ...string) string {
+		t.Helper()
+		return toolOK(t, append([]string{"catalog", "--db", db}, args...)...)
+	}
+	ask("add", reg.Host())
+	if out := ask("sync", "--rate", "0"); !strings.HasPrefix(out, "12 names in 1 sources: 12 new, 0 moved") {
+		t.Fatal(out)
+	}
+	return db, reg, ask
+}
+
+func factsFile(t *testing.T, name string, f *facts.Facts) string {
+	t.Helper()
+	text, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, name, string(text))
+}
+
+func TestTheCatalogAnswersQuestions(t *testing.T) {
+	t.Parallel()
+	db, reg, ask := catalogOf(t)
+	hpc, cloud := factsFile(t, "hpc.json", compattest.HPC()), factsFile(t, "cloud.json", compattest.Cloud())
+	for _, tt := range []struct {
+		name  string
+		args  []string
+		wants []string
+		not   string
+	}{
+		{"query", []string{"query", "requires gpu.nvidia.cuda_version >= 12"}, []string{"/ai/torch:12", "linux/amd64"}, "torch:11"},
+		{"query csv", []string{"query", "tag = stable", "-o", "csv"}, []string{"name,platform,variant,size,created,artifacts", "/web/nginx:stable,linux/arm64,sha256:"}, "NAME"},
+		{"who-fits", []string{"who-fits", "--facts", hpc}, []string{"/hpc/lammps:2", "fits"}, "riscv"},
+		{"unfit", []string{"unfit", "--facts", hpc, "--facts", cloud}, []string{"/exotic/riscv:1", "HPC", "CLOUD"}, "/hpc/lammps:1"},
+		{"unused", []string{"unused", "--facts", hpc, "--where", `repository ~ "*lammps"`}, []string{"linux/arm64"}, "nginx"},
+		{"best", []string{"best", "lammps", "--facts", cloud}, []string{"1      " + reg.Host() + "/hpc/lammps:1"}, "lammps:2"},
+		{"diff", []string{"diff", "--from", "1h"}, []string{"new", "/bad/host:1"}, "moved"},
+		{"show", []string{"show", reg.Host() + "/hpc/mpi:1", "--facts", hpc}, []string{
+			"index sha256:", "requires mpi.host.implementation = openmpi", "artifact sha256:", "proposal-f (current)", "found in registry " + reg.Host(), "on hpc: fits: ",
+		}, "nginx"},
+		{"show with other names", []string{"show", reg.Host() + "/web/nginx:1"}, []string{"also named " + reg.Host() + "/web/nginx:stable"}, "requires"},
+		{"stats", []string{"stats"}, []string{"variants with artifacts", "names                                 12"}, ""},
+		{"sql", []string{"sql", "select count(*) as n from requirement where key = 'kernel.version'"}, []string{"N\n2"}, ""},
+		{"sources", []string{"sources"}, []string{reg.Host(), "12"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out := ask(tt.args...)
+			for _, want := range tt.wants {
+				if !strings.Contains(out, want) {
+					t.Errorf("%q is not in\n%s", want, out)
+				}
+			}
+			if tt.not != "" && strings.Contains(out, tt.not) {
+				t.Errorf("%q is in\n%s", tt.not, out)
+			}
+		})
+	}
+	got := tool(t, "", "catalog", "--db", db, "what-if", hpc, cloud)
+	if !errors.Is(got.err, cli.ExitError(3)) || !strings.Contains(got.stdout, "stops") || !strings.Contains(got.stdout, "needs cpu.cpuid AVX512F (absent)") {
+		t.Errorf("what-if: %v\n%s%s", got.err, got.stdout, got.stderr)
+	}
+	got = tool(t, "", "catalog", "--db", db, "query", "name ~ x and cretaed > 3d")
+	if got.err == nil || !strings.Contains(got.stderr, "column 14: there is no field \"cretaed\": is created meant?\n  name ~ x and cretaed > 3d\n               ^") {
+		t.Errorf("syntax: %v\n%s", got.err, got.stderr)
+	}
+	for _, statement := range []string{"delete from tag", "insert into meta values ('a', 'b')", "pragma query_only=0; delete from tag"} {
+		if got := tool(t, "", "catalog", "--db", db, "sql", statement); got.err == nil {
+			t.Errorf("%s was allowed", statement)
+		}
+	}
+	if out := ask("query", "tag = stable", "-o", "csv"); strings.Count(out, "\n") != 3 {
+		t.Errorf("a statement changed the catalog: %s", out)
+	}
+	out := toolOK(t, "__complete", "catalog", "--db", db, "query", "requires gpu.")
+	if !strings.Contains(out, "requires gpu.nvidia.cuda_version\n") {
+		t.Errorf("completion: %s", out)
+	}
+}
+
+func TestASyncTellsWhichSourceFailed(t *testing.T) {
+	t.Parallel()
+	db, reg, ask := catalogOf(t)
+	ask("add", "127.0.0.1:1/gone")
+	got := tool(t, "", "catalog", "--db", db, "sync", "--rate", "0", "-q")
+	if !errors.Is(got.err, cli.ExitError(3)) || !strings.Contains(got.stderr, "127.0.0.1:1/gone could not be read as a whole: ") || !strings.Contains(got.stdout, "12 as before") {
+		t.Errorf("%v\n%s%s", got.err, got.stdout, got.stderr)
+	}
+	if out := ask("sources", "-o", "csv"); !strings.Contains(out, "127.0.0.1:1/gone,0,,list") || !strings.Contains(out, reg.Host()+",12,") {
+		t.Errorf("sources: %s", out)
+	}
+	if out := ask("remove", "127.0.0.1:1/gone"); !strings.HasPrefix(out, "removed: registry 127.0.0.1:1/gone") {
+		t.Error(out)
+	}
+	ask("sync", "--rate", "0")
+}
+
+func TestACatalogThatCannotBeUsedIsNamed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	missing := filepath.Join(dir, "missing.db")
+	wantError(t, tool(t, "", "catalog", "--db", missing, "query").err, missing, "does not exist", "catalog add")
+	foreign := write(t, "foreign.db", "these are not the bytes of a database, but they are enough to look like some: "+strings.Repeat("x", 100))
+	for _, args := range [][]string{{"query"}, {"sync"}, {"add", "registry.example"}} {
+		wantError(t, tool(t, "", append([]string{"catalog", "--db", foreign}, args...)...).err, foreign, "not an SQLite database")
+	}
+	got := tool(t, "", "catalog", "--db", "postgres://user:topsecret@127.0.0.1:1/db", "query")
+	wantError(t, got.err, "PostgreSQL", "127.0.0.1")
+	if strings.Contains(got.err.Error()+got.stderr, "topsecret") {
+		t.Errorf("the password is shown: %v", got.err)
+	}
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("a question made a catalog")
+	}
+}
