@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -26,6 +27,12 @@ type Catalog struct {
 	engine *engine
 	db     *sql.DB
 	now    func() time.Time
+
+	// SQLite has one writer at a time, and takes longer to compile most statements than to
+	// run them: its transactions run on one connection that keeps them.
+	mu     sync.Mutex
+	writer *sql.Conn
+	kept   map[string]*sql.Stmt
 }
 
 // Open opens a catalog: a file of SQLite, or the URL of a PostgreSQL database. What does
@@ -47,19 +54,23 @@ func Open(ctx context.Context, target string, o Options) (*Catalog, error) {
 			return nil, fmt.Errorf("open the catalog %s: it does not exist: imagefit catalog add and sync make one", target)
 		}
 		if c.db, err = openSQLite(target, o.ReadOnly); err == nil && !o.ReadOnly {
-			c.db.SetMaxOpenConns(1) // SQLite has one writer at a time
+			if c.writer, err = c.db.Conn(ctx); err == nil {
+				err = c.migrate(ctx, migrations())
+			}
+			c.kept = map[string]*sql.Stmt{}
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	if o.ReadOnly {
+	switch {
+	case err != nil:
+	case o.ReadOnly:
 		err = c.checkVersion(ctx)
-	} else {
+	case c.writer == nil:
 		err = c.migrate(ctx, migrations())
 	}
 	if err != nil {
-		_ = c.db.Close()
+		if c.db != nil {
+			_ = c.Close()
+		}
 		if errors.Is(err, errForeign) {
 			return nil, fmt.Errorf("open the catalog %s: %w", c.name, err)
 		}
@@ -79,7 +90,28 @@ func withoutPassword(target string) string {
 }
 
 // Close closes the database.
-func (c *Catalog) Close() error { return c.db.Close() }
+func (c *Catalog) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, statement := range c.kept {
+		_ = statement.Close()
+	}
+	c.kept = nil
+	if c.writer != nil {
+		_ = c.writer.Close()
+	}
+	return c.db.Close()
+}
+
+// optimize has the database count its rows, for better plans. It does without where it
+// cannot.
+func (c *Catalog) optimize(ctx context.Context) {
+	statement := "PRAGMA optimize=0x10002"
+	if c.engine.numbered {
+		statement = "ANALYZE"
+	}
+	_, _ = c.db.ExecContext(ctx, statement)
+}
 
 // maxTries bounds how often a transaction is run that collides with others.
 const maxTries = 8
@@ -96,11 +128,14 @@ func (c *Catalog) tx(ctx context.Context, do func(t *tx) error) error {
 }
 
 func (c *Catalog) tryTx(ctx context.Context, do func(t *tx) error) error {
+	if c.writer != nil {
+		return c.writeTx(ctx, do)
+	}
 	inner, err := c.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	t := &tx{ctx: ctx, inner: inner, engine: c.engine, now: c.now().Unix()}
+	t := &tx{ctx: ctx, on: inner, engine: c.engine, now: c.now().Unix()}
 	if err := do(t); err != nil {
 		_ = inner.Rollback()
 		return err
@@ -108,31 +143,99 @@ func (c *Catalog) tryTx(ctx context.Context, do func(t *tx) error) error {
 	return inner.Commit()
 }
 
+// writeTx runs a transaction on the connection for writing.
+func (c *Catalog) writeTx(ctx context.Context, do func(t *tx) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := c.writer.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	t := &tx{ctx: ctx, on: c.writer, engine: c.engine, now: c.now().Unix(), kept: c.kept}
+	err := do(t)
+	if err == nil {
+		_, err = c.writer.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
+		_, _ = c.writer.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	}
+	return err
+}
+
 // tx is a transaction.
 type tx struct {
 	ctx    context.Context //nolint:containedctx // of one call
-	inner  *sql.Tx
+	on     connection
 	engine *engine
 	now    int64
+	kept   map[string]*sql.Stmt // nil where the driver keeps statements
+}
+
+// connection is what a transaction runs on.
+type connection interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// maxKept bounds the statements that are kept: this package has fewer.
+const maxKept = 256
+
+// prepared returns a statement that is kept, or nil where none is.
+func (t *tx) prepared(statement string) (*sql.Stmt, error) {
+	if t.kept == nil || len(t.kept) >= maxKept {
+		return nil, nil //nolint:nilnil // the statement is run as it is
+	}
+	if s, ok := t.kept[statement]; ok {
+		return s, nil
+	}
+	s, err := t.on.PrepareContext(context.WithoutCancel(t.ctx), statement)
+	if err == nil {
+		t.kept[statement] = s
+	}
+	return s, err
 }
 
 func (t *tx) exec(statement string, args ...any) error {
-	_, err := t.inner.ExecContext(t.ctx, t.engine.bind(statement), args...)
+	s, err := t.prepared(statement)
+	if s != nil && err == nil {
+		_, err = s.ExecContext(t.ctx, args...)
+	} else if err == nil {
+		_, err = t.on.ExecContext(t.ctx, t.engine.bind(statement), args...)
+	}
 	return err
+}
+
+func (t *tx) query(statement string, args ...any) (*sql.Rows, error) {
+	s, err := t.prepared(statement)
+	if err != nil {
+		return nil, err
+	}
+	if s != nil {
+		return s.QueryContext(t.ctx, args...)
+	}
+	return t.on.QueryContext(t.ctx, t.engine.bind(statement), args...)
 }
 
 // get reads one row; it reports false where there is none.
 func (t *tx) get(statement string, args []any, into ...any) (bool, error) {
-	err := t.inner.QueryRowContext(t.ctx, t.engine.bind(statement), args...).Scan(into...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+	rows, err := t.query(statement, args...)
+	if err != nil {
+		return false, err
 	}
-	return err == nil, err
+	defer func() { _ = rows.Close() }()
+	if !rows.Next() {
+		return false, rows.Err()
+	}
+	if err := rows.Scan(into...); err != nil {
+		return false, err
+	}
+	return true, rows.Close()
 }
 
 // each calls a function for every row.
 func (t *tx) each(row func(scan func(into ...any) error) error, statement string, args ...any) error {
-	rows, err := t.inner.QueryContext(t.ctx, t.engine.bind(statement), args...)
+	rows, err := t.query(statement, args...)
 	if err != nil {
 		return err
 	}

@@ -103,6 +103,7 @@ func (s *Syncer) Sync(ctx context.Context, sources []Source) (Summary, error) {
 			return all, err
 		}
 	}
+	s.Catalog.optimize(ctx)
 	return all, nil
 }
 

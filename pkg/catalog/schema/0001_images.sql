@@ -100,7 +100,6 @@ CREATE TABLE subject (
   UNIQUE (repository, manifest)
 );
 CREATE TABLE artifact (
-  id {id},
   subject BIGINT NOT NULL REFERENCES subject (id) ON DELETE CASCADE,
   digest TEXT NOT NULL,
   position SMALLINT NOT NULL,
@@ -113,8 +112,8 @@ CREATE TABLE artifact (
   problem TEXT NOT NULL DEFAULT '',
   signer TEXT NOT NULL DEFAULT '',
   verified BIGINT NOT NULL DEFAULT 0,
-  UNIQUE (subject, digest, position)
-);
+  PRIMARY KEY (subject, digest, position)
+) {clustered};
 CREATE INDEX artifact_seen ON artifact (first_seen);
 CREATE TABLE needs (
   id {id},
