@@ -31,7 +31,7 @@ func layers() [][]string {
 		{"pkg/containerd/images"},
 		{"pkg/decision"},
 		{"pkg/placement"},
-		{"pkg/criproxy", "pkg/admission", "pkg/audit", "pkg/backfill", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach", "pkg/preflight"},
+		{"pkg/criproxy", "pkg/admission", "pkg/audit", "pkg/backfill", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach", "pkg/preflight", "pkg/whatif"},
 		{"pkg/author/publish"},
 		{"pkg/catalog"},
 		{"internal/cli", "internal/wiring"},
