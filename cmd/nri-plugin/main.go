@@ -22,6 +22,7 @@ var version string
 
 func main() {
 	systemd.LimitResources()
+	stderr := logOutput(os.Getenv, os.Stderr)
 	os.Exit(daemon.Command{
 		Name:  "nri-plugin",
 		Short: "Refuse containers whose image does not fit this node",
@@ -32,14 +33,22 @@ uses the network while a container waits, and reconnects after each restart of
 the runtime. In the background it looks up the requirements of images that did
 not come through cri-proxy.
 
+The runtime may also launch it, from its plugin_path, under a name such as
+10-imagefit: then it uses the connection that the runtime gives it, and the
+configuration in plugin_config_path is a drop-in over that of this node.
+
 With policy.mode = "audit" it only logs what it would refuse. SIGHUP reloads the
 configuration and refreshes the facts.`,
 		Version: version, Run: run,
-	}.Execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}.Execute(context.Background(), os.Args[1:], os.Stdout, stderr))
 }
 
 func run(ctx context.Context, d *daemon.Daemon) error {
 	cfg, evaluator := d.Config(), d.Evaluator(nil)
+	socket, err := socketOf(cfg, os.Getenv)
+	if err != nil {
+		return err
+	}
 	backend, err := cri.NewSplitBackend(cfg.Runtime.Endpoint, cfg.Runtime.ImageEndpoint)
 	if err != nil {
 		return err
@@ -47,7 +56,7 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	defer func() { _ = backend.Close() }()
 	d.KeepOnNode(backend)
 	plugin := admission.New(admission.Options{
-		Images: evaluator, Resolve: admission.ResolveBy(backend), Record: d.Record, Log: d.Log,
+		Images: evaluator, Resolve: admission.ResolveBy(backend), Record: d.Record, Configured: d.Given, Log: d.Log,
 		Stamp: filepath.Join(cfg.StateDir, "nri-plugin.connected"),
 	})
 	d.Metrics.WatchPlugin(plugin.Sessions)
@@ -55,7 +64,7 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	d.Audit = d.Auditor(backend)
 	defer d.Observe(cfg.NRI.HTTPListen, health.Check{Name: "nri", Probe: func(context.Context) error {
 		if err := plugin.Ready(); err != nil {
-			return fmt.Errorf("%w (NRI socket %s)", err, cfg.NRI.Socket)
+			return fmt.Errorf("%w (runtime %s)", err, socket)
 		}
 		return nil
 	}})()
@@ -69,15 +78,13 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	}
 	d.KeepFresh(ctx, group)
 	group.Go(func() error {
-		return admission.Run(ctx, plugin, admission.Socket{
-			Path: cfg.NRI.Socket, PluginName: cfg.NRI.PluginName, PluginIndex: cfg.NRI.PluginIndex,
-		}, d.Log)
+		return admission.Run(ctx, plugin, socket, d.Log)
 	})
 	group.Go(func() error {
-		d.Systemd.Watch(ctx, selfTest(plugin, cfg.NRI.Socket))
+		d.Systemd.Watch(ctx, selfTest(plugin, socket))
 		return nil
 	})
-	d.Systemd.Ready("waiting for the runtime at " + cfg.NRI.Socket)
+	d.Systemd.Ready("waiting for the runtime " + socket.String())
 	context.AfterFunc(ctx, func() { d.Systemd.Stopping("stopping") })
 	return group.Wait()
 }

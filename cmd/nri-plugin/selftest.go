@@ -16,7 +16,7 @@ const unknownImage = "sha256:000000000000000000000000000000000000000000000000000
 // selfTest calls the plugin's hook for a made-up container, as the runtime does for
 // real ones: it must answer in time. It does not need the runtime, to which the plugin
 // reconnects by itself.
-func selfTest(plugin *admission.Plugin, socket string) systemd.Check {
+func selfTest(plugin *admission.Plugin, socket admission.Socket) systemd.Check {
 	var hook chan struct{} // closed when it returns
 	return func(ctx context.Context) (string, error) {
 		if hook == nil { // else the last one still hangs
@@ -36,8 +36,8 @@ func selfTest(plugin *admission.Plugin, socket string) systemd.Check {
 			return "", fmt.Errorf("call the hook for a made-up container: no answer: %w", ctx.Err())
 		}
 		if plugin.Connected() {
-			return "connected to the runtime at " + socket, nil
+			return "connected to the runtime " + socket.String(), nil
 		}
-		return "waiting for the runtime at " + socket, nil
+		return "waiting for the runtime " + socket.String(), nil
 	}
 }

@@ -42,7 +42,7 @@ func pluginWith(t *testing.T, asked func()) *admission.Plugin {
 
 func TestSelfTestPassesWhenTheHookAnswers(t *testing.T) {
 	t.Parallel()
-	check := selfTest(pluginWith(t, func() {}), "/some.sock")
+	check := selfTest(pluginWith(t, func() {}), admission.Socket{Path: "/some.sock"})
 	for range 2 {
 		status, err := check(t.Context())
 		if err != nil || !strings.Contains(status, "waiting for the runtime at /some.sock") {
@@ -62,7 +62,7 @@ func TestSelfTestFailsWhileTheHookHangs(t *testing.T) {
 				<-release
 			}
 		})
-		check := selfTest(plugin, "/some.sock")
+		check := selfTest(plugin, admission.Socket{Path: "/some.sock"})
 		within := func(limit time.Duration) error {
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()

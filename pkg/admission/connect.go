@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -25,7 +26,29 @@ type Socket struct {
 	Path        string
 	PluginName  string
 	PluginIndex string // two digits: the order among plugins
+	// Conn is the connection of a plugin that the runtime has launched, in place of one
+	// to Path. There is no other after it.
+	Conn net.Conn
 }
+
+// String says where the runtime is.
+func (s Socket) String() string {
+	if s.Conn != nil {
+		return "that launched the plugin"
+	}
+	return "at " + s.Path
+}
+
+func (s Socket) connect(ctx context.Context) (net.Conn, error) {
+	if s.Conn != nil {
+		return s.Conn, nil
+	}
+	return (&net.Dialer{}).DialContext(ctx, "unix", s.Path)
+}
+
+// launchedLoadTimeout is the same for a plugin that the runtime has launched, and for
+// which it waits before it starts anything.
+const launchedLoadTimeout = time.Second
 
 // loadTimeout is how long the plugin waits for the verdicts on all known images before
 // it connects: earlier it would admit what it is about to know.
@@ -38,15 +61,34 @@ func Run(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) error 
 	defer working.Wait()
 	defer p.found.Wait()
 	defer p.end()
-	working.Go(func() { p.verdicts.Run(ctx) })
+	evaluating, stop := context.WithCancel(ctx)
+	defer stop() // where the connection ends first
+	working.Go(func() { p.verdicts.Run(evaluating) })
+	wait := loadTimeout
+	if socket.Conn != nil {
+		wait = launchedLoadTimeout
+	}
 	select {
 	case <-ctx.Done():
 	case <-p.verdicts.Loaded():
-	case <-time.After(loadTimeout):
-		log.Warn("connecting before all known images are evaluated", "waited", loadTimeout)
+	case <-time.After(wait):
+		log.Warn("connecting before all known images are evaluated", "waited", wait)
+	}
+	if socket.Conn != nil {
+		return onlySession(ctx, p, socket, log)
 	}
 	keepConnected(ctx, p, socket, log)
 	return nil
+}
+
+// onlySession serves the connection of a plugin that the runtime has launched. After it
+// the plugin ends: a runtime that starts again launches it again.
+func onlySession(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) error {
+	_, err := session(ctx, p, socket, log)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("connection to the runtime %s: %w", socket, err)
 }
 
 // keepConnected reconnects until ctx ends.
@@ -74,16 +116,17 @@ func keepConnected(ctx context.Context, p *Plugin, socket Socket, log *slog.Logg
 // session serves one connection until it ends. It reports whether the plugin was
 // registered.
 func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (connected bool, err error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket.Path)
+	conn, err := socket.connect(ctx)
 	if err != nil {
 		return false, fmt.Errorf("connect to NRI: %w", err)
 	}
 	watched := &watchedConn{Conn: conn, closed: make(chan struct{})}
 	defer func() { _ = watched.Close() }()
-	s, err := stub.New(p,
-		stub.WithPluginName(socket.PluginName), stub.WithPluginIdx(socket.PluginIndex),
-		stub.WithConnection(watched), stub.WithOnClose(func() {}), stub.WithLogger(stubLog{log}),
-	)
+	options := []stub.Option{stub.WithConnection(watched), stub.WithOnClose(func() {}), stub.WithLogger(stubLog{log})}
+	if os.Getenv(api.PluginIdxEnvVar) == "" { // else the stub has both from there, and accepts no others
+		options = append(options, stub.WithPluginName(socket.PluginName), stub.WithPluginIdx(socket.PluginIndex))
+	}
+	s, err := stub.New(p, options...)
 	if err != nil {
 		return false, fmt.Errorf("set up NRI plugin: %w", err)
 	}
@@ -101,7 +144,9 @@ func session(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) (c
 			s.Wait()
 			return true, errors.New("connection lost")
 		case <-ctx.Done():
-			if err := leave(socket, watched, log); err != nil {
+			if socket.Conn != nil {
+				_ = watched.Close() // no other plugin can register for it
+			} else if err := leave(socket, watched, log); err != nil {
 				log.Warn("cannot leave the runtime before closing the connection, the next container may fail", "error", err)
 			}
 			s.Stop()

@@ -40,6 +40,8 @@ type Options struct {
 	Resolve Resolve
 	// Record is called with one record per container.
 	Record func(decisionlog.Record)
+	// Configured, if set, gets the configuration that the runtime has for the plugin.
+	Configured func(text string)
 	// Stamp, if set, is a file whose time says until when the plugin was connected.
 	Stamp string
 	Log   *slog.Logger
@@ -214,7 +216,10 @@ const validateSince = "0.10.0"
 // none means all that the plugin handles. A runtime rejects a plugin that
 // subscribes to an event it does not know, so on an older one the plugin
 // subscribes to CreateContainer only.
-func (p *Plugin) Configure(_ context.Context, _, runtime, runtimeVersion string) (api.EventMask, error) {
+func (p *Plugin) Configure(_ context.Context, configuration, runtime, runtimeVersion string) (api.EventMask, error) {
+	if configuration != "" && p.Configured != nil {
+		p.Configured(configuration)
+	}
 	number, ok := version.Parse(runtimeVersion) // distributions append their own to it
 	if !ok {
 		return 0, nil

@@ -340,3 +340,18 @@ func TestPodTurnsTheCheckOfNVIDIAOff(t *testing.T) {
 		}
 	}
 }
+
+func TestConfigurationOfTheRuntimeIsHandedOn(t *testing.T) {
+	t.Parallel()
+	var got []string
+	p := newTestPlugin(newKnownImages(t), policyWith(nil), slog.New(slog.DiscardHandler))
+	p.Configured = func(text string) { got = append(got, text) }
+	for _, text := range []string{"", "policy.mode = \"warn\""} {
+		if _, err := p.Configure(t.Context(), text, "containerd", "2.4.2"); err != nil {
+			t.Error(err)
+		}
+	}
+	if len(got) != 1 || got[0] != `policy.mode = "warn"` {
+		t.Errorf("handed on %q", got)
+	}
+}

@@ -17,7 +17,7 @@ func (s Sources) salvage() Config {
 	file, _ := s.file()
 	dropIns, _ := s.dropIns()
 	l := &Loaded{Config: Default(), origins: map[string]origin{}}
-	for _, from := range slices.Concat(file, dropIns, fromEnv(s.Env), fromFlags(s.Set)) {
+	for _, from := range slices.Concat(file, dropIns, s.given(), fromEnv(s.Env), fromFlags(s.Set)) {
 		if from.err == nil {
 			l.layMended(from)
 		}

@@ -24,10 +24,12 @@ const (
 // Sources are the places that a configuration is read from. Later ones override
 // earlier ones.
 type Sources struct {
-	File string   // the file; "" is DefaultPath, and that one need not exist
-	Dir  string   // the folder of drop-ins; "" is conf.d beside File, and that one need not exist
-	Env  []string // as os.Environ has it
-	Set  []string // key=value, from the command line
+	File string // the file; "" is DefaultPath, and that one need not exist
+	Dir  string // the folder of drop-ins; "" is conf.d beside File, and that one need not exist
+	// Given is a drop-in that the runtime hands to a plugin that it launches.
+	Given string
+	Env   []string // as os.Environ has it
+	Set   []string // key=value, from the command line
 }
 
 // Load reads all sources and validates what they come to. A reload is to load
@@ -41,7 +43,20 @@ func (s Sources) Load() (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	return load(slices.Concat(file, dropIns, fromEnv(s.Env), fromFlags(s.Set)))
+	return load(slices.Concat(file, dropIns, s.given(), fromEnv(s.Env), fromFlags(s.Set)))
+}
+
+// givenSource is what the origin of a value in Given is called.
+const givenSource = "NRI plugin configuration"
+
+func (s Sources) given() []layer {
+	switch {
+	case s.Given == "":
+		return nil
+	case len(s.Given) > maxFile:
+		return []layer{{source: givenSource, err: fmt.Errorf("is larger than %d KiB", maxFile>>10)}}
+	}
+	return []layer{{source: givenSource, text: []byte(s.Given), rows: true}}
 }
 
 // Path is the configuration file.

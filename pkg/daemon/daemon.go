@@ -52,6 +52,7 @@ type Daemon struct {
 	// Audit, where set before Observe, audits what runs on the node.
 	Audit *audit.Watcher
 
+	loading   sync.Mutex // of sources
 	sources   config.Sources
 	level     *slog.LevelVar
 	reloads   <-chan os.Signal

@@ -83,9 +83,20 @@ func (d *Daemon) keep(loaded *config.Loaded) {
 	}
 }
 
+// Given lays a drop-in over the configuration, which the runtime hands to a plugin that it
+// launches.
+func (d *Daemon) Given(text string) {
+	d.loading.Lock()
+	d.sources.Given = text
+	d.loading.Unlock()
+	d.reload()
+}
+
 // reload loads the configuration again. An invalid one changes nothing, and is logged
 // once.
 func (d *Daemon) reload() {
+	d.loading.Lock()
+	defer d.loading.Unlock()
 	err := d.load()
 	before := d.mistake.Load()
 	if err == nil {

@@ -124,3 +124,41 @@ func TestRuleFilesAreLoadedWithoutAReload(t *testing.T) {
 		t.Errorf("mode %s", d.Config().Policy.Mode)
 	}
 }
+
+// TestWhatTheRuntimeGivesIsADropIn that stays through reloads; a mistake in it is named and changes nothing.
+func TestWhatTheRuntimeGivesIsADropIn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "config.toml")
+	text := "version = 1\nstate_dir = \"" + filepath.Join(dir, "state") + "\"\n[facts]\nroot = \"" + dir + "\"\n[policy]\nmode = \"audit\"\nno_fit = \"forward\"\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sources := config.Sources{File: file}
+	loaded, err := sources.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	level := new(slog.LevelVar)
+	d, err := Open(t.Context(), Options{Sources: sources, Config: loaded.Config, Log: cli.NewLogger(&log, config.Text, level), Level: level})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ given, mode, log string }{
+		{"policy.mode = \"warn\"", "warn", "configuration reloaded"},
+		{"policy.mode = \"off\"", "warn", `NRI plugin configuration: row 1, key policy.mode: \"off\" is not one of`},
+		{"# " + strings.Repeat("x", 1<<20), "warn", "NRI plugin configuration: is larger than 64 KiB"},
+		{"[policy]\nmode = \"enforce\"", "enforce", "configuration reloaded"},
+	} {
+		log.Reset()
+		d.Given(step.given)
+		if d.Config().Policy.Mode != step.mode || d.Rules().Policy.Mode != step.mode || d.Config().Policy.NoFit != "forward" || !strings.Contains(log.String(), step.log) {
+			t.Errorf("%.40s: mode %s, log %s", step.given, d.Config().Policy.Mode, log.String())
+		}
+	}
+	d.reload()
+	if d.Config().Policy.Mode != "enforce" {
+		t.Errorf("after a reload: mode %s", d.Config().Policy.Mode)
+	}
+}
