@@ -29,8 +29,10 @@ func TestPluginReconnectsWheneverTheRuntimeRestarts(t *testing.T) {
 		r.listen(socket)
 		r.synchronized()
 		checkRefused(t, r)
-		if log.Count("action=unfit") != round+1 {
-			t.Error("the plugin did not record the running containers")
+		for deadline := time.Now().Add(time.Minute); log.Count("action=unfit") != round+1; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the plugin did not record the running containers")
+			}
 		}
 		r.die()
 		if err := r.create("unfit"); err != nil && strings.Contains(err.Error(), unfit) {
