@@ -97,7 +97,10 @@ ifeq ($(STACK),yes)
 endif
 
 # What the bytes of a stranger's registry reach.
-REGISTRY_DECODERS := pkg/registry/ pkg/compat/document/ pkg/compat/dialect/ pkg/decision/
+REGISTRY_DECODERS := pkg/registry/ pkg/compat/document/ pkg/compat/dialect/ pkg/decision/ pkg/author/inspect/
+
+# Some targets write and sync files, which a disk does a few times a second.
+FUZZTMP := $(firstword $(wildcard /dev/shm) $(TMPDIR) /tmp)
 
 .PHONY: fuzz-registry
 fuzz-registry: ## run the fuzz targets of what registries send for 5 seconds each
@@ -110,7 +113,7 @@ fuzz: ## run each fuzz target for FUZZTIME (default 20s)
 	@set -e; for file in $$(git ls-files $(FUZZ) | grep '_test\.go$$'); do \
 	  for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]+)\(.*/\1/p' $$file); do \
 	    echo "$$target in $$(dirname $$file)"; \
-	    go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$$(dirname $$file); \
+	    GOTMPDIR=$${TMPDIR:-/tmp} TMPDIR=$(FUZZTMP) go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$$(dirname $$file); \
 	  done; done
 
 .PHONY: lint
