@@ -39,6 +39,7 @@ type node struct {
 	tree       string     // the root of the node's facts
 	pluginHTTP string
 	weather    *weather
+	required   bool        // the runtime requires the plugin
 	avx2       atomic.Bool // that the node has it now
 	handovers  int         // for the names of logs
 	pluginLog  string
@@ -46,14 +47,18 @@ type node struct {
 	mu sync.Mutex // of which process is the plugin
 }
 
-func startNode(ctx context.Context) (_ *node, err error) {
-	n := &node{weather: &weather{}}
+func startNode(ctx context.Context, required bool) (_ *node, err error) {
+	n := &node{weather: &weather{}, required: required}
+	var options stack.Options
+	if required {
+		options.Extra = requirePlugin
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.stop())
 		}
 	}()
-	if n.containerd, err = stack.StartContainerd(ctx, stack.Options{Extra: requirePlugin}); err != nil {
+	if n.containerd, err = stack.StartContainerd(ctx, options); err != nil {
 		return nil, err
 	}
 	if n.registry, err = stack.NewRegistry(); err != nil {

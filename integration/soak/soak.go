@@ -24,7 +24,7 @@ const (
 
 // Options are what a soak is made of.
 type Options struct {
-	Seed   uint64
+	Seed   uint64 // of the random numbers; with an odd one the runtime requires the plugin
 	Length time.Duration
 	Out    string // folder for the report
 	Log    func(format string, args ...any)
@@ -46,7 +46,7 @@ type soak struct {
 // Run plays a node's life and writes a report into the folder. It returns what did not hold.
 func Run(ctx context.Context, o Options) (violations []string, err error) {
 	s := &soak{report: newReport(o.Seed), Options: o}
-	if s.node, err = startNode(ctx); err != nil {
+	if s.node, err = startNode(ctx, o.Seed%2 == 1); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.node.stop()) }()

@@ -218,7 +218,7 @@ func (t *tenant) run(ctx context.Context, i *image) {
 		if fits || !sure {
 			t.wantAdmitted(pod, trouble)
 		} else {
-			t.unfitCreated(i, pod, trouble, known)
+			t.unfitCreated(i, pod, trouble, known && (t.node.required || trouble&pluginAway == 0))
 		}
 		t.wantOutput(call, i, container)
 	case strings.Contains(err.Error(), "does not fit this node"):

@@ -41,7 +41,7 @@ func (s *Server) Run(ctx context.Context, address string) {
 			return
 		}
 		if text := fmt.Sprint(err); text != reported { // once, not every ten seconds
-			s.options.Log.Error("cannot serve health and metrics, retrying", "address", address, "every", s.retry, "error", err)
+			s.options.Log.Error("cannot serve health and metrics, retrying", "address", address, "every", s.retry, "error", taken(err, address, "/proc"))
 			reported = text
 		}
 		select {
