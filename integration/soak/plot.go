@@ -79,7 +79,7 @@ func (r *report) drawPanel(b *strings.Builder, p panel, top int, x func(float64)
 				pen = "M"
 				continue
 			}
-			fmt.Fprintf(b, "%s%.1f %.1f", pen, x(s.at.Sub(r.Begin).Seconds()), float64(bottom)-value/highest*panelHeight)
+			fmt.Fprintf(b, "%s%.0f %.0f", pen, x(s.at.Sub(r.Begin).Seconds()), float64(bottom)-value/highest*panelHeight)
 			pen = "L"
 		}
 		b.WriteString("\"/>\n")

@@ -24,7 +24,7 @@ const (
 
 // Options are what a soak is made of.
 type Options struct {
-	Seed   uint64 // of the random numbers; with an odd one the runtime requires the plugin
+	Seed   uint64 // of the random numbers; with 1, 3, 5 and so on the runtime requires the plugin
 	Length time.Duration
 	Out    string // folder for the report
 	Log    func(format string, args ...any)

@@ -57,7 +57,7 @@ func (t *tenant) step(ctx context.Context) {
 	i := t.images[t.random.IntN(len(t.images))]
 	switch dice := t.random.IntN(100); {
 	case dice < 8:
-		if err := i.move(ctx); err != nil {
+		if err := i.move(ctx); err != nil && ctx.Err() == nil {
 			t.violated("%s: move: %v", i.ref, err) // the soak's own mistake
 		}
 		t.count("tag moved")

@@ -20,11 +20,11 @@ const (
 	diskBad                            // nothing is stored: no record, nor what admission needs
 )
 
-var troubleNames = []string{"runtime away", "proxy away", "plugin away", "registry away", "registry partly", "registry lies", "facts moving", "disk bad"}
-
 func (t trouble) String() string {
 	var names []string
-	for i, name := range troubleNames {
+	for i, name := range []string{
+		"runtime away", "proxy away", "plugin away", "registry away", "registry partly", "registry lies", "facts moving", "disk bad",
+	} {
 		if t&(1<<i) != 0 {
 			names = append(names, name)
 		}
