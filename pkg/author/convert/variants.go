@@ -77,7 +77,7 @@ func (w *Written) properties(specs []spec.Spec, chosen *document.Node) ([]compat
 			}
 			a := p.Attribute()
 			if slices.ContainsFunc(in.Requirements([]compat.Attribute{a}), func(r compat.Requirement) bool { return r.Unclear != "" }) {
-				w.Lost = append(w.Lost, textutil.Short(p.String())+": no compatibility spec knows a fact of the node for it")
+				w.Lost = append(w.Lost, textutil.Short(p.String())+": "+whyLost(p))
 				return nil
 			}
 			all = append(all, a)
@@ -85,6 +85,14 @@ func (w *Written) properties(specs []spec.Spec, chosen *document.Node) ([]compat
 		})
 	})
 	return all, err
+}
+
+// whyLost is why a property is not an attribute.
+func whyLost(p dialect.Property) string {
+	if p.Namespace == "nvidia" && p.Feature == "cuda_version_upper_bound" {
+		return "drivers run programs of all earlier releases of CUDA"
+	}
+	return "no compatibility spec knows a fact of the node for it"
 }
 
 func valuesOf(values *document.Node) ([]string, error) {
@@ -106,6 +114,9 @@ func valuesOf(values *document.Node) ([]string, error) {
 // sufficient is the value of several that is enough: a node needs one of them, and of
 // levels and least versions it has all up to its own.
 func sufficient(p dialect.Property, values []string) (string, bool) {
+	if p.Namespace == "nvidia" && p.Feature == "sm_arch" && len(values) > 0 {
+		return strings.Join(values, " "), true // which becomes a range
+	}
 	if len(values) == 1 {
 		return values[0], true
 	}

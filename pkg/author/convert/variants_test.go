@@ -19,7 +19,10 @@ const variantsJSON = `{
     "levels": {"x86_64": {"level": ["v4", "v3", "v2"]}},
     "arm": {"aarch64": {"version": ["8.2a"], "sve": ["on"]}},
     "armbase": {"aarch64": {"version": ["8.4a", "8a"]}},
-    "cu": {"nvidia": {"cuda_version_lower_bound": ["12.8", "12.10"], "sm_arch": ["70_real", "90_virtual"]}},
+    "cu": {"nvidia": {"cuda_version_lower_bound": ["12.8", "12.10"], "cuda_version_upper_bound": ["13"], "sm_arch": ["70_real", "90_virtual"]}},
+    "real": {"nvidia": {"sm_arch": ["75_real", "90_real"]}},
+    "sm": {"nvidia": {"sm_arch": ["seventy"]}},
+    "gfx": {"amd": {"gfx_arch": ["gfx942"]}},
     "mkl": {"blas_lapack": {"provider": ["mkl"]}, "x86_64": {"level": ["v3"]}},
     "bad": {"x86_64": {"level": "v3"}}
   }
@@ -33,7 +36,10 @@ func TestVariantsOfPythonPackagesBecomeAttributes(t *testing.T) {
 		"levels":  {`{"compatibilities":{"io.archspec":{"target":"x86_64_v2"}}}`, "", ""},
 		"arm":     {`{"compatibilities":{"io.archspec":{"target":"armv8.2a"},"io.kubernetes.nfd":{"cpu-cpuid.SVE":true}}}`, "", ""},
 		"armbase": {`{"compatibilities":{"io.archspec":{"target":"aarch64"}}}`, "", ""},
-		"cu":      {`{"compatibilities":{"org.supercontainers":{"hardware.gpu.cuda.version":12.8}}}`, "nvidia :: sm_arch: one of several", ""},
+		"cu":      {`{"compatibilities":{"org.supercontainers":{"hardware.gpu.cuda.version":12.8,"hardware.gpu.cuda.compute_capability":"[7.0,)"}}}`, "nvidia :: cuda_version_upper_bound :: 13: drivers run programs", ""},
+		"real":    {`{"compatibilities":{"org.supercontainers":{"hardware.gpu.cuda.compute_capability":"[7.5,10.0)"}}}`, "", ""},
+		"sm":      {`{"compatibilities":{}}`, "nvidia :: sm_arch :: seventy: no compatibility spec", ""},
+		"gfx":     {`{"compatibilities":{"org.supercontainers":{"hardware.gpu.gfx.gfx942":true}}}`, "", ""},
 		"mkl":     {`{"compatibilities":{"io.archspec":{"target":"x86_64_v3"}}}`, "blas_lapack :: provider :: mkl: no compatibility spec", ""},
 		"bad":     {"", "", "the values of a feature"},
 		"":        {"", "", "pick one of the variants: null, v3, levels"},

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"slices"
 
 	"github.com/imagefit/imagefit/pkg/author/isa"
 )
@@ -42,9 +41,10 @@ type Program struct {
 	GlibC string `json:"glibc,omitempty"`
 	// HasGlibC is the newest version that this C library has.
 	HasGlibC string `json:"has_glibc,omitempty"`
-	// Library says that programs load it, and CUDA that it has code for NVIDIA's GPUs.
+	// Library says that programs load it.
 	Library bool `json:"library,omitempty"`
-	CUDA    bool `json:"cuda,omitempty"`
+	// CUDA is code for NVIDIA's GPUs, nil where there is none.
+	CUDA *GPUCode `json:"cuda,omitempty"`
 	// Level is the x86-64 level that the linker or the Go compiler has noted
 	// down; 0 where none did.
 	Level int `json:"level,omitempty"`
@@ -106,7 +106,7 @@ func ReadProgram(path string, file io.ReaderAt) (*Program, error) {
 	}
 	p.Library = p.Interpreter == "" && e.isLibrary() || p.Soname != ""
 	e.readSections()
-	p.CUDA = slices.ContainsFunc(e.sections, func(s section) bool { return s.name == ".nv_fatbin" })
+	p.CUDA = e.gpuCode()
 	p.Uses = e.uses(p, isGo)
 	return p, nil
 }

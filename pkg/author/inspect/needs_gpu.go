@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -47,13 +48,14 @@ type gpuUse struct {
 	release     string // of CUDA
 	because     string // of the release
 	optional    bool   // by nothing that a program is linked to
+	code        []*GPUCode
 }
 
 // add takes one more user: the first that is not optional, and the newest release.
 func (g *gpuUse) add(by, library, release string, optional bool) {
 	switch {
 	case g.optional && !optional:
-		*g = gpuUse{}
+		*g = gpuUse{code: g.code}
 	case optional && !g.optional && g.by != "":
 		return
 	}
@@ -72,7 +74,7 @@ func (i *Contents) gpuNeeds(a *answer) {
 	var nvidia, amd, intel gpuUse
 	for n, p := range i.Programs {
 		optional := !linked[n]
-		static := p.CUDA
+		static := p.CUDA != nil
 		for _, library := range p.Needed {
 			if l, ok := cudaOf(library); ok {
 				nvidia.add(p.Path, library, l.release, optional)
@@ -86,7 +88,10 @@ func (i *Contents) gpuNeeds(a *answer) {
 			}
 		}
 		if static {
-			nvidia.add(p.Path, "", "", optional)
+			nvidia.add(p.Path, "", p.CUDA.Release, optional)
+		}
+		if p.CUDA != nil && !optional {
+			nvidia.code = append(nvidia.code, p.CUDA)
 		}
 	}
 	var needs answer
@@ -105,8 +110,11 @@ func (g *gpuUse) need(a *answer, vendor, platform string) {
 	if g.by == "" {
 		return
 	}
-	because := g.by + " has code for GPUs (CUDA, linked statically), which does not tell the release"
-	if g.library != "" {
+	because := g.by + " has code for GPUs (CUDA, linked statically)"
+	switch {
+	case g.library == "" && g.release == "":
+		because += ", which does not tell the release"
+	case g.library != "" && platform != "":
 		because = fmt.Sprintf("%s is linked to %s (%s)", g.by, g.library, platform)
 	}
 	if g.optional {
@@ -117,10 +125,14 @@ func (g *gpuUse) need(a *answer, vendor, platform string) {
 	need := vendorNeed(vendor, because)
 	if g.release != "" {
 		need.Attributes = append(need.Attributes, cudaAttribute(g.release))
-		need.Because += fmt.Sprintf("; %s is of CUDA %s or later", g.because, g.release)
+		need.Because += fmt.Sprintf("; %s is of CUDA %s or later", cmp.Or(g.because, "the code"), g.release)
 		if driver := leastDriver(g.release); driver != "" {
 			need.Because += ", which drivers from " + driver + " run"
 		}
+	}
+	if found := capabilities(g.code); found != "" {
+		need.Attributes = append(need.Attributes, attributeTo("org.supercontainers", "hardware.gpu.cuda.compute_capability", found))
+		need.Because += "; it has code for GPUs of compute capability " + found
 	}
 	a.add(need, "")
 }

@@ -104,6 +104,13 @@ func (p Property) Attribute() compat.Attribute {
 		if p.Feature == "cuda_version_lower_bound" {
 			return compat.Attribute{Group: "org.supercontainers", Key: "hardware.gpu.cuda.version", Value: p.Value, Kind: kindOf(p.Value)}
 		}
+		if a, ok := smArch(p.Value); p.Feature == "sm_arch" && ok {
+			return a
+		}
+	case "amd":
+		if p.Feature == "gfx_arch" {
+			return compat.Attribute{Group: "org.supercontainers", Key: "hardware.gpu.gfx." + p.Value, Value: "true", Kind: compat.Bool}
+		}
 	}
 	return p.plain()
 }
@@ -118,6 +125,28 @@ func target(base, name string, isBase bool) compat.Attribute {
 		name = base
 	}
 	return compat.Attribute{Group: "io.archspec", Key: "target", Value: name}
+}
+
+// smArch is what code for NVIDIA's GPUs runs on, of a list such as "70_real 90_virtual":
+// machine code on the later GPUs of its generation too, intermediate code on all later ones.
+func smArch(values string) (compat.Attribute, bool) {
+	least, last, open := 0, 0, false
+	for value := range strings.FieldsSeq(values) {
+		text, kind, _ := strings.Cut(value, "_")
+		arch, err := strconv.Atoi(text)
+		if err != nil || arch < 10 || arch > 999 || kind != "real" && kind != "virtual" {
+			return compat.Attribute{}, false
+		}
+		if least == 0 || arch < least {
+			least = arch
+		}
+		last, open = max(last, arch), open || kind == "virtual"
+	}
+	value := fmt.Sprintf("[%d.%d,)", least/10, least%10)
+	if !open {
+		value = fmt.Sprintf("[%d.%d,%d.0)", least/10, least%10, last/10+1)
+	}
+	return compat.Attribute{Group: "org.supercontainers", Key: "hardware.gpu.cuda.compute_capability", Value: value}, least > 0
 }
 
 // armTarget makes archspec's name of a version such as 8.2a, or 9a for 9.0a.
