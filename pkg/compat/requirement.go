@@ -134,12 +134,25 @@ type Requirement struct {
 	// May are the conditions under which a node on which the Terms do not hold may
 	// run the image all the same, so that it is unknown.
 	May []May
+	// Each, if not nil, are devices of which every one is asked for by itself.
+	Each *Each
 	// Newer, if not nil, is a version that the requirement comes down to, for a
 	// sentence that does not list all of its parts.
 	Newer *Newer
 	// Defines is what the set rule.matched holds for the later parts of the
 	// AllOf that this requirement is a part of, where it holds (NFD's vars).
 	Defines map[string]string
+}
+
+// Each is a list of devices that a requirement is evaluated on one by one: which of them a
+// container gets is not known, so that it holds where it does on all and does not where it
+// does on none.
+type Each struct {
+	Devices  string   // a set of instances
+	Element  string   // only instances where this element
+	Value    string   // has this value count
+	Set      string   // whose Elements are those of the instance
+	Elements []string // that may differ between instances
 }
 
 // May is a condition and what depends on it.

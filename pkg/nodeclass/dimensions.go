@@ -40,6 +40,11 @@ func (d Dimensions) Add(reqs []compat.Requirement) {
 		for i := range r.May {
 			d.terms(r.May[i].Set, r.May[i].Terms)
 		}
+		if r.Each != nil {
+			for _, element := range append([]string{r.Each.Element}, r.Each.Elements...) {
+				d.element(r.Each.Devices, element)
+			}
+		}
 		if r.Newer != nil {
 			d.element(r.Newer.Set, r.Newer.Element)
 		}

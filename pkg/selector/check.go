@@ -37,6 +37,9 @@ type evaluation struct {
 	// allocated.
 	free    []Check
 	defined []definition
+	// device is the one of each that is looked at, where a requirement has several.
+	each   *compat.Each
+	device map[string]string
 }
 
 // under is what a part inherits from the requirements above it.
@@ -64,6 +67,12 @@ func count(reqs []compat.Requirement) int {
 func (e *evaluation) check(c *Check, req *compat.Requirement, u under) {
 	c.Requirement, c.list, c.term, c.best = req, -1, -1, -1
 	u.strict = u.strict || req.Strict
+	if e.each == nil && req.Each != nil {
+		if kinds := kindsOf(e.facts, req.Each); len(kinds) > 1 {
+			e.onEach(c, u, kinds)
+			return
+		}
+	}
 	switch {
 	case req.Unclear != "":
 		c.unsure = u.strict

@@ -83,6 +83,10 @@ func (c *costing) all(reqs []compat.Requirement) {
 }
 
 func (c *costing) requirement(req *compat.Requirement) {
+	if req.Each != nil {
+		begin := c.steps
+		defer func() { c.add(c.steps-begin, max(0, len(kindsOf(c.facts, req.Each))-1)) }()
+	}
 	c.add(8, 1)
 	for i := range req.May {
 		c.add(8, 1+len(req.May[i].Terms))

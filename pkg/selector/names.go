@@ -26,6 +26,9 @@ func (d definition) fact(value string) facts.Fact {
 }
 
 func (e *evaluation) lookup(set, element string) facts.Fact {
+	if fact, ok := e.ofDevice(set, element); ok {
+		return fact
+	}
 	if set != ruleMatched {
 		return ofKnownTarget(set, element, e.facts.Lookup(set, element))
 	}

@@ -56,7 +56,9 @@ func DisablesNVIDIA(value string) bool {
 }
 
 func nvidiaVariable(name, text string) compat.Requirement {
-	req := compat.Requirement{Key: textutil.Short(name), Combine: compat.AnyOf}
+	req := compat.Requirement{Key: textutil.Short(name), Combine: compat.AnyOf, Each: &compat.Each{
+		Devices: "gpu.device", Element: "vendor", Value: "nvidia", Set: "gpu.nvidia", Elements: []string{"brand", "compute_capability"},
+	}}
 	if len(text) > maxNVIDIAText {
 		return compat.Requirement{Key: req.Key}.Unclearf("it is longer than %d bytes", maxNVIDIAText)
 	}
@@ -77,8 +79,8 @@ func nvidiaVariable(name, text string) compat.Requirement {
 	return req
 }
 
-// nvidiaCondition reads one condition. The facts behind it hold for all GPUs of
-// a node.
+// nvidiaCondition reads one condition. Driver and CUDA are the same for all GPUs of a
+// node; of what differs, the requirement is evaluated on each GPU.
 func nvidiaCondition(text string) compat.Requirement {
 	req := compat.Requirement{Key: textutil.Short(text), Set: "gpu.nvidia"}
 	at := strings.IndexAny(text, "=!<>")
@@ -118,8 +120,7 @@ func nvidiaCondition(text string) compat.Requirement {
 	return req
 }
 
-// brandCondition compares the brand of the GPUs, which is not known where they are
-// of several.
+// brandCondition compares the brand of a GPU.
 func brandCondition(req compat.Requirement, symbol, value string) compat.Requirement {
 	op, known := map[string]compat.Op{"=": compat.In, "!=": compat.NotIn}[symbol]
 	if !known || value == "" {

@@ -57,6 +57,53 @@ func TestNVIDIARequirementsAreAlternatives(t *testing.T) {
 	}
 }
 
+// TestNVIDIARequirementsAreEvaluatedOnEachGPU: which of them a container gets is not known.
+func TestNVIDIARequirementsAreEvaluatedOnEachGPU(t *testing.T) {
+	t.Parallel()
+	const fits, unfit, unknown = selector.Fits, selector.Unfit, selector.Unknown
+	tests := []struct {
+		name, gpus, require string
+		want                selector.Outcome
+		reason              string
+	}{
+		{"an alternative for each", "tesla 7.5, geforcertx 8.6", "brand=tesla,driver>=535 brand=geforcertx,driver>=535", fits, ""},
+		{"for one of them", "tesla 7.5, geforcertx 8.6", "brand=tesla,driver>=535", unknown, "it holds on some GPUs of the node (tesla 7.5) and not on others (geforcertx 8.6)"},
+		{"for none", "tesla 7.5, geforcertx 8.6", "brand=quadro,driver>=535", unfit, "brand"},
+		{"the driver is the same for all", "tesla 7.5, geforcertx 8.6", "cuda>=12.0", fits, ""},
+		{"capability of all", "tesla 7.5, tesla 8.0", "arch>=7.0", fits, ""},
+		{"capability of one", "tesla 7.5, tesla 9.0", "arch>=8.0", unknown, "tesla 9.0"},
+		{"two of a kind", "tesla 7.5, tesla 7.5", "brand=geforce", unfit, "brand"},
+		{"a brand that is not known", "tesla 7.5, ? 8.6", "brand=tesla", unknown, "not known"},
+		{"all brands but one not known", "? 7.5, ? 8.6", "brand=tesla", unknown, "not reported"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			features := facts.NewFeatures()
+			features.Attributes["gpu.nvidia"] = map[string]string{"count": "2", "driver_version": "535.104.05", "cuda_version": "12.2", "compute_capability": "7.5"}
+			features.Unknown["gpu.nvidia/brand"] = "the GPUs are of several brands"
+			features.Instances["gpu.device"] = []map[string]string{{"vendor": "intel"}}
+			for gpu := range strings.SplitSeq(tt.gpus, ", ") {
+				brand, capability, _ := strings.Cut(gpu, " ")
+				device := map[string]string{"vendor": "nvidia", "compute_capability": capability}
+				if brand != "?" {
+					device["brand"] = brand
+				}
+				features.Instances["gpu.device"] = append(features.Instances["gpu.device"], device)
+			}
+			if strings.HasPrefix(tt.gpus, "tesla 7.5, tesla 7.5") {
+				delete(features.Unknown, "gpu.nvidia/brand")
+				features.Attributes["gpu.nvidia"]["brand"] = "tesla"
+			}
+			features.Unknown["gpu.device/brand"] = "the brand is not reported"
+			v := selector.Evaluate(facts.New("linux", "amd64", features), dialect.NVIDIARequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": tt.require}))
+			if v.Outcome != tt.want || !strings.Contains(v.Reason(), tt.reason) {
+				t.Errorf("%s: %s, want %s: %s", v.Outcome, v.Reason(), tt.want, tt.reason)
+			}
+		})
+	}
+}
+
 func TestNVIDIAVariablesAllHold(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
