@@ -151,7 +151,7 @@ func TestAttachRefusesWhatReadersCouldNotUse(t *testing.T) {
 		"dialect":        {[]string{ref, good, "--dialect", "x"}, []string{`invalid argument "x" for "--dialect"`, "compspec"}, true},
 		"wrong dialect":  {[]string{ref, good, "--dialect", "compspec"}, []string{"needs.json: read as compspec: row 1, column"}, true},
 		"layer type":     {[]string{ref, good, "--layer-type", "x/y"}, []string{`layer type "x/y" is not one of`}, true},
-		"output":         {[]string{ref, good, "-o", "yaml"}, []string{"-o"}, true},
+		"output":         {[]string{ref, good, "-o", "xml"}, []string{"-o"}, true},
 		"reference":      {[]string{"HTTP://x", good}, []string{`read reference "HTTP://x"`}, true},
 		"no such image":  {[]string{s.Reference(":2"), good}, []string{":2", "404 Not Found"}, false},
 		"no such entry":  {[]string{ref, good, "--entry", "9"}, []string{"no entry 9, only 0 to 1"}, false},

@@ -1,44 +1,32 @@
 package main
 
 import (
-	"cmp"
-	"context"
 	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"log/slog"
-	"net"
-	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
-	"github.com/imagefit/imagefit/internal/wiring"
-	"github.com/imagefit/imagefit/pkg/audit"
 	"github.com/imagefit/imagefit/pkg/config"
-	"github.com/imagefit/imagefit/pkg/containerd"
-	"github.com/imagefit/imagefit/pkg/cri"
-	"github.com/imagefit/imagefit/pkg/decision"
-	"github.com/imagefit/imagefit/pkg/facts"
-	"github.com/imagefit/imagefit/pkg/health"
-	"github.com/imagefit/imagefit/pkg/hostfacts"
-	"github.com/imagefit/imagefit/pkg/unixsocket"
 )
 
-// auditCommand shows what would no longer be admitted.
+// htmlOutput is the format of a page.
+const htmlOutput cli.Output = "html"
+
+// auditCommand shows what would no longer be admitted, here or on other hosts.
 type auditCommand struct {
-	all    bool
-	output cli.Output
+	all     bool
+	facts   []string
+	changes []string
+	images  string
+	output  cli.Output
 }
 
 func newAuditCommand() *cobra.Command {
 	var c auditCommand
 	cmd := &cobra.Command{
-		Use:   "audit",
-		Short: "Show which running containers and images would not be admitted now",
+		Use:   "audit [FILE...]",
+		Short: "Show which containers and images would not be admitted now, or after a change",
 		Long: `Audit lists the containers that run on this node, and the names of the images on
 it, that do not fit it by the facts and the configuration of now: those that
 nri-plugin would refuse if they were created again. It decides as nri-plugin
@@ -53,24 +41,57 @@ stopped or changed, and the daemons need not run. Only root may read the state.
 Images are evaluated as for a pod without exemptions. "imagefit images --check"
 shows whether another variant would be chosen today.
 
-Exit code 0: all fit; 3: a container or an image does not; 1: error.`,
+With --facts, --facts-change or --images it asks what if: what would become of
+all images of this node, or of those in a file, on other hosts, or after a change
+of a host. Registries are asked as by explain. Further FILEs are hosts like those
+of --facts, so that a shell may expand nodes/*.json. A list of NodeFeature
+objects, or a directory of files, is many hosts. --facts-change replaces a fact
+of each host, and what follows from it: kernel.version=6.12, nvidia.driver=580.65,
+cpu.cpuid/AVX512F=false, or any SET/ELEMENT that "imagefit facts" shows. Then what
+changes is shown, on this node also of the containers that run.
+
+With -o html it writes one page that needs nothing else: images by hosts, to
+filter and to walk through, with what each lacks.
+
+Exit code 0: all fit; 3: a container or an image does not, or with --facts-change,
+fits less well than before; 1: error.`,
 		Example: `  imagefit audit
-  imagefit audit --all
-  imagefit audit -o json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
+  imagefit audit --facts-change kernel.version=6.12 --facts-change nvidia.driver=580.65.06
+  imagefit audit --images images.txt --facts nodes/*.json
+  kubectl get nodefeatures -A -o json > nodes.json; imagefit audit --facts nodes.json -o html > audit.html`,
+		Args: cobra.ArbitraryArgs,
+		RunE: c.run,
 	}
-	cmd.Flags().BoolVar(&c.all, "all", false, "also list what is admitted and what is unchecked")
-	c.output.AddFlag(cmd, cli.Text, cli.JSON, cli.YAML)
+	flags := cmd.Flags()
+	flags.BoolVar(&c.all, "all", false, "also list what is admitted and what is unchecked, or does not change")
+	flags.StringArrayVar(&c.facts, "facts", nil, "`FILE` with the facts of a host, or of many; as for explain, or a directory; repeatable")
+	flags.StringArrayVar(&c.changes, "facts-change", nil, "`FACT=VALUE` that each host would have; repeatable")
+	flags.StringVar(&c.images, "images", "", "`FILE` with one reference on each line, in place of the images of this node; - is stdin")
+	flags.String("arch", "", "architecture of hosts whose facts do not tell it: "+strings.Join(architectures(), ", "))
+	cli.Complete(cmd, "arch", architectures()...)
+	c.output.AddFlag(cmd, cli.Text, cli.JSON, cli.YAML, csvOutput, htmlOutput)
 	return cmd
 }
 
-func (c auditCommand) run(cmd *cobra.Command) error {
+func (c *auditCommand) run(cmd *cobra.Command, args []string) error {
 	cfg, err := cli.LoadConfig(cmd)
 	if err != nil {
 		return err
 	}
-	known, err := collect(cmd.Context(), hostfacts.NewRoot(cfg.Facts.Root))
+	switch {
+	case len(args) > 0 && len(c.facts) == 0:
+		return errors.New("imagefit audit takes FILEs of facts behind --facts only: imagefit audit --facts " + args[0])
+	case len(c.facts)+len(c.changes) > 0 || c.images != "":
+		return c.runWhatIf(cmd, cfg, args)
+	case c.output == csvOutput || c.output == htmlOutput:
+		return errors.New("-o " + string(c.output) + " is for images on hosts: with --facts, --facts-change or --images")
+	}
+	return c.runHere(cmd, cfg)
+}
+
+// runHere audits this node as it is.
+func (c *auditCommand) runHere(cmd *cobra.Command, cfg config.Config) error {
+	known, err := liveFacts(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}
@@ -85,145 +106,4 @@ func (c auditCommand) run(cmd *cobra.Command) error {
 		return cli.ExitError(exitNoneFits)
 	}
 	return nil
-}
-
-// auditNode audits this node by facts that may be those of another time.
-func auditNode(ctx context.Context, cfg config.Config, known *facts.Facts, stderr io.Writer) (audit.Report, error) {
-	if _, err := os.ReadDir(cfg.StateDir); errors.Is(err, fs.ErrPermission) {
-		return audit.Report{}, fmt.Errorf("read what is known of images in %s (state_dir): permission denied: only root may, try sudo imagefit audit",
-			cfg.StateDir)
-	}
-	log := cli.NewLogger(stderr, config.Text, slog.LevelError)
-	runtime, err := containerd.Read(cfg.Runtime.Config)
-	if err != nil {
-		log.Error("cannot read the runtime's configuration completely", "file", cfg.Runtime.Config, "error", err)
-	}
-	evaluator, err := wiring.Evaluator(cfg, known, runtime, log)
-	if err != nil {
-		return audit.Report{}, err
-	}
-	conn, err := cri.NewSplitBackend(cfg.Runtime.Endpoint, cfg.Runtime.ImageEndpoint)
-	if err != nil {
-		return audit.Report{}, err
-	}
-	defer func() { _ = conn.Close() }()
-	images := conn
-	if answers(ctx, cfg.Proxy.Listen) { // which knows the names that it keeps
-		proxy, err := cri.NewBackend(cfg.Proxy.Listen)
-		if err != nil {
-			return audit.Report{}, err
-		}
-		defer func() { _ = proxy.Close() }()
-		images = proxy
-	}
-	report, err := audit.New(evaluator, conn, images).Audit(ctx)
-	if err != nil {
-		return audit.Report{}, fmt.Errorf("%w: check that the runtime listens at %s (runtime.endpoint): imagefit config check --live",
-			err, cfg.Runtime.Endpoint)
-	}
-	return report, nil
-}
-
-// answers reports whether a program accepts connections at an endpoint.
-func answers(ctx context.Context, endpoint string) bool {
-	path, err := unixsocket.ParseEndpoint(endpoint)
-	if err != nil {
-		return false
-	}
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
-	if err != nil {
-		return false
-	}
-	_ = conn.Close()
-	return true
-}
-
-// printAuditReport prints what does not fit, or all, and the numbers.
-func printAuditReport(b *strings.Builder, r audit.Report, all bool) {
-	counts := r.Counts()
-	table := newTable(b)
-	head := "VERDICT\tPOD\tCONTAINER\tIMAGE\tREASON\n"
-	for _, c := range r.Containers {
-		if all || c.Unfit() {
-			pod := strings.Trim(c.Namespace+"/"+c.Pod, "/")
-			fmt.Fprint(table, head)
-			printFinding(table, c.Finding, pod, c.Name)
-			head = ""
-		}
-	}
-	table.Flush()
-	if head == "" {
-		b.WriteString("\n")
-	}
-	head = "VERDICT\tIMAGE\tREASON\n"
-	for _, i := range r.Images {
-		if all || i.Unfit() {
-			fmt.Fprint(table, head)
-			printFinding(table, i.Finding)
-			head = ""
-		}
-	}
-	table.Flush()
-	if head == "" {
-		b.WriteString("\n")
-	}
-	fmt.Fprintf(b, "running containers: %s\nimage names: %s\n", countsLine(counts.Containers), countsLine(counts.Images))
-}
-
-func printFinding(w io.Writer, f audit.Finding, place ...string) {
-	verdict := string(f.Verdict)
-	switch {
-	case f.Verdict == audit.Tolerated && f.Exempt:
-		verdict += " (exempt)"
-	case f.Verdict == audit.Tolerated:
-		verdict += " (" + f.Mode + ")"
-	}
-	cells := append([]string{verdict}, place...)
-	cells = append(cells, f.Reference, strings.TrimPrefix(f.Reason, f.Reference+" "))
-	for i, cell := range cells {
-		cells[i] = cmp.Or(decision.Line(cell), "-")
-	}
-	fmt.Fprintln(w, strings.Join(cells, "\t"))
-}
-
-// countsLine prints numbers by verdict, without those that are 0.
-func countsLine(counts map[string]int) string {
-	total := 0
-	var words []string
-	for _, v := range audit.Verdicts() {
-		n := counts[string(v)]
-		total += n
-		if n > 0 {
-			words = append(words, fmt.Sprintf("%d %s", n, v))
-		}
-	}
-	if total == 0 {
-		return "none"
-	}
-	return fmt.Sprintf("%d (%s)", total, strings.Join(words, ", "))
-}
-
-// printAudit prints what the last audit of a daemon found.
-func printAudit(w io.Writer, s *health.AuditStatus, now time.Time) {
-	if s == nil {
-		return
-	}
-	running := 0
-	for _, n := range s.Containers {
-		running += n
-	}
-	line := fmt.Sprintf("running containers: %d", running)
-	if n := s.Containers[string(audit.Refused)]; n > 0 {
-		line += fmt.Sprintf(", would not be admitted now: %d", n)
-	}
-	if n := s.Containers[string(audit.Tolerated)]; n > 0 {
-		line += fmt.Sprintf(", do not fit and are tolerated: %d", n)
-	}
-	if n := s.Containers[string(audit.Unchecked)]; n > 0 {
-		line += fmt.Sprintf(", unchecked: %d", n)
-	}
-	if n := s.Images[string(audit.Refused)] + s.Images[string(audit.Tolerated)]; n > 0 {
-		line += fmt.Sprintf("; image names that do not fit: %d", n)
-	}
-	fmt.Fprintf(w, "  audit\t%s ago; %s\n", ago(s.Time, now), line)
 }

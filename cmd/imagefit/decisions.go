@@ -48,7 +48,8 @@ in state_dir, which only root may, and needs neither daemon to run.
 
 WOULD is the action that audit mode, an exemption or the runtime prevented;
 --action finds it as well. --reason takes the reason_code of the JSON output.
-JSON is one list, or with -f one object per line.`,
+JSON is one list, or with -f one object per line; YAML one list, or one document
+for each.`,
 		Example: `  imagefit decisions --since 1h
   imagefit decisions --action refused --namespace shop
   imagefit decisions --reason registry_timeout
@@ -122,7 +123,15 @@ func (c decisionsCommand) run(cmd *cobra.Command) error {
 // print prints the last records and follows new ones.
 func (c decisionsCommand) print(cmd *cobra.Command, log *decisionlog.Log) error {
 	out := cmd.OutOrStdout()
-	if c.output == cli.JSON {
+	switch c.output {
+	case cli.YAML: // documents, as JSON has lines
+		return log.Follow(cmd.Context(), c.filter, c.limit, func(r decisionlog.Record) error {
+			if _, err := io.WriteString(out, "---\n"); err != nil {
+				return err
+			}
+			return c.output.Print(out, r, nil)
+		})
+	case cli.JSON:
 		lines := json.NewEncoder(out)
 		lines.SetEscapeHTML(false)
 		return log.Follow(cmd.Context(), c.filter, c.limit, func(r decisionlog.Record) error { return lines.Encode(r) })

@@ -90,7 +90,7 @@ func TestMistakesInFlagsOfDecisionsAreExplained(t *testing.T) {
 		{[]string{"--since", "yesterday"}, []string{"--since", "yesterday", "24h"}},
 		{[]string{"--since", "-1h"}, []string{"--since", "-1h"}},
 		{[]string{"--limit", "-1"}, []string{"--limit -1"}},
-		{[]string{"-o", "yaml"}, []string{"-o", "json"}},
+		{[]string{"-o", "xml"}, []string{"-o", "json"}},
 	} {
 		wantError(t, tool(t, "", append([]string{"decisions", "--config", config}, test.args...)...).err, test.want...)
 	}

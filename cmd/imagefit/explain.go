@@ -79,16 +79,20 @@ func architectures() []string {
 
 // nodeOf loads what the flags of factsFlag name.
 func nodeOf(cmd *cobra.Command, name string) (*facts.Facts, error) {
-	arch, err := cmd.Flags().GetString("arch")
+	arch, err := archOf(cmd)
 	if err != nil {
 		return nil, err
 	}
-	if arch != "" {
-		if err := cli.Check("arch", arch, architectures()); err != nil {
-			return nil, err
-		}
-	}
 	return loadFacts(cmd.Context(), name, arch, cmd.InOrStdin())
+}
+
+// archOf returns the value of --arch, which may be empty.
+func archOf(cmd *cobra.Command) (string, error) {
+	arch, err := cmd.Flags().GetString("arch")
+	if err != nil || arch == "" {
+		return "", err
+	}
+	return arch, cli.Check("arch", arch, architectures())
 }
 
 func (c explainCommand) run(cmd *cobra.Command, image string) error {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -109,64 +108,6 @@ func familyOf(known *facts.Facts, family string) (*facts.Facts, error) {
 	}
 	kept := features.Only(func(set string) bool { return set == family || strings.HasPrefix(set, family+".") })
 	return facts.New(known.OS(), known.Arch(), kept), nil
-}
-
-// exitDiffer is the exit code for facts that differ.
-const exitDiffer = 3
-
-// newDiffCommand compares the facts of two nodes.
-func newDiffCommand() *cobra.Command {
-	var output cli.Output
-	cmd := &cobra.Command{
-		Use:   "diff A B",
-		Short: "Compare the facts of two nodes, or of one at two times",
-		Long: `Diff prints how the facts of B differ from those of A, one line each, sorted:
-
-  + what only B has
-  - what only A has
-  ~ what differs, also between absent, present and unknown
-
-Each of A and B is a file that "imagefit facts -o json" or "nfd export features"
-wrote ("-" is standard input), a snapshot, a directory with a node's files, or
-"live" for this node.
-
-The exit code is 0 when nothing differs, 3 when something does, and 1 on an
-error.`,
-		Example: `  imagefit facts diff node-1.json node-2.json
-  imagefit facts diff before.tar.gz live
-  ssh node-2 imagefit facts -o json | imagefit facts diff live -`,
-		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error { return diff(cmd, output, args[0], args[1]) },
-	}
-	output.AddFlag(cmd, cli.Text, cli.JSON)
-	return cmd
-}
-
-func diff(cmd *cobra.Command, output cli.Output, a, b string) error {
-	if a == "-" && b == "-" {
-		return errors.New("only one of A and B can be standard input")
-	}
-	before, err := loadFacts(cmd.Context(), a, "", cmd.InOrStdin())
-	if err != nil {
-		return fmt.Errorf("load A: %w", err)
-	}
-	after, err := loadFacts(cmd.Context(), b, "", cmd.InOrStdin())
-	if err != nil {
-		return fmt.Errorf("load B: %w", err)
-	}
-	changes := facts.Diff(before, after)
-	err = output.Print(cmd.OutOrStdout(), append([]facts.Change{}, changes...), func(b *strings.Builder) {
-		for _, change := range changes {
-			b.WriteString(printable(change.String()) + "\n")
-		}
-	})
-	if err != nil {
-		return err
-	}
-	if len(changes) > 0 {
-		return cli.ExitError(exitDiffer)
-	}
-	return nil
 }
 
 // snapshotCommand saves the files that the facts of a node are read from.

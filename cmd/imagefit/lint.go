@@ -77,8 +77,8 @@ func dialectNames() []string {
 
 func (c *lintCommand) run(cmd *cobra.Command, files []string) error {
 	switch {
-	case c.diff && c.output == cli.JSON:
-		return errors.New("--diff has no JSON form; each finding says whether --fix corrects it")
+	case c.diff && c.output != cli.Text:
+		return errors.New("--diff has no JSON or YAML form; each finding says whether --fix corrects it")
 	case c.fix && !c.diff && slices.Contains(files, "-"):
 		return errors.New("--fix cannot change stdin; use --diff")
 	}

@@ -111,7 +111,7 @@ func (c *publishCommand) run(cmd *cobra.Command, images []string) error {
 			return err
 		}
 	}
-	if c.output != cli.JSON {
+	if c.output == cli.Text {
 		cmd.PrintErrf("%s", planText(p.plan))
 	}
 	if !c.dryRun {

@@ -127,6 +127,16 @@ need_emulators() {
     clang libc6-dev qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross; } >&2 || die "apt-get could not install them; see above"
 }
 
+# The tests of pages point, click and type in a browser.
+need_browser() {
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null && return
+  command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] ||
+    die "the tests need chromium: install it (Debian: apt-get install chromium)"
+  say "installing chromium"
+  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium; } >&2 ||
+    die "apt-get could not install it; see above"
+}
+
 # A compile says nothing for minutes, so a line now and then shows that it still
 # runs. In the background go would not hear Ctrl-C: the trap ends it.
 compile() {
@@ -216,7 +226,7 @@ fi
 # What an interrupted build left behind; no other build runs while we have the lock.
 rm -rf "$cache"/.build-* "$cache"/.bin-*
 
-case " $* " in *" all "* | *" matrix "*) need_emulators ;; esac
+case " $* " in *" all "* | *" matrix "*) need_emulators && need_browser ;; esac
 folders=()
 for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do
   build "$part"

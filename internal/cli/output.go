@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,9 +23,13 @@ const (
 	YAML Output = "yaml"
 )
 
-// AddFlag adds the flag -o with these formats, of which the first is the default.
+// AddFlag adds the flag -o with these formats, of which the first is the default. A command
+// that has JSON has YAML too.
 func (o *Output) AddFlag(cmd *cobra.Command, formats ...Output) {
 	*o = formats[0]
+	if at := slices.Index(formats, JSON); at >= 0 && !slices.Contains(formats, YAML) {
+		formats = slices.Insert(slices.Clone(formats), at+1, YAML)
+	}
 	OneOf(cmd, o, "output", "o", "output format", formats)
 }
 
@@ -56,15 +62,40 @@ func writeYAML(w io.Writer, v any) error {
 		return err
 	}
 	var document any
-	if err := json.Unmarshal(text, &document); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&document); err != nil {
 		return err
 	}
 	encoder := yaml.NewEncoder(w)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(document); err != nil {
+	if err := encoder.Encode(withNumbers(document)); err != nil {
 		return err
 	}
 	return encoder.Close()
+}
+
+// withNumbers replaces numbers as JSON has them: whole ones stay whole, however large.
+func withNumbers(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		if whole, err := v.Int64(); err == nil {
+			return whole
+		}
+		if number, err := v.Float64(); err == nil {
+			return number
+		}
+		return v.String()
+	case []any:
+		for i := range v {
+			v[i] = withNumbers(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = withNumbers(v[key])
+		}
+	}
+	return value
 }
 
 // ExitError is an exit code, for a command that has printed its result.

@@ -10,23 +10,23 @@ import (
 
 func TestOutputPrintsInTheFormatOfTheFlag(t *testing.T) {
 	t.Parallel()
-	value := map[string]string{"key": "<value>"}
+	value := map[string]any{"key": "<value>", "numbers": []any{2042729151, 1.5}}
 	for args, want := range map[string]string{
 		"":                "as text\n",
-		"-o json":         "{\n  \"key\": \"<value>\"\n}\n",
-		"--output yaml":   "key: <value>\n",
+		"-o json":         "{\n  \"key\": \"<value>\",\n  \"numbers\": [\n    2042729151,\n    1.5\n  ]\n}\n",
+		"--output yaml":   "key: <value>\nnumbers:\n  - 2042729151\n  - 1.5\n",
 		"-o labels":       "as text\n",
 		"-o xml":          `error: invalid argument "xml" for "-o, --output" flag: want one of: text, json, yaml, labels`,
 		"-o JSON":         `error: invalid argument "JSON" for "-o, --output" flag: want one of: text, json, yaml, labels`,
 		"--output=":       `error: invalid argument "" for "-o, --output" flag: want one of: text, json, yaml, labels`,
-		"-o json -o yaml": "key: <value>\n",
+		"-o json -o yaml": "key: <value>\nnumbers:\n  - 2042729151\n  - 1.5\n",
 	} {
 		var out bytes.Buffer
 		var o Output
 		cmd := &cobra.Command{SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error {
 			return o.Print(&out, value, func(b *strings.Builder) { b.WriteString("as text\n") })
 		}}
-		o.AddFlag(cmd, Text, JSON, YAML, "labels")
+		o.AddFlag(cmd, Text, JSON, "labels") // and YAML
 		cmd.SetArgs(strings.Fields(args))
 		if err := cmd.Execute(); err != nil {
 			out.WriteString("error: " + err.Error())

@@ -50,7 +50,7 @@ func TestFactsOfAHostAreReplaced(t *testing.T) {
 					t.Errorf("%s is %q, want %q", key, is, want)
 				}
 			}
-			if test.host.Fingerprint() != before || test.host.Lookup("kernel.version", "full") != test.host.Lookup("kernel.version", "full") {
+			if test.host.Fingerprint() != before {
 				t.Error("the facts of the host themselves have changed")
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"io"
 	"iter"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -79,26 +80,26 @@ func (g *Grid) Entries() iter.Seq[Entry] {
 	}
 }
 
-// Group is an image on the hosts on which the same becomes of it.
+// Group is an image on the hosts on which the same becomes of it, for want of the same.
+// The cell is that of the first of them.
 type Group struct {
 	Image string
 	Hosts []string
 	*Cell
 }
 
-// Groups returns, of each image, one group for each different cell, in the order of the
-// hosts.
+// Groups returns the groups of each image, in the order of the hosts.
 func (g *Grid) Groups() []Group {
 	type key struct {
 		state, before State
-		reason        string
+		why           string
 	}
 	var groups []Group
 	for i, image := range g.Images {
 		places := map[key]int{}
 		for h, host := range g.Hosts {
 			c := g.Cell(i, h)
-			k := key{state: State{c.Outcome, c.Platform, c.Digest}, reason: c.Reason}
+			k := key{state: State{c.Outcome, c.Platform, c.Digest}, why: c.why()}
 			if c.Before != nil {
 				k.before = *c.Before
 			}
@@ -112,6 +113,18 @@ func (g *Grid) Groups() []Group {
 		}
 	}
 	return groups
+}
+
+// why is what keeps an image from fitting, whatever the host has instead.
+func (c *Cell) why() string {
+	if len(c.Failing) == 0 {
+		return c.Reason
+	}
+	var wants strings.Builder
+	for _, f := range c.Failing {
+		wants.WriteString(f.Variant + "\x00" + f.Want + "\x00")
+	}
+	return wants.String()
 }
 
 // Counts are numbers of cells.

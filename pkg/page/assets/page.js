@@ -204,7 +204,11 @@
     listen() {
       this.form.addEventListener('input', () => this.filter());
       this.form.addEventListener('submit', (event) => event.preventDefault());
-      this.body.addEventListener('mouseover', (event) => {
+      let pointer = '';
+      this.body.addEventListener('mousemove', (event) => {
+        const now = `${event.clientX},${event.clientY}`;
+        if (now === pointer) return; // the page moved under the pointer
+        pointer = now;
         const place = this.placeOf(event.target);
         if (place && !this.body.querySelector('.pinned')) this.describe(...place);
       });

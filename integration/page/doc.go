@@ -1,0 +1,2 @@
+// Package page tests the pages of imagefit in a browser.
+package page
