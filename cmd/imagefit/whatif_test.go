@@ -171,7 +171,7 @@ func TestWrongQuestionsAreExplained(t *testing.T) {
 		"audit --images - --facts -":                              "only one of --images and --facts",
 		"audit --facts /none":                                     "/none",
 		"audit --facts " + milan:                                  "name some with --images FILE",
-		"facts diff - live --images -":                               "only one of A, B and --images",
+		"facts diff - live --images -":                            "only one of A, B and --images",
 		"facts diff " + milan + " " + xeon + " --images " + empty: "lists no images",
 	} {
 		wantError(t, tool(t, "", append(strings.Fields(line), "--config", config)...).err, want)
