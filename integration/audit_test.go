@@ -42,6 +42,7 @@ func TestContainersThatNoLongerFitAreToldAndKeepRunning(t *testing.T) {
 			if out, code := f.ourTool(t, "audit"); code != 0 || !strings.Contains(out, "running containers: 2 (2 admitted)") {
 				t.Errorf("before the change: exit code %d\n%s", code, out)
 			}
+			f.wantForetold(t, repo.Ref("1"))
 
 			folder := filepath.Join(root, "etc/imagefit/facts.d")
 			if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -73,6 +74,41 @@ func TestContainersThatNoLongerFitAreToldAndKeepRunning(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// wantForetold sees to it that imagefit tells what the change would do before it is made.
+func (f *fit) wantForetold(t *testing.T, ref string) {
+	t.Helper()
+	out, code := f.ourTool(t, "audit", "--facts-change", "cpu.cpuid/AVX2=false", "-o", "json")
+	var outlook struct {
+		Containers []struct{ Reference, Before, Verdict, Reason string }
+		Results    []struct {
+			Image, Host, Verdict string
+			Before               struct{ Verdict string }
+			Failing              []struct{ Want, Have string }
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &outlook); err != nil || code != 3 {
+		t.Fatalf("exit code %d, %v: %s", code, err, out)
+	}
+	if c := outlook.Containers; len(c) != 1 || c[0].Reference != ref || c[0].Before != "admitted" || c[0].Verdict != "refused" {
+		t.Errorf("containers %+v", c)
+	}
+	told := false
+	for _, r := range outlook.Results {
+		if r.Image == ref {
+			told = r.Before.Verdict == "fits" && r.Verdict == "does not fit" && len(r.Failing) == 1 && r.Failing[0].Want == "cpu.cpuid AVX2"
+		}
+	}
+	if !told {
+		t.Errorf("results %+v", outlook.Results)
+	}
+	if page, code := f.ourTool(t, "audit", "--facts-change", "cpu.cpuid/AVX2=false", "-o", "html"); code != 3 || !strings.Contains(page, ref) {
+		t.Errorf("the page has %d bytes, exit code %d", len(page), code)
+	}
+	if report, code := f.ourTool(t, "report", "-"); code != 0 || !strings.Contains(report, "running containers: 2") && !strings.Contains(report, "Running containers: 2") {
+		t.Errorf("the report has %d bytes, exit code %d", len(report), code)
 	}
 }
 

@@ -68,9 +68,12 @@ func (p Plot) section() (section, error) {
 		d.Words = append(d.Words, word{left - 6, y + 4, "end", tick.Text})
 	}
 	for _, tick := range p.X.Ticks {
-		x := p.X.place(tick.At, left, right)
+		x, anchor := p.X.place(tick.At, left, right), "middle"
+		if x > right-marginRight { // a word in the middle would end beyond the picture
+			anchor = "end"
+		}
 		d.Lines = append(d.Lines, line{x, bottom, x, bottom + 5})
-		d.Words = append(d.Words, word{x, plotHeight - 8, "middle", tick.Text})
+		d.Words = append(d.Words, word{x, plotHeight - 8, anchor, tick.Text})
 	}
 	for _, point := range p.Points {
 		d.Dots = append(d.Dots, dot{p.X.place(point.X, left, right), p.Y.place(point.Y, bottom, top), point.Title})
