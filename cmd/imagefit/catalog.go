@@ -53,11 +53,24 @@ use.`,
 		newCatalogAddCommand(db), newCatalogSourcesCommand(db), newCatalogRemoveCommand(db), newCatalogSyncCommand(db),
 		newCatalogQueryCommand(db), newCatalogWhoFitsCommand(db), newCatalogUnfitCommand(db), newCatalogWhatIfCommand(db),
 		newCatalogUnusedCommand(db), newCatalogBestCommand(db), newCatalogDiffCommand(db), newCatalogShowCommand(db),
-		newCatalogStatsCommand(db), newCatalogSQLCommand(db))
+		newCatalogStatsCommand(db), newCatalogSQLCommand(db), newCatalogReportCommand(db),
+		newCatalogPlanCommand(db), newCatalogMirrorCommand(db), newCatalogPrefetchCommand(db),
+		newCatalogExportCommand(db), newCatalogPushCommand(db), newCatalogPullCommand(db))
 }
 
 // database is which catalog a command uses.
 type database struct{ target string }
+
+// at is where the catalog is.
+func (d *database) at(cfg config.Config) string {
+	if d.target != "" {
+		return d.target
+	}
+	if target := os.Getenv(catalogEnv); target != "" {
+		return target
+	}
+	return filepath.Join(cfg.StateDir, "catalog.db")
+}
 
 // open opens the catalog. One that a command only reads must exist.
 func (d *database) open(cmd *cobra.Command, readOnly bool) (*catalog.Catalog, config.Config, error) {
@@ -65,16 +78,10 @@ func (d *database) open(cmd *cobra.Command, readOnly bool) (*catalog.Catalog, co
 	if err != nil {
 		return nil, cfg, err
 	}
-	target := d.target
-	if target == "" {
-		target = os.Getenv(catalogEnv)
-	}
-	if target == "" {
-		target = filepath.Join(cfg.StateDir, "catalog.db")
-		if !readOnly {
-			if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
-				return nil, cfg, fmt.Errorf("make the folder of the catalog: %w", err)
-			}
+	target := d.at(cfg)
+	if !readOnly && !catalog.IsPostgres(target) {
+		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+			return nil, cfg, fmt.Errorf("make the folder of the catalog: %w", err)
 		}
 	}
 	c, err := catalog.Open(cmd.Context(), target, catalog.Options{ReadOnly: readOnly})

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/testkit/catalogtest"
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
@@ -133,5 +135,81 @@ func TestACatalogThatCannotBeUsedIsNamed(t *testing.T) {
 	}
 	if _, err := os.Stat(missing); err == nil {
 		t.Error("a question made a catalog")
+	}
+}
+
+func TestACatalogIsSharedAndCurated(t *testing.T) {
+	t.Parallel()
+	db, reg, ask := catalogOf(t)
+	hpc, cloud := factsFile(t, "hpc.json", compattest.HPC()), factsFile(t, "cloud.json", compattest.Cloud())
+	if out := ask("export", "--where", "tag = 12"); !strings.Contains(out, `{"key":"gpu.nvidia.cuda_version","op":"Ge","value":"12.4","importance":"required"}`) || strings.Count(out, "\n") != 1 {
+		t.Errorf("jsonl: %s", out)
+	}
+	if out := ask("export", "-o", "csv", "--where", "repository ~ */ebpf"); !strings.Contains(out, ",kernel.version,Ge,6.8,required\n") {
+		t.Errorf("csv: %s", out)
+	}
+	if out := ask("export", "-o", "intoto"); strings.Count(out, `"_type":"https://in-toto.io/Statement/v1"`) != 10 {
+		t.Errorf("in-toto: %s", out)
+	}
+	if out := ask("plan", "--facts", cloud, "--newest", "0"); !strings.Contains(out, "keep     "+reg.Host()+"/web/nginx:1") || !strings.Contains(out, "remove   "+reg.Host()+"/hpc/lammps:2") {
+		t.Errorf("plan: %s", out)
+	}
+	if out := ask("prefetch", "--facts", cloud, "--where", `repository ~ "*lammps"`); !strings.Contains(out, reg.Host()+"/hpc/lammps@sha256:") {
+		t.Errorf("prefetch: %s", out)
+	}
+	page := ask("report", "--html", "-", "--facts", cloud, "--before", hpc)
+	for _, want := range []string{"<html", "What the change breaks", "/hpc/lammps:2", "Variants without an artifact", "bad/host:1"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	shared := reg.Host() + "/shared/catalog:1"
+	if out := ask("push", shared); !strings.HasPrefix(out, shared+"@sha256:") {
+		t.Errorf("push: %s", out)
+	}
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	toolOK(t, "catalog", "--db", copied, "pull", shared)
+	if a, b := ask("query"), toolOK(t, "catalog", "--db", copied, "query"); a != b {
+		t.Errorf("the copy differs:\n%s\n%s", a, b)
+	}
+	wantError(t, tool(t, "", "catalog", "--db", copied, "pull", shared).err, copied, "exists", "--replace")
+	wantError(t, tool(t, "", "catalog", "--db", db+".new", "pull", reg.Host()+"/web/nginx:1").err, "is not a catalog")
+	toolOK(t, "catalog", "--db", copied, "pull", shared, "--replace")
+}
+
+func TestAMirrorHasOnlyWhatNodesChoose(t *testing.T) {
+	t.Parallel()
+	db, reg, ask := catalogOf(t)
+	mirror := fakeregistry.New(t, fakeregistry.Options{Strict: true})
+	cloud := factsFile(t, "cloud.json", compattest.Cloud())
+	where := `repository ~ "*/hpc/*" or tag = stable`
+	if out := ask("mirror", "--to", mirror.Host()+"/copy", "--facts", cloud, "--where", where, "--dry-run"); !strings.Contains(out, mirror.Host()+"/copy/hpc/mpi:1") || len(mirror.Recorded()) > 0 {
+		t.Errorf("dry run: %s", out)
+	}
+	got := tool(t, "", "catalog", "--db", db, "mirror", "--to", mirror.Host()+"/copy", "--facts", cloud, "--where", where, "-o", "csv")
+	if got.err != nil {
+		t.Fatalf("%v\n%s%s", got.err, got.stdout, got.stderr)
+	}
+	out := got.stdout
+	if !strings.Contains(out, "/copy/hpc/lammps:1,linux/amd64,2,\n") || strings.Contains(out, "lammps:2") {
+		t.Errorf("mirror: %s", out)
+	}
+	body, _ := mirror.In("copy/hpc/lammps").Content("1")
+	var index ocispec.Index
+	if err := json.Unmarshal(body, &index); err != nil || len(index.Manifests) != 1 || !strings.HasPrefix(index.Annotations["imagefit.dev/mirror-of"], reg.Host()+"/hpc/lammps:1@sha256:") {
+		t.Fatalf("%v %s", err, body)
+	}
+	// What imagefit reads at the mirror is what it reads at the origin.
+	copied := filepath.Join(t.TempDir(), "mirror.db")
+	toolOK(t, "catalog", "--db", copied, "add", mirror.Host())
+	toolOK(t, "catalog", "--db", copied, "sync", "--rate", "0")
+	for query, want := range map[string]string{
+		"requires cpu.cpuid.AVX2":    "/copy/hpc/lammps:1,linux/amd64",
+		"requires mpi.host":          "/copy/hpc/mpi:1,linux/amd64",
+		"tag = stable and names = 1": "/copy/web/nginx:stable,linux/amd64",
+	} {
+		if out := toolOK(t, "catalog", "--db", copied, "query", query, "-o", "csv"); !strings.Contains(out, want) || strings.Count(out, "\n") != 2 {
+			t.Errorf("%s: %s", query, out)
+		}
 	}
 }

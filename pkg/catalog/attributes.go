@@ -174,10 +174,11 @@ func keyOf(set, element string) string {
 	return set + "." + element
 }
 
-// versionKey makes of a version a text that sorts as versions do; it is empty for what is
-// not a version. Zeros at the end mean nothing.
+// versionKey makes of a version a text that sorts as versions do: before each number is a
+// letter for how many digits it has. It is empty for what is not a version. Zeros at the
+// end mean nothing.
 func versionKey(value string) string {
-	const digits, most = 12, 6
+	const digits, most = 26, 6
 	parts := strings.Split(strings.TrimPrefix(value, "v"), ".")
 	if len(parts) > most {
 		return ""
@@ -191,12 +192,15 @@ func versionKey(value string) string {
 		if number == "" || len(number) > digits || rest != "" && !strings.ContainsAny(rest[:1], "-+_~") {
 			return ""
 		}
-		key = append(key, strings.Repeat("0", digits-len(number))+number)
+		if number = strings.TrimLeft(number, "0"); number == "" {
+			number = "0"
+		}
+		key = append(key, string(rune('a'+len(number)-1))+number)
 		if rest != "" {
 			break
 		}
 	}
-	for len(key) > 1 && strings.Trim(key[len(key)-1], "0") == "" {
+	for len(key) > 1 && key[len(key)-1] == "a0" {
 		key = key[:len(key)-1]
 	}
 	return strings.Join(key, ".")

@@ -34,14 +34,27 @@ func (c *Catalog) Changes(ctx context.Context, from, to time.Time) ([]Change, er
 	if err := c.each(ctx, add, moves, from.Unix(), to.Unix()); err != nil {
 		return nil, err
 	}
+	attached := func(scan func(...any) error) error {
+		var change Change
+		var at int64
+		var packed []byte
+		err := scan(&at, &change.What, &change.Name, &packed)
+		if change.At = when(at); change.What == "artifact gone" {
+			change.Before = unpackDigest(packed)
+		} else {
+			change.After = unpackDigest(packed)
+		}
+		all = append(all, change)
+		return err
+	}
 	// An artifact that was there when its image was seen first is not a change.
 	const under = " FROM artifact a JOIN subject s ON s.id = a.subject JOIN repository r ON r.id = s.repository JOIN tag t ON t.repository = r.id AND t.gone = 0 " +
 		"WHERE (t.manifest = s.manifest OR EXISTS (SELECT 1 FROM variant v WHERE v.repository = t.repository AND v.top = t.manifest AND v.manifest = s.manifest))"
-	if err := c.each(ctx, add, "SELECT DISTINCT a.first_seen, 'artifact added', "+nameColumn+", '', a.digest"+under+
+	if err := c.each(ctx, attached, "SELECT DISTINCT a.first_seen, 'artifact added', "+nameColumn+", a.digest"+under+
 		" AND a.first_seen > ? AND a.first_seen <= ? AND a.first_seen > t.first_seen", from.Unix(), to.Unix()); err != nil {
 		return nil, err
 	}
-	if err := c.each(ctx, add, "SELECT DISTINCT a.gone, 'artifact gone', "+nameColumn+", a.digest, ''"+under+
+	if err := c.each(ctx, attached, "SELECT DISTINCT a.gone, 'artifact gone', "+nameColumn+", a.digest"+under+
 		" AND a.gone > ? AND a.gone <= ?", from.Unix(), to.Unix()); err != nil {
 		return nil, err
 	}

@@ -203,3 +203,14 @@ func (c *Catalog) Best(ctx context.Context, e *decision.Evaluator, rules *decisi
 	}
 	return ranked, nil
 }
+
+// Split splits the nodes of a matrix, so that the ranks of both parts can be compared.
+func (m *Matrix) Split(at int) (first, second *Matrix) {
+	first, second = &Matrix{Nodes: m.Nodes[:at]}, &Matrix{Nodes: m.Nodes[at:]}
+	for _, l := range m.Images {
+		a, b := l, l
+		a.Verdicts, b.Verdicts = l.Verdicts[:at], l.Verdicts[at:]
+		first.Images, second.Images = append(first.Images, a), append(second.Images, b)
+	}
+	return first, second
+}

@@ -18,6 +18,7 @@ type Row struct {
 	FirstSeen time.Time     `json:"first_seen"`
 	LastSeen  time.Time     `json:"last_seen"`
 	Artifacts int           `json:"artifacts"`
+	needs     int64
 }
 
 const rowsFrom = " FROM tag t JOIN repository r ON r.id = t.repository JOIN manifest m ON m.id = t.manifest " +
@@ -33,7 +34,7 @@ func (c *Catalog) Query(ctx context.Context, e *Expression, limit int) ([]Row, e
 		return nil, err
 	}
 	statement := "SELECT " + nameColumn + ", m.digest, v.platform, c.digest, c.content, c.created, t.first_seen, t.last_seen, " +
-		"(SELECT COUNT(*) FROM need n WHERE n.needs = v.needs)" + rowsFrom + condition + " ORDER BY r.name, t.name, v.position"
+		"(SELECT COUNT(*) FROM need n WHERE n.needs = v.needs), COALESCE(v.needs, 0)" + rowsFrom + condition + " ORDER BY r.name, t.name, v.position"
 	if limit > 0 {
 		statement += " LIMIT " + w.arg(limit)
 	}
@@ -41,7 +42,7 @@ func (c *Catalog) Query(ctx context.Context, e *Expression, limit int) ([]Row, e
 	err = c.each(ctx, func(scan func(...any) error) error {
 		var r Row
 		var created, first, last int64
-		err := scan(&r.Name, &r.Digest, &r.Platform, &r.Variant, &r.Size, &created, &first, &last, &r.Artifacts)
+		err := scan(&r.Name, &r.Digest, &r.Platform, &r.Variant, &r.Size, &created, &first, &last, &r.Artifacts, &r.needs)
 		r.Created, r.FirstSeen, r.LastSeen = when(created), when(first), when(last)
 		rows = append(rows, r)
 		return err

@@ -386,7 +386,7 @@ func listingKey(listing registry.Listing) string {
 	}
 	slices.Sort(digests)
 	digests = append(digests, listing.Incomplete)
-	return digest.FromString(strings.Join(digests, "\n")).Encoded()[:16]
+	return digest.FromString(strings.Join(digests, "\n")).Encoded()[:12]
 }
 
 // Manifest implements referrers.Repository.

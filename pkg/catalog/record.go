@@ -3,6 +3,8 @@ package catalog
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -186,12 +188,29 @@ func (t *tx) putArtifacts(x *Indexer, subject int64, all []referrers.Artifact) e
 		}
 		const upsert = "INSERT INTO artifact (subject, digest, position, kind, body, created, current, first_seen, problem) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) " +
 			"ON CONFLICT (subject, digest, position) DO UPDATE SET gone = 0, current = excluded.current, body = excluded.body, problem = excluded.problem"
-		if err := t.exec(upsert, subject, a.Manifest.String(), position, kind, body, unix(a.Created), number(a.Current), t.now,
+		if err := t.exec(upsert, subject, packDigest(a.Manifest), position, kind, body, unix(a.Created), number(a.Current), t.now,
 			textutil.Line(problem, maxRowProblem)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// packDigest is a digest in as few bytes as it takes: there are many of artifacts.
+func packDigest(d digest.Digest) []byte {
+	if hexadecimal, ok := strings.CutPrefix(d.String(), "sha256:"); ok {
+		if packed, err := hex.DecodeString(hexadecimal); err == nil && len(packed) == sha256.Size {
+			return packed
+		}
+	}
+	return []byte(textutil.Cut(d.String(), maxValue))
+}
+
+func unpackDigest(packed []byte) digest.Digest {
+	if len(packed) == sha256.Size {
+		return digest.NewDigestFromBytes(digest.SHA256, packed)
+	}
+	return digest.Digest(packed)
 }
 
 // putVariants keeps what an index lists, and of each image what it needs: its own

@@ -173,9 +173,10 @@ func (c *Catalog) attached(ctx context.Context, repository, manifest int64) ([]A
 		var current int
 		var created, first, gone int64
 		var problem string
-		err := scan(&a.Digest, &a.Type, &a.Dialect, &current, &created, &first, &gone, &a.Problem, &problem, &a.Signer, &a.Errors, &a.Warnings)
+		var packed []byte
+		err := scan(&packed, &a.Type, &a.Dialect, &current, &created, &first, &gone, &a.Problem, &problem, &a.Signer, &a.Errors, &a.Warnings)
 		a.Current, a.Created, a.FirstSeen, a.Gone = current == 1 && gone == 0, when(created), when(first), when(gone)
-		if a.Problem == "" {
+		if a.Digest = unpackDigest(packed); a.Problem == "" {
 			a.Problem = problem
 		}
 		all = append(all, a)

@@ -103,6 +103,9 @@ func (w *where) asked(a asked) (string, error) {
 		w.args = append(w.args, meant[i])
 	}
 	conditions := []string{"a.importance IN (" + strings.TrimSuffix(strings.Repeat("?, ", len(meant)), ", ") + ")"}
+	if !slices.Contains(meant, stated) {
+		conditions = append(conditions, "a.importance < 4") // those are in the index
+	}
 	if strings.ContainsAny(a.key, "*?") {
 		conditions = append(conditions, w.text("a.key", "~", a.key))
 	} else { // a set is all of its elements: these sort between "set." and "set/"

@@ -51,6 +51,9 @@ func Fill(r *fakeregistry.Registry) {
 	attach := func(groups string) fakeregistry.Artifact {
 		return fakeregistry.Artifact{Body: F(groups), Annotations: map[string]string{"org.opencontainers.image.created": "2026-01-02T03:04:05Z"}}
 	}
+	for _, repository := range []string{"hpc/lammps", "hpc/mpi", "ai/torch", "net/ebpf", "bad/lint", "bad/host"} {
+		r.In(repository).Blob(ocispec.MediaTypeEmptyJSON, "{}") // the config of artifacts
+	}
 	lammps := r.In("hpc/lammps")
 	wide, plain, arm := lammps.Image("linux/amd64", "avx512"), lammps.Image("linux/amd64", "avx2"), lammps.Image("linux/arm64", "arm")
 	lammps.Attach(wide, attach(NeedsAVX512))

@@ -61,7 +61,6 @@ CREATE TABLE move (
   after BIGINT REFERENCES manifest (id),
   at BIGINT NOT NULL
 );
-CREATE INDEX move_at ON move (at);
 CREATE INDEX move_tag ON move (tag);
 CREATE TABLE body (
   id {id},
@@ -83,7 +82,7 @@ CREATE TABLE attribute (
   importance SMALLINT NOT NULL,
   PRIMARY KEY (body, position)
 ) {clustered};
-CREATE INDEX attribute_key ON attribute (key, version, body);
+CREATE INDEX attribute_key ON attribute (key, version, body) WHERE importance < 4;
 CREATE TABLE kind (
   id {id},
   artifact TEXT NOT NULL,
@@ -101,7 +100,7 @@ CREATE TABLE subject (
 );
 CREATE TABLE artifact (
   subject BIGINT NOT NULL REFERENCES subject (id) ON DELETE CASCADE,
-  digest TEXT NOT NULL,
+  digest {bytes} NOT NULL,
   position SMALLINT NOT NULL,
   kind BIGINT NOT NULL REFERENCES kind (id),
   body BIGINT REFERENCES body (id),
@@ -114,7 +113,6 @@ CREATE TABLE artifact (
   verified BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (subject, digest, position)
 ) {clustered};
-CREATE INDEX artifact_seen ON artifact (first_seen);
 CREATE TABLE needs (
   id {id},
   digest TEXT NOT NULL UNIQUE
