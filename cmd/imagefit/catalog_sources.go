@@ -199,10 +199,12 @@ func chosenSources(ctx context.Context, c *catalog.Catalog, names []string) ([]c
 // catalogSync reads sources.
 type catalogSync struct {
 	*database
-	rate   float64
-	ttl    time.Duration
-	quiet  bool
-	output cli.Output
+	rate  float64
+	ttl   time.Duration
+	quiet bool
+	// pending looks only at what registries announced.
+	pending bool
+	output  cli.Output
 }
 
 func newCatalogSyncCommand(db *database) *cobra.Command {
@@ -223,6 +225,7 @@ Exit code 0: all sources were read; 3: some could not be read, the others were.`
 	}
 	cmd.Flags().Float64Var(&c.rate, "rate", 20, "requests to one registry in a second; 0 does not limit them")
 	cmd.Flags().DurationVar(&c.ttl, "ttl", 6*time.Hour, "how long a list of artifacts is current")
+	cmd.Flags().BoolVar(&c.pending, "pending", false, "look only at names that registries announced to listen")
 	cmd.Flags().BoolVarP(&c.quiet, "quiet", "q", false, "show no progress")
 	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
@@ -249,7 +252,12 @@ func (c *catalogSync) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	defer closeAll()
-	summary, err := syncer.Sync(cmd.Context(), sources)
+	var summary catalog.Summary
+	if c.pending {
+		summary, err = syncer.Pending(cmd.Context())
+	} else {
+		summary, err = syncer.Sync(cmd.Context(), sources)
+	}
 	if errors.Is(err, context.Canceled) {
 		return errors.New("interrupted: what was read is kept, and the next sync continues")
 	}

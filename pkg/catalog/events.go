@@ -1,0 +1,209 @@
+package catalog
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/distribution/reference"
+)
+
+const (
+	// maxEvents and maxEventsBody bound one notification.
+	maxEvents, maxEventsBody = 1_000, 4 << 20
+	// maxPending bounds the names that wait for a sync.
+	maxPending = 100_000
+)
+
+// event is a name that a registry says has changed; without a tag it is something that may
+// refer to any image of the repository.
+type event struct{ host, repository, tag string }
+
+// notification is what registries send: the events of distribution, CloudEvents of zot in
+// both modes, and the webhooks of Harbor.
+type notification struct {
+	Events []struct {
+		Action string `json:"action"`
+		Target struct {
+			Repository string `json:"repository"`
+			Tag        string `json:"tag"`
+		} `json:"target"`
+		Request struct {
+			Host string `json:"host"`
+		} `json:"request"`
+	} `json:"events"`
+
+	Type string   `json:"type"`
+	Data *zotData `json:"data"`
+	zotData
+
+	EventData struct {
+		Resources []struct {
+			Tag string `json:"tag"`
+			URL string `json:"resource_url"`
+		} `json:"resources"`
+		Repository struct {
+			FullName string `json:"repo_full_name"`
+		} `json:"repository"`
+	} `json:"event_data"`
+}
+
+type zotData struct {
+	Name      string `json:"name"`
+	Reference string `json:"reference"`
+}
+
+// readEvents reads a notification.
+func readEvents(body io.Reader, header http.Header) ([]event, error) {
+	text, err := io.ReadAll(io.LimitReader(body, maxEventsBody+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > maxEventsBody:
+		return nil, fmt.Errorf("it has more than %d bytes", maxEventsBody)
+	}
+	var n notification
+	if err := json.Unmarshal(text, &n); err != nil {
+		return nil, errors.New("it is not JSON")
+	}
+	var all []event
+	for _, e := range n.Events {
+		if e.Action == "push" || e.Action == "delete" || e.Action == "mount" {
+			all = append(all, event{e.Request.Host, e.Target.Repository, e.Target.Tag})
+		}
+	}
+	for _, r := range n.EventData.Resources {
+		host, _, _ := strings.Cut(r.URL, "/")
+		all = append(all, event{host, n.EventData.Repository.FullName, r.Tag})
+	}
+	data := n.zotData
+	if n.Data != nil {
+		data = *n.Data
+	}
+	if data.Name != "" {
+		tag := data.Reference
+		if strings.Contains(tag, ":") {
+			tag = "" // a digest: an artifact, maybe
+		}
+		all = append(all, event{"", data.Name, tag})
+	}
+	switch known := len(n.Events) > 0 || n.Type != "" || header.Get("Ce-Type") != "" || data.Name != ""; {
+	case !known:
+		return nil, errors.New("it is not a notification of distribution, zot or Harbor")
+	case len(all) > maxEvents:
+		return nil, fmt.Errorf("it has more than %d events", maxEvents)
+	}
+	return all, nil
+}
+
+// Listener takes notifications of registries, and keeps which names the next sync is to
+// look at. It makes no request itself.
+type Listener struct {
+	Catalog *Catalog
+	// Secret is what senders prove that they know: as a bearer token, as the password of
+	// any user, or as the whole of the header Authorization.
+	Secret string
+	// Registry is whose notifications these are, where they do not say, or say a name that
+	// clients do not use.
+	Registry string
+	Log      *slog.Logger
+}
+
+// ServeHTTP implements http.Handler.
+func (l *Listener) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !l.isAllowed(r) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		http.Error(w, "the secret is missing or wrong", http.StatusUnauthorized)
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "send notifications with POST", http.StatusMethodNotAllowed)
+		return
+	}
+	events, err := readEvents(r.Body, r.Header)
+	if err != nil {
+		http.Error(w, "the notification cannot be read: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	kept, full, err := l.enqueue(r, events)
+	switch {
+	case err != nil:
+		l.Log.Error("cannot keep a notification", "error", err)
+		http.Error(w, "the catalog cannot be written", http.StatusServiceUnavailable)
+	case full:
+		http.Error(w, "too many names wait for imagefit catalog sync", http.StatusTooManyRequests)
+	default:
+		l.Log.Info("notification received", "events", len(events), "kept", kept)
+		w.WriteHeader(http.StatusAccepted)
+	}
+}
+
+func (l *Listener) isAllowed(r *http.Request) bool {
+	given := r.Header.Get("Authorization")
+	if _, password, ok := r.BasicAuth(); ok {
+		given = password
+	} else if token, ok := strings.CutPrefix(given, "Bearer "); ok {
+		given = token
+	}
+	return l.Secret != "" && subtle.ConstantTimeCompare([]byte(given), []byte(l.Secret)) == 1
+}
+
+// enqueue keeps the events about repositories of sources. Others are none of the
+// catalog's business, whoever sends them.
+func (l *Listener) enqueue(r *http.Request, events []event) (kept int, full bool, err error) {
+	sources, err := l.Catalog.Sources(r.Context())
+	if err != nil {
+		return 0, false, err
+	}
+	err = l.Catalog.tx(r.Context(), func(t *tx) error {
+		kept = 0
+		var waiting int
+		if _, err := t.get("SELECT COUNT(*) FROM pending", nil, &waiting); err != nil {
+			return err
+		}
+		if full = waiting+len(events) > maxPending; full {
+			return nil
+		}
+		for _, e := range events {
+			host := e.host
+			if l.Registry != "" {
+				host = l.Registry
+			}
+			named, err := reference.ParseNormalizedNamed(host + "/" + e.repository)
+			if err != nil || host == "" || sourceOf(sources, named.Name()) == nil {
+				continue
+			}
+			if e.tag != "" {
+				if _, err := reference.WithTag(named, e.tag); err != nil {
+					continue
+				}
+				if isArtifactTag(e.tag) {
+					e.tag = ""
+				}
+			}
+			if err := t.exec("INSERT INTO pending (repository, name, at) VALUES (?, ?, ?) ON CONFLICT (repository, name) DO UPDATE SET at = excluded.at",
+				named.Name(), e.tag, t.now); err != nil {
+				return err
+			}
+			kept++
+		}
+		return nil
+	})
+	return kept, full, err
+}
+
+// sourceOf returns the registry of the sources that has a repository, or nil.
+func sourceOf(sources []Source, repository string) *Source {
+	for i, s := range sources {
+		if s.Kind == FromRegistry && (repository == s.Name || strings.HasPrefix(repository, s.Name+"/")) {
+			return &sources[i]
+		}
+	}
+	return nil
+}
