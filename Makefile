@@ -38,7 +38,7 @@ install: ## install what was built below DESTDIR, with units, manual pages, exam
 	sed -i 's|^ExecStart=/usr/local/bin/|ExecStart=$(PREFIX)/bin/|' $(DESTDIR)$(UNITDIR)/cri-proxy.service $(DESTDIR)$(UNITDIR)/nri-plugin.service
 	[ -e $(DESTDIR)/etc/imagefit/config.toml ] || install -m 0644 config.toml.example $(DESTDIR)/etc/imagefit/config.toml
 	install -m 0644 deploy/images.d/*.toml $(DESTDIR)$(PREFIX)/share/doc/imagefit/images.d/
-	bin/imagefit man $(DESTDIR)$(PREFIX)/share/man/man1
+	bin/imagefit man $(DESTDIR)$(PREFIX)/share/man
 
 .PHONY: demo
 demo: build ## run everything once: registry, containerd, runc, proxy, plugin

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/containerd/images"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/criproxy"
@@ -27,15 +28,7 @@ var version string
 func main() {
 	systemd.LimitResources()
 	os.Exit(daemon.Command{
-		Name:  "cri-proxy",
-		Short: "Choose the variant of an image that fits this node",
-		Long: `cri-proxy is a CRI proxy in front of the container runtime. Point the kubelet's
-imageServiceEndpoint at its socket; whenever an image index is pulled, it chooses
-the variant that fits this node best. All other calls are forwarded untouched.
-
-It may start before the runtime, reconnects to it whenever the connection is lost,
-and on SIGTERM keeps serving until running pulls have finished. SIGHUP reloads the
-configuration and detects the node's facts again.`,
+		Program: cli.CRIProxy(),
 		Version: version, Run: run,
 	}.Execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,16 +177,35 @@ func TestEveryCommandHelps(t *testing.T) {
 
 func TestManualPages(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "man1")
+	dir := t.TempDir()
 	toolOK(t, "man", dir)
 	walk(newRootCommand(), func(cmd *cobra.Command) {
 		name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
-		page, err := os.ReadFile(filepath.Join(dir, name))
+		page, err := os.ReadFile(filepath.Join(dir, "man1", name))
 		if err != nil || !bytes.Contains(page, []byte(".SH SYNOPSIS")) {
 			t.Errorf("%s: %v", name, err)
 		}
 	})
+	for name, want := range map[string]string{
+		"man8/cri-proxy.8": "imageServiceEndpoint", "man8/nri-plugin.8": "fB--config\\fP", "man5/imagefit-config.toml.5": "exempt_namespaces = [",
+	} {
+		page, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !bytes.Contains(page, []byte(want)) || !bytes.Contains(page, []byte(".SH SEE ALSO")) {
+			t.Errorf("%s: %v\n%s", name, err, page)
+		}
+	}
 	wantError(t, tool(t, "", "man", "main.go").err, "main.go", "not a directory")
+}
+
+func TestVersionIsOneLineOrJSON(t *testing.T) {
+	t.Parallel()
+	var v versionInfo
+	if err := json.Unmarshal([]byte(toolOK(t, "version", "-o", "json")), &v); err != nil || v.Version == "" || v.Platform == "" {
+		t.Errorf("%+v, %v", v, err)
+	}
+	if text := toolOK(t, "version"); text != fmt.Sprintf("imagefit %s (%s, %s)\n", v.Version, v.Go, v.Platform) {
+		t.Errorf("%q", text)
+	}
 }
 
 func TestCompletion(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/admission"
 	"github.com/imagefit/imagefit/pkg/cri"
 	"github.com/imagefit/imagefit/pkg/daemon"
@@ -24,21 +25,7 @@ func main() {
 	systemd.LimitResources()
 	stderr := logOutput(os.Getenv, os.Stderr)
 	os.Exit(daemon.Command{
-		Name:  "nri-plugin",
-		Short: "Refuse containers whose image does not fit this node",
-		Long: `nri-plugin connects to the NRI socket of the container runtime and refuses to
-create containers whose image does not fit this node. It evaluates the
-requirements that cri-proxy found against the current facts of the node. It never
-uses the network while a container waits, and reconnects after each restart of
-the runtime. In the background it looks up the requirements of images that did
-not come through cri-proxy.
-
-The runtime may also launch it, from its plugin_path, under a name such as
-10-imagefit: then it uses the connection that the runtime gives it, and the
-configuration in plugin_config_path is a drop-in over that of this node.
-
-With policy.mode = "audit" it only logs what it would refuse. SIGHUP reloads the
-configuration and refreshes the facts.`,
+		Program: cli.NRIPlugin(),
 		Version: version, Run: run,
 	}.Execute(context.Background(), os.Args[1:], os.Stdout, stderr))
 }

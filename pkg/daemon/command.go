@@ -19,8 +19,9 @@ import (
 
 // Command is the command line of a daemon.
 type Command struct {
-	Name, Short, Long string
-	Version           string
+	cli.Program
+
+	Version string
 	// Run is the program itself; it returns soon after ctx ends.
 	Run func(ctx context.Context, d *Daemon) error
 }
@@ -45,13 +46,8 @@ func (c Command) Execute(ctx context.Context, args []string, stdout, stderr io.W
 }
 
 func (c Command) cobra(stderr io.Writer) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: c.Name, Short: c.Short, Long: c.Long,
-		Version: cli.BuildVersion(c.Version),
-		Args:    cobra.NoArgs, SilenceErrors: true, SilenceUsage: true,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.start(cmd, stderr) },
-	}
-	cli.ConfigFlags(cmd, cmd.Flags())
+	cmd := c.Command(c.Version)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.start(cmd, stderr) }
 	return cmd
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
@@ -50,7 +51,7 @@ func TestCommandLoadsTheConfigurationAndReturnsAnExitCode(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			ran := false
 			code := Command{
-				Name: "some-daemon", Short: "Short", Long: "Long", Version: "v1.2.3",
+				Program: cli.Program{Name: "some-daemon", Short: "Short", Long: "Long"}, Version: "v1.2.3",
 				Run: func(_ context.Context, d *Daemon) error {
 					ran = true
 					if mode := d.Config().Policy.Mode; mode != policy.Audit {
@@ -79,7 +80,7 @@ func TestFlagsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	Command{Name: "x"}.cobra(io.Discard).Flags().VisitAll(func(f *pflag.Flag) {
+	Command{Program: cli.Program{Name: "x"}}.cobra(io.Discard).Flags().VisitAll(func(f *pflag.Flag) {
 		if !strings.Contains(string(readme), "--"+f.Name) {
 			t.Errorf("README.md does not name --%s", f.Name)
 		}

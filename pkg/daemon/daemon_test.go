@@ -170,7 +170,7 @@ func TestSIGHUPRefreshesTheFacts(t *testing.T) {
 	}
 	write("first")
 	args := []string{"--config", writeConfig(t, cfg)}
-	code := Command{Name: "some-daemon", Run: func(ctx context.Context, d *Daemon) error {
+	code := Command{Program: cli.Program{Name: "some-daemon"}, Run: func(ctx context.Context, d *Daemon) error {
 		hangup() // one that comes early ends nothing
 		ctx, cancel := context.WithCancel(ctx)
 		group, ctx := errgroup.WithContext(ctx)

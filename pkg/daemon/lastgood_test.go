@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/policy"
 )
 
@@ -26,7 +27,7 @@ func runWith(t *testing.T, args []string, run func(context.Context, *Daemon) err
 	t.Helper()
 	var got ran
 	var stderr bytes.Buffer
-	got.code = Command{Name: "some-daemon", Run: func(ctx context.Context, d *Daemon) error {
+	got.code = Command{Program: cli.Program{Name: "some-daemon"}, Run: func(ctx context.Context, d *Daemon) error {
 		got.daemon = d
 		return run(ctx, d)
 	}}.Execute(t.Context(), args, &bytes.Buffer{}, &stderr)
