@@ -81,7 +81,7 @@ func (n *node) damage(random *rand.Rand) error {
 	for _, folder := range folders {
 		_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !entry.Type().IsRegular() || random.IntN(4) > 0 {
-				return nil // files come and go as we look
+				return nil //nolint:nilerr // files come and go as we look
 			}
 			if text, err := os.ReadFile(path); err == nil && len(text) > 0 {
 				text[random.IntN(len(text))] ^= 1 << random.IntN(8)

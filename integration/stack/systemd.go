@@ -81,7 +81,7 @@ func (s *Systemd) Stop() error {
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if _, err := os.Stat(filepath.Join("/proc", s.init)); err != nil {
-			return nil
+			return nil //nolint:nilerr // it is gone
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("stop systemd: process %s is still there", s.init)

@@ -22,10 +22,10 @@ func TestWhoHasTheAddressIsNamed(t *testing.T) {
 	if got := taken(err, address, "/proc"); got == nil || !strings.Contains(got.Error(), want) {
 		t.Errorf("got %v, want %s", got, want)
 	}
-	if got := taken(err, address, t.TempDir()); got != err { //nolint:errorlint // the same one
+	if got := taken(err, address, t.TempDir()); got != err {
 		t.Errorf("without /proc: %v", got)
 	}
-	if got := taken(net.ErrClosed, address, "/proc"); got != net.ErrClosed { //nolint:errorlint // the same one
+	if got := taken(net.ErrClosed, address, "/proc"); got != net.ErrClosed {
 		t.Errorf("another error: %v", got)
 	}
 }
