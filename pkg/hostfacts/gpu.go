@@ -23,7 +23,8 @@ func collectGPUs(h host, out *facts.Features) error {
 	if err != nil {
 		return err
 	}
-	if err := gpuBesidePCI(h.root, functions); err != nil {
+	onChip, err := gpusBesidePCI(h.root, functions)
+	if err != nil {
 		return err
 	}
 	out.Instances["gpu.device"], out.Flags["gpu.gfx"] = []map[string]string{}, []string{}
@@ -32,6 +33,9 @@ func collectGPUs(h host, out *facts.Features) error {
 		describe func(Root, []gpu, *facts.Features)
 	}{{"nvidia", describeNVIDIA}, {"amd", describeAMD}, {"intel", describeIntel}} {
 		gpus := gpusOf(h.root, vendor.name, functions)
+		if vendor.name == "nvidia" {
+			gpus = append(gpus, onChip...)
+		}
 		out.Attributes["gpu."+vendor.name] = map[string]string{"count": strconv.Itoa(len(gpus))}
 		if len(gpus) > 0 {
 			vendor.describe(h.root, gpus, out)
@@ -43,20 +47,24 @@ func collectGPUs(h host, out *facts.Features) error {
 	return nil
 }
 
-// gpuBesidePCI returns an error where the node has a GPU that is not on the PCI
-// bus, so that the bus does not tell all.
-func gpuBesidePCI(root Root, functions []pciFunction) error {
+// gpusBesidePCI returns the GPU of a Tegra chip, which is not on the PCI bus, and an
+// error where the node has one that cannot be identified.
+func gpusBesidePCI(root Root, functions []pciFunction) ([]gpu, error) {
 	const microsoft, paravirtual = "1414", "008e"
 	for _, f := range functions {
 		if f.vendor == microsoft && f.device == paravirtual {
-			return errors.New("the GPU is paravirtual (dxgkrnl) and cannot be identified")
+			return nil, errors.New("the GPU is paravirtual (dxgkrnl) and cannot be identified")
 		}
 	}
 	onChip, err := root.Exists("sys/module/nvgpu")
-	if err == nil && onChip {
-		return errors.New("the GPU is part of a Tegra chip (nvgpu) and cannot be identified")
+	if err != nil || !onChip {
+		return nil, nil
 	}
-	return nil
+	tegra, ok := tegraGPU(root)
+	if !ok {
+		return nil, errors.New("the GPU is part of a Tegra chip (nvgpu) and cannot be identified")
+	}
+	return []gpu{tegra}, nil
 }
 
 // gpusOf returns the GPUs of one vendor, without virtual functions of a GPU that is

@@ -99,6 +99,7 @@ func rocmOfDriver(driver string) string {
 	newest := ""
 	for _, release := range [][2]string{
 		{"6.2.4", "5.7"}, {"6.3.6", "6.0"}, {"6.7.0", "6.1"}, {"6.8.5", "6.2"}, {"6.10.5", "6.3"}, {"6.12.12", "6.4"}, {"6.14.14", "7.0"}, {"6.16.6", "7.1"},
+		{"6.16.13", "7.2"}, {"6.19.4", "7.13"}, {"6.19.14", "7.14"},
 	} {
 		if order, ok := version.Compare(driver, release[0]); ok && order >= 0 {
 			newest = release[1]

@@ -41,6 +41,7 @@ func describeNVIDIA(root Root, gpus []gpu, out *facts.Features) {
 	shareElement(out, nvidiaSet, "architecture", gpus)
 	shareElement(out, nvidiaSet, "model", gpus)
 	shareBrand(gpus, out)
+	describeTegra(gpus, driver, out)
 	leastMemory(out, nvidiaSet, "the NVIDIA driver reports the memory size only through NVML", gpus)
 }
 

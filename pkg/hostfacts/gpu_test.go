@@ -127,6 +127,10 @@ func gpuFiles(class, vendor, device string, more map[string]string) map[string]s
 func TestGPUFactsArePresentAbsentOrUnknown(t *testing.T) {
 	t.Parallel()
 	const nvrm = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat\n"
+	orin := gpuFiles("0x020000", "0x15b3", "0x1017", map[string]string{
+		"sys/module/nvgpu/x": "", "proc/device-tree/compatible": "nvidia,p3737-0000+p3701-0000\x00nvidia,p3701-0000\x00nvidia,tegra234\x00",
+		"proc/driver/nvidia/version": "NVRM version: NVIDIA UNIX Open Kernel Module for aarch64  540.4.0  Release Build\n",
+	})
 	tests := []lookupCase{
 		{name: "without sys nothing is known", files: map[string]string{"proc/version": ""}, set: "gpu.nvidia", element: "count", want: facts.Unknown, cause: "sys/bus"},
 		{name: "without a PCI bus there is no GPU", files: map[string]string{"sys/bus/usb/x": "", "sys/module/x/y": "", "sys/class/x": ""}, set: "gpu.amd", element: "count", want: facts.Present, value: "0"},
@@ -141,7 +145,13 @@ func TestGPUFactsArePresentAbsentOrUnknown(t *testing.T) {
 		{name: "a virtual function is not a second GPU", files: gpuFiles("0x030200", "0x10de", "0x20b0", map[string]string{"GPU/physfn": "-> ../0000:00:00.0", "sys/bus/pci/devices/0000:00:00.0/class": "0x060000"}), set: "gpu.nvidia", element: "count", want: facts.Present, value: "0"},
 		{name: "in a virtual machine it is the GPU", files: gpuFiles("0x030200", "0x10de", "0x20b0", nil), set: "gpu.nvidia", element: "count", want: facts.Present, value: "1"},
 		{name: "paravirtual", files: gpuFiles("0x030200", "0x1414", "0x008e", nil), set: "gpu.nvidia", element: "count", want: facts.Unknown, cause: "paravirtual"},
-		{name: "Tegra", files: gpuFiles("0x020000", "0x15b3", "0x1017", map[string]string{"sys/module/nvgpu/x": ""}), set: "gpu.nvidia", element: "count", want: facts.Unknown, cause: "Tegra"},
+		{name: "Tegra of tomorrow", files: gpuFiles("0x020000", "0x15b3", "0x1017", map[string]string{"sys/module/nvgpu/x": ""}), set: "gpu.nvidia", element: "count", want: facts.Unknown, cause: "Tegra"},
+		{name: "Jetson Orin", files: orin, set: "gpu.nvidia", element: "count", want: facts.Present, value: "1"},
+		{name: "Jetson Orin, capability", files: orin, set: "gpu.nvidia", element: "compute_capability", want: facts.Present, value: "8.7"},
+		{name: "Jetson Orin, brand", files: orin, set: "gpu.nvidia", element: "brand", want: facts.Present, value: "tegra"},
+		{name: "Jetson Orin, driver", files: orin, set: "gpu.nvidia", element: "driver_version", want: facts.Present, value: "540.4.0"},
+		{name: "Jetson Orin, CUDA", files: orin, set: "gpu.nvidia", element: "cuda_version", want: facts.Unknown, cause: "JetPack"},
+		{name: "Jetson Xavier has no version of its driver", files: gpuFiles("0x020000", "0x15b3", "0x1017", map[string]string{"sys/module/nvgpu/x": "", "proc/device-tree/compatible": "nvidia,p2972-0000\x00nvidia,tegra194\x00"}), set: "gpu.nvidia", element: "driver_version", want: facts.Unknown, cause: "nvgpu"},
 		{name: "Intel's NPU is not a GPU", files: gpuFiles("0x120000", "0x8086", "0x7d1d", nil), set: "gpu.intel", element: "count", want: facts.Present, value: "0"},
 		{name: "a graphics chip for the console is not a GPU", files: gpuFiles("0x030000", "0x1a03", "0x2000", nil), set: "gpu.amd", element: "count", want: facts.Present, value: "0"},
 		{name: "KFD that cannot be read", files: gpuFiles("0x120000", "0x1002", "0x74a1", map[string]string{"sys/class/kfd/kfd/topology/nodes/1/properties/x": ""}), set: "gpu.amd", element: "gfx_target", want: facts.Unknown, cause: "not a regular file"},
@@ -262,7 +272,7 @@ func TestBrandIsThatOfAllGPUs(t *testing.T) {
 
 func TestROCmReleaseFollowsFromTheDriver(t *testing.T) {
 	t.Parallel()
-	for driver, want := range map[string]string{"6.8.5": "6.2", "6.7.8": "6.1", "6.16.13": "7.1", "5.18.13": "", "": ""} {
+	for driver, want := range map[string]string{"6.8.5": "6.2", "6.7.8": "6.1", "6.14.14": "7.0", "6.16.6": "7.1", "6.16.13": "7.2", "6.19.4": "7.13", "6.19.14": "7.14", "5.18.13": "", "": ""} {
 		if got := rocmOfDriver(driver); got != want {
 			t.Errorf("driver %q is of ROCm %q, want %q", driver, got, want)
 		}
