@@ -33,7 +33,7 @@ func served(t *testing.T, status int, text string) (endpoint string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &httptest.Server{Listener: listener, Config: &http.Server{ //nolint:gosec // for a test
+	server := &httptest.Server{Listener: listener, Config: &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/config" {
 				http.NotFound(w, r)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -212,47 +211,6 @@ func (n *Names) replaced(ctx context.Context, g given, ref string) names.Name {
 		}
 	}
 	return names.Name{}
-}
-
-// dropStale removes a record of the runtime's whose tag the proxy keeps, unless it says
-// what the registry does.
-func (n *Names) dropStale(ctx context.Context, ref string, index digest.Digest) {
-	target, err := n.Records.TargetOf(ctx, ref)
-	if err == nil && target != "" && target != index {
-		err = n.Records.Remove(ctx, ref, target)
-	}
-	if err != nil && !isUnimplemented(err) {
-		n.Log.Warn("cannot remove an outdated image record; others may read it", "reference", ref, "error", err)
-	}
-}
-
-// untag removes a tag that the proxy keeps for an image from another image that the runtime
-// has under it, where the runtime removes a name at a time: when the image is removed, the
-// other one must not be found in its place.
-func (n *Names) untag(ctx context.Context, ref, imageID string) {
-	if !n.Untags() {
-		return
-	}
-	image, err := n.Records.Image(ctx, ref)
-	if err != nil || image.GetId() == imageID || !slices.Contains(image.GetRepoTags(), ref) {
-		return
-	}
-	if err := n.remove(ctx, ref); err != nil { // as of an image in use
-		n.Log.Debug("cannot take the name of an earlier image from it", "reference", ref, "image", image.GetId(), "error", err)
-	}
-}
-
-// remove makes the runtime remove an image, or a name of one.
-func (n *Names) remove(ctx context.Context, ref string) error {
-	request, err := frameOf(&runtimeapi.RemoveImageRequest{Image: &runtimeapi.ImageSpec{Image: ref}})
-	if err != nil {
-		return err
-	}
-	answer := n.Runtime.Call(ctx, runtimeapi.ImageService_RemoveImage_FullMethodName, request)
-	if answer.Err == nil {
-		answer.Message.Free()
-	}
-	return answer.Err
 }
 
 // Forwarded updates the names after the runtime pulled a reference as it came: it is the

@@ -57,14 +57,14 @@ func gpusBesidePCI(root Root, functions []pciFunction) ([]gpu, error) {
 		}
 	}
 	onChip, err := root.Exists("sys/module/nvgpu")
-	if err != nil || !onChip {
-		return nil, nil
+	if err == nil && onChip {
+		tegra, ok := tegraGPU(root)
+		if !ok {
+			return nil, errors.New("the GPU is part of a Tegra chip (nvgpu) and cannot be identified")
+		}
+		return []gpu{tegra}, nil
 	}
-	tegra, ok := tegraGPU(root)
-	if !ok {
-		return nil, errors.New("the GPU is part of a Tegra chip (nvgpu) and cannot be identified")
-	}
-	return []gpu{tegra}, nil
+	return nil, nil
 }
 
 // gpusOf returns the GPUs of one vendor, without virtual functions of a GPU that is
