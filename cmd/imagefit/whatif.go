@@ -8,6 +8,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -90,6 +92,7 @@ func evaluateImages(ctx context.Context, cfg config.Config, stderr io.Writer, na
 	rules := e.evaluator.Snapshot().Rules
 	resolver := decision.NewResolver(e.evaluator, e.registry)
 	images := make([]whatif.Image, len(names))
+	told := tellProgress(stderr, len(names))
 	group, reading := errgroup.WithContext(ctx)
 	group.SetLimit(maxGathering)
 	for i, name := range names {
@@ -100,6 +103,7 @@ func evaluateImages(ctx context.Context, cfg config.Config, stderr io.Writer, na
 				images[i].Needs, err = resolver.Gather(reading, decision.GatherRequest{Reference: name, Auth: auth, Rules: rules})
 			}
 			images[i].Err = err
+			told()
 			return reading.Err()
 		})
 	}
@@ -107,6 +111,22 @@ func evaluateImages(ctx context.Context, cfg config.Config, stderr io.Writer, na
 		return nil, err
 	}
 	return whatif.Evaluator{Decisions: e.evaluator, Rules: rules}.Evaluate(ctx, images, hosts)
+}
+
+// tellProgress returns what is called for each image that is read, and prints now and then
+// how many were.
+func tellProgress(stderr io.Writer, all int) func() {
+	const every = 2 * time.Second
+	var mu sync.Mutex
+	read, last := 0, time.Now()
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if read++; time.Since(last) >= every && read < all {
+			last = time.Now()
+			_, _ = fmt.Fprintf(stderr, "imagefit: read what %d of %d images need\n", read, all)
+		}
+	}
 }
 
 // change changes the facts of the hosts, and keeps what they were. A host that lacks a

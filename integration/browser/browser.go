@@ -5,6 +5,7 @@ package browser
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -51,13 +52,14 @@ func Start(t testing.TB, width, height int) *Browser {
 	}
 	toRead, to := pipe(t)
 	from, fromWrite := pipe(t)
-	//nolint:gosec // found by its name
-	cmd := exec.Command(path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+	ctx, kill := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 		"--disable-background-networking", "--disable-extensions", "--force-color-profile=srgb", "--hide-scrollbars",
 		"--remote-debugging-pipe", "--user-data-dir="+filepath.Join(t.TempDir(), "profile"),
 		fmt.Sprintf("--window-size=%d,%d", width, height), "about:blank")
 	cmd.ExtraFiles = []*os.File{toRead, fromWrite}
 	if err := cmd.Start(); err != nil {
+		kill()
 		t.Fatal(err)
 	}
 	_, _ = toRead.Close(), fromWrite.Close()
@@ -66,14 +68,10 @@ func Start(t testing.TB, width, height int) *Browser {
 	reading.Go(func() { b.read(from) })
 	t.Cleanup(func() {
 		_ = to.Close() // which ends the browser
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		select {
-		case <-ended:
-		case <-time.After(10 * time.Second):
-			_ = cmd.Process.Kill()
-			<-ended
-		}
+		late := time.AfterFunc(10*time.Second, kill)
+		_ = cmd.Wait()
+		late.Stop()
+		kill()
 		_ = from.Close()
 		reading.Wait()
 	})

@@ -62,12 +62,15 @@ func (w *Watcher) Run(ctx context.Context) {
 			switch {
 			case ctx.Err() != nil:
 				return
-			case err != nil && err.Error() != problem:
-				problem = err.Error()
-				w.Log.Warn("cannot audit the running containers", "error", err)
 			case err == nil:
 				problem, audited = "", time.Now()
 				w.compare(r, changedAt)
+			default: // and again with the next tick
+				audited = time.Time{}
+				if err.Error() != problem {
+					problem = err.Error()
+					w.Log.Warn("cannot audit the running containers", "error", err)
+				}
 			}
 		}
 		select {

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -81,6 +82,32 @@ func TestChangesOfTheNodeAndOfImagesAreAudited(t *testing.T) {
 	if n := log.Count("running containers no longer fit this node"); n != 2 {
 		t.Errorf("%d log lines, want 2: %s", n, log.String())
 	}
+}
+
+// A change while the runtime is away is audited when it is back, with one line in the log.
+func TestChangeWhileTheRuntimeIsAwayIsAudited(t *testing.T) {
+	t.Parallel()
+	node, bench := newNode(t)
+	bench.Facts.Store(testkit.Node(3))
+	node.run("app", "web", of(app))
+	conn := node.serve(t)
+	log := new(testkit.Log)
+	w := &Watcher{Auditor: New(bench, conn, conn), Log: log.Logger()}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); w.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	eventually(t, "the first audit", func() bool { _, audited := w.Last(); return audited })
+	fails := func(err error) {
+		node.mu.Lock()
+		defer node.mu.Unlock()
+		node.err = err
+	}
+	fails(errors.New("away"))
+	bench.Facts.Store(testkit.Node(2))
+	eventually(t, "a line about it", func() bool { return log.Count("cannot audit the running containers") == 1 })
+	fails(nil)
+	eventually(t, "the container that the new facts refuse", func() bool { c, _ := w.Last(); return c.Containers["refused"] == 1 })
 }
 
 // What was created by the facts of now is recorded by the hooks, or was at the start.
