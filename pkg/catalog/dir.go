@@ -117,6 +117,8 @@ type layoutRepository struct {
 	read func(d ocispec.Descriptor) ([]byte, error)
 	// refer are the manifests that refer to another one, by that.
 	refer map[digest.Digest][]ocispec.Descriptor
+	// within are the manifests that an index of the layout lists.
+	within map[digest.Digest]bool
 }
 
 // Manifest implements referrers.Repository.
@@ -152,21 +154,27 @@ func (r *run) layout(ctx context.Context, name string, entries []ocispec.Descrip
 	if len(entries) > maxLayoutEntries {
 		return fmt.Errorf("it has more than %d images", maxLayoutEntries)
 	}
-	repo := &layoutRepository{read: read, refer: map[digest.Digest][]ocispec.Descriptor{}}
+	repo := &layoutRepository{read: read, refer: map[digest.Digest][]ocispec.Descriptor{}, within: map[digest.Digest]bool{}}
 	var images []ocispec.Descriptor
+	listed := map[string]bool{}
 	for _, d := range entries {
 		artifact, err := repo.artifact(ctx, d)
 		if err != nil {
-			r.unreadable(ctx, name, layoutName(d), err)
+			listed[layoutName(d)] = true
+			if err := r.unreadable(ctx, name, layoutName(d), err); err != nil {
+				return err
+			}
 			continue
 		}
 		if !artifact {
 			images = append(images, d)
 		}
 	}
-	listed := map[string]bool{}
 	for _, d := range images {
 		tag := layoutName(d)
+		if repo.within[d.Digest] && tag == d.Digest.String() {
+			continue // a variant of an image that has a name
+		}
 		listed[tag] = true
 		if err := r.observe(ctx, repo, name, tag, d); err != nil {
 			return err
@@ -203,6 +211,13 @@ func (l *layoutRepository) artifact(ctx context.Context, d ocispec.Descriptor) (
 			subject := digest.Digest(strings.Replace(name, "-", ":", 1))
 			l.refer[subject] = append(l.refer[subject], list.Manifests...)
 			return true, nil
+		}
+		inner, err := index.Parse(body)
+		if err != nil {
+			return false, fmt.Errorf("%w: %w", registry.ErrCorrupt, err)
+		}
+		for _, e := range inner {
+			l.within[e.Digest] = true
 		}
 		return false, nil
 	}

@@ -161,6 +161,9 @@ func (s *Syncer) source(ctx context.Context, source Source) (Summary, error) {
 	r := &run{Syncer: s, source: source, began: began, names: make(chan name, workers)}
 	if source.Kind == FromDir {
 		err := r.dir(ctx)
+		if err == nil {
+			err = r.failed
+		}
 		return r.summary, err
 	}
 	group, inGroup := errgroup.WithContext(ctx)
