@@ -158,28 +158,21 @@ func newOnNodes(cmd *cobra.Command, cfg config.Config) (*onNodes, error) {
 	return &onNodes{rules, decisions, placement.New(decisions, rules)}, nil
 }
 
-// nodesOf loads the facts of nodes. Without any it is this node.
+// nodesOf loads the facts of nodes: of a file with many all of them. Without any file it is
+// this node.
 func nodesOf(ctx context.Context, cmd *cobra.Command, files []string, arch string) ([]catalog.Node, error) {
 	if len(files) == 0 {
-		files = []string{"live"}
+		files = []string{live}
 	}
-	nodes := make([]catalog.Node, 0, len(files))
-	for _, file := range files {
-		known, err := loadFacts(ctx, file, arch, cmd.InOrStdin())
-		if err != nil {
-			return nil, fmt.Errorf("read --facts: %w", err)
-		}
-		nodes = append(nodes, catalog.Node{Name: nodeName(file), Facts: known})
+	hosts, err := loadHosts(ctx, files, arch, cmd.InOrStdin())
+	if err != nil {
+		return nil, fmt.Errorf("read --facts: %w", err)
+	}
+	nodes := make([]catalog.Node, len(hosts))
+	for i, host := range hosts {
+		nodes[i] = catalog.Node{Name: host.Name, Facts: host.Facts}
 	}
 	return nodes, nil
-}
-
-// nodeName is how a file with facts is called in a table.
-func nodeName(file string) string {
-	if name := filepath.Base(file); file != "live" && file != "-" {
-		return strings.TrimSuffix(strings.TrimSuffix(name, filepath.Ext(name)), ".tar")
-	}
-	return file
 }
 
 // whereFlag adds the flag that says which images are looked at.

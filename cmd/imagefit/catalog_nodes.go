@@ -10,6 +10,7 @@ import (
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/catalog"
 	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/selector"
 )
 
@@ -32,13 +33,17 @@ func (c *catalogNodes) flags(cmd *cobra.Command) *cobra.Command {
 
 // ask evaluates the images on the nodes and calls a function with the result.
 func (c *catalogNodes) ask(cmd *cobra.Command, files []string, answer func(db *catalog.Catalog, e *catalog.Expression, m *catalog.Matrix) error) error {
-	e, err := catalog.ParseExpression(c.where)
-	if err != nil {
-		return syntaxError(cmd, err)
-	}
 	nodes, err := nodesOf(cmd.Context(), cmd, files, c.arch)
 	if err != nil {
 		return err
+	}
+	return c.askOn(cmd, nodes, answer)
+}
+
+func (c *catalogNodes) askOn(cmd *cobra.Command, nodes []catalog.Node, answer func(db *catalog.Catalog, e *catalog.Expression, m *catalog.Matrix) error) error {
+	e, err := catalog.ParseExpression(c.where)
+	if err != nil {
+		return syntaxError(cmd, err)
 	}
 	return c.read(cmd, func(db *catalog.Catalog, cfg config.Config) error {
 		on, err := newOnNodes(cmd, cfg)
@@ -116,28 +121,57 @@ are given, or on this node, with the reasons.`,
 
 func newCatalogWhatIfCommand(db *database) *cobra.Command {
 	c := catalogNodes{database: db}
+	var changes []string
 	cmd := &cobra.Command{
-		Use: "what-if BEFORE AFTER", Short: "List the images that stop running when the facts of a node change", Args: cobra.ExactArgs(2),
+		Use: "what-if [BEFORE [AFTER]]", Short: "List the images that stop running when the facts of a node change", Args: cobra.MaximumNArgs(2),
 		Long: `What-if compares the images on a node before and after a change, such as a new
 driver or kernel, or on two machine types: which stop running, become uncertain,
-run a worse or a better variant, or start to run. BEFORE and AFTER are anything
-that --facts of explain accepts; edit what imagefit facts -o json prints to try
-a version.
+run a worse or a better variant, or start to run. BEFORE is this node, or what --facts
+of explain accepts; AFTER is the same with other facts, from a file or by
+--facts-change.
 
 Exit code 0: no image stops running; 3: some do.`,
-		Example: `  imagefit facts -o json > now.json
-  imagefit catalog what-if now.json after-upgrade.json
-  imagefit catalog what-if old-nodes.json new-nodes.json --where 'source = cluster'`,
+		Example: `  imagefit catalog what-if --facts-change nvidia.driver=570.26
+  imagefit catalog what-if node.json --facts-change kernel.version=6.12
+  imagefit catalog what-if old-node.json new-node.json --where 'source = cluster'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.ask(cmd, args, func(_ *catalog.Catalog, _ *catalog.Expression, m *catalog.Matrix) error {
+			nodes, err := c.beforeAndAfter(cmd, args, changes)
+			if err != nil {
+				return err
+			}
+			return c.askOn(cmd, nodes, func(_ *catalog.Catalog, _ *catalog.Expression, m *catalog.Matrix) error {
 				return c.printChanges(cmd, m.Changes())
 			})
 		},
 	}
+	cmd.Flags().StringArrayVar(&changes, "facts-change", nil, "`FACT=VALUE` that the node has after the change; repeatable")
 	cmd.Flags().StringVar(&c.arch, "arch", "", "architecture of the nodes, if their facts do not tell it")
 	whereFlag(cmd, &c.where)
 	sheetFlag(cmd, &c.output)
 	return cmd
+}
+
+// beforeAndAfter returns the node before and after the change.
+func (c *catalogNodes) beforeAndAfter(cmd *cobra.Command, args, changes []string) ([]catalog.Node, error) {
+	if len(args) < 2 && len(changes) == 0 {
+		return nil, errors.New("what changes? name a file with the facts after the change, or use --facts-change FACT=VALUE")
+	}
+	nodes, err := nodesOf(cmd.Context(), cmd, args, c.arch)
+	if err != nil {
+		return nil, err
+	}
+	if len(nodes) != max(1, len(args)) {
+		return nil, errors.New("what-if compares one node with one: a file has several, name one as FILE#NODE")
+	}
+	if len(nodes) == 1 {
+		nodes = append(nodes, nodes[0])
+	}
+	if len(changes) > 0 {
+		if nodes[1].Facts, err = hostfacts.Change(nodes[1].Facts, changes...); err != nil {
+			return nil, fmt.Errorf("--facts-change: %w", err)
+		}
+	}
+	return nodes, nil
 }
 
 func (c *catalogNodes) printChanges(cmd *cobra.Command, changes []catalog.WhatIf) error {

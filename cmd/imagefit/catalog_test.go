@@ -84,6 +84,11 @@ func TestTheCatalogAnswersQuestions(t *testing.T) {
 	if !errors.Is(got.err, cli.ExitError(3)) || !strings.Contains(got.stdout, "stops") || !strings.Contains(got.stdout, "needs cpu.cpuid AVX512F (absent)") {
 		t.Errorf("what-if: %v\n%s%s", got.err, got.stdout, got.stderr)
 	}
+	got = tool(t, "", "catalog", "--db", db, "what-if", hpc, "--facts-change", "kernel.version=6.12", "--facts-change", "cpu.cpuid/AVX512F=false")
+	if !errors.Is(got.err, cli.ExitError(3)) || !strings.Contains(got.stdout, "stops    "+reg.Host()+"/bad/host:1") || !strings.Contains(got.stdout, "stops    "+reg.Host()+"/hpc/lammps:2") {
+		t.Errorf("what-if with changes: %v\n%s%s", got.err, got.stdout, got.stderr)
+	}
+	wantError(t, tool(t, "", "catalog", "--db", db, "what-if", hpc).err, "what changes?", "--facts-change")
 	got = tool(t, "", "catalog", "--db", db, "query", "name ~ x and cretaed > 3d")
 	if got.err == nil || !strings.Contains(got.stderr, "column 14: there is no field \"cretaed\": is created meant?\n  name ~ x and cretaed > 3d\n               ^") {
 		t.Errorf("syntax: %v\n%s", got.err, got.stderr)

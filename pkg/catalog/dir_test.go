@@ -169,9 +169,9 @@ func TestFoldersOfImagesAreSources(t *testing.T) {
 		t.Errorf("sync: %+v", s)
 	}
 	for query, want := range map[string]string{
-		"requires cpu.cpuid.AVX512F": "deep/lammps:1 amd64, lammps.tar:1 amd64, oci.sif:1 amd64",
-		"requires mpi.host":          "plain.sif:plain.sif amd64",
-		"platform = linux/arm64":     "deep/lammps:1 arm64, lammps.tar:1 arm64, oci.sif:1 arm64, saved.tar:app:old arm64",
+		"requires cpu.cpuid.AVX512F":                               "deep/lammps:1 amd64, lammps.tar:1 amd64, oci.sif:1 amd64",
+		"requires mpi.host":                                        "plain.sif:plain.sif amd64",
+		"platform = linux/arm64":                                   "deep/lammps:1 arm64, lammps.tar:1 arm64, oci.sif:1 arm64, saved.tar:app:old arm64",
 		"created < 2026-02-01 and source = dir and name ~ *saved*": "saved.tar:app:old arm64",
 	} {
 		if got := catalogtest.Answer(t, c, dir, query); got != want {

@@ -45,10 +45,17 @@ func (c *Catalog) Evaluate(ctx context.Context, e *placement.Evaluator, rules *d
 		needs[i] = image.Needs
 	}
 	dimensions := e.Dimensions(ctx, needs...)
-	classes := make([]nodeclass.Class, len(nodes))
+	var classes []nodeclass.Class // that differ: most nodes are like others
+	at, known := make([]int, len(nodes)), map[string]int{}
 	m := &Matrix{Images: make([]MatrixLine, len(images))}
 	for i, n := range nodes {
-		classes[i] = nodeclass.Of(n.Facts, dimensions)
+		class := nodeclass.Of(n.Facts, dimensions)
+		place, ok := known[class.ID]
+		if !ok {
+			place, known[class.ID] = len(classes), len(classes)
+			classes = append(classes, class)
+		}
+		at[i] = place
 		m.Nodes = append(m.Nodes, n.Name)
 	}
 	rows, err := e.Match(ctx, needs, classes)
@@ -56,7 +63,11 @@ func (c *Catalog) Evaluate(ctx context.Context, e *placement.Evaluator, rules *d
 		return nil, err
 	}
 	for i, row := range rows {
-		m.Images[i] = MatrixLine{Names: images[i].Names, Digest: row.Index, Verdicts: row.Verdicts, needs: needs[i]}
+		verdicts := make([]placement.Verdict, len(nodes))
+		for n := range nodes {
+			verdicts[n] = row.Verdicts[at[n]]
+		}
+		m.Images[i] = MatrixLine{Names: images[i].Names, Digest: row.Index, Verdicts: verdicts, needs: needs[i]}
 	}
 	return m, nil
 }
