@@ -134,7 +134,10 @@ need_browser() {
     die "the tests need chromium: install it (Debian: apt-get install chromium)"
   say "installing chromium"
   { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium; } >&2 ||
-    die "apt-get could not install it; # The catalog of images is tested in PostgreSQL too. The tests make their own cluster, so
+    die "apt-get could not install it; see above"
+}
+
+# The catalog of images is tested in PostgreSQL too. The tests make their own cluster, so
 # the package is not to make one.
 need_postgres() {
   compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null && return
@@ -236,7 +239,7 @@ fi
 # What an interrupted build left behind; no other build runs while we have the lock.
 rm -rf "$cache"/.build-* "$cache"/.bin-*
 
-case " $* " in *" all "* | *" matrix "*) need_emulators && need_browser ;case " $* " in *" all "* | *" matrix "*) need_emulators; need_postgres ;; esac
+case " $* " in *" all "* | *" matrix "*) need_emulators && need_browser && need_postgres ;; esac
 folders=()
 for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do
   build "$part"
