@@ -61,9 +61,7 @@ func (c *catalogNodes) askOn(cmd *cobra.Command, nodes []catalog.Node, answer fu
 // print prints the images of a matrix with what is chosen on each node.
 func (c *catalogNodes) print(cmd *cobra.Command, m *catalog.Matrix, empty string) error {
 	s := sheet{columns: []string{"name"}, value: m, empty: empty}
-	for _, node := range m.Nodes {
-		s.columns = append(s.columns, node)
-	}
+	s.columns = append(s.columns, m.Nodes...)
 	if len(m.Nodes) == 1 {
 		s.columns = []string{"name", "verdict", "variant", "reason"}
 	}
@@ -73,11 +71,9 @@ func (c *catalogNodes) print(cmd *cobra.Command, m *catalog.Matrix, empty string
 			for _, v := range l.Verdicts {
 				if len(m.Nodes) == 1 {
 					cells = append(cells, v.Outcome.String(), v.Platform, v.Reason)
-				} else if v.Outcome == selector.Fits && v.Platform != "" {
-					cells = append(cells, v.Platform)
-				} else {
-					cells = append(cells, v.Outcome.String())
+					continue
 				}
+				cells = append(cells, chosenOr(v.Platform, v.Outcome))
 			}
 			s.add(cells...)
 		}
@@ -126,8 +122,8 @@ func newCatalogWhatIfCommand(db *database) *cobra.Command {
 		Use: "what-if [BEFORE [AFTER]]", Short: "List the images that stop running when the facts of a node change", Args: cobra.MaximumNArgs(2),
 		Long: `What-if compares the images on a node before and after a change, such as a new
 driver or kernel, or on two machine types: which stop running, become uncertain,
-run a worse or a better variant, or start to run. BEFORE is this node, or what --facts
-of explain accepts; AFTER is the same with other facts, from a file or by
+run a worse or a better variant, or start to run. BEFORE is this node, or what
+--facts of explain accepts; AFTER is the same with other facts, from a file or by
 --facts-change.
 
 Exit code 0: no image stops running; 3: some do.`,

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
@@ -56,11 +55,11 @@ type Indexer struct {
 
 // NewIndexer returns an Indexer for which attributes mean what the specs say.
 func NewIndexer(specs []spec.Spec, version string) *Indexer {
-	vocabulary := version
+	vocabulary := []string{version}
 	for _, s := range specs {
-		vocabulary += " " + s.Name + "=" + s.Revision
+		vocabulary = append(vocabulary, s.Name+"="+s.Revision)
 	}
-	return &Indexer{spec.NewInterpreter(specs), lint.New(specs), vocabulary}
+	return &Indexer{spec.NewInterpreter(specs), lint.New(specs), strings.Join(vocabulary, " ")}
 }
 
 // index reads a body under the types that it was pushed with.
@@ -178,7 +177,7 @@ func keyOf(set, element string) string {
 // letter for how many digits it has. It is empty for what is not a version. Zeros at the
 // end mean nothing.
 func versionKey(value string) string {
-	const digits, most = 26, 6
+	const letters, digits, most = "abcdefghijklmnopqrstuvwxyz", 26, 6
 	parts := strings.Split(strings.TrimPrefix(value, "v"), ".")
 	if len(parts) > most {
 		return ""
@@ -195,7 +194,7 @@ func versionKey(value string) string {
 		if number = strings.TrimLeft(number, "0"); number == "" {
 			number = "0"
 		}
-		key = append(key, string(rune('a'+len(number)-1))+number)
+		key = append(key, letters[len(number)-1:len(number)]+number)
 		if rest != "" {
 			break
 		}
@@ -303,6 +302,3 @@ func quoted(ops ...compat.Op) string {
 	slices.Sort(all)
 	return strings.Join(all, ", ")
 }
-
-// count is a count as text.
-func count(n int64) string { return strconv.FormatInt(n, 10) }

@@ -63,29 +63,8 @@ func (c *Catalog) Plan(ctx context.Context, m *Matrix, what *Expression, rules R
 			keep(name, fmt.Sprintf("number %d of the newest of its repository", rank))
 		}
 	}
-	type kept struct {
-		query *Expression
-		why   string
-	}
-	var queries []kept
-	if rules.InUse {
-		e, err := ParseExpression("source = node or source = cluster")
-		if err != nil {
-			return nil, err
-		}
-		queries = append(queries, kept{e, "is in use"})
-	}
-	if rules.Query != nil {
-		queries = append(queries, kept{rules.Query, "matches " + rules.Query.text})
-	}
-	for _, q := range queries {
-		found, err := c.Query(ctx, q.query, 0)
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range namesOf(found) {
-			keep(name, q.why)
-		}
+	if err := c.keepQueries(ctx, rules, keep); err != nil {
+		return nil, err
 	}
 	for _, u := range m.Unchosen(rows) {
 		for _, name := range u.Names {
@@ -100,6 +79,35 @@ func (c *Catalog) Plan(ctx context.Context, m *Matrix, what *Expression, rules R
 		}
 	}
 	return plan, nil
+}
+
+// keepQueries keeps what is in use, and what the rules describe.
+func (c *Catalog) keepQueries(ctx context.Context, rules Rules, keep func(name, why string)) error {
+	type kept struct {
+		query *Expression
+		why   string
+	}
+	var queries []kept
+	if rules.InUse {
+		e, err := ParseExpression("source = node or source = cluster")
+		if err != nil {
+			return err
+		}
+		queries = append(queries, kept{e, "is in use"})
+	}
+	if rules.Query != nil {
+		queries = append(queries, kept{rules.Query, "matches " + rules.Query.text})
+	}
+	for _, q := range queries {
+		found, err := c.Query(ctx, q.query, 0)
+		if err != nil {
+			return err
+		}
+		for _, name := range namesOf(found) {
+			keep(name, q.why)
+		}
+	}
+	return nil
 }
 
 func namesOf(rows []Row) (names []string) {

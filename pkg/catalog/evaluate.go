@@ -109,7 +109,7 @@ func (m *Matrix) Changes() []WhatIf {
 	for i := range m.Images {
 		l := &m.Images[i]
 		before, after := l.Verdicts[0], l.Verdicts[1]
-		change := ""
+		var change string
 		switch {
 		case before.Outcome != selector.Unfit && after.Outcome == selector.Unfit:
 			change = "stops"

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -89,7 +90,7 @@ func tokens(text string) ([]token, error) {
 }
 
 // node is a part of a query.
-type node interface{}
+type node any
 
 type (
 	andNode  struct{ parts []node }
@@ -114,7 +115,7 @@ func ParseExpression(text string) (*Expression, error) {
 		return nil, fmt.Errorf("query: it has %d bytes, at most %d are read", len(text), maxExpression)
 	}
 	if !utf8.ValidString(text) {
-		return nil, fmt.Errorf("query: it is not valid UTF-8")
+		return nil, errors.New("query: it is not valid UTF-8")
 	}
 	all, err := tokens(text)
 	if err != nil {
@@ -248,7 +249,7 @@ func (p *parser) term() (node, error) {
 	}
 	if err := f.check(op.text, value.text); err != nil {
 		at := value
-		if f.isOp(op.text) == false {
+		if !f.isOp(op.text) {
 			at = op
 		}
 		return nil, p.fail(at, err.Error())

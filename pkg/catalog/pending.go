@@ -68,13 +68,13 @@ func (r *run) pending(ctx context.Context, w waiting) error {
 			return err
 		}
 	}
-	failed := r.failed
+	before := r.notRead
 	for _, tag := range tags {
 		if err := r.name(ctx, name{named, tag}); err != nil {
 			return err
 		}
 	}
-	if r.failed != failed {
+	if r.notRead != before {
 		return nil // it is looked at again by the next sync
 	}
 	return r.Catalog.forget(ctx, w)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,7 +129,7 @@ func (s *sifFile) read() error {
 			s.objects = append(s.objects, o)
 		}
 	}
-	s.id = digest.FromBytes(append(head, table...))
+	s.id = digest.FromBytes(slices.Concat(head, table))
 	return nil
 }
 

@@ -64,7 +64,7 @@ func RegistrySource(name string) (Source, error) {
 	if err != nil || len(name) > maxPrefix || strings.ContainsAny(prefix, ":@") {
 		return Source{}, fmt.Errorf("%s is not a registry, as in registry.example or registry.example/team: references go into a file for --list", textutil.Quote(name))
 	}
-	if domain := reference.Domain(named); domain != host && !(domain == "docker.io" && strings.HasPrefix(name, "docker.io")) {
+	if domain := reference.Domain(named); domain != host && (domain != "docker.io" || !strings.HasPrefix(name, "docker.io")) {
 		return Source{}, fmt.Errorf("%s is not a registry: its name needs a dot, a port or localhost", textutil.Quote(host))
 	}
 	return Source{Kind: FromRegistry, Name: name}, nil

@@ -143,6 +143,7 @@ type run struct {
 	mu       sync.Mutex
 	summary  Summary
 	failures int   // in a row
+	notRead  int   // names, because the registry did not answer
 	failed   error // why not all could be read
 	repos    repositories
 }
@@ -355,9 +356,7 @@ func (r *run) tags(ctx context.Context, named reference.Named) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, registry.ErrNotFound):
-		err = nil // a repository may be empty: some registries then do not have it
-	case err != nil:
+	case err != nil && !errors.Is(err, registry.ErrNotFound): // which an empty repository may be
 		r.problem(err)
 		return nil
 	}

@@ -39,6 +39,7 @@ func (r *run) name(ctx context.Context, n name) error {
 		r.failures = 0
 	case !registry.IsContentError(err) && !errors.Is(err, registry.ErrUnauthorized):
 		r.failures++
+		r.notRead++
 		r.summary.Problems++
 		if r.failed == nil {
 			r.failed = err

@@ -88,7 +88,7 @@ func Syncer(t testing.TB, c *catalog.Catalog) *catalog.Syncer {
 	t.Cleanup(reg.Close)
 	return &catalog.Syncer{
 		Catalog: c, Indexer: catalog.NewIndexer(testkit.Specs(t), "test"), Registry: reg, TTL: time.Hour, Log: slog.New(slog.DiscardHandler),
-		Auth: func(context.Context, reference.Named) (*registry.Auth, error) { return nil, nil }, //nolint:nilnil // anonymous
+		Auth: func(context.Context, reference.Named) (*registry.Auth, error) { return nil, nil },
 	}
 }
 
