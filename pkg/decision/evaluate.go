@@ -28,9 +28,11 @@ type evaluation struct {
 	Snapshot
 	answers    policy.Answers
 	arose      policy.Arose
-	explains   bool              // findings say what was evaluated
-	priorities *Priorities       // that findings are compared with, or nil
-	bodies     map[bodyKey]*body // that candidates may share
+	explains   bool               // findings say what was evaluated
+	priorities *Priorities        // that findings are compared with, or nil
+	bodies     map[bodyKey]*body  // that candidates may share
+	parsed     *parsedBodies      // that nodes share, or nil
+	memo       map[string]finding // of candidates, in a session
 	unreadable []unreadable
 	left       int                        // steps, for all candidates together
 	image      int                        // that is evaluated, of several
@@ -80,6 +82,10 @@ func (e *Evaluator) newEvaluation(s Snapshot, repository string) *evaluation {
 func (e *evaluation) candidate(
 	ctx context.Context, ref string, manifest digest.Digest, claims EntryClaims, artifacts []referrers.Artifact,
 ) (finding, []Described) {
+	memo, memorable := e.memoKey(claims, artifacts)
+	if known, ok := e.memo[memo]; memorable && ok {
+		return known, nil
+	}
 	stated := e.descriptions(ref, manifest, claims)
 	bodies, attached, inherits := []*body{e.ofEntry(claims)}, []attachedBody(nil), false
 	for _, a := range artifacts {
@@ -102,10 +108,17 @@ func (e *evaluation) candidate(
 	e.withinBudget(bodies)
 	if len(stated) > 0 || inherits || len(attached) > 1 && bytesOf(bodies) <= maxTogether {
 		f = f.and(e.findingOf(bodies[0]))
-		return f.and(e.evaluate(e.noted(e.described(stated, attached)))), describedBy(stated)
+		f = f.and(e.evaluate(e.noted(e.described(stated, attached))))
+		if memorable && isCheap(bodies) {
+			e.memo[memo] = f
+		}
+		return f, describedBy(stated)
 	}
 	for _, b := range bodies {
 		f = f.and(e.findingOf(b))
+	}
+	if memorable && isCheap(bodies) {
+		e.memo[memo] = f
 	}
 	return f, nil
 }
@@ -197,6 +210,12 @@ func (e *evaluation) ofArtifact(a referrers.Artifact) *body {
 		size, _ = e.cache.BlobSize(a.Layer)
 	}
 	b.size, b.parse = int(size), func() []compat.Requirement { return e.parse(a) }
+	if e.parsed != nil {
+		shared := parsedKey{e.answers, key}
+		b.parse = func() []compat.Requirement {
+			return e.parsed.get(shared, b.size, func() []compat.Requirement { return e.parse(a) })
+		}
+	}
 	return b
 }
 

@@ -64,19 +64,46 @@ func (e *Evaluator) Evaluate(ctx context.Context, n *Needs, s Snapshot, explain 
 }
 
 // Session decides about many images on one node. What several of them bring, such as a
-// body that a build system attaches to each, is parsed and evaluated once. It is for one
-// goroutine at a time.
+// body that a build system attaches to each, is evaluated once. It is for one goroutine
+// at a time.
 type Session struct {
 	ev     *evaluation
 	node   node
 	facts  string
-	shared map[policy.Answers]map[bodyKey]*body
+	shared map[policy.Answers]shared
+}
+
+// shared is what images share to which the same answers of the policy apply.
+type shared struct {
+	bodies map[bodyKey]*body
+	memo   map[string]finding
 }
 
 // Session returns a session for a node.
 func (e *Evaluator) Session(s Snapshot) *Session {
-	ev := e.newEvaluation(s, "")
-	return &Session{ev: ev, node: e.newNode(s.Facts), facts: s.Facts.Fingerprint(), shared: map[policy.Answers]map[bodyKey]*body{}}
+	return &Session{
+		ev: e.newEvaluation(s, ""), node: e.newNode(s.Facts), facts: s.Facts.Fingerprint(), shared: map[policy.Answers]shared{},
+	}
+}
+
+// Sessions makes sessions for many nodes that parse what images bring once for all of
+// them. It is safe for use by many goroutines.
+type Sessions struct {
+	evaluator *Evaluator
+	rules     *Rules
+	parsed    *parsedBodies
+}
+
+// Sessions returns a Sessions by one state of the rules.
+func (e *Evaluator) Sessions(rules *Rules) *Sessions {
+	return &Sessions{e, rules, newParsedBodies()}
+}
+
+// On returns a session for a node.
+func (s *Sessions) On(known *facts.Facts) *Session {
+	session := s.evaluator.Session(Snapshot{Rules: s.rules, Facts: known})
+	session.ev.parsed = s.parsed
+	return session
 }
 
 // Decide decides about an image as Evaluator.Evaluate does. The time of the decision is
@@ -104,10 +131,12 @@ func (s *Session) begin(n *Needs) {
 	e := s.ev
 	e.image++
 	e.answers, e.arose, e.left, e.unreadable = e.Rules.Policy.For(n.Repository), policy.Arose{}, selector.MaxPullSteps, nil
-	if s.shared[e.answers] == nil {
-		s.shared[e.answers] = map[bodyKey]*body{}
+	own, ok := s.shared[e.answers]
+	if !ok {
+		own = shared{map[bodyKey]*body{}, map[string]finding{}}
+		s.shared[e.answers] = own
 	}
-	e.bodies = s.shared[e.answers]
+	e.bodies, e.memo = own.bodies, own.memo
 }
 
 // Asker collects what images require, whatever the node. What several images bring is

@@ -63,6 +63,7 @@ func (e *Evaluator) Match(ctx context.Context, images []*decision.Needs, classes
 		rows[i] = Row{Reference: n.Reference, Index: n.Top.Digest, Verdicts: make([]Verdict, len(classes))}
 		quality[i] = make([]selector.Candidate, len(classes))
 	}
+	sessions := e.decisions.Sessions(e.rules)
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	for range min(runtime.GOMAXPROCS(0), len(classes)) {
@@ -72,7 +73,7 @@ func (e *Evaluator) Match(ctx context.Context, images []*decision.Needs, classes
 				if c >= len(classes) {
 					return nil
 				}
-				session := e.decisions.Session(decision.Snapshot{Rules: e.rules, Facts: classes[c].Facts})
+				session := sessions.On(classes[c].Facts)
 				for i, n := range images {
 					d, err := session.Decide(ctx, n)
 					if err != nil {
