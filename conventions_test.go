@@ -66,13 +66,14 @@ func TestEveryPackageHasOneDocComment(t *testing.T) {
 	}
 }
 
-// What runs on every node starts no other program.
+// What runs on every node starts no other program. The tool does where a person names
+// kubectl or scontrol.
 func TestProductCodeDoesNotImportOSExec(t *testing.T) {
 	t.Parallel()
 	for folder, files := range parseTree(t, "pkg", "cmd") {
 		for _, file := range files {
 			for _, spec := range file.Imports {
-				if imported(t, spec) == "os/exec" {
+				if imported(t, spec) == "os/exec" && folder != "cmd/imagefit" {
 					t.Errorf("%s imports os/exec", folder)
 				}
 			}

@@ -19,7 +19,7 @@ const module = "github.com/imagefit/imagefit/"
 // below its own. docs/develop.md describes it.
 func layers() [][]string {
 	return [][]string{
-		{"internal/textutil", "internal/fsutil", "internal/throttle", "pkg/secret", "pkg/version", "pkg/unixsocket", "pkg/author/isa", "pkg/page"},
+		{"pkg/placement/hostlist", "internal/textutil", "internal/fsutil", "internal/throttle", "pkg/secret", "pkg/version", "pkg/unixsocket", "pkg/author/isa", "pkg/page"},
 		{"pkg/tomlerr", "pkg/compat/document", "pkg/facts", "pkg/policy"},
 		{"pkg/compat", "pkg/hostfacts/archspec", "pkg/hostfacts/nvidia"},
 		{"pkg/compat/spec", "pkg/nodeclass"},
@@ -31,7 +31,7 @@ func layers() [][]string {
 		{"pkg/containerd/images"},
 		{"pkg/decision"},
 		{"pkg/placement"},
-		{"pkg/criproxy", "pkg/admission", "pkg/audit", "pkg/backfill", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach", "pkg/preflight", "pkg/whatif"},
+		{"pkg/criproxy", "pkg/admission", "pkg/audit", "pkg/backfill", "pkg/placement/slurm", "pkg/placement/flux", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach", "pkg/preflight", "pkg/whatif"},
 		{"pkg/author/publish"},
 		{"pkg/catalog"},
 		{"internal/cli", "internal/wiring"},
@@ -46,7 +46,7 @@ func pure() []string {
 	return []string{
 		"pkg/facts", "pkg/policy", "pkg/selector", "pkg/compat", "pkg/compat/document", "pkg/compat/spec", "pkg/compat/dialect",
 		"pkg/description", "pkg/hostfacts/archspec", "pkg/hostfacts/nvidia", "pkg/version", "pkg/tomlerr", "internal/textutil", "pkg/author/isa", "pkg/page",
-		"pkg/nodeclass",
+		"pkg/nodeclass", "pkg/placement/hostlist",
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 	"github.com/imagefit/imagefit/pkg/hostfacts/snapshot"
+	"github.com/imagefit/imagefit/pkg/nodeclass"
 )
 
 // factsCommand shows what a node offers.
@@ -23,6 +24,7 @@ type factsCommand struct {
 	output cli.Output
 	family string
 	all    bool
+	class  bool
 }
 
 func newFactsCommand() *cobra.Command {
@@ -36,12 +38,16 @@ are evaluated against. The names are those of Node Feature Discovery (NFD).
 The JSON output is a superset of what "nfd export features" prints. Save it to
 check on another machine whether an image fits this node. The labels are those
 that NFD gives a node by default, with --all also those that it can be
-configured to; without their prefix "` + "feature.node.kubernetes.io/" + `".`,
+configured to; without their prefix "` + "feature.node.kubernetes.io/" + `".
+
+With --class it prints the class of the node: nodes of one class are alike in all
+that images ask for, so that "imagefit match" need not look at each.`,
 		Example: `  imagefit facts
   imagefit facts --family cpu
   imagefit facts -o json > node-1.json
   imagefit facts --root /host
-  imagefit facts --root node-1.tar.gz`,
+  imagefit facts --root node-1.tar.gz
+  imagefit facts --class`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
@@ -50,6 +56,8 @@ configured to; without their prefix "` + "feature.node.kubernetes.io/" + `".`,
 	cmd.Flags().StringVar(&c.family, "family", "", "show one family of facts only: "+strings.Join(hostfacts.Families(), ", "))
 	cli.Complete(cmd, "family", hostfacts.Families()...)
 	cmd.Flags().BoolVar(&c.all, "all", false, "with -o labels: also the labels that NFD makes only where it is configured to")
+	cmd.Flags().BoolVar(&c.class, "class", false, "the class of this node: its ID, with -o json its facts too, with -o labels its label")
+	cmd.MarkFlagsMutuallyExclusive("class", "family")
 	cmd.AddCommand(newSnapshotCommand(), newDiffCommand())
 	return cmd
 }
@@ -69,6 +77,9 @@ func (c factsCommand) run(cmd *cobra.Command) error {
 	facts, err := collect(cmd.Context(), root)
 	if err != nil {
 		return err
+	}
+	if c.class {
+		return c.printClass(cmd, nodeclass.Of(facts, nil))
 	}
 	if c.family != "" {
 		if facts, err = familyOf(facts, c.family); err != nil {
@@ -90,6 +101,15 @@ func (c factsCommand) run(cmd *cobra.Command) error {
 		default:
 			writeFacts(b, facts, maxListed)
 		}
+	})
+}
+
+func (c factsCommand) printClass(cmd *cobra.Command, class nodeclass.Class) error {
+	return c.output.Print(cmd.OutOrStdout(), class, func(b *strings.Builder) {
+		if c.output == labels {
+			b.WriteString(nodeclass.Label + "=")
+		}
+		b.WriteString(class.ID + "\n")
 	})
 }
 

@@ -139,6 +139,11 @@ type object struct {
 	Spec struct {
 		Features *features `json:"features"`
 	} `json:"spec"`
+	Status struct {
+		NodeInfo struct {
+			Architecture string `json:"architecture"`
+		} `json:"nodeInfo"`
+	} `json:"status"` // of a Node
 	Items []object `json:"items"`
 }
 

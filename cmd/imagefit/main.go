@@ -79,7 +79,8 @@ Begin with "imagefit facts" to see what this node offers.`,
 	group(cmd, newFactsCommand(), newExplainCommand(), newCheckCommand(),
 		newListCommand(), newAttachCommand(), newPublishCommand(), newSpecCommand(),
 		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(),
-		newStatusCommand(), newDecisionsCommand(), newImagesCommand(), newVerifyCommand(), newAuditCommand(), newReportCommand(), newCatalogCommand(), newVersionCommand(), newManCommand())
+		newMatchCommand(), newExportCommand(), newStatusCommand(), newDecisionsCommand(), newImagesCommand(),
+		newVerifyCommand(), newAuditCommand(), newReportCommand(), newCatalogCommand(), newVersionCommand(), newManCommand())
 	explainWrongUse(cmd)
 	return cmd
 }

@@ -15,7 +15,8 @@ type Features struct {
 	Instances  map[string][]map[string]string
 	// Unknown is the cause, for each set ("cpu.cpuid") or element
 	// ("cpu.model/hypervisor") that could not be read. Of a list of instances an
-	// element is an attribute, and "pci.device/*" all attributes but those of Absent.
+	// element is an attribute, and "pci.device/*" all attributes but those of Absent. "*" is for all sets that are
+	// not mentioned.
 	Unknown map[string]string
 	// Absent lists the elements known to be missing from sets of which the rest
 	// is unknown. In a set that was read, missing elements need no mention. Of a list

@@ -107,13 +107,13 @@ func (f *Facts) Instances(set string) ([]map[string]string, Fact) {
 	}
 	list, ok := f.instances[set]
 	if !ok {
-		return nil, Fact{Cause: notCollected(set)}
+		return nil, Fact{Cause: f.notCollected(set)}
 	}
 	return list, Fact{State: Present}
 }
 
-// others stands for the attributes of instances that are not among those that are known
-// in a list of instances of which a part is known.
+// others stands for what is not mentioned: for the attributes of instances in a list of
+// which a part is known, and for sets where only some were kept.
 const others = "*"
 
 // MissingAttribute returns what is known of an attribute that an instance of the set
@@ -192,10 +192,13 @@ func (f *Facts) cause(set, element string) (string, bool) {
 	if f.HasInstances(set) {
 		return set + " is a list of instances and has no elements of its own", true
 	}
-	return notCollected(set), true
+	return f.notCollected(set), true
 }
 
-func notCollected(set string) string { return "no collector for " + set }
+// notCollected is why nothing is known of a set that is not mentioned.
+func (f *Facts) notCollected(set string) string {
+	return cmp.Or(f.unknownSets[others], "no collector for "+set)
+}
 
 // Origin returns where an element was read, such as "/proc/cpuinfo", "CPUID" or
 // "/etc/imagefit/facts.d/10-site.toml", as a path on the node whatever directory

@@ -12,7 +12,7 @@ func (f *Facts) Names(set string) (iter.Seq2[string, Fact], Fact) {
 	if cause, unknown := f.unknownSets[set]; unknown {
 		state = Fact{Cause: cause}
 	} else if !f.hasElements(set) && !f.HasInstances(set) {
-		state = Fact{Cause: notCollected(set)}
+		state = Fact{Cause: f.notCollected(set)}
 	} else if cause, unknown := f.unknownElements[set][others]; unknown {
 		state = Fact{Cause: cause}
 	}

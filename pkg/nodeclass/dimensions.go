@@ -72,6 +72,11 @@ func (d Dimensions) Has(other Dimensions) bool {
 	return true
 }
 
+// Wants reports whether classes have anything of a set.
+func (d Dimensions) Wants(set string) bool {
+	return len(d[set]) > 0 || slices.ContainsFunc(base(), func(s selection) bool { return s.set == set })
+}
+
 // Clone returns a copy.
 func (d Dimensions) Clone() Dimensions {
 	copied := maps.Clone(d)

@@ -22,6 +22,7 @@ func Project(f *facts.Facts, d Dimensions) *facts.Facts {
 	}
 	features := f.FeaturesOf(func(set string) bool { return whole[set] })
 	features.Origins = map[string]string{}
+	features.Unknown[Whole] = leftOut
 	for _, s := range all {
 		switch {
 		case len(s.only) == 0:

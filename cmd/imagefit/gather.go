@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/pkg/decision"
+	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/nodeclass"
+	"github.com/imagefit/imagefit/pkg/placement"
+)
+
+const (
+	// maxImageList bounds a file with references.
+	maxImageList = 4 << 20
+	// gatheredAtOnce bounds the images that are read from registries at the same time.
+	gatheredAtOnce = 8
+)
+
+// gathered is an image that was asked about: what it needs, or why that is not known.
+type gathered struct {
+	reference string
+	needs     *decision.Needs
+	err       error
+}
+
+// imagesFlag reads references from arguments and a file.
+func imagesFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "images", "", `a file with one reference in each line, "-" for stdin; empty lines and those that begin with # are skipped`)
+}
+
+func references(cmd *cobra.Command, args []string, file string) ([]string, error) {
+	list := append([]string{}, args...)
+	if file == "" {
+		return list, nil
+	}
+	text, err := readBounded(file, cmd.InOrStdin(), maxImageList)
+	if err != nil {
+		return nil, fmt.Errorf("read --images: %w", err)
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		if line := strings.TrimSpace(lines.Text()); line != "" && line[0] != '#' {
+			list = append(list, line)
+		}
+	}
+	return list, nil
+}
+
+// gatherer reads what images need, and evaluates that on classes of nodes.
+type gatherer struct {
+	*explainer
+	placement *placement.Evaluator
+	rules     *decision.Rules
+	resolver  *decision.Resolver
+}
+
+// newGatherer opens the registries; whoever calls it closes them.
+func newGatherer(cmd *cobra.Command) (*gatherer, error) {
+	cfg, err := cli.LoadUserConfig(cmd)
+	if err != nil {
+		return nil, err
+	}
+	e, err := newExplainer(newTrace(cmd.ErrOrStderr(), false), cfg, facts.New("linux", "", facts.NewFeatures()), false)
+	if err != nil {
+		return nil, err
+	}
+	rules := e.evaluator.Snapshot().Rules
+	return &gatherer{e, placement.New(e.evaluator, rules), rules, decision.NewResolver(e.evaluator, e.registry)}, nil
+}
+
+// gather reads what the images need. An image that cannot be read does not keep the
+// others from being read.
+func (g *gatherer) gather(ctx context.Context, references []string) []gathered {
+	all := make([]gathered, len(references))
+	var group errgroup.Group
+	group.SetLimit(gatheredAtOnce)
+	for i, reference := range references {
+		group.Go(func() error {
+			all[i].reference = reference
+			_, auth, err := toolAuth(ctx, reference)
+			if err == nil {
+				all[i].needs, err = g.resolver.Gather(ctx, decision.GatherRequest{Reference: reference, Auth: auth, Rules: g.rules})
+			}
+			all[i].err = err
+			return nil
+		})
+	}
+	_ = group.Wait() // errors are those of the images
+	return all
+}
+
+// known returns the images that were read.
+func known(all []gathered) []*decision.Needs {
+	var needs []*decision.Needs
+	for _, g := range all {
+		if g.err == nil {
+			needs = append(needs, g.needs)
+		}
+	}
+	return needs
+}
+
+// firstError joins what went wrong, or returns nil.
+func firstError(all []gathered) error {
+	var errs []error
+	for _, g := range all {
+		if g.err != nil {
+			errs = append(errs, g.err)
+		}
+	}
+	if len(errs) > 1 {
+		return fmt.Errorf("%w (and %d more of %d images)", errs[0], len(errs)-1, len(all))
+	}
+	return errors.Join(errs...)
+}
+
+// dimensionsOf returns what images ask for, and the images.
+func (g *gatherer) dimensionsOf(ctx context.Context, all []gathered) nodeclass.Dimensions {
+	return g.placement.Dimensions(ctx, known(all)...)
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
+	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/nodeclass"
+	"github.com/imagefit/imagefit/pkg/placement"
+)
+
+// nodeOfLevel is a node of an x86-64 level, with modules.
+func nodeOfLevel(name string, level int, modules ...string) *facts.Facts {
+	return facts.New("linux", "amd64", facts.Features{
+		Flags: map[string][]string{"kernel.loadedmodule": modules},
+		Attributes: map[string]map[string]string{
+			"cpu.x86_64": {"level": fmt.Sprint(level)}, "system.name": {"nodename": name}, "kernel.version": {"full": "6.1.0"},
+		},
+	})
+}
+
+// nodeFiles writes the facts of nodes n1 to n4, of two levels, and returns their folder.
+func nodeFiles(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, node := range map[string]*facts.Facts{
+		"n1": nodeOfLevel("n1", 2, "a"), "n2": nodeOfLevel("n2", 3, "b"), "n3": nodeOfLevel("n3", 3, "nvidia"), "n4": nodeOfLevel("n4", 1),
+	} {
+		text, err := json.Marshal(node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".json"), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func classOfLevel(level int) string { return nodeclass.Of(nodeOfLevel("", level), nil).ID }
+
+func TestMatchAnswersInTheWordsOfEachScheduler(t *testing.T) {
+	s := newRegistry(t, fakeregistry.Options{})
+	s.Index("levels", s.Image("linux/amd64/v2", "v2"), s.Image("linux/amd64/v3", "v3"), s.Image("linux/arm64", "arm"))
+	s.Index("v4", s.Image("linux/amd64/v4", "v4"))
+	dir := nodeFiles(t)
+	v2, v3, v1 := classOfLevel(2), classOfLevel(3), classOfLevel(1)
+	for name, tt := range map[string]struct {
+		image, format string
+		flags         []string
+		want          string
+		err           error
+	}{
+		"hosts":          {"levels", "hostlist", nil, "n[1-3]", nil},
+		"constraint":     {"levels", "slurm-constraint", nil, "imagefit_" + v3 + "|imagefit_" + v2, nil},
+		"prefer":         {"levels", "slurm-prefer", nil, "imagefit_" + v3, nil},
+		"requires":       {"levels", "flux-requires", nil, "imagefit_" + v3 + "|imagefit_" + v2, nil},
+		"constraint 31":  {"levels", "flux-constraint", nil, `{"or":[{"properties":["imagefit_` + v3 + `"]},{"properties":["imagefit_` + v2 + `"]}]}`, nil},
+		"affinity":       {"levels", "nodeaffinity", nil, "operator: NotIn values: - " + v1 + " preferredDuringSchedulingIgnoredDuringExecution: - weight: 100", nil},
+		"affinity, only": {"levels", "nodeaffinity", []string{"--strict"}, "operator: In values: - " + v3 + " - " + v2, nil},
+		"nowhere":        {"v4", "slurm-constraint", nil, "imagefit_none", cli.ExitError(3)},
+		"nowhere, flux":  {"v4", "flux-constraint", nil, `{"properties":["imagefit_none"]}`, cli.ExitError(3)},
+		"nowhere, hosts": {"v4", "hostlist", nil, "", cli.ExitError(3)},
+		"nowhere, pod":   {"v4", "nodeaffinity", nil, "operator: NotIn", cli.ExitError(3)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := tool(t, "", append([]string{"match", s.Reference(":" + tt.image), "--nodes", dir, "-o", tt.format}, tt.flags...)...)
+			text := strings.Join(strings.Fields(got.stdout), " ")
+			if strings.HasPrefix(text, "{") {
+				text = strings.ReplaceAll(text, " ", "")
+			}
+			if got.err != tt.err || !strings.Contains(text, tt.want) || tt.want == "" && text != "" { //nolint:errorlint // it is the value
+				t.Errorf("%v\ngot  %s\nwant %s\nstderr %s", got.err, text, tt.want, got.stderr)
+			}
+			if tt.err != nil && !strings.Contains(got.stderr, "needs cpu.x86_64 level >= 4 (is 1)") {
+				t.Errorf("stderr lacks the reason: %s", got.stderr)
+			}
+		})
+	}
+}
+
+// What is for people and programs has each image on each class.
+func TestMatchListsEachImage(t *testing.T) {
+	s := newRegistry(t, fakeregistry.Options{})
+	s.Index("levels", s.Image("linux/amd64/v2", "v2"), s.Image("linux/amd64/v3", "v3"))
+	dir := nodeFiles(t)
+	images := write(t, "images", "# ours\n\n"+s.Reference(":levels")+"\n"+s.Reference(":1")+"\n")
+	got := tool(t, "", "match", "--images", images, "--nodes", dir)
+	if got.err != nil {
+		t.Fatalf("%v %s", got.err, got.stderr)
+	}
+	for _, want := range []string{"n[2-3]", "fits", "does not fit", "linux/amd64/v3 sha256:", "needs cpu.x86_64 level >= 2 (is 1)", s.Reference(":1")} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("the table lacks %q\n%s", want, got.stdout)
+		}
+	}
+	var m matrix
+	if err := json.Unmarshal([]byte(toolOK(t, "match", "--images", images, "--nodes", dir, "-o", "json")), &m); err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Images) != 2 || len(m.Images[0].Classes) != 3 || len(m.Together) != 3 {
+		t.Errorf("JSON %+v", m)
+	}
+	if rows := strings.Split(strings.TrimSpace(toolOK(t, "match", "--images", images, "--nodes", dir, "-o", "csv")), "\n"); len(rows) != 9 {
+		t.Errorf("%d rows, want a header and 8: %q", len(rows), rows)
+	}
+	missing := tool(t, "", "match", s.Reference(":levels"), s.Reference(":missing"), "--nodes", dir)
+	if missing.err == nil || !strings.Contains(missing.stdout, "does not fit") || !strings.Contains(missing.stdout, "error") {
+		t.Errorf("%v\n%s", missing.err, missing.stdout)
+	}
+	wantError(t, tool(t, "", "match", s.Reference(":missing"), "--nodes", dir, "-o", "slurm-constraint").err, "404 Not Found")
+}
+
+// Nodes come in every form that a cluster has them in.
+func TestMatchReadsNodesInEveryForm(t *testing.T) {
+	s := newRegistry(t, fakeregistry.Options{})
+	s.Index("levels", s.Image("linux/amd64/v2", "v2"), s.Image("linux/amd64/v3", "v3"))
+	dir := nodeFiles(t)
+	fleet := write(t, "classes.json", toolOK(t, "export", "classes", "--nodes", dir))
+	one, err := os.ReadFile(filepath.Join(dir, "n3.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	class, err := json.Marshal(nodeclass.Of(nodeOfLevel("x", 3), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	features := list("List", nodeFeature("k1", "6.1.2"), nodeFeature("k2", "6.1.2"), added("more", "k2"))
+	kubernetes := strings.TrimSuffix(features, "]}") + `, {"kind": "Node", "metadata": {"name": "k1"}, "status": {"nodeInfo": {"architecture": "amd64"}}}], "kind": "List"}`
+	show := "NodeName=s1 AvailableFeatures=x ActiveFeatures=x,imagefit_" + classOfLevel(3) + " State=IDLE\nNodeName=s2 ActiveFeatures=imagefit_" + classOfLevel(1) + "\n"
+	for name, tt := range map[string]struct {
+		stdin string
+		nodes []string
+		want  string
+	}{
+		"a folder":             {"", []string{dir}, "n[1-3]"},
+		"classes":              {"", []string{fleet}, "n[1-3]"},
+		"a node on stdin":      {string(one), []string{"-"}, "n3"},
+		"several on stdin":     {string(one) + strings.ReplaceAll(string(one), `"n3"`, `"n7"`), []string{"-"}, "n[3,7]"},
+		"a class":              {string(class), []string{"-"}, classOfLevel(3)},
+		"a list of Kubernetes": {kubernetes, []string{"-", "--arch", "amd64"}, "k[1-2]"},
+		"YAML":                 {nodeYAML, []string{"-", "--arch", "amd64"}, "node-1"},
+		"Slurm":                {show, []string{"-", "--nodes", fleet}, "s1"},
+		"several":              {string(one), []string{"-", "--nodes", write(t, "n9.json", strings.ReplaceAll(string(one), `"n3"`, `"n9"`))}, "n[3,9]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"match", s.Reference(":levels"), "-o", "hostlist", "--nodes"}, tt.nodes...)
+			got := tool(t, tt.stdin, args...)
+			if got.err != nil || strings.TrimSpace(got.stdout) != tt.want {
+				t.Errorf("%v: %q, want %q; %s", got.err, got.stdout, tt.want, got.stderr)
+			}
+		})
+	}
+	for name, tt := range map[string]struct {
+		stdin string
+		nodes []string
+		want  string
+	}{
+		"none":                     {"", nil, "--nodes is missing"},
+		"a missing file":           {"", []string{"no-such-file"}, "no such file"},
+		"empty":                    {"", []string{"-"}, "the file is empty"},
+		"a deployment":             {list("List", `{"kind": "Deployment"}`), []string{"-"}, `item 0 is a "Deployment"`},
+		"half":                     {string(one[:len(one)/2]), []string{"-"}, "expected what"},
+		"nothing known of a class": {show, []string{"-"}, "of which nothing is known"},
+		"no class":                 {"NodeName=s1 ActiveFeatures=x\n", []string{"-"}, "no feature that names its class"},
+		"twice":                    {string(one), []string{"-", "--nodes", dir}, "is in - as well"},
+		"an architecture":          {"", []string{dir, "--arch", "vax"}, "--arch"},
+		"forged":                   {strings.Replace(string(class), `"arch":"amd64"`, `"arch":"arm64"`, 1), []string{"-"}, "its facts are those of class"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{"match", s.Reference(":levels"), "-o", "hostlist"}
+			if tt.nodes != nil {
+				args = append(append(args, "--nodes"), tt.nodes...)
+			}
+			wantError(t, tool(t, tt.stdin, args...).err, tt.want)
+		})
+	}
+}
+
+// With images that ask for more, classes differ in that too, in all commands that read
+// the same file.
+func TestExportTellsSchedulersTheClasses(t *testing.T) {
+	s := newRegistry(t, fakeregistry.Options{})
+	image := s.Image("linux/amd64", "m")
+	s.Attach(image, fakeregistry.Artifact{Body: `{"compatibilities": {"nfd": {"kernel-loadedmodule.nvidia": true}}}`})
+	s.Index("module", image)
+	dir := nodeFiles(t)
+	images := write(t, "images", s.Reference(":module"))
+	fleetFile := write(t, "classes.json", toolOK(t, "export", "classes", "--nodes", dir, "--images", images))
+	constraint := strings.TrimSpace(toolOK(t, "match", s.Reference(":module"), "--nodes", fleetFile, "-o", "slurm-constraint"))
+	features := toolOK(t, "export", "slurm", "--nodes", fleetFile)
+	if want := "NodeName=n3 Features=" + constraint + "\n"; !strings.Contains(features, want) || strings.Count(features, "\n") != 4 {
+		t.Errorf("features\n%s\nlack %s", features, want)
+	}
+	// Classes that were made without the image leave it unknown, which excludes no node.
+	base := write(t, "base.json", toolOK(t, "export", "classes", "--nodes", dir))
+	got := tool(t, "", "match", s.Reference(":module"), "--nodes", base, "-o", "hostlist")
+	if got.err != cli.ExitError(4) || got.stdout != "n[1-4]\n" || !strings.Contains(got.stderr, "it is not part of the node class") { //nolint:errorlint // it is the value
+		t.Errorf("%v: %s %s", got.err, got.stdout, got.stderr)
+	}
+	if got := tool(t, "", "match", s.Reference(":module"), "--nodes", base, "-o", "hostlist", "--strict"); got.stdout != "" {
+		t.Errorf("strict: %s", got.stdout)
+	}
+	show := "NodeName=n3 AvailableFeatures=gpu ActiveFeatures=gpu\nNodeName=n1 AvailableFeatures=(null) ActiveFeatures=(null)\n"
+	updates := tool(t, show, "export", "slurm", "--nodes", fleetFile, "--current", "-")
+	if want := "scontrol update NodeName=n3 AvailableFeatures=gpu," + constraint + " ActiveFeatures=gpu," + constraint; !strings.Contains(updates.stdout, want) {
+		t.Errorf("%v\n%s", updates.err, updates.stdout)
+	}
+	wantError(t, tool(t, "{}", "export", "slurm", "--nodes", fleetFile, "--current", "-").err, "scontrol show node")
+	for args, want := range map[string]string{
+		"flux":                            "[[resource.config]]\nhosts = \"n3\"\nproperties = [\"" + constraint + "\"]",
+		"flux --format set-property":      "flux ion-resource set-property /cluster0/n3 " + constraint + "=1",
+		"flux --format R --cores 4":       `"` + constraint + `": "2"`,
+		"flux --format jgf":               `"` + placement.TokenPrefix,
+		"kubernetes":                      "kubectl label node --overwrite n3 imagefit.dev/class=" + strings.TrimPrefix(constraint, placement.TokenPrefix),
+		"kubernetes --format nodefeature": "imagefit.dev/class: " + strings.TrimPrefix(constraint, placement.TokenPrefix),
+	} {
+		if got := toolOK(t, append(append([]string{"export"}, strings.Fields(args)...), "--nodes", fleetFile)...); !strings.Contains(got, want) {
+			t.Errorf("%s\n%s\nlacks %s", args, got, want)
+		}
+	}
+	wantError(t, tool(t, "", "export", "flux", "--nodes", fleetFile, "--cores", "0").err, "--cores 0")
+}
+
+func TestFactsPrintTheClassOfANode(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	id := strings.TrimSpace(toolOK(t, "facts", "--root", root, "--class"))
+	if got := toolOK(t, "facts", "--root", root, "--class", "-o", "labels"); len(id) != 12 || got != "imagefit.dev/class="+id+"\n" {
+		t.Errorf("class %q, label %q", id, got)
+	}
+	var class nodeclass.Class
+	if err := json.Unmarshal([]byte(toolOK(t, "facts", "--root", root, "--class", "-o", "json")), &class); err != nil || class.ID != id {
+		t.Errorf("class %q, %v", class.ID, err)
+	}
+}
