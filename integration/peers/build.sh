@@ -150,6 +150,16 @@ need_postgres() {
     postgresql; } >&2 || die "apt-get could not install it; see above"
 }
 
+# Slurm is Debian's: the tests run its controller and its node daemon.
+need_slurm() {
+  command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v sbatch >/dev/null && command -v munged >/dev/null && return
+  command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] ||
+    die "the tests need Slurm and munge: install them (Debian: apt-get install slurmctld slurmd slurm-client munge)"
+  say "installing slurmctld, slurmd, slurm-client and munge"
+  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
+    slurmctld slurmd slurm-client munge; } >&2 || die "apt-get could not install them; see above"
+}
+
 # A compile says nothing for minutes, so a line now and then shows that it still
 # runs. In the background go would not hear Ctrl-C: the trap ends it.
 compile() {
@@ -239,7 +249,8 @@ fi
 # What an interrupted build left behind; no other build runs while we have the lock.
 rm -rf "$cache"/.build-* "$cache"/.bin-*
 
-case " $* " in *" all "* | *" matrix "*) need_emulators && need_browser && need_postgres ;; esac
+case " $* " in *" all "* | *" matrix "*) need_emulators && need_browser && need_postgres ;case " $* " in *" all "* | *" matrix "*) need_emulators; need_browser; need_postgres ;; esac
+case " $* " in *" all "*) need_slurm ;; esac
 folders=()
 for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do
   build "$part"
