@@ -50,9 +50,10 @@ type Edge struct {
 	Metadata EdgeMetadata `json:"metadata"`
 }
 
-// EdgeMetadata is the subsystem of an edge.
+// EdgeMetadata is the subsystem of an edge, and what it means there.
 type EdgeMetadata struct {
-	Subsystem string `json:"subsystem"`
+	Subsystem    string `json:"subsystem"`
+	Relationship string `json:"relationship"`
 }
 
 // JGF returns the graph of a cluster: nodes with so many cores each and the property of
@@ -104,5 +105,5 @@ func (g *Graph) add(kind, basename string, id, rank int, paths map[string]string
 func (g *Graph) name(place int, name string) { g.Graph.Nodes[place].Metadata.Name = name }
 
 func (g *Graph) edge(source, target int, subsystem string) {
-	g.Graph.Edges = append(g.Graph.Edges, Edge{strconv.Itoa(source), strconv.Itoa(target), EdgeMetadata{subsystem}})
+	g.Graph.Edges = append(g.Graph.Edges, Edge{strconv.Itoa(source), strconv.Itoa(target), EdgeMetadata{subsystem, "contains"}})
 }
