@@ -240,3 +240,39 @@ func TestFactsPrintTheClassOfANode(t *testing.T) {
 		t.Errorf("class %q, %v", class.ID, err)
 	}
 }
+
+// onPath puts a shell script of a name before all programs.
+func onPath(t *testing.T, name, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+// Clusters are read through their own programs, and what is missing there is told.
+func TestMatchAsksTheClusterForItsNodes(t *testing.T) {
+	s := newRegistry(t, fakeregistry.Options{})
+	s.Index("levels", s.Image("linux/amd64/v2", "v2"), s.Image("linux/amd64/v3", "v3"))
+	nodes := list("List", `{"kind": "Node", "metadata": {"name": "k1"}, "status": {"nodeInfo": {"architecture": "amd64"}}}`)
+	features := list("List", nodeFeature("k1", "6.1.2"))
+	match := func(source ...string) result {
+		return tool(t, "", append([]string{"match", s.Reference(":levels"), "-o", "hostlist", "--nodes"}, source...)...)
+	}
+	onPath(t, "kubectl", fmt.Sprintf("case \"$*\" in\n'get nodes --output=json') echo '%s' ;;\n'get nodefeatures.nfd.k8s-sigs.io --all-namespaces --output=json') echo '%s' ;;\n*) exit 9 ;;\nesac\n", nodes, features))
+	if got := match("@k8s"); got.err != nil || got.stdout != "k1\n" {
+		t.Errorf("%v: %q", got.err, got.stdout)
+	}
+	onPath(t, "kubectl", fmt.Sprintf("[ $2 = nodes ] && echo '%s' && exit\necho 'error: the server does not have a resource type nodefeatures' >&2\nexit 1\n", nodes))
+	wantError(t, match("@k8s").err, "run kubectl get nodefeatures", "does not have a resource type", "NFD must run in the cluster")
+
+	dir := nodeFiles(t)
+	classes := write(t, "classes.json", toolOK(t, "export", "classes", "--nodes", dir))
+	onPath(t, "scontrol", "echo 'NodeName=s1 ActiveFeatures=imagefit_"+classOfLevel(2)+" State=IDLE'\n")
+	if got := match("@slurm", "--nodes", classes); got.err != nil || got.stdout != "s1\n" {
+		t.Errorf("%v: %q", got.err, got.stdout)
+	}
+	t.Setenv("PATH", t.TempDir())
+	wantError(t, match("@slurm", "--nodes", classes).err, "run scontrol show node --oneliner", "pipe its output into --nodes -")
+}

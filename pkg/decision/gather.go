@@ -120,7 +120,7 @@ func (l *lookup) gatherManifest(ctx context.Context, n *Needs) error {
 	if err := group.Wait(); err != nil || p.Architecture == "" {
 		return err
 	}
-	e.platform = &p
+	e.runsOn(&p)
 	var err error
 	e.Platform, err = json.Marshal(p)
 	return err

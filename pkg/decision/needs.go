@@ -57,13 +57,15 @@ type Entry struct {
 
 	kind     index.Kind
 	platform *ocispec.Platform // stated by the entry, or else by the config
+	name     string            // of the platform, "" where there is none
 }
 
 func newEntries(entries []index.Entry) []*Entry {
 	all := make([]*Entry, len(entries))
 	for i, listed := range entries {
-		e := &Entry{Listed: listed, platform: listed.Platform}
+		e := &Entry{Listed: listed}
 		e.kind, e.Why = listed.Kind()
+		e.runsOn(listed.Platform)
 		all[i] = e
 	}
 	return all
@@ -76,7 +78,7 @@ func (e *Entry) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	e.kind, _ = e.Listed.Kind()
-	e.platform = e.Listed.Platform
+	e.runsOn(e.Listed.Platform)
 	if len(e.Platform) == 0 {
 		return nil
 	}
@@ -84,13 +86,20 @@ func (e *Entry) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(e.Platform, &p); err != nil {
 		return fmt.Errorf("platform of %s: %w", e.Listed.Digest, err)
 	}
-	e.platform = &p
+	e.runsOn(&p)
 	return nil
+}
+
+// runsOn sets the platform.
+func (e *Entry) runsOn(p *ocispec.Platform) {
+	if e.platform = p; p != nil {
+		e.name = index.PlatformName(p)
+	}
 }
 
 // setPlatform sets the platform that the config of the image states.
 func (e *Entry) setPlatform(p ocispec.Platform) (err error) {
-	if e.platform = &p; p.Architecture == "" {
+	if e.runsOn(&p); p.Architecture == "" {
 		e.setUnseen("states no platform, and its config does not either")
 		return nil
 	}

@@ -48,7 +48,7 @@ func (l *listed) setForeign(n node, p ocispec.Platform) { l.why, l.foreign = n.o
 func (l *listed) String() string {
 	name := short(l.Listed.Digest)
 	if l.platform != nil {
-		name = index.PlatformName(l.platform) + "@" + name
+		name = l.name + "@" + name
 	}
 	return Line(name + ": " + l.why)
 }
@@ -115,10 +115,7 @@ func (n *Needs) add(d *Decision, e *listed, within []ocispec.Descriptor, positio
 		in = within[len(within)-1].Digest
 	}
 	if e.why != "" {
-		other := Other{Entry: position, Digest: e.Listed.Digest, Within: in, Reason: e.why, foreign: e.foreign}
-		if e.platform != nil {
-			other.Platform = index.PlatformName(e.platform)
-		}
+		other := Other{Entry: position, Digest: e.Listed.Digest, Within: in, Platform: e.name, Reason: e.why, foreign: e.foreign}
 		if e.Unseen && d.Unevaluated == "" {
 			d.Unevaluated = e.String()
 		}
@@ -136,7 +133,7 @@ func (n *Needs) add(d *Decision, e *listed, within []ocispec.Descriptor, positio
 func (n *Needs) candidate(e *Entry, within []ocispec.Descriptor) Candidate {
 	c := Candidate{
 		Digest: e.Listed.Digest, descriptor: e.Listed.Descriptor, platform: e.platform,
-		stated: e.Listed.Annotations[dialect.AnnotationProperties], notImage: e.NotImage,
+		stated: e.Listed.Annotations[dialect.AnnotationProperties], notImage: e.NotImage, Platform: e.name,
 		Artifacts: slices.Clone(n.Attached[e.Listed.Digest]),
 	}
 	c.descriptor.Platform = e.platform
@@ -148,9 +145,6 @@ func (n *Needs) candidate(e *Entry, within []ocispec.Descriptor) Candidate {
 	c.claims = e.claims("")
 	if n.isIndex() {
 		c.claims.Index = n.Top.Digest
-	}
-	if e.platform != nil {
-		c.Platform = index.PlatformName(e.platform)
 	}
 	return c
 }
@@ -168,7 +162,7 @@ func (n *Needs) imageOn(node node, d *Decision) {
 	e := n.Entries[0]
 	if e.platform != nil && node.architecture != "" && !node.canRun(*e.platform) {
 		d.Others = []Other{{
-			Digest: e.Listed.Digest, Platform: index.PlatformName(e.platform), Reason: node.otherPlatform(*e.platform), foreign: true,
+			Digest: e.Listed.Digest, Platform: e.name, Reason: node.otherPlatform(*e.platform), foreign: true,
 		}}
 		return
 	}
