@@ -52,14 +52,14 @@ module.`,
 }
 
 // exporting completes a command that writes nodes.
-func exporting(cmd *cobra.Command, c *exportCommand, print func(cmd *cobra.Command, nodes *fleet) error) *cobra.Command {
+func exporting(cmd *cobra.Command, c *exportCommand, export func(cmd *cobra.Command, nodes *fleet) error) *cobra.Command {
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		nodes, err := c.load(cmd)
 		if err != nil {
 			return err
 		}
-		return print(cmd, nodes)
+		return export(cmd, nodes)
 	}
 	c.nodes.add(cmd)
 	imagesFlag(cmd, &c.images)

@@ -64,7 +64,7 @@ none fits; 4: none is known to fit, some may; 1: error.`,
 		Example: `  imagefit match registry.example/app:1 --nodes nodes/
   imagefit match registry.example/app:1 --nodes @k8s -o nodeaffinity
   sbatch -C "$(imagefit match registry.example/app:1 --nodes classes.json -o slurm-constraint)" job.sh`,
-		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args) },
+		RunE: c.run,
 	}
 	c.nodes.add(cmd)
 	imagesFlag(cmd, &c.images)
@@ -74,11 +74,11 @@ none fits; 4: none is known to fit, some may; 1: error.`,
 }
 
 // isList reports whether the output lists each image.
-func (c matchCommand) isList() bool {
+func (c *matchCommand) isList() bool {
 	return c.output == asTable || c.output == cli.JSON || c.output == asCSV
 }
 
-func (c matchCommand) run(cmd *cobra.Command, args []string) error {
+func (c *matchCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.nodes.validate(); err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (c matchCommand) run(cmd *cobra.Command, args []string) error {
 }
 
 // list prints each image.
-func (c matchCommand) list(cmd *cobra.Command, images []gathered, rows []placement.Row, nodes *fleet) error {
+func (c *matchCommand) list(cmd *cobra.Command, images []gathered, rows []placement.Row, nodes *fleet) error {
 	m := matrixOf(images, rows, nodes)
 	if err := c.output.Print(cmd.OutOrStdout(), m, func(b *strings.Builder) {
 		if c.output == asCSV {
@@ -137,7 +137,7 @@ func (c matchCommand) list(cmd *cobra.Command, images []gathered, rows []placeme
 }
 
 // schedule prints where all images can run together, for a scheduler.
-func (c matchCommand) schedule(cmd *cobra.Command, rows []placement.Row, nodes *fleet) error {
+func (c *matchCommand) schedule(cmd *cobra.Command, rows []placement.Row, nodes *fleet) error {
 	verdicts := placement.Pod(rows)
 	answer := placement.AnswerOf(verdicts, nodes.Classes, c.strict)
 	text, err := c.answer(answer, nodes)
@@ -159,7 +159,7 @@ func (c matchCommand) schedule(cmd *cobra.Command, rows []placement.Row, nodes *
 }
 
 // answer writes the answer in the format of a scheduler.
-func (c matchCommand) answer(a placement.Answer, nodes *fleet) (string, error) {
+func (c *matchCommand) answer(a placement.Answer, nodes *fleet) (string, error) {
 	var b strings.Builder
 	switch c.output {
 	case asHostlist:

@@ -75,7 +75,7 @@ func TestMatchAnswersInTheWordsOfEachScheduler(t *testing.T) {
 			if strings.HasPrefix(text, "{") {
 				text = strings.ReplaceAll(text, " ", "")
 			}
-			if got.err != tt.err || !strings.Contains(text, tt.want) || tt.want == "" && text != "" { //nolint:errorlint // it is the value
+			if got.err != tt.err || !strings.Contains(text, tt.want) || tt.want == "" && text != "" {
 				t.Errorf("%v\ngot  %s\nwant %s\nstderr %s", got.err, text, tt.want, got.stderr)
 			}
 			if tt.err != nil && !strings.Contains(got.stderr, "needs cpu.x86_64 level >= 4 (is 1)") {
@@ -201,7 +201,7 @@ func TestExportTellsSchedulersTheClasses(t *testing.T) {
 	// Classes that were made without the image leave it unknown, which excludes no node.
 	base := write(t, "base.json", toolOK(t, "export", "classes", "--nodes", dir))
 	got := tool(t, "", "match", s.Reference(":module"), "--nodes", base, "-o", "hostlist")
-	if got.err != cli.ExitError(4) || got.stdout != "n[1-4]\n" || !strings.Contains(got.stderr, "it is not part of the node class") { //nolint:errorlint // it is the value
+	if got.err != cli.ExitError(4) || got.stdout != "n[1-4]\n" || !strings.Contains(got.stderr, "it is not part of the node class") {
 		t.Errorf("%v: %s %s", got.err, got.stdout, got.stderr)
 	}
 	if got := tool(t, "", "match", s.Reference(":module"), "--nodes", base, "-o", "hostlist", "--strict"); got.stdout != "" {

@@ -74,12 +74,12 @@ func corpus(t testing.TB, r *rand.Rand, images, specs int, sets ...string) []*de
 		var variants []decisiontest.Variant
 		for v := range 1 + r.IntN(4) {
 			variant := decisiontest.Variant{OS: "linux", Architecture: "amd64", Body: bodies[r.IntN(len(bodies))]}
-			switch {
+			switch kind := r.IntN(9); {
 			case v == 0:
 				variant.Body = []string{"", variant.Body}[r.IntN(2)]
-			case r.IntN(3) == 0:
+			case kind < 3:
 				variant.Architecture = "arm64"
-			case r.IntN(3) == 0:
+			case kind < 5:
 				variant.Level, variant.Body = fmt.Sprint("v", 2+r.IntN(3)), ""
 			}
 			variants = append(variants, variant)

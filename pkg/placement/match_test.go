@@ -3,6 +3,7 @@ package placement_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
@@ -144,13 +145,11 @@ func TestClassesAreRankedByTheirBestVariant(t *testing.T) {
 		"a pod":         {pod, "fits 2 , fits 1 , does not fit 0 , fits 1 , does not fit 0 , unknown 3 "},
 		"a pod of one":  {placement.Pod(rows[:1]), "fits 2 linux/amd64/v2, fits 1 linux/amd64/v3, does not fit 0 , fits 1 linux/amd64/v3, does not fit 0 , unknown 3 "},
 	} {
-		got := ""
-		for i, v := range tt.verdicts {
-			if i > 0 {
-				got += ", "
-			}
-			got += fmt.Sprintf("%s %d %s", v.Outcome, v.Rank, v.Platform)
+		var words []string
+		for _, v := range tt.verdicts {
+			words = append(words, fmt.Sprintf("%s %d %s", v.Outcome, v.Rank, v.Platform))
 		}
+		got := strings.Join(words, ", ")
 		if got != tt.want {
 			t.Errorf("%s\ngot  %s\nwant %s", what, got, tt.want)
 		}
