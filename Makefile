@@ -24,7 +24,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 .PHONY: build
-build: ## build bin/cri-proxy, bin/nri-plugin and bin/imagefit
+build: ## build the programs of cmd/ into bin/
 	$(GOBUILD) -o bin/ ./cmd/...
 
 PREFIX ?= /usr/local

@@ -35,8 +35,8 @@ func layers() [][]string {
 		{"pkg/author/publish"},
 		{"pkg/catalog"},
 		{"internal/cli", "internal/wiring"},
-		{"pkg/daemon"},
-		{"cmd/cri-proxy", "cmd/nri-plugin", "cmd/imagefit"},
+		{"pkg/daemon", "pkg/controller"},
+		{"cmd/cri-proxy", "cmd/nri-plugin", "cmd/imagefit", "cmd/imagefit-controller"},
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 func TestIndexNamesEveryTest(t *testing.T) {
 	index := read(t, "README.md")
 	tests := map[string]bool{}
-	for _, folder := range []string{".", "stack", "deploy", "page", "soak"} {
+	for _, folder := range []string{".", "stack", "deploy", "page", "cluster", "soak"} {
 		files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
 		if err != nil {
 			t.Fatal(err)

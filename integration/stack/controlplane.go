@@ -102,8 +102,9 @@ func (c *ControlPlane) programs(bin string) error {
 		"--bind-address", "127.0.0.1", "--secure-port", fmt.Sprint(ports[2]), "--cert-dir", filepath.Join(c.Dir, "pki"),
 		"--service-cluster-ip-range", "10.0.0.0/24", "--endpoint-reconciler-type", "none",
 		"--authorization-mode", "RBAC", "--token-auth-file", filepath.Join(c.Dir, "tokens.csv"),
-		// Nothing creates the service account "default" in new namespaces here.
-		"--disable-admission-plugins", "ServiceAccount",
+		// Nothing here creates the service account "default" of a namespace, or removes the
+		// taint of a new node.
+		"--disable-admission-plugins", "ServiceAccount,TaintNodesByCondition",
 		"--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", key, "--service-account-signing-key-file", key)
 	config, err := c.Kubeconfig("scheduler", schedulerToken)
 	if err != nil {

@@ -28,6 +28,8 @@ type Config struct {
 	NRI       NRI           `toml:"nri" restart:"yes"`
 	Policy    policy.Policy `toml:"policy"`
 	Tracing   Tracing       `toml:"tracing" restart:"yes"`
+
+	Controller Controller `toml:"controller" restart:"yes"`
 }
 
 // Runtime is the container runtime behind the proxy.
@@ -110,6 +112,16 @@ type Tracing struct {
 	SampleRatio float64 `toml:"sample_ratio" check:"ratio"`
 }
 
+// Controller is how imagefit-controller places the pods of a cluster.
+type Controller struct {
+	HTTPListen  string   `toml:"http_listen" check:"address"`
+	Timeout     Duration `toml:"timeout" check:"duration"`
+	ResolveTTL  Duration `toml:"resolve_ttl" check:"duration"`
+	Strict      bool     `toml:"strict"`
+	Credentials string   `toml:"credentials" check:"path or none"`
+	PullSecrets bool     `toml:"pull_secrets"`
+}
+
 // The values of keys that are words.
 const (
 	Auto      = "auto"    // log_format: by what stderr is; registry.config_path: as the runtime has it; proxy.names: by what is on the node
@@ -149,5 +161,8 @@ func Default() Config {
 		},
 		Policy:  policy.Default(),
 		Tracing: Tracing{SampleRatio: 1},
+		Controller: Controller{
+			HTTPListen: ":9462", Timeout: Duration(5 * time.Second), ResolveTTL: Duration(5 * time.Minute),
+		},
 	}
 }

@@ -48,6 +48,8 @@ type Metrics struct {
 	reloadedAt   prometheus.Gauge
 	logErrors    prometheus.Counter
 	fallbacks    prometheus.Counter
+
+	placements placements
 }
 
 // New returns the metrics of a program, one of decisionlog.Programs. All series
@@ -60,6 +62,7 @@ func New(program, version string) *Metrics {
 	m.makeDecisions()
 	m.makeRequests()
 	m.makeConfig()
+	m.makePlacements()
 	return m
 }
 

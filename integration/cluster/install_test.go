@@ -1,0 +1,144 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+
+	"github.com/imagefit/imagefit/integration/stack"
+)
+
+const manifests = "../../deploy/kubernetes"
+
+// admin is the configuration of a client that may do everything.
+func admin(plane *stack.ControlPlane) *rest.Config {
+	return &rest.Config{
+		Host: plane.URL, BearerToken: plane.Admin, QPS: -1,
+		TLSClientConfig: rest.TLSClientConfig{Insecure: true},
+	}
+}
+
+// install applies what users apply, but for the Deployment: the tests start the program.
+func install(plane *stack.ControlPlane) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, file := range []string{"namespace", "nodeclass", "rbac", "config", "policy"} {
+		if err := apply(ctx, plane, filepath.Join(manifests, "base", file+".yaml")); err != nil {
+			return err
+		}
+	}
+	client, err := kubernetes.NewForConfig(admin(plane))
+	if err != nil {
+		return err
+	}
+	hours := int64(8 * 3600)
+	token, err := client.CoreV1().ServiceAccounts("imagefit").CreateToken(ctx, "imagefit-controller",
+		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &hours}}, metav1.CreateOptions{})
+	if err != nil {
+		return fmt.Errorf("make a token of the controller's service account: %w", err)
+	}
+	if _, err = plane.Kubeconfig("admin", plane.Admin); err != nil {
+		return err
+	}
+	if _, err = plane.Kubeconfig("controller", token.Status.Token); err != nil {
+		return err
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "probe", Labels: map[string]string{"imagefit.dev/place": "true"}}}
+	if _, err := client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
+		return err
+	}
+	return awaitGating(ctx, client)
+}
+
+// awaitGating waits until the policy is in effect, which takes the API server a moment.
+func awaitGating(ctx context.Context, client *kubernetes.Clientset) error {
+	for {
+		pod, err := client.CoreV1().Pods("probe").Create(ctx, podObject("probe", "app:1"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err != nil || gated(pod) {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// apply creates the objects of a file.
+func apply(ctx context.Context, plane *stack.ControlPlane, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
+	for {
+		var object unstructured.Unstructured
+		err := decoder.Decode(&object)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil && len(object.Object) > 0 {
+			err = create(ctx, plane, &object)
+		}
+		if err != nil {
+			return fmt.Errorf("apply %s: %w", file, err)
+		}
+	}
+}
+
+func create(ctx context.Context, plane *stack.ControlPlane, object *unstructured.Unstructured) error {
+	finder, err := discovery.NewDiscoveryClientForConfig(admin(plane))
+	if err != nil {
+		return err
+	}
+	groups, err := restmapper.GetAPIGroupResources(finder)
+	if err != nil {
+		return err
+	}
+	kind := object.GroupVersionKind()
+	mapping, err := restmapper.NewDiscoveryRESTMapper(groups).RESTMapping(kind.GroupKind(), kind.Version)
+	if err != nil {
+		return err
+	}
+	client, err := dynamic.NewForConfig(admin(plane))
+	if err != nil {
+		return err
+	}
+	_, err = client.Resource(mapping.Resource).Namespace(object.GetNamespace()).Create(ctx, object, metav1.CreateOptions{})
+	return err
+}
+
+// objects are those of a file, by kind.
+func objects(file string) (map[string][]*unstructured.Unstructured, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string][]*unstructured.Unstructured{}
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
+	for {
+		object := &unstructured.Unstructured{}
+		err := decoder.Decode(object)
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		all[object.GetKind()] = slices.Concat(all[object.GetKind()], []*unstructured.Unstructured{object})
+	}
+}
