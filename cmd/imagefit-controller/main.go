@@ -63,6 +63,6 @@ Several instances may run: one places pods, the others replace it when it is gon
 	_ = cobra.MarkFlagFilename(cmd.PersistentFlags(), kubeconfigFlag) // the flag exists
 	cmd.Flags().BoolVar(&c.leaderElect, "leader-elect", true, "place pods only while this instance has the lease")
 	cmd.Flags().StringVar(&c.namespace, "namespace", "", "`NAMESPACE` of the lease (default: that of the pod, else imagefit)")
-	cmd.AddCommand(newUngateCommand())
+	cmd.AddCommand(newUngateCommand(), newReportCommand())
 	return cmd
 }

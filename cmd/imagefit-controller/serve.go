@@ -8,7 +8,6 @@ import (
 	"github.com/distribution/reference"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"k8s.io/klog/v2"
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/wiring"
@@ -40,20 +39,10 @@ type instance struct {
 }
 
 func (c serveCommand) run(cmd *cobra.Command) error {
-	src, err := cli.ConfigSources(cmd)
+	cfg, log, err := settings(cmd)
 	if err != nil {
 		return err
 	}
-	loaded, err := src.Load()
-	if err != nil {
-		return err
-	}
-	cfg, level := loaded.Config, new(slog.LevelVar)
-	if err := level.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
-		return err
-	}
-	log := cli.NewLogger(cmd.ErrOrStderr(), cfg.LogFormat, level)
-	klog.SetSlogLogger(log) // client-go's
 	to, err := connect(cmd)
 	if err != nil {
 		return err

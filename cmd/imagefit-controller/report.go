@@ -1,0 +1,121 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+
+	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/controller"
+	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/hostfacts"
+)
+
+// reportAgain is how often the same class is reported again, for where someone removed the
+// label or the object.
+const reportAgain = 10 * time.Minute
+
+// reportCommand tells the cluster of which class this node is.
+type reportCommand struct {
+	node string
+	once bool
+}
+
+func newReportCommand() *cobra.Command {
+	var c reportCommand
+	cmd := &cobra.Command{
+		Use:   "report-node",
+		Short: "Tell the cluster of which class this node is",
+		Long: `Report-node collects the facts of the node that it runs on, makes the NodeClass
+object for them if there is none, and labels the Node object with its name. It
+repeats that when the facts change. It runs in a DaemonSet with the file system of
+the node at facts.root.`,
+		Example: `  imagefit-controller report-node --set facts.root=/host
+  imagefit-controller report-node --node worker-1 --once`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
+	}
+	cmd.Flags().StringVar(&c.node, "node", "", "`NAME` of the Node object (default: the variable NODE_NAME)")
+	cmd.Flags().BoolVar(&c.once, "once", false, "report once and end")
+	return cmd
+}
+
+func (c reportCommand) run(cmd *cobra.Command) error {
+	node := cmp.Or(c.node, os.Getenv("NODE_NAME"))
+	if node == "" {
+		return errors.New("the name of the node is not known: give it with --node or in NODE_NAME")
+	}
+	cfg, log, err := settings(cmd)
+	if err != nil {
+		return err
+	}
+	to, err := connect(cmd)
+	if err != nil {
+		return err
+	}
+	source := hostfacts.NewSource(cmd.Context(), hostfacts.NewRoot(cfg.Facts.Root), log)
+	reporter := controller.Reporter{Client: to.typed, Dynamic: to.dynamic, Node: node}
+	if c.once {
+		class, err := reporter.Report(cmd.Context(), source.Current())
+		if err == nil {
+			log.Info("reported the class of the node", "node", node, "class", class)
+		}
+		return err
+	}
+	keepReporting(cmd.Context(), reporter, source, time.Duration(cfg.Facts.Refresh), log)
+	return nil
+}
+
+// keepReporting reports the class when the facts have changed, and now and then, until ctx
+// ends.
+func keepReporting(ctx context.Context, r controller.Reporter, source *hostfacts.Source, every time.Duration, log *slog.Logger) {
+	var last *facts.Facts
+	var at time.Time
+	known := ""
+	for {
+		if now := source.Current(); now != last || time.Since(at) > reportAgain {
+			class, err := r.Report(ctx, now)
+			switch {
+			case err != nil && ctx.Err() == nil:
+				log.Error("cannot report the class of the node, trying again", "node", r.Node, "error", err)
+			case err == nil:
+				if last, at = now, time.Now(); class != known {
+					log.Info("reported the class of the node", "node", r.Node, "class", class)
+				}
+				known = class
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(every):
+		}
+		source.Refresh(ctx)
+	}
+}
+
+// settings loads the configuration, and a logger by it.
+func settings(cmd *cobra.Command) (cfg config.Config, log *slog.Logger, err error) {
+	src, err := cli.ConfigSources(cmd)
+	if err != nil {
+		return cfg, nil, err
+	}
+	loaded, err := src.Load()
+	if err != nil {
+		return cfg, nil, err
+	}
+	level := new(slog.LevelVar)
+	if err := level.UnmarshalText([]byte(loaded.Config.LogLevel)); err != nil {
+		return cfg, nil, err
+	}
+	log = cli.NewLogger(cmd.ErrOrStderr(), loaded.Config.LogFormat, level)
+	klog.SetSlogLogger(log) // client-go's
+	return loaded.Config, log, nil
+}

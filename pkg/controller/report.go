@@ -1,0 +1,74 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/nodeclass"
+)
+
+// Reporter tells the cluster of which class a node is.
+type Reporter struct {
+	Client  kubernetes.Interface
+	Dynamic dynamic.Interface
+	Node    string
+}
+
+// Report makes the NodeClass of the facts, if there is none, and then labels the node. It
+// returns the class.
+func (r Reporter) Report(ctx context.Context, known *facts.Facts) (string, error) {
+	class := nodeclass.Of(known, nil)
+	if err := r.makeClass(ctx, class); err != nil {
+		return "", fmt.Errorf("make the node class %s: %w", class.ID, err)
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]string{ClassLabel: class.ID}}})
+	if err != nil {
+		return "", err
+	}
+	_, err = r.Client.CoreV1().Nodes().Patch(ctx, r.Node, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "imagefit-nodes"})
+	if err != nil {
+		return "", fmt.Errorf("label the node %s: %w", r.Node, err)
+	}
+	return class.ID, nil
+}
+
+func (r Reporter) makeClass(ctx context.Context, class nodeclass.Class) error {
+	classes := r.Dynamic.Resource(NodeClasses())
+	_, err := classes.Get(ctx, class.ID, metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	object, err := classObject(class)
+	if err != nil {
+		return err
+	}
+	_, err = classes.Create(ctx, object, metav1.CreateOptions{FieldManager: "imagefit-nodes"})
+	if apierrors.IsAlreadyExists(err) { // by another node meanwhile
+		return nil
+	}
+	return err
+}
+
+func classObject(class nodeclass.Class) (*unstructured.Unstructured, error) {
+	text, err := json.Marshal(class.Facts)
+	if err != nil {
+		return nil, err
+	}
+	var body map[string]any
+	if err := json.Unmarshal(text, &body); err != nil {
+		return nil, err
+	}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": NodeClasses().GroupVersion().String(), "kind": "NodeClass",
+		"metadata": map[string]any{"name": class.ID}, "spec": map[string]any{"facts": body},
+	}}, nil
+}
