@@ -45,6 +45,18 @@ demo: build ## run everything once: registry, containerd, runc, proxy, plugin
 	@peers=$$(bash integration/peers/build.sh | tail -n 1) && cd integration && \
 	  IMAGEFIT_PEERS=$$peers go run ./cmd/demo --bin ../bin
 
+# A control plane on this machine, and what runs on it. Cleans up after itself.
+CLUSTER = peers=$$(bash integration/peers/build.sh workload cluster | tail -n 1) && cd integration/cluster && \
+  IMAGEFIT_PEERS=$$peers IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin
+
+.PHONY: demo-cluster
+demo-cluster: build ## place pods in a cluster of a hundred nodes, on a real control plane
+	@$(CLUSTER) IMAGEFIT_DEMO=1 go test -count 1 -run '^TestDemo$$' .
+
+.PHONY: bench-cluster
+bench-cluster: build ## measure 1,000 pods on 1,000 and 10,000 nodes, with and without imagefit-controller
+	@$(CLUSTER) go test -run '^$$' -bench Cluster -benchtime 1x -timeout 30m .
+
 .PHONY: test
 test: unit integration ## run all tests, also against the real stack (needs Linux and root)
 

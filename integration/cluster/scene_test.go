@@ -63,7 +63,7 @@ func (s *scene) makeNamespace(t testing.TB, name string, labels map[string]strin
 
 // clear removes what the test has made, for the next one to have the cluster for itself.
 func (s *scene) clear(t testing.TB) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // for ten thousand nodes
 	defer cancel()
 	if s.process != nil {
 		if t.Failed() {

@@ -22,22 +22,24 @@ type host struct {
 	os, arch string
 }
 
-// of names the host as events do, with how many nodes of it there are.
-func (h host) of(nodes int) string {
-	name := h.os + "/" + h.arch
-	if h.ID != "" {
-		name = "class " + h.ID
-	}
-	if nodes == 1 {
-		return name + " (1 node)"
-	}
-	return fmt.Sprintf("%s (%d nodes)", name, nodes)
-}
-
 // podFit is how a pod fits a kind of node.
 type podFit struct {
 	host
 	placement.Verdict
+
+	nodes int // that the cluster has of the kind; of a platform, those without a class
+}
+
+// kind names the kind of node as events do.
+func (f podFit) kind() string {
+	name := f.os + "/" + f.arch
+	if f.ID != "" {
+		name = "class " + f.ID
+	}
+	if f.nodes == 1 {
+		return name + " (1 node)"
+	}
+	return fmt.Sprintf("%s (%d nodes)", name, f.nodes)
 }
 
 // fitsOf combines how each image of a pod fits the hosts.
@@ -120,13 +122,12 @@ const (
 	maxMessage = 1000
 )
 
-// noneFits says why no node of the cluster fits, "" where one may. nodes tells how many
-// there are of a kind.
-func noneFits(fits []podFit, nodes func(host) int) string {
+// noneFits says why no node of the cluster fits, "" where one may.
+func noneFits(fits []podFit) string {
 	var unfit []podFit
 	for _, f := range fits {
 		switch {
-		case nodes(f.host) == 0:
+		case f.nodes == 0:
 		case f.Outcome != selector.Unfit:
 			return ""
 		default:
@@ -136,14 +137,14 @@ func noneFits(fits []podFit, nodes func(host) int) string {
 	if len(unfit) == 0 {
 		return "" // a cluster without nodes
 	}
-	slices.SortStableFunc(unfit, func(a, b podFit) int { return cmp.Compare(nodes(b.host), nodes(a.host)) })
+	slices.SortStableFunc(unfit, func(a, b podFit) int { return cmp.Compare(b.nodes, a.nodes) })
 	var parts []string
 	for i, f := range unfit {
 		if i == maxNamed {
 			parts = append(parts, fmt.Sprintf("and %d more kinds of nodes", len(unfit)-maxNamed))
 			break
 		}
-		parts = append(parts, f.of(nodes(f.host))+": "+f.Reason)
+		parts = append(parts, f.kind()+": "+f.Reason)
 	}
 	return textutil.Line("imagefit: no node of the cluster fits: "+strings.Join(parts, "; "), maxMessage)
 }

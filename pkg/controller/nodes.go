@@ -136,20 +136,20 @@ func (n *nodes) size() (all, inClass, classes int) {
 	return all, inClass, len(seen)
 }
 
-// of returns how many nodes of a kind there are; of a platform, those without a class.
-func (n *nodes) of(h host) int {
+// count sets how many nodes there are of each kind.
+func (n *nodes) count(fits []podFit) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if h.ID == "" {
-		return n.counts[nodeKind{os: h.os, arch: h.arch}]
-	}
-	count := 0
+	inClass := map[string]int{}
 	for kind, some := range n.counts {
-		if kind.class == h.ID {
-			count += some
+		inClass[kind.class] += some
+	}
+	for i := range fits {
+		f := &fits[i]
+		if f.nodes = inClass[f.ID]; f.ID == "" {
+			f.nodes = n.counts[nodeKind{os: f.os, arch: f.arch}]
 		}
 	}
-	return count
 }
 
 // snapshot returns the hosts of this moment: the platforms that a node can be of, and the

@@ -56,7 +56,9 @@ func (c *Controller) place(ctx context.Context, pod *corev1.Pod, overdue bool) (
 	if pending && !overdue {
 		return outcome{}, false
 	}
-	return c.conclude(fitsOf(hosts.hosts, found), unknown), true
+	fits := fitsOf(hosts.hosts, found)
+	c.nodes.count(fits)
+	return c.conclude(fits, unknown), true
 }
 
 var errLate = errors.New("its registry did not answer in time") //nolint:gochecknoglobals // an error is a constant
@@ -65,7 +67,7 @@ var errLate = errors.New("its registry did not answer in time") //nolint:gocheck
 // the images about which nothing could be found out: they rule no node out.
 func (c *Controller) conclude(fits []podFit, unknown []string) outcome {
 	o := outcome{terms: termsOf(fits, c.options.Strict), result: placed}
-	switch none := noneFits(fits, c.nodes.of); {
+	switch none := noneFits(fits); {
 	case none != "":
 		o.result, o.message = noneFit, none
 	case len(unknown) > 0:

@@ -80,24 +80,29 @@ func allowed(fits []podFit, of func(host) string) (values []string, limited bool
 	return values, limited && len(values) > 0
 }
 
-// preferences prefers the classes with the better variants. The worst rank needs no term.
+// preferences prefers the classes with the better variants. The worst rank needs no term,
+// nor do nodes without a class, which rank by what is known of their platform.
 func preferences(fits []podFit) []corev1.PreferredSchedulingTerm {
 	byRank := map[int][]string{}
 	var ranks []int
 	for _, f := range fits {
-		if f.ID == "" || f.Outcome == selector.Unfit {
+		if f.Outcome == selector.Unfit || f.ID == "" && f.nodes == 0 {
 			continue
 		}
-		if byRank[f.Rank] == nil {
-			ranks = append(ranks, f.Rank)
+		ranks = append(ranks, f.Rank)
+		if f.ID != "" {
+			byRank[f.Rank] = append(byRank[f.Rank], f.ID)
 		}
-		byRank[f.Rank] = append(byRank[f.Rank], f.ID)
 	}
 	slices.Sort(ranks)
+	ranks = slices.Compact(ranks)
 	var preferred []corev1.PreferredSchedulingTerm
 	steps := min(len(ranks)-1, maxRanks)
 	for i := range steps {
 		classes := byRank[ranks[i]]
+		if len(classes) == 0 {
+			continue
+		}
 		slices.Sort(classes)
 		preferred = append(preferred, corev1.PreferredSchedulingTerm{
 			Weight: int32(bestWeight * (steps - i) / steps),

@@ -13,7 +13,12 @@ import (
 )
 
 func on(class, arch string, outcome selector.Outcome, rank int) podFit {
-	return podFit{host{nodeclass.Class{ID: class}, "linux", arch}, placement.Verdict{Outcome: outcome, Rank: rank, Reason: "reason"}}
+	return podFit{host{nodeclass.Class{ID: class}, "linux", arch}, placement.Verdict{Outcome: outcome, Rank: rank, Reason: "reason"}, 0}
+}
+
+func with(nodes int, f podFit) podFit {
+	f.nodes = nodes
+	return f
 }
 
 func TestTermsFollowFromTheVerdicts(t *testing.T) {
@@ -45,6 +50,10 @@ func TestTermsFollowFromTheVerdicts(t *testing.T) {
 			"ranks", false, []podFit{amd64, on("c", "amd64", selector.Fits, 3), on("b", "amd64", selector.Fits, 1), on("a", "amd64", selector.Fits, 1), on("d", "amd64", selector.Unknown, 4)},
 			`null`, `[{"weight":100,"preference":{"matchExpressions":[{"key":"imagefit.dev/class","operator":"In","values":["a","b"]}]}},` +
 				`{"weight":50,"preference":{"matchExpressions":[{"key":"imagefit.dev/class","operator":"In","values":["c"]}]}}]`,
+		},
+		{
+			"nodes without a class rank behind", false, []podFit{with(3, on("", "amd64", selector.Unknown, 2)), on("a", "amd64", selector.Fits, 1)},
+			`null`, `[{"weight":100,"preference":{"matchExpressions":[{"key":"imagefit.dev/class","operator":"In","values":["a"]}]}}]`,
 		},
 	} {
 		got := termsOf(test.fits, test.strict)
@@ -95,20 +104,23 @@ func TestPatchLeavesWhatItDoesNotKnow(t *testing.T) {
 func TestReasonNamesTheLargestKindsOfNodes(t *testing.T) {
 	t.Parallel()
 	count := map[string]int{"a": 1, "b": 40, "c": 3, "d": 2, "e": 5, "": 0}
-	nodes := func(h host) int { return count[h.ID] }
 	var fits []podFit
-	for id := range count {
-		fits = append(fits, on(id, "amd64", selector.Unfit, 0))
+	for id, nodes := range count {
+		f := on(id, "amd64", selector.Unfit, 0)
+		f.nodes = nodes
+		fits = append(fits, f)
 	}
 	want := "imagefit: no node of the cluster fits: class b (40 nodes): reason; class e (5 nodes): reason; class c (3 nodes): reason; " +
 		"class d (2 nodes): reason; and 1 more kinds of nodes"
-	if got := noneFits(fits, nodes); got != want {
+	if got := noneFits(fits); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := noneFits(append(fits, on("b", "amd64", selector.Unknown, 1)), nodes); got != "" {
+	may := on("f", "amd64", selector.Unknown, 1)
+	may.nodes = 1
+	if got := noneFits(append(fits, may)); got != "" {
 		t.Errorf("where one may fit: %q", got)
 	}
-	if got := noneFits(nil, nodes); got != "" {
+	if got := noneFits(nil); got != "" {
 		t.Errorf("without nodes: %q", got)
 	}
 }
