@@ -81,6 +81,25 @@ func TestPackagesImportOnlyWhatIsBelowThem(t *testing.T) {
 	}
 }
 
+// TestOnlyTheControllerImportsKubernetes: its client library is larger than all that runs
+// on a node.
+func TestOnlyTheControllerImportsKubernetes(t *testing.T) {
+	t.Parallel()
+	for folder, files := range parseTree(t, "pkg", "cmd", "internal") {
+		if folder == "pkg/controller" || folder == "cmd/imagefit-controller" {
+			continue
+		}
+		for _, file := range files {
+			for _, spec := range file.Imports {
+				name := imported(t, spec)
+				if strings.HasPrefix(name, "k8s.io/") && !strings.HasPrefix(name, "k8s.io/cri-api/") || name == module+"pkg/controller" {
+					t.Errorf("%s imports %s", folder, name)
+				}
+			}
+		}
+	}
+}
+
 func TestPurePackagesTouchNothingOutside(t *testing.T) {
 	t.Parallel()
 	packages := parseTree(t, "pkg", "internal")
