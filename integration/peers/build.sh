@@ -249,7 +249,7 @@ fi
 # What an interrupted build left behind; no other build runs while we have the lock.
 rm -rf "$cache"/.build-* "$cache"/.bin-*
 
-case " $* " in *" all "* | *" matrix "*) need_emulators && need_browser && need_postgres ;case " $* " in *" all "* | *" matrix "*) need_emulators; need_browser; need_postgres ;; esac
+case " $* " in *" all "* | *" matrix "*) need_emulators; need_browser; need_postgres ;; esac
 case " $* " in *" all "*) need_slurm ;; esac
 folders=()
 for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do
