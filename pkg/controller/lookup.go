@@ -174,7 +174,7 @@ func (s *images) lookWithin(ctx context.Context, i image) (*decision.Needs, erro
 	return s.find(ctx, i.ref, auth)
 }
 
-var errBusy = errors.New("its registry did not answer the lookups of other images in time") //nolint:gochecknoglobals // an error is a constant
+var errBusy = errors.New("its registry did not answer the lookups of other images in time")
 
 // reserve waits until the registry, and the controller, may be used once more.
 func (s *images) reserve(ctx context.Context, host string) (release func(), err error) {

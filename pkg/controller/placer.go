@@ -41,7 +41,7 @@ func (c *Controller) place(ctx context.Context, pod *corev1.Pod, overdue bool) (
 	pending := false
 	for _, i := range imagesOf(pod, c.options.PullSecrets) {
 		k, ready := c.images.get(ctx, i, key, func() { c.queue.Add(key) })
-		err := error(errLate)
+		err := errLate
 		if ready {
 			var row placement.Row
 			if row, err = c.rowOf(ctx, k, hosts, podOf(pod)); err == nil {
@@ -61,7 +61,7 @@ func (c *Controller) place(ctx context.Context, pod *corev1.Pod, overdue bool) (
 	return c.conclude(fits, unknown), true
 }
 
-var errLate = errors.New("its registry did not answer in time") //nolint:gochecknoglobals // an error is a constant
+var errLate = errors.New("its registry did not answer in time")
 
 // conclude turns how a pod fits each kind of node into terms and a message. unknown lists
 // the images about which nothing could be found out: they rule no node out.

@@ -105,7 +105,7 @@ func preferences(fits []podFit) []corev1.PreferredSchedulingTerm {
 		}
 		slices.Sort(classes)
 		preferred = append(preferred, corev1.PreferredSchedulingTerm{
-			Weight: int32(bestWeight * (steps - i) / steps),
+			Weight: int32(bestWeight * (steps - i) / steps), //nolint:gosec // 1 to 100
 			Preference: corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{
 				{Key: ClassLabel, Operator: corev1.NodeSelectorOpIn, Values: classes},
 			}},
