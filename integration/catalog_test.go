@@ -2,6 +2,11 @@ package integration
 
 import (
 	"database/sql"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -67,5 +72,82 @@ func execute(t *testing.T, url, statement string) {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A sync of a real registry reads no layer, and one that was killed is continued.
+func TestACatalogOfARealRegistryIsContinuedAfterAKill(t *testing.T) {
+	requireStack(t)
+	registry := started(t)(stack.StartDistribution(t.Context()))
+	const images = 20
+	layers := map[string]bool{}
+	for i := range images {
+		repo := registry.Repo(fmt.Sprintf("team/app-%d", i))
+		_, manifests, err := repo.PushIndex(t.Context(), "1", variants("amd64", "amd64/v3", "arm64")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		needs(t, repo, manifests[1], `"cpu-cpuid.AVX2": true`)
+		for _, d := range manifests {
+			m, err := repo.Manifest(t.Context(), d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, layer := range m.Layers {
+				layers[layer.Digest.String()] = true
+			}
+		}
+	}
+	registry.Forget()
+	db := filepath.Join(t.TempDir(), "catalog.db")
+	if _, errs, code := tool(t, "catalog", "--db", db, "add", registry.Host+"/team"); code != 0 {
+		t.Fatal(errs)
+	}
+	bin, err := stack.Binaries(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := exec.CommandContext(t.Context(), filepath.Join(bin, "imagefit"), "catalog", "--db", db, "sync", "--rate", "60", "-q")
+	killed.Env = stack.Environ()
+	if err := killed.Start(); err != nil {
+		t.Fatal(err)
+	}
+	names := func() (n int) {
+		c, err := catalog.Open(t.Context(), db, catalog.Options{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		s, err := c.Stats(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(s.Images)
+	}
+	for names() < 3 {
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := killed.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = killed.Wait()
+	if n := names(); n >= images {
+		t.Fatalf("the sync had ended: %d images", n)
+	}
+	out, errs, code := tool(t, "catalog", "--db", db, "sync", "--rate", "0", "-o", "json", "-q")
+	var summary catalog.Summary
+	if err := json.Unmarshal([]byte(out), &summary); err != nil || code != 0 {
+		t.Fatalf("%v %d %s %s", err, code, out, errs)
+	}
+	if summary.Skipped < 3 || summary.Skipped+summary.New+summary.Same != images {
+		t.Errorf("the sync after the kill: %+v", summary)
+	}
+	if out, _, _ = tool(t, "catalog", "--db", db, "query", "requires cpu.cpuid.AVX2", "-o", "csv"); strings.Count(out, "linux/amd64/v3") != images {
+		t.Errorf("query: %s", out)
+	}
+	for _, r := range registry.Requests() {
+		if layers[path.Base(r.Path)] {
+			t.Errorf("a layer was read: %s %s", r.Method, r.Path)
+		}
 	}
 }
