@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -142,6 +143,8 @@ func TestAnEvaluationFromTheCatalogIsThatOfAPull(t *testing.T) {
 	f := newFilled(t)
 	reg := registry.New(registry.Options{})
 	t.Cleanup(reg.Close)
+	// A class of nodes words differently why a fact is unknown.
+	cause := regexp.MustCompile(`\(unknown: [^)]*\)`)
 	for _, node := range []*facts.Facts{compattest.HPC(), compattest.Cloud(), compattest.ARM(), upgraded()} {
 		for _, line := range f.matrix(t, catalog.Node{Facts: node}).Images {
 			got := line.Verdicts[0]
@@ -150,8 +153,8 @@ func TestAnEvaluationFromTheCatalogIsThatOfAPull(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := fmt.Sprint(d.Outcome(), " ", d.Reason)
-			if g := fmt.Sprint(got.Outcome, " ", got.Reason); g != want {
+			want := fmt.Sprint(d.Outcome(), " ", cause.ReplaceAllString(d.Reason, "(unknown)"))
+			if g := fmt.Sprint(got.Outcome, " ", cause.ReplaceAllString(got.Reason, "(unknown)")); g != want {
 				t.Errorf("%s:\n got %s\nwant %s", line.Names[0], g, want)
 			}
 		}
