@@ -84,11 +84,10 @@ func Run(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) error 
 // onlySession serves the connection of a plugin that the runtime has launched. After it
 // the plugin ends: a runtime that starts again launches it again.
 func onlySession(ctx context.Context, p *Plugin, socket Socket, log *slog.Logger) error {
-	_, err := session(ctx, p, socket, log)
-	if ctx.Err() != nil {
-		return nil
+	if _, err := session(ctx, p, socket, log); ctx.Err() == nil {
+		return fmt.Errorf("connection to the runtime %s: %w", socket, err)
 	}
-	return fmt.Errorf("connection to the runtime %s: %w", socket, err)
+	return nil // ctx ended the session
 }
 
 // keepConnected reconnects until ctx ends.
