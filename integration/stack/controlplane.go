@@ -53,7 +53,7 @@ func StartControlPlane(ctx context.Context) (*ControlPlane, error) {
 	c := &ControlPlane{
 		Dir: work.path, Admin: "admin", work: work,
 		client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
-			DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // its certificate is not yet written
+			DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // its certificate is not yet written
 		}},
 	}
 	if err := errors.Join(c.files(), c.programs(bin)); err != nil {

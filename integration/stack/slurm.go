@@ -82,16 +82,17 @@ func (s *Slurm) start(ctx context.Context, filter string, nodes []string) error 
 	if err != nil {
 		return err
 	}
-	conf := fmt.Sprintf(slurmConf, host, port, s.work.path)
+	var conf strings.Builder
+	fmt.Fprintf(&conf, slurmConf, host, port, s.work.path)
 	for _, node := range nodes {
 		if port, err = freePort(); err != nil {
 			return err
 		}
-		conf += fmt.Sprintf("NodeName=%s NodeHostname=%s NodeAddr=127.0.0.1 Port=%d CPUs=1\n", node, host, port)
+		fmt.Fprintf(&conf, "NodeName=%s NodeHostname=%s NodeAddr=127.0.0.1 Port=%d CPUs=1\n", node, host, port)
 	}
 	key := make([]byte, 1024)
 	_, _ = rand.Read(key) // never fails
-	for name, content := range map[string][]byte{"slurm.conf": []byte(conf), "cli_filter.lua": []byte(filter), "munge.key": key} {
+	for name, content := range map[string][]byte{"slurm.conf": []byte(conf.String()), "cli_filter.lua": []byte(filter), "munge.key": key} {
 		if err := os.WriteFile(filepath.Join(s.work.path, name), content, 0o600); err != nil {
 			return err
 		}
