@@ -65,12 +65,8 @@ func unknownCommand(cmd *cobra.Command, given string) error {
 		}
 	}
 	text := fmt.Sprintf("unknown command %q of %s", textutil.Short(given), cmd.CommandPath())
-	switch near := textutil.Nearest(given, known); {
-	case near != "":
+	if near := textutil.Nearest(given, known); near != "" {
 		return fmt.Errorf("%s (is %s meant?)", text, near)
-	case given == "version":
-		return fmt.Errorf("%s (is --version meant?)", text)
-	default:
-		return fmt.Errorf("%s: there are %s", text, strings.Join(known, ", "))
 	}
+	return fmt.Errorf("%s: there are %s", text, strings.Join(known, ", "))
 }

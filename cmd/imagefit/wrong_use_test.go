@@ -9,7 +9,7 @@ func TestWrongUseSaysWhatIsMeant(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
 		"explan":             `unknown command "explan" of imagefit (is explain meant?)`,
-		"version":            `unknown command "version" of imagefit (is --version meant?)`,
+		"vers":               `unknown command "vers" of imagefit: there are attach, audit, `,
 		"frobnicate":         `unknown command "frobnicate" of imagefit: there are attach, audit, `,
 		"config dmp":         `unknown command "dmp" of imagefit config (is dump meant?)`,
 		"explain":            "imagefit explain is used as: imagefit explain IMAGE [flags]",
