@@ -83,7 +83,7 @@ func (c *auditCommand) hosts(cmd *cobra.Command, cfg config.Config, more []strin
 			return nil, err
 		}
 		hosts = []whatif.Host{{Name: live, Facts: known}}
-	} else if hosts, err = loadHosts(cmd.Context(), names, arch, cmd.InOrStdin()); err != nil {
+	} else if hosts, err = (factsLoader{cfg.Facts.Root, arch, cmd.InOrStdin()}).loadAll(cmd.Context(), names); err != nil {
 		return nil, fmt.Errorf("read --facts: %w", err)
 	}
 	if err := knowArchitectures(hosts); err != nil {

@@ -164,7 +164,11 @@ func nodesOf(ctx context.Context, cmd *cobra.Command, files []string, arch strin
 	if len(files) == 0 {
 		files = []string{live}
 	}
-	hosts, err := loadHosts(ctx, files, arch, cmd.InOrStdin())
+	loader, err := newFactsLoader(cmd, arch)
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := loader.loadAll(ctx, files)
 	if err != nil {
 		return nil, fmt.Errorf("read --facts: %w", err)
 	}

@@ -66,7 +66,7 @@ is known to fit, some may; 1: error.`,
 }
 
 func factsFlag(cmd *cobra.Command, facts *string) {
-	cmd.Flags().StringVar(facts, "facts", "live",
+	cmd.Flags().StringVar(facts, "facts", live,
 		`the node's facts: a file of "imagefit facts -o json", of "nfd export features" or with NodeFeature objects (FILE#NODE `+
 			`takes one), a snapshot, a directory, "-" for stdin, or "live" for this node`)
 	cmd.Flags().String("arch", "", "architecture of the node, if its facts do not tell it: "+strings.Join(architectures(), ", "))
@@ -83,7 +83,11 @@ func nodeOf(cmd *cobra.Command, name string) (*facts.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return loadFacts(cmd.Context(), name, arch, cmd.InOrStdin())
+	loader, err := newFactsLoader(cmd, arch)
+	if err != nil {
+		return nil, err
+	}
+	return loader.load(cmd.Context(), name)
 }
 
 // archOf returns the value of --arch, which may be empty.
@@ -108,7 +112,7 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 		return errors.New("the facts do not tell the architecture of the node, which decides about the entries of an index: give it with --arch")
 	}
 	trace := newTrace(cmd.ErrOrStderr(), c.trace)
-	d, err := explain(cmd.Context(), trace, cfg, known, c.facts == "live", image)
+	d, err := explain(cmd.Context(), trace, cfg, known, c.facts == live, image)
 	if err != nil {
 		trace.printSteps()
 		return instead(cfg, image, err)

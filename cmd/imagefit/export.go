@@ -118,7 +118,7 @@ node stay.`,
 			printText(cmd, slurm.Features(nodes.members()))
 			return nil
 		}
-		r := &fleetReader{stdin: cmd.InOrStdin()}
+		r := newFleetReader(factsLoader{stdin: cmd.InOrStdin()}, nodeclass.Dimensions{})
 		const want = `want what "scontrol show node --oneliner" prints`
 		if err := r.read(cmd.Context(), c.current); err != nil {
 			return fmt.Errorf("read --current %s: %w; "+want, c.current, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/whatif"
 )
@@ -71,11 +72,16 @@ func (c diffCommand) run(cmd *cobra.Command, a, b string) error {
 	case c.images == "-" && (a == "-" || b == "-"):
 		return errors.New("only one of A, B and --images can be standard input")
 	}
-	before, err := loadFacts(cmd.Context(), a, "", cmd.InOrStdin())
+	cfg, err := cli.LoadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	loader := factsLoader{live: cfg.Facts.Root, stdin: cmd.InOrStdin()}
+	before, err := loader.load(cmd.Context(), a)
 	if err != nil {
 		return fmt.Errorf("load A: %w", err)
 	}
-	after, err := loadFacts(cmd.Context(), b, "", cmd.InOrStdin())
+	after, err := loader.load(cmd.Context(), b)
 	if err != nil {
 		return fmt.Errorf("load B: %w", err)
 	}
@@ -83,7 +89,7 @@ func (c diffCommand) run(cmd *cobra.Command, a, b string) error {
 	if c.images == "" {
 		err = c.output.Print(cmd.OutOrStdout(), changes, func(b *strings.Builder) { printChanges(b, changes) })
 	} else {
-		err = c.printWithImages(cmd, changes, whatif.Host{Name: hostName(b), Facts: after, Before: before})
+		err = c.printWithImages(cmd, cfg, changes, whatif.Host{Name: hostName(b), Facts: after, Before: before})
 	}
 	if err == nil && len(changes) > 0 {
 		err = cli.ExitError(exitDiffer)
@@ -91,17 +97,14 @@ func (c diffCommand) run(cmd *cobra.Command, a, b string) error {
 	return err
 }
 
-func (c diffCommand) printWithImages(cmd *cobra.Command, changes []facts.Change, host whatif.Host) error {
+func (c diffCommand) printWithImages(cmd *cobra.Command, cfg config.Config, changes []facts.Change, host whatif.Host) error {
 	ctx, stderr := cmd.Context(), cmd.ErrOrStderr()
-	cfg, err := cli.LoadConfig(cmd)
-	if err != nil {
-		return err
-	}
 	hosts := []whatif.Host{host}
 	if err := knowArchitectures(hosts); err != nil {
 		return err
 	}
 	var names []string
+	var err error
 	if c.images == nodeImages {
 		names, err = imagesOnNode(ctx, cfg, stderr)
 	} else {

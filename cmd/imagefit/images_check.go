@@ -48,7 +48,7 @@ func checkImages(ctx context.Context, cfg config.Config, stderr io.Writer, all [
 	if err != nil {
 		return err
 	}
-	known, err := loadFacts(ctx, "live", "", nil)
+	known, err := liveFacts(ctx, cfg)
 	if err != nil {
 		return err
 	}

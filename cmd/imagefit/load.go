@@ -10,6 +10,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
+
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/fsutil"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
@@ -37,14 +40,30 @@ func collect(ctx context.Context, root hostfacts.Root) (*facts.Facts, error) {
 	return facts, nil
 }
 
-// loadFacts takes a file, or for "-" stdin, with what "imagefit facts -o json"
+// factsLoader loads the facts of nodes.
+type factsLoader struct {
+	live  string // root of this node: facts.root of the configuration, as for the daemons
+	arch  string // of nodes whose file does not tell it
+	stdin io.Reader
+}
+
+// newFactsLoader reads the configuration. What is wrong with it is for the command to print.
+func newFactsLoader(cmd *cobra.Command, arch string) (factsLoader, error) {
+	sources, err := cli.ConfigSources(cmd)
+	if err != nil {
+		return factsLoader{}, err
+	}
+	usable := sources.LoadUsable("cri-proxy", "nri-plugin")
+	return factsLoader{live: usable.Config.Facts.Root, arch: arch, stdin: cmd.InOrStdin()}, nil
+}
+
+// load takes a file, or for "-" stdin, with what "imagefit facts -o json"
 // or "nfd export features" printed, or with NodeFeature objects of Kubernetes:
 // FILE#NODE picks the node of a list. Else it collects the facts of a snapshot,
-// of a directory or, for "live", of this node. The architecture is needed for a file
-// that does not tell it.
-func loadFacts(ctx context.Context, name, arch string, stdin io.Reader) (*facts.Facts, error) {
-	if name == "live" {
-		return collect(ctx, hostfacts.NewRoot("/"))
+// of a directory or, for "live", of this node.
+func (l factsLoader) load(ctx context.Context, name string) (*facts.Facts, error) {
+	if name == live {
+		return collect(ctx, hostfacts.NewRoot(l.live))
 	}
 	file, node, err := splitNode(name)
 	if err != nil {
@@ -66,11 +85,11 @@ func loadFacts(ctx context.Context, name, arch string, stdin io.Reader) (*facts.
 			return collect(ctx, root)
 		}
 	}
-	text, err := readBounded(file, stdin, maxFactsFile)
+	text, err := readBounded(file, l.stdin, maxFactsFile)
 	if err != nil {
 		return nil, err
 	}
-	facts, err := parseFacts(text, node, arch)
+	facts, err := parseFacts(text, node, l.arch)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}

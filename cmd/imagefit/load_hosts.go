@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,10 +17,10 @@ import (
 // maxHosts bounds the hosts of one question.
 const maxHosts = 20_000
 
-// loadHosts loads the facts of all hosts that the names stand for: what --facts takes, of
+// loadAll loads the facts of all hosts that the names stand for: what --facts takes, of
 // a list of NodeFeature objects each node, and of a directory that is not the root of a
 // host each file in it.
-func loadHosts(ctx context.Context, names []string, arch string, stdin io.Reader) ([]whatif.Host, error) {
+func (l factsLoader) loadAll(ctx context.Context, names []string) ([]whatif.Host, error) {
 	var all []whatif.Host
 	for _, name := range names {
 		files, err := filesOf(name)
@@ -29,7 +28,7 @@ func loadHosts(ctx context.Context, names []string, arch string, stdin io.Reader
 			return nil, err
 		}
 		for _, file := range files {
-			hosts, err := hostsOf(ctx, file, arch, stdin)
+			hosts, err := l.hostsOf(ctx, file)
 			if err != nil {
 				return nil, err
 			}
@@ -70,13 +69,13 @@ func filesOf(name string) ([]string, error) {
 }
 
 // hostsOf loads the host, or all hosts, of one file.
-func hostsOf(ctx context.Context, name, arch string, stdin io.Reader) ([]whatif.Host, error) {
+func (l factsLoader) hostsOf(ctx context.Context, name string) ([]whatif.Host, error) {
 	file, node, err := splitNode(name)
 	if err != nil {
 		return nil, err
 	}
 	if root, err := isRoot(file); name == live || node != "" || err == nil && root {
-		known, err := loadFacts(ctx, name, arch, stdin)
+		known, err := l.load(ctx, name)
 		if err != nil {
 			return nil, fmt.Errorf("load %s: %w", name, err)
 		}
@@ -85,13 +84,13 @@ func hostsOf(ctx context.Context, name, arch string, stdin io.Reader) ([]whatif.
 		}
 		return []whatif.Host{{Name: node, Facts: known}}, nil
 	}
-	text, err := readBounded(file, stdin, maxFactsFile)
+	text, err := readBounded(file, l.stdin, maxFactsFile)
 	if err != nil {
 		return nil, err
 	}
 	objects, err := nodesIn(text)
 	if err != nil || len(objects) < 2 {
-		known, err := parseFacts(text, "", arch)
+		known, err := parseFacts(text, "", l.arch)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
@@ -99,7 +98,7 @@ func hostsOf(ctx context.Context, name, arch string, stdin io.Reader) ([]whatif.
 	}
 	var hosts []whatif.Host
 	for _, node := range slices.Sorted(maps.Keys(objects)) {
-		known, err := nodeFacts(objects[node], node, arch)
+		known, err := nodeFacts(objects[node], node, l.arch)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
 )
@@ -94,7 +96,7 @@ func TestLoadFactsReadsEveryForm(t *testing.T) {
 			if tt.node != "" {
 				file += "#" + tt.node
 			}
-			facts, err := loadFacts(t.Context(), file, "", nil)
+			facts, err := (factsLoader{}).load(t.Context(), file)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,26 +128,26 @@ func checkMerged(t *testing.T, known *facts.Facts) {
 
 func TestLoadFactsReadsStdinFoldersAndSnapshots(t *testing.T) {
 	t.Parallel()
-	if facts, err := loadFacts(t.Context(), "-", "", strings.NewReader(exported)); err != nil || facts.Arch() != "amd64" {
+	if facts, err := (factsLoader{stdin: strings.NewReader(exported)}).load(t.Context(), "-"); err != nil || facts.Arch() != "amd64" {
 		t.Errorf("stdin: %v", err)
 	}
 	stdin := strings.NewReader(list("List", nodeFeature("a", "1.2.3"), nodeFeature("b", "4.5.6")))
-	if facts, err := loadFacts(t.Context(), "-#b", "", stdin); err != nil || facts.Lookup("kernel.version", "full").Value != "4.5.6" {
+	if facts, err := (factsLoader{stdin: stdin}).load(t.Context(), "-#b"); err != nil || facts.Lookup("kernel.version", "full").Value != "4.5.6" {
 		t.Errorf("stdin of several nodes: %v", err)
 	}
-	if _, err := loadFacts(t.Context(), zenRoot, "", nil); err != nil {
+	if _, err := (factsLoader{}).load(t.Context(), zenRoot); err != nil {
 		t.Errorf("directory: %v", err)
 	}
 	snapshot := filepath.Join(t.TempDir(), "node.tar.gz")
 	toolOK(t, "facts", "snapshot", snapshot, "--root", zenRoot)
-	if _, err := loadFacts(t.Context(), snapshot, "", nil); err != nil {
+	if _, err := (factsLoader{}).load(t.Context(), snapshot); err != nil {
 		t.Errorf("snapshot: %v", err)
 	}
 	odd := filepath.Join(t.TempDir(), "a#b")
 	if err := os.WriteFile(odd, []byte(exported), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadFacts(t.Context(), odd, "", nil); err != nil {
+	if _, err := (factsLoader{}).load(t.Context(), odd); err != nil {
 		t.Errorf("# in the name: %v", err)
 	}
 }
@@ -185,14 +187,14 @@ func TestLoadFactsSaysWhatIsExpected(t *testing.T) {
 			if tt.node != "" {
 				name += "#" + tt.node
 			}
-			_, err := loadFacts(t.Context(), name, "", nil)
+			_, err := (factsLoader{}).load(t.Context(), name)
 			wantError(t, err, append(tt.want, file)...)
 		})
 	}
 	for name, want := range map[string]string{
 		"/nonexistent/x": "/nonexistent/x", "main.go#": "name of a node is expected", zenRoot + "#n": "holds one node: leave out #n",
 	} {
-		_, err := loadFacts(t.Context(), name, "", nil)
+		_, err := (factsLoader{}).load(t.Context(), name)
 		wantError(t, err, want)
 	}
 }
@@ -218,4 +220,30 @@ func FuzzParseFacts(f *testing.F) {
 			t.Error("neither facts nor an error")
 		}
 	})
+}
+
+// TestThisNodeIsWhereTheConfigurationSays: "live" is what the daemons collect, below facts.root.
+func TestThisNodeIsWhereTheConfigurationSays(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	reg := fakeregistry.New(t, fakeregistry.Options{})
+	reg.Index("1", reg.Image("linux/arm64", "a"), reg.Image("linux/s390x", "b"))
+	root, err := filepath.Abs(gravitonRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, config := nodeDir(t, "facts.root = "+strconv.Quote(root))
+	needs := write(t, "needs.json", `{"compatibilities": {"io.archspec": {"target": "armv8.2a"}}}`)
+	for line, want := range map[string]string{
+		"explain " + reg.Reference(":1"):            "linux/arm64",
+		"check " + needs:                            "this node meets",
+		"match --nodes live " + reg.Reference(":1"): "linux/arm64",
+		"facts diff live " + gravitonRoot:           "",
+		"create --from-host":                        "armv8.2a",
+		"export classes --nodes live":               "arm64",
+	} {
+		got := tool(t, "", append(strings.Fields(line), "--config", config)...)
+		if got.err != nil || !strings.Contains(got.stdout, want) {
+			t.Errorf("%s: %v, want %q\n%s%s", line, got.err, want, got.stdout, got.stderr)
+		}
+	}
 }

@@ -213,6 +213,7 @@ func TestExportTellsSchedulersTheClasses(t *testing.T) {
 		t.Errorf("%v\n%s", updates.err, updates.stdout)
 	}
 	wantError(t, tool(t, "{}", "export", "slurm", "--nodes", fleetFile, "--current", "-").err, "scontrol show node")
+	wantError(t, tool(t, "", "export", "slurm", "--nodes", fleetFile, "--current", fleetFile).err, "scontrol show node")
 	for args, want := range map[string]string{
 		"flux":                            "[[resource.config]]\nhosts = \"n3\"\nproperties = [\"" + constraint + "\"]",
 		"flux --format set-property":      "flux ion-resource set-property /cluster0/n3 " + constraint + "=1",

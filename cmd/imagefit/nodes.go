@@ -69,8 +69,7 @@ func (f *fleet) members() map[string][]string {
 // fleetReader reads nodes from several sources.
 type fleetReader struct {
 	asked    nodeclass.Dimensions
-	arch     string
-	stdin    io.Reader
+	loader   factsLoader
 	fleet    *fleet
 	byID     map[string]nodeclass.Class
 	found    map[string]string   // name -> source
@@ -79,12 +78,20 @@ type fleetReader struct {
 	slurm    []slurm.Node
 }
 
-// load reads the nodes and makes classes of them in the dimensions that are asked for.
-func (f *nodesFlags) load(cmd *cobra.Command, asked nodeclass.Dimensions) (*fleet, error) {
-	r := &fleetReader{
-		asked: asked, arch: f.arch, stdin: cmd.InOrStdin(), fleet: &fleet{Nodes: map[string]string{}, Dimensions: asked},
+func newFleetReader(loader factsLoader, asked nodeclass.Dimensions) *fleetReader {
+	return &fleetReader{
+		asked: asked, loader: loader, fleet: &fleet{Nodes: map[string]string{}, Dimensions: asked},
 		byID: map[string]nodeclass.Class{}, found: map[string]string{}, features: map[string][]object{}, archs: map[string]string{},
 	}
+}
+
+// load reads the nodes and makes classes of them in the dimensions that are asked for.
+func (f *nodesFlags) load(cmd *cobra.Command, asked nodeclass.Dimensions) (*fleet, error) {
+	loader, err := newFactsLoader(cmd, f.arch)
+	if err != nil {
+		return nil, err
+	}
+	r := newFleetReader(loader, asked)
 	for _, source := range f.nodes {
 		if err := r.read(cmd.Context(), source); err != nil {
 			return nil, fmt.Errorf("read --nodes %s: %w", source, err)
@@ -105,14 +112,14 @@ func (r *fleetReader) read(ctx context.Context, source string) error {
 		return r.kubernetes(ctx)
 	case "@slurm":
 		return r.scontrol(ctx)
-	case "live":
-		known, err := loadFacts(ctx, "live", "", nil)
+	case live:
+		known, err := r.loader.load(ctx, live)
 		if err != nil {
 			return err
 		}
-		return r.node(nameOfNode(known, "live"), source, known)
+		return r.node(nameOfNode(known, live), source, known)
 	case "-":
-		return r.documents("-", r.stdin)
+		return r.documents("-", r.loader.stdin)
 	}
 	info, err := os.Stat(source)
 	if err != nil {
@@ -306,7 +313,7 @@ func (r *fleetReader) single(name string, text []byte, keys map[string]json.RawM
 		r.keep(o)
 		return nil
 	}
-	known, err := parseFacts(text, "", r.arch)
+	known, err := parseFacts(text, "", r.loader.arch)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (r *fleetReader) from(ctx context.Context, program string, args ...string) 
 // finish makes nodes of what was read of clusters, and sorts the classes.
 func (r *fleetReader) finish() error {
 	for _, name := range slices.Sorted(maps.Keys(r.features)) {
-		known, err := nodeFacts(r.features[name], name, cmp.Or(r.archs[name], r.arch))
+		known, err := nodeFacts(r.features[name], name, cmp.Or(r.archs[name], r.loader.arch))
 		if err != nil {
 			return err
 		}

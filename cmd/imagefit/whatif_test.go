@@ -56,7 +56,7 @@ func (a asked) ask(t *testing.T, want int, args ...string) string {
 // hostOf writes the facts of a host after a change to newer.json.
 func hostOf(t *testing.T, file, change string) string {
 	t.Helper()
-	known, err := loadFacts(t.Context(), file, "", nil)
+	known, err := (factsLoader{}).load(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}
