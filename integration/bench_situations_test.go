@@ -25,6 +25,15 @@ type situation struct {
 	// faults are of the registry, for each offer.
 	faults func(o offer) answers
 	hosts  func(b *testing.B, f *fit) string // hosts.toml of registry.test
+	// node is what runs there, where that is not containerd alone with imagefit before it.
+	node    func(b *testing.B) chained
+	options stack.PullOptions
+}
+
+// chained is a node whose image calls go to direct without imagefit.
+type chained struct {
+	*fit
+	direct *stack.CRI
 }
 
 // pullSituations are those of docs/registries.md and docs/selection.md.
@@ -59,7 +68,37 @@ func pullSituations() []situation {
 		{name: "a mirror that is down, then the registry", offer: needy, ref: mirrored, hosts: func(_ *testing.B, f *fit) string {
 			return fmt.Sprintf("server = \"http://%s\"\n[host.\"http://127.0.0.1:1\"]\n  capabilities = [\"pull\", \"resolve\"]\n", f.registry.Host)
 		}},
+		{name: "another image service before containerd", offer: needy, node: behindAnImageService},
+		{name: "a runtime class", offer: needy, options: stack.PullOptions{RuntimeHandler: "same"}, node: func(b *testing.B) chained {
+			return onContainerd(startFitWith(b, startContainerd(b, stack.Options{Extra: sameHandler(b)}), startRegistry(b), flagsV3, listsKept()))
+		}},
+		{name: "an image volume, models for three GPUs", node: func(b *testing.B) chained {
+			return onContainerd(startFitOn(b, startContainerd(b, stack.Options{}), startRegistry(b), hostWithGPU(b), listsKept()))
+		}, offer: func(b *testing.B, f *fit, name string) offer {
+			repo, index, manifests := f.pushModels(b, name)
+			return offerIn(b, repo, index, manifests, models[:])
+		}},
 	}
+}
+
+func listsKept() stack.Settings { return stack.Settings{Cache: `referrers_ttl = "1h"`} }
+
+func onContainerd(f *fit) chained { return chained{f, f.containerd.CRI} }
+
+// behindAnImageService is a node where the calls for images go through a service of their own (SOCI, stargz),
+// before which imagefit is.
+func behindAnImageService(b *testing.B) chained {
+	b.Helper()
+	containerd := startContainerd(b, stack.Options{})
+	service := startRecorder(b, containerd, "images", containerd.Socket)
+	direct, err := containerd.ImagesVia(service.socket)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = direct.Close() })
+	settings := listsKept()
+	settings.Images = service.socket
+	return chained{startFitWith(b, containerd, startRegistry(b), flagsV3, settings), direct}
 }
 
 // silent is an address that takes connections and never answers.
@@ -89,7 +128,10 @@ func BenchmarkSituations(b *testing.B) {
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nSITUATION\tFIRST PULL (WORST)\tTHROUGH IMAGEFIT\tAGAIN\tTHROUGH IMAGEFIT\tREQUESTS\tAGAIN\tPULLED")
 	for _, s := range pullSituations() {
-		f := startFit(b, flagsV3, stack.Settings{Cache: `referrers_ttl = "1h"`})
+		if s.node == nil {
+			s.node = func(b *testing.B) chained { return onContainerd(startFit(b, flagsV3, listsKept())) }
+		}
+		f := s.node(b)
 		b.Run(strings.ReplaceAll(s.name, " ", "-"), func(b *testing.B) {
 			sides := s.measure(b, f)
 			direct, through := sides[0], sides[1]
@@ -102,10 +144,10 @@ func BenchmarkSituations(b *testing.B) {
 	_, _ = os.Stdout.WriteString(text.String()) // b.Log is not shown where all is well
 }
 
-func (s situation) measure(b *testing.B, f *fit) (sides [2]measured) {
+func (s situation) measure(b *testing.B, f chained) (sides [2]measured) {
 	b.Helper()
 	if s.hosts != nil {
-		if err := f.containerd.WriteHosts("registry.test", s.hosts(b, f)); err != nil {
+		if err := f.containerd.WriteHosts("registry.test", s.hosts(b, f.fit)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -125,10 +167,10 @@ func (s situation) measure(b *testing.B, f *fit) (sides [2]measured) {
 }
 
 // round pulls an image of its own directly, and another through the proxy, twice each.
-func (s situation) round(b *testing.B, f *fit, sides *[2]measured) {
+func (s situation) round(b *testing.B, f chained, sides *[2]measured) {
 	b.Helper()
-	for i, cri := range []*stack.CRI{f.containerd.CRI, f.cri} {
-		o := s.offer(b, f, f.fresh())
+	for i, cri := range []*stack.CRI{f.direct, f.cri} {
+		o := s.offer(b, f.fit, f.fresh())
 		ref := o.ref
 		if s.ref != nil {
 			ref = s.ref(o)
@@ -140,7 +182,7 @@ func (s situation) round(b *testing.B, f *fit, sides *[2]measured) {
 		pull := func() (took time.Duration, requests, got string) {
 			f.registry.Forget()
 			start := time.Now()
-			id, err := cri.Pull(context.Background(), ref, stack.PullOptions{})
+			id, err := cri.Pull(context.Background(), ref, s.options)
 			if err != nil {
 				b.Fatal(err)
 			}

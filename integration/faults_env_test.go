@@ -57,6 +57,12 @@ func (f *fit) offerOf(t testing.TB, name string, of ...string) offer {
 		images[i].Variant = name + " " + of[i] // so that no two offers share an image id
 	}
 	repo, index, manifests := f.push(t, name, images...)
+	return offerIn(t, repo, index, manifests, of)
+}
+
+// offerIn is the offer of what was pushed.
+func offerIn(t testing.TB, repo *stack.Repo, index ocispec.Descriptor, manifests []ocispec.Descriptor, of []string) offer {
+	t.Helper()
 	o := offer{repo, repo.Ref("1"), index, map[string]ocispec.Descriptor{}, map[string]string{}}
 	for i, manifest := range manifests {
 		id, err := repo.Config(t.Context(), manifest)

@@ -39,7 +39,7 @@ type recorder struct {
 }
 
 // startRecorder starts a recorder of that name in front of a socket.
-func startRecorder(t *testing.T, containerd *stack.Containerd, name, upstream string) *recorder {
+func startRecorder(t testing.TB, containerd *stack.Containerd, name, upstream string) *recorder {
 	t.Helper()
 	conn, err := stack.Dial(upstream)
 	if err != nil {

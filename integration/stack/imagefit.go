@@ -18,6 +18,8 @@ type Settings struct {
 	Proxy, Registry, Cache, Facts, NRI, Policy string
 	// Runtime is the runtime's socket, where it is not containerd's own.
 	Runtime string
+	// Images is the socket of another image service in front of the runtime, if there is one.
+	Images string
 }
 
 // Imagefit is cri-proxy and nri-plugin, the built programs themselves, beside
@@ -74,12 +76,17 @@ func (n node) configure(f *Imagefit, s Settings) error {
 	if s.Runtime == "" {
 		s.Runtime = n.socket
 	}
+	images := ""
+	if s.Images != "" {
+		images = fmt.Sprintf("image_endpoint = %q", "unix://"+s.Images)
+	}
 	text := fmt.Sprintf(`version = 1
 state_dir = %q
 log_level = "debug"
 log_format = "text"
 [runtime]
 endpoint = "unix://%s"
+%s
 config = %q
 [proxy]
 listen = "unix://%s"
@@ -97,7 +104,7 @@ http_listen = "unix://%s"
 %s
 [policy]
 %s
-`, f.StateDir, s.Runtime, filepath.Join(n.dir, "config.toml"), f.Socket, f.HTTP, s.Proxy, s.Registry, s.Cache, s.Facts,
+`, f.StateDir, s.Runtime, images, filepath.Join(n.dir, "config.toml"), f.Socket, f.HTTP, s.Proxy, s.Registry, s.Cache, s.Facts,
 		n.nri, filepath.Join(n.dir, "plugin-http.sock"), s.NRI, s.Policy)
 	return os.WriteFile(f.Config, []byte(text), 0o600)
 }
