@@ -12,7 +12,7 @@ import (
 
 const milan = "../../pkg/hostfacts/testdata/hosts/vm-milan.json"
 
-// explain shows what the operator states, with its origin and source.
+// explain shows what the operator states, with its origin and source; match and audit go by it.
 func TestExplainShowsWhatTheOperatorStates(t *testing.T) {
 	s := newRegistry(t, fakeregistry.Options{Strict: true})
 	repository := strings.TrimSuffix(s.Reference(":1"), ":1")
@@ -26,6 +26,13 @@ func TestExplainShowsWhatTheOperatorStates(t *testing.T) {
 	for _, want := range []string{"kernel.version >= 99 [" + file + ":2]", file + ":2 adds to what the author states (source: https://docs.example)", "stated in " + file + ":2"} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("%q is not in\n%s", want, got.stdout)
+		}
+	}
+	list := write(t, "images.txt", s.Reference(":1")+"\n")
+	for _, line := range []string{"match --nodes " + milan + " --images " + list, "audit --facts " + milan + " --images " + list} {
+		got := tool(t, "", append(strings.Fields(line), "--config", config)...)
+		if !strings.Contains(got.stdout, "kernel.version >= 99") {
+			t.Errorf("%s: %v\n%s%s", line, got.err, got.stdout, got.stderr)
 		}
 	}
 }
