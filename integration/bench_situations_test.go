@@ -85,20 +85,16 @@ func listsKept() stack.Settings { return stack.Settings{Cache: `referrers_ttl = 
 
 func onContainerd(f *fit) chained { return chained{f, f.containerd.CRI} }
 
-// behindAnImageService is a node where the calls for images go through a service of their own (SOCI, stargz),
-// before which imagefit is.
+// behindAnImageService is a node whose image service is another one than the runtime.
 func behindAnImageService(b *testing.B) chained {
 	b.Helper()
-	containerd := startContainerd(b, stack.Options{})
-	service := startRecorder(b, containerd, "images", containerd.Socket)
-	direct, err := containerd.ImagesVia(service.socket)
+	f, service := startBehindImageService(b, listsKept())
+	direct, err := f.containerd.ImagesVia(service.socket)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = direct.Close() })
-	settings := listsKept()
-	settings.Images = service.socket
-	return chained{startFitWith(b, containerd, startRegistry(b), flagsV3, settings), direct}
+	return chained{f, direct}
 }
 
 // silent is an address that takes connections and never answers.

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -38,10 +39,16 @@ type kubeletSetup struct {
 }
 
 func kubeletSetups() map[string]kubeletSetup {
-	images := func(socket string) stack.KubeletOptions { return stack.KubeletOptions{ImageEndpoint: socket} }
-	whole := func(socket string) stack.KubeletOptions { return stack.KubeletOptions{RuntimeEndpoint: socket} }
+	inTurn := func(socket string) stack.KubeletOptions { return stack.KubeletOptions{ImageEndpoint: socket} }
+	atOnce := map[string]any{"serializeImagePulls": false, "maxParallelImagePulls": 4}
+	images := func(socket string) stack.KubeletOptions {
+		return stack.KubeletOptions{ImageEndpoint: socket, Config: atOnce}
+	}
+	whole := func(socket string) stack.KubeletOptions {
+		return stack.KubeletOptions{RuntimeEndpoint: socket, Config: atOnce}
+	}
 	return map[string]kubeletSetup{
-		"image endpoint":          {images, "runtime", "image-endpoint"},
+		"image endpoint":          {inTurn, "runtime", "image-endpoint"},
 		"whole endpoint":          {whole, "runtime", "whole-endpoint"},
 		"names kept by the proxy": {images, "proxy", "image-endpoint"},
 	}
@@ -89,7 +96,9 @@ func requireKubelet(t *testing.T) {
 func (n *node) reconfigure(t *testing.T, config map[string]any) {
 	t.Helper()
 	options := n.options
-	options.Config = config
+	options.Config = map[string]any{}
+	maps.Copy(options.Config, n.options.Config)
+	maps.Copy(options.Config, config)
 	if err := n.kubelet.Configure(options); err != nil {
 		t.Fatal(err)
 	}

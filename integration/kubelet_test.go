@@ -8,7 +8,7 @@ import (
 )
 
 // TestKubeletRunsItsPodsThroughTheProxy is a day on a node with a real kubelet, with the image calls
-// through the proxy or all calls, and with each keeper of names.
+// through the proxy or all calls, with each keeper of names, and images pulled in turn or at once.
 func TestKubeletRunsItsPodsThroughTheProxy(t *testing.T) {
 	for name, setup := range kubeletSetups() {
 		t.Run(name, func(t *testing.T) {
