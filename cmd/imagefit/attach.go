@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -152,7 +151,7 @@ func (c attachCommand) run(cmd *cobra.Command, image, file string) error {
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n", manifest)
 		return err
 	}
-	return c.output.Print(cmd.OutOrStdout(), w.result, func(b *strings.Builder) { b.WriteString(w.result.Digest.String() + "\n") })
+	return c.output.Print(cmd, w.result, func(b *cli.Console) { b.WriteString(w.result.Digest.String() + "\n") })
 }
 
 // attach does the work and returns the manifest.

@@ -99,7 +99,7 @@ func (c *auditCommand) runHere(cmd *cobra.Command, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := c.output.Print(cmd.OutOrStdout(), report, func(b *strings.Builder) { printAuditReport(b, report, c.all) }); err != nil {
+	if err := c.output.Print(cmd, report, func(b *cli.Console) { printAuditReport(b, report, c.all) }); err != nil {
 		return err
 	}
 	if report.Unfit() {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,15 +78,15 @@ func answers(ctx context.Context, endpoint string) bool {
 }
 
 // printAuditReport prints what does not fit, or all, and the numbers.
-func printAuditReport(b *strings.Builder, r audit.Report, all bool) {
+func printAuditReport(b *cli.Console, r audit.Report, all bool) {
 	counts := r.Counts()
-	table := newTable(b)
+	table := b.Table()
 	head := "VERDICT\tPOD\tCONTAINER\tIMAGE\tREASON\n"
 	for _, c := range r.Containers {
 		if all || c.Unfit() {
 			pod := strings.Trim(c.Namespace+"/"+c.Pod, "/")
 			fmt.Fprint(table, head)
-			printFinding(table, c.Finding, pod, c.Name)
+			printFinding(b, table, c.Finding, pod, c.Name)
 			head = ""
 		}
 	}
@@ -97,7 +98,7 @@ func printAuditReport(b *strings.Builder, r audit.Report, all bool) {
 	for _, i := range r.Images {
 		if all || i.Unfit() {
 			fmt.Fprint(table, head)
-			printFinding(table, i.Finding)
+			printFinding(b, table, i.Finding)
 			head = ""
 		}
 	}
@@ -108,7 +109,7 @@ func printAuditReport(b *strings.Builder, r audit.Report, all bool) {
 	fmt.Fprintf(b, "running containers: %s\nimage names: %s\n", countsLine(counts.Containers), countsLine(counts.Images))
 }
 
-func printFinding(w io.Writer, f audit.Finding, place ...string) {
+func printFinding(b *cli.Console, w io.Writer, f audit.Finding, place ...string) {
 	verdict := string(f.Verdict)
 	switch {
 	case f.Verdict == audit.Tolerated && f.Exempt:
@@ -116,12 +117,11 @@ func printFinding(w io.Writer, f audit.Finding, place ...string) {
 	case f.Verdict == audit.Tolerated:
 		verdict += " (" + f.Mode + ")"
 	}
-	cells := append([]string{verdict}, place...)
-	cells = append(cells, f.Reference, strings.TrimPrefix(f.Reason, f.Reference+" "))
+	cells := append(slices.Clone(place), f.Reference, strings.TrimPrefix(f.Reason, f.Reference+" "))
 	for i, cell := range cells {
 		cells[i] = cmp.Or(decision.Line(cell), "-")
 	}
-	fmt.Fprintln(w, strings.Join(cells, "\t"))
+	fmt.Fprintf(w, "%s\t%s\n", b.Paint(styleOf(string(f.Verdict)), verdict), strings.Join(cells, "\t"))
 }
 
 // countsLine prints numbers by verdict, without those that are 0.

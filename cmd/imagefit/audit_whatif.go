@@ -58,7 +58,7 @@ func (c *auditCommand) runWhatIf(cmd *cobra.Command, cfg config.Config, more []s
 		o.Containers = containersAfter(ctx, cfg, hosts[0], stderr)
 	}
 	o.Counts = o.grid.Counts()
-	if err := c.print(cmd.OutOrStdout(), o); err != nil {
+	if err := c.print(cmd, o); err != nil {
 		return err
 	}
 	if o.isWorse() {
@@ -92,7 +92,8 @@ func (c *auditCommand) hosts(cmd *cobra.Command, cfg config.Config, more []strin
 	return hosts, change(hosts, c.changes, cmd.ErrOrStderr())
 }
 
-func (c *auditCommand) print(w io.Writer, o outlook) error {
+func (c *auditCommand) print(cmd *cobra.Command, o outlook) error {
+	w := cmd.OutOrStdout()
 	switch c.output {
 	case csvOutput:
 		return o.grid.WriteCSV(w)
@@ -101,7 +102,7 @@ func (c *auditCommand) print(w io.Writer, o outlook) error {
 	case cli.JSON, cli.YAML:
 		o.Results = slices.AppendSeq(o.Results, o.grid.Entries())
 	}
-	return c.output.Print(w, o, func(b *strings.Builder) {
+	return c.output.Print(cmd, o, func(b *cli.Console) {
 		printContainerChanges(b, o.Containers)
 		printGroups(b, o.grid, c.all)
 	})
@@ -161,15 +162,15 @@ func containersAfter(ctx context.Context, cfg config.Config, host whatif.Host, s
 	return changed
 }
 
-func printContainerChanges(b *strings.Builder, changed []containerChange) {
+func printContainerChanges(b *cli.Console, changed []containerChange) {
 	if len(changed) == 0 {
 		return
 	}
-	table := newTable(b)
+	table := b.Table()
 	fmt.Fprintln(table, "BEFORE\tAFTER\tPOD\tCONTAINER\tIMAGE\tREASON")
 	for _, c := range changed {
 		fmt.Fprintf(table, "%s\t", c.Before)
-		printFinding(table, c.Finding, strings.Trim(c.Namespace+"/"+c.Pod, "/"), c.Name)
+		printFinding(b, table, c.Finding, strings.Trim(c.Namespace+"/"+c.Pod, "/"), c.Name)
 	}
 	table.Flush()
 	b.WriteString("\n")

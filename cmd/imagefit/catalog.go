@@ -122,8 +122,8 @@ func (s *sheet) print(cmd *cobra.Command, o cli.Output) error {
 		cmd.PrintErrf("imagefit: %s\n", s.empty)
 		return nil
 	}
-	return o.Print(cmd.OutOrStdout(), s.value, func(b *strings.Builder) {
-		table := newTable(b)
+	return o.Print(cmd, s.value, func(b *cli.Console) {
+		table := b.Table()
 		fmt.Fprintln(table, strings.ToUpper(strings.ReplaceAll(strings.Join(s.columns, "\t"), "_", " ")))
 		for _, row := range s.rows {
 			cells := slices.Clone(row)

@@ -43,7 +43,7 @@ it adds the verdict on each node.`,
 						return err
 					}
 				}
-				return o.Print(cmd.OutOrStdout(), shown, shown.print)
+				return o.Print(cmd, shown, func(c *cli.Console) { shown.print(&c.Builder) })
 			})
 		},
 	}

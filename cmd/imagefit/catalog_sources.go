@@ -267,7 +267,7 @@ func (c *catalogSync) run(cmd *cobra.Command, args []string) error {
 	for _, failed := range summary.Failed {
 		cmd.PrintErrf("imagefit: %s could not be read as a whole: %s\n", decision.Line(failed.Source), failed.Error)
 	}
-	err = c.output.Print(cmd.OutOrStdout(), summary, func(b *strings.Builder) {
+	err = c.output.Print(cmd, summary, func(b *cli.Console) {
 		fmt.Fprintf(b, "%d names in %d sources: %d new, %d moved, %d gone, %d as before, %d that cannot be read\n",
 			summary.Names, summary.Sources, summary.New, summary.Moved, summary.Gone, summary.Same+summary.Skipped, summary.Problems)
 	})

@@ -73,9 +73,9 @@ func (c checkCommand) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return fmt.Errorf("%s, read as %s: %w", file, dialect.Name, err)
 	}
-	err = c.output.Print(cmd.OutOrStdout(), checked, func(b *strings.Builder) {
+	err = c.output.Print(cmd, checked, func(b *cli.Console) {
 		file := decision.Candidate{Platform: "this file", Outcome: checked.Outcome, Requirements: checked.Requirements}
-		printDecision(b, &decision.Decision{Candidates: []decision.Candidate{file}, Reason: checked.Reason})
+		printDecision(b, &decision.Decision{Candidates: []decision.Candidate{file}, Reason: checked.Reason}, "")
 	})
 	return errors.Join(err, exitOf(checked.Outcome))
 }
@@ -104,6 +104,6 @@ func (c checkCommand) descriptions(cmd *cobra.Command, evaluator *decision.Evalu
 		selector.Fits: "this node meets all requirements of the file", selector.Unfit: "this node does not meet all requirements of the file",
 		selector.Unknown: "cannot determine whether this node meets all requirements of the file",
 	}[outcome]
-	err = c.output.Print(cmd.OutOrStdout(), all, func(b *strings.Builder) { printDecision(b, &rows) })
+	err = c.output.Print(cmd, all, func(b *cli.Console) { printDecision(b, &rows, "") })
 	return errors.Join(err, exitOf(outcome))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -104,7 +103,7 @@ func (c *configCheck) run(cmd *cobra.Command, args []string) error {
 		node := preflight.Node{Root: "/", Config: usable.Config, Peer: preflight.Peer}
 		report.Live = node.Run(cmd.Context())
 	}
-	err = c.output.Print(cmd.OutOrStdout(), report, func(b *strings.Builder) {
+	err = c.output.Print(cmd, report, func(b *cli.Console) {
 		for _, problem := range report.Problems {
 			cmd.PrintErrf("imagefit: %s\n", oneLine(problem.Error()))
 		}
@@ -124,14 +123,14 @@ func (c *configCheck) run(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func printFindings(b *strings.Builder, findings []preflight.Finding) {
+func printFindings(b *cli.Console, findings []preflight.Finding) {
 	if len(findings) == 0 {
 		return
 	}
 	b.WriteString("\n")
-	table := newTable(b)
+	table := b.Table()
 	for _, f := range findings {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", f.State, f.Check, oneLine(f.Text))
+		fmt.Fprintf(table, "%s\t%s\t%s\n", b.Paint(styleOf(string(f.State)), string(f.State)), f.Check, oneLine(f.Text))
 		if f.Fix != "" {
 			fmt.Fprintf(table, "\t\t%s\n", oneLine(f.Fix))
 		}
@@ -174,7 +173,7 @@ KEY, or default. With -o json it is {key: {value, origin}}.`,
 			for _, v := range loaded.Values() {
 				all[v.Key()] = valueAndOrigin{v.Value, v.Origin}
 			}
-			return output.Print(cmd.OutOrStdout(), all, func(b *strings.Builder) { b.WriteString(loaded.TOML()) })
+			return output.Print(cmd, all, func(b *cli.Console) { b.WriteString(loaded.TOML()) })
 		},
 	}
 	output.AddFlag(cmd, cli.Text, cli.JSON)

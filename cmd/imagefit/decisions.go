@@ -47,9 +47,10 @@ in state_dir, which only root may, and needs neither daemon to run.
   unfit      found running although it does not fit
 
 WOULD is the action that audit mode, an exemption or the runtime prevented;
---action finds it as well. --reason takes the reason_code of the JSON output.
-JSON is one list, or with -f one object per line; YAML one list, or one document
-for each.`,
+--action finds it as well. DECIDED is how long the decision took, TOOK how long
+the whole call did, with the pull by the runtime. --reason takes the reason_code
+of the JSON output. JSON is one list, or with -f one object per line; YAML one
+list, or one document for each.`,
 		Example: `  imagefit decisions --since 1h
   imagefit decisions --action refused --namespace shop
   imagefit decisions --reason registry_timeout
@@ -115,7 +116,7 @@ func (c decisionsCommand) run(cmd *cobra.Command) error {
 			cmd.PrintErrf("imagefit: no matching decisions in %s\n", cfg.StateDir)
 		}
 	}
-	return c.output.Print(cmd.OutOrStdout(), append([]decisionlog.Record{}, shown...), func(b *strings.Builder) {
+	return c.output.Print(cmd, append([]decisionlog.Record{}, shown...), func(b *cli.Console) {
 		printRecords(b, shown)
 	})
 }
@@ -129,19 +130,18 @@ func (c decisionsCommand) print(cmd *cobra.Command, log *decisionlog.Log) error 
 			if _, err := io.WriteString(out, "---\n"); err != nil {
 				return err
 			}
-			return c.output.Print(out, r, nil)
+			return c.output.Print(cmd, r, nil)
 		})
 	case cli.JSON:
 		lines := json.NewEncoder(out)
 		lines.SetEscapeHTML(false)
 		return log.Follow(cmd.Context(), c.filter, c.limit, func(r decisionlog.Record) error { return lines.Encode(r) })
 	}
-	if err := c.output.Print(out, nil, func(b *strings.Builder) { printRecords(b, nil) }); err != nil {
+	if err := c.output.Print(cmd, nil, func(b *cli.Console) { printRecords(b, nil) }); err != nil {
 		return err
 	}
 	return log.Follow(cmd.Context(), c.filter, c.limit, func(r decisionlog.Record) error {
-		_, err := io.WriteString(out, recordLine(r))
-		return err
+		return c.output.Print(cmd, nil, func(b *cli.Console) { printRecord(b, r) })
 	})
 }
 
@@ -168,17 +168,23 @@ func denied(err error, stateDir string) error {
 	return err
 }
 
-const recordFormat = "%-19s  %-10s  %-9s  %-9s  %-32s  %s\n"
+// recordFormat is all columns but the last. New decisions that are followed are in the
+// same columns, so these have fixed widths.
+const recordFormat = "%-19s  %-10s  %s  %-9s  %7s  %7s  %-32s  "
+
+// actionWidth is that of the third column, which may be painted.
+const actionWidth = 9
 
 // printRecords prints the head of the table and a line for each record.
-func printRecords(b *strings.Builder, records []decisionlog.Record) {
-	fmt.Fprintf(b, recordFormat, "TIME", "PROGRAM", "ACTION", "WOULD", "POD", "IMAGE AND REASON")
+func printRecords(b *cli.Console, records []decisionlog.Record) {
+	action := fmt.Sprintf("%-*s", actionWidth, "ACTION")
+	b.WriteString(b.Row(fmt.Sprintf(recordFormat, "TIME", "PROGRAM", action, "WOULD", "DECIDED", "TOOK", "POD"), "IMAGE AND REASON"))
 	for _, r := range records {
-		b.WriteString(recordLine(r))
+		printRecord(b, r)
 	}
 }
 
-func recordLine(r decisionlog.Record) string {
+func printRecord(b *cli.Console, r decisionlog.Record) {
 	pod := slices.DeleteFunc([]string{r.Namespace, r.Pod, r.Container}, func(part string) bool { return part == "" })
 	why := r.Reason
 	if why == "" || !strings.Contains(why, r.Reference) { // else it names the image
@@ -187,7 +193,20 @@ func recordLine(r decisionlog.Record) string {
 	if r.Error != "" {
 		why += ": " + r.Error
 	}
-	return fmt.Sprintf(recordFormat, r.Time.Local().Format(time.DateTime), decision.Line(r.Program),
-		decision.Line(string(r.Action)), decision.Line(cmp.Or(string(r.Would), "-")),
-		decision.Line(cmp.Or(strings.Join(pod, "/"), "-")), decision.Line(why))
+	action := b.Paint(styleOf(string(r.Action)), fmt.Sprintf("%-*s", actionWidth, decision.Line(string(r.Action))))
+	start := fmt.Sprintf(recordFormat, r.Time.Local().Format(time.DateTime), decision.Line(r.Program),
+		action, decision.Line(cmp.Or(string(r.Would), "-")), durationOf(r.Decided), durationOf(r.Took),
+		decision.Line(cmp.Or(strings.Join(pod, "/"), "-")))
+	b.WriteString(b.Row(start, decision.Line(why)))
+}
+
+// durationOf is a duration in a table, where a record has none a dash.
+func durationOf(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "-"
+	case d < 100*time.Microsecond:
+		return "<100µs"
+	}
+	return rounded(d).String()
 }

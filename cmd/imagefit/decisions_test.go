@@ -68,6 +68,22 @@ func TestDecisionsAreFilteredAndLimited(t *testing.T) {
 	}
 }
 
+func TestDecisionsTellHowLongTheyTook(t *testing.T) {
+	t.Parallel()
+	dir, config := nodeDir(t)
+	keep(t, dir,
+		decisionlog.Record{Time: time.Now(), Program: "cri-proxy", Action: policy.Pulled, Reference: "app:1",
+			Decided: 12_345_678, Took: 3_456_789_012},
+		decisionlog.Record{Time: time.Now(), Program: "nri-plugin", Action: policy.Admitted, Reference: "app:1", Took: 42_000},
+	)
+	got := strings.Split(toolOK(t, "decisions", "--config", config), "\n")
+	for i, want := range []string{"DECIDED     TOOK  POD", " 12.3ms    3.46s  -", "      -   <100µs  -"} {
+		if !strings.Contains(got[i], want) {
+			t.Errorf("line %d has no %q: %q", i, want, got[i])
+		}
+	}
+}
+
 func TestDecisionsAsJSONAreAlwaysAList(t *testing.T) {
 	t.Parallel()
 	_, config := history(t)

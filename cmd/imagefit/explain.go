@@ -119,7 +119,7 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 	}
 	e := explained{Decision: d, Mode: cfg.Policy.For(d.Repository).Mode}
 	e.Action, e.ReasonCode, e.Because = d.Action(cfg.Policy.For(d.Repository))
-	if err := c.output.Print(cmd.OutOrStdout(), e, e.print); err != nil {
+	if err := c.output.Print(cmd, e, e.print); err != nil {
 		return err
 	}
 	return exitOf(d.Outcome())
@@ -161,8 +161,12 @@ type explained struct {
 	Mode       string        `json:"mode"`
 }
 
-func (e explained) print(b *strings.Builder) {
-	printDecision(b, e.Decision)
+func (e explained) print(b *cli.Console) {
+	first := "best"
+	if e.Action == policy.Pulled && e.Mode != policy.Audit {
+		first = "chosen"
+	}
+	printDecision(b, e.Decision, first)
 	if e.Because != e.Reason {
 		b.WriteString(e.Because + "\n")
 	}
@@ -172,18 +176,18 @@ func (e explained) print(b *strings.Builder) {
 }
 
 // printDecision prints all entries of an index in their order: of each candidate a
-// row for each requirement, of the others what they are.
-func printDecision(b *strings.Builder, d *decision.Decision) {
-	table := newTable(b)
+// row for each requirement, of the others what they are. The word is for the first in rank.
+func printDecision(b *cli.Console, d *decision.Decision, first string) {
+	table := b.Table()
 	if len(d.Candidates)+len(d.Others) > 0 {
 		fmt.Fprintln(table, "ENTRY\tVERDICT\tRANK\tWANT\tHAVE")
 	}
-	d.Entries(func(i int) { printCandidate(table, d.Candidates[i], d.Label(i)) }, func(o decision.Other) {
+	d.Entries(func(i int) { printCandidate(b, table, d.Candidates[i], d.Label(i), first) }, func(o decision.Other) {
 		fmt.Fprintf(table, "%s\t%s\t-\t\t\n", o.Label(), o.Reason)
 	})
 	table.Flush()
-	printDescribed(b, d)
-	printPriorities(b, d)
+	printDescribed(&b.Builder, d)
+	printPriorities(&b.Builder, d)
 	fmt.Fprintf(b, "\n%s\n", strings.TrimSpace(d.Reason))
 }
 
@@ -231,12 +235,16 @@ func printPriorities(b *strings.Builder, d *decision.Decision) {
 	}
 }
 
-func printCandidate(w io.Writer, c decision.Candidate, label string) {
+func printCandidate(b *cli.Console, w io.Writer, c decision.Candidate, label, first string) {
 	rank := "-"
-	if c.Rank > 0 {
+	switch {
+	case c.Rank == 1:
+		rank = b.Paint(cli.Strong, "1, "+first)
+		label = b.Paint(cli.Strong, label)
+	case c.Rank > 0:
 		rank = fmt.Sprint(c.Rank)
 	}
-	cells := fmt.Sprintf("%s\t%s\t%s", label, c.Outcome, rank)
+	cells := fmt.Sprintf("%s\t%s\t%s", label, b.Paint(styleOf(c.Outcome.String()), c.Outcome.String()), rank)
 	if len(c.Requirements) == 0 {
 		fmt.Fprintf(w, "%s\tnothing\t\n", cells)
 	}
@@ -248,7 +256,11 @@ func printCandidate(w io.Writer, c decision.Candidate, label string) {
 		if r.Origin != "" {
 			want += " [" + r.Origin + "]"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", cells, want, r.Have)
+		have := r.Have
+		if r.Depth == 0 && r.Outcome == selector.Unfit && r.Importance == compat.Required.String() {
+			have = b.Paint(cli.Bad, have+", "+r.Outcome.String())
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", cells, want, have)
 		cells = "\t\t"
 	}
 }

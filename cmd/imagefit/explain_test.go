@@ -34,7 +34,7 @@ func TestExplainPrintsWhatThePolicyMakesOfADecision(t *testing.T) {
 		"audit of what is forwarded anyway": {explained{Action: policy.Forwarded, Because: "best", Mode: policy.Audit}, "\nbest\n"},
 	} {
 		test.explained.Decision = &decision.Decision{Reason: "best"}
-		var out strings.Builder
+		var out cli.Console
 		test.explained.print(&out)
 		if got := out.String(); got != test.want {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
@@ -56,17 +56,23 @@ func TestExplainShowsEveryEntryInTheOrderOfTheIndex(t *testing.T) {
 			{Entry: 1, Platform: "linux/amd64", Outcome: selector.Fits, Rank: 2},
 			{Entry: 3, Platform: "linux/amd64/v3", Outcome: selector.Fits, Rank: 1, Requirements: []decision.RequirementResult{
 				{Want: "cpu.x86_64 level >= 3", Have: "is 3", Outcome: selector.Fits, Importance: "required"},
+				{Want: "one of:", Have: "none fits", Outcome: selector.Unfit, Importance: "required"},
+				{Want: "cpu.cpuid NEON", Have: "absent", Outcome: selector.Unfit, Importance: "required", Depth: 1},
+				{Want: "cpu.cpuid AMX", Have: "absent", Outcome: selector.Unfit, Importance: "preferred"},
 			}},
 		},
 	}
-	var out strings.Builder
-	printDecision(&out, d)
-	want := `ENTRY                                 VERDICT                          RANK   WANT                    HAVE
-sha256:0123456789ab                   artifact of type application/x   -                              
-linux/amd64                           fits                             2      nothing                 
-unknown/unknown@sha256:0123456789ab   attestation                      -                              
-linux/amd64/v3                        fits                             1      cpu.x86_64 level >= 3   is 3
-sha256:0123456789ab                   cannot be read                   -                              
+	var out cli.Console
+	printDecision(&out, d, "chosen")
+	want := `ENTRY                                 VERDICT                          RANK        WANT                        HAVE
+sha256:0123456789ab                   artifact of type application/x   -
+linux/amd64                           fits                             2           nothing
+unknown/unknown@sha256:0123456789ab   attestation                      -
+linux/amd64/v3                        fits                             1, chosen   cpu.x86_64 level >= 3       is 3
+                                                                                   one of:                     none fits, does not fit
+                                                                                     cpu.cpuid NEON            absent
+                                                                                   cpu.cpuid AMX [preferred]   absent
+sha256:0123456789ab                   cannot be read                   -
 
 because
 `
@@ -166,9 +172,9 @@ The author prefers, in this order: x86_64 :: level :: v3, null
 The author's priorities cannot be read and do not matter: more than 64 properties
 `},
 	} {
-		var out strings.Builder
-		printDecision(&out, &decision.Decision{Candidates: candidates, Choice: 1, Priorities: tt.priorities, Reason: "because"})
-		_, got, _ := strings.Cut(out.String(), "\nlinux/amd64/v3   fits      1      nothing   \n")
+		var out cli.Console
+		printDecision(&out, &decision.Decision{Candidates: candidates, Choice: 1, Priorities: tt.priorities, Reason: "because"}, "best")
+		_, got, _ := strings.Cut(out.String(), "\nlinux/amd64/v3   fits      1, best   nothing\n")
 		if got != tt.want+"\nbecause\n" {
 			t.Errorf("%s: got\n%s", name, out.String())
 		}

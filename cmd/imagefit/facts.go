@@ -86,7 +86,7 @@ func (c factsCommand) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	return c.output.Print(cmd.OutOrStdout(), facts, func(b *strings.Builder) {
+	return c.output.Print(cmd, facts, func(b *cli.Console) {
 		switch {
 		case c.output == labels:
 			values := facts.Labels()
@@ -97,15 +97,15 @@ func (c factsCommand) run(cmd *cobra.Command) error {
 				b.WriteString(printable(name) + "=" + printable(values[name]) + "\n")
 			}
 		case c.family != "":
-			writeFacts(b, facts, math.MaxInt)
+			writeFacts(&b.Builder, facts, math.MaxInt)
 		default:
-			writeFacts(b, facts, maxListed)
+			writeFacts(&b.Builder, facts, maxListed)
 		}
 	})
 }
 
 func (c factsCommand) printClass(cmd *cobra.Command, class nodeclass.Class) error {
-	return c.output.Print(cmd.OutOrStdout(), class, func(b *strings.Builder) {
+	return c.output.Print(cmd, class, func(b *cli.Console) {
 		if c.output == labels {
 			b.WriteString(nodeclass.Label + "=")
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -87,7 +86,7 @@ func (c diffCommand) run(cmd *cobra.Command, a, b string) error {
 	}
 	changes := append([]facts.Change{}, facts.Diff(before, after)...)
 	if c.images == "" {
-		err = c.output.Print(cmd.OutOrStdout(), changes, func(b *strings.Builder) { printChanges(b, changes) })
+		err = c.output.Print(cmd, changes, func(b *cli.Console) { printChanges(b, changes) })
 	} else {
 		err = c.printWithImages(cmd, cfg, changes, whatif.Host{Name: hostName(b), Facts: after, Before: before})
 	}
@@ -123,14 +122,14 @@ func (c diffCommand) printWithImages(cmd *cobra.Command, cfg config.Config, chan
 			d.Images = append(d.Images, e)
 		}
 	}
-	return c.output.Print(cmd.OutOrStdout(), d, func(b *strings.Builder) {
+	return c.output.Print(cmd, d, func(b *cli.Console) {
 		printChanges(b, changes)
 		b.WriteString("\n")
 		printGroups(b, grid, false)
 	})
 }
 
-func printChanges(b *strings.Builder, changes []facts.Change) {
+func printChanges(b *cli.Console, changes []facts.Change) {
 	for _, change := range changes {
 		b.WriteString(printable(change.String()) + "\n")
 	}

@@ -97,7 +97,7 @@ func (c *imagesCommand) run(cmd *cobra.Command, args []string) error {
 			cmd.PrintErrf("imagefit: %s\n", problem)
 		}
 	}
-	err = c.output.Print(cmd.OutOrStdout(), list, func(b *strings.Builder) { printImages(b, list.Images, c.check, time.Now()) })
+	err = c.output.Print(cmd, list, func(b *cli.Console) { printImages(b, list.Images, c.check, time.Now()) })
 	switch {
 	case err != nil:
 		return err
@@ -157,20 +157,20 @@ func normalized(ref string) string {
 }
 
 // printImages prints the images as a table.
-func printImages(b *strings.Builder, all []nodeImage, checked bool, now time.Time) {
-	table := newTable(b)
+func printImages(b *cli.Console, all []nodeImage, checked bool, now time.Time) {
+	table := b.Table()
 	head := "NAME\tVARIANT\tMANIFEST\tSINCE\tKEPT BY\tPOD"
 	if checked {
 		head += "\tTODAY"
 	}
 	fmt.Fprintln(table, head)
 	for _, i := range all {
-		i.print(table, now)
+		i.print(b, table, now)
 	}
 	table.Flush()
 }
 
-func (i nodeImage) print(w io.Writer, now time.Time) {
+func (i nodeImage) print(b *cli.Console, w io.Writer, now time.Time) {
 	since := "-"
 	if i.Since != nil {
 		since = ago(*i.Since, now)
@@ -182,6 +182,9 @@ func (i nodeImage) print(w io.Writer, now time.Time) {
 	}
 	for n, cell := range cells {
 		cells[n] = cmp.Or(decision.Line(cell), "-")
+	}
+	if i.Today != nil {
+		cells[len(cells)-1] = b.Paint(styleOf(i.Today.Outcome), cells[len(cells)-1])
 	}
 	fmt.Fprintln(w, strings.Join(cells, "\t"))
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -95,7 +94,7 @@ func (c *lintCommand) run(cmd *cobra.Command, files []string) error {
 		all = append(all, findings...)
 	}
 	if !c.diff {
-		err = c.output.Print(cmd.OutOrStdout(), all, func(b *strings.Builder) {
+		err = c.output.Print(cmd, all, func(b *cli.Console) {
 			for _, f := range all {
 				b.WriteString(printable(f.String()) + "\n")
 			}

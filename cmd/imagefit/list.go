@@ -68,7 +68,7 @@ func (c listCommand) run(cmd *cobra.Command, image string) error {
 	if err != nil {
 		return err
 	}
-	return c.output.Print(cmd.OutOrStdout(), listing, func(b *strings.Builder) { printListing(b, listing) })
+	return c.output.Print(cmd, listing, func(b *cli.Console) { printListing(&b.Builder, listing) })
 }
 
 // place is where an image is, and who asks.

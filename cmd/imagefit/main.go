@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -76,6 +75,7 @@ Begin with "imagefit facts" to see what this node offers.`,
 		DisableAutoGenTag: true,
 	}
 	cli.ConfigFlags(cmd, cmd.PersistentFlags())
+	cli.ColorFlag(cmd)
 	group(cmd, newFactsCommand(), newExplainCommand(), newCheckCommand(),
 		newListCommand(), newAttachCommand(), newPublishCommand(), newSpecCommand(),
 		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(),
@@ -95,8 +95,18 @@ func printing(text string, cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// newTable returns the table that every command prints, with a tab after each cell.
-func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 3, ' ', 0) }
+// styleOf is the style of a verdict, an action or a state.
+func styleOf(word string) cli.Style {
+	switch word {
+	case "fits", "pulled", "admitted", "same", "ready":
+		return cli.Good
+	case "unknown", "tolerated", "unchecked", "other", "newer", "warning":
+		return cli.Unsure
+	case "does not fit", "refused", "failed", "unfit", "none", "error", "problem":
+		return cli.Bad
+	}
+	return cli.Plain
+}
 
 // group completes a command that only has others.
 func group(cmd *cobra.Command, commands ...*cobra.Command) *cobra.Command {

@@ -115,7 +115,7 @@ func (c *matchCommand) run(cmd *cobra.Command, args []string) error {
 // list prints each image.
 func (c *matchCommand) list(cmd *cobra.Command, images []gathered, rows []placement.Row, nodes *fleet) error {
 	m := matrixOf(images, rows, nodes)
-	if err := c.output.Print(cmd.OutOrStdout(), m, func(b *strings.Builder) {
+	if err := c.output.Print(cmd, m, func(b *cli.Console) {
 		if c.output == asCSV {
 			m.csv(b)
 			return

@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/nodeclass"
 	"github.com/imagefit/imagefit/pkg/placement"
 	"github.com/imagefit/imagefit/pkg/placement/hostlist"
@@ -59,14 +60,14 @@ func matrixOf(images []gathered, rows []placement.Row, nodes *fleet) *matrix {
 	return m
 }
 
-func (m *matrix) table(b *strings.Builder) {
+func (m *matrix) table(b *cli.Console) {
 	const most = 40 // of the characters of a host list
-	table := newTable(b)
+	table := b.Table()
 	fmt.Fprintln(table, "IMAGE\tCLASS\tNODES\tVERDICT\tRANK\tVARIANT\tREASON")
 	for _, image := range m.Images {
 		name := printable(image.Image)
 		if image.Error != "" {
-			fmt.Fprintf(table, "%s\t-\t-\terror\t-\t-\t%s\n", name, printable(image.Error))
+			fmt.Fprintf(table, "%s\t-\t-\t%s\t-\t-\t%s\n", name, b.Paint(cli.Bad, "error"), printable(image.Error))
 		}
 		for _, c := range image.Classes {
 			rank, variant := "-", "-"
@@ -80,14 +81,14 @@ func (m *matrix) table(b *strings.Builder) {
 			if len(hosts) > most {
 				hosts = strconv.Itoa(len(c.Nodes)) + " nodes"
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, c.Class, hosts, c.Outcome, rank, variant, printable(c.Reason))
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, c.Class, hosts, b.Paint(styleOf(c.Outcome.String()), c.Outcome.String()), rank, variant, printable(c.Reason))
 			name = ""
 		}
 	}
-	_ = table.Flush()
+	table.Flush()
 }
 
-func (m *matrix) csv(b *strings.Builder) {
+func (m *matrix) csv(b *cli.Console) {
 	w := csv.NewWriter(b)
 	_ = w.Write([]string{"image", "node", "class", "verdict", "rank", "digest", "platform", "reason"})
 	for _, image := range m.Images {

@@ -118,7 +118,7 @@ func (c *publishCommand) run(cmd *cobra.Command, images []string) error {
 		p.attach(cmd.Context())
 	}
 	failed := slices.ContainsFunc(p.plan, func(i *planned) bool { return i.Error != "" })
-	err = c.output.Print(cmd.OutOrStdout(), p.plan, func(b *strings.Builder) { b.WriteString(summaryText(p.plan, c.dryRun)) })
+	err = c.output.Print(cmd, p.plan, func(b *cli.Console) { printSummary(b, p.plan, c.dryRun) })
 	if failed && err == nil {
 		err = cli.ExitError(1)
 	}

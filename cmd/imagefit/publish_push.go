@@ -69,10 +69,9 @@ func planText(plan []*planned) string {
 	return b.String()
 }
 
-// summaryText says what became of each item of the plan.
-func summaryText(plan []*planned, dryRun bool) string {
-	var b strings.Builder
-	table := newTable(&b)
+// printSummary prints what became of each item of the plan.
+func printSummary(b *cli.Console, plan []*planned, dryRun bool) {
+	table := b.Table()
 	attached, skipped, failed := 0, 0, 0
 	for _, item := range plan {
 		outcome := item.Digest.String()
@@ -90,7 +89,6 @@ func summaryText(plan []*planned, dryRun bool) string {
 	}
 	table.Flush()
 	if !dryRun {
-		fmt.Fprintf(&b, "attached: %d, nothing to ask for: %d, failed: %d\n", attached, skipped, failed)
+		fmt.Fprintf(b, "attached: %d, nothing to ask for: %d, failed: %d\n", attached, skipped, failed)
 	}
-	return b.String()
 }

@@ -75,7 +75,7 @@ func newSpecListCommand() *cobra.Command {
 			for _, s := range specs {
 				rows = append(rows, specRow{s.Name, s.Revision, specGroups(s), len(s.Nodes), s.Source, s.Description})
 			}
-			return output.Print(cmd.OutOrStdout(), rows, func(b *strings.Builder) { printSpecs(b, rows) })
+			return output.Print(cmd, rows, func(b *cli.Console) { printSpecs(b, rows) })
 		},
 	}
 	specsFlag(cmd, &dir)
@@ -93,8 +93,8 @@ type specRow struct {
 	Description string   `json:"description,omitempty"`
 }
 
-func printSpecs(b *strings.Builder, rows []specRow) {
-	table := newTable(b)
+func printSpecs(b *cli.Console, rows []specRow) {
+	table := b.Table()
 	fmt.Fprintln(table, "NAME\tREVISION\tGROUPS\tNODES\tSOURCE\tDESCRIPTION")
 	for _, r := range rows {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\t%s\n", printable(r.Name), printable(r.Revision),

@@ -87,7 +87,7 @@ func (c statusCommand) run(cmd *cobra.Command) error {
 		return err
 	}
 	s := c.collect(cmd.Context(), cfg)
-	err = c.output.Print(cmd.OutOrStdout(), s, func(b *strings.Builder) { printStatus(b, s, time.Now()) })
+	err = c.output.Print(cmd, s, func(b *cli.Console) { printStatus(b, s, time.Now()) })
 	switch {
 	case err != nil:
 		return err
@@ -174,8 +174,8 @@ func getStatus(ctx context.Context, address string) (*health.Status, error) {
 }
 
 // printStatus prints the status as text.
-func printStatus(b *strings.Builder, s nodeStatus, now time.Time) {
-	table := newTable(b)
+func printStatus(b *cli.Console, s nodeStatus, now time.Time) {
+	table := b.Table()
 	fmt.Fprintln(table, "PROGRAM\tVERSION\tMODE\tUP\tSTATE")
 	for _, d := range s.Daemons {
 		fmt.Fprintf(table, "%s\t%s\n", d.Program, d.line(now))

@@ -120,7 +120,7 @@ func TestStatusReportsBothDaemons(t *testing.T) {
 			serveStatus(t, plugin, "nri-plugin", nil)
 		}, 0, []string{"v1.2.3    audit   3h0m   ready", "state: disk full",
 			"mirror.example for docker.io: did not list referrers in time, pulls have not waited for it for 2m", "refreshed 30s ago, changed 2 times", "1.5 of 256 MiB, 7 files",
-			"loaded 1h0m ago; the one on disk is not valid, run imagefit config check", "4 pulled since start", "refused    -          shop/web",
+			"loaded 1h0m ago; the one on disk is not valid, run imagefit config check", "4 pulled since start", "refused    -                -        -  shop/web",
 			"connected, 9 sessions since start, 8 of them ended by the runtime"}},
 		"one is not ready": {nil, func(t *testing.T, proxy, plugin string) {
 			serveStatus(t, proxy, "cri-proxy", down)

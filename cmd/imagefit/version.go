@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"runtime"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +29,7 @@ are in "imagefit status".`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := versionInfo{cli.BuildVersion(version), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
-			return output.Print(cmd.OutOrStdout(), v, func(b *strings.Builder) {
+			return output.Print(cmd, v, func(b *cli.Console) {
 				fmt.Fprintf(b, "imagefit %s (%s, %s)\n", v.Version, v.Go, v.Platform)
 			})
 		},

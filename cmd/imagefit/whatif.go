@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -167,8 +168,8 @@ func knowArchitectures(hosts []whatif.Host) error {
 
 // printGroups prints a line for each image and group of hosts on which the same becomes
 // of it: of what does not fit or changes, or all.
-func printGroups(b *strings.Builder, g *whatif.Grid, all bool) {
-	table := newTable(b)
+func printGroups(b *cli.Console, g *whatif.Grid, all bool) {
+	table := b.Table()
 	head := "IMAGE\tHOSTS\tVERDICT\tVARIANT\tREASON"
 	if g.Compares {
 		head = "IMAGE\tHOSTS\tBEFORE\tAFTER\tREASON"
@@ -188,16 +189,16 @@ func printGroups(b *strings.Builder, g *whatif.Grid, all bool) {
 		} else {
 			cells = append(cells, group.Outcome.String(), group.Platform)
 		}
-		for i, cell := range append(cells, group.Reason) {
-			if cell == "" {
-				cell = "-"
-			}
-			if i > 0 {
-				cell = "\t" + decision.Line(cell)
-			}
-			fmt.Fprint(table, cell)
+		cells = append(cells, group.Reason)
+		for i, cell := range cells {
+			cells[i] = cmp.Or(decision.Line(cell), "-")
 		}
-		fmt.Fprintln(table)
+		verdict := len(cells) - 3 // or what is before a change
+		if g.Compares {
+			verdict++
+		}
+		cells[verdict] = b.Paint(styleOf(group.Outcome.String()), cells[verdict])
+		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
 	table.Flush()
 	if head == "" {

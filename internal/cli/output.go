@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -33,17 +32,19 @@ func (o *Output) AddFlag(cmd *cobra.Command, formats ...Output) {
 	OneOf(cmd, o, "output", "o", "output format", formats)
 }
 
-// Print writes v as JSON or YAML, or what text makes of it for any other format.
-func (o Output) Print(w io.Writer, v any, text func(b *strings.Builder)) error {
+// Print writes v to the output of the command as JSON or YAML, or what text makes of it
+// for any other format.
+func (o Output) Print(cmd *cobra.Command, v any, text func(c *Console)) error {
+	w := cmd.OutOrStdout()
 	switch o {
 	case JSON:
 		return WriteJSON(w, v)
 	case YAML:
 		return writeYAML(w, v)
 	}
-	var b strings.Builder
-	text(&b)
-	_, err := io.WriteString(w, b.String())
+	c := newConsole(cmd)
+	text(c)
+	_, err := io.WriteString(w, c.String())
 	return err
 }
 

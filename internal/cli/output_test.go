@@ -23,9 +23,10 @@ func TestOutputPrintsInTheFormatOfTheFlag(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		var o Output
-		cmd := &cobra.Command{SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error {
-			return o.Print(&out, value, func(b *strings.Builder) { b.WriteString("as text\n") })
+		cmd := &cobra.Command{SilenceErrors: true, SilenceUsage: true, RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.Print(cmd, value, func(c *Console) { c.WriteString("as text\n") })
 		}}
+		cmd.SetOut(&out)
 		o.AddFlag(cmd, Text, JSON, "labels") // and YAML
 		cmd.SetArgs(strings.Fields(args))
 		if err := cmd.Execute(); err != nil {
