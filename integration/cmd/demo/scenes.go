@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -110,15 +113,26 @@ func (d *demo) pullFit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(d.out)
 	d.step("imagefit explain says why:")
 	fmt.Fprintln(d.out)
-	d.show(table(explained, variants, manifests))
-	d.show(explained.Reason + "\n")
+	d.show(explained)
 	if want := "variant=" + expected(ctx) + " uid=1000"; said != want {
 		return fmt.Errorf("the container says %q, this machine should get %q", said, want)
 	}
 	return nil
+}
+
+// explain has the tool say, by the same configuration, how the proxy decides.
+func (d *demo) explain(ctx context.Context, ref string) (string, error) {
+	tool := filepath.Join(filepath.Dir(d.fit.Proxy.Path), "imagefit")
+	cmd := exec.CommandContext(ctx, tool, "explain", ref, "--config", d.fit.Config)
+	cmd.Env = stack.Environ()
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("imagefit explain %s: %w", ref, err)
+	}
+	return string(out), nil
 }
 
 // refusePull pulls an image none of whose variants fits.
