@@ -112,7 +112,9 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 		return errors.New("the facts do not tell the architecture of the node, which decides about the entries of an index: give it with --arch")
 	}
 	trace := newTrace(cmd.ErrOrStderr(), c.trace)
+	told := tellRegistry(cmd, image)
 	d, err := explain(cmd.Context(), trace, cfg, known, c.facts == live, image)
+	told()
 	if err != nil {
 		trace.printSteps()
 		return instead(cfg, image, err)
@@ -123,6 +125,11 @@ func (c explainCommand) run(cmd *cobra.Command, image string) error {
 		return err
 	}
 	return exitOf(d.Outcome())
+}
+
+// tellRegistry tells that a registry is being asked, until what it returns is called.
+func tellRegistry(cmd *cobra.Command, image string) (stop func()) {
+	return cli.Progress(cmd.ErrOrStderr(), func() string { return "asking the registry of " + printable(image) })
 }
 
 // instead adds to an error what a pull would do where nothing can be decided.

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -60,6 +62,7 @@ type gatherer struct {
 	placement *placement.Evaluator
 	rules     *decision.Rules
 	resolver  *decision.Resolver
+	stderr    io.Writer
 }
 
 // newGatherer opens the registries; whoever calls it closes them.
@@ -73,13 +76,15 @@ func newGatherer(cmd *cobra.Command) (*gatherer, error) {
 		return nil, err
 	}
 	rules := e.evaluator.Snapshot().Rules
-	return &gatherer{e, placement.New(e.evaluator, rules), rules, decision.NewResolver(e.evaluator, e.registry)}, nil
+	return &gatherer{e, placement.New(e.evaluator, rules), rules, decision.NewResolver(e.evaluator, e.registry), cmd.ErrOrStderr()}, nil
 }
 
 // gather reads what the images need. An image that cannot be read does not keep the
 // others from being read.
 func (g *gatherer) gather(ctx context.Context, references []string) []gathered {
 	all := make([]gathered, len(references))
+	read := new(atomic.Int64)
+	defer tellImages(g.stderr, read, len(references))()
 	var group errgroup.Group
 	group.SetLimit(gatheredAtOnce)
 	for i, reference := range references {
@@ -90,11 +95,17 @@ func (g *gatherer) gather(ctx context.Context, references []string) []gathered {
 				all[i].needs, err = g.resolver.Gather(ctx, decision.GatherRequest{Reference: reference, Auth: auth, Rules: g.rules})
 			}
 			all[i].err = err
+			read.Add(1)
 			return nil
 		})
 	}
 	_ = group.Wait() // errors are those of the images
 	return all
+}
+
+// tellImages tells how many images were read, until what it returns is called.
+func tellImages(stderr io.Writer, read *atomic.Int64, all int) (stop func()) {
+	return cli.Progress(stderr, func() string { return fmt.Sprintf("asked registries about %d of %d images", read.Load(), all) })
 }
 
 // known returns the images that were read.

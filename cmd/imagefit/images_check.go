@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 
@@ -57,6 +58,8 @@ func checkImages(ctx context.Context, cfg config.Config, stderr io.Writer, all [
 		return err
 	}
 	defer e.registry.Close()
+	asked := new(atomic.Int64)
+	defer tellImages(stderr, asked, len(all))()
 	for n, image := range all {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -68,6 +71,7 @@ func checkImages(ctx context.Context, cfg config.Config, stderr io.Writer, all [
 			t = image.compare(d, cfg.Policy.For(d.Repository))
 		}
 		all[n].Today = &t
+		asked.Add(1)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/author/attach"
+	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
@@ -56,19 +57,25 @@ func (c listCommand) run(cmd *cobra.Command, image string) error {
 	}
 	reg, _ := openRegistry(cfg, cli.NewLogger(cmd.ErrOrStderr(), config.Text, slog.LevelError), newTrace(cmd.ErrOrStderr(), false))
 	defer reg.Close()
-	at, err := find(cmd.Context(), reg, image)
-	if err != nil {
-		return err
-	}
-	img, err := attach.ReadImage(cmd.Context(), at.repo, at.named)
-	if err != nil {
-		return err
-	}
-	listing, err := attach.List(cmd.Context(), at.repo, img, in)
+	told := tellRegistry(cmd, image)
+	listing, err := listingOf(cmd.Context(), reg, image, in)
+	told()
 	if err != nil {
 		return err
 	}
 	return c.output.Print(cmd, listing, func(b *cli.Console) { printListing(&b.Builder, listing) })
+}
+
+func listingOf(ctx context.Context, reg *registry.Registry, image string, in *spec.Interpreter) (*attach.Listing, error) {
+	at, err := find(ctx, reg, image)
+	if err != nil {
+		return nil, err
+	}
+	img, err := attach.ReadImage(ctx, at.repo, at.named)
+	if err != nil {
+		return nil, err
+	}
+	return attach.List(ctx, at.repo, img, in)
 }
 
 // place is where an image is, and who asks.

@@ -9,8 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
-	"time"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -93,7 +92,8 @@ func evaluateImages(ctx context.Context, cfg config.Config, stderr io.Writer, na
 	rules := e.evaluator.Snapshot().Rules
 	resolver := decision.NewResolver(e.evaluator, e.registry)
 	images := make([]whatif.Image, len(names))
-	told := tellProgress(stderr, len(names))
+	read := new(atomic.Int64)
+	defer tellImages(stderr, read, len(names))()
 	group, reading := errgroup.WithContext(ctx)
 	group.SetLimit(maxGathering)
 	for i, name := range names {
@@ -104,7 +104,7 @@ func evaluateImages(ctx context.Context, cfg config.Config, stderr io.Writer, na
 				images[i].Needs, err = resolver.Gather(reading, decision.GatherRequest{Reference: name, Auth: auth, Rules: rules})
 			}
 			images[i].Err = err
-			told()
+			read.Add(1)
 			return reading.Err()
 		})
 	}
@@ -112,22 +112,6 @@ func evaluateImages(ctx context.Context, cfg config.Config, stderr io.Writer, na
 		return nil, err
 	}
 	return whatif.Evaluator{Decisions: e.evaluator, Rules: rules}.Evaluate(ctx, images, hosts)
-}
-
-// tellProgress returns what is called for each image that is read, and prints now and then
-// how many were.
-func tellProgress(stderr io.Writer, all int) func() {
-	const every = 2 * time.Second
-	var mu sync.Mutex
-	read, last := 0, time.Now()
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if read++; time.Since(last) >= every && read < all {
-			last = time.Now()
-			_, _ = fmt.Fprintf(stderr, "imagefit: read what %d of %d images need\n", read, all)
-		}
-	}
 }
 
 // change changes the facts of the hosts, and keeps what they were. A host that lacks a
