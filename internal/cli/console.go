@@ -75,29 +75,46 @@ const (
 // Row returns a line whose last column wraps at the width of the terminal. Words stay
 // whole, so that references can be copied.
 func (c *Console) Row(start, last string) string {
-	indent, space := shownWidth(start), c.width-shownWidth(start)
-	if c.width == 0 || last == "" || shownWidth(last) <= space {
+	if c.width == 0 || last == "" {
 		return strings.TrimRight(start+last, " ") + "\n"
 	}
-	var lines []string
-	if space < narrowest {
-		indent, space = below, c.width-below
-		lines = append(lines, strings.TrimRight(start, " "))
-		start = strings.Repeat(" ", indent)
+	shown := strings.Trim(start, " ")
+	lead := len(start) - len(strings.TrimLeft(start, " "))
+	if shown != "" && lead > below && lead+shownWidth(shown) > c.width { // empty cells need not push it out of sight
+		lead = below
+		start = strings.Repeat(" ", lead) + strings.TrimLeft(start, " ")
 	}
-	line := start
-	for word := range strings.FieldsSeq(last) {
-		switch used := shownWidth(line) - indent; {
+	indent := shownWidth(start)
+	if indent+shownWidth(last) <= c.width {
+		return start + last + "\n"
+	}
+	if c.width-indent >= narrowest {
+		return start + c.wrap(last, indent) + "\n"
+	}
+	if indent = lead + below; c.width-indent < narrowest {
+		indent = below
+	}
+	return strings.Repeat(" ", lead) + shown + "\n" + strings.Repeat(" ", indent) + c.wrap(last, indent) + "\n"
+}
+
+// wrap breaks text where the terminal ends, with an indent before all lines but the first.
+func (c *Console) wrap(text string, indent int) string {
+	var b strings.Builder
+	used := 0
+	for word := range strings.FieldsSeq(text) {
+		switch width := shownWidth(word); {
 		case used == 0:
-			line += word
-		case used+1+shownWidth(word) <= space:
-			line += " " + word
+			used = width
+		case indent+used+1+width <= c.width:
+			b.WriteString(" ")
+			used += 1 + width
 		default:
-			lines = append(lines, line)
-			line = strings.Repeat(" ", indent) + word
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			used = width
 		}
+		b.WriteString(word)
 	}
-	return strings.Join(append(lines, line), "\n") + "\n"
+	return b.String()
 }
 
 // shownWidth is how many columns of the terminal a text takes, without what Paint adds.

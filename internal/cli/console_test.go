@@ -21,6 +21,8 @@ func TestARowWrapsItsLastColumnToTheTerminal(t *testing.T) {
 		"wide enough":     {72, start, reason, start + reason + "\n"},
 		"one too narrow":  {71, start, reason, start + "linux/amd64 needs kernel.version >= 99 (is\n" + strings.Repeat(" ", 21) + "6.18.44)\n"},
 		"below":           {50, start, reason, "refused   shop/web\n    linux/amd64 needs kernel.version >= 99 (is\n    6.18.44)\n"},
+		"below a column":  {50, strings.Repeat(" ", 10) + "kernel.version >= 99   ", "is 6.18.44, does not fit", strings.Repeat(" ", 10) + "kernel.version >= 99\n" + strings.Repeat(" ", 14) + "is 6.18.44, does not fit\n"},
+		"column outside":  {50, strings.Repeat(" ", 40) + "kernel.version >= 99   ", "is 6.1", "    kernel.version >= 99   is 6.1\n"},
 		"words are whole": {40, start, "registry.example/a/very/long/name/of/an/image:1 fits", "refused   shop/web\n    registry.example/a/very/long/name/of/an/image:1\n    fits\n"},
 		"nothing":         {10, start, "", "refused   shop/web\n"},
 		"empty":           {0, start, "", "refused   shop/web\n"},

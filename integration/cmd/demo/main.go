@@ -117,7 +117,10 @@ func (d *demo) step(format string, args ...any) {
 
 func (d *demo) show(text string) {
 	for line := range strings.Lines(text) {
-		fmt.Fprint(d.out, "        ", line)
+		if line != "\n" {
+			line = "        " + line
+		}
+		fmt.Fprint(d.out, line)
 	}
 	fmt.Fprintln(d.out)
 }

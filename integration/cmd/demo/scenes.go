@@ -113,6 +113,7 @@ func (d *demo) pullFit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprintln(d.out)
 	d.step("imagefit explain says why:")
 	fmt.Fprintln(d.out)
 	d.show(explained)
