@@ -41,17 +41,17 @@ func (c *auditCommand) runWhatIf(cmd *cobra.Command, cfg config.Config, more []s
 	if err != nil {
 		return err
 	}
-	var names []string
-	if c.images != "" {
-		names, err = imagesIn(c.images, cmd.InOrStdin())
-	} else {
-		names, err = imagesOnNode(ctx, cfg, stderr)
+	g, err := c.needs.open(cmd)
+	if err != nil {
+		return err
 	}
+	defer g.close()
+	images, err := c.gather(cmd, cfg, g)
 	if err != nil {
 		return err
 	}
 	o := outlook{Changes: c.changes, Results: []whatif.Entry{}}
-	if o.grid, err = evaluateImages(ctx, cfg, stderr, names, hosts); err != nil {
+	if o.grid, err = g.evaluate(ctx, images, hosts); err != nil {
 		return err
 	}
 	if len(c.facts) == 0 && len(c.changes) > 0 {
@@ -61,10 +61,31 @@ func (c *auditCommand) runWhatIf(cmd *cobra.Command, cfg config.Config, more []s
 	if err := c.print(cmd, o); err != nil {
 		return err
 	}
+	if c.needs.fromCatalog(cmd) {
+		if err := firstError(images); err != nil {
+			return err
+		}
+	}
 	if o.isWorse() {
 		return cli.ExitError(exitNoneFits)
 	}
 	return nil
+}
+
+// gather reads what the images of the question need.
+func (c *auditCommand) gather(cmd *cobra.Command, cfg config.Config, g *gatherer) ([]gathered, error) {
+	var names []string
+	var err error
+	switch {
+	case c.images != "":
+		names, err = imagesIn(c.images, cmd.InOrStdin())
+	case !c.needs.fromCatalog(cmd):
+		names, err = imagesOnNode(cmd.Context(), cfg, cmd.ErrOrStderr())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return g.gather(cmd.Context(), names)
 }
 
 // hosts loads the hosts of the question, this node where none is named.

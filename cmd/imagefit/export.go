@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -19,6 +20,7 @@ import (
 // exportCommand tells schedulers the classes of nodes.
 type exportCommand struct {
 	nodes  nodesFlags
+	needs  needsFlags
 	images string
 
 	current string     // of slurm
@@ -42,9 +44,9 @@ func newExportCommand() *cobra.Command {
 		Short: "Tell schedulers the classes of nodes",
 		Long: `Export groups nodes in classes, as match does, and writes them for a scheduler.
 Export classes first, and give that file to all other commands with --nodes: then
-the same node has the same class in all of them. With --images the classes also
-differ in what those images ask for beyond what every class has, such as a kernel
-module.`,
+the same node has the same class in all of them. With --images, or with all
+images of a --catalog, the classes also differ in what those images ask for beyond
+what every class has, such as a kernel module.`,
 		Example: `  imagefit export classes --nodes nodes/ --images images.txt > classes.json
   imagefit export slurm --nodes classes.json --current @slurm | sh`,
 	}
@@ -63,6 +65,7 @@ func exporting(cmd *cobra.Command, c *exportCommand, export func(cmd *cobra.Comm
 	}
 	c.nodes.add(cmd)
 	imagesFlag(cmd, &c.images)
+	c.needs.add(cmd)
 	return cmd
 }
 
@@ -72,17 +75,26 @@ func (c *exportCommand) load(cmd *cobra.Command) (*fleet, error) {
 		return nil, err
 	}
 	asked := nodeclass.Dimensions{}
-	if c.images != "" {
+	if err := c.needs.validate(cmd, c.images != ""); err != nil {
+		return nil, err
+	}
+	if c.images != "" || c.needs.fromCatalog(cmd) {
 		list, err := references(cmd, nil, c.images)
 		if err != nil {
 			return nil, err
 		}
-		g, err := newGatherer(cmd)
+		if len(list) == 0 && c.images != "" {
+			return nil, errors.New("--images lists no image")
+		}
+		g, err := c.needs.open(cmd)
 		if err != nil {
 			return nil, err
 		}
-		defer g.registry.Close()
-		images := g.gather(cmd.Context(), list)
+		defer g.close()
+		images, err := g.gather(cmd.Context(), list)
+		if err != nil {
+			return nil, err
+		}
 		if err := firstError(images); err != nil {
 			return nil, err
 		}

@@ -112,7 +112,16 @@ func (c diffCommand) printWithImages(cmd *cobra.Command, cfg config.Config, chan
 	if err != nil {
 		return err
 	}
-	grid, err := evaluateImages(ctx, cfg, stderr, names, hosts)
+	g, err := new(needsFlags).open(cmd)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	images, err := g.gather(ctx, names)
+	if err != nil {
+		return err
+	}
+	grid, err := g.evaluate(ctx, images, hosts)
 	if err != nil {
 		return err
 	}

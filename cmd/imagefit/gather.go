@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/nodeclass"
@@ -56,51 +57,59 @@ func references(cmd *cobra.Command, args []string, file string) ([]string, error
 	return list, nil
 }
 
-// gatherer reads what images need, and evaluates that on classes of nodes.
+// gatherer reads what images need, and evaluates that on nodes.
 type gatherer struct {
-	*explainer
-	placement *placement.Evaluator
-	rules     *decision.Rules
-	resolver  *decision.Resolver
-	stderr    io.Writer
+	*onNodes
+	needsReader
 }
 
-// newGatherer opens the registries; whoever calls it closes them.
-func newGatherer(cmd *cobra.Command) (*gatherer, error) {
-	cfg, err := cli.LoadUserConfig(cmd)
-	if err != nil {
-		return nil, err
-	}
+// needsReader reads what images need. An image that cannot be read does not keep the
+// others from being read.
+type needsReader interface {
+	gather(ctx context.Context, references []string) ([]gathered, error)
+	close()
+}
+
+// fromRegistries reads what images need from their registries.
+type fromRegistries struct {
+	*explainer
+	rules    *decision.Rules
+	resolver *decision.Resolver
+	stderr   io.Writer // for progress
+}
+
+// openRegistries returns a gatherer that asks registries; whoever calls it closes it.
+func openRegistries(cmd *cobra.Command, cfg config.Config) (*gatherer, error) {
 	e, err := newExplainer(newTrace(cmd.ErrOrStderr(), false), cfg, facts.New("linux", "", facts.NewFeatures()), false)
 	if err != nil {
 		return nil, err
 	}
 	rules := e.evaluator.Snapshot().Rules
-	return &gatherer{e, placement.New(e.evaluator, rules), rules, decision.NewResolver(e.evaluator, e.registry), cmd.ErrOrStderr()}, nil
+	on := &onNodes{rules, e.evaluator, placement.New(e.evaluator, rules)}
+	return &gatherer{on, &fromRegistries{e, rules, decision.NewResolver(e.evaluator, e.registry), cmd.ErrOrStderr()}}, nil
 }
 
-// gather reads what the images need. An image that cannot be read does not keep the
-// others from being read.
-func (g *gatherer) gather(ctx context.Context, references []string) []gathered {
+func (r *fromRegistries) close() { r.registry.Close() }
+
+func (r *fromRegistries) gather(ctx context.Context, references []string) ([]gathered, error) {
 	all := make([]gathered, len(references))
 	read := new(atomic.Int64)
-	defer tellImages(g.stderr, read, len(references))()
-	var group errgroup.Group
+	defer tellImages(r.stderr, read, len(references))()
+	group, reading := errgroup.WithContext(ctx)
 	group.SetLimit(gatheredAtOnce)
 	for i, reference := range references {
 		group.Go(func() error {
 			all[i].reference = reference
-			_, auth, err := toolAuth(ctx, reference)
+			_, auth, err := toolAuth(reading, reference)
 			if err == nil {
-				all[i].needs, err = g.resolver.Gather(ctx, decision.GatherRequest{Reference: reference, Auth: auth, Rules: g.rules})
+				all[i].needs, err = r.resolver.Gather(reading, decision.GatherRequest{Reference: reference, Auth: auth, Rules: r.rules})
 			}
 			all[i].err = err
 			read.Add(1)
-			return nil
+			return reading.Err()
 		})
 	}
-	_ = group.Wait() // errors are those of the images
-	return all
+	return all, group.Wait()
 }
 
 // tellImages tells how many images were read, until what it returns is called.

@@ -32,6 +32,7 @@ const (
 // matchCommand tells where images can run.
 type matchCommand struct {
 	nodes  nodesFlags
+	needs  needsFlags
 	images string
 	strict bool
 	output cli.Output
@@ -40,11 +41,12 @@ type matchCommand struct {
 func newMatchCommand() *cobra.Command {
 	var c matchCommand
 	cmd := &cobra.Command{
-		Use:   "match IMAGE...",
+		Use:   "match [IMAGE...]",
 		Short: "Show on which nodes images can run, before anything is pulled",
 		Long: `Match evaluates images on many nodes as a pull on each of them would. The nodes
 are grouped in classes: those of one class are alike in all that images ask for.
-Each image is read from its registry once, and nothing is pulled.
+Each image is read from its registry once, or with --catalog from a catalog of
+"imagefit catalog", as of its last sync; nothing is pulled.
 
 The table, JSON and CSV list each image on each class, with the variant that its
 nodes run and the rank of the class: 1 runs the best variant. The other formats
@@ -63,11 +65,13 @@ Exit code 0: each image fits some node, or for schedulers all of them fit one; 3
 none fits; 4: none is known to fit, some may; 1: error.`,
 		Example: `  imagefit match registry.example/app:1 --nodes nodes/
   imagefit match registry.example/app:1 --nodes @k8s -o nodeaffinity
+  imagefit match --catalog catalog.db --where 'name ~ "*lammps*"' --nodes nodes/
   sbatch -C "$(imagefit match registry.example/app:1 --nodes classes.json -o slurm-constraint)" job.sh`,
 		RunE: c.run,
 	}
 	c.nodes.add(cmd)
 	imagesFlag(cmd, &c.images)
+	c.needs.add(cmd)
 	cmd.Flags().BoolVar(&c.strict, "strict", false, "for schedulers: leave out nodes of which it is unknown whether they fit")
 	c.output.AddFlag(cmd, asTable, cli.JSON, asCSV, asHostlist, asSlurmConstraint, asSlurmPrefer, asFluxConstraint, asFluxRequires, asNodeAffinity)
 	return cmd
@@ -86,15 +90,21 @@ func (c *matchCommand) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(list) == 0 {
-		return errors.New("which images? Name them, or give --images")
+	if len(list) == 0 && (c.images != "" || !c.needs.fromCatalog(cmd)) {
+		return errors.New("which images? Name them, or give --images, or --catalog for those of a catalog")
 	}
-	g, err := newGatherer(cmd)
+	if err := c.needs.validate(cmd, len(list) > 0); err != nil {
+		return err
+	}
+	g, err := c.needs.open(cmd)
 	if err != nil {
 		return err
 	}
-	defer g.registry.Close()
-	images := g.gather(cmd.Context(), list)
+	defer g.close()
+	images, err := g.gather(cmd.Context(), list)
+	if err != nil {
+		return err
+	}
 	if err := firstError(images); err != nil && !c.isList() {
 		return err
 	}

@@ -9,9 +9,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/config"
@@ -27,8 +24,6 @@ const (
 	// maxAsked bounds the images of one question, maxImagesFile the file that lists them.
 	maxAsked      = 20_000
 	maxImagesFile = 8 << 20
-	// maxGathering bounds the images that are read at the same time.
-	maxGathering = 8
 )
 
 // imagesIn reads the references in a file, one on each line. What is behind a # is a
@@ -77,41 +72,13 @@ func imagesOnNode(ctx context.Context, cfg config.Config, stderr io.Writer) ([]s
 	return all, nil
 }
 
-// evaluateImages reads what the images need from their registries and evaluates them on
-// the hosts.
-func evaluateImages(ctx context.Context, cfg config.Config, stderr io.Writer, names []string, hosts []whatif.Host) (*whatif.Grid, error) {
-	cfg, err := cli.UserConfig(cfg)
-	if err != nil {
-		return nil, err
+// evaluate evaluates the images on the hosts.
+func (g *gatherer) evaluate(ctx context.Context, images []gathered, hosts []whatif.Host) (*whatif.Grid, error) {
+	asked := make([]whatif.Image, len(images))
+	for i, image := range images {
+		asked[i] = whatif.Image{Name: image.reference, Needs: image.needs, Err: image.err}
 	}
-	e, err := newExplainer(newTrace(stderr, false), cfg, hosts[0].Facts, false)
-	if err != nil {
-		return nil, err
-	}
-	defer e.registry.Close()
-	rules := e.evaluator.Snapshot().Rules
-	resolver := decision.NewResolver(e.evaluator, e.registry)
-	images := make([]whatif.Image, len(names))
-	read := new(atomic.Int64)
-	defer tellImages(stderr, read, len(names))()
-	group, reading := errgroup.WithContext(ctx)
-	group.SetLimit(maxGathering)
-	for i, name := range names {
-		group.Go(func() error {
-			images[i].Name = name
-			_, auth, err := toolAuth(reading, name)
-			if err == nil {
-				images[i].Needs, err = resolver.Gather(reading, decision.GatherRequest{Reference: name, Auth: auth, Rules: rules})
-			}
-			images[i].Err = err
-			read.Add(1)
-			return reading.Err()
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return whatif.Evaluator{Decisions: e.evaluator, Rules: rules}.Evaluate(ctx, images, hosts)
+	return whatif.Evaluator{Decisions: g.decisions, Rules: g.rules}.Evaluate(ctx, asked, hosts)
 }
 
 // change changes the facts of the hosts, and keeps what they were. A host that lacks a

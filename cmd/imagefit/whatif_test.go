@@ -165,7 +165,7 @@ func TestWrongQuestionsAreExplained(t *testing.T) {
 	empty := write(t, "empty.txt", "# nothing\n")
 	for line, want := range map[string]string{
 		"audit nodes.json": "behind --facts only",
-		"audit -o html":    "with --facts, --facts-change or --images",
+		"audit -o html":    "with --facts, --facts-change, --images or --catalog",
 		"audit --images " + empty + " --facts " + milan:           "lists no images",
 		"audit --images /none --facts " + milan:                   "/none",
 		"audit --images - --facts -":                              "only one of --images and --facts",

@@ -29,9 +29,14 @@ type filled struct {
 
 func newFilled(t *testing.T) *filled {
 	t.Helper()
+	return newFilledAt(t, catalog.Options{})
+}
+
+func newFilledAt(t *testing.T, o catalog.Options) *filled {
+	t.Helper()
 	reg := fakeregistry.New(t, fakeregistry.Options{})
 	catalogtest.Fill(reg)
-	c := openAt(t, filepath.Join(t.TempDir(), "catalog.db"), catalog.Options{})
+	c := openAt(t, filepath.Join(t.TempDir(), "catalog.db"), o)
 	catalogtest.Add(t, c, reg.Host())
 	catalogtest.Sync(t, catalogtest.Syncer(t, c))
 	bench := decisiontest.New(t, compattest.HPC())
