@@ -70,7 +70,7 @@ unit: ## run the unit tests
 ifeq ($(STACK),yes)
 integration: build ## run the tests against real containerd, runc, kubelet and registries
 	@peers=$$(bash integration/peers/build.sh all | tail -n 1) && cd integration && set -x && \
-	  IMAGEFIT_PEERS=$$peers IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -p 1 -timeout 20m ./...
+	  IMAGEFIT_PEERS=$$peers IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -p 1 -timeout 40m ./...
 else
 integration:
 	@printf '\n%s\n%s\n\n' \
