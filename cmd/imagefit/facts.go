@@ -66,11 +66,11 @@ that images ask for, so that "imagefit match" need not look at each.`,
 const labels cli.Output = "labels"
 
 func rootFlag(cmd *cobra.Command, root *string) {
-	cmd.Flags().StringVar(root, "root", "/", "root of the node's file system (proc, sys, etc, boot, usr, lib): a directory or a snapshot")
+	cmd.Flags().StringVar(root, "root", "", "root of the node's file system (proc, sys, etc, boot, usr, lib): a directory or a snapshot (default: facts.root of the configuration)")
 }
 
 func (c factsCommand) run(cmd *cobra.Command) error {
-	root, err := openRoot(c.root)
+	root, err := openRoot(cmd, c.root)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ included: review them before you share a snapshot.`,
 }
 
 func (c snapshotCommand) run(cmd *cobra.Command, path string) error {
-	root, err := openRoot(c.root)
+	root, err := openRoot(cmd, c.root)
 	if err != nil {
 		return err
 	}

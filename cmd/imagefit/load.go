@@ -23,8 +23,15 @@ import (
 // objects has about 50 kB for each node.
 const maxFactsFile = 32 << 20
 
-// openRoot opens what --root names.
-func openRoot(path string) (hostfacts.Root, error) {
+// openRoot opens what --root names, by default this node.
+func openRoot(cmd *cobra.Command, path string) (hostfacts.Root, error) {
+	if path == "" {
+		loader, err := newFactsLoader(cmd, "")
+		if err != nil {
+			return hostfacts.Root{}, err
+		}
+		return hostfacts.NewRoot(loader.live), nil
+	}
 	root, err := snapshot.Open(path)
 	if err != nil {
 		return hostfacts.Root{}, fmt.Errorf("open --root: %w", err)

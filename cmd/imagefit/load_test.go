@@ -239,6 +239,7 @@ func TestThisNodeIsWhereTheConfigurationSays(t *testing.T) {
 		"match --nodes live " + reg.Reference(":1"): "linux/arm64",
 		"facts diff live " + gravitonRoot:           "",
 		"create --from-host":                        "armv8.2a",
+		"facts -o json":                             "amzn2023.aarch64",
 		"export classes --nodes live":               "arm64",
 	} {
 		got := tool(t, "", append(strings.Fields(line), "--config", config)...)
