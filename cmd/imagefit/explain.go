@@ -175,7 +175,7 @@ func (e explained) print(b *cli.Console) {
 	}
 	printDecision(b, e.Decision, first)
 	if e.Because != e.Reason {
-		b.WriteString(e.Because + "\n")
+		b.WriteString(b.Row("", e.Because))
 	}
 	if e.Mode == policy.Audit && e.Action != policy.Forwarded || e.Mode == policy.Warn && e.Action == policy.Refused {
 		fmt.Fprintf(b, "The mode here is %s: the pull would be forwarded unchanged, not %s.\n", e.Mode, e.Action)
@@ -195,7 +195,7 @@ func printDecision(b *cli.Console, d *decision.Decision, first string) {
 	table.Flush()
 	printDescribed(&b.Builder, d)
 	printPriorities(&b.Builder, d)
-	fmt.Fprintf(b, "\n%s\n", strings.TrimSpace(d.Reason))
+	b.WriteString("\n" + b.Row("", strings.TrimSpace(d.Reason)))
 }
 
 // printDescribed prints which files of the operator speak of the candidates.

@@ -41,7 +41,7 @@ func TestARowWrapsItsLastColumnToTheTerminal(t *testing.T) {
 func TestATableIsAlignedWithAndWithoutColour(t *testing.T) {
 	t.Parallel()
 	c := new(Console)
-	print := func(c *Console) string {
+	laidOut := func(c *Console) string {
 		table := c.Table()
 		fmt.Fprintf(table, "ENTRY\tVERDICT\tHAVE\n%s\t%s\tµ\nb\t%s\t\n", c.Paint(Strong, "entry-a"), c.Paint(Good, "fits"), c.Paint(Plain, "unknown"))
 		fmt.Fprint(table, "a line\nlonger than the first\tx\n")
@@ -50,10 +50,10 @@ func TestATableIsAlignedWithAndWithoutColour(t *testing.T) {
 		return c.String()
 	}
 	want := "ENTRY     VERDICT   HAVE\nentry-a   fits      µ\nb         unknown\na line\nlonger than the first   x\n"
-	if got := print(c); got != want {
+	if got := laidOut(c); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	got := print(&Console{colour: true})
+	got := laidOut(&Console{colour: true})
 	if !strings.Contains(got, "\x1b[1mentry-a\x1b[0m   \x1b[32mfits\x1b[0m      µ\n") {
 		t.Errorf("coloured: %q", got)
 	}
