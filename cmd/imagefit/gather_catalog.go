@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/catalog"
+	"github.com/imagefit/imagefit/pkg/decision"
 )
 
 // needsFlags are those of commands that read what images need: from registries, or with
@@ -58,7 +61,7 @@ func (f *needsFlags) open(cmd *cobra.Command) (*gatherer, error) {
 		_ = c.Close()
 		return nil, err
 	}
-	return &gatherer{on, &fromCatalog{c, on, what}}, nil
+	return &gatherer{on, &fromCatalog{c, on, what, cmd.ErrOrStderr()}}, nil
 }
 
 // fromCatalog reads what images need from a catalog.
@@ -66,6 +69,7 @@ type fromCatalog struct {
 	catalog *catalog.Catalog
 	on      *onNodes
 	what    *catalog.Expression // without references
+	stderr  io.Writer
 }
 
 func (r *fromCatalog) close() { _ = r.catalog.Close() }
@@ -82,5 +86,26 @@ func (r *fromCatalog) gather(ctx context.Context, references []string) ([]gather
 	for i, image := range found {
 		all[i] = gathered{image.Name, image.Needs, image.Err}
 	}
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	return all, r.warn(ctx)
+}
+
+// warn tells of which sources the catalog may lack what is there today.
+func (r *fromCatalog) warn(ctx context.Context) error {
+	sources, err := r.catalog.Sources(ctx)
+	for _, s := range sources {
+		since := "never"
+		if !s.Synced.IsZero() {
+			since = s.Synced.Format(time.DateTime+" UTC")
+		}
+		switch {
+		case s.Error != "":
+			_, _ = fmt.Fprintf(r.stderr, "imagefit: the catalog may be out of date: its last sync could not read all of %s (read as a whole: %s): %s\n", s, since, decision.Line(s.Error))
+		case s.Synced.IsZero():
+			_, _ = fmt.Fprintf(r.stderr, "imagefit: the catalog may lack images of %s: no sync has read all of it\n", s)
+		}
+	}
+	return err
 }

@@ -41,6 +41,28 @@ func corpusImages(t *testing.T, reg *fakeregistry.Registry) (names []string, fil
 	return names, write(t, "images.txt", strings.Join(names, "\n")+"\n")
 }
 
+// What a sync could not read is answered as it was, and said.
+func TestAnAnswerFromACatalogThatMayBeOldSaysSo(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	db, reg, ask := catalogOf(t)
+	args := []string{"match", reg.Host() + "/hpc/lammps:1", "--catalog", db, "--nodes", corpusNodes(t)}
+	fresh := tool(t, "", args...)
+	if fresh.err != nil || fresh.stderr != "" {
+		t.Fatalf("%v %s", fresh.err, fresh.stderr)
+	}
+	reg.Close()
+	ask("add", "127.0.0.1:1/never")
+	old := tool(t, "", args...)
+	wantTexts(t, old.stderr, "the catalog may lack images of 127.0.0.1:1/never: no sync has read all of it")
+	_ = tool(t, "", "catalog", "--db", db, "sync", "--rate", "0", "-q")
+	old = tool(t, "", args...)
+	if old.err != nil || old.stdout != fresh.stdout {
+		t.Errorf("%v %s", old.err, old.stdout)
+	}
+	wantTexts(t, old.stderr, "the catalog may be out of date: its last sync could not read all of "+reg.Host()+" (read as a whole: 20",
+		"could not read all of 127.0.0.1:1/never (read as a whole: never): ")
+}
+
 // The answer from a catalog is that from registries, word for word, and no registry is
 // asked for it.
 func TestACatalogAnswersAsItsRegistriesDo(t *testing.T) {
