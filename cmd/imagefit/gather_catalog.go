@@ -98,7 +98,7 @@ func (r *fromCatalog) warn(ctx context.Context) error {
 	for _, s := range sources {
 		since := "never"
 		if !s.Synced.IsZero() {
-			since = s.Synced.Format(time.DateTime+" UTC")
+			since = s.Synced.Format(time.DateTime + " UTC")
 		}
 		switch {
 		case s.Error != "":
