@@ -6,6 +6,7 @@ import (
 
 	imagesapi "github.com/containerd/containerd/api/services/images/v1"
 	"github.com/containerd/containerd/api/types"
+	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -44,5 +45,40 @@ func TestForwardedPullIsIdentifiedWithoutContainerdsServices(t *testing.T) {
 	}
 	if n := log.Count("level=WARN"); n != 0 {
 		t.Errorf("%d warnings: %s", n, log.String())
+	}
+}
+
+// TestForwardedPullIsNotAnsweredWithTheVariantOfAnother: another pull may name its variant while the
+// runtime pulls, which looks the reference up once more. A runtime that always takes something else
+// than expected is believed after a few times.
+func TestForwardedPullIsNotAnsweredWithTheVariantOfAnother(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		others int // answers with the other's variant
+		pulls  int
+		want   string
+	}{
+		"not at all": {0, 1, "1"},
+		"once":       {1, 2, "1"},
+		"every time": {99, maxForwards, "1v3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newPullBench(t, 3, func(r *decision.Rules) { r.Policy.Mode = policy.Audit })
+			pulls := 0
+			b.runtime.Takes = func(string) digest.Digest {
+				if pulls++; pulls <= tt.others {
+					return b.registry.image("1v3").Digest
+				}
+				return b.registry.image("1").Digest
+			}
+			id, err := b.pull(t.Context())
+			if err != nil || id != imageID(tt.want) || pulls != tt.pulls {
+				t.Errorf("%d pulls, %s, %v; want %d and %s", pulls, id, err, tt.pulls, imageID(tt.want))
+			}
+			if last := b.last(); last.Image != imageID(tt.want) || last.Action != policy.Forwarded {
+				t.Errorf("record %+v", last)
+			}
+		})
 	}
 }

@@ -188,7 +188,7 @@ func (p *pull) run(ctx context.Context) outcome {
 		case stepStop:
 			o = outcome{plan: pl, action: pl.action, candidate: decision.None, err: pl.err}
 		case stepForward:
-			o = p.forward(ctx, pl)
+			o = p.forwardUnchanged(ctx, pl)
 		default:
 			o, moved = p.pullBest(ctx, pl)
 		}
@@ -227,6 +227,24 @@ func (p *pull) offer(ctx context.Context, pl plan) (release func()) {
 		p.log.Debug("cannot give the runtime what was read", "error", err)
 	}
 	return release
+}
+
+// maxForwards bounds how often a pull is forwarded whose answer is another pull's variant.
+const maxForwards = 3
+
+// forwardUnchanged forwards a pull that is to get what the runtime takes by itself. The
+// runtime looks the reference up once more after it has pulled: where another pull named
+// its variant in between, the answer is that, and the request is forwarded again.
+func (p *pull) forwardUnchanged(ctx context.Context, pl plan) outcome {
+	for forwards := 1; ; forwards++ {
+		o := p.forward(ctx, pl)
+		d := pl.decision
+		if o.candidate == decision.None || d.Default == decision.None || o.candidate == d.Default || forwards == maxForwards {
+			return o
+		}
+		p.log.Debug("the answer is the variant of another pull, forwarding the pull again", "pulled", d.Label(o.candidate))
+		o.answer.Message.Free()
+	}
 }
 
 // forward passes the request on byte for byte, and remembers which candidate the runtime
