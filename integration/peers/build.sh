@@ -160,6 +160,16 @@ need_slurm() {
     slurmctld slurmd slurm-client munge; } >&2 || die "apt-get could not install them; see above"
 }
 
+# The units are tested under a systemd of their own, which this machine need not run.
+need_systemd() {
+  [ -x /usr/lib/systemd/systemd ] && return
+  command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] ||
+    die "the tests need systemd, which need not run: install it (Debian: apt-get install systemd)"
+  say "installing systemd"
+  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends systemd; } >&2 ||
+    die "apt-get could not install it; see above"
+}
+
 # A compile says nothing for minutes, so a line now and then shows that it still
 # runs. In the background go would not hear Ctrl-C: the trap ends it.
 compile() {
@@ -250,7 +260,7 @@ fi
 rm -rf "$cache"/.build-* "$cache"/.bin-*
 
 case " $* " in *" all "* | *" matrix "*) need_emulators; need_browser; need_postgres ;; esac
-case " $* " in *" all "*) need_slurm ;; esac
+case " $* " in *" all "*) need_slurm; need_systemd ;; esac
 folders=()
 for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do
   build "$part"
