@@ -25,17 +25,8 @@ func TestReloadAppliesAValidConfigurationAndKeepsTheOldOneOtherwise(t *testing.T
 		}
 	}
 	write(head + rest)
-	sources := config.Sources{File: file}
-	loaded, err := sources.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	level := new(slog.LevelVar)
-	d, err := Open(t.Context(), Options{Sources: sources, Config: loaded.Config, Log: cli.NewLogger(&log, config.Text, level), Level: level})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, log, level := openWith(t, file)
+	started := d.Config().Facts
 	var applied []string
 	d.OnReload(func(c config.Config) { applied = append(applied, c.Policy.Mode) })
 	for _, step := range []struct {
@@ -64,8 +55,8 @@ func TestReloadAppliesAValidConfigurationAndKeepsTheOldOneOtherwise(t *testing.T
 		if taken := len(applied) > before; taken != step.taken {
 			t.Errorf("%s: applied %v", step.name, applied)
 		}
-		if d.Config().Facts != loaded.Config.Facts {
-			t.Errorf("%s: the daemon goes by %+v, but takes for its own %+v", step.name, loaded.Config.Facts, d.Config().Facts)
+		if d.Config().Facts != started {
+			t.Errorf("%s: the daemon goes by %+v, but takes for its own %+v", step.name, started, d.Config().Facts)
 		}
 	}
 }
@@ -87,17 +78,7 @@ func TestRuleFilesAreLoadedWithoutAReload(t *testing.T) {
 	}
 	text := "version = 1\nstate_dir = \"" + filepath.Join(dir, "state") + "\"\n[select]\nimages_dir = \"" + images + "\"\n[facts]\nroot = \"" + dir + "\"\n"
 	write(file, text)
-	sources := config.Sources{File: file}
-	loaded, err := sources.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	level := new(slog.LevelVar)
-	d, err := Open(t.Context(), Options{Sources: sources, Config: loaded.Config, Log: cli.NewLogger(&log, config.Text, level), Level: level})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, log, _ := openWith(t, file)
 	write(file, text+"[policy]\nmode = \"audit\"\n")
 	const described = "version = 1\n[[image]]\nrepositories = [\"a.b/c\"]\nrequires = [\"x86_64 :: level :: v3\"]\n"
 	for _, step := range []struct {
@@ -134,17 +115,7 @@ func TestWhatTheRuntimeGivesIsADropIn(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sources := config.Sources{File: file}
-	loaded, err := sources.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	level := new(slog.LevelVar)
-	d, err := Open(t.Context(), Options{Sources: sources, Config: loaded.Config, Log: cli.NewLogger(&log, config.Text, level), Level: level})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, log, _ := openWith(t, file)
 	for _, step := range []struct{ given, mode, log string }{
 		{"policy.mode = \"warn\"", "warn", "configuration reloaded"},
 		{"policy.mode = \"off\"", "warn", `NRI plugin configuration: row 1, key policy.mode: \"off\" is not one of`},
@@ -161,4 +132,20 @@ func TestWhatTheRuntimeGivesIsADropIn(t *testing.T) {
 	if d.Config().Policy.Mode != "enforce" {
 		t.Errorf("after a reload: mode %s", d.Config().Policy.Mode)
 	}
+}
+
+// openWith opens a daemon with a configuration file, and returns its log too.
+func openWith(t *testing.T, file string) (*Daemon, *bytes.Buffer, *slog.LevelVar) {
+	t.Helper()
+	sources := config.Sources{File: file}
+	loaded, err := sources.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, level := new(bytes.Buffer), new(slog.LevelVar)
+	d, err := Open(t.Context(), Options{Sources: sources, Config: loaded.Config, Log: cli.NewLogger(log, config.Text, level), Level: level})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, log, level
 }
