@@ -169,6 +169,9 @@ func TestMatrixIsReadWithoutColoursInTheDarkAndOnPaper(t *testing.T) {
 	b := browser.Start(t, 1280, 860)
 	m := fleet(20, 30, 10)
 	b.Open(written(t, page.Page{Title: "t", Parts: []page.Part{m}}))
+	for _, verdict := range []string{"v1", "v2", "v3"} { // rows are filled when they come into view
+		b.Await("document.querySelector('.grid td." + verdict + "')")
+	}
 	marks := map[string]string{}
 	b.Eval("Object.fromEntries([...document.querySelectorAll('.grid td')].map((td) => [td.className.split(' ')[0], td.textContent]))", &marks)
 	if marks["v1"] != "✓" || marks["v2"] != "?" || marks["v3"] != "✕" {
