@@ -93,7 +93,7 @@ func (t *tenant) pull(ctx context.Context, i *image) {
 	if time.Since(begin) > selectTimeout { // a machine that is too slow is as a registry that is
 		trouble |= registryPartly
 	}
-	variant := i.variants[id]
+	variant, wrong := i.variants[id], false
 	switch {
 	case err != nil:
 		t.failed("pull", i.ref, err, trouble, runtimeAway|proxyAway|registryAway)
@@ -106,7 +106,8 @@ func (t *tenant) pull(ctx context.Context, i *image) {
 	case i.unfit:
 		t.count("pulled, exempt")
 	case !slices.Contains(i.may(trouble, avx2), variant):
-		t.violated("pull %s for %s gives %s, want one of %v (trouble: %s)", i.ref, pod, variant, i.may(trouble, avx2), trouble)
+		wrong = true
+		t.wrongVariant(pod, fmt.Sprintf("pull %s for %s gives %s, want one of %v (trouble: %s)", i.ref, pod, variant, i.may(trouble, avx2), trouble))
 	default:
 		t.count("pulled " + variant)
 	}
@@ -116,9 +117,21 @@ func (t *tenant) pull(ctx context.Context, i *image) {
 	i.pulled, i.at, i.known = id, time.Now(), trouble&(diskBad|registryAway|registryPartly|proxyAway|runtimeAway) == 0
 	i.doubtful = trouble&(registryAway|registryPartly|registryLies) != 0
 	t.wantResolved(ctx, i)
-	if trouble&(diskBad|proxyAway) == 0 {
+	if trouble&(diskBad|proxyAway) == 0 && !wrong {
 		t.wantRecord(decisionlog.Proxy, pod)
 	}
+}
+
+// wrongVariant notes that another variant was pulled than may be, with what the proxy's record says of it.
+func (t *tenant) wrongVariant(pod, what string) {
+	at := time.Now()
+	t.checks.Go(func() {
+		why := "without a record"
+		if records, err := t.journal.of(context.Background(), decisionlog.Proxy, pod); err == nil {
+			why = fmt.Sprintf("%s: %s", records[0].ReasonCode, records[0].Reason)
+		}
+		t.violated("at %.1fs: %s: %s", at.Sub(t.Begin).Seconds(), what, why)
+	})
 }
 
 // failed notes that an operation failed, which the trouble must allow.
@@ -205,12 +218,12 @@ func (t *tenant) run(ctx context.Context, i *image) {
 	}
 	pod, variant := t.podName(), i.variants[i.pulled]
 	begin, avx2 := time.Now(), t.node.avx2.Load()
-	known := i.known && begin.Sub(i.at) > settle && !t.weather.lostSince(i.at)
 	call, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	container, err := t.node.cri.RunContainer(call, i.ref, stack.PodOptions{Name: pod, ImageRef: i.pulled})
 	trouble := t.weather.during(begin.Add(-settle), time.Now())
 	fits, sure := i.fits(variant, avx2), trouble&factsMoving == 0
+	known := i.known && begin.Sub(i.at) > settle && !t.weather.lostSince(i.at) // lost also while it was created
 	switch {
 	case err == nil:
 		t.pods = append(t.pods, pod)
