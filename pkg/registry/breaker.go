@@ -67,6 +67,7 @@ type breaker struct {
 
 	mu     sync.Mutex
 	silent map[silence]*silentHost
+	forgot time.Time // when the last reset was
 }
 
 type silentHost struct {
@@ -98,12 +99,16 @@ func (b *breaker) isOpen(key silence, again probe) bool {
 	return false
 }
 
-// trip remembers a host that did not answer for some time.
+// trip remembers a host that did not answer for some time, unless it was asked before the
+// breaker was reset: that says nothing about the host since then.
 func (b *breaker) trip(key silence, waited time.Duration, again probe) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.silent[key] != nil {
-		return // another request of the same pull
+	if b.silent[key] != nil { // another request of the same pull
+		return
+	}
+	if time.Since(b.forgot) < waited {
+		return
 	}
 	if len(b.silent) >= maxSilent {
 		b.drop(b.oldest())
@@ -177,10 +182,11 @@ func (b *breaker) oldest() (key silence) {
 	return key
 }
 
-// reset forgets all hosts that did not answer.
+// reset forgets all hosts that did not answer, those included that are waited for now.
 func (b *breaker) reset() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.forgot = time.Now()
 	for key := range b.silent {
 		b.drop(key)
 	}

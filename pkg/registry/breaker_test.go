@@ -75,6 +75,26 @@ func TestAHostThatDoesNotAnswerIsForgottenOnRequest(t *testing.T) {
 	}
 }
 
+func TestARequestFromBeforeAResetDoesNotOpenTheBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBreaker(slog.New(slog.DiscardHandler))
+		defer b.close()
+		key, silent := silence{host: "registry.example"}, func(context.Context) bool { return false }
+		time.Sleep(3 * time.Second) // of the 5 that the request waits
+		b.reset()
+		time.Sleep(2 * time.Second)
+		b.trip(key, 5*time.Second, silent)
+		if b.isOpen(key, silent) {
+			t.Error("a request that began before the reset opens the breaker")
+		}
+		time.Sleep(5 * time.Second)
+		b.trip(key, 5*time.Second, silent)
+		if !b.isOpen(key, silent) {
+			t.Error("a request that began after the reset does not open the breaker")
+		}
+	})
+}
+
 // TestWhatOneRegistryDoesNotAnswerSaysNothingAboutAnother has one mirror of two registries.
 func TestWhatOneRegistryDoesNotAnswerSaysNothingAboutAnother(t *testing.T) {
 	t.Parallel()
