@@ -115,8 +115,8 @@ REGISTRY_DECODERS := pkg/registry/ pkg/compat/document/ pkg/compat/dialect/ pkg/
 FUZZTMP := $(firstword $(wildcard /dev/shm) $(TMPDIR) /tmp)
 
 .PHONY: fuzz-registry
-fuzz-registry: ## run the fuzz targets of what registries send for 5 seconds each
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=5s FUZZ='$(REGISTRY_DECODERS)'
+fuzz-registry: ## run the fuzz targets of what registries send for 10 seconds each
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=10s FUZZ='$(REGISTRY_DECODERS)'
 
 FUZZ ?= pkg/
 
