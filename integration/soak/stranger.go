@@ -79,6 +79,7 @@ func (x *stranger) pullCostly(ctx context.Context) {
 	begin := time.Now()
 	call, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
+	defer x.weather.slow(selectTimeout)()
 	id, err := x.node.cri.Pull(call, x.costly.ref, stack.PullOptions{Pod: x.podName()})
 	if err != nil {
 		x.failed("pull", x.costly.ref, err, x.weather.during(begin.Add(-settle), time.Now()), runtimeAway|proxyAway|registryAway)

@@ -87,12 +87,11 @@ func (t *tenant) pull(ctx context.Context, i *image) {
 	}
 	begin, avx2 := time.Now(), t.node.avx2.Load()
 	call, cancel := context.WithTimeout(ctx, callLimit)
+	ended := t.weather.slow(selectTimeout)
 	id, err := t.node.cri.Pull(call, i.ref, opts)
+	ended()
 	cancel()
 	trouble := t.weather.during(begin.Add(-settle), time.Now())
-	if time.Since(begin) > selectTimeout { // a machine that is too slow is as a registry that is
-		trouble |= registryPartly
-	}
 	variant, wrong := i.variants[id], false
 	switch {
 	case err != nil:

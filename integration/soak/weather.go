@@ -61,6 +61,26 @@ func (w *weather) begin(fault string, what trouble) (end func()) {
 	}
 }
 
+// slow makes trouble of a pull that takes longer than a decision may. A machine that is too slow is as
+// a registry that is: others' pulls do not wait for it either until it has answered again.
+func (w *weather) slow(limit time.Duration) (ended func()) {
+	end := func() {}
+	begun := make(chan struct{})
+	timer := time.AfterFunc(limit, func() {
+		end = w.begin("a slow pull", registryPartly)
+		close(begun)
+	})
+	return func() {
+		if !timer.Stop() {
+			<-begun
+			time.AfterFunc(answersAgain, end)
+		}
+	}
+}
+
+// answersAgain is how long it takes to find out that a registry answers again.
+const answersAgain = 5 * time.Second
+
 // during is all trouble that there was at some time between two.
 func (w *weather) during(from, to time.Time) (all trouble) {
 	w.mu.Lock()

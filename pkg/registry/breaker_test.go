@@ -34,7 +34,7 @@ func TestPullsWaitOnceForAHostThatDoesNotAnswer(t *testing.T) {
 	s, answers := hanging(t)
 	r := testRegistry(t, Options{})
 	list := func() ([]string, error) {
-		got, err := repository(t, r, s.host()+"/app", nil).Referrers(shortly(t, time.Second), descOf("subject"))
+		got, err := repository(t, r, s.host()+"/app", nil).Referrers(shortly(t, minWait+100*time.Millisecond), descOf("subject"))
 		return digests(got), err
 	}
 	if _, err := list(); err == nil {
@@ -65,7 +65,7 @@ func TestAHostThatDoesNotAnswerIsForgottenOnRequest(t *testing.T) {
 	s, answers := hanging(t)
 	r := testRegistry(t, Options{})
 	repo := repository(t, r, s.host()+"/app", nil)
-	if _, err := repo.Referrers(shortly(t, time.Second), descOf("subject")); err == nil {
+	if _, err := repo.Referrers(shortly(t, minWait+100*time.Millisecond), descOf("subject")); err == nil {
 		t.Fatal("got a list from a host that does not answer")
 	}
 	answers.Store(true)
@@ -108,7 +108,7 @@ func TestWhatOneRegistryDoesNotAnswerSaysNothingAboutAnother(t *testing.T) {
 		return true
 	}
 	r := testRegistry(t, Options{HostsPath: s.Hosts("one.test", "two.test")})
-	if _, err := repository(t, r, "one.test/app", nil).Referrers(shortly(t, time.Second), descOf("x")); err == nil {
+	if _, err := repository(t, r, "one.test/app", nil).Referrers(shortly(t, minWait+100*time.Millisecond), descOf("x")); err == nil {
 		t.Error("got a list from a host that does not answer")
 	}
 	if got, err := repository(t, r, "two.test/app", nil).Referrers(t.Context(), descOf("x")); err != nil || len(got) != 1 {
@@ -125,6 +125,8 @@ func TestOnlyAFailureThatCostTimeOpensTheBreaker(t *testing.T) {
 		took    time.Duration
 		want    bool
 	}{
+		{"the little that was left of the pull's time", failure(context.DeadlineExceeded), 900 * time.Millisecond, false},
+		{"a whole second without an answer", failure(context.DeadlineExceeded), time.Second, true},
 		{"cancelled", failure(context.Canceled), 5 * time.Second, false},
 		{"refused at once", failure(http.ErrServerClosed), time.Millisecond, false},
 		{"a name that resolves slowly to nothing", failure(http.ErrServerClosed), 5 * time.Second, true},
