@@ -138,7 +138,7 @@ func tokenStub(t *testing.T) *stub {
 	return s
 }
 
-func TestTokensAreNeverSharedBetweenPulls(t *testing.T) {
+func TestTokensAreNeverSharedBetweenCredentials(t *testing.T) {
 	t.Parallel()
 	s := tokenStub(t)
 	desc := s.putManifest("app", "1", ocispec.MediaTypeImageIndex, index())

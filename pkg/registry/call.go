@@ -213,7 +213,7 @@ func (c *call) send(ctx context.Context, req *http.Request, host docker.Registry
 	ctx = context.WithValue(ctx, originKey{}, c.repo.origin(host.Host))
 	// For the scope of the token that containerd's authorizer requests.
 	ctx = c.scoped(ctx, host)
-	for first := true; ; first = false {
+	for challenged, renewed := false, false; ; {
 		out, err := c.address(ctx, req, host, method)
 		if err != nil {
 			return nil, err
@@ -222,11 +222,20 @@ func (c *call) send(ctx context.Context, req *http.Request, host docker.Registry
 			return nil, err
 		}
 		resp, err := client.Do(out)
+		if err == nil && !renewed && refusedEarlier(ctx, host, resp, out) {
+			renewed = true
+			if resp.StatusCode == http.StatusForbidden { // which is not a challenge
+				drain(resp)
+				resp.Body.Close()
+				continue
+			}
+		}
 		// A challenge from the far end of a redirect is not answered: the pull's
 		// credentials are for the hosts of its registry.
-		if err != nil || !first || resp.StatusCode != http.StatusUnauthorized || !sameHost(resp.Request, out) {
+		if err != nil || challenged || resp.StatusCode != http.StatusUnauthorized || !sameHost(resp.Request, out) {
 			return resp, err
 		}
+		challenged = true
 		err = host.Authorizer.AddResponses(ctx, []*http.Response{resp})
 		if errdefs.IsNotImplemented(err) {
 			return resp, nil // no challenge that anyone could meet: a plain 401

@@ -186,12 +186,14 @@ func (r *Registry) containersHost(c *Containers, s source, auth *Auth, update fu
 	if auth == nil {
 		auth = c.authFor(s.repository)
 	}
-	return docker.RegistryHost{
+	hosts := []docker.RegistryHost{{
 		Client: client, Host: address, Scheme: "https", Path: "/v2", Capabilities: s.capabilities,
 		Authorizer: docker.NewDockerAuthorizer(docker.WithAuthClient(client),
-			docker.WithAuthCreds(func(host string) (string, string, error) { return auth.forHost(host) }),
+			docker.WithAuthCreds(auth.forHost),
 			docker.WithAuthHeader(http.Header{"User-Agent": {r.userAgent}})),
-	}, nil
+	}}
+	r.grants.keep(domain, hosts, auth.forHost)
+	return hosts[0], nil
 }
 
 // authFor returns the node's own credentials for a repository, or nil, without asking a

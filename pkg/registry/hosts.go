@@ -24,8 +24,8 @@ const maxHostsFile = 1 << 20
 // hosts reads what hosts.toml says of a registry. It is read again for each
 // pull, as containerd does, so that a change applies at once.
 //
-// ConfigureHosts makes new authorizers on every call, and tokens are kept in
-// authorizers only: so two results never share a token.
+// ConfigureHosts makes new authorizers on every call, and what they wait for is shared
+// with no other pull. What they were granted is, by grants.
 func (r *Registry) hosts(registry string, auth *Auth) ([]docker.RegistryHost, error) {
 	hosts, _, err := r.hostsOf(registry, nil, auth)
 	return hosts, err
@@ -68,17 +68,20 @@ func (r *Registry) hostsOf(registry string, repository reference.Named, auth *Au
 
 // fileHosts are the hosts of a registry by its hosts.toml file, if it has one.
 func (r *Registry) fileHosts(where *where, registry string, auth *Auth, update func(*http.Client) error) ([]docker.RegistryHost, error) {
+	login := func(host string) (string, string, error) { return where.tables.authFor(host, auth).forHost(host) }
 	options := config.HostOptions{
-		Credentials: func(host string) (string, string, error) {
-			return where.tables.authFor(host, auth).forHost(host)
-		},
+		Credentials:    login,
 		AuthorizerOpts: []docker.AuthorizerOpt{docker.WithAuthHeader(http.Header{"User-Agent": {r.userAgent}})},
 		UpdateClient:   update,
 	}
 	if len(where.dirs) > 0 {
 		options.HostDir = func(host string) (string, error) { return hostDir(where.dirs, host) }
 	}
-	return config.ConfigureHosts(r.quiet(context.Background()), options)(registry)
+	hosts, err := config.ConfigureHosts(r.quiet(context.Background()), options)(registry)
+	if err == nil {
+		r.grants.keep(registry, hosts, login)
+	}
+	return hosts, err
 }
 
 // hostDir finds the folder of a registry host: the first root that has one wins.

@@ -43,6 +43,7 @@ type Registry struct {
 	withoutAPI *memory // hosts without the referrers API
 	withAPI    *memory // hosts that have it: a page in its place shows no lack
 	breaker    *breaker
+	grants     *grants // to the credentials of earlier pulls
 }
 
 // New returns a Registry. Nothing is read or connected before the first pull.
@@ -67,6 +68,7 @@ func newRegistry(o Options, now func() time.Time) *Registry {
 		withoutAPI: newMemory(now),
 		withAPI:    newMemory(now),
 		breaker:    newBreaker(o.Log),
+		grants:     newGrants(now),
 	}
 	r.SetHosts(o.HostsPath, o.Tables)
 	return r
@@ -80,6 +82,7 @@ type where struct {
 
 // SetHosts changes Options.HostsPath and Options.Tables for the pulls from now on.
 func (r *Registry) SetHosts(path string, tables Tables) {
+	r.grants.kept.Purge()
 	r.where.Store(&where{dirs: filepath.SplitList(path), tables: tables})
 }
 
@@ -88,8 +91,10 @@ func UserAgent(version string) string {
 	return filepath.Base(os.Args[0]) + "/" + version + " (imagefit)"
 }
 
-// Forget forgets which hosts did not answer in time, and which have no referrers API.
+// Forget forgets which hosts did not answer in time, which have no referrers API, and
+// the tokens of earlier pulls.
 func (r *Registry) Forget() {
+	r.grants.kept.Purge()
 	r.breaker.reset()
 	r.withoutAPI.forget()
 }

@@ -95,6 +95,9 @@ func (p *Repository) fetch(ctx context.Context, op string, desc ocispec.Descript
 	if err := CheckDescriptor(desc); err != nil {
 		return nil, c.failed("", err)
 	}
+	if isInlined(desc) {
+		return desc.Data, nil
+	}
 	body, err := open(p.context(ctx), c.remote())
 	if err != nil {
 		return nil, c.reading(err)
@@ -110,6 +113,12 @@ func CheckDescriptor(desc ocispec.Descriptor) error {
 		return fmt.Errorf("%w: digest %q is not a sha256 digest", ErrCorrupt, textutil.Cut(desc.Digest.String(), maxErrorText))
 	}
 	return checkSize(desc)
+}
+
+// isInlined reports whether a descriptor has its content in it, which then is not
+// requested. Data that is not that content is disregarded.
+func isInlined(desc ocispec.Descriptor) bool {
+	return desc.Data != nil && int64(len(desc.Data)) == desc.Size && desc.Digest.Algorithm().FromBytes(desc.Data) == desc.Digest
 }
 
 func checkSize(desc ocispec.Descriptor) error {

@@ -116,6 +116,7 @@ func (r *Registry) tableHosts(t *Tables, registry string, auth *Auth, update fun
 	if err != nil {
 		return nil, err
 	}
+	login := func(host string) (string, string, error) { return t.authFor(host, auth).forHost(host) }
 	var hosts []docker.RegistryHost
 	for _, u := range endpoints {
 		var config *tls.Config
@@ -135,11 +136,12 @@ func (r *Registry) tableHosts(t *Tables, registry string, auth *Auth, update fun
 		hosts = append(hosts, docker.RegistryHost{
 			Client: client, Host: u.Host, Scheme: u.Scheme, Path: path,
 			Authorizer: docker.NewDockerAuthorizer(docker.WithAuthClient(client),
-				docker.WithAuthCreds(func(host string) (string, string, error) { return t.authFor(host, auth).forHost(host) }),
+				docker.WithAuthCreds(login),
 				docker.WithAuthHeader(http.Header{"User-Agent": {r.userAgent}})),
 			Capabilities: docker.HostCapabilityResolve | docker.HostCapabilityPull | docker.HostCapabilityReferrers,
 		})
 	}
+	r.grants.keep(registry, hosts, login)
 	return hosts, nil
 }
 
