@@ -10,6 +10,10 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+// maxInlined bounds the bodies that are in their manifest too, which saves every node that
+// pulls the image a request. Registries count the bytes of manifests.
+const maxInlined = 4 << 10
+
 // Packed is an artifact that is ready to be pushed.
 type Packed struct {
 	Descriptor ocispec.Descriptor // of the manifest
@@ -29,13 +33,17 @@ func Pack(body Body, subject Subject, created time.Time) (Packed, error) {
 	if body.Title != "" {
 		layer.Annotations = map[string]string{ocispec.AnnotationTitle: body.Title}
 	}
+	inManifest := layer
+	if len(body.Bytes) <= maxInlined {
+		inManifest.Data = body.Bytes
+	}
 	of := subject.Descriptor
 	manifest, err := json.MarshalIndent(ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
 		ArtifactType: body.ArtifactType,
 		Config:       ocispec.DescriptorEmptyJSON,
-		Layers:       []ocispec.Descriptor{layer},
+		Layers:       []ocispec.Descriptor{inManifest},
 		Subject:      &ocispec.Descriptor{MediaType: of.MediaType, Digest: of.Digest, Size: of.Size},
 		Annotations:  map[string]string{ocispec.AnnotationCreated: created.Format(time.RFC3339)},
 	}, "", "  ")
