@@ -62,9 +62,11 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	defer reg.Close()
 	store := images.New(backend, cfg.Runtime.Namespace)
 	named := namesOf(d, backend, store, runtime, reg)
+	resolver := decision.NewResolver(d.Evaluator(runtime), reg)
+	defer resolver.RefreshInBackground()()
 	puller := criproxy.NewPuller(criproxy.PullerOptions{
 		Runtime: backend, Images: store, Names: named, Log: log,
-		Decider: decision.NewResolver(d.Evaluator(runtime), reg), Record: d.Record,
+		Decider: resolver, Record: d.Record,
 		Tracer: spans.Tracer(), Unchanged: d.Unchanged(runtime), FullName: d.FullName(runtime),
 	})
 	intercept := named.Handlers()

@@ -58,8 +58,13 @@ func (l *lookup) ofBase(ctx context.Context, e *Entry) ([]referrers.Artifact, er
 	}
 	repo.NamedBy(l.repo)
 	of := l.r.newLookup(l.ev, repo, named.Name(), auth)
-	of.named, of.auth = pinned, auth
+	of.named, of.auth, of.refreshes = pinned, auth, l.refreshes
 	defer of.end()
+	defer func() {
+		if of.stale.Load() {
+			l.stale.Store(true)
+		}
+	}()
 	top, err := of.resolve(ctx, pinned)
 	if err != nil {
 		return nil, err

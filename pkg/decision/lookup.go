@@ -56,6 +56,8 @@ type lookup struct {
 	unwritten sync.Map           // content that is not in the cache yet, by the same key
 
 	validUntil validUntil  // of all lists that were read
+	stale      atomic.Bool // lists were used that are out of date
+	refreshes  bool        // lists that are out of date are read again
 	noAPI      atomic.Bool // a registry has no referrers API
 
 	first   []byte        // the index or manifest, where resolving the reference brought it
@@ -198,6 +200,9 @@ func (l *lookup) List(ctx context.Context, subject ocispec.Descriptor) (registry
 	fresh, serves := l.ev.Rules.serves(time.Since(at))
 	if cacheErr == nil && fresh {
 		l.validUntil.lower(at.Add(l.ev.Rules.ReferrersTTL))
+		return known.Listing, nil
+	}
+	if cacheErr == nil && l.servesOnceMore(time.Since(at)) {
 		return known.Listing, nil
 	}
 	// What a registry lists for some credentials says nothing to others, nor is a decision

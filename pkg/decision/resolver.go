@@ -8,6 +8,7 @@ import (
 
 	"github.com/distribution/reference"
 	lru "github.com/hashicorp/golang-lru/v2"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/imagefit/imagefit/internal/textutil"
@@ -43,6 +44,8 @@ type Resolver struct {
 	secret   string // of this process
 	inUse    *budget
 	indexes  *semaphore.Weighted // pulls that have large indexes
+
+	refresher *refresher // or nil
 }
 
 // NewResolver returns a Resolver that asks these registries.
@@ -92,31 +95,49 @@ func (r *Resolver) decide(whole context.Context, req Request) (*Decision, error)
 	if d := r.recent.get(key, req.Snapshot, now); d != nil && !req.Explain && r.isComplete(d) {
 		return d, nil
 	}
-	n := r.newNode(ev.Facts)
-	needs, err := l.gather(ctx, top, ofNode(n))
-	if err != nil {
-		return nil, err
+	d, decided, err := l.decide(ctx, whole, top, now)
+	if decided && l.stale.Load() {
+		if d.Choice == None && !d.NothingToChoose() {
+			l.ev, l.refreshes = r.newEvaluation(req.Snapshot, named.Name()), true // refuse by current lists only
+			d, decided, err = l.decide(ctx, whole, top, now)
+		} else {
+			r.refresh(stale{named, repo, req.Auth, top})
+		}
 	}
-	d := needs.on(n, ev.Facts.Fingerprint(), now.UTC())
-	if d.Reason != "" { // it is left to the runtime
-		return d, nil
+	if err != nil || !decided {
+		return d, err
 	}
-	_ = l.writes.Wait() // some bodies are only in the cache
-	if err := d.evaluate(whole, ev); err != nil {
-		return nil, err
-	}
-	ev.warn(d.Reference)
-	if err := d.choose(ctx, l.isImage); err != nil {
-		return nil, err
-	}
-	ev.arose.NoReferrersAPI = l.noAPI.Load()
-	d.note(ev)
 	if !req.Explain {
 		remembered := *d
 		r.recent.put(key, &remembered, req.Snapshot, now, l.validUntil.time())
 	}
 	d.Read = l.contents
 	return d, nil
+}
+
+// decide gathers what is known of what the reference resolved to, looks at every candidate
+// and chooses. What is left to the runtime is not decided.
+func (l *lookup) decide(ctx, whole context.Context, top ocispec.Descriptor, now time.Time) (d *Decision, decided bool, err error) {
+	ev := l.ev
+	n := l.r.newNode(ev.Facts)
+	needs, err := l.gather(ctx, top, ofNode(n))
+	if err != nil {
+		return nil, false, err
+	}
+	if d = needs.on(n, ev.Facts.Fingerprint(), now.UTC()); d.Reason != "" {
+		return d, false, nil
+	}
+	_ = l.writes.Wait() // some bodies are only in the cache
+	if err := d.evaluate(whole, ev); err != nil {
+		return nil, false, err
+	}
+	ev.warn(d.Reference)
+	if err := d.choose(ctx, l.isImage); err != nil {
+		return nil, false, err
+	}
+	ev.arose.NoReferrersAPI = l.noAPI.Load()
+	d.note(ev)
+	return d, true, nil
 }
 
 func parse(ref string) (reference.Named, error) {
