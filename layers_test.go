@@ -19,7 +19,7 @@ const module = "github.com/imagefit/imagefit/"
 // below its own. docs/develop.md describes it.
 func layers() [][]string {
 	return [][]string{
-		{"pkg/placement/hostlist", "internal/textutil", "internal/fsutil", "internal/throttle", "pkg/secret", "pkg/version", "pkg/unixsocket", "pkg/author/isa", "pkg/page"},
+		{"pkg/placement/hostlist", "internal/textutil", "internal/fsutil", "internal/throttle", "pkg/secret", "pkg/version", "pkg/unixsocket", "pkg/author/isa", "pkg/page", "pkg/trust"},
 		{"pkg/tomlerr", "pkg/compat/document", "pkg/facts", "pkg/policy"},
 		{"pkg/compat", "pkg/hostfacts/archspec", "pkg/hostfacts/nvidia"},
 		{"pkg/compat/spec", "pkg/nodeclass"},
@@ -46,7 +46,7 @@ func pure() []string {
 	return []string{
 		"pkg/facts", "pkg/policy", "pkg/selector", "pkg/compat", "pkg/compat/document", "pkg/compat/spec", "pkg/compat/dialect",
 		"pkg/description", "pkg/hostfacts/archspec", "pkg/hostfacts/nvidia", "pkg/version", "pkg/tomlerr", "internal/textutil", "pkg/author/isa", "pkg/page",
-		"pkg/nodeclass", "pkg/placement/hostlist",
+		"pkg/nodeclass", "pkg/placement/hostlist", "pkg/trust",
 	}
 }
 
