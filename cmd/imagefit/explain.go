@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -194,6 +195,7 @@ func printDecision(b *cli.Console, d *decision.Decision, first string) {
 	})
 	table.Flush()
 	printDescribed(&b.Builder, d)
+	printTrust(&b.Builder, d)
 	printPriorities(&b.Builder, d)
 	b.WriteString("\n" + b.Row("", strings.TrimSpace(d.Reason)))
 }
@@ -214,6 +216,29 @@ func printDescribed(b *strings.Builder, d *decision.Decision) {
 			if !slices.Contains(lines, line) {
 				lines = append(lines, line)
 			}
+		}
+	}
+	if len(lines) > 0 {
+		fmt.Fprintf(b, "\n%s\n", strings.Join(lines, "\n"))
+	}
+}
+
+// printTrust prints who signed what the candidates state, where signatures are needed.
+func printTrust(b *strings.Builder, d *decision.Decision) {
+	var lines []string
+	add := func(format string, args ...any) {
+		if line := fmt.Sprintf(format, args...); !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	for i, c := range d.Candidates {
+		for _, a := range c.Artifacts {
+			if a.Signer != nil {
+				add("%s: %s signed by %s", d.Label(i), cmp.Or(a.Manifest, a.Layer), printable(a.Signer.Name))
+			}
+		}
+		for _, ignored := range c.Ignored {
+			add("%s: %s: ignored", d.Label(i), strings.TrimSpace(ignored.Artifact.String()+" "+ignored.Why))
 		}
 	}
 	if len(lines) > 0 {

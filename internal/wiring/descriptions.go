@@ -52,7 +52,7 @@ func Descriptions(dir string, in *spec.Interpreter) (set *description.Set, skipp
 }
 
 // RuleFiles tells one state of the operator's rule files from another: the names,
-// sizes and times of what is in their directories.
+// sizes and times of what is in their directories, and of public keys.
 func RuleFiles(cfg config.Config) string {
 	var b strings.Builder
 	for _, dir := range []string{cfg.Select.SpecsDir, cfg.Select.ImagesDir} {
@@ -65,6 +65,11 @@ func RuleFiles(cfg config.Config) string {
 			if info, err := os.Stat(filepath.Join(dir, e.Name())); err == nil && filepath.Ext(e.Name()) == ".toml" {
 				fmt.Fprintln(&b, dir, e.Name(), info.Size(), info.ModTime().UnixNano())
 			}
+		}
+	}
+	for _, file := range allKeyFiles(cfg.Trust) {
+		if info, err := os.Stat(file); err == nil {
+			fmt.Fprintln(&b, file, info.Size(), info.ModTime().UnixNano())
 		}
 	}
 	return b.String()

@@ -61,7 +61,12 @@ func Rules(cfg config.Config, log *slog.Logger) (*decision.Rules, error) {
 	for _, p := range cfg.Select.PreferAnnotations {
 		prefer = append(prefer, dialect.AnnotationPreference(p))
 	}
+	trusted, skipped := Trust(cfg.Trust)
+	for _, problem := range skipped {
+		log.Error("skipping a public key", "error", problem)
+	}
 	return &decision.Rules{
+		Trust:  trusted,
 		Policy: cfg.Policy, Interpreter: in, Descriptions: descriptions,
 		Prefer: prefer, NVIDIARequire: cfg.Select.NVIDIARequire, InheritBase: cfg.Select.InheritBase,
 		ReferrersTTL: time.Duration(cfg.Cache.ReferrersTTL), StaleFor: time.Duration(cfg.Cache.StaleFor),

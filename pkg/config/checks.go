@@ -45,6 +45,8 @@ func checks() map[string]check {
 		"size":             between(1, maxSizeMiB),
 		"weight":           between(1, maxWeight),
 		"ratio":            between(0.0, 1.0),
+		"patterns":         {on(patterns), map[string]any{"items": pattern("^/")}},
+		"time or none":     {on(orNone(timestamp)), pattern(`^([0-9]{4}-[0-9]{2}-[0-9]{2}T.*)?$`)},
 	}
 }
 
@@ -151,6 +153,26 @@ func duration(d Duration) error {
 func names(values []string) error {
 	if slices.Contains(values, "") {
 		return errors.New("must not be empty")
+	}
+	return nil
+}
+
+// patterns takes absolute paths with the wildcards of a shell.
+func patterns(values []string) error {
+	for _, value := range values {
+		if err := absolute(value); err != nil {
+			return err
+		}
+		if _, err := filepath.Match(value, ""); err != nil {
+			return fmt.Errorf("%q is not a pattern such as \"/etc/imagefit/keys.d/*.pub\"", value)
+		}
+	}
+	return nil
+}
+
+func timestamp(value string) error {
+	if _, err := time.Parse(time.RFC3339, value); err != nil {
+		return fmt.Errorf("%q is not a time such as \"2026-11-01T00:00:00Z\"", value)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type Config struct {
 	Facts     Facts         `toml:"facts" restart:"yes"`
 	NRI       NRI           `toml:"nri" restart:"yes"`
 	Policy    policy.Policy `toml:"policy"`
+	Trust     Trust         `toml:"trust"`
 	Tracing   Tracing       `toml:"tracing" restart:"yes"`
 
 	Controller Controller `toml:"controller" restart:"yes"`
@@ -106,6 +107,25 @@ type NRI struct {
 	Credentials string `toml:"credentials" check:"path or none"`
 }
 
+// Trust says whose metadata counts.
+type Trust struct {
+	TrustRule
+	Repositories map[string]TrustRule `toml:"repositories"`
+}
+
+// TrustRule is the part of Trust that may differ between repositories. In
+// Trust.Repositories a key that is left out is that of Trust.
+type TrustRule struct {
+	Metadata   string   `toml:"metadata" words:"any,signed"`
+	Keys       []string `toml:"keys" check:"patterns"`
+	MinCreated string   `toml:"min_created" check:"time or none"`
+}
+
+// For returns the rule for the repositories with a prefix, with what it leaves out.
+func (t Trust) For(prefix string) TrustRule {
+	return over(t.TrustRule, t.Repositories[prefix])
+}
+
 // Tracing says where spans go.
 type Tracing struct {
 	Endpoint    string  `toml:"endpoint" check:"url"`
@@ -129,6 +149,8 @@ const (
 	Text      = "text"    // log_format
 	ByRuntime = "runtime" // proxy.names
 	ByProxy   = "proxy"   // proxy.names
+	Signed    = "signed"  // trust.metadata
+	Unsigned  = "any"     // trust.metadata
 )
 
 // Default returns the configuration that applies where no source sets a key.
@@ -160,6 +182,7 @@ func Default() Config {
 			PluginName: "imagefit", PluginIndex: "10", LookUp: true,
 		},
 		Policy:  policy.Default(),
+		Trust:   Trust{TrustRule: TrustRule{Metadata: Unsigned, Keys: []string{}}, Repositories: map[string]TrustRule{}},
 		Tracing: Tracing{SampleRatio: 1},
 		Controller: Controller{
 			HTTPListen: ":9462", Timeout: Duration(5 * time.Second), ResolveTTL: Duration(5 * time.Minute),

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/textutil"
-	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
@@ -32,14 +31,13 @@ func (l *Loaded) Values() []Value {
 func (l *Loaded) values(table string, v reflect.Value, optional bool) []Value {
 	var all []Value
 	for key, f := range fields(table, v) {
-		switch several := f.value.Interface().(type) {
-		case map[string]policy.Answers:
-			for _, prefix := range slices.Sorted(maps.Keys(several)) {
-				override := key + "." + tomlerr.Key([]string{prefix})
-				all = append(all, l.values(override, reflect.ValueOf(several[prefix]), true)...)
+		if f.isOverrides() {
+			for prefix, answers := range f.overrides() {
+				all = append(all, l.values(key+"."+tomlerr.Key([]string{prefix}), answers, true)...)
 			}
 			continue
-		case map[string]string:
+		}
+		if several, ok := f.value.Interface().(map[string]string); ok {
 			for _, name := range slices.Sorted(maps.Keys(several)) {
 				quoted := tomlerr.Key([]string{name})
 				all = append(all, Value{Table: key, Name: quoted, Value: several[name], Origin: l.Origin(join(key, quoted))})

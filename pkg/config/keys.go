@@ -54,6 +54,36 @@ func join(table, name string) string {
 	return table + "." + name
 }
 
+// isOverrides reports whether the key is a table of tables with the settings of some
+// repositories.
+func (f field) isOverrides() bool {
+	return f.value.Kind() == reflect.Map && f.value.Type().Elem().Kind() == reflect.Struct
+}
+
+// overrides yields these tables by the prefix of the repositories, in order.
+func (f field) overrides() iter.Seq2[string, reflect.Value] {
+	return func(yield func(string, reflect.Value) bool) {
+		names := f.value.MapKeys()
+		slices.SortFunc(names, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+		for _, name := range names {
+			if !yield(name.String(), f.value.MapIndex(name)) {
+				return
+			}
+		}
+	}
+}
+
+// over returns a table with the keys of another where that states them.
+func over[T any](table, other T) T {
+	into, from := reflect.ValueOf(&table).Elem(), reflect.ValueOf(other)
+	for i := range from.NumField() {
+		if !from.Field(i).IsZero() {
+			into.Field(i).Set(from.Field(i))
+		}
+	}
+	return table
+}
+
 // words are the values that a key is one of, or nil.
 func (f field) words() []string {
 	if tag := f.tag.Get("words"); tag != "" {

@@ -140,8 +140,8 @@ func inOrder(problems []error, layers []layer) error {
 // values and lists replaced.
 func (l *Loaded) lay(from layer) error {
 	c := &l.Config
-	repositories, namespaces := c.Policy.Repositories, c.Policy.Namespaces
-	c.Policy.Repositories, c.Policy.Namespaces = map[string]policy.Answers{}, map[string]string{}
+	repositories, namespaces, trusts := c.Policy.Repositories, c.Policy.Namespaces, c.Trust.Repositories
+	c.Policy.Repositories, c.Policy.Namespaces, c.Trust.Repositories = map[string]policy.Answers{}, map[string]string{}, map[string]TrustRule{}
 	if from.versioned {
 		c.Version = 0
 	}
@@ -155,8 +155,11 @@ func (l *Loaded) lay(from layer) error {
 	for prefix, answers := range c.Policy.Repositories {
 		repositories[prefix] = repositories[prefix].Under(answers)
 	}
+	for prefix, rule := range c.Trust.Repositories {
+		trusts[prefix] = over(trusts[prefix], rule)
+	}
 	maps.Copy(namespaces, c.Policy.Namespaces)
-	c.Policy.Repositories, c.Policy.Namespaces = repositories, namespaces
+	c.Policy.Repositories, c.Policy.Namespaces, c.Trust.Repositories = repositories, namespaces, trusts
 	for key, at := range tomlerr.Positions(from.text) {
 		if !from.rows {
 			at.Row = 0

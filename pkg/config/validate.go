@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/fsutil"
-	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/tomlerr"
 )
 
@@ -67,13 +66,14 @@ func (v *validation) table(name string, table reflect.Value, optional bool) {
 		case check != "":
 			v.note(key, v.checks[check].value(f.value.Interface()))
 		}
-		switch several := f.value.Interface().(type) {
-		case map[string]policy.Answers:
-			for _, prefix := range slices.Sorted(maps.Keys(several)) {
+		if f.isOverrides() {
+			for prefix, answers := range f.overrides() {
 				override := key + "." + tomlerr.Key([]string{prefix})
 				v.note(override, checkPrefix(prefix))
-				v.table(override, reflect.ValueOf(several[prefix]), true)
+				v.table(override, answers, true)
 			}
+		}
+		switch several := f.value.Interface().(type) {
 		case map[string]string:
 			for _, name := range slices.Sorted(maps.Keys(several)) {
 				v.note(key+"."+tomlerr.Key([]string{name}), errors.Join(names([]string{name}), oneOf(several[name], f.words())))

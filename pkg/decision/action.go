@@ -14,9 +14,9 @@ func (d *Decision) Action(answers policy.Answers) (policy.Action, policy.Reason,
 	case d.NothingToChoose():
 		return policy.Forwarded, d.code(), d.Reason
 	case !d.hasArtifact() && answers.NoArtifact == policy.Forward:
-		return policy.Forwarded, policy.WithoutArtifact, d.withoutArtifact("is left to the runtime")
+		return policy.Forwarded, d.codeWithout(), d.withoutArtifact("is left to the runtime")
 	case !d.hasArtifact() && answers.NoArtifact == policy.Refuse:
-		return policy.Refused, policy.WithoutArtifact, d.withoutArtifact("is refused")
+		return policy.Refused, d.codeWithout(), d.withoutArtifact("is refused")
 	case d.NoneFits() && !d.Refused(), d.Refused() && answers.NoFit == policy.Forward:
 		return policy.Forwarded, d.code(), d.Reason
 	case d.Refused():
@@ -45,7 +45,15 @@ func (d *Decision) code() policy.Reason {
 }
 
 func (d *Decision) withoutArtifact(follows string) string {
-	return Line(fmt.Sprintf("%s has no compatibility artifact and %s (policy.no_artifact)", d.Reference, follows))
+	return Line(d.withIgnored(fmt.Sprintf("%s has no compatibility artifact and %s (policy.no_artifact)", d.Reference, follows)))
+}
+
+// codeWithout is the code where no candidate has an artifact that counts.
+func (d *Decision) codeWithout() policy.Reason {
+	if d.Ignored() > 0 {
+		return policy.UnsignedOnly
+	}
+	return policy.WithoutArtifact
 }
 
 // hasArtifact reports whether any candidate has a compatibility artifact, or the
@@ -61,5 +69,6 @@ func (d *Decision) note(ev *evaluation) {
 	}
 	arose := ev.arose
 	arose.NoArtifact, arose.NoFit = !d.hasArtifact(), d.Refused()
-	d.Cases = ev.answers.Cases(arose)
+	ev.arose = arose
+	d.Cases = ev.cases(d.Ignored())
 }

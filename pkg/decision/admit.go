@@ -46,6 +46,7 @@ func (c Container) Admit(verdicts Verdicts, rec decisionlog.Record) decisionlog.
 		image = recalled.Best()
 	}
 	rec.Cases = append(rec.Cases, image.Cases...)
+	rec.SignedBy, rec.Ignored = image.SignedBy, image.Ignored
 	if rec.Reference == "" {
 		rec.Reference = image.Reference
 	}

@@ -52,6 +52,8 @@ type Candidate struct {
 	Rank      int                  `json:"rank,omitempty"`   // 1 is the choice; 0 is out
 	Artifacts []referrers.Artifact `json:"artifacts,omitempty"`
 	Verdict   selector.Verdict     `json:"-"`
+	// Ignored is what is stated of it and does not count, because no trusted key signed it.
+	Ignored []Ignored `json:"ignored,omitempty"`
 	// Described lists what the operator states about it.
 	Described []Described `json:"described,omitempty"`
 	// Properties are those of the author's priorities that the candidate has.
@@ -93,6 +95,7 @@ type EntryClaims struct {
 	Environment map[string]string `json:"environment,omitempty"` // NVIDIA's variables of the image config
 	Index       digest.Digest     `json:"index,omitempty"`       // that the reference named
 	Base        *description.Base `json:"base,omitempty"`        // that it is built on, where that matters
+	Signer      *referrers.Signer `json:"signer,omitempty"`      // of the index, where that was asked
 }
 
 // RequirementResult is the verdict on one requirement, in words.

@@ -16,6 +16,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
 	"github.com/imagefit/imagefit/pkg/selector"
+	"github.com/imagefit/imagefit/pkg/trust"
 )
 
 // unpackless is why a variant that the runtime pulls would never run.
@@ -27,6 +28,7 @@ type evaluation struct {
 	*Evaluator
 	Snapshot
 	answers    policy.Answers
+	trust      *trust.Rule // whose metadata counts
 	arose      policy.Arose
 	explains   bool               // findings say what was evaluated
 	priorities *Priorities        // that findings are compared with, or nil
@@ -71,7 +73,7 @@ type unreadable struct {
 
 func (e *Evaluator) newEvaluation(s Snapshot, repository string) *evaluation {
 	return &evaluation{
-		Evaluator: e, Snapshot: s, answers: s.Rules.Policy.For(repository),
+		Evaluator: e, Snapshot: s, answers: s.Rules.Policy.For(repository), trust: s.Rules.Trust.For(repository),
 		bodies: map[bodyKey]*body{}, left: selector.MaxPullSteps,
 	}
 }
@@ -174,6 +176,9 @@ func (e *evaluation) ofClaims(claims EntryClaims) []compat.Requirement {
 
 // ofEntry returns what the entry of the index states itself.
 func (e *evaluation) ofEntry(claims EntryClaims) *body {
+	if e.doubtsIndex(claims.Signer, "") != "" && claims.Index != "" {
+		return &body{key: "platform", parse: func() []compat.Requirement { return nil }}
+	}
 	size := len(claims.Platform)
 	for key, value := range claims.Annotations {
 		size += len(key) + len(value)
@@ -220,12 +225,16 @@ func (e *evaluation) ofArtifact(a referrers.Artifact) *body {
 }
 
 func (e *evaluation) parse(a referrers.Artifact) []compat.Requirement {
-	text := a.Body
-	if text == nil {
+	layer := a.Body
+	if layer == nil {
 		var err error
-		if text, err = e.cache.Blob(a.Layer); err != nil {
+		if layer, err = e.cache.Blob(a.Layer); err != nil {
 			return []compat.Requirement{{Key: nameOf(a), Unclear: Line(err.Error())}}
 		}
+	}
+	text, err := a.Text(layer)
+	if err != nil {
+		return e.ofUnreadable(a, err)
 	}
 	reqs, ok, err := dialect.Requirements(e.Rules.Interpreter, a.Type, a.MediaType, text)
 	switch {

@@ -91,7 +91,10 @@ func (l *lookup) gatherIndex(ctx context.Context, n *Needs, in scope) error {
 	case images == 0:
 		return nil
 	}
-	if err := l.artifacts(ctx, n, in); err != nil {
+	group, inGroup := errgroup.WithContext(ctx)
+	group.Go(func() error { return l.artifacts(inGroup, n, in) })
+	group.Go(func() error { return l.signature(inGroup, n) })
+	if err := group.Wait(); err != nil {
 		return err
 	}
 	if in.twins {
@@ -216,7 +219,7 @@ func (n *Needs) isIndex() bool { return index.IsIndex(n.Top.MediaType) }
 // artifactsOf returns the compatibility artifacts of one manifest or index: of each
 // kind the newest. Every blob they name is in the cache afterwards.
 func (l *lookup) artifactsOf(ctx context.Context, subject ocispec.Descriptor) ([]referrers.Artifact, error) {
-	found, err := referrers.DiscoverWithin(ctx, l, subject, l)
+	found, err := referrers.DiscoverWith(ctx, l, subject, referrers.Options{Limits: l, Keys: l.keys})
 	if err != nil {
 		return nil, err
 	}

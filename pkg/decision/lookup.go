@@ -18,6 +18,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/index"
+	"github.com/imagefit/imagefit/pkg/trust"
 )
 
 const (
@@ -44,6 +45,8 @@ type lookup struct {
 
 	// credentials stand for those of the pull, without telling them.
 	credentials string
+
+	keys *trust.Attempts // whose signatures count, nil where none are needed
 
 	slots     *semaphore.Weighted // of requests that may run
 	writes    errgroup.Group      // to the cache, while other requests run
@@ -72,6 +75,9 @@ func (r *Resolver) newLookup(ev *evaluation, repo *registry.Repository, name str
 	l := &lookup{
 		r: r, ev: ev, repo: repo, name: name, credentials: digestOf(r.secret, auth),
 		slots: semaphore.NewWeighted(maxLookups), inUse: newBudget(maxInUseOfOne), giveBack: func() {},
+	}
+	if rule := ev.Rules.Trust.For(name); rule.Signed {
+		l.keys = trust.NewAttempts(rule.Keys)
 	}
 	l.writes.SetLimit(maxWrites)
 	l.validUntil.at = time.Now().Add(ev.Rules.ReferrersTTL)

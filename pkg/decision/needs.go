@@ -31,6 +31,10 @@ type Needs struct {
 	Entries []*Entry `json:"entries,omitempty"` // of the index; without one, the image itself
 	// Attached are the current artifacts of each manifest and index.
 	Attached map[digest.Digest][]referrers.Artifact `json:"attached,omitempty"`
+	// Signer is who signed the index, where that was asked, or Unsigned why no trusted key
+	// did.
+	Signer   *referrers.Signer `json:"signer,omitempty"`
+	Unsigned string            `json:"unsigned,omitempty"`
 	// NoReferrersAPI is true where a registry has no referrers API.
 	NoReferrersAPI bool `json:"noReferrersAPI,omitempty"`
 }

@@ -55,7 +55,7 @@ func (l *listed) String() string {
 
 // on returns the decision about the needs on a node as far as no requirement matters:
 // which entries are candidates, and what is stated of each.
-func (n *Needs) on(node node, facts string, now time.Time) *Decision {
+func (n *Needs) on(ev *evaluation, node node, facts string, now time.Time) *Decision {
 	d := &Decision{
 		Reference: n.Reference, Repository: n.Repository, Platform: node.String(),
 		Choice: None, Default: None, Facts: facts, Time: now,
@@ -67,9 +67,9 @@ func (n *Needs) on(node node, facts string, now time.Time) *Decision {
 	case n.Unread != "":
 		d.leave(n.Unread)
 	case n.isIndex():
-		n.indexOn(node, d)
+		n.indexOn(ev, node, d)
 	case len(n.Entries) == 1:
-		n.imageOn(node, d)
+		n.imageOn(ev, node, d)
 	}
 	return d
 }
@@ -81,10 +81,12 @@ func (d *Decision) leave(why string) {
 	d.Reason = Line(fmt.Sprintf("%s is left to the runtime: %s", d.Reference, why))
 }
 
-func (n *Needs) indexOn(node node, d *Decision) {
-	d.Priorities = readPriorities(n.Priorities)
+func (n *Needs) indexOn(ev *evaluation, node node, d *Decision) {
+	if ev.doubtsIndex(n.Signer, n.Unsigned) == "" {
+		d.Priorities = readPriorities(n.Priorities)
+	}
 	top := seenBy(node, n.Entries)
-	n.addAll(d, top, n.outermost(), 0)
+	n.addAll(ev, d, top, n.outermost(), 0)
 	if found := len(d.Candidates); found > maxCandidates {
 		d.leave(notRead(fmt.Errorf("it has %d entries for this node, more than the %d that are read", found, maxCandidates)).Error())
 		return
@@ -97,19 +99,19 @@ func (n *Needs) indexOn(node node, d *Decision) {
 
 // addAll adds the entries of the index to the candidates or to the others, in its order,
 // and returns the position after them.
-func (n *Needs) addAll(d *Decision, level []*listed, within []ocispec.Descriptor, position int) int {
+func (n *Needs) addAll(ev *evaluation, d *Decision, level []*listed, within []ocispec.Descriptor, position int) int {
 	for _, e := range level {
 		if e.wasRead {
-			position = n.addAll(d, e.children, append(slices.Clip(within), e.Listed.Descriptor), position)
+			position = n.addAll(ev, d, e.children, append(slices.Clip(within), e.Listed.Descriptor), position)
 			continue
 		}
-		n.add(d, e, within, position)
+		n.add(ev, d, e, within, position)
 		position++
 	}
 	return position
 }
 
-func (n *Needs) add(d *Decision, e *listed, within []ocispec.Descriptor, position int) {
+func (n *Needs) add(ev *evaluation, d *Decision, e *listed, within []ocispec.Descriptor, position int) {
 	var in digest.Digest
 	if len(within) > 1 {
 		in = within[len(within)-1].Digest
@@ -123,29 +125,33 @@ func (n *Needs) add(d *Decision, e *listed, within []ocispec.Descriptor, positio
 		return
 	}
 	e.candidate = len(d.Candidates)
-	c := n.candidate(e.Entry, within)
+	c := n.candidate(ev, e.Entry, within)
 	c.Entry, c.Within = position, in
 	d.Candidates = append(d.Candidates, c)
 }
 
 // candidate makes a candidate of an entry. What is attached to an index that it is in
-// applies to those that have nothing of that kind nearer.
-func (n *Needs) candidate(e *Entry, within []ocispec.Descriptor) Candidate {
+// applies to those that have nothing of that kind nearer. What does not count is left out
+// before.
+func (n *Needs) candidate(ev *evaluation, e *Entry, within []ocispec.Descriptor) Candidate {
 	c := Candidate{
 		Digest: e.Listed.Digest, descriptor: e.Listed.Descriptor, platform: e.platform,
 		stated: e.Listed.Annotations[dialect.AnnotationProperties], notImage: e.NotImage, Platform: e.name,
-		Artifacts: slices.Clone(n.Attached[e.Listed.Digest]),
 	}
+	c.Artifacts, c.Ignored = ev.believed(n.Attached[e.Listed.Digest])
 	c.descriptor.Platform = e.platform
 	c.described = len(c.Artifacts) > 0
 	for _, desc := range slices.Backward(within) {
-		c.Artifacts = overlay(c.Artifacts, n.Attached[desc.Digest])
+		common, ignored := ev.believed(n.Attached[desc.Digest])
+		c.Artifacts, c.Ignored = overlay(c.Artifacts, common), append(c.Ignored, ignored...)
 	}
-	c.Artifacts = append(append(c.Artifacts, e.Inline...), e.Inherited...)
 	c.claims = e.claims("")
 	if n.isIndex() {
-		c.claims.Index = n.Top.Digest
+		c.claims.Index, c.claims.Signer = n.Top.Digest, n.Signer
+		ev.believe(&c, e.Inline, n.Unsigned)
 	}
+	inherited, ignored := ev.believed(e.Inherited)
+	c.Artifacts, c.Ignored = append(c.Artifacts, inherited...), append(c.Ignored, ignored...)
 	return c
 }
 
@@ -158,7 +164,7 @@ func overlay(own, common []referrers.Artifact) []referrers.Artifact {
 
 // imageOn makes the one candidate of a reference without an index. Where it is not known
 // what it or the node is, it is one.
-func (n *Needs) imageOn(node node, d *Decision) {
+func (n *Needs) imageOn(ev *evaluation, node node, d *Decision) {
 	e := n.Entries[0]
 	if e.platform != nil && node.architecture != "" && !node.canRun(*e.platform) {
 		d.Others = []Other{{
@@ -166,7 +172,7 @@ func (n *Needs) imageOn(node node, d *Decision) {
 		}}
 		return
 	}
-	c := n.candidate(e, nil)
+	c := n.candidate(ev, e, nil)
 	if node.architecture == "" {
 		c.platform, c.Platform, c.descriptor.Platform, c.claims.Platform = nil, "", nil, nil
 	}

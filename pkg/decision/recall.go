@@ -30,6 +30,8 @@ type Variant struct {
 	Manifest  digest.Digest        `json:"manifest"`
 	Claims    EntryClaims          `json:"said"`
 	Artifacts []referrers.Artifact `json:"artifacts,omitempty"`
+	// Ignored counts what no trusted key signed and was left out for that.
+	Ignored int `json:"ignored,omitempty"`
 }
 
 // maxVariants is how many manifests of one image id are kept.
@@ -47,7 +49,7 @@ func (e *Evaluator) Remember(imageID string, d *Decision, i int) error {
 		earlier = Image{} // the first time, or damaged
 	}
 	variants := []Variant{{
-		Reference: d.Reference, Manifest: c.Digest, Claims: c.claims, Artifacts: c.Artifacts,
+		Reference: d.Reference, Manifest: c.Digest, Claims: c.claims, Artifacts: c.Artifacts, Ignored: len(c.Ignored),
 	}}
 	for _, v := range earlier.Variants {
 		again := v.Manifest == c.Digest && RepositoryOf(v.Reference) == d.Repository
@@ -107,6 +109,8 @@ type RecalledVariant struct {
 	Manifest   digest.Digest
 	Outcome    selector.Outcome
 	Cases      []policy.Case // in which the policy had to answer
+	Ignored    int           // statements that no trusted key signed
+	SignedBy   []string      // keys that signed the others
 	needs      string        // what does not fit, in words
 }
 
@@ -126,12 +130,14 @@ func (e *Evaluator) Recall(s Snapshot, imageID string) (Recalled, error) {
 	evaluate := func(v Variant) RecalledVariant {
 		ev := e.newEvaluation(s, RepositoryOf(v.Reference))
 		ev.left, ev.sets = left, sets
-		found, _ := ev.candidate(context.Background(), v.Reference, v.Manifest, v.Claims, v.Artifacts)
+		counts, doubted := ev.believed(v.Artifacts)
+		ignored := v.Ignored + len(doubted)
+		found, _ := ev.candidate(context.Background(), v.Reference, v.Manifest, v.Claims, counts)
 		verdict := found.verdict
 		left = ev.left
 		return RecalledVariant{
 			Reference: v.Reference, Repository: RepositoryOf(v.Reference), Manifest: v.Manifest,
-			Outcome: verdict.Outcome, Cases: ev.answers.Cases(ev.arose), needs: v.needs(verdict),
+			Outcome: verdict.Outcome, Cases: ev.cases(ignored), Ignored: ignored, SignedBy: signersOf(counts), needs: v.needs(verdict),
 		}
 	}
 	hasNVIDIA := false

@@ -124,7 +124,7 @@ func (l *lookup) decide(ctx, whole context.Context, top ocispec.Descriptor, now 
 	if err != nil {
 		return nil, false, err
 	}
-	if d = needs.on(n, ev.Facts.Fingerprint(), now.UTC()); d.Reason != "" {
+	if d = needs.on(ev, n, ev.Facts.Fingerprint(), now.UTC()); d.Reason != "" {
 		return d, false, nil
 	}
 	_ = l.writes.Wait() // some bodies are only in the cache
@@ -182,7 +182,7 @@ func (d *Decision) order() {
 			d.Choice = i
 		}
 	}
-	d.Reason = d.sentence()
+	d.Reason = Line(d.withIgnored(d.sentence()))
 }
 
 // Ordered is candidate i as the order of candidates looks at it.

@@ -8,6 +8,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/description"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/policy"
+	"github.com/imagefit/imagefit/pkg/trust"
 )
 
 // Rules are what the operator wants of decisions. They are never changed, only
@@ -18,6 +19,8 @@ type Rules struct {
 	Prefer      []dialect.AnnotationPreference
 	// Descriptions are what the operator states about the images of others.
 	Descriptions *description.Set
+	// Trust says whose metadata counts; nil is anybody's.
+	Trust *trust.Rules
 	// NVIDIARequire evaluates the variables that NVIDIA's container toolkit reads
 	// from an image's config; it costs the config of each candidate.
 	NVIDIARequire bool

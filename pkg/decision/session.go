@@ -111,7 +111,7 @@ func (s *Sessions) On(known *facts.Facts) *Session {
 // image had are left out.
 func (s *Session) Decide(ctx context.Context, n *Needs) (*Decision, error) {
 	s.begin(n)
-	d := n.on(s.node, s.facts, time.Time{})
+	d := n.on(s.ev, s.node, s.facts, time.Time{})
 	if d.Reason != "" {
 		return d, nil
 	}
@@ -131,6 +131,7 @@ func (s *Session) begin(n *Needs) {
 	e := s.ev
 	e.image++
 	e.answers, e.arose, e.left, e.unreadable = e.Rules.Policy.For(n.Repository), policy.Arose{}, selector.MaxPullSteps, nil
+	e.trust = e.Rules.Trust.For(n.Repository)
 	own, ok := s.shared[e.answers]
 	if !ok {
 		own = shared{map[bodyKey]*body{}, map[string]finding{}}
@@ -157,7 +158,7 @@ func (a *Asker) Ask(ctx context.Context, n *Needs) {
 	a.session.begin(n)
 	for e, within := range leaves(n.Entries, n.outermost()) {
 		if !n.isIndex() || e.isImage() {
-			c := n.candidate(e, within)
+			c := n.candidate(a.session.ev, e, within)
 			a.session.ev.candidate(ctx, n.Reference, c.Digest, c.claims, c.Artifacts)
 		}
 	}

@@ -60,6 +60,9 @@ func (e *evaluation) memoKey(claims EntryClaims, artifacts []referrers.Artifact)
 		return "", false
 	}
 	var b strings.Builder
+	if e.doubtsIndex(claims.Signer, "") == "" {
+		b.WriteString("index ")
+	}
 	b.Write(claims.Platform)
 	for _, a := range artifacts {
 		if a.Problem != "" || a.Base != "" {

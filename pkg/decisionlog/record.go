@@ -49,6 +49,8 @@ type Record struct {
 	Candidates int           `json:"candidates,omitempty"`
 	Entries    []Entry       `json:"entries,omitempty"` // of the index, the first of them
 	Cases      []policy.Case `json:"cases,omitempty"`
+	SignedBy   []string      `json:"signed_by,omitempty"`   // keys that signed what the decision rests on
+	Ignored    int           `json:"ignored,omitempty"`     // statements that no trusted key signed
 	ReasonCode policy.Reason `json:"reason_code,omitempty"` // the reason in a word: of pulls, and of containers that were not checked
 	Reason     string        `json:"reason,omitempty"`      // one sentence
 	Error      string        `json:"error,omitempty"`
@@ -84,6 +86,7 @@ func (r Record) Attrs() []slog.Attr {
 		slog.String("choice", r.Choice), slog.String("instead_of", r.InsteadOf),
 		slog.String("manifest", r.Manifest), slog.String("image", r.Image),
 		slog.Int("candidates", r.Candidates), slog.String("cases", r.CasesText()),
+		slog.String("signed_by", strings.Join(r.SignedBy, " ")), slog.Int("ignored", r.Ignored),
 		slog.String("reason_code", string(r.ReasonCode)), slog.String("reason", r.Reason), slog.String("error", r.Error),
 		slog.Duration("decided", max(0, r.Decided)), slog.Duration("took", max(0, r.Took)),
 	}
@@ -119,6 +122,10 @@ func (r Record) Bounded() Record {
 	r.Entries = slices.Clone(r.Entries[:min(len(r.Entries), maxEntries)])
 	for i, e := range r.Entries {
 		r.Entries[i] = Entry{Name: boundedTo(e.Name, maxEntryText), Verdict: boundedTo(e.Verdict, maxEntryText), Rank: e.Rank}
+	}
+	r.SignedBy = slices.Clone(r.SignedBy[:min(len(r.SignedBy), maxEntries)])
+	for i, name := range r.SignedBy {
+		r.SignedBy[i] = boundedTo(name, maxEntryText)
 	}
 	if len(r.Cases) > maxCases {
 		r.Cases = r.Cases[:maxCases]

@@ -44,6 +44,9 @@ func (m *Metrics) makeDecisions() {
 			m.cases.WithLabelValues(key.Name, answer)
 		}
 	}
+	unsigned := policy.UnsignedMetadata()
+	m.known[unsigned] = true
+	m.cases.WithLabelValues(unsigned.Key, unsigned.Answer)
 	m.decided = m.only(decisionlog.Proxy).NewHistogram(histogram("decision_duration_seconds",
 		"Time to decide about a pull.", .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
 	m.unchecked = m.only(decisionlog.Plugin).NewCounterVec(prometheus.CounterOpts(opts("admissions_unchecked_total",
@@ -83,6 +86,7 @@ func (m *Metrics) Record(r decisionlog.Record) {
 	m.mu.Lock()
 	m.byAction[action]++
 	m.mu.Unlock()
+	m.countTrust(r)
 	for _, c := range r.Cases {
 		if !m.known[c] {
 			c = policy.Case{Key: other, Answer: other}

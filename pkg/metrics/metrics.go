@@ -28,6 +28,7 @@ type Metrics struct {
 	program  string
 
 	decisions *prometheus.CounterVec
+	trust     *prometheus.CounterVec
 	mu        sync.Mutex
 	byAction  map[string]uint64 // decisions
 	cases     *prometheus.CounterVec
@@ -60,6 +61,7 @@ func New(program, version string) *Metrics {
 	m.all().NewGaugeVec(prometheus.GaugeOpts(opts("build_info", "Version of the program; always 1.")), []string{"program", "version"}).
 		WithLabelValues(program, version).Set(1)
 	m.makeDecisions()
+	m.makeTrust()
 	m.makeRequests()
 	m.makeConfig()
 	m.makePlacements()

@@ -30,6 +30,10 @@ type Case struct {
 	Answer string `json:"answer"`
 }
 
+// UnsignedMetadata is the case that metadata was ignored because no trusted key signed it.
+// trust.metadata answers it.
+func UnsignedMetadata() Case { return Case{"trust.metadata", "signed"} }
+
 // String returns key=answer.
 func (c Case) String() string { return c.Key + "=" + c.Answer }
 

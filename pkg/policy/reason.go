@@ -13,6 +13,7 @@ const (
 	NotEvaluated       Reason = "not_evaluated"       // of a kind, or a size, that is not read
 	NothingFits        Reason = "no_fit"              // no candidate fits
 	WithoutArtifact    Reason = "no_artifact"         // policy.no_artifact
+	UnsignedOnly       Reason = "unsigned_metadata"   // policy.no_artifact, where all there is has no trusted signature
 	VerifiedImages     Reason = "image_verifier"      // policy.image_verifier
 	RuntimeUnsupported Reason = "runtime_unsupported" // the runtime has no image records
 	AuditOnly          Reason = "audit"               // another variant fits better
@@ -32,7 +33,7 @@ const (
 // Reasons lists the reasons.
 func Reasons() []Reason {
 	return []Reason{
-		BestCandidate, OneCandidate, SingleManifest, OtherPlatform, NotEvaluated, NothingFits, WithoutArtifact,
+		BestCandidate, OneCandidate, SingleManifest, OtherPlatform, NotEvaluated, NothingFits, WithoutArtifact, UnsignedOnly,
 		VerifiedImages, RuntimeUnsupported, AuditOnly, InsteadOfBest, PullFailed,
 		RegistryNotFound, RegistryDenied, RegistryTimeout, RegistryFailed, RegistryUnusable,
 		InvalidReference, InvalidRequest, ClientGone, InternalError,

@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
+	"github.com/imagefit/imagefit/pkg/trust"
 )
 
 const (
@@ -69,15 +70,26 @@ func (s *shortlist) cut() {
 	}
 	slices.SortStableFunc(s.kept, func(a, b ocispec.Descriptor) int {
 		named, newer := 0, Created(b.Annotations).Compare(Created(a.Annotations))
-		if s.compat[a.ArtifactType] != s.compat[b.ArtifactType] {
+		if s.matters(a) != s.matters(b) {
 			named = 1
-			if s.compat[a.ArtifactType] {
+			if s.matters(a) {
 				named = -1
 			}
 		}
 		return cmp.Or(named, newer)
 	})
 	s.kept = slices.Clone(s.kept[:keptReferrers])
+}
+
+// matters reports whether an entry is named as one that says what an image needs.
+func (s *shortlist) matters(d ocispec.Descriptor) bool {
+	return s.compat[d.ArtifactType] || IsStatement(d)
+}
+
+// IsStatement reports whether a referrer is named as a bundle that says what an image
+// needs.
+func IsStatement(d ocispec.Descriptor) bool {
+	return d.ArtifactType == trust.BundleType && d.Annotations[trust.AnnotationPredicate] == trust.PredicateCompatibility
 }
 
 // Created is the time of an artifact by its annotations, zero where they say none. The
@@ -232,7 +244,7 @@ func (r *referrer) UnmarshalJSON(text []byte) error {
 	cut := func(s string) string { return strings.Clone(s[:min(len(s), maxReferrerText)]) }
 	kept := ocispec.Descriptor{MediaType: cut(d.MediaType), Size: d.Size, ArtifactType: cut(d.ArtifactType)}
 	kept.Digest = digest.Digest(cut(d.Digest))
-	for _, key := range createdKeys() {
+	for _, key := range append(createdKeys(), trust.AnnotationPredicate) {
 		if at, ok := d.Annotations[key]; ok {
 			if kept.Annotations == nil {
 				kept.Annotations = map[string]string{}

@@ -8,10 +8,16 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/base64"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
+	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/trust"
 )
 
@@ -100,6 +106,50 @@ func (s Signer) Seal(t testing.TB, statement []byte) []byte {
 func (s Signer) SignDigest(t testing.TB, d digest.Digest) []byte {
 	t.Helper()
 	statement, err := trust.SignatureStatement(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Seal(t, statement)
+}
+
+// Carry makes the artifact that carries a bundle. predicate is what the bundle states.
+func Carry(bundle []byte, predicate, created string) fakeregistry.Artifact {
+	return fakeregistry.Artifact{
+		Body: string(bundle), LayerType: trust.BundleType, ListedType: trust.BundleType,
+		Annotations: map[string]string{
+			trust.AnnotationPredicate: predicate, trust.AnnotationContent: trust.ContentDSSE, ocispec.AnnotationCreated: created,
+		},
+		Change: func(m *ocispec.Manifest) { m.ArtifactType = trust.BundleType },
+	}
+}
+
+// Sign3 attaches a signature to a manifest as cosign 3 does.
+func (s Signer) Sign3(t testing.TB, r *fakeregistry.Registry, of ocispec.Descriptor) ocispec.Descriptor {
+	t.Helper()
+	return r.Attach(of, Carry(s.SignDigest(t, of.Digest), trust.PredicateSignature, "2026-01-01T00:00:00Z"))
+}
+
+// Sign2 signs a manifest as cosign up to 2 does, under a tag.
+func (s Signer) Sign2(t testing.TB, r *fakeregistry.Registry, of ocispec.Descriptor) ocispec.Descriptor {
+	t.Helper()
+	payload := fmt.Sprintf(`{"critical":{"identity":{"docker-reference":"r.example/app"},"image":{"docker-manifest-digest":%q},"type":"cosign container image signature"},"optional":null}`, of.Digest)
+	layer := r.Blob(trust.SimpleType, payload)
+	layer.Annotations = map[string]string{trust.AnnotationSignature: base64.StdEncoding.EncodeToString(s.Sign(t, []byte(payload)))}
+	return r.Manifest(ocispec.MediaTypeImageManifest, ocispec.Manifest{
+		MediaType: ocispec.MediaTypeImageManifest, Config: r.Blob(ocispec.MediaTypeImageConfig, `{"architecture":""}`), Layers: []ocispec.Descriptor{layer},
+	}, trust.SimpleTag(of.Digest))
+}
+
+// State makes the bundle that states what a manifest needs.
+func (s Signer) State(t testing.TB, d digest.Digest, created, description string) []byte {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, created)
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement, err := trust.CompatibilityStatement(d, trust.Compatibility{
+		ArtifactType: dialect.ArtifactType, MediaType: dialect.LayerTypeOutline, Created: at, Description: []byte(description),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,16 +23,21 @@ func rank(artifacts []Artifact) {
 		}
 		return strings.Compare(string(b.Manifest), string(a.Manifest))
 	})
-	newest := map[Kind]digest.Digest{}
+	type class struct {
+		Kind
+		signed bool // what is not signed replaces nothing that is
+	}
+	of := func(a *Artifact) class { return class{a.Kind(), a.Signer != nil} }
+	newest := map[class]digest.Digest{}
 	for i := range artifacts {
 		a := &artifacts[i]
-		if _, ok := newest[a.Kind()]; !ok {
-			newest[a.Kind()] = a.Manifest
+		if _, ok := newest[of(a)]; !ok {
+			newest[of(a)] = a.Manifest
 		}
 		superseded := a.Kind() == Kind{} && !a.Created.IsZero() && slices.ContainsFunc(artifacts[:i], func(b Artifact) bool {
-			return b.Kind() != Kind{} && b.Created.After(a.Created)
+			return b.Kind() != Kind{} && of(&b).signed == of(a).signed && b.Created.After(a.Created)
 		})
-		a.Current = newest[a.Kind()] == a.Manifest && !superseded
+		a.Current = newest[of(a)] == a.Manifest && !superseded
 	}
 }
 
@@ -48,7 +53,7 @@ func likely(referrers []ocispec.Descriptor) []ocispec.Descriptor {
 		seen[r.Digest] = true
 		switch {
 		case again, !index.IsManifest(r.MediaType):
-		case dialect.IsArtifactType(r.ArtifactType):
+		case dialect.IsArtifactType(r.ArtifactType), registry.IsStatement(r):
 			named = append(named, r)
 		default:
 			other = append(other, r)

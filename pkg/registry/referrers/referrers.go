@@ -18,6 +18,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/dialect"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/index"
+	"github.com/imagefit/imagefit/pkg/trust"
 )
 
 const (
@@ -51,10 +52,16 @@ type Artifact struct {
 	Problem   string        `json:"problem,omitempty"`   // why it cannot be read
 	Base      string        `json:"base,omitempty"`      // the base image that it is attached to, where it is not the image itself
 
+	// Statement is true where the layer is a bundle with a statement that has the body
+	// in it.
+	Statement bool    `json:"statement,omitempty"`
+	Signer    *Signer `json:"signer,omitempty"`   // who signed it, where that was asked
+	Unsigned  string  `json:"unsigned,omitempty"` // or else why no trusted key did
+
 	Referrer ocispec.Descriptor `json:"-"` // of the manifest, as it is listed
 	Created  time.Time          `json:"-"` // zero where the artifact does not say
 	Size     int64              `json:"-"` // of the body
-	Body     []byte             `json:"-"` // nil where Limits do not keep it
+	Body     []byte             `json:"-"` // of the layer; nil where Limits do not keep it
 	// Current is true for the newest of its kind, and for one that cannot be read
 	// while nothing newer can.
 	Current bool `json:"-"`
@@ -70,6 +77,14 @@ func (a Artifact) Kind() Kind {
 		return Kind{}
 	}
 	return Kind{a.Type, a.MediaType}
+}
+
+// Text returns the description of what an image needs in the content of the layer.
+func (a Artifact) Text(layer []byte) ([]byte, error) {
+	if !a.Statement {
+		return layer, nil
+	}
+	return trust.DescriptionOf(layer)
 }
 
 // Found is what Discover found.
@@ -108,11 +123,23 @@ func (unlimited) Keeps(int64) bool                               { return true }
 // be one and cannot be read is listed with its problem, and so is a list of referrers
 // that is too long. Only a registry that does not answer is an error.
 func Discover(ctx context.Context, repo Repository, subject ocispec.Descriptor) (Found, error) {
-	return DiscoverWithin(ctx, repo, subject, unlimited{})
+	return DiscoverWith(ctx, repo, subject, Options{})
 }
 
-// DiscoverWithin is Discover within limits.
-func DiscoverWithin(ctx context.Context, repo Repository, subject ocispec.Descriptor, limits Limits) (Found, error) {
+// Options say how artifacts are looked up.
+type Options struct {
+	Limits Limits // nil is for programs that read one image at a time
+	// Keys are those of which it is found out whether they signed the artifacts; nil
+	// asks nothing about signatures. Those that are signed are then ranked apart from
+	// the others.
+	Keys *trust.Attempts
+}
+
+// DiscoverWith is Discover with options.
+func DiscoverWith(ctx context.Context, repo Repository, subject ocispec.Descriptor, o Options) (Found, error) {
+	if o.Limits == nil {
+		o.Limits = unlimited{}
+	}
 	listing, err := repo.List(ctx, subject)
 	if err != nil {
 		return Found{}, err
@@ -123,7 +150,7 @@ func DiscoverWithin(ctx context.Context, repo Repository, subject ocispec.Descri
 	opened := make([][]Artifact, len(candidates))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxAtOnce)
-	r := reader{repo, limits, subject}
+	r := reader{repo, o, subject}
 	for i, referrer := range candidates {
 		group.Go(func() (err error) {
 			opened[i], err = r.open(ctx, referrer)
@@ -149,50 +176,86 @@ func DiscoverWithin(ctx context.Context, repo Repository, subject ocispec.Descri
 
 // reader reads the referrers of one subject.
 type reader struct {
-	repo    Repository
-	limits  Limits
+	repo Repository
+	Options
 	subject ocispec.Descriptor
 }
 
 // open reads one referrer: each body of a compatibility artifact, or nothing where
 // it is something else.
 func (r reader) open(ctx context.Context, referrer ocispec.Descriptor) ([]Artifact, error) {
+	if r.Keys == nil || referrer.ArtifactType == trust.BundleType {
+		artifacts, _, err := r.read(ctx, referrer)
+		return artifacts, err
+	}
+	group, inGroup := errgroup.WithContext(ctx)
+	var artifacts []Artifact
+	var manifest []byte
+	group.Go(func() (err error) {
+		artifacts, manifest, err = r.read(inGroup, referrer)
+		return err
+	})
+	var bundles []Bundle
+	early := dialect.IsArtifactType(referrer.ArtifactType)
+	if early { // which takes no more time than to read it
+		group.Go(func() (err error) {
+			bundles, err = Bundles(inGroup, r.repo, r.Limits, referrer)
+			return err
+		})
+	}
+	err := group.Wait()
+	if err == nil && !early && len(artifacts) > 0 && !artifacts[0].Statement {
+		bundles, err = Bundles(ctx, r.repo, r.Limits, referrer)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(artifacts) > 0 && !artifacts[0].Statement {
+		r.signed(artifacts, bundles, manifest)
+	}
+	return artifacts, nil
+}
+
+// read is open without signatures. It returns the manifest along.
+func (r reader) read(ctx context.Context, referrer ocispec.Descriptor) ([]Artifact, []byte, error) {
 	a := Artifact{Type: referrer.ArtifactType, Manifest: referrer.Digest, Referrer: referrer}
-	m, err := r.manifest(ctx, referrer)
+	m, text, err := r.manifest(ctx, referrer)
 	switch {
 	case err != nil && !registry.IsContentError(err):
-		return nil, err
+		return nil, nil, err
 	case err != nil && !dialect.IsArtifactType(referrer.ArtifactType):
-		return nil, nil // some other referrer of this image is broken
+		return nil, nil, nil // some other referrer of this image is broken
 	case err != nil:
-		return a.unreadable(err), nil
-	}
-	if a.Type = typeOf(m); !dialect.IsArtifactType(a.Type) {
-		return nil, nil
-	}
-	if m.Subject != r.subject.Digest {
-		return a.unreadable(errors.New("its subject is not the manifest it was found under")), nil
+		return a.unreadable(err), nil, nil
 	}
 	a.Created = registry.Created(m.Annotations)
-	return r.bodies(ctx, a, m.Layers)
+	var artifacts []Artifact
+	switch a.Type = typeOf(m); {
+	case a.Type == trust.BundleType:
+		artifacts, err = r.statement(ctx, a, m)
+	case !dialect.IsArtifactType(a.Type):
+	case m.Subject != r.subject.Digest:
+		artifacts = a.unreadable(errors.New("its subject is not the manifest it was found under"))
+	default:
+		artifacts, err = r.bodies(ctx, a, m.Layers)
+	}
+	return artifacts, text, err
 }
 
 // manifest reads the manifest of an artifact. One that makes no sense is corrupt.
-func (r reader) manifest(ctx context.Context, desc ocispec.Descriptor) (index.Manifest, error) {
-	release, err := r.limits.Reserve(ctx, desc.Size)
+func (r reader) manifest(ctx context.Context, desc ocispec.Descriptor) (m index.Manifest, text []byte, err error) {
+	release, err := r.Limits.Reserve(ctx, desc.Size)
 	if err != nil {
-		return index.Manifest{}, err
+		return m, nil, err
 	}
 	defer release()
-	text, err := fetch(ctx, r.repo.Manifest, desc)
-	if err != nil {
-		return index.Manifest{}, err
+	if text, err = fetch(ctx, r.repo.Manifest, desc); err != nil {
+		return m, nil, err
 	}
-	m, err := index.ParseManifest(text)
-	if err != nil {
-		return m, fmt.Errorf("%w: %w", registry.ErrCorrupt, err)
+	if m, err = index.ParseManifest(text); err != nil {
+		return m, nil, fmt.Errorf("%w: %w", registry.ErrCorrupt, err)
 	}
-	return m, nil
+	return m, text, nil
 }
 
 // fetch requests nothing that cannot be had.
@@ -237,15 +300,26 @@ func (r reader) bodies(ctx context.Context, a Artifact, layers []ocispec.Descrip
 	return bodies, nil
 }
 
+// described is the artifact with the body that a statement has in it.
+func (r reader) described(a Artifact, c trust.Compatibility, bundle []byte) ([]Artifact, error) {
+	if _, known := dialect.Detect(c.ArtifactType, c.MediaType, nil); !known {
+		return a.unreadable(errors.New("its statement is of no type that this version reads")), nil
+	}
+	if a.Type, a.MediaType = c.ArtifactType, c.MediaType; r.Limits.Keeps(a.Size) {
+		a.Body = bundle
+	}
+	return []Artifact{a}, nil
+}
+
 // body fetches a layer, and returns what may stay in memory.
 func (r reader) body(ctx context.Context, layer ocispec.Descriptor) ([]byte, error) {
-	release, err := r.limits.Reserve(ctx, layer.Size)
+	release, err := r.Limits.Reserve(ctx, layer.Size)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
 	body, err := fetch(ctx, r.repo.Blob, layer)
-	if err != nil || !r.limits.Keeps(layer.Size) {
+	if err != nil || !r.Limits.Keeps(layer.Size) {
 		return nil, err
 	}
 	return body, nil
