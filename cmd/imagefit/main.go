@@ -80,7 +80,7 @@ Begin with "imagefit facts" to see what this node offers.`,
 		newListCommand(), newAttachCommand(), newPublishCommand(), newSpecCommand(),
 		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(),
 		newMatchCommand(), newExportCommand(), newStatusCommand(), newDecisionsCommand(), newImagesCommand(),
-		newVerifyCommand(), newAuditCommand(), newReportCommand(), newCatalogCommand(), newVersionCommand(), newManCommand())
+		newDoctorCommand(), newVerifyCommand(), newAuditCommand(), newReportCommand(), newCatalogCommand(), newVersionCommand(), newManCommand())
 	explainWrongUse(cmd)
 	return cmd
 }
@@ -98,11 +98,11 @@ func printing(text string, cmd *cobra.Command) *cobra.Command {
 // styleOf is the style of a verdict, an action or a state.
 func styleOf(word string) cli.Style {
 	switch word {
-	case "fits", "pulled", "admitted", "same", "ready":
+	case "fits", "pulled", "admitted", "same", "ready", "ok":
 		return cli.Good
-	case "unknown", "tolerated", "unchecked", "other", "newer", "warning":
+	case "unknown", "tolerated", "unchecked", "other", "newer", "warning", "warn":
 		return cli.Unsure
-	case "does not fit", "refused", "failed", "unfit", "none", "error", "problem":
+	case "does not fit", "refused", "failed", "unfit", "none", "error", "problem", "fail":
 		return cli.Bad
 	}
 	return cli.Plain

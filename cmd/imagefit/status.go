@@ -199,14 +199,18 @@ func printStatus(b *cli.Console, s nodeStatus, now time.Time) {
 	}
 }
 
+// httpKey is the key of a daemon's address.
+func httpKey(program string) string {
+	if program == decisionlog.Proxy {
+		return "proxy.http_listen"
+	}
+	return "nri.http_listen"
+}
+
 func (d daemonStatus) line(now time.Time) string {
 	switch {
 	case d.Address == "":
-		key := "proxy.http_listen"
-		if d.Program != "cri-proxy" {
-			key = "nri.http_listen"
-		}
-		return "-\t-\t-\tnot queried: " + key + ` is ""`
+		return "-\t-\t-\tnot queried: " + httpKey(d.Program) + ` is ""`
 	case d.Status == nil:
 		return "-\t-\t-\t" + decision.Line(d.Problem)
 	}

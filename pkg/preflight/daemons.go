@@ -22,7 +22,7 @@ func (n *Node) checkState() {
 	var disk unix.Statfs_t
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		n.unknown(check, "%s does not exist yet; the daemons create it", dir)
+		n.unknown(check, "start the daemons", "%s does not exist yet; the daemons create it", dir)
 		return
 	case err == nil && !info.IsDir():
 		n.problem(check, "remove it, or change state_dir", "%s is not a directory", dir)
@@ -55,9 +55,9 @@ func (n *Node) checkPorts() {
 		}
 		switch p := n.listener(port); {
 		case p == nil:
-			n.unknown("port", "nothing listens on %s: %s is not running, or cannot use it", d.address, d.program)
+			n.unknown("port", "systemctl start "+d.program+", and see journalctl -u "+d.program, "nothing listens on %s: %s is not running, or cannot use it", d.address, d.program)
 		case p.comm == "":
-			n.unknown("port", "cannot tell which process listens on %s: run this as root", d.address)
+			n.unknown("port", asRoot, "cannot tell which process listens on %s", d.address)
 		case p.comm != d.program:
 			n.problem("port", "stop that program or change "+d.key, "%s of %s is in use by %s", d.address, d.program, p)
 		default:

@@ -29,7 +29,7 @@ func (n *Node) checkKubelet() {
 	} else if distribution := n.processes("k3s", "k3s-server", "k3s-agent"); len(distribution) > 0 {
 		set = n.k3sEndpoints(distribution[0].args)
 	} else {
-		n.unknown(check, "none runs here")
+		n.unknown(check, "start it; other clients of the runtime use "+n.Config.Proxy.Listen+" where they choose to", "none runs here")
 		return
 	}
 	used := set.Image
@@ -123,7 +123,7 @@ func withDashes(list []string) (args []string) {
 func (n *Node) layYAML(path string, into *endpoints) {
 	text, err := fsutil.ReadFile(n.path(path), maxKubeletFile)
 	if err != nil && !os.IsNotExist(err) {
-		n.unknown("kubelet", "cannot read its configuration: %v", err)
+		n.unknown("kubelet", asRoot, "cannot read its configuration: %v", err)
 	}
 	var one endpoints
 	if err != nil || yaml.Unmarshal(text, &one) != nil {

@@ -58,13 +58,16 @@ func (n *Node) Run(ctx context.Context) []Finding {
 
 func (n *Node) ok(check, format string, args ...any) { n.add(check, OK, "", format, args...) }
 
-func (n *Node) unknown(check, format string, args ...any) {
-	n.add(check, Unknown, "", format, args...)
+func (n *Node) unknown(check, fix, format string, args ...any) {
+	n.add(check, Unknown, fix, format, args...)
 }
 
 func (n *Node) problem(check, fix, format string, args ...any) {
 	n.add(check, Problem, fix, format, args...)
 }
+
+// asRoot is what to do where only root can look.
+const asRoot = "run this as root"
 
 // maxText bounds what a finding repeats of files and processes.
 const maxText = 1 << 10

@@ -171,7 +171,7 @@ func TestWhatIsWrongIsSaidWithWhatToDo(t *testing.T) {
 	}{
 		"no runtime, another one": {"", func(n *node) { n.put("/run/k3s/containerd/containerd.sock", "") },
 			"problem runtime: there is no socket SOCK/containerd.sock (runtime.endpoint) -> set runtime.endpoint to unix:///run/k3s/containerd/containerd.sock\n" +
-				"unknown cri-proxy: no answer through unix://SOCK/proxy.sock while the runtime does not answer -> \n"},
+				"unknown cri-proxy: no answer through unix://SOCK/proxy.sock while the runtime does not answer -> start the runtime\n"},
 		"no proxy": {"2.4.2", func(n *node) { n.Config.Proxy.Listen = "unix://" + n.sock + "/none.sock" },
 			"problem cri-proxy: there is no socket SOCK/none.sock (proxy.listen) -> start it: systemctl enable --now cri-proxy.socket cri-proxy.service\n" +
 				"problem kubelet: it pulls past cri-proxy: its image endpoint is unix://SOCK/proxy.sock -> " +
@@ -192,7 +192,7 @@ func TestWhatIsWrongIsSaidWithWhatToDo(t *testing.T) {
 			n.remove("/proc/30")
 			n.run(31, "k3s-server", "", "/usr/local/bin/k3s", "server")
 		}, `problem kubelet: it pulls past cri-proxy: its image endpoint is the default -> set kubelet-arg: ["image-service-endpoint=unix://SOCK/proxy.sock"] in /etc/rancher/k3s/config.yaml`},
-		"no kubelet": {"2.4.2", func(n *node) { n.remove("/proc/30") }, "unknown kubelet: none runs here -> \n"},
+		"no kubelet": {"2.4.2", func(n *node) { n.remove("/proc/30") }, "unknown kubelet: none runs here -> start it; other clients of the runtime use unix://SOCK/proxy.sock where they choose to\n"},
 		"NRI off in 1.7": {"1.7.35", func(n *node) { n.remove("/var/run/nri") },
 			`problem nri: NRI is off in containerd, so that nri-plugin checks nothing -> set disable = false in [plugins."io.containerd.nri.v1.nri"] of /etc/containerd/config.toml and restart containerd`},
 		"NRI off in 2": {"2.4.2", func(n *node) {
@@ -212,7 +212,7 @@ func TestWhatIsWrongIsSaidWithWhatToDo(t *testing.T) {
 		"HTTP proxy of the runtime alone": {"2.4.2", func(n *node) { n.run(20, "cri-proxy", "PATH=/bin\x00", "cri-proxy") },
 			"problem http proxy: HTTPS_PROXY, NO_PROXY of cri-proxy (pid 20) is not as the runtime's -> write the lines of the runtime's unit into /etc/default/imagefit and restart cri-proxy\n"},
 		"not root": {"2.4.2", func(n *node) { n.run(containerdPID, "containerd", "", "containerd") },
-			"unknown http proxy: cannot read the environment of the runtime (pid 10): run this as root -> \n"},
+			"unknown http proxy: cannot read the environment of the runtime (pid 10) -> run this as root\n"},
 		"a port in use": {"2.4.2", func(n *node) {
 			n.remove("/proc/21/fd")
 			n.run(77, "prometheus", "", "prometheus")

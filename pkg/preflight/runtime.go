@@ -31,7 +31,7 @@ func (n *Node) checkNRI() {
 	case own != "" && own != socket:
 		n.problem(check, "set nri.socket = "+own, "there is no socket %s; containerd's is %s", socket, own)
 	case !n.answered:
-		n.unknown(check, "there is no socket %s while the runtime does not answer", socket)
+		n.unknown(check, "start the runtime", "there is no socket %s while the runtime does not answer", socket)
 	default:
 		n.problem(check, "restart containerd, and see its log for NRI", "there is no socket %s", socket)
 	}
@@ -100,7 +100,7 @@ func (n *Node) checkProxyVariables() {
 	}
 	theirs := proxyVariables(n.proc(runtime, "environ"))
 	if theirs == nil {
-		n.unknown(check, "cannot read the environment of the runtime (pid %d): run this as root", runtime)
+		n.unknown(check, asRoot, "cannot read the environment of the runtime (pid %d)", runtime)
 		return
 	}
 	for _, p := range n.processes("cri-proxy", "nri-plugin") {

@@ -115,7 +115,7 @@ func (n *Node) checkProxy(ctx context.Context) {
 	case n.answered:
 		n.problem(check, "see its log: journalctl -u cri-proxy", "no answer through %s: %s", listen, withoutPrefix(err))
 	default:
-		n.unknown(check, "no answer through %s while the runtime does not answer", listen)
+		n.unknown(check, "start the runtime", "no answer through %s while the runtime does not answer", listen)
 	}
 }
 
