@@ -32,7 +32,7 @@ func layers() [][]string {
 		{"pkg/decision"},
 		{"pkg/placement"},
 		{"pkg/criproxy", "pkg/admission", "pkg/audit", "pkg/backfill", "pkg/placement/slurm", "pkg/placement/flux", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach", "pkg/preflight", "pkg/whatif"},
-		{"pkg/author/publish"},
+		{"pkg/author/publish", "pkg/install"},
 		{"pkg/catalog"},
 		{"internal/cli", "internal/wiring"},
 		{"pkg/daemon", "pkg/controller"},
@@ -165,7 +165,7 @@ func TestTheDaemonsAreLight(t *testing.T) {
 		seen[folder] = true
 		left = append(left, ownImports(t, packages[folder])...)
 	}
-	for _, heavy := range []string{"pkg/catalog", "pkg/page", "pkg/author/inspect"} {
+	for _, heavy := range []string{"pkg/catalog", "pkg/page", "pkg/author/inspect", "pkg/install"} {
 		if seen[heavy] {
 			t.Errorf("a daemon imports %s", heavy)
 		}

@@ -80,7 +80,7 @@ Begin with "imagefit facts" to see what this node offers.`,
 		newListCommand(), newAttachCommand(), newPublishCommand(), newSpecCommand(),
 		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(),
 		newMatchCommand(), newExportCommand(), newStatusCommand(), newDecisionsCommand(), newImagesCommand(),
-		newDoctorCommand(), newVerifyCommand(), newAuditCommand(), newReportCommand(), newCatalogCommand(), newVersionCommand(), newManCommand())
+		newDoctorCommand(), newInstallCommand(), newUninstallCommand(), newVerifyCommand(), newAuditCommand(), newReportCommand(), newCatalogCommand(), newVersionCommand(), newManCommand())
 	explainWrongUse(cmd)
 	return cmd
 }

@@ -48,6 +48,19 @@ func (n *Node) checkKubelet() {
 	n.problem(check, "set "+set.line(listen)+" and restart it", "it pulls past cri-proxy: %s", text)
 }
 
+// KubeletEndpoints are the endpoints of images and of the runtime that a kubelet with these
+// arguments uses, "" where it has its default.
+func (n *Node) KubeletEndpoints(args []string) (image, runtime string) {
+	set := n.kubeletEndpoints(args)
+	return set.Image, set.Runtime
+}
+
+// K3sEndpoints are those of the kubelet within a k3s or an RKE2 with these arguments.
+func (n *Node) K3sEndpoints(distribution string, args []string) (image, runtime string) {
+	set := n.distributionEndpoints("/etc/rancher/"+distribution, args)
+	return set.Image, set.Runtime
+}
+
 // line is what to write where.
 func (e endpoints) line(listen string) string {
 	if strings.Contains(e.file, "/rancher/") {
@@ -65,10 +78,7 @@ func (n *Node) kubeletEndpoints(args []string) endpoints {
 		n.layYAML(file, &set)
 	}
 	if dir, ok := flag(args, "config-dir"); ok {
-		dropIns, _ := filepath.Glob(filepath.Join(n.path(dir), "*.conf"))
-		for _, path := range dropIns { // in the order of their names
-			n.layYAML(strings.TrimPrefix(path, strings.TrimSuffix(n.Root, "/")), &set)
-		}
+		n.layFolder(dir, &set)
 	}
 	set.layFlags(args)
 	if slices.ContainsFunc(args, func(arg string) bool { return strings.Contains(arg, "/rancher/rke2/") }) {
@@ -79,16 +89,21 @@ func (n *Node) kubeletEndpoints(args []string) endpoints {
 
 // k3sEndpoints are those of k3s' own configuration, which has the flags of its kubelet.
 func (n *Node) k3sEndpoints(args []string) endpoints {
-	set := endpoints{file: "/etc/rancher/k3s/config.yaml"}
-	dropIns, _ := filepath.Glob(n.path("/etc/rancher/k3s/config.yaml.d/*.yaml"))
-	for _, path := range append([]string{n.path(set.file)}, dropIns...) {
-		text, err := fsutil.ReadFile(path, maxKubeletFile)
-		if err != nil {
+	return n.distributionEndpoints("/etc/rancher/k3s", args)
+}
+
+func (n *Node) distributionEndpoints(folder string, args []string) endpoints {
+	set := endpoints{file: folder + "/config.yaml"}
+	n.layFolder("/var/lib/rancher/"+filepath.Base(folder)+"/agent/etc/kubelet.conf.d", &set)
+	for _, path := range append([]string{set.file}, n.glob(folder+"/config.yaml.d/*.yaml")...) {
+		text, err := fsutil.ReadFile(n.path(path), maxKubeletFile)
+		if err != nil || n.hidden(path) {
 			continue
 		}
 		var file struct {
 			Image string    `yaml:"image-service-endpoint"`
 			Args  yaml.Node `yaml:"kubelet-arg"`
+			More  yaml.Node `yaml:"kubelet-arg+"` // added to those of the files before
 		}
 		if yaml.Unmarshal(text, &file) != nil {
 			continue
@@ -96,11 +111,7 @@ func (n *Node) k3sEndpoints(args []string) endpoints {
 		if file.Image != "" {
 			set.Image = file.Image
 		}
-		var list []string
-		if file.Args.Decode(&list) != nil {
-			list = []string{file.Args.Value}
-		}
-		set.layFlags(withDashes(list))
+		set.layFlags(withDashes(append(listOf(file.Args), listOf(file.More)...)))
 	}
 	for i, arg := range args {
 		if inside, ok := strings.CutPrefix(arg, "--kubelet-arg="); ok {
@@ -113,6 +124,32 @@ func (n *Node) k3sEndpoints(args []string) endpoints {
 	return set
 }
 
+// listOf are the values of a key that has one or several.
+func listOf(value yaml.Node) (list []string) {
+	if value.Decode(&list) != nil {
+		return []string{value.Value}
+	}
+	return list
+}
+
+func (n *Node) hidden(path string) bool { return n.Hide != nil && n.Hide(path) }
+
+// glob are the paths on the node that match, in the order of their names.
+func (n *Node) glob(pattern string) (paths []string) {
+	found, _ := filepath.Glob(n.path(pattern))
+	for _, path := range found {
+		paths = append(paths, "/"+strings.TrimPrefix(strings.TrimPrefix(path, n.Root), "/"))
+	}
+	return paths
+}
+
+// layFolder lays the drop-ins of a folder over what is set.
+func (n *Node) layFolder(dir string, into *endpoints) {
+	for _, path := range n.glob(dir + "/*.conf") {
+		n.layYAML(path, into)
+	}
+}
+
 func withDashes(list []string) (args []string) {
 	for _, one := range list {
 		args = append(args, "--"+strings.TrimLeft(one, "-"))
@@ -121,6 +158,9 @@ func withDashes(list []string) (args []string) {
 }
 
 func (n *Node) layYAML(path string, into *endpoints) {
+	if n.hidden(path) {
+		return
+	}
 	text, err := fsutil.ReadFile(n.path(path), maxKubeletFile)
 	if err != nil && !os.IsNotExist(err) {
 		n.unknown("kubelet", asRoot, "cannot read its configuration: %v", err)

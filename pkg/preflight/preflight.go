@@ -34,6 +34,8 @@ type Node struct {
 	Config config.Config
 	// Peer returns the process that listens on a unix socket, 0 where that is unknown.
 	Peer func(socket string) int
+	// Hide has files of the kubelet's configuration left out, nil none.
+	Hide func(path string) bool
 
 	runtime  containerd.Settings
 	answered bool // the runtime did
