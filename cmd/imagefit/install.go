@@ -8,11 +8,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/textutil"
+	"github.com/imagefit/imagefit/pkg/config"
+	"github.com/imagefit/imagefit/pkg/health"
 	"github.com/imagefit/imagefit/pkg/install"
 )
 
@@ -24,6 +27,9 @@ type installCommand struct {
 	dryRun   bool
 	force    bool
 	keep     bool
+	noVerify bool
+	timeout  time.Duration
+	left     bool // only what was not finished
 	output   cli.Output
 }
 
@@ -39,6 +45,13 @@ platform generates are never edited. Run it again after an upgrade: what is
 right already stays as it is. A run that was interrupted is finished by the
 next one, or undone by "imagefit uninstall".
 
+Before the kubelet is touched, it pulls a test image of two variants through
+cri-proxy, from a registry of its own on this node, and sees that the right one
+resolves. Then it restarts the kubelet and waits until that calls cri-proxy. If
+either fails within --timeout, all of it is taken back. Meanwhile a timer of
+systemd guards it: if the installer is killed or the node restarts, what was
+not verified is taken back after 15 minutes.
+
 With --dry-run it changes nothing and prints what was detected and by what, a
 diff of every file, the units that would restart, and what will not survive an
 upgrade of the platform. With --root it prepares the tree of a node below a
@@ -53,6 +66,9 @@ write.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd, (*install.Installer).Install) },
 	}
 	c.addFlags(cmd)
+	cmd.Flags().BoolVar(&c.noVerify, "no-verify", false, "do not wait until it works; nothing is taken back")
+	cmd.Flags().DurationVar(&c.timeout, "timeout", install.DefaultTimeout, "how long the daemons, and then the kubelet, may take to work")
+	cli.Complete(cmd, "timeout")
 	cmd.Flags().StringVar(&c.platform, "platform", "", "the platform, where it cannot be detected: "+strings.Join(install.Names(), ", "))
 	cli.Complete(cmd, "platform", install.Names()...)
 	cmd.Flags().StringVar(&c.programs, "programs", "", "`DIR` with cri-proxy, nri-plugin and imagefit (default: that of this program)")
@@ -77,6 +93,7 @@ package: remove that afterwards.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd, (*install.Installer).Uninstall) },
 	}
 	c.addFlags(cmd)
+	cmd.Flags().BoolVar(&c.left, "unfinished", false, "only where an installation was not finished, as its guard does")
 	cmd.Flags().BoolVar(&c.keep, "keep-state", false, "keep the cache and the decision log in /var/lib/imagefit")
 	return cmd
 }
@@ -97,11 +114,14 @@ func (c *installCommand) run(cmd *cobra.Command, do func(*install.Installer, con
 	}
 	i := install.Installer{
 		Root: c.root, Platform: c.platform, Programs: c.programs, Version: cmd.Root().Version,
-		DryRun: c.dryRun, Force: c.force, KeepState: c.keep,
+		DryRun: c.dryRun, Force: c.force, KeepState: c.keep, Timeout: c.timeout, Unfinished: c.left,
 		Log: func(step string) { cmd.PrintErrln(step) },
 	}
 	if live {
 		i.Systemctl = systemctl
+	}
+	if live && !c.noVerify {
+		i.Verify = install.Node{Load: installedConfig, Clients: proxyClients}
 	}
 	if i.Programs == "" {
 		own, err := os.Executable()
@@ -144,6 +164,24 @@ func doneText(command string, r install.Result) string {
 		done += note + "\n"
 	}
 	return done
+}
+
+// installedConfig is the configuration that the units use.
+func installedConfig() (config.Config, error) {
+	loaded, err := config.Sources{}.Load()
+	if err != nil {
+		return config.Config{}, err
+	}
+	return loaded.Config, nil
+}
+
+// proxyClients are the clients of cri-proxy, by its status.
+func proxyClients(ctx context.Context, cfg config.Config) ([]health.ClientStatus, error) {
+	status, err := getStatus(ctx, cfg.Proxy.HTTPListen)
+	if err != nil {
+		return nil, fmt.Errorf("ask cri-proxy for its status: %w", err)
+	}
+	return status.Clients, nil
 }
 
 // systemctl talks to the service manager of this node.

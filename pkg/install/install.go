@@ -3,12 +3,12 @@ package install
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // Installer installs imagefit on a node, and takes it off again.
@@ -25,6 +25,13 @@ type Installer struct {
 	Systemctl func(ctx context.Context, args ...string) error
 	// Log is told each step that is done.
 	Log func(step string)
+
+	// Verify proves that it works, nil nothing. What does not is taken back.
+	Verify  Verifier
+	Timeout time.Duration // of each of its two parts
+	// Unfinished removes only an installation that was not finished, once no other
+	// process is at it.
+	Unfinished bool
 
 	// after is told each step, with an error to stop as a crash would: for tests.
 	after    func(step string) error
@@ -58,12 +65,13 @@ type run struct {
 	ctx    context.Context //nolint:containedctx // of this one run
 	state  state           // as it is on disk
 	result Result
+	killed bool // by a test
 }
 
 // begin locks the node and reads what was installed.
-func (i *Installer) begin(ctx context.Context) (r run, release func(), err error) {
+func (i *Installer) begin(ctx context.Context, wait bool) (r run, release func(), err error) {
 	r = run{Installer: i, ctx: ctx, tree: tree{root: filepath.Clean(cmp.Or(i.Root, "/")), volatile: i.volatile}}
-	if release, err = r.lock(); err != nil {
+	if release, err = r.lock(wait); err != nil {
 		return r, nil, err
 	}
 	if r.state, err = r.load(); err != nil {
@@ -75,9 +83,9 @@ func (i *Installer) begin(ctx context.Context) (r run, release func(), err error
 }
 
 // Install installs imagefit, or brings what is installed up to date. One that was
-// interrupted is finished.
+// interrupted is finished. On a node it is verified, and taken back where that fails.
 func (i *Installer) Install(ctx context.Context) (Result, error) {
-	r, release, err := i.begin(ctx)
+	r, release, err := i.begin(ctx, false)
 	if err != nil {
 		return Result{}, err
 	}
@@ -89,56 +97,95 @@ func (i *Installer) Install(ctx context.Context) (Result, error) {
 	if err != nil {
 		return r.result, err
 	}
-	next.Version, next.Platform, next.Kubelet = i.Version, r.result.Platform, r.result.Kubelet
 	r.record(changes)
 	if len(changes) == 0 && (r.state.Phase == installed || len(next.Entries) == 0) {
 		return r.result, nil
 	}
-	return r.result, r.install(changes, next)
+	if err := r.install(); err != nil {
+		return r.result, r.revert(err)
+	}
+	return r.result, nil
 }
 
 // install makes the changes: first those that start the daemons, then those that point the
-// kubelet at them.
-func (r *run) install(changes []change, next state) error {
-	during := next
-	during.Phase = changing
-	for _, e := range r.state.Entries {
-		if next.entry(e.Path) == nil {
-			during.Entries = append(slices.Clone(during.Entries), e)
-		}
+// kubelet at them. A guard takes all of it back if this process does not finish.
+func (r *run) install() error {
+	files := r.result.files
+	if r.Verify != nil {
+		files = append(r.guard(), files...)
 	}
-	during.Folders = r.folders(append([]string{StatePath}, pathsOf(changes)...))
-	if err := r.put(during); err != nil {
+	changes, next, err := r.changes(r.state, files, r.Force)
+	if err != nil {
 		return err
 	}
-	own := r.makeAll(changes, false)
-	if own == nil {
-		own = r.startDaemons(len(changes) > 0 || r.state.Phase != installed)
+	began := r.state.Phase
+	if err := r.put(r.during(changes, next)); err != nil {
+		return err
 	}
-	if own == nil {
-		own = r.makeAll(changes, true)
+	kubelet := slices.ContainsFunc(changes, func(c change) bool { return c.kubelet }) || began != installed
+	for _, step := range []func() error{
+		func() error { return r.makeAll(changes, false) },
+		r.startDaemons,
+		r.verifyDaemons,
+		func() error { return r.makeAll(changes, true) },
+		func() error { return r.verifyKubelet(kubelet) },
+		r.finish,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	if own == nil && (slices.ContainsFunc(changes, func(c change) bool { return c.kubelet }) || r.state.Phase == changing) {
-		own = r.restartKubelet(next.Kubelet)
+	return nil
+}
+
+// during is the record while changes are made: it has what is and what will be.
+func (r *run) during(changes []change, next state) state {
+	next.Version, next.Platform, next.Kubelet = r.Version, r.result.Platform, r.result.Kubelet
+	next.Phase = changing
+	for _, e := range r.state.Entries {
+		if next.entry(e.Path) == nil {
+			next.Entries = append(slices.Clone(next.Entries), e)
+		}
 	}
-	if own != nil {
-		return own
+	next.Folders = r.folders(append([]string{StatePath}, pathsOf(changes)...))
+	return next
+}
+
+// finish removes the guard and what is not needed any more.
+func (r *run) finish() error {
+	if r.Verify != nil {
+		if err := r.systemctl("stop", guardTimer); err != nil {
+			return err
+		}
 	}
-	next.Folders, next.Phase = during.Folders, installed
+	changes, next, err := r.changes(r.state, r.result.files, true)
+	if err != nil {
+		return err
+	}
+	changes = slices.DeleteFunc(changes, func(c change) bool { return c.to != nil }) // what someone else has changed meanwhile
+	if err := r.makeAll(changes, false); err != nil {
+		return err
+	}
+	next.Phase = installed
 	for i := range next.Entries {
 		next.Entries[i].Previous = nil
+	}
+	if r.Verify != nil {
+		if err := r.systemctl("daemon-reload"); err != nil {
+			return err
+		}
 	}
 	return r.put(next)
 }
 
 // Uninstall takes imagefit off the node: all files are as they were.
 func (i *Installer) Uninstall(ctx context.Context) (Result, error) {
-	r, release, err := i.begin(ctx)
+	r, release, err := i.begin(ctx, i.Unfinished)
 	if err != nil {
 		return Result{}, err
 	}
 	defer release()
-	if r.state.Phase == "" {
+	if r.state.Phase == "" || i.Unfinished && r.state.Phase == installed {
 		return r.result, nil
 	}
 	r.result.Platform, r.result.Kubelet = r.state.Platform, r.state.Kubelet
@@ -152,6 +199,10 @@ func (i *Installer) Uninstall(ctx context.Context) (Result, error) {
 
 // uninstall points the kubelet back first, so that it never asks a socket that is gone.
 func (r *run) uninstall(changes []change) error {
+	kubelet := r.state.Kubelet
+	if r.state.Phase != removing && !slices.ContainsFunc(changes, func(c change) bool { return c.kubelet }) {
+		kubelet = "" // was not pointed at cri-proxy yet
+	}
 	during := r.state
 	during.Phase = removing
 	if err := r.put(during); err != nil {
@@ -159,7 +210,7 @@ func (r *run) uninstall(changes []change) error {
 	}
 	for _, step := range []func() error{
 		func() error { return r.makeAll(changes, true) },
-		func() error { return r.restartKubelet(r.state.Kubelet) },
+		func() error { return r.restartKubelet(kubelet) },
 		r.stopDaemons,
 		func() error { return r.makeAll(changes, false) },
 		func() error { return r.systemctl("daemon-reload") },
@@ -198,14 +249,22 @@ func (r *run) perform(step string, do func() error) error {
 	if r.Log != nil {
 		r.Log(step)
 	}
-	if r.after != nil {
-		return r.after(step)
+	if r.after == nil {
+		return nil
 	}
-	return nil
+	err := r.after(step)
+	r.killed = err != nil
+	return err
 }
 
 func (r *run) put(s state) error {
-	return r.perform("record the phase "+string(s.Phase)+" in "+StatePath, func() error { return r.save(s) })
+	return r.perform("record the phase "+string(s.Phase)+" in "+StatePath, func() error {
+		if err := r.save(s); err != nil {
+			return err
+		}
+		r.state = s
+		return nil
+	})
 }
 
 // makeAll makes the changes of the kubelet, or all others.
@@ -276,17 +335,34 @@ func (r *run) systemctl(args ...string) error {
 }
 
 // startDaemons starts the daemons, or restarts those that run with an older file.
-func (r *run) startDaemons(changed bool) error {
-	if !changed {
-		return nil
+func (r *run) startDaemons() error {
+	steps := [][]string{{"daemon-reload"}}
+	if r.Verify != nil {
+		steps = append(steps, []string{"start", guardTimer})
 	}
-	return errors.Join(r.systemctl("daemon-reload"), r.systemctl("start", "cri-proxy.socket"),
-		r.systemctl("restart", "cri-proxy.service", "nri-plugin.service"))
+	for _, args := range append(steps, []string{"start", "cri-proxy.socket"}, []string{"restart", "cri-proxy.service", "nri-plugin.service"}) {
+		if err := r.systemctl(args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
+// stopDaemons stops what runs, also where files of the units are missing.
 func (r *run) stopDaemons() error {
-	return r.systemctl(append([]string{"stop"}, daemons()...)...)
+	for _, unit := range append(daemons(), guardTimer) {
+		if len(r.all().unit(unit).files) == 0 {
+			continue
+		}
+		if err := r.systemctl("stop", unit); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// all is the tree with imagefit's own files.
+func (r *run) all() tree { return tree{root: r.root} }
 
 func (r *run) restartKubelet(unit string) error {
 	if unit == "" {

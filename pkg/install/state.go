@@ -26,8 +26,7 @@ const stateSchema = 1
 type phase string
 
 const (
-	changing  phase = "changing"  // files are being written
-	verifying phase = "verifying" // all are written, and not yet verified
+	changing  phase = "changing" // files are being written
 	installed phase = "installed"
 	removing  phase = "removing"
 )
@@ -190,13 +189,18 @@ func (t tree) view(s state) tree {
 // ErrLocked is that another imagefit is at it.
 var ErrLocked = errors.New("another imagefit install or uninstall is running on this node")
 
-// lock keeps others out until it is released, or the process ends.
-func (t tree) lock() (release func(), err error) {
+// lock keeps others out until it is released, or the process ends. It may wait for the
+// one that is at it.
+func (t tree) lock(wait bool) (release func(), err error) {
 	folder, err := os.Open(t.root)
 	if err != nil {
 		return nil, fmt.Errorf("open --root: %w", err)
 	}
-	if err := unix.Flock(int(folder.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	how := unix.LOCK_EX | unix.LOCK_NB
+	if wait {
+		how = unix.LOCK_EX
+	}
+	if err := unix.Flock(int(folder.Fd()), how); err != nil {
 		_ = folder.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, ErrLocked
