@@ -47,7 +47,7 @@ func auditNode(ctx context.Context, cfg config.Config, known *facts.Facts, stder
 	}
 	defer func() { _ = conn.Close() }()
 	images := conn
-	if answers(ctx, cfg.Proxy.Listen) { // which knows the names that it keeps
+	if dial(ctx, cfg.Proxy.Listen) == nil { // which knows the names that it keeps
 		proxy, err := cri.NewBackend(cfg.Proxy.Listen)
 		if err != nil {
 			return audit.Report{}, err
@@ -56,25 +56,27 @@ func auditNode(ctx context.Context, cfg config.Config, known *facts.Facts, stder
 		images = proxy
 	}
 	report, err := audit.New(evaluator, conn, images).Audit(ctx)
-	if err != nil {
-		return audit.Report{}, fmt.Errorf("%w: check that the runtime listens at %s (runtime.endpoint): imagefit config check --live",
-			err, cfg.Runtime.Endpoint)
+	if err == nil {
+		return report, nil
 	}
-	return report, nil
+	if unreachable := dial(ctx, cfg.Runtime.Endpoint); unreachable != nil { // which tells more than gRPC
+		err = unreachable
+	}
+	return audit.Report{}, fmt.Errorf("the runtime does not list containers at %s (runtime.endpoint): %w; check that it runs and that "+
+		"this is its socket: imagefit config check --live", cfg.Runtime.Endpoint, err)
 }
 
-// answers reports whether a program accepts connections at an endpoint.
-func answers(ctx context.Context, endpoint string) bool {
+// dial fails where no program accepts connections at an endpoint.
+func dial(ctx context.Context, endpoint string) error {
 	path, err := unixsocket.ParseEndpoint(endpoint)
 	if err != nil {
-		return false
+		return err
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err != nil {
-		return false
+		return err
 	}
-	_ = conn.Close()
-	return true
+	return conn.Close()
 }
 
 // printAuditReport prints what does not fit, or all, and the numbers.

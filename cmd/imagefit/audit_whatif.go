@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/audit"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
@@ -140,8 +141,8 @@ func (o outlook) isWorse() bool {
 // page is the outlook for a browser.
 func (o outlook) page(now time.Time) page.Page {
 	p := page.Page{Title: "Images on hosts", Lead: []string{fmt.Sprintf(
-		"%d images on %d hosts, evaluated by imagefit %s on %s as a pull on each host is: which variant would be chosen, and what keeps others from fitting.",
-		len(o.grid.Images), len(o.grid.Hosts), cli.BuildVersion(version), now.UTC().Format(time.DateTime+" UTC"))}}
+		"%s on %s, evaluated by imagefit %s on %s as a pull on each host is: which variant would be chosen, and what keeps others from fitting.",
+		textutil.Count(len(o.grid.Images), "image"), textutil.Count(len(o.grid.Hosts), "host"), cli.BuildVersion(version), now.UTC().Format(time.DateTime+" UTC"))}}
 	m := o.grid.Matrix()
 	m.Heading = "What fits where"
 	if len(o.Changes) > 0 {

@@ -141,7 +141,11 @@ func (c decisionsCommand) print(cmd *cobra.Command, log *decisionlog.Log) error 
 		return err
 	}
 	return log.Follow(cmd.Context(), c.filter, c.limit, func(r decisionlog.Record) error {
-		return c.output.Print(cmd, nil, func(b *cli.Console) { printRecord(b, r) })
+		return c.output.Print(cmd, nil, func(b *cli.Console) {
+			table := b.Table(recordWidths()...)
+			printRecord(b, table, r)
+			table.Flush()
+		})
 	})
 }
 
@@ -168,23 +172,21 @@ func denied(err error, stateDir string) error {
 	return err
 }
 
-// recordFormat is all columns but the last. New decisions that are followed are in the
-// same columns, so these have fixed widths.
-const recordFormat = "%-19s  %-10s  %s  %-9s  %7s  %7s  %-32s  "
+// recordWidths are those of all columns but the last: new decisions that are followed
+// are in the same columns.
+func recordWidths() []int { return []int{19, 10, 9, 9, 7, 7, 32} }
 
-// actionWidth is that of the third column, which may be painted.
-const actionWidth = 9
-
-// printRecords prints the head of the table and a line for each record.
+// printRecords prints the head of the table and a row for each record.
 func printRecords(b *cli.Console, records []decisionlog.Record) {
-	action := fmt.Sprintf("%-*s", actionWidth, "ACTION")
-	b.WriteString(b.Row(fmt.Sprintf(recordFormat, "TIME", "PROGRAM", action, "WOULD", "DECIDED", "TOOK", "POD"), "IMAGE AND REASON"))
+	table := b.Table(recordWidths()...)
+	fmt.Fprintf(table, "TIME\tPROGRAM\tACTION\tWOULD\t%7s\t%7s\tPOD\tIMAGE AND REASON\n", "DECIDED", "TOOK")
 	for _, r := range records {
-		printRecord(b, r)
+		printRecord(b, table, r)
 	}
+	table.Flush()
 }
 
-func printRecord(b *cli.Console, r decisionlog.Record) {
+func printRecord(b *cli.Console, w io.Writer, r decisionlog.Record) {
 	pod := slices.DeleteFunc([]string{r.Namespace, r.Pod, r.Container}, func(part string) bool { return part == "" })
 	why := r.Reason
 	if why == "" || !strings.Contains(why, r.Reference) { // else it names the image
@@ -193,11 +195,9 @@ func printRecord(b *cli.Console, r decisionlog.Record) {
 	if r.Error != "" {
 		why += ": " + r.Error
 	}
-	action := b.Paint(styleOf(string(r.Action)), fmt.Sprintf("%-*s", actionWidth, decision.Line(string(r.Action))))
-	start := fmt.Sprintf(recordFormat, r.Time.Local().Format(time.DateTime), decision.Line(r.Program),
-		action, decision.Line(cmp.Or(string(r.Would), "-")), durationOf(r.Decided), durationOf(r.Took),
-		decision.Line(cmp.Or(strings.Join(pod, "/"), "-")))
-	b.WriteString(b.Row(start, decision.Line(why)))
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%7s\t%7s\t%s\t%s\n", r.Time.Local().Format(time.DateTime), decision.Line(r.Program),
+		b.Paint(styleOf(string(r.Action)), decision.Line(string(r.Action))), decision.Line(cmp.Or(string(r.Would), "-")),
+		durationOf(r.Decided), durationOf(r.Took), decision.Line(cmp.Or(strings.Join(pod, "/"), "-")), decision.Line(why))
 }
 
 // durationOf is a duration in a table, where a record has none a dash.

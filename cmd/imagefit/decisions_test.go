@@ -77,7 +77,7 @@ func TestDecisionsTellHowLongTheyTook(t *testing.T) {
 		decisionlog.Record{Time: time.Now(), Program: "nri-plugin", Action: policy.Admitted, Reference: "app:1", Took: 42_000},
 	)
 	got := strings.Split(toolOK(t, "decisions", "--config", config), "\n")
-	for i, want := range []string{"DECIDED     TOOK  POD", " 12.3ms    3.46s  -", "      -   <100µs  -"} {
+	for i, want := range []string{"DECIDED      TOOK   POD", " 12.3ms     3.46s   -", "      -    <100µs   -"} {
 		if !strings.Contains(got[i], want) {
 			t.Errorf("line %d has no %q: %q", i, want, got[i])
 		}

@@ -176,7 +176,7 @@ func (e explained) print(b *cli.Console) {
 	}
 	printDecision(b, e.Decision, first)
 	if e.Because != e.Reason {
-		b.WriteString(b.Row("", e.Because))
+		b.WriteString(b.Paragraph(e.Because))
 	}
 	if e.Mode == policy.Audit && e.Action != policy.Forwarded || e.Mode == policy.Warn && e.Action == policy.Refused {
 		fmt.Fprintf(b, "The mode here is %s: the pull would be forwarded unchanged, not %s.\n", e.Mode, e.Action)
@@ -197,7 +197,7 @@ func printDecision(b *cli.Console, d *decision.Decision, first string) {
 	printDescribed(&b.Builder, d)
 	printTrust(&b.Builder, d)
 	printPriorities(&b.Builder, d)
-	b.WriteString("\n" + b.Row("", strings.TrimSpace(d.Reason)))
+	b.WriteString("\n" + b.Paragraph(strings.TrimSpace(d.Reason)))
 }
 
 // printDescribed prints which files of the operator speak of the candidates.

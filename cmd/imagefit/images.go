@@ -93,6 +93,9 @@ func (c *imagesCommand) run(cmd *cobra.Command, args []string) error {
 		}
 	}
 	if c.output == cli.Text {
+		if !complete {
+			return list.unreadable()
+		}
 		for _, problem := range list.Problems {
 			cmd.PrintErrf("imagefit: %s\n", problem)
 		}
@@ -102,11 +105,16 @@ func (c *imagesCommand) run(cmd *cobra.Command, args []string) error {
 	case err != nil:
 		return err
 	case !complete:
-		return errors.New("cannot list the images of this node: " + strings.Join(list.Problems, "; "))
+		return list.unreadable()
 	case len(missing) > 0:
 		return fmt.Errorf("this node has no image with the name %s: imagefit images lists all names", decision.Line(strings.Join(missing, ", ")))
 	}
 	return exitOfChecks(list.Images)
+}
+
+// unreadable is the error where nothing could be read.
+func (l *imageList) unreadable() error {
+	return errors.New("cannot list the images of this node: " + strings.Join(l.Problems, "; "))
 }
 
 // keep keeps the images that are named, all without names, and returns the names

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -90,6 +92,9 @@ func (r *report) page(ctx context.Context) page.Page {
 	list := listImages(ctx, cfg, r.stderr)
 	records, err := decisionlog.Open(cfg.StateDir).Read(decisionlog.Filter{Since: r.since})
 	problem := ""
+	if errors.Is(err, fs.ErrPermission) {
+		fmt.Fprintln(r.stderr, "imagefit: what only root may read is missing on the page, which says where: try sudo imagefit report")
+	}
 	if err != nil {
 		problem = denied(err, cfg.StateDir).Error()
 	}

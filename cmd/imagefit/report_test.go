@@ -126,7 +126,7 @@ func TestReportOfANodeThatTellsNothing(t *testing.T) {
 	t.Parallel()
 	_, config := imagesNode(t)
 	page := tool(t, "", "report", "-", "--config", config).stdout
-	for _, want := range []string{"<!DOCTYPE html>", "does not answer at", "list containers over CRI"} {
+	for _, want := range []string{"<!DOCTYPE html>", "does not answer at", "the runtime does not list containers"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -138,4 +138,6 @@ func TestReportOfANodeThatTellsNothing(t *testing.T) {
 	}
 	wantError(t, tool(t, "", "report", "-", "--since", "soon", "--config", config).err, "--since", "soon")
 	wantError(t, tool(t, "", "report", filepath.Join(t.TempDir(), "no", "r.html"), "--config", config).err, "write the report")
+	folder := t.TempDir()
+	wantError(t, tool(t, "", "report", folder, "--config", config).err, "write the report: create "+folder+": is a directory")
 }

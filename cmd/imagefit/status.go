@@ -18,6 +18,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/internal/fsutil"
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
@@ -281,7 +282,7 @@ func sessionsOf(n health.NRIStatus) string {
 	if n.Connected {
 		text = "connected"
 	}
-	return fmt.Sprintf("%s, %d sessions since start, %d of them ended by the runtime", text, n.Sessions, n.Disconnects)
+	return fmt.Sprintf("%s, %s since start, %d of them ended by the runtime", text, textutil.Count(int(n.Sessions), "session"), n.Disconnects)
 }
 
 // ago is the age of something in at most two units.

@@ -120,7 +120,7 @@ func TestStatusReportsBothDaemons(t *testing.T) {
 			serveStatus(t, plugin, "nri-plugin", nil)
 		}, 0, []string{"v1.2.3    audit   3h0m   ready", "state: disk full",
 			"mirror.example for docker.io: did not list referrers in time, pulls have not waited for it for 2m", "refreshed 30s ago, changed 2 times", "1.5 of 256 MiB, 7 files",
-			"loaded 1h0m ago; the one on disk is not valid, run imagefit config check", "4 pulled since start", "refused    -                -        -  shop/web",
+			"loaded 1h0m ago; the one on disk is not valid, run imagefit config check", "4 pulled since start", "refused     -                 -         -   shop/web",
 			"connected, 9 sessions since start, 8 of them ended by the runtime"}},
 		"one is not ready": {nil, func(t *testing.T, proxy, plugin string) {
 			serveStatus(t, proxy, "cri-proxy", down)
@@ -128,7 +128,7 @@ func TestStatusReportsBothDaemons(t *testing.T) {
 		}, 3, []string{"not ready", "failing         runtime: the runtime at /x is not answering"}},
 		"one is down": {nil, func(t *testing.T, proxy, plugin string) { serveStatus(t, proxy, "cri-proxy", nil) }, 3,
 			[]string{"v1.2.3", "does not answer at unix:///", "no such file"}},
-		"both down": {nil, func(t *testing.T, proxy, plugin string) {}, 3, []string{"does not answer", "refused    -"}},
+		"both down": {nil, func(t *testing.T, proxy, plugin string) {}, 3, []string{"does not answer", "refused     -"}},
 		"one is not queried": {[]string{`nri.http_listen = ""`}, func(t *testing.T, proxy, plugin string) { serveStatus(t, proxy, "cri-proxy", nil) }, 0,
 			[]string{`not queried: nri.http_listen is ""`, "ready"}},
 		"none is queried": {[]string{`nri.http_listen = ""`, `proxy.http_listen = ""`}, func(t *testing.T, proxy, plugin string) {}, 1,

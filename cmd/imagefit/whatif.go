@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -156,7 +157,8 @@ func printGroups(b *cli.Console, g *whatif.Grid, all bool) {
 		b.WriteString("\n")
 	}
 	n := g.Counts()
-	fmt.Fprintf(b, "%d images on %d hosts: %d fit, %d do not fit, %d unknown", len(g.Images), len(g.Hosts), n.Fits, n.Unfit, n.Unknown)
+	fmt.Fprintf(b, "%s on %s: %d fit, %d do not fit, %d unknown", textutil.Count(len(g.Images), "image"),
+		textutil.Count(len(g.Hosts), "host"), n.Fits, n.Unfit, n.Unknown)
 	if g.Compares {
 		fmt.Fprintf(b, "; %d change, %d of them for the worse", n.Changed, n.Worse)
 	}

@@ -146,7 +146,7 @@ func TestFactsDiffTellsWhatItMeansForImages(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	a := newAsked(t)
 	out := a.ask(t, 3, "facts", "diff", xeon, milan, "--images", a.list)
-	wantTexts(t, out, "- cpu.cpuid AVX512F", a.app+"   vm-milan   fits: linux/amd64/v4@sha256:", "2 images on 1 hosts")
+	wantTexts(t, out, "- cpu.cpuid AVX512F", a.app+"   vm-milan   fits: linux/amd64/v4@sha256:", "2 images on 1 host")
 	var d difference
 	if err := json.Unmarshal([]byte(a.ask(t, 3, "facts", "diff", xeon, milan, "--images", a.list, "-o", "json")), &d); err != nil {
 		t.Fatal(err)

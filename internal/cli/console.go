@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -47,6 +48,9 @@ func newConsole(cmd *cobra.Command) *Console {
 	terminal := file != nil && term.IsTerminal(int(file.Fd()))
 	if terminal {
 		c.width, _, _ = term.GetSize(int(file.Fd())) // 0 if it is not known
+		if c.width == 0 {
+			c.width, _ = strconv.Atoi(os.Getenv("COLUMNS"))
+		}
 	}
 	when, _ := cmd.Flags().GetString(colorFlag) // the daemons have none
 	c.colour = when == "always" ||
@@ -62,43 +66,18 @@ func (c *Console) Paint(style Style, text string) string {
 	return "\x1b[" + string(style) + "m" + text + "\x1b[0m"
 }
 
-const (
-	// columnGap is between two columns.
-	columnGap = 3
-	// narrowest is the width from which on the last column is worth being wrapped: in
-	// less, its text is below the others.
-	narrowest = 30
-	// below is how far text below the other columns is indented.
-	below = 4
-)
-
-// Row returns a line whose last column wraps at the width of the terminal. Words stay
-// whole, so that references can be copied.
-func (c *Console) Row(start, last string) string {
-	if c.width == 0 || last == "" {
-		return strings.TrimRight(start+last, " ") + "\n"
-	}
-	shown := strings.Trim(start, " ")
-	lead := len(start) - len(strings.TrimLeft(start, " "))
-	if shown != "" && lead > below && lead+shownWidth(shown) > c.width { // empty cells need not push it out of sight
-		lead = below
-		start = strings.Repeat(" ", lead) + strings.TrimLeft(start, " ")
-	}
-	indent := shownWidth(start)
-	if indent+shownWidth(last) <= c.width {
-		return start + last + "\n"
-	}
-	if c.width-indent >= narrowest {
-		return start + c.wrap(last, indent) + "\n"
-	}
-	if indent = lead + below; c.width-indent < narrowest {
-		indent = below
-	}
-	return strings.Repeat(" ", lead) + shown + "\n" + strings.Repeat(" ", indent) + c.wrap(last, indent) + "\n"
+// Paragraph returns a text that wraps at the width of the terminal. Words stay whole, so
+// that references can be copied.
+func (c *Console) Paragraph(text string) string {
+	return strings.TrimRight(c.wrap(text, 0), " ") + "\n"
 }
 
-// wrap breaks text where the terminal ends, with an indent before all lines but the first.
+// wrap breaks a text that is too long for the terminal, with an indent before all lines
+// but the first.
 func (c *Console) wrap(text string, indent int) string {
+	if c.width == 0 || indent+shownWidth(text) <= c.width {
+		return text
+	}
 	var b strings.Builder
 	used := 0
 	for word := range strings.FieldsSeq(text) {
@@ -125,54 +104,4 @@ func shownWidth(text string) (width int) {
 		width += utf8.RuneCountInString(plain)
 	}
 	return width
-}
-
-// Table aligns the columns of the lines that are written to it: cells end with a tab, the
-// last one of a line with the line. A line without tabs separates two tables.
-type Table struct {
-	console *Console
-	text    strings.Builder
-}
-
-// Table returns a table that Flush prints to the console.
-func (c *Console) Table() *Table { return &Table{console: c} }
-
-// Write implements io.Writer.
-func (t *Table) Write(p []byte) (int, error) { return t.text.Write(p) }
-
-// Flush prints the table, which is empty afterwards.
-func (t *Table) Flush() {
-	var rows [][]string
-	for line := range strings.Lines(t.text.String()) {
-		line = strings.TrimSuffix(line, "\n")
-		if strings.Contains(line, "\t") {
-			rows = append(rows, strings.Split(line, "\t"))
-			continue
-		}
-		t.print(rows)
-		rows = nil
-		t.console.WriteString(line + "\n")
-	}
-	t.print(rows)
-	t.text.Reset()
-}
-
-func (t *Table) print(rows [][]string) {
-	var widths []int
-	for _, cells := range rows {
-		for i, cell := range cells[:len(cells)-1] {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], shownWidth(cell))
-		}
-	}
-	for _, cells := range rows {
-		last := len(cells) - 1
-		var start strings.Builder
-		for i, cell := range cells[:last] {
-			start.WriteString(cell + strings.Repeat(" ", widths[i]-shownWidth(cell)+columnGap))
-		}
-		t.console.WriteString(t.console.Row(start.String(), cells[last]))
-	}
 }

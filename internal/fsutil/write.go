@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // WriteOptions are how WriteAtomic writes.
@@ -23,6 +24,9 @@ const TempPrefix = ".tmp-"
 // WriteAtomic writes a file in one step: whoever reads it sees the old content or
 // the new one, never a part. The folder must exist.
 func WriteAtomic(path string, o WriteOptions, write func(io.Writer) error) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return &fs.PathError{Op: "create", Path: path, Err: syscall.EISDIR}
+	}
 	temp, err := os.CreateTemp(filepath.Dir(path), TempPrefix)
 	if failed, ok := errors.AsType[*fs.PathError](err); ok {
 		return &fs.PathError{Op: "create", Path: path, Err: failed.Err} // without the temporary name

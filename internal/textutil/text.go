@@ -28,6 +28,14 @@ const readable = 200
 // Short is Cut for a part of a message.
 func Short(s string) string { return Cut(s, readable) }
 
+// Count is a number of things, such as "1 host" or "2 hosts".
+func Count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.Itoa(n) + " " + thing + "s"
+}
+
 // Quote is Short in quotes, which make what cannot be printed visible.
 func Quote(s string) string { return strconv.Quote(Short(s)) }
 

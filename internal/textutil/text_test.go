@@ -74,3 +74,12 @@ func FuzzCutAndLineAreBounded(f *testing.F) {
 		}
 	})
 }
+
+func TestCountNamesOneThingOrMany(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{0: "0 hosts", 1: "1 host", 2: "2 hosts"} {
+		if got := Count(n, "host"); got != want {
+			t.Errorf("Count(%d) is %q, want %q", n, got, want)
+		}
+	}
+}
