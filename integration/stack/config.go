@@ -112,17 +112,17 @@ func writeConfig(dir, pause string, opts Options) error {
 }
 
 // writeDropIn writes the file beside the configuration, if there is to be one,
-// and returns the line that imports it.
+// and returns the line that imports it. The folder conf.d is that of imagefit.
 func writeDropIn(dir, text string) (imports string, err error) {
 	if text == "" {
 		return "", nil
 	}
-	folder := filepath.Join(dir, "conf.d")
+	folder := filepath.Join(dir, "containerd.d")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", fmt.Errorf("prepare containerd's folders: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(folder, "50-test.toml"), []byte(text), 0o600); err != nil {
 		return "", fmt.Errorf("write containerd's drop-in: %w", err)
 	}
-	return `imports = ["conf.d/*.toml"]`, nil
+	return `imports = ["containerd.d/*.toml"]`, nil
 }

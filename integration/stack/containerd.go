@@ -27,6 +27,8 @@ type Options struct {
 	// Mirrors are keys of registry.mirrors of containerd 1.7, in place of the
 	// config_path that containerd does not allow beside them.
 	Mirrors string
+	// AnyNRI does not wait for NRI's socket, for a DropIn that switches NRI off.
+	AnyNRI bool
 }
 
 // Containerd is a real containerd in a folder of its own.
@@ -48,6 +50,7 @@ type Containerd struct {
 	Process *Process
 
 	work     *workDir
+	anyNRI   bool // ready with or without NRI's socket
 	pause    *Registry
 	stopOnce sync.Once
 	stopErr  error
@@ -78,7 +81,8 @@ func StartContainerd(ctx context.Context, opts Options) (*Containerd, error) {
 			Env:  []string{"PATH=" + strings.Join(append(bins, os.Getenv("PATH")), string(os.PathListSeparator))},
 			Log:  filepath.Join(work.path, "containerd.log"),
 		},
-		work: work,
+		work:   work,
+		anyNRI: opts.AnyNRI,
 	}
 	if err := c.prepare(ctx, opts); err != nil {
 		return nil, errors.Join(fmt.Errorf("start containerd: %w", err), c.Stop())
@@ -157,7 +161,9 @@ func (c *Containerd) ready(ctx context.Context) error {
 			return fmt.Errorf("runtime not ready: %s", condition.GetMessage())
 		}
 	}
-	_, err = os.Stat(c.NRISocket)
+	if _, err = os.Stat(c.NRISocket); c.anyNRI {
+		return nil
+	}
 	return err
 }
 
