@@ -23,6 +23,7 @@ type slurmScene struct {
 	image   string // of three variants
 	nowhere string // an image that fits no node
 	missing string
+	by      []string // flags of export classes
 }
 
 // newSlurmScene starts Slurm; node n1 is of x86-64-v2, n2 of v3, and n3 of v3 with a module.
@@ -127,7 +128,7 @@ func (s *slurmScene) tell() {
 	s.t.Helper()
 	images := filepath.Join(s.t.TempDir(), "images")
 	s.write(images, s.image+"\n")
-	s.write(s.classes, s.run("export", "classes", "--nodes", s.facts, "--images", images))
+	s.write(s.classes, s.run(append([]string{"export", "classes", "--nodes", s.facts, "--images", images}, s.by...)...))
 	lines := s.run("export", "slurm", "--nodes", s.classes, "--current", "@slurm")
 	if out, errs, err := s.slurm.Command(s.t.Context(), nil, "sh", "-ec", lines); err != nil {
 		s.t.Fatalf("%s: %v: %s%s", lines, err, out, errs)
@@ -184,6 +185,43 @@ scontrol update NodeName=n3 AvailableFeatures=$features,big ActiveFeatures=$feat
 	}
 	if _, errs, err := s.slurm.Submit(t.Context(), nil, "--comment=image=a';touch${IFS}x;'"); err == nil || !strings.Contains(errs, "is not the reference of an image") {
 		t.Errorf("a bad reference: %v: %s", err, errs)
+	}
+}
+
+// By facts the same jobs run on the same nodes, by features that people can read; Slurm
+// reads several alternatives as they are meant.
+func TestJobsOfSlurmRunByFacts(t *testing.T) {
+	s := newSlurmScene(t)
+	s.by = []string{"--by", "facts"}
+	s.tell()
+	ask := func(image, format string) string {
+		return s.run("match", image, "--nodes", "@slurm", "--nodes", s.classes, "--by", "facts", "-o", format)
+	}
+	constraint, prefer := ask(s.image, "slurm-constraint"), ask(s.image, "slurm-prefer")
+	const module = "imagefit_amd64&imagefit_cpu.cpuid.AVX2&imagefit_kernel.loadedmodule.nvidia"
+	if constraint != "("+module+")|imagefit_x86_64_v2" || prefer != module {
+		t.Errorf("constraint %s, prefer %s", constraint, prefer)
+	}
+	s.lands("n3", "-C", constraint, "--prefer", prefer)
+	for _, node := range []string{"n1", "n2", "n3"} {
+		others := strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll("n1,n2,n3", node, ""), ",,", ","), ",,", ",")
+		s.lands(node, "-C", constraint, "--exclude="+strings.Trim(others, ","))
+	}
+	s.lands("n3", "-C", prefer)
+	s.lands("n3", "-C", "imagefit_x86_64_v3&imagefit_kernel.loadedmodule.nvidia") // as a user writes it
+
+	s.node("n3", flagsV3, false) // the module is gone, and with it the feature
+	s.tell()
+	if node, _, err := s.slurm.Submit(t.Context(), nil, "-C", module); err == nil {
+		t.Errorf("a job with a feature that no node has any more ran on %s", node)
+	}
+	if got := ask(s.image, "slurm-constraint"); got != "imagefit_x86_64_v2" {
+		t.Errorf("constraint %s", got)
+	}
+	s.by = []string{"--by", "class"}
+	s.tell()
+	if got := ask(s.image, "slurm-constraint"); strings.Contains(got, "x86_64") || !strings.Contains(got, "|") {
+		t.Errorf("Slurm knows classes only, and is asked for %s", got)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/nodeclass"
+	"github.com/imagefit/imagefit/pkg/placement"
 	"github.com/imagefit/imagefit/pkg/placement/flux"
 	"github.com/imagefit/imagefit/pkg/placement/hostlist"
 	"github.com/imagefit/imagefit/pkg/placement/slurm"
@@ -23,7 +24,8 @@ type exportCommand struct {
 	needs  needsFlags
 	images string
 
-	current string     // of slurm
+	by      by         // of classes, slurm and flux
+	current string     // of slurm and flux
 	format  cli.Output // of flux and kubernetes
 	cores   int        // of flux
 }
@@ -36,6 +38,7 @@ const (
 	asSetProperty cli.Output = "set-property"
 	asLabels      cli.Output = "labels"
 	asNodeFeature cli.Output = "nodefeature"
+	asFeaturesD   cli.Output = "features.d"
 )
 
 func newExportCommand() *cobra.Command {
@@ -74,33 +77,58 @@ func (c *exportCommand) load(cmd *cobra.Command) (*fleet, error) {
 	if err := c.nodes.validate(); err != nil {
 		return nil, err
 	}
-	asked := nodeclass.Dimensions{}
 	if err := c.needs.validate(cmd, c.images != ""); err != nil {
 		return nil, err
 	}
-	if c.images != "" || c.needs.fromCatalog(cmd) {
-		list, err := references(cmd, nil, c.images)
-		if err != nil {
-			return nil, err
-		}
-		if len(list) == 0 && c.images != "" {
-			return nil, errors.New("--images lists no image")
-		}
-		g, err := c.needs.open(cmd)
-		if err != nil {
-			return nil, err
-		}
-		defer g.close()
-		images, err := g.gather(cmd.Context(), list)
-		if err != nil {
-			return nil, err
-		}
-		if err := firstError(images); err != nil {
-			return nil, err
-		}
-		asked = g.dimensionsOf(cmd.Context(), images)
+	asked, vocabulary, err := c.asked(cmd)
+	if err != nil {
+		return nil, err
 	}
-	return c.nodes.load(cmd, asked)
+	nodes, err := c.nodes.load(cmd, asked)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case c.by == byFacts:
+		if left := vocabulary.Left(); left > 0 {
+			cmd.PrintErrf("imagefit: the images ask for %d more conditions than nodes get tokens for: match asks for these by class\n", left)
+		}
+		nodes.addTokens(vocabulary)
+	case cmd.Flags().Changed("by"):
+		nodes.Tokens = nil
+	}
+	return nodes, nil
+}
+
+// asked reads what the images ask for, if there are any.
+func (c *exportCommand) asked(cmd *cobra.Command) (nodeclass.Dimensions, *placement.Vocabulary, error) {
+	list, err := references(cmd, nil, c.images)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case len(list) == 0 && c.images != "":
+		return nil, nil, errors.New("--images lists no image")
+	case len(list) == 0 && !c.needs.fromCatalog(cmd):
+		return nodeclass.Dimensions{}, placement.NewVocabulary(), nil
+	}
+	g, err := c.needs.open(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer g.close()
+	images, err := g.gather(cmd.Context(), list)
+	if err == nil {
+		err = firstError(images)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return g.dimensionsOf(cmd.Context(), images), g.placement.Vocabulary(cmd.Context(), known(images)...), nil
+}
+
+func (c *exportCommand) byFlag(cmd *cobra.Command) {
+	c.by.add(cmd, "what nodes get tokens for beside their class: with facts also for architectures, CPU targets, and what the images ask for")
 }
 
 func newExportClasses() *cobra.Command {
@@ -110,6 +138,7 @@ func newExportClasses() *cobra.Command {
 		Short:   "Write the classes of nodes with their facts, for --nodes",
 		Example: `  imagefit export classes --nodes nodes/ > classes.json`,
 	}
+	c.byFlag(cmd)
 	return exporting(cmd, &c, func(cmd *cobra.Command, nodes *fleet) error { return cli.WriteJSON(cmd.OutOrStdout(), nodes) })
 }
 
@@ -127,7 +156,7 @@ node stay.`,
 	}
 	exporting(cmd, &c, func(cmd *cobra.Command, nodes *fleet) error {
 		if c.current == "" {
-			printText(cmd, slurm.Features(nodes.members()))
+			printText(cmd, slurm.Features(nodes.members(), nodes.Tokens))
 			return nil
 		}
 		r := newFleetReader(factsLoader{stdin: cmd.InOrStdin()}, nodeclass.Dimensions{})
@@ -138,9 +167,10 @@ node stay.`,
 		if len(r.slurm) == 0 {
 			return fmt.Errorf("read --current %s: there are no nodes; "+want, c.current)
 		}
-		printText(cmd, slurm.Updates(r.slurm, nodes.Nodes))
+		printText(cmd, slurm.Updates(r.slurm, nodes.Nodes, nodes.Tokens))
 		return nil
 	})
+	c.byFlag(cmd)
 	cmd.Flags().StringVar(&c.current, "current", "", `the nodes as Slurm knows them: a file with what "scontrol show node --oneliner" prints, "-" for stdin, or "@slurm"`)
 	return cmd
 }
@@ -161,27 +191,64 @@ func newExportFlux() *cobra.Command {
 	exporting(cmd, &c, c.flux)
 	c.format = asConfig
 	cli.OneOf(cmd, &c.format, "format", "", "format", []cli.Output{asConfig, asR, asJGF, asSetProperty})
-	cmd.Flags().IntVar(&c.cores, "cores", 1, "with R and jgf: the cores of each node")
+	c.byFlag(cmd)
+	cmd.Flags().StringVar(&c.current, "current", "", `with R and jgf: the resource set that tells the ranks, cores and GPUs of the nodes, a file with what "flux resource R" prints, or "-" for stdin`)
+	cmd.Flags().IntVar(&c.cores, "cores", 1, "with R and jgf, without --current: the cores of each node")
+	cmd.MarkFlagsMutuallyExclusive("current", "cores")
 	return cmd
 }
 
 func (c *exportCommand) flux(cmd *cobra.Command, nodes *fleet) error {
-	const maxCores = 4096
-	if c.cores < 1 || c.cores > maxCores {
-		return fmt.Errorf("--cores %d: want 1 to %d", c.cores, maxCores)
-	}
 	members := nodes.members()
-	switch c.format {
-	case asR:
-		return cli.WriteJSON(cmd.OutOrStdout(), flux.ResourceSet(members, c.cores))
-	case asJGF:
-		return cli.WriteJSON(cmd.OutOrStdout(), flux.JGF(members, c.cores))
-	case asSetProperty:
-		printText(cmd, flux.SetProperties(members))
-	default:
-		printText(cmd, flux.Config(members))
+	switch {
+	case c.format != asR && c.format != asJGF && c.current != "":
+		return fmt.Errorf("--current is for --format R and jgf: %s needs no resource set", c.format)
+	case c.format == asSetProperty:
+		printText(cmd, flux.SetProperties(members, nodes.Tokens))
+		return nil
+	case c.format == asConfig:
+		printText(cmd, flux.Config(members, nodes.Tokens))
+		return nil
 	}
-	return nil
+	r, err := c.resources(cmd, members)
+	if err != nil {
+		return err
+	}
+	if c.format == asJGF {
+		graph, err := flux.JGF(r, members, nodes.Tokens)
+		if err != nil {
+			return err
+		}
+		return cli.WriteJSON(cmd.OutOrStdout(), graph)
+	}
+	unknown, err := r.SetProperties(members, nodes.Tokens)
+	if err != nil {
+		return err
+	}
+	if len(unknown) > 0 {
+		cmd.PrintErrln("imagefit: nothing is known of these nodes, which get no property: " + hostlist.Format(unknown))
+	}
+	return cli.WriteJSON(cmd.OutOrStdout(), r)
+}
+
+// resources is the resource set of the instance, or one of nodes with --cores each.
+func (c *exportCommand) resources(cmd *cobra.Command, members map[string][]string) (*flux.R, error) {
+	const maxCores = 4096
+	if c.current == "" {
+		if c.cores < 1 || c.cores > maxCores {
+			return nil, fmt.Errorf("--cores %d: want 1 to %d", c.cores, maxCores)
+		}
+		return flux.Whole(members, c.cores), nil
+	}
+	text, err := readBounded(c.current, cmd.InOrStdin(), maxFactsFile)
+	var r *flux.R
+	if err == nil {
+		r, err = flux.Read(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf(`read --current %s: %w; want what "flux resource R" prints`, c.current, err)
+	}
+	return r, nil
 }
 
 func newExportKubernetes() *cobra.Command {
@@ -193,18 +260,27 @@ func newExportKubernetes() *cobra.Command {
   labels       calls of kubectl
   nodefeature  NodeFeature objects, from which NFD makes the label if its
                configuration allows the namespace imagefit.dev
-On a node, "imagefit facts --class -o labels" prints what NFD's features.d takes.`,
+  features.d   the file for NFD's features.d on the one node that --nodes names
+On a node, "imagefit facts --class --like classes.json -o labels" prints the same
+file without its name.`,
 		Example: `  imagefit export kubernetes --nodes @k8s | sh
   imagefit export kubernetes --nodes @k8s --format nodefeature | kubectl apply -f -`,
 	}
 	exporting(cmd, &c, c.kubernetes)
 	c.format = asLabels
-	cli.OneOf(cmd, &c.format, "format", "", "format", []cli.Output{asLabels, asNodeFeature})
+	cli.OneOf(cmd, &c.format, "format", "", "format", []cli.Output{asLabels, asNodeFeature, asFeaturesD})
 	return cmd
 }
 
 func (c *exportCommand) kubernetes(cmd *cobra.Command, nodes *fleet) error {
 	members := nodes.members()
+	if c.format == asFeaturesD {
+		if len(nodes.Nodes) != 1 {
+			return fmt.Errorf("--format features.d is the file of one node, and --nodes names %d", len(nodes.Nodes))
+		}
+		printText(cmd, nodeclass.Label+"="+nodes.Classes[0].ID+"\n")
+		return nil
+	}
 	if c.format == asNodeFeature {
 		var b bytes.Buffer
 		encoder := yaml.NewEncoder(&b)

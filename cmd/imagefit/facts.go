@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -25,6 +26,7 @@ type factsCommand struct {
 	family string
 	all    bool
 	class  bool
+	like   string
 }
 
 func newFactsCommand() *cobra.Command {
@@ -57,6 +59,7 @@ that images ask for, so that "imagefit match" need not look at each.`,
 	cli.Complete(cmd, "family", hostfacts.Families()...)
 	cmd.Flags().BoolVar(&c.all, "all", false, "with -o labels: also the labels that NFD makes only where it is configured to")
 	cmd.Flags().BoolVar(&c.class, "class", false, "the class of this node: its ID, with -o json its facts too, with -o labels its label")
+	cmd.Flags().StringVar(&c.like, "like", "", `with --class: the class among those of this file, which "imagefit export classes" printed; without it, they differ in what every class has`)
 	cmd.MarkFlagsMutuallyExclusive("class", "family")
 	cmd.AddCommand(newSnapshotCommand(), newDiffCommand())
 	return cmd
@@ -79,7 +82,14 @@ func (c factsCommand) run(cmd *cobra.Command) error {
 		return err
 	}
 	if c.class {
-		return c.printClass(cmd, nodeclass.Of(facts, nil))
+		asked, err := dimensionsIn(cmd, c.like)
+		if err != nil {
+			return fmt.Errorf("--like: %w", err)
+		}
+		return c.printClass(cmd, nodeclass.Of(facts, asked))
+	}
+	if c.like != "" {
+		return errors.New("--like is for --class")
 	}
 	if c.family != "" {
 		if facts, err = familyOf(facts, c.family); err != nil {

@@ -91,22 +91,35 @@ func toJSON(text []byte) ([]byte, error) {
 	if start[0] == '{' {
 		return text, nil
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	var content, more any
-	if err := decoder.Decode(&content); err != nil { // refuses aliases that grow
-		return nil, fmt.Errorf("%w; %s", document.YAMLError(err), wantFacts)
-	}
-	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+	documents, err := yamlDocuments(text)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(documents) > 1:
 		return nil, errors.New("there is more than one document; " + wantFacts)
 	}
-	if _, ok := content.(map[string]any); !ok {
-		return nil, errors.New("the document is not an object; " + wantFacts)
+	return documents[0], nil
+}
+
+// yamlDocuments turns each YAML document of a text into JSON. There is at least one.
+func yamlDocuments(text []byte) (all [][]byte, err error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var content any
+		if err := decoder.Decode(&content); errors.Is(err, io.EOF) && len(all) > 0 {
+			return all, nil
+		} else if err != nil { // refuses aliases that grow
+			return nil, fmt.Errorf("%w; %s", document.YAMLError(err), wantFacts)
+		}
+		if _, ok := content.(map[string]any); !ok {
+			return nil, errors.New("the document is not an object; " + wantFacts)
+		}
+		converted, err := json.Marshal(content)
+		if err != nil {
+			return nil, fmt.Errorf("%w; %s", err, wantFacts)
+		}
+		all = append(all, converted)
 	}
-	converted, err := json.Marshal(content)
-	if err != nil {
-		return nil, fmt.Errorf("%w; %s", err, wantFacts)
-	}
-	return converted, nil
 }
 
 // at adds the row and column to an error of JSON that knows its place, unless the

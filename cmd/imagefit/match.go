@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/nodeclass"
 	"github.com/imagefit/imagefit/pkg/placement"
 	"github.com/imagefit/imagefit/pkg/placement/flux"
@@ -35,7 +36,21 @@ type matchCommand struct {
 	needs  needsFlags
 	images string
 	strict bool
+	by     by
 	output cli.Output
+}
+
+// by is what tokens stand for.
+type by string
+
+const (
+	byClass by = "class"
+	byFacts by = "facts"
+)
+
+func (b *by) add(cmd *cobra.Command, usage string) {
+	*b = byClass
+	cli.OneOf(cmd, b, "by", "", usage, []by{byClass, byFacts})
 }
 
 func newMatchCommand() *cobra.Command {
@@ -57,6 +72,11 @@ are for schedulers, and are about all images together, as of one job:
   flux-constraint   for attributes.system.constraints of a jobspec (RFC 31)
   flux-requires     for flux run --requires (RFC 35)
   nodeaffinity      for spec.affinity of a pod, by the label ` + nodeclass.Label + `
+With --by facts the formats of Slurm and Flux name facts in place of classes:
+  imagefit_x86_64_v3&imagefit_kernel.version.full_ge_6.2
+if the scheduler knows them by "imagefit export --by facts". What cannot be asked
+for that way is asked for by class, and stderr says why.
+
 Where it is unknown whether a class fits, it is among them, unless --strict is
 given. Schedulers must know the classes by the same IDs: give "imagefit export"
 and this command the same file of "imagefit export classes" with --nodes.
@@ -72,6 +92,7 @@ none fits; 4: none is known to fit, some may; 1: error.`,
 	c.nodes.add(cmd)
 	imagesFlag(cmd, &c.images)
 	c.needs.add(cmd)
+	c.by.add(cmd, "what the tokens of Slurm and Flux stand for")
 	cmd.Flags().BoolVar(&c.strict, "strict", false, "for schedulers: leave out nodes of which it is unknown whether they fit")
 	c.output.AddFlag(cmd, asTable, cli.JSON, asCSV, asHostlist, asSlurmConstraint, asSlurmPrefer, asFluxConstraint, asFluxRequires, asNodeAffinity)
 	return cmd
@@ -82,9 +103,17 @@ func (c *matchCommand) isList() bool {
 	return c.output == asTable || c.output == cli.JSON || c.output == asCSV
 }
 
+// hasTokens reports whether the output is made of tokens.
+func (c *matchCommand) hasTokens() bool {
+	return c.output == asSlurmConstraint || c.output == asSlurmPrefer || c.output == asFluxConstraint || c.output == asFluxRequires
+}
+
 func (c *matchCommand) run(cmd *cobra.Command, args []string) error {
 	if err := c.nodes.validate(); err != nil {
 		return err
+	}
+	if c.by == byFacts && !c.hasTokens() {
+		return fmt.Errorf("--by facts is about tokens of Slurm and Flux: there are none in -o %s", c.output)
 	}
 	list, err := references(cmd, args, c.images)
 	if err != nil {
@@ -119,7 +148,7 @@ func (c *matchCommand) run(cmd *cobra.Command, args []string) error {
 	if c.isList() {
 		return c.list(cmd, images, rows, nodes)
 	}
-	return c.schedule(cmd, rows, nodes)
+	return c.schedule(cmd, g, known(images), rows, nodes)
 }
 
 // list prints each image.
@@ -147,10 +176,16 @@ func (c *matchCommand) list(cmd *cobra.Command, images []gathered, rows []placem
 }
 
 // schedule prints where all images can run together, for a scheduler.
-func (c *matchCommand) schedule(cmd *cobra.Command, rows []placement.Row, nodes *fleet) error {
+func (c *matchCommand) schedule(cmd *cobra.Command, g *gatherer, images []*decision.Needs, rows []placement.Row, nodes *fleet) error {
 	verdicts := placement.Pod(rows)
 	answer := placement.AnswerOf(verdicts, nodes.Classes, c.strict)
-	text, err := c.answer(answer, nodes)
+	var text string
+	var err error
+	if c.hasTokens() {
+		text, err = c.tokens(cmd, g, placement.Job{Images: images, Rows: rows, Classes: nodes.Classes, Answer: answer}, nodes)
+	} else {
+		text, err = c.answer(answer, nodes)
+	}
 	if err != nil {
 		return err
 	}
@@ -168,30 +203,47 @@ func (c *matchCommand) schedule(cmd *cobra.Command, rows []placement.Row, nodes 
 	return exitOf(outcome)
 }
 
-// answer writes the answer in the format of a scheduler.
-func (c *matchCommand) answer(a placement.Answer, nodes *fleet) (string, error) {
-	var b strings.Builder
+// tokens writes the answer in the tokens of a scheduler.
+func (c *matchCommand) tokens(cmd *cobra.Command, g *gatherer, job placement.Job, nodes *fleet) (string, error) {
+	best := c.output == asSlurmPrefer
+	expression := placement.AnyOf(job.Answer.Usable)
+	if best {
+		expression = placement.AnyOf(job.Answer.Best)
+	}
+	if c.by == byFacts {
+		nodes.addTokens(g.placement.Vocabulary(cmd.Context(), job.Images...))
+		job.Tokens = nodes.Tokens
+		if byFacts, err := g.placement.ByFacts(cmd.Context(), job, best); err == nil {
+			expression = byFacts
+		} else {
+			cmd.PrintErrln("imagefit: asked for by class, not by facts: " + decision.Line(err.Error()))
+		}
+	}
 	switch c.output {
-	case asHostlist:
+	case asFluxRequires:
+		return flux.Requires(expression), nil
+	case asFluxConstraint:
+		var b strings.Builder
+		err := cli.WriteJSON(&b, flux.ConstraintOf(expression))
+		return strings.TrimSpace(b.String()), err
+	default:
+		return slurm.Constraint(expression), nil
+	}
+}
+
+// answer writes the answer in a format without tokens.
+func (c *matchCommand) answer(a placement.Answer, nodes *fleet) (string, error) {
+	if c.output == asHostlist {
 		members := nodes.members()
 		var names []string
 		for _, id := range a.Usable {
 			names = append(names, members[id]...)
 		}
 		return hostlist.Format(names), nil
-	case asSlurmConstraint:
-		return slurm.Constraint(a), nil
-	case asSlurmPrefer:
-		return slurm.Prefer(a), nil
-	case asFluxRequires:
-		return flux.Requires(a), nil
-	case asFluxConstraint:
-		err := cli.WriteJSON(&b, flux.ConstraintOf(a))
-		return strings.TrimSpace(b.String()), err
-	default:
-		err := nodeAffinity(&b, a, c.strict)
-		return strings.TrimSpace(b.String()), err
 	}
+	var b strings.Builder
+	err := nodeAffinity(&b, a, c.strict)
+	return strings.TrimSpace(b.String()), err
 }
 
 // reasons are why images do not fit, each once.

@@ -49,6 +49,9 @@ func TestMatchAnswersInTheWordsOfEachScheduler(t *testing.T) {
 	s := newRegistry(t, fakeregistry.Options{})
 	s.Index("levels", s.Image("linux/amd64/v2", "v2"), s.Image("linux/amd64/v3", "v3"), s.Image("linux/arm64", "arm"))
 	s.Index("v4", s.Image("linux/amd64/v4", "v4"))
+	b := s.Image("linux/amd64", "b")
+	s.Attach(b, fakeregistry.Artifact{Body: `{"compatibilities": {"nfd": {"kernel-loadedmodule.b": true}}}`})
+	s.Index("both", b)
 	dir := nodeFiles(t)
 	v2, v3, v1 := classOfLevel(2), classOfLevel(3), classOfLevel(1)
 	for name, tt := range map[string]struct {
@@ -64,6 +67,11 @@ func TestMatchAnswersInTheWordsOfEachScheduler(t *testing.T) {
 		"constraint 31":  {"levels", "flux-constraint", nil, `{"or":[{"properties":["imagefit_` + v3 + `"]},{"properties":["imagefit_` + v2 + `"]}]}`, nil},
 		"affinity":       {"levels", "nodeaffinity", nil, "operator: NotIn values: - " + v1 + " preferredDuringSchedulingIgnoredDuringExecution: - weight: 100", nil},
 		"affinity, only": {"levels", "nodeaffinity", []string{"--strict"}, "operator: In values: - " + v3 + " - " + v2, nil},
+		"by facts":       {"levels", "slurm-constraint", []string{"--by", "facts"}, "imagefit_x86_64_v2", nil},
+		"by facts, best": {"levels", "slurm-prefer", []string{"--by", "facts"}, "imagefit_x86_64_v3", nil},
+		"by facts, flux": {"both", "flux-requires", []string{"--by", "facts"}, "imagefit_amd64&imagefit_kernel.loadedmodule.b", nil},
+		"by facts, 31":   {"both", "flux-constraint", []string{"--by", "facts"}, `{"properties":["imagefit_amd64","imagefit_kernel.loadedmodule.b"]}`, nil},
+		"by facts, none": {"v4", "slurm-constraint", []string{"--by", "facts"}, "imagefit_none", cli.ExitError(3)},
 		"nowhere":        {"v4", "slurm-constraint", nil, "imagefit_none", cli.ExitError(3)},
 		"nowhere, flux":  {"v4", "flux-constraint", nil, `{"properties":["imagefit_none"]}`, cli.ExitError(3)},
 		"nowhere, hosts": {"v4", "hostlist", nil, "", cli.ExitError(3)},
@@ -117,6 +125,22 @@ func TestMatchListsEachImage(t *testing.T) {
 	wantError(t, tool(t, "", "match", s.Reference(":missing"), "--nodes", dir, "-o", "slurm-constraint").err, "404 Not Found")
 }
 
+// formsOfNodes is a folder with a node in each form: a snapshot, what NFD exports, a
+// NodeFeature object as YAML, and a list of them.
+func formsOfNodes(t *testing.T, exported string) string {
+	t.Helper()
+	dir := t.TempDir()
+	toolOK(t, "facts", "snapshot", "--root", zenRoot, filepath.Join(dir, "s7.tar.gz"))
+	for name, text := range map[string]string{
+		"w2.json": exported, "k.yaml": strings.ReplaceAll(nodeYAML, "node-1", "k1"), "list.json": list("NodeFeatureList", nodeFeature("k3", "6.1.2"), nodeFeature("k4", "6.1.2")),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
 // Nodes come in every form that a cluster has them in.
 func TestMatchReadsNodesInEveryForm(t *testing.T) {
 	s := newRegistry(t, fakeregistry.Options{})
@@ -133,6 +157,8 @@ func TestMatchReadsNodesInEveryForm(t *testing.T) {
 	}
 	features := list("List", nodeFeature("k1", "6.1.2"), nodeFeature("k2", "6.1.2"), added("more", "k2"))
 	kubernetes := strings.TrimSuffix(features, "]}") + `, {"kind": "Node", "metadata": {"name": "k1"}, "status": {"nodeInfo": {"architecture": "amd64"}}}], "kind": "List"}`
+	const exported = `{"flags": {"cpu.cpuid": {"elements": {"X86_64_V3": {}}}}, "attributes": {"kernel.version": {"elements": {"full": "6.1.2"}}}, "instances": {}}`
+	forms := formsOfNodes(t, exported)
 	show := "NodeName=s1 AvailableFeatures=x ActiveFeatures=x,imagefit_" + classOfLevel(3) + " State=IDLE\nNodeName=s2 ActiveFeatures=imagefit_" + classOfLevel(1) + "\n"
 	for name, tt := range map[string]struct {
 		stdin string
@@ -146,6 +172,9 @@ func TestMatchReadsNodesInEveryForm(t *testing.T) {
 		"a class":              {string(class), []string{"-"}, classOfLevel(3)},
 		"a list of Kubernetes": {kubernetes, []string{"-", "--arch", "amd64"}, "k[1-2]"},
 		"YAML":                 {nodeYAML, []string{"-", "--arch", "amd64"}, "node-1"},
+		"YAML of several":      {"---\n" + nodeYAML + "---\n" + strings.ReplaceAll(nodeYAML, "node-1", "node-2"), []string{"-", "--arch", "amd64"}, "node-[1-2]"},
+		"nfd export":           {"", []string{write(t, "w1.json", exported), "--arch", "amd64"}, "w1"},
+		"a folder of all":      {"", []string{forms, "--arch", "amd64"}, "k[1,3-4],s7,w2"},
 		"Slurm":                {show, []string{"-", "--nodes", fleet}, "s1"},
 		"several":              {string(one), []string{"-", "--nodes", write(t, "n9.json", strings.ReplaceAll(string(one), `"n3"`, `"n9"`))}, "n[3,9]"},
 	} {
@@ -226,7 +255,114 @@ func TestExportTellsSchedulersTheClasses(t *testing.T) {
 			t.Errorf("%s\n%s\nlacks %s", args, got, want)
 		}
 	}
-	wantError(t, tool(t, "", "export", "flux", "--nodes", fleetFile, "--cores", "0").err, "--cores 0")
+	wantError(t, tool(t, "", "export", "flux", "--nodes", fleetFile, "--format", "R", "--cores", "0").err, "--cores 0")
+	wantError(t, tool(t, "", "export", "kubernetes", "--nodes", fleetFile, "--format", "features.d").err, "the file of one node", "names 4")
+	one := toolOK(t, "export", "kubernetes", "--nodes", filepath.Join(dir, "n3.json"), "--images", images, "--format", "features.d")
+	if want := "imagefit.dev/class=" + strings.TrimPrefix(constraint, placement.TokenPrefix) + "\n"; one != want {
+		t.Errorf("features.d has %s, want %s", one, want)
+	}
+}
+
+// A node finds its class among those of a file: as it would be if it were in it.
+func TestFactsPrintTheClassInTheDimensionsOfAFile(t *testing.T) {
+	s := newRegistry(t, fakeregistry.Options{})
+	image := s.Image("linux/amd64", "m")
+	s.Attach(image, fakeregistry.Artifact{Body: `{"compatibilities": {"nfd": {"kernel-loadedmodule.nvidia": true}}}`})
+	s.Index("module", image)
+	images := write(t, "images", s.Reference(":module"))
+	classes := toolOK(t, "export", "classes", "--nodes", zenRoot, "--images", images)
+	var f fleet
+	if err := json.Unmarshal([]byte(classes), &f); err != nil || len(f.Classes) != 1 {
+		t.Fatalf("%v: %s", err, classes)
+	}
+	file := write(t, "classes.json", classes)
+	if got := toolOK(t, "facts", "--root", zenRoot, "--class", "--like", file); got != f.Classes[0].ID+"\n" {
+		t.Errorf("class %s, want %s", got, f.Classes[0].ID)
+	}
+	if got := toolOK(t, "facts", "--root", zenRoot, "--class"); got == f.Classes[0].ID+"\n" {
+		t.Error("the image asks for nothing that every class has not")
+	}
+	wantError(t, tool(t, "", "facts", "--root", zenRoot, "--like", file).err, "--like is for --class")
+	wantError(t, tool(t, "", "facts", "--root", zenRoot, "--class", "--like", images).err, "export classes")
+}
+
+// By facts, nodes have tokens that people can read, and match names those that they have.
+func TestMatchAsksByFactsForWhatNodesHave(t *testing.T) {
+	s := newRegistry(t, fakeregistry.Options{})
+	image := func(name, body string) string {
+		digest := s.Image("linux/amd64", name)
+		s.Attach(digest, fakeregistry.Artifact{Body: `{"compatibilities": {"nfd": {` + body + `}}}`})
+		s.Index(name, digest)
+		return s.Reference(":" + name)
+	}
+	module, other := image("module", `"kernel-loadedmodule.nvidia": true`), image("other", `"kernel-loadedmodule.a": true`)
+	dir := nodeFiles(t)
+	classes := write(t, "classes.json", toolOK(t, "export", "classes", "--nodes", dir, "--images", write(t, "images", module+"\n"), "--by", "facts"))
+	match := func(image string, flags ...string) result {
+		return tool(t, "", append([]string{"match", image, "-o", "slurm-constraint", "--by", "facts"}, flags...)...)
+	}
+	const want = "imagefit_amd64&imagefit_kernel.loadedmodule.nvidia\n"
+	if got := match(module, "--nodes", classes); got.err != nil || got.stdout != want || got.stderr != "" {
+		t.Errorf("%v: %s %s", got.err, got.stdout, got.stderr)
+	}
+	features := toolOK(t, "export", "slurm", "--nodes", classes)
+	if !strings.Contains(features, "NodeName=n3 Features=imagefit_") || !strings.Contains(features, ",imagefit_amd64,imagefit_kernel.loadedmodule.nvidia,imagefit_x86_64_v2,imagefit_x86_64_v3\n") {
+		t.Errorf("features\n%s", features)
+	}
+	if got := toolOK(t, "export", "slurm", "--nodes", classes, "--by", "class"); strings.Contains(got, "amd64") {
+		t.Errorf("by class\n%s", got)
+	}
+	// Nodes were exported before there was this image.
+	if got := match(other, "--nodes", classes); strings.Contains(got.stdout, "&") || !strings.Contains(got.stderr, "asked for by class, not by facts: no node has the token imagefit_kernel.loadedmodule.a") {
+		t.Errorf("%s %s", got.stdout, got.stderr)
+	}
+	// What Slurm has counts, not what was exported.
+	ids := map[string]string{}
+	var f fleet
+	text, err := os.ReadFile(classes)
+	if err == nil {
+		err = json.Unmarshal(text, &f)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	show := ""
+	for _, node := range []string{"n1", "n3"} {
+		ids[node] = placement.TokenPrefix + f.Nodes[node]
+		show += "NodeName=" + node + " ActiveFeatures=" + ids[node] + "\n"
+	}
+	got := tool(t, show, "match", module, "-o", "slurm-constraint", "--by", "facts", "--nodes", "-", "--nodes", classes)
+	if got.err != nil || got.stdout != ids["n3"]+"\n" || !strings.Contains(got.stderr, "asked for by class, not by facts") {
+		t.Errorf("%v: %s %s", got.err, got.stdout, got.stderr)
+	}
+	show = strings.ReplaceAll(show, ids["n3"], ids["n3"]+",imagefit_amd64,imagefit_kernel.loadedmodule.nvidia")
+	if got := tool(t, show, "match", module, "-o", "slurm-constraint", "--by", "facts", "--nodes", "-", "--nodes", classes); got.stdout != want {
+		t.Errorf("%v: %s %s", got.err, got.stdout, got.stderr)
+	}
+	wantError(t, match(module, "--nodes", classes, "-o", "nodeaffinity").err, "--by facts is about tokens of Slurm and Flux")
+}
+
+// The resource set that a Flux instance has is the base of R and of the graph.
+func TestExportFluxKeepsTheResourcesOfTheInstance(t *testing.T) {
+	dir := nodeFiles(t)
+	const r = `{"version": 1, "execution": {"R_lite": [{"rank": "0-1", "children": {"core": "0-7", "gpu": "0-1"}}, {"rank": "2", "children": {"core": "0-3"}}],
+  "starttime": 0, "expiration": 0, "nodelist": ["n[3-5]"], "properties": {"batch": "0-2"}}}`
+	got := tool(t, r, "export", "flux", "--nodes", dir, "--format", "R", "--current", "-")
+	for _, want := range []string{`"gpu": "0-1"`, `"batch": "0-2"`, `"imagefit_` + classOfLevel(3) + `": "0"`} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("%s lacks %s", got.stdout, want)
+		}
+	}
+	if got.err != nil || !strings.Contains(got.stderr, "nothing is known of these nodes, which get no property: n5") {
+		t.Errorf("%v: %s", got.err, got.stderr)
+	}
+	graph := toolOK(t, "export", "flux", "--nodes", dir, "--format", "jgf", "--current", write(t, "R.json", r))
+	if n := strings.Count(graph, `"type": "gpu"`); n != 4 {
+		t.Errorf("the graph has %d GPUs", n)
+	}
+	wantError(t, tool(t, "{}", "export", "flux", "--nodes", dir, "--format", "R", "--current", "-").err, "read --current -", "flux resource R")
+	wantError(t, tool(t, "", "export", "flux", "--nodes", dir, "--current", "-").err, "config needs no resource set")
+	wantError(t, tool(t, "", "export", "flux", "--nodes", dir, "--format", "R", "--current", "-", "--cores", "4").err, "current cores")
 }
 
 func TestFactsPrintTheClassOfANode(t *testing.T) {

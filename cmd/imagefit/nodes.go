@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts/snapshot"
 	"github.com/imagefit/imagefit/pkg/nodeclass"
+	"github.com/imagefit/imagefit/pkg/placement"
 	"github.com/imagefit/imagefit/pkg/placement/slurm"
 )
 
@@ -27,6 +29,31 @@ type nodesFlags struct {
 	nodes []string
 	arch  string
 }
+
+// dimensionsIn reads in which dimensions the classes of a file differ.
+func dimensionsIn(cmd *cobra.Command, file string) (nodeclass.Dimensions, error) {
+	if file == "" {
+		return nodeclass.Dimensions{}, nil
+	}
+	text, err := readBounded(file, cmd.InOrStdin(), maxFleet)
+	var of fleet
+	if err == nil {
+		err = json.Unmarshal(text, &of)
+	}
+	if err == nil && len(of.Classes) == 0 {
+		err = errors.New("there are no classes")
+	}
+	if err != nil {
+		return nil, fmt.Errorf(`read the classes of %s: %w; want what "imagefit export classes" prints`, file, err)
+	}
+	if of.Dimensions == nil {
+		return nodeclass.Dimensions{}, nil
+	}
+	return of.Dimensions, nil
+}
+
+// maxFleet bounds a file with classes, of some kilobytes each.
+const maxFleet = 256 << 20
 
 func (f *nodesFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.nodes, "nodes", nil,
@@ -52,6 +79,21 @@ type fleet struct {
 	Dimensions nodeclass.Dimensions `json:"dimensions"` // in which the classes differ
 	Classes    []nodeclass.Class    `json:"classes"`    // sorted by ID
 	Nodes      map[string]string    `json:"nodes"`      // name -> ID of the class
+	// Tokens are those of each class beside its own, where nodes have them.
+	Tokens placement.Tokens `json:"tokens,omitempty"`
+}
+
+// addTokens gives the classes their tokens by facts. Those that were exported, and those
+// that Slurm's nodes have, stay.
+func (f *fleet) addTokens(v *placement.Vocabulary) {
+	if f.Tokens == nil {
+		f.Tokens = placement.Tokens{}
+	}
+	for _, class := range f.Classes {
+		if f.Tokens[class.ID] == nil {
+			f.Tokens[class.ID] = v.Tokens(class.Facts)
+		}
+	}
 }
 
 // members returns the names of the nodes of each class.
@@ -190,11 +232,7 @@ func (r *fleetReader) documents(name string, from io.Reader) error {
 		if err != nil {
 			return err
 		}
-		converted, err := toJSON(text)
-		if err != nil {
-			return err
-		}
-		return r.document(name, json.NewDecoder(bytes.NewReader(converted)))
+		return r.yaml(name, text)
 	}
 	decoder := json.NewDecoder(in)
 	for {
@@ -204,6 +242,18 @@ func (r *fleetReader) documents(name string, from io.Reader) error {
 			return err
 		}
 	}
+}
+
+// yaml reads the documents of a YAML file.
+func (r *fleetReader) yaml(name string, text []byte) error {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return errors.New("the file is empty; " + wantFacts)
+	}
+	documents, err := yamlDocuments(text)
+	for i := 0; i < len(documents) && err == nil; i++ {
+		err = r.document(name, json.NewDecoder(bytes.NewReader(documents[i])))
+	}
+	return err
 }
 
 // document reads one document. The items of a list are not in memory at once.
@@ -324,6 +374,11 @@ func (r *fleetReader) single(name string, text []byte, keys map[string]json.RawM
 func (r *fleetReader) addFleet(read fleet, source string) error {
 	for _, class := range read.Classes {
 		r.byID[class.ID] = class
+	}
+	if r.fleet.Tokens == nil {
+		r.fleet.Tokens = read.Tokens
+	} else {
+		maps.Copy(r.fleet.Tokens, read.Tokens)
 	}
 	for name, id := range read.Nodes {
 		if err := r.named(name, source, id); err != nil {

@@ -10,6 +10,8 @@ import (
 	"os/exec" //nolint:depguard // the tool, not a daemon, where the person asks for it by name
 	"slices"
 	"strings"
+
+	"github.com/imagefit/imagefit/pkg/placement"
 )
 
 // kubernetes reads the objects of NFD, and which architectures the nodes have.
@@ -85,7 +87,7 @@ func (r *fleetReader) finish() error {
 
 // ofSlurm takes the nodes that Slurm knows, in the classes that their features name.
 func (r *fleetReader) ofSlurm() error {
-	r.fleet.Nodes = map[string]string{}
+	r.fleet.Nodes, r.fleet.Tokens = map[string]string{}, placement.Tokens{}
 	for _, n := range r.slurm {
 		id := n.Class()
 		if id == "" {
@@ -96,6 +98,11 @@ func (r *fleetReader) ofSlurm() error {
 				printable(n.Name), printable(id))
 		}
 		r.fleet.Nodes[n.Name] = id
+		if others, ok := r.fleet.Tokens[id]; ok { // what all nodes of the class have
+			r.fleet.Tokens[id] = slices.DeleteFunc(others, func(t string) bool { return !slices.Contains(n.Tokens(), t) })
+		} else {
+			r.fleet.Tokens[id] = n.Tokens()
+		}
 	}
 	return nil
 }

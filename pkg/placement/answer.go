@@ -52,15 +52,6 @@ func AnswerOf(verdicts []Verdict, classes []nodeclass.Class, strict bool) Answer
 	return a
 }
 
-// Tokens returns the tokens of classes.
-func Tokens(ids []string) []string {
-	tokens := make([]string, len(ids))
-	for i, id := range ids {
-		tokens[i] = Token(id)
-	}
-	return tokens
-}
-
 // Outcome is that of the best class.
 func Outcome(verdicts []Verdict) selector.Outcome {
 	best := selector.Unfit

@@ -3,11 +3,7 @@
 // resource set (RFC 20) and as a graph (JGF).
 package flux
 
-import (
-	"strings"
-
-	"github.com/imagefit/imagefit/pkg/placement"
-)
+import "github.com/imagefit/imagefit/pkg/placement"
 
 // Constraint is a constraint of RFC 31, as far as it is made of properties.
 type Constraint struct {
@@ -15,26 +11,18 @@ type Constraint struct {
 	Or         []Constraint `json:"or,omitempty"`
 }
 
-// ConstraintOf returns what nodes must have for a job with the images: the value of
+// ConstraintOf returns what nodes must have for a job: the value of
 // attributes.system.constraints in a jobspec.
-func ConstraintOf(a placement.Answer) Constraint {
-	tokens := tokensOf(a)
-	if len(tokens) == 1 {
-		return Constraint{Properties: tokens}
+func ConstraintOf(e placement.Expression) Constraint {
+	if len(e) == 1 {
+		return Constraint{Properties: e[0]}
 	}
 	c := Constraint{}
-	for _, token := range tokens {
-		c.Or = append(c.Or, Constraint{Properties: []string{token}})
+	for _, all := range e {
+		c.Or = append(c.Or, Constraint{Properties: all})
 	}
 	return c
 }
 
 // Requires returns the same in the syntax of RFC 35, for --requires.
-func Requires(a placement.Answer) string { return strings.Join(tokensOf(a), "|") }
-
-func tokensOf(a placement.Answer) []string {
-	if len(a.Usable) == 0 {
-		return []string{placement.NoClass}
-	}
-	return placement.Tokens(a.Usable)
-}
+func Requires(e placement.Expression) string { return e.String() }

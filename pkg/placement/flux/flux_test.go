@@ -2,6 +2,7 @@ package flux_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -46,15 +47,23 @@ func holds(t *testing.T, constraint map[string]any, properties []string) bool {
 	return false
 }
 
-// query reads the alternatives of RFC 35, with properties as the default operator.
-func query(text string) map[string]any {
-	words := strings.Split(text, "|")
-	if len(words) == 1 {
-		return map[string]any{"properties": []any{text}}
-	}
+// query reads the part of RFC 35 that is written: names joined by &, which binds closer
+// than |, with parentheses.
+func query(t *testing.T, text string) map[string]any {
+	t.Helper()
 	var or []any
-	for _, word := range words {
-		or = append(or, map[string]any{"properties": []any{word}})
+	for _, alternative := range strings.Split(text, "|") {
+		if inner, ok := strings.CutPrefix(alternative, "("); ok {
+			alternative = strings.TrimSuffix(inner, ")")
+		}
+		var and []any
+		for _, word := range strings.Split(alternative, "&") {
+			if word == "" || strings.ContainsAny(word, "()|&!'\":, ") || strings.HasPrefix(word, "-") {
+				t.Fatalf("%q of %q is not a term of RFC 35", word, text)
+			}
+			and = append(and, map[string]any{"properties": []any{word}})
+		}
+		or = append(or, map[string]any{"and": and})
 	}
 	return map[string]any{"or": or}
 }
@@ -119,28 +128,46 @@ func TestConstraintsAgreeWithTheVerdicts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	job := readShape(t, "jobspec")
+	job, canonical := readShape(t, "jobspec"), readShape(t, "canonical")
+	vocabulary, tokens := e.Vocabulary(t.Context(), images...), placement.Tokens{}
+	for _, class := range classes {
+		tokens[class.ID] = vocabulary.Tokens(class.Facts)
+	}
+	byFacts := 0
 	outcomes := map[selector.Outcome]int{}
 	for i := range rows {
 		for _, pod := range [][]placement.Row{rows[i : i+1], {rows[i], rows[r.IntN(len(rows))]}} {
 			verdicts := placement.Pod(pod)
 			answer := placement.AnswerOf(verdicts, classes, false)
-			constraint := asJSON(t, flux.ConstraintOf(answer))
-			if found := job.check(t, jobspec(constraint)); len(found) > 0 {
-				t.Fatalf("%v: %q", constraint, found)
+			expressions := []placement.Expression{placement.AnyOf(answer.Usable)}
+			of := placement.Job{Rows: pod, Classes: classes, Answer: answer, Tokens: tokens}
+			for _, row := range pod {
+				of.Images = append(of.Images, images[slices.IndexFunc(images, func(n *decision.Needs) bool { return n.Reference == row.Reference })])
 			}
-			for _, node := range nodes {
-				v := verdicts[slices.IndexFunc(classes, func(c nodeclass.Class) bool { return c.ID == node.ID })]
-				outcomes[v.Outcome]++
-				properties := []string{"batch", placement.Token(node.ID)}
-				if got := holds(t, constraint, properties); got != (v.Outcome != selector.Unfit) {
-					t.Fatalf("%s: %v is %t on a node with %+v", rows[i].Reference, constraint, got, v)
+			if expression, err := e.ByFacts(t.Context(), of, false); err == nil {
+				expressions, byFacts = append(expressions, expression), byFacts+1
+			}
+			for _, expression := range expressions {
+				constraint := asJSON(t, flux.ConstraintOf(expression))
+				if err := errors.Join(problem(t, job, jobspec(constraint)), problem(t, canonical, jobspec(constraint))); err != nil {
+					t.Fatalf("%v: %v", constraint, err)
 				}
-				if query := query(flux.Requires(answer)); holds(t, query, properties) != holds(t, constraint, properties) {
-					t.Fatalf("--requires %v is not %v", query, constraint)
+				for _, node := range nodes {
+					v := verdicts[slices.IndexFunc(classes, func(c nodeclass.Class) bool { return c.ID == node.ID })]
+					outcomes[v.Outcome]++
+					properties := append([]string{"batch"}, tokens.Of(node.ID)...)
+					if got := holds(t, constraint, properties); got != (v.Outcome != selector.Unfit) {
+						t.Fatalf("%s: %v is %t on a node with %+v", rows[i].Reference, constraint, got, v)
+					}
+					if query := query(t, flux.Requires(expression)); holds(t, query, properties) != holds(t, constraint, properties) {
+						t.Fatalf("--requires %v is not %v", query, constraint)
+					}
 				}
 			}
 		}
+	}
+	if byFacts < len(images) {
+		t.Errorf("%d jobs are asked for by facts: the corpus tells too little", byFacts)
 	}
 	if len(outcomes) != 3 {
 		t.Errorf("outcomes %v: the corpus tells too little", outcomes)
@@ -151,18 +178,31 @@ func members() map[string][]string {
 	return map[string][]string{"0a1b2c3d4e5f": {"n10", "n9", "n2"}, "ffffffffffff": {"gpu1"}}
 }
 
+// tokens are those of the first class of members.
+func tokens() placement.Tokens { return placement.Tokens{"0a1b2c3d4e5f": {"imagefit_amd64"}} }
+
+// setOf is the resource set of members with their properties.
+func setOf(t *testing.T, r *flux.R) *flux.R {
+	t.Helper()
+	if unknown, err := r.SetProperties(members(), tokens()); err != nil || len(unknown) > 0 {
+		t.Fatalf("%v, nothing is known of %q", err, unknown)
+	}
+	return r
+}
+
 // What is exported has the shape that Flux reads, and says of each node its class.
 func TestResourcesHaveTheShapeThatFluxReads(t *testing.T) {
 	t.Parallel()
-	set := flux.ResourceSet(members(), 4)
-	if found := readShape(t, "r").check(t, set); len(found) > 0 {
-		t.Errorf("R: %q", found)
+	set := setOf(t, flux.Whole(members(), 4))
+	if err := problem(t, readShape(t, "r"), set); err != nil {
+		t.Errorf("R: %v", err)
 	}
 	names, err := hostlist.Parse(set.Execution.NodeList[0])
 	if err != nil || strings.Join(names, " ") != "gpu1 n2 n9 n10" {
 		t.Errorf("nodes %q, %v", names, err)
 	}
-	if p := set.Execution.Properties; p["imagefit_0a1b2c3d4e5f"] != "1-3" || p["imagefit_ffffffffffff"] != "0" || set.Execution.Lite[0].Rank != "0-3" {
+	p := set.Execution.Properties
+	if p["imagefit_0a1b2c3d4e5f"] != "1-3" || p["imagefit_ffffffffffff"] != "0" || p["imagefit_amd64"] != "1-3" || set.Execution.Lite[0].Rank != "0-3" {
 		t.Errorf("properties %v of ranks %s", p, set.Execution.Lite[0].Rank)
 	}
 	var config struct {
@@ -173,12 +213,86 @@ func TestResourcesHaveTheShapeThatFluxReads(t *testing.T) {
 			}
 		}
 	}
-	if err := toml.Unmarshal([]byte(flux.Config(members())), &config); err != nil || len(config.Resource.Config) != 2 ||
-		config.Resource.Config[0].Hosts != "n[2,9-10]" || config.Resource.Config[0].Properties[0] != "imagefit_0a1b2c3d4e5f" {
+	if err := toml.Unmarshal([]byte(flux.Config(members(), tokens())), &config); err != nil || len(config.Resource.Config) != 2 ||
+		config.Resource.Config[0].Hosts != "n[2,9-10]" || strings.Join(config.Resource.Config[0].Properties, " ") != "imagefit_0a1b2c3d4e5f imagefit_amd64" {
 		t.Errorf("configuration %+v, %v", config, err)
 	}
-	if got, want := flux.SetProperties(members()), "flux ion-resource set-property /cluster0/gpu1 imagefit_ffffffffffff=1\n"; !strings.HasSuffix(got, want) {
-		t.Errorf("got %s, want %s", got, want)
+	calls := flux.SetProperties(members(), tokens())
+	for _, want := range []string{"flux ion-resource set-property /cluster0/gpu1 imagefit_ffffffffffff=1\n", " /cluster0/n10 /cluster0/n2 /cluster0/n9 imagefit_amd64=1\n"} {
+		if !strings.Contains(calls, want) {
+			t.Errorf("got %s, want %s", calls, want)
+		}
+	}
+}
+
+// current is what an instance with nodes of two kinds has, in an order of its own.
+const current = `{"version": 1, "execution": {"R_lite": [{"rank": "0,3", "children": {"core": "0-1", "gpu": "0"}}, {"rank": "[1-2]", "children": {"core": "0-3"}}],
+  "starttime": 5, "expiration": 9, "nodelist": ["n[9-10]", "gpu1,n2"], "properties": {"batch": "1-2", "imagefit_000000000000": "0-3"}}, "attributes": {"system": {}}}`
+
+// The resource set of an instance keeps its ranks, cores, GPUs and the properties of others.
+func TestAResourceSetOfAnInstanceKeepsWhatItHas(t *testing.T) {
+	t.Parallel()
+	set, err := flux.Read([]byte(current))
+	if err != nil {
+		t.Fatal(err)
+	}
+	setOf(t, set)
+	if err := problem(t, readShape(t, "r"), set); err == nil { // the idset with brackets stays as it is
+		t.Error("the schema takes brackets")
+	}
+	p := set.Execution.Properties
+	if p["batch"] != "1-2" || p["imagefit_000000000000"] != "" || p["imagefit_ffffffffffff"] != "2" || p["imagefit_0a1b2c3d4e5f"] != "0-1,3" {
+		t.Errorf("properties %v", p)
+	}
+	if lite := set.Execution.Lite; lite[0].Children["gpu"] != "0" || lite[1].Children["core"] != "0-3" || set.Execution.Expiration != 9 || string(set.Attributes) != `{"system": {}}` {
+		t.Errorf("resource set %+v", set)
+	}
+	g, err := flux.JGF(set, members(), tokens())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := problem(t, readShape(t, "jgf"), g); err != nil {
+		t.Errorf("JGF: %v", err)
+	}
+	kinds := map[string]int{}
+	for _, v := range g.Graph.Nodes {
+		kinds[v.Metadata.Type]++
+		if v.Metadata.Name == "n9" && v.Metadata.Rank != 0 || v.Metadata.Name == "gpu1" && v.Metadata.Rank != 2 {
+			t.Errorf("%s has rank %d", v.Metadata.Name, v.Metadata.Rank)
+		}
+	}
+	if kinds["core"] != 2+2+4+4 || kinds["gpu"] != 2 || kinds["node"] != 4 {
+		t.Errorf("the graph has %v", kinds)
+	}
+	fewer := map[string][]string{"0a1b2c3d4e5f": {"n9", "n10", "n2"}}
+	if unknown, err := set.SetProperties(fewer, nil); err != nil || strings.Join(unknown, " ") != "gpu1" || set.Execution.Properties["imagefit_0a1b2c3d4e5f"] != "0-1,3" {
+		t.Errorf("nothing is known of %q, %v, properties %v", unknown, err, set.Execution.Properties)
+	}
+}
+
+func TestWhatIsNotAResourceSetIsAnError(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"[]":             "cannot unmarshal",
+		"{}":             "not a resource set of version 1",
+		`{"version": 2}`: "not a resource set of version 1",
+		strings.Replace(current, `"n[9-10]", `, ``, 1):                                "4 ranks and 2 names",
+		strings.Replace(current, `"rank": "0,3"`, `"rank": "0-99999999"`, 1):          "is not an idset",
+		strings.Replace(current, `"rank": "0,3"`, `"rank": "3-0"`, 1):                 "is not an idset",
+		strings.Replace(current, `"rank": "0,3"`, `"rank": "x"`, 1):                   "is not an idset",
+		strings.Replace(current, `"attributes"`, `"scheduling": {}, "attributes"`, 1): "graph of a scheduler",
+		strings.Replace(current, `"n[9-10]"`, `"n[1-2"`, 1):                           "nodelist",
+	} {
+		if _, err := flux.Read([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+	set, err := flux.Read([]byte(strings.Replace(current, `"core": "0-1"`, `"core": "0-9999999"`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := flux.JGF(set, members(), nil); err == nil || !strings.Contains(err.Error(), "node n9: core: ") {
+		t.Errorf("a node with too many cores: %v", err)
 	}
 }
 
@@ -186,9 +300,12 @@ func TestResourcesHaveTheShapeThatFluxReads(t *testing.T) {
 // that are there, a tree in each subsystem that begins at its one root.
 func TestTheGraphIsATreeInEachSubsystem(t *testing.T) {
 	t.Parallel()
-	g := flux.JGF(members(), 2)
-	if found := readShape(t, "jgf").check(t, g); len(found) > 0 {
-		t.Errorf("JGF: %q", found)
+	g, err := flux.JGF(flux.Whole(members(), 2), members(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := problem(t, readShape(t, "jgf"), g); err != nil {
+		t.Errorf("JGF: %v", err)
 	}
 	vertices, uniq := map[string]flux.Vertex{}, map[int]bool{}
 	for _, v := range g.Graph.Nodes {

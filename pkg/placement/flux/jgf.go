@@ -1,6 +1,7 @@
 package flux
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -56,40 +57,61 @@ type EdgeMetadata struct {
 	Relationship string `json:"relationship"`
 }
 
-// JGF returns the graph of a cluster: nodes with so many cores each and the property of
-// their class, and a subsystem of its own with a vertex for each class.
-func JGF(nodes map[string][]string, cores int) *Graph {
-	g := &Graph{}
-	names, ranks := ranked(nodes)
-	classOf := map[string]string{}
-	for id, of := range nodes {
-		for _, name := range of {
-			classOf[name] = id
-		}
+// maxChildren bounds the cores, and the GPUs, of a node.
+const maxChildren = 1 << 16
+
+// JGF returns the graph of a cluster with the nodes of a resource set, their cores, GPUs
+// and properties, and a subsystem of its own with a vertex for each class.
+func JGF(r *R, nodes map[string][]string, tokens placement.Tokens) (*Graph, error) {
+	hosts, err := r.hosts()
+	if err != nil {
+		return nil, err
 	}
+	g, classOf := &Graph{}, classes(nodes)
 	cluster := g.add("cluster", "cluster", 0, -1, map[string]string{containment: "/cluster0"})
 	root := g.add("imagefit", Subsystem, 0, -1, map[string]string{Subsystem: "/" + Subsystem + "0"})
-	classes := map[string]int{}
+	of := map[string]int{}
 	for i, id := range slices.Sorted(maps.Keys(nodes)) {
-		classes[id] = g.add("imageclass", placement.Token(id), i, -1, map[string]string{Subsystem: "/" + Subsystem + "0/" + placement.Token(id)})
-		g.name(classes[id], placement.Token(id))
-		g.edge(root, classes[id], Subsystem)
+		of[id] = g.add("imageclass", placement.Token(id), i, -1, map[string]string{Subsystem: "/" + Subsystem + "0/" + placement.Token(id)})
+		g.name(of[id], placement.Token(id))
+		g.edge(root, of[id], Subsystem)
 	}
-	for _, name := range names {
-		token := placement.Token(classOf[name])
-		path := "/cluster0/" + name
-		node := g.add("node", "node", ranks[name], ranks[name], map[string]string{
-			containment: path, Subsystem: "/" + Subsystem + "0/" + token + "/" + name,
-		})
-		g.name(node, name)
-		g.Graph.Nodes[node].Metadata.Properties = map[string]string{token: ""}
+	for _, h := range hosts {
+		paths := map[string]string{containment: "/cluster0/" + h.name}
+		id, known := classOf[h.name]
+		if known {
+			paths[Subsystem] = "/" + Subsystem + "0/" + placement.Token(id) + "/" + h.name
+		}
+		node := g.add("node", "node", h.rank, h.rank, paths)
+		g.name(node, h.name)
 		g.edge(cluster, node, containment)
-		g.edge(classes[classOf[name]], node, Subsystem)
-		for core := range cores {
-			g.edge(node, g.add("core", "core", core, ranks[name], map[string]string{containment: path + "/core" + strconv.Itoa(core)}), containment)
+		if known {
+			g.Graph.Nodes[node].Metadata.Properties = map[string]string{}
+			for _, token := range tokens.Of(id) {
+				g.Graph.Nodes[node].Metadata.Properties[token] = ""
+			}
+			g.edge(of[id], node, Subsystem)
+		}
+		if err := g.addChildren(node, h); err != nil {
+			return nil, fmt.Errorf("node %s: %w", h.name, err)
 		}
 	}
-	return g
+	return g, nil
+}
+
+// addChildren adds what a node contains: cores and GPUs.
+func (g *Graph) addChildren(node int, h host) error {
+	for _, kind := range slices.Sorted(maps.Keys(h.children)) {
+		ids, err := parseIdset(h.children[kind], maxChildren)
+		if err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
+		for _, id := range ids {
+			path := "/cluster0/" + h.name + "/" + kind + strconv.Itoa(id)
+			g.edge(node, g.add(kind, kind, id, h.rank, map[string]string{containment: path}), containment)
+		}
+	}
+	return nil
 }
 
 // add adds a vertex and returns its place.

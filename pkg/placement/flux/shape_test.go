@@ -1,136 +1,72 @@
 package flux_test
 
 import (
+	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
-	"regexp"
-	"slices"
-	"strings"
 	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// shapes are the files of testdata, as much of JSON schema as they use. They are typed
-// from the rules of the RFCs.
-type shapes map[string]any
-
-func readShape(t *testing.T, name string) shapes {
+// readShape compiles a schema of testdata. They are typed from the rules of the RFCs.
+func readShape(t *testing.T, name string) *jsonschema.Schema {
 	t.Helper()
-	text, err := os.ReadFile("testdata/" + name + ".json")
+	file := "testdata/" + name + ".json"
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s shapes
-	if err := json.Unmarshal(text, &s); err != nil {
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft7)
+	if err := compiler.AddResource(file, document); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return schema
 }
 
-// check returns what is wrong with a value, as JSON writes it.
-func (s shapes) check(t *testing.T, value any) []string {
+// problem says what is wrong with a value, as JSON writes it.
+func problem(t *testing.T, schema *jsonschema.Schema, value any) error {
 	t.Helper()
 	text, err := json.Marshal(value)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var v any
-	if err := json.Unmarshal(text, &v); err != nil {
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return s.problems(s, v, "")
+	return schema.Validate(v)
 }
 
-func (s shapes) problems(shape map[string]any, v any, at string) (found []string) {
-	if ref, ok := shape["$ref"].(string); ok {
-		return s.problems(s["definitions"].(map[string]any)[strings.TrimPrefix(ref, "#/definitions/")].(map[string]any), v, at)
-	}
-	bad := func(format string, args ...any) { found = append(found, at+": "+fmt.Sprintf(format, args...)) }
-	if one, ok := shape["oneOf"].([]any); ok {
-		fits := 0
-		for _, way := range one {
-			if len(s.problems(way.(map[string]any), v, at)) == 0 {
-				fits++
-			}
-		}
-		if fits != 1 {
-			bad("%d ways fit", fits)
-		}
-	}
-	if constant, ok := shape["const"]; ok && constant != v {
-		bad("is %v, want %v", v, constant)
-	}
-	if enum, ok := shape["enum"].([]any); ok && !slices.Contains(enum, v) {
-		bad("is %v, want one of %v", v, enum)
-	}
-	if kind, ok := shape["type"].(string); ok && !hasKind(kind, v) {
-		bad("is %T, want %s", v, kind)
-		return found
-	}
-	limit := func(key string, n int, low bool) {
-		if bound, ok := shape[key].(float64); ok && (low && n < int(bound) || !low && n > int(bound)) {
-			bad("%s: it has %d", key, n)
+// The schemas refuse what Flux does.
+func TestTheSchemasRefuseWhatFluxDoes(t *testing.T) {
+	t.Parallel()
+	job := func(constraint any) any { return jobspec(constraint) }
+	for name, tt := range map[string]struct {
+		schema string
+		value  any
+	}{
+		"an operator that is not one": {"jobspec", job(map[string]any{"xor": []any{}})},
+		"two operators":               {"jobspec", job(map[string]any{"or": []any{}, "properties": []any{"a"}})},
+		"a property with a colon":     {"jobspec", job(map[string]any{"properties": []any{"a:b"}})},
+		"a slot without a label":      {"canonical", map[string]any{"version": 1, "tasks": []any{}, "attributes": nil, "resources": []any{map[string]any{"type": "slot", "count": 1}}}},
+		"R without nodes":             {"r", map[string]any{"version": 1, "execution": map[string]any{}}},
+		"a property of R that is not": {"r", map[string]any{"version": 1, "execution": map[string]any{
+			"R_lite": []any{map[string]any{"rank": "0", "children": map[string]any{"core": "0"}}}, "nodelist": []any{"n"}, "properties": map[string]any{"a|b": "0"},
+		}}},
+		"a vertex without paths": {"jgf", map[string]any{"graph": map[string]any{"edges": []any{}, "nodes": []any{map[string]any{"id": "0", "metadata": map[string]any{}}}}}},
+	} {
+		if problem(t, readShape(t, tt.schema), tt.value) == nil {
+			t.Errorf("%s is valid", name)
 		}
 	}
-	switch v := v.(type) {
-	case string:
-		if pattern, ok := shape["pattern"].(string); ok && !regexp.MustCompile(pattern).MatchString(v) {
-			bad("%q does not match %s", v, pattern)
-		}
-	case float64:
-		limit("minimum", int(v), true)
-	case []any:
-		limit("minItems", len(v), true)
-		limit("maxItems", len(v), false)
-		if items, ok := shape["items"].(map[string]any); ok {
-			for i, item := range v {
-				found = append(found, s.problems(items, item, fmt.Sprint(at, "/", i))...)
-			}
-		}
-	case map[string]any:
-		limit("minProperties", len(v), true)
-		limit("maxProperties", len(v), false)
-		found = append(found, s.members(shape, v, at)...)
-	}
-	return found
-}
-
-func (s shapes) members(shape, v map[string]any, at string) (found []string) {
-	known, _ := shape["properties"].(map[string]any)
-	required, _ := shape["required"].([]any)
-	for _, key := range required {
-		if _, ok := v[key.(string)]; !ok {
-			found = append(found, at+": lacks "+key.(string))
-		}
-	}
-	for key, member := range v {
-		if names, ok := shape["propertyNames"].(map[string]any); ok {
-			found = append(found, s.problems(names, key, at+"/"+key)...)
-		}
-		if values, ok := shape["values"].(map[string]any); ok {
-			found = append(found, s.problems(values, member, at+"/"+key)...)
-		}
-		if inner, ok := known[key].(map[string]any); ok {
-			found = append(found, s.problems(inner, member, at+"/"+key)...)
-		} else if shape["additionalProperties"] == false {
-			found = append(found, at+": has "+key)
-		}
-	}
-	return found
-}
-
-func hasKind(kind string, v any) bool {
-	switch v := v.(type) {
-	case string:
-		return kind == "string"
-	case bool:
-		return kind == "boolean"
-	case float64:
-		return kind == "number" || kind == "integer" && v == float64(int(v))
-	case []any:
-		return kind == "array"
-	case map[string]any:
-		return kind == "object"
-	}
-	return false
 }

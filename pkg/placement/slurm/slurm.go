@@ -3,7 +3,6 @@
 package slurm
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,15 +12,8 @@ import (
 	"github.com/imagefit/imagefit/pkg/placement/hostlist"
 )
 
-// Constraint returns the value of sbatch --constraint.
-func Constraint(a placement.Answer) string { return anyOf(a.Usable) }
-
-// Prefer returns the value of sbatch --prefer: the best classes.
-func Prefer(a placement.Answer) string { return anyOf(a.Best) }
-
-func anyOf(ids []string) string {
-	return cmp.Or(strings.Join(placement.Tokens(ids), "|"), placement.NoClass)
-}
+// Constraint returns the value of sbatch --constraint, or of --prefer.
+func Constraint(e placement.Expression) string { return e.String() }
 
 // Node is a node as scontrol shows it.
 type Node struct {
@@ -63,33 +55,44 @@ func list(value string) []string {
 // Class returns the ID of the class that the features name, or "".
 func (n Node) Class() string {
 	for _, feature := range n.Active {
-		if id, ok := strings.CutPrefix(feature, placement.TokenPrefix); ok {
-			return id
+		if placement.IsClass(feature) {
+			return strings.TrimPrefix(feature, placement.TokenPrefix)
 		}
 	}
 	return ""
 }
 
-// Features returns the lines of slurm.conf that give nodes their class, for nodes that
+// Tokens returns the features that are ours, without that of the class. It is not nil.
+func (n Node) Tokens() []string {
+	tokens := []string{}
+	for _, feature := range n.Active {
+		if strings.HasPrefix(feature, placement.TokenPrefix) && !placement.IsClass(feature) {
+			tokens = append(tokens, feature)
+		}
+	}
+	return tokens
+}
+
+// Features returns the lines of slurm.conf that give nodes their features, for nodes that
 // have no line yet. The nodes are those of each class.
-func Features(nodes map[string][]string) string {
+func Features(nodes map[string][]string, tokens placement.Tokens) string {
 	var b strings.Builder
 	for _, id := range slices.Sorted(maps.Keys(nodes)) {
-		fmt.Fprintf(&b, "NodeName=%s Features=%s\n", hostlist.Format(nodes[id]), placement.Token(id))
+		fmt.Fprintf(&b, "NodeName=%s Features=%s\n", hostlist.Format(nodes[id]), strings.Join(tokens.Of(id), ","))
 	}
 	return b.String()
 }
 
-// Updates returns the calls of scontrol that give nodes the classes that they have now,
-// for those whose features name another. Other features stay.
-func Updates(current []Node, classOf map[string]string) string {
+// Updates returns the calls of scontrol that give nodes the features that they have now,
+// for those that have others of ours. Features of others stay.
+func Updates(current []Node, classOf map[string]string, tokens placement.Tokens) string {
 	nodes := map[string][]string{} // by the features to set
 	for _, n := range current {
 		class, known := classOf[n.Name]
 		if !known {
 			continue
 		}
-		available, active := exchanged(n.Available, class), exchanged(n.Active, class)
+		available, active := exchanged(n.Available, tokens.Of(class)), exchanged(n.Active, tokens.Of(class))
 		if slices.Equal(available, n.Available) && slices.Equal(active, n.Active) {
 			continue
 		}
@@ -103,13 +106,15 @@ func Updates(current []Node, classOf map[string]string) string {
 	return b.String()
 }
 
-// exchanged returns features with the token of the class in place of another class.
-func exchanged(features []string, class string) []string {
+// exchanged returns features with these tokens in place of other ones of ours.
+func exchanged(features, tokens []string) []string {
 	kept := slices.DeleteFunc(slices.Clone(features), func(f string) bool {
-		return strings.HasPrefix(f, placement.TokenPrefix) && f != placement.Token(class)
+		return strings.HasPrefix(f, placement.TokenPrefix) && !slices.Contains(tokens, f)
 	})
-	if !slices.Contains(kept, placement.Token(class)) {
-		kept = append(kept, placement.Token(class))
+	for _, token := range tokens {
+		if !slices.Contains(kept, token) {
+			kept = append(kept, token)
+		}
 	}
 	return kept
 }
