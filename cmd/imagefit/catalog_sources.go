@@ -290,6 +290,7 @@ func (c *catalogSync) syncer(cmd *cobra.Command, db *catalog.Catalog, cfg config
 	reg := registryOf(cfg, log)
 	s = &catalog.Syncer{
 		Catalog: db, Indexer: catalog.NewIndexer(specs, cli.BuildVersion(version)), Registry: reg, Rate: c.rate, TTL: c.ttl, Log: log,
+		InheritBase: cfg.Select.InheritBase,
 		Auth: func(ctx context.Context, named reference.Named) (*registry.Auth, error) {
 			_, auth, err := toolAuth(ctx, reference.TagNameOnly(named).String())
 			return auth, err

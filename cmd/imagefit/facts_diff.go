@@ -22,6 +22,7 @@ const (
 // diffCommand compares the facts of two nodes.
 type diffCommand struct {
 	images string
+	needs  needsFlags
 	output cli.Output
 }
 
@@ -42,7 +43,8 @@ wrote ("-" is standard input), a snapshot, a directory with a node's files, or
 
 With --images it adds what the difference means: which images have another verdict
 or another best variant on B than on A. What the images need is read from their
-registries, as by explain.
+registries, as by explain, or with --catalog from a catalog: without --images,
+that of all of its images.
 
 The exit code is 0 when nothing differs, 3 when something does, and 1 on an
 error.`,
@@ -53,6 +55,7 @@ error.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd, args[0], args[1]) },
 	}
 	cmd.Flags().StringVar(&c.images, "images", "", "`FILE` with one reference on each line, or \"node\" for the images of this node: also compare what becomes of them")
+	c.needs.add(cmd)
 	c.output.AddFlag(cmd, cli.Text, cli.JSON, cli.YAML)
 	return cmd
 }
@@ -71,6 +74,9 @@ func (c diffCommand) run(cmd *cobra.Command, a, b string) error {
 	case c.images == "-" && (a == "-" || b == "-"):
 		return errors.New("only one of A, B and --images can be standard input")
 	}
+	if err := c.needs.validate(cmd, c.images != ""); err != nil {
+		return err
+	}
 	cfg, err := cli.LoadConfig(cmd)
 	if err != nil {
 		return err
@@ -85,7 +91,7 @@ func (c diffCommand) run(cmd *cobra.Command, a, b string) error {
 		return fmt.Errorf("load B: %w", err)
 	}
 	changes := append([]facts.Change{}, facts.Diff(before, after)...)
-	if c.images == "" {
+	if c.images == "" && !c.needs.fromCatalog(cmd) {
 		err = c.output.Print(cmd, changes, func(b *cli.Console) { printChanges(b, changes) })
 	} else {
 		err = c.printWithImages(cmd, cfg, changes, whatif.Host{Name: hostName(b), Facts: after, Before: before})
@@ -104,15 +110,17 @@ func (c diffCommand) printWithImages(cmd *cobra.Command, cfg config.Config, chan
 	}
 	var names []string
 	var err error
-	if c.images == nodeImages {
+	switch c.images {
+	case "": // all of the catalog
+	case nodeImages:
 		names, err = imagesOnNode(ctx, cfg, stderr)
-	} else {
+	default:
 		names, err = imagesIn(c.images, cmd.InOrStdin())
 	}
 	if err != nil {
 		return err
 	}
-	g, err := new(needsFlags).open(cmd)
+	g, err := c.needs.open(cmd)
 	if err != nil {
 		return err
 	}

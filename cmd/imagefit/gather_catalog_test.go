@@ -80,6 +80,9 @@ func TestACatalogAnswersAsItsRegistriesDo(t *testing.T) {
 		"audit":                {"audit", "--images", images, "--facts", nodes, "--all"},
 		"audit json":           {"audit", "--images", images, "--facts", nodes, "-o", "json"},
 		"audit of a change":    {"audit", "--images", images, "--facts", nodes, "--facts-change", "cpu.cpuid/AVX512F=false"},
+		"facts diff":           {"facts", "diff", filepath.Join(nodes, "hpc.json"), filepath.Join(nodes, "cloud.json"), "--images", images},
+		"facts diff json":      {"facts", "diff", filepath.Join(nodes, "hpc.json"), filepath.Join(nodes, "cloud.json"), "--images", images, "-o", "json"},
+		"match by facts":       {"match", lammps, "--nodes", nodes, "-o", "flux-constraint", "--by", "facts"},
 		"export classes":       {"export", "classes", "--images", images, "--nodes", nodes},
 	}
 	answers := map[string]result{}
@@ -95,7 +98,7 @@ func TestACatalogAnswersAsItsRegistriesDo(t *testing.T) {
 		}
 	}
 	// Without images, those of the catalog are meant.
-	for _, name := range []string{"match", "match csv", "audit", "audit json", "audit of a change", "export classes"} {
+	for _, name := range []string{"match", "match csv", "audit", "audit json", "audit of a change", "facts diff", "facts diff json", "export classes"} {
 		args := append([]string{}, questions[name]...)
 		args = append(args[:len(args):len(args)], "--catalog", db)
 		for i, arg := range args {

@@ -94,10 +94,18 @@ func (c *Catalog) needSets(ctx context.Context) (map[int64][]referrers.Artifact,
 // addEntries adds the variants to the images.
 func (c *Catalog) addEntries(ctx context.Context, images []Image, at map[imageKey]int, sets map[int64][]referrers.Artifact, rules *decision.Rules) error {
 	entries := make([][]*decision.Entry, len(images))
-	err := c.each(ctx, func(scan func(...any) error) error {
+	var bases map[baseKey]int64
+	var err error
+	if rules.InheritBase {
+		if bases, err = c.baseNeeds(ctx); err != nil {
+			return err
+		}
+	}
+	err = c.each(ctx, func(scan func(...any) error) error {
 		var key imageKey
 		var v entryRow
-		if err := scan(&key.repository, &key.top, &v.digest, &v.size, &v.kind, &v.reason, &v.claims, &v.needs, &v.environment, &v.base.Name, &v.base.Digest); err != nil {
+		var platform string
+		if err := scan(&key.repository, &key.top, &platform, &v.digest, &v.size, &v.kind, &v.reason, &v.claims, &v.needs, &v.environment, &v.base.Name, &v.base.Digest); err != nil {
 			return err
 		}
 		i, wanted := at[key]
@@ -108,12 +116,13 @@ func (c *Catalog) addEntries(ctx context.Context, images []Image, at map[imageKe
 		if err != nil {
 			return fmt.Errorf("read %s from the catalog: %w", images[i].Needs.Reference, err)
 		}
+		entry.Inherited = inherited(entry, platform, bases, sets)
 		entries[i] = append(entries[i], entry)
 		if set := sets[v.needs]; len(set) > 0 {
 			images[i].Needs.Attached[v.digest] = set
 		}
 		return nil
-	}, "SELECT v.repository, v.top, m.digest, m.size, m.kind, v.reason, COALESCE(k.text, ''), COALESCE(v.needs, 0), m.environment, m.base_name, m.base_digest "+
+	}, "SELECT v.repository, v.top, v.platform, m.digest, m.size, m.kind, v.reason, COALESCE(k.text, ''), COALESCE(v.needs, 0), m.environment, m.base_name, m.base_digest "+
 		"FROM variant v JOIN manifest m ON m.id = v.manifest LEFT JOIN claim k ON k.id = v.claim ORDER BY v.repository, v.top, v.position")
 	if err != nil {
 		return err
@@ -126,6 +135,9 @@ func (c *Catalog) addEntries(ctx context.Context, images []Image, at map[imageKe
 		}
 		if err != nil {
 			return fmt.Errorf("read %s from the catalog: %w", images[i].Needs.Reference, err)
+		}
+		for k, e := range images[i].Needs.Entries { // with their bodies, which JSON has not
+			e.Inherited = entries[i][k].Inherited
 		}
 	}
 	return nil

@@ -20,7 +20,7 @@ const (
 // Observed is what a source has of one name: an image, or an index of several.
 type Observed struct {
 	Repository string // with its registry
-	Name       string // tag, or digest
+	Name       string // tag, or digest; none of a base image
 	Top        Manifest
 	Priorities string // of the author, where the index states some
 	Variants   []Variant

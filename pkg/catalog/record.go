@@ -60,6 +60,9 @@ func (t *tx) record(x *Indexer, source int64, o *Observed) error {
 	if err := t.putVariants(repository, top, o, manifests, own); err != nil {
 		return err
 	}
+	if o.Name == "" { // a base image
+		return nil
+	}
 	return t.putTag(source, repository, o.Name, top)
 }
 

@@ -33,6 +33,8 @@ type Syncer struct {
 	Auth func(ctx context.Context, named reference.Named) (*registry.Auth, error)
 	// Lists returns the references of sources that this package cannot list.
 	Lists map[SourceKind]func(ctx context.Context, s Source) ([]string, error)
+	// InheritBase has what is attached to base images read, too.
+	InheritBase bool
 	// Rate bounds the requests to one registry in a second; 0 is no limit.
 	Rate float64
 	// TTL is how long a list of referrers is current.

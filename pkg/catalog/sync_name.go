@@ -107,6 +107,9 @@ func (r *run) look(ctx context.Context, n name) (change Summary, err error) {
 	}
 	if same && !old.stale {
 		change.Same++
+		if err := r.bases(ctx, n); err != nil {
+			return change, err
+		}
 		return change, ofDatabase(r.Catalog.touch(ctx, r.source.ID, old.tag))
 	}
 	switch {
@@ -120,7 +123,7 @@ func (r *run) look(ctx context.Context, n name) (change Summary, err error) {
 	if err := r.read(ctx, recorded, repo, n, top); err != nil {
 		return Summary{}, err
 	}
-	return change, nil
+	return change, r.bases(ctx, n)
 }
 
 // refresh reports whether the image must be read again.
