@@ -26,10 +26,10 @@ func (e *Evaluator) Required(ctx context.Context, rules *Rules, n *Needs) []Requ
 		if n.isIndex() && !entry.isImage() {
 			continue
 		}
-		c := n.candidate(entry, within)
-		one := Required{Digest: c.Digest, Platform: entry.platform}
+		one := Required{Digest: entry.Listed.Digest, Platform: entry.platform}
 		asker := e.Asker(rules, func(reqs []compat.Requirement) { one.Requirements = append(one.Requirements, reqs...) })
 		asker.session.begin(n)
+		c := n.candidate(asker.session.ev, entry, within)
 		asker.session.ev.candidate(ctx, n.Reference, c.Digest, c.claims, c.Artifacts)
 		all = append(all, one)
 	}
