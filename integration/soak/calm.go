@@ -40,7 +40,7 @@ func (s *soak) rest(ctx context.Context) {
 	if limit := float64(cacheMiB + logMiB + 1); now.stateMiB > limit {
 		s.violated("at rest the state folder has %.1f MiB, want at most %.0f", now.stateMiB, limit)
 	}
-	if found := unfinished(s.node.StateDir); len(found) > 0 {
+	if found := s.unfinished(s.node.StateDir); len(found) > 0 {
 		s.violated("left in the state folder: %q", found)
 	}
 }

@@ -117,13 +117,18 @@ func panics(process *stack.Process) error {
 	return nil
 }
 
-// unfinished lists temporary files that were left behind.
-func unfinished(dir string) (found []string) {
+// unfinished lists temporary files that were left behind. Who is killed, or whose disk becomes read-only,
+// leaves one for an hour.
+func (s *soak) unfinished(dir string) (found []string) {
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && strings.HasPrefix(entry.Name(), ".tmp-") {
+		if err != nil || !strings.HasPrefix(entry.Name(), ".tmp-") {
+			return nil //nolint:nilerr // files come and go as we look
+		}
+		info, err := entry.Info()
+		if err == nil && s.weather.during(info.ModTime().Add(-settle), time.Now())&(diskBad|proxyAway|pluginAway) == 0 {
 			found = append(found, path)
 		}
-		return nil // files come and go as we look
+		return nil
 	})
 	return found
 }

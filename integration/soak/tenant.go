@@ -287,8 +287,13 @@ func (t *tenant) end(ctx context.Context) {
 	call, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	begin := time.Now()
-	if err := t.node.containerd.CRI.RemovePods(call, func(name string) bool { return name == oldest }); err != nil {
-		t.failed("end pod", oldest, err, t.weather.during(begin.Add(-settle), time.Now()), runtimeAway)
+	err := t.node.containerd.CRI.RemovePods(call, func(name string) bool { return name == oldest })
+	trouble := t.weather.during(begin.Add(-settle), time.Now())
+	switch {
+	case status.Code(err) == codes.DeadlineExceeded && trouble&(runtimeAway|pluginAway) != 0:
+		t.count("end pod hung") // containerd's own fault, see docs/soak.md
+	case err != nil:
+		t.failed("end pod", oldest, err, trouble, runtimeAway)
 		return
 	}
 	t.pods = t.pods[1:]

@@ -14,7 +14,7 @@ import (
 
 const (
 	// leaveTimeout bounds how long the plugin takes to leave the runtime.
-	leaveTimeout = 5 * time.Second
+	leaveTimeout = 15 * time.Second
 	// closeTimeout bounds how long the runtime takes to close a connection of which it
 	// has seen the end. No container is created meanwhile.
 	closeTimeout = 500 * time.Millisecond
