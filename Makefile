@@ -6,7 +6,11 @@ SHELL := /bin/bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-GOBUILD := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+
+# Without the request traces of gRPC, which nothing here shows: they bring html/template, and with it
+# the linker keeps every exported method. The daemons are a sixth smaller, on disk and in memory.
+TAGS := grpcnotrace
+GOBUILD := CGO_ENABLED=0 go build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)'
 
 # The race detector needs a C compiler.
 RACE := $(shell command -v gcc >/dev/null 2>&1 && [ "$$(go env CGO_ENABLED)" = 1 ] && echo -race)

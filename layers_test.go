@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -172,6 +173,25 @@ func TestTheDaemonsAreLight(t *testing.T) {
 	}
 	if !seen["pkg/registry"] {
 		t.Error("the imports of the daemons were not followed")
+	}
+}
+
+// html/template calls methods by their names, and so the linker keeps all of them.
+func TestTheDaemonsAreLinkedWithoutUnusedMethods(t *testing.T) {
+	t.Parallel()
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(makefile), "\nTAGS := ")
+	tags, _, _ := strings.Cut(rest, "\n")
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags", tags, "./cmd/cri-proxy", "./cmd/nri-plugin")
+	packages, err := list.Output()
+	if err != nil {
+		t.Fatalf("%s: %v", list, err)
+	}
+	if all := strings.Fields(string(packages)); len(all) < 100 || slices.Contains(all, "html/template") {
+		t.Errorf("with the tags %q, the daemons have %d packages, html/template among them", tags, len(all))
 	}
 }
 

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,10 @@ const retryInterval = 2 * time.Second
 func (d *Daemon) KeepFresh(ctx context.Context, group *errgroup.Group) {
 	group.Go(func() error {
 		return d.Facts.Run(ctx, time.Duration(d.Config().Facts.Refresh))
+	})
+	group.Go(func() error {
+		debug.FreeOSMemory() // what only the start needed
+		return nil
 	})
 	if d.Audit != nil {
 		group.Go(func() error {
