@@ -151,9 +151,10 @@ func (f *Imagefit) Stop() error {
 	return errors.Join(f.Plugin.Stop(10*time.Second), f.Proxy.Stop(10*time.Second))
 }
 
-// await polls until ready, the process's end, or 20 seconds.
+// await polls until ready, the process's end, or two minutes: a busy machine needs long for
+// what takes an instant else.
 func (p *Process) await(ctx context.Context, ready func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for !ready() {
 		select {
