@@ -55,7 +55,7 @@ CLUSTER = peers=$$(bash integration/peers/build.sh workload cluster | tail -n 1)
 
 .PHONY: demo-cluster
 demo-cluster: build ## place pods in a cluster of a hundred nodes, on a real control plane
-	@$(CLUSTER) IMAGEFIT_DEMO=1 go test -count 1 -run '^TestDemo$$' .
+	@$(CLUSTER) IMAGEFIT_DEMO=1 go test -count 1 -run '^TestDemo$$'
 
 .PHONY: bench-cluster
 bench-cluster: build ## measure 1,000 pods on 1,000 and 10,000 nodes, with and without imagefit-controller

@@ -164,6 +164,7 @@ func TestTheOtherInstanceReplacesTheFirst(t *testing.T) {
 func TestUngateFreesEveryPodAndEndsGating(t *testing.T) {
 	s := newScene(t)
 	s.node(t, "n", "amd64", "")
+	s.gate(t)
 	other := podObject("other", "app:1")
 	other.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/quota"}}
 	s.create(t, other)
@@ -200,22 +201,11 @@ func TestUngateFreesEveryPodAndEndsGating(t *testing.T) {
 	if len(pod.Spec.SchedulingGates) != 1 || pod.Spec.SchedulingGates[0].Name != "example.com/quota" {
 		t.Errorf("the gate of another: %v", pod.Spec.SchedulingGates)
 	}
-	for start := time.Now(); gated(s.dryRun(t)); time.Sleep(50 * time.Millisecond) { // the API server notices it after a moment
-		if time.Since(start) > patience {
-			t.Fatal("pods are still gated")
-		}
-	}
+	must(t, awaitGating(t.Context(), s.Clientset, false))
 	binding.ResourceVersion, binding.UID = "", "" // for the other tests
 	_, err = s.AdmissionregistrationV1().MutatingAdmissionPolicyBindings().Create(t.Context(), binding, metav1.CreateOptions{})
 	must(t, err)
-	must(t, awaitGating(t.Context(), s.Clientset))
-}
-
-func (s *scene) dryRun(t testing.TB) *corev1.Pod {
-	t.Helper()
-	pod, err := s.CoreV1().Pods(s.namespace).Create(t.Context(), podObject("probe", "app:1"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-	must(t, err)
-	return pod
+	s.gate(t)
 }
 
 // TestDriftOfANodeIsToldToItsPods: the class of a node changes under a pod.

@@ -13,6 +13,7 @@ import (
 // TestPolicyGatesPodsOfNamespacesThatWantIt runs without a controller.
 func TestPolicyGatesPodsOfNamespacesThatWantIt(t *testing.T) {
 	s := newScene(t)
+	s.gate(t)
 	s.makeNamespace(t, s.namespace+"-not", nil)
 	s.makeNamespace(t, s.namespace+"-off", map[string]string{"imagefit.dev/place": "false"})
 	yes := true

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
@@ -22,6 +23,7 @@ import (
 	"k8s.io/client-go/restmapper"
 
 	"github.com/imagefit/imagefit/integration/stack"
+	"github.com/imagefit/imagefit/pkg/controller"
 )
 
 const manifests = "../../deploy/kubernetes"
@@ -36,9 +38,9 @@ func admin(plane *stack.ControlPlane) *rest.Config {
 
 // install applies what users apply, but for the Deployment: the tests start the program.
 func install(plane *stack.ControlPlane) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
-	for _, file := range []string{"namespace", "nodeclass", "rbac", "config", "policy"} {
+	for _, file := range []string{"namespace", "nodeclass", "heartbeat", "rbac", "config", "policy"} {
 		if err := apply(ctx, plane, filepath.Join(manifests, "base", file+".yaml")); err != nil {
 			return err
 		}
@@ -63,15 +65,36 @@ func install(plane *stack.ControlPlane) error {
 	if _, err := client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
 		return err
 	}
-	return awaitGating(ctx, client)
+	objects, err := dynamic.NewForConfig(admin(plane))
+	if err != nil {
+		return err
+	}
+	if err := heartbeat(ctx, objects); err != nil {
+		return err
+	}
+	return awaitGating(ctx, client, true)
 }
 
-// awaitGating waits until the policy is in effect, which takes the API server a moment.
-func awaitGating(ctx context.Context, client *kubernetes.Clientset) error {
+// heartbeat renews the heartbeat in the controller's place.
+func heartbeat(ctx context.Context, objects dynamic.Interface) error {
+	object := fmt.Sprintf(`{"apiVersion": "imagefit.dev/v1alpha1", "kind": "Heartbeat", "metadata": {"name": %q}, "spec": {"renewTime": %q}}`,
+		controller.Program, time.Now().UTC().Format(metav1.RFC3339Micro))
+	_, err := objects.Resource(controller.Heartbeats()).Patch(ctx, controller.Program, types.ApplyPatchType, []byte(object), metav1.PatchOptions{FieldManager: "test"})
+	return err
+}
+
+// awaitGating waits until new pods are gated, or not any more: the API server notices
+// changes of the policy and of the heartbeat after a moment.
+func awaitGating(ctx context.Context, client *kubernetes.Clientset, want bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	for {
 		pod, err := client.CoreV1().Pods("probe").Create(ctx, podObject("probe", "app:1"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if err != nil || gated(pod) {
-			return err
+		if err != nil {
+			return fmt.Errorf("wait until gating is %t: %w", want, err)
+		}
+		if gated(pod) == want {
+			return nil
 		}
 		time.Sleep(50 * time.Millisecond)
 	}

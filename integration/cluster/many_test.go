@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
 )
 
 // crowd is many pods of some images at once on many nodes.
@@ -121,37 +123,29 @@ func each(t testing.TB, n int, do func(ctx context.Context, i int) error) {
 // round creates the pods, waits until all are bound, and removes them.
 func (s *scene) round(t testing.TB, namespace string, of crowd, refs []string, best map[string]bool) times {
 	t.Helper()
-	list, err := s.CoreV1().Pods(namespace).List(t.Context(), metav1.ListOptions{})
-	must(t, err)
-	watch, err := s.CoreV1().Pods(namespace).Watch(t.Context(), metav1.ListOptions{ResourceVersion: list.ResourceVersion})
-	must(t, err)
-	defer watch.Stop()
 	var mu sync.Mutex
 	created, ungated, bound := map[string]time.Time{}, map[string]time.Time{}, map[string]*corev1.Pod{}
 	at := map[string]time.Time{}
 	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for event := range watch.ResultChan() {
-			pod, ok := event.Object.(*corev1.Pod)
-			if !ok || !strings.HasPrefix(pod.Name, "crowd-") {
-				continue
-			}
-			now := time.Now()
-			mu.Lock()
-			if _, known := ungated[pod.Name]; !known && !gated(pod) {
-				ungated[pod.Name] = now
-			}
-			if bound[pod.Name] == nil && pod.Spec.NodeName != "" {
-				bound[pod.Name], at[pod.Name] = pod, now
-			}
-			complete := len(bound) == of.pods
-			mu.Unlock()
-			if complete {
-				return
+	see := func(object any) {
+		pod, ok := object.(*corev1.Pod)
+		if !ok || !strings.HasPrefix(pod.Name, "crowd-") {
+			return
+		}
+		now := time.Now()
+		mu.Lock()
+		defer mu.Unlock()
+		if _, known := ungated[pod.Name]; !known && !gated(pod) {
+			ungated[pod.Name] = now
+		}
+		if bound[pod.Name] == nil && pod.Spec.NodeName != "" {
+			bound[pod.Name], at[pod.Name] = pod, now
+			if len(bound) == of.pods {
+				close(done)
 			}
 		}
-	}()
+	}
+	s.watchPods(t, namespace, see)
 	start := time.Now()
 	each(t, of.pods, func(ctx context.Context, i int) error {
 		name := fmt.Sprintf("crowd-%d", i)
@@ -164,9 +158,10 @@ func (s *scene) round(t testing.TB, namespace string, of crowd, refs []string, b
 	select {
 	case <-done:
 	case <-time.After(4 * time.Minute):
-		t.Fatalf("%d of %d pods are bound", len(bound), of.pods)
+		t.Fatal("not all pods are bound")
 	}
 	got := times{all: time.Since(start)}
+	mu.Lock()
 	for name, pod := range bound {
 		got.ungated = append(got.ungated, ungated[name].Sub(created[name]))
 		got.bound = append(got.bound, at[name].Sub(created[name]))
@@ -178,8 +173,24 @@ func (s *scene) round(t testing.TB, namespace string, of crowd, refs []string, b
 			got.perfect++
 		}
 	}
+	mu.Unlock()
 	got.affinity /= of.pods
 	now := int64(0)
 	must(t, s.CoreV1().Pods(namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{GracePeriodSeconds: &now}, metav1.ListOptions{}))
 	return got
+}
+
+// watchPods calls see for each version of the pods of a namespace until the test ends, also
+// where the API server ends its watches meanwhile.
+func (s *scene) watchPods(t testing.TB, namespace string, see func(any)) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	factory := informers.NewSharedInformerFactoryWithOptions(s.Clientset, 0, informers.WithNamespace(namespace))
+	handler, err := factory.Core().V1().Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: see, UpdateFunc: func(_, pod any) { see(pod) },
+	})
+	must(t, err)
+	factory.Start(ctx.Done())
+	cache.WaitForCacheSync(ctx.Done(), handler.HasSynced)
+	t.Cleanup(func() { stop(); factory.Shutdown() })
 }

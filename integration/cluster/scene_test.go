@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,12 @@ func (s *scene) clear(t testing.TB) {
 	if err := s.objects.Resource(controller.NodeClasses()).DeleteCollection(ctx, every, metav1.ListOptions{}); err != nil {
 		t.Error(err)
 	}
+	if err := s.objects.Resource(controller.Heartbeats()).DeleteCollection(ctx, every, metav1.ListOptions{}); err != nil {
+		t.Error(err)
+	}
+	if err := awaitGating(ctx, s.Clientset, false); err != nil {
+		t.Error(err)
+	}
 	if err := s.registry.Close(); err != nil {
 		t.Error(err)
 	}
@@ -107,6 +114,9 @@ func must(t testing.TB, err error) {
 // of the table [controller].
 func (s *scene) start(t testing.TB, settings ...string) {
 	t.Helper()
+	if !slices.ContainsFunc(settings, func(line string) bool { return strings.HasPrefix(line, "timeout") }) {
+		settings = append(settings, `timeout = "1m"`) // a busy machine is no slow registry
+	}
 	config := filepath.Join(s.dir, "config.toml")
 	text := fmt.Sprintf("version = 1\nstate_dir = %q\nlog_format = \"text\"\n[controller]\nhttp_listen = \"unix://%s/http.sock\"\n%s\n",
 		filepath.Join(s.dir, "state"), s.dir, strings.Join(settings, "\n"))
@@ -117,6 +127,14 @@ func (s *scene) start(t testing.TB, settings ...string) {
 		Log:  filepath.Join(s.dir, "controller.log"),
 	}
 	must(t, s.process.Start())
+	must(t, awaitGating(t.Context(), s.Clientset, true)) // it has the lease and knows the cluster
+}
+
+// gate has pods gated without a controller, for a test that is over soon.
+func (s *scene) gate(t testing.TB) {
+	t.Helper()
+	must(t, heartbeat(t.Context(), s.objects))
+	must(t, awaitGating(t.Context(), s.Clientset, true))
 }
 
 // binary is the built controller.
@@ -237,7 +255,7 @@ func (s *scene) place(t testing.TB, name, ref string) *corev1.Pod {
 
 // patience is how long a test waits for what takes well under a second on a machine with
 // nothing else to do.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // await waits until a pod is as wanted.
 func (s *scene) await(t testing.TB, name, what string, wanted func(*corev1.Pod) bool) *corev1.Pod {

@@ -66,8 +66,9 @@ type Controller struct {
 }
 
 // workers are the pods that are placed at the same time. They wait for the API server
-// only, never for a registry.
-const workers = 16
+// only, never for a registry: there must be more than those that create pods at once, or
+// pods wait here where that server is busy.
+const workers = 64
 
 // New returns a Controller that does nothing yet.
 func New(o Options) *Controller {
@@ -130,6 +131,7 @@ func (c *Controller) serve(ctx context.Context) {
 	for range workers {
 		group.Go(func() { c.work(ctx) })
 	}
+	group.Go(func() { c.beat(ctx) })
 	group.Go(func() { c.followDrift(ctx) })
 	group.Go(func() { c.collect(ctx) })
 	<-ctx.Done()

@@ -34,6 +34,10 @@ func (c *Controller) work(ctx context.Context) {
 
 // reconcile places a pod, or notes when to look at it again.
 func (c *Controller) reconcile(ctx context.Context, key string) error {
+	if key == heartbeatKey {
+		c.renewHeartbeat(ctx)
+		return nil
+	}
 	namespace, name, err := cache.SplitMetaNamespaceKey(key)
 	if err != nil {
 		return nil //nolint:nilerr // no pod has this name
