@@ -236,4 +236,8 @@ func TestDriftOfANodeIsToldToItsPods(t *testing.T) {
 	if condition(pod, "imagefit.dev/Fits") != nil {
 		t.Error("a pod that still fits was told")
 	}
+	patch = fmt.Sprintf(`{"metadata": {"labels": {%q: %q}}}`, nodeclass.Label, good.ID)
+	_, err = s.CoreV1().Nodes().Patch(t.Context(), "n", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	must(t, err)
+	s.awaitFits(t, "app", corev1.ConditionTrue, "imagefit: the pod fits node n")
 }

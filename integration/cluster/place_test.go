@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/imagefit/imagefit/pkg/nodeclass"
 )
@@ -172,11 +173,19 @@ func TestPlatformsSteerWithoutAgentsAndArtifacts(t *testing.T) {
 			t.Errorf("%q lacks %q", message, want)
 		}
 	}
-	// A node that joins later is used, without a class as well.
-	s.node(t, "power9", "ppc64le", "")
-	if pod := s.awaitNode(t, "power"); pod.Spec.NodeName != "power9" {
+	// A node that joins later is used, without a class as well, and the condition says so.
+	away := nodeObject("power9", "ppc64le", "")
+	away.Spec.Taints = []corev1.Taint{{Key: "example.com/away", Effect: corev1.TaintEffectNoSchedule}}
+	_, err = s.CoreV1().Nodes().Create(t.Context(), away, metav1.CreateOptions{})
+	must(t, err)
+	s.awaitFits(t, "power", corev1.ConditionTrue, "imagefit: a node of the cluster fits now")
+	must(t, s.CoreV1().Nodes().Delete(t.Context(), "power9", metav1.DeleteOptions{}))
+	s.awaitFits(t, "power", corev1.ConditionFalse, message)
+	s.node(t, "power10", "ppc64le", "")
+	if pod := s.awaitNode(t, "power"); pod.Spec.NodeName != "power10" {
 		t.Errorf("power is on %s", pod.Spec.NodeName)
 	}
+	s.await(t, "power", "fitting", func(p *corev1.Pod) bool { return condition(p, "imagefit.dev/Fits").Status == corev1.ConditionTrue })
 }
 
 // TestNodeThatJoinsWithoutAClassIsUsed, and strict does not use it.

@@ -290,6 +290,15 @@ func condition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition
 	return nil
 }
 
+// awaitFits waits for the condition of a pod.
+func (s *scene) awaitFits(t testing.TB, pod string, status corev1.ConditionStatus, message string) {
+	t.Helper()
+	s.await(t, pod, fmt.Sprintf("in condition %s with %q", status, message), func(p *corev1.Pod) bool {
+		c := condition(p, controller.Condition)
+		return c != nil && c.Status == status && c.Message == message
+	})
+}
+
 // awaitEvent waits for an event of a pod with the reason and returns its message.
 func (s *scene) awaitEvent(t testing.TB, pod, reason string) string {
 	t.Helper()

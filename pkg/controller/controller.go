@@ -58,7 +58,8 @@ type Controller struct {
 	images   *images
 	nodes    *nodes
 	waits    *waits
-	drifting workqueue.TypedInterface[string] // nodes
+	drifting workqueue.TypedInterface[string]             // nodes
+	bound    workqueue.TypedRateLimitingInterface[string] // pods that fitted no node
 	queue    workqueue.TypedRateLimitingInterface[string]
 	pods     listerscorev1.PodLister
 	events   record.EventRecorder
@@ -77,6 +78,7 @@ func New(o Options) *Controller {
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](100*time.Millisecond, 30*time.Second)),
 	}
 	c.drifting = workqueue.NewTyped[string]()
+	c.bound = workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](100*time.Millisecond, 30*time.Second))
 	c.images.auth, c.images.ttl, c.images.budget = c.authOf, o.ResolveTTL, o.Budget
 	c.images.looked = o.Metrics.LookedUp
 	o.Metrics.WatchCluster(c.waits.waiting, c.nodes.size, c.leads.Load)
@@ -133,10 +135,13 @@ func (c *Controller) serve(ctx context.Context) {
 	}
 	group.Go(func() { c.beat(ctx) })
 	group.Go(func() { c.followDrift(ctx) })
+	group.Go(func() { c.followBound(ctx) })
+	group.Go(func() { c.followCluster(ctx) })
 	group.Go(func() { c.collect(ctx) })
 	<-ctx.Done()
 	c.queue.ShutDown()
 	c.drifting.ShutDown()
+	c.bound.ShutDown()
 	group.Wait()
 }
 
@@ -154,6 +159,10 @@ func (c *Controller) onPod() cache.ResourceEventHandler {
 				object = gone.Obj
 			}
 			enqueue(object)
+			// A pod with a node leaves the informer, as does one that was deleted.
+			if pod, ok := object.(*corev1.Pod); ok && fitsNowhere(pod) {
+				c.bound.Add(keyOf(pod))
+			}
 		},
 	}
 }

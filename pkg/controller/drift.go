@@ -62,6 +62,8 @@ func (c *Controller) reevaluate(ctx context.Context, name string) error {
 		}
 		if reason := c.unfitOn(ctx, pod, kind); reason != "" {
 			c.tellDrifted(ctx, pod, textutil.Line(fmt.Sprintf("imagefit: node %s no longer fits: %s", name, reason), maxMessage))
+		} else if err := c.tellFits(ctx, pod); err != nil {
+			c.log.Warn("cannot set the condition of the pod", "pod", keyOf(pod), "error", err)
 		}
 	}
 	return nil
@@ -77,7 +79,7 @@ func (c *Controller) unfitOn(ctx context.Context, pod *corev1.Pod, kind nodeKind
 			continue // unknown: the node decides
 		}
 		for at, h := range hosts.hosts {
-			if v := row.Verdicts[at]; h.ID == kind.class && v.Outcome == selector.Unfit {
+			if v := row.Verdicts[at]; h.is(kind) && v.Outcome == selector.Unfit {
 				return v.Reason
 			}
 		}

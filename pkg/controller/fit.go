@@ -22,6 +22,11 @@ type host struct {
 	os, arch string
 }
 
+// is reports whether nodes of a kind are evaluated as this host.
+func (h host) is(kind nodeKind) bool {
+	return h.ID == kind.class && (h.ID != "" || h.os == kind.os && h.arch == kind.arch)
+}
+
 // podFit is how a pod fits a kind of node.
 type podFit struct {
 	host

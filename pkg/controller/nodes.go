@@ -36,10 +36,20 @@ type nodes struct {
 	counts  map[nodeKind]int
 	classes map[string]class
 	current *cluster // nil when it is to be made again
+	changed chan struct{}
 }
 
 func newNodes() *nodes {
-	return &nodes{kinds: map[string]nodeKind{}, counts: map[nodeKind]int{}, classes: map[string]class{}}
+	return &nodes{kinds: map[string]nodeKind{}, counts: map[nodeKind]int{}, classes: map[string]class{}, changed: make(chan struct{}, 1)}
+}
+
+// change has the cluster made again, and tells whoever follows it.
+func (n *nodes) change() {
+	n.current = nil
+	select {
+	case n.changed <- struct{}{}:
+	default: // told already
+	}
 }
 
 // set notes the kind of a node, and returns the one that it was of.
@@ -55,7 +65,7 @@ func (n *nodes) set(name string, kind nodeKind) (before nodeKind) {
 	}
 	n.kinds[name] = kind
 	if n.counts[kind]++; n.counts[kind] == 1 {
-		n.current = nil
+		n.change()
 	}
 	return before
 }
@@ -73,7 +83,7 @@ func (n *nodes) remove(name string) {
 func (n *nodes) drop(kind nodeKind) {
 	if n.counts[kind]--; n.counts[kind] == 0 {
 		delete(n.counts, kind)
-		n.current = nil
+		n.change()
 	}
 }
 
@@ -87,14 +97,15 @@ type class struct {
 func (n *nodes) setClass(id string, made class) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.classes[id], n.current = made, nil
+	n.classes[id] = made
+	n.change()
 }
 
 func (n *nodes) removeClass(id string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.classes, id)
-	n.current = nil
+	n.change()
 }
 
 // unused returns the classes that no node has, of those made before a time.

@@ -48,7 +48,7 @@ func stripPod(object any) (any, error) {
 		Name: pod.Name, Namespace: pod.Namespace, UID: pod.UID, ResourceVersion: pod.ResourceVersion,
 		CreationTimestamp: pod.CreationTimestamp,
 	}}
-	if !hasGate(pod) {
+	if !hasGate(pod) && !fitsNowhere(pod) {
 		return stripped, nil
 	}
 	if pod.Annotations != nil { // patchOf has to know
@@ -56,6 +56,12 @@ func stripPod(object any) (any, error) {
 	}
 	if mode, ok := pod.Annotations[policy.ModeAnnotation]; ok {
 		stripped.Annotations[policy.ModeAnnotation] = mode
+	}
+	if fitsNowhere(pod) {
+		stripped.Annotations[placedAnnotation] = string(noneFit)
+	}
+	if now := conditionOf(pod); now != nil {
+		stripped.Status.Conditions = []corev1.PodCondition{*now}
 	}
 	stripped.Spec = corev1.PodSpec{
 		SchedulingGates: pod.Spec.SchedulingGates, Affinity: pod.Spec.Affinity, ImagePullSecrets: pod.Spec.ImagePullSecrets,

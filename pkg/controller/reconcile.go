@@ -43,9 +43,13 @@ func (c *Controller) reconcile(ctx context.Context, key string) error {
 		return nil //nolint:nilerr // no pod has this name
 	}
 	pod, err := c.pods.Pods(namespace).Get(name)
-	if err != nil || !hasGate(pod) {
+	if err != nil {
 		c.waits.forget(key)
-		return nil //nolint:nilerr // it is gone, or scheduled
+		return nil //nolint:nilerr // it is gone, or has a node
+	}
+	if !hasGate(pod) {
+		c.waits.forget(key)
+		return c.refit(ctx, pod)
 	}
 	since := c.waits.since(key, pod.UID)
 	left := c.options.Budget - time.Since(since)
