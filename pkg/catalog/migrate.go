@@ -95,12 +95,15 @@ func (c *Catalog) newer(version, mine int) error {
 
 // checkVersion is for who may not change the database.
 func (c *Catalog) checkVersion(ctx context.Context) error {
+	return c.checkVersionAgainst(ctx, len(migrations()))
+}
+
+func (c *Catalog) checkVersionAgainst(ctx context.Context, mine int) error {
 	var version int
 	err := c.tryTx(ctx, func(t *tx) (err error) {
 		version, err = t.version()
 		return err
 	})
-	mine := len(migrations())
 	switch {
 	case err != nil:
 		return err
