@@ -49,7 +49,7 @@ func fields() []field {
 		{"created", instant, "when the variant was built", "c.created"},
 		{"first_seen", instant, "when the name was seen first", "t.first_seen"},
 		{"last_seen", instant, "when the name was seen last", "t.last_seen"},
-		{"moved", instant, "when the name got another digest, the last time", "(SELECT COALESCE(MAX(h.at), 0) FROM move h WHERE h.tag = t.id AND h.before IS NOT NULL)"},
+		{"moved", instant, "when the name got another digest, the last time", "moved"},
 		{"artifacts", whole, "compatibility artifacts that apply to the variant", artifacts},
 		{"dialect", text, "of an artifact", "(SELECT COALESCE(MIN(b.dialect), '') FROM need n JOIN body b ON b.id = n.body WHERE n.needs = v.needs)"},
 		{"errors", whole, "mistakes that lint finds in the artifacts", fmt.Sprintf(body, "SUM(b.errors)")},

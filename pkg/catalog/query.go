@@ -34,20 +34,38 @@ func (c *Catalog) Query(ctx context.Context, e *Expression, limit int) ([]Row, e
 		return nil, err
 	}
 	statement := "SELECT " + nameColumn + ", m.digest, v.platform, c.digest, c.content, c.created, t.first_seen, t.last_seen, " +
-		"(SELECT COUNT(*) FROM need n WHERE n.needs = v.needs), COALESCE(v.needs, 0)" + rowsFrom + condition + " ORDER BY r.name, t.name, v.position"
+		"COALESCE(v.needs, 0)" + rowsFrom + condition + " ORDER BY r.name, t.name, v.position"
 	if limit > 0 {
 		statement += " LIMIT " + w.arg(limit)
+	}
+	artifacts, err := c.artifactCounts(ctx)
+	if err != nil {
+		return nil, err
 	}
 	rows := []Row{}
 	err = c.each(ctx, func(scan func(...any) error) error {
 		var r Row
 		var created, first, last int64
-		err := scan(&r.Name, &r.Digest, &r.Platform, &r.Variant, &r.Size, &created, &first, &last, &r.Artifacts, &r.needs)
+		err := scan(&r.Name, &r.Digest, &r.Platform, &r.Variant, &r.Size, &created, &first, &last, &r.needs)
+		r.Artifacts = artifacts[r.needs]
 		r.Created, r.FirstSeen, r.LastSeen = when(created), when(first), when(last)
 		rows = append(rows, r)
 		return err
 	}, statement, w.args...)
 	return rows, err
+}
+
+// artifactCounts counts the artifacts of each set.
+func (c *Catalog) artifactCounts(ctx context.Context) (map[int64]int, error) {
+	counts := map[int64]int{}
+	err := c.each(ctx, func(scan func(...any) error) error {
+		var set int64
+		var n int
+		err := scan(&set, &n)
+		counts[set] = n
+		return err
+	}, "SELECT needs, COUNT(*) FROM need GROUP BY needs")
+	return counts, err
 }
 
 // Attributes lists the attributes that artifacts of the catalog have, which begin with a

@@ -63,6 +63,10 @@ func (w *where) compared(c compared) (string, error) {
 	case c.field.name == "source":
 		matched := w.text("s.kind", c.op, c.value)
 		return "t.id IN (SELECT f.tag FROM found f JOIN source s ON s.id = f.source WHERE " + matched + ")", nil
+	case c.field.name == "moved":
+		return "t.id IN (SELECT h.tag FROM move h WHERE h.before IS NOT NULL GROUP BY h.tag HAVING MAX(h.at) " + sqlOp(c.op) + " " + w.arg(value) + ")", nil
+	case c.field.name == "name": // there are fewer names than variants of them
+		return "t.id IN (SELECT t.id FROM tag t JOIN repository r ON r.id = t.repository WHERE " + w.text(nameColumn, c.op, c.value) + ")", nil
 	case c.field.kind == truth:
 		if value.(bool) == (c.op == "=") {
 			return "(COALESCE(" + c.field.column + ", 0) > 0)", nil
