@@ -32,7 +32,7 @@ func layers() [][]string {
 		{"pkg/containerd/images"},
 		{"pkg/decision"},
 		{"pkg/placement"},
-		{"pkg/criproxy", "pkg/admission", "pkg/audit", "pkg/backfill", "pkg/placement/slurm", "pkg/placement/flux", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach", "pkg/preflight", "pkg/whatif"},
+		{"pkg/criproxy", "pkg/admission", "pkg/audit", "pkg/backfill", "pkg/placement/slurm", "pkg/placement/flux", "pkg/author/lint", "pkg/author/inspect", "pkg/author/convert", "pkg/author/attach", "pkg/author/sign", "pkg/preflight", "pkg/whatif"},
 		{"pkg/author/publish", "pkg/install"},
 		{"pkg/catalog"},
 		{"internal/cli", "internal/wiring"},

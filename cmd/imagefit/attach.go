@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -11,10 +12,12 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/author/attach"
+	"github.com/imagefit/imagefit/pkg/author/sign"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
+	"github.com/imagefit/imagefit/pkg/trust"
 )
 
 // attachCommand pushes a compatibility artifact.
@@ -25,6 +28,8 @@ type attachCommand struct {
 	output                    cli.Output
 	dryRun, replace, quiet    bool
 	force                     bool
+	signing                   signing
+	statement                 bool
 }
 
 func newAttachCommand() *cobra.Command {
@@ -52,7 +57,8 @@ each of them, with a plan before and a summary behind, as "imagefit publish" doe
   imagefit attach registry.example/app:1 needs-v3.yaml --platform linux/amd64/v3
   imagefit attach registry.example/app@sha256:... needs.json --replace
   imagefit attach registry.example/app:1 needs.json --dry-run
-  imagefit attach registry.example/a:1 registry.example/b:1 needs.json`,
+  imagefit attach registry.example/a:1 registry.example/b:1 needs.json
+  imagefit attach registry.example/app:1 needs.json --sign-key ops.key --statement`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			last := len(args) - 1
@@ -71,6 +77,8 @@ each of them, with a plan before and a summary behind, as "imagefit publish" doe
 	flags.BoolVar(&c.replace, "replace", false, "delete what is attached of the same type")
 	flags.BoolVar(&c.force, "force", false, "push a file in which lint finds errors")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "do not say what is being done")
+	c.signing.flags(cmd, "sign-key")
+	flags.BoolVar(&c.statement, "statement", false, "attach one signed statement that has the description in it, instead of an artifact and its signature")
 	specsFlag(cmd, &c.specs)
 	c.output.AddFlag(cmd, cli.Text, cli.JSON)
 	return cmd
@@ -80,6 +88,9 @@ each of them, with a plan before and a summary behind, as "imagefit publish" doe
 func (c attachCommand) several(cmd *cobra.Command, images []string, file string) error {
 	if c.entry != attach.None {
 		return errors.New("--entry picks an entry of one image: with several images, use --platform")
+	}
+	if c.signing.wanted() || c.statement {
+		return errors.New("--sign-key, --sign-command and --statement are for one image")
 	}
 	if c.platform != "" {
 		file += "=" + c.platform
@@ -103,7 +114,8 @@ type attached struct {
 	Created      time.Time     `json:"created"`
 	ReferrersTag bool          `json:"referrersTag"` // the registry has no referrers API
 	attach.Replaced
-	Notes []string `json:"notes,omitempty"`
+	Signature digest.Digest `json:"signature,omitempty"` // the artifact that carries it
+	Notes     []string      `json:"notes,omitempty"`
 }
 
 // work is one run of attach: what it works on, and whom it tells.
@@ -112,6 +124,7 @@ type work struct {
 	place
 	interpreter *spec.Interpreter
 	step        func(string)
+	by          sign.Signer // nil where nothing is to be signed
 	result      attached
 }
 
@@ -120,9 +133,17 @@ func (c attachCommand) run(cmd *cobra.Command, image, file string) error {
 	if !c.quiet {
 		w.step = func(text string) { cmd.PrintErrln(text) }
 	}
+	if c.statement && !c.signing.wanted() {
+		return errors.New("--statement needs --sign-key or --sign-command")
+	}
 	specs, err := loadSpecs(cmd, c.specs)
 	if err != nil {
 		return err
+	}
+	if c.signing.wanted() && !c.dryRun {
+		if w.by, err = c.signing.signer(cmd); err != nil {
+			return err
+		}
 	}
 	w.interpreter = spec.NewInterpreter(specs)
 	reader := bodyReader{
@@ -178,7 +199,7 @@ func (w *work) attach(ctx context.Context, body attach.Body) ([]byte, error) {
 	if created.After(now.Add(time.Minute)) { // not a matter of two pushes in one second
 		w.note("what is attached already claims to be newer: this artifact is dated %s, or it would not be used", created.Format(time.RFC3339))
 	}
-	packed, err := attach.Pack(body, subject, created)
+	packed, err := w.pack(body, subject, created)
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +213,23 @@ func (w *work) attach(ctx context.Context, body attach.Body) ([]byte, error) {
 		return packed.Manifest, nil
 	}
 	return packed.Manifest, w.push(ctx, subject, packed, there)
+}
+
+// pack makes the artifact, or the one that carries a signed statement.
+func (w *work) pack(body attach.Body, subject attach.Subject, created time.Time) (attach.Packed, error) {
+	if !w.statement || w.by == nil {
+		return attach.Pack(body, subject, created)
+	}
+	if !json.Valid(body.Bytes) {
+		return attach.Packed{}, errors.New("a statement has its description as JSON, and the file is YAML: write it as JSON, or leave out --statement")
+	}
+	bundle, err := sign.Description(w.by, subject.Descriptor.Digest, trust.Compatibility{
+		ArtifactType: body.ArtifactType, MediaType: body.LayerType, Created: created, Description: body.Bytes,
+	})
+	if err != nil {
+		return attach.Packed{}, err
+	}
+	return attach.PackBundle(bundle, trust.PredicateCompatibility, subject.Descriptor, created)
 }
 
 func subjectName(img *attach.Image, s attach.Subject) string {
@@ -210,6 +248,13 @@ func (w *work) push(ctx context.Context, subject attach.Subject, packed attach.P
 	defer target.Close()
 	if err := target.Push(ctx, packed, w.step); err != nil {
 		return err
+	}
+	if w.by != nil && !w.statement {
+		w.step("sign the artifact")
+		var err error
+		if w.result.Signature, err = pushSignature(ctx, target, w.by, packed.Descriptor); err != nil {
+			return fmt.Errorf("%s is attached and not signed: %w", packed.Descriptor.Digest, err)
+		}
 	}
 	if w.result.ReferrersTag = target.UsedTag(); w.result.ReferrersTag {
 		w.step("the registry has no referrers API: the artifact is listed under the referrers tag")

@@ -12,11 +12,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
+	"github.com/imagefit/imagefit/internal/wiring"
 	"github.com/imagefit/imagefit/pkg/author/attach"
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
+	"github.com/imagefit/imagefit/pkg/trust"
 )
 
 // listCommand shows what is attached to an image.
@@ -58,7 +60,7 @@ func (c listCommand) run(cmd *cobra.Command, image string) error {
 	reg, _ := openRegistry(cfg, cli.NewLogger(cmd.ErrOrStderr(), config.Text, slog.LevelError), newTrace(cmd.ErrOrStderr(), false))
 	defer reg.Close()
 	told := tellRegistry(cmd, image)
-	listing, err := listingOf(cmd.Context(), reg, image, in)
+	listing, err := listingOf(cmd.Context(), reg, image, in, cfg.Trust)
 	told()
 	if err != nil {
 		return err
@@ -66,7 +68,7 @@ func (c listCommand) run(cmd *cobra.Command, image string) error {
 	return c.output.Print(cmd, listing, func(b *cli.Console) { printListing(&b.Builder, listing) })
 }
 
-func listingOf(ctx context.Context, reg *registry.Registry, image string, in *spec.Interpreter) (*attach.Listing, error) {
+func listingOf(ctx context.Context, reg *registry.Registry, image string, in *spec.Interpreter, cfg config.Trust) (*attach.Listing, error) {
 	at, err := find(ctx, reg, image)
 	if err != nil {
 		return nil, err
@@ -75,7 +77,12 @@ func listingOf(ctx context.Context, reg *registry.Registry, image string, in *sp
 	if err != nil {
 		return nil, err
 	}
-	return attach.List(ctx, at.repo, img, in)
+	var keys *trust.Attempts
+	rules, _ := wiring.Trust(cfg) // what is wrong with a key, config check tells
+	if rule := rules.For(at.named.Name()); rule.Signed {
+		keys = trust.NewAttempts(rule.Keys)
+	}
+	return attach.List(ctx, at.repo, img, in, keys)
 }
 
 // place is where an image is, and who asks.
@@ -130,6 +137,12 @@ func branchesOf(h attach.Holder) []branch {
 			used = "used"
 		}
 		line := fmt.Sprintf("%s  %s  %s  %s", cmp.Or(a.Dialect, a.ArtifactType), created, used, a.Digest)
+		switch {
+		case a.Signer != "":
+			line += "  signed by " + a.Signer
+		case a.Unsigned != "":
+			line += "  " + a.Unsigned + ": ignored"
+		}
 		if a.Problem != "" {
 			line += "  cannot be read: " + a.Problem
 		}

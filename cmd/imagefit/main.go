@@ -77,7 +77,7 @@ Begin with "imagefit facts" to see what this node offers.`,
 	cli.ConfigFlags(cmd, cmd.PersistentFlags())
 	cli.ColorFlag(cmd)
 	group(cmd, newFactsCommand(), newExplainCommand(), newCheckCommand(),
-		newListCommand(), newAttachCommand(), newPublishCommand(), newSpecCommand(),
+		newListCommand(), newAttachCommand(), newKeygenCommand(), newSignCommand(), newVerifySignatureCommand(), newPublishCommand(), newSpecCommand(),
 		newCreateCommand(), newLintCommand(), newConvertCommand(), newConfigCommand(),
 		newMatchCommand(), newExportCommand(), newStatusCommand(), newDecisionsCommand(), newImagesCommand(),
 		newDoctorCommand(), newInstallCommand(), newUninstallCommand(), newVerifyCommand(), newAuditCommand(), newReportCommand(), newCatalogCommand(), newVersionCommand(), newManCommand())

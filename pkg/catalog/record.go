@@ -180,12 +180,16 @@ func (t *tx) putArtifacts(x *Indexer, subject int64, all []referrers.Artifact) e
 		}
 		var body any
 		problem := a.Problem
+		text, err := a.Text(a.Body)
+		if err != nil && problem == "" {
+			problem = err.Error()
+		}
 		switch {
 		case problem != "":
-		case len(a.Body) > maxBody:
-			problem = fmt.Sprintf("it has %d bytes, more than the %d that a catalog keeps", len(a.Body), maxBody)
+		case len(text) > maxBody:
+			problem = fmt.Sprintf("it has %d bytes, more than the %d that a catalog keeps", len(text), maxBody)
 		default:
-			if body, err = t.putBody(x, a.Layer.String(), a.Type, a.MediaType, a.Body); err != nil {
+			if body, err = t.putBody(x, a.Layer.String(), a.Type, a.MediaType, text); err != nil {
 				return err
 			}
 		}

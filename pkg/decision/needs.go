@@ -149,6 +149,15 @@ func eachLeaf(level []*Entry, within []ocispec.Descriptor, yield func(*Entry, []
 	return true
 }
 
+// Images calls a function with each image of the index and its platform.
+func (n *Needs) Images(each func(d digest.Digest, platform string)) {
+	for e := range leaves(n.Entries, nil) {
+		if e.isImage() {
+			each(e.Listed.Digest, e.name)
+		}
+	}
+}
+
 // Artifacts yields everything that is stated of the image or of a part of it outside
 // its index, each place once. What it yields may be changed only before the needs are
 // evaluated.

@@ -91,7 +91,7 @@ func TestListAndPullAgreeOnEveryKindOfReferrer(t *testing.T) {
 
 func checkAgreement(t *testing.T, c *client) {
 	t.Helper()
-	listing, err := attach.List(t.Context(), c.repo, c.image(), c.in)
+	listing, err := attach.List(t.Context(), c.repo, c.image(), c.in, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestListShowsAnIndexWithinTheIndex(t *testing.T) {
 	inner := s.Index("inner", s.Image("linux/amd64/v3", "a"))
 	s.Index("1", s.Image("linux/amd64", "b"), inner)
 	c := newClient(t, s, nil)
-	listing, err := attach.List(t.Context(), c.repo, c.image(), c.in)
+	listing, err := attach.List(t.Context(), c.repo, c.image(), c.in, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestListAndPullReadTheSameOfManyReferrers(t *testing.T) {
 		})
 	}
 	c := newClient(t, s, nil)
-	listing, err := attach.List(t.Context(), c.repo, c.image(), c.in)
+	listing, err := attach.List(t.Context(), c.repo, c.image(), c.in, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/spec"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
+	"github.com/imagefit/imagefit/pkg/trust"
 )
 
 // maxLookups bounds the entries of an index that are looked up at the same time.
@@ -51,8 +52,12 @@ type Artifact struct {
 	Created      *time.Time    `json:"created,omitempty"`
 	// Counts is true for the newest of its kind, that is of its artifact type
 	// and layer type; and for one that cannot be read while nothing newer can.
-	Counts  bool   `json:"counts"`
-	Problem string `json:"problem,omitempty"` // why it cannot be read
+	Counts bool `json:"counts"`
+	// Signer is the key that signed it, where signatures are needed, or Unsigned why it
+	// is ignored.
+	Signer   string `json:"signer,omitempty"`
+	Unsigned string `json:"unsigned,omitempty"`
+	Problem  string `json:"problem,omitempty"` // why it cannot be read
 
 	referrer ocispec.Descriptor
 }
@@ -61,13 +66,14 @@ func (a Artifact) kind() referrers.Kind {
 	return referrers.Artifact{Type: a.ArtifactType, MediaType: a.LayerType}.Kind()
 }
 
-// List looks up what is attached to an image and each of its entries.
-func List(ctx context.Context, repo referrers.Repository, img *Image, in *spec.Interpreter) (*Listing, error) {
+// List looks up what is attached to an image and each of its entries. keys are those that
+// must have signed it, or nil.
+func List(ctx context.Context, repo referrers.Repository, img *Image, in *spec.Interpreter, keys *trust.Attempts) (*Listing, error) {
 	listing := &Listing{Reference: img.Reference.String()}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxLookups)
 	group.Go(func() (err error) {
-		listing.Holder, err = Attached(ctx, repo, Subject{img.Top, None}, in)
+		listing.Holder, err = attached(ctx, repo, Subject{img.Top, None}, in, keys)
 		return err
 	})
 	subjects := img.Subjects()
@@ -75,7 +81,7 @@ func List(ctx context.Context, repo referrers.Repository, img *Image, in *spec.I
 	listing.Entries = make([]Holder, len(subjects))
 	for i, s := range subjects {
 		group.Go(func() (err error) {
-			listing.Entries[i], err = Attached(ctx, repo, s, in)
+			listing.Entries[i], err = attached(ctx, repo, s, in, keys)
 			return err
 		})
 	}
@@ -85,20 +91,28 @@ func List(ctx context.Context, repo referrers.Repository, img *Image, in *spec.I
 	return listing, nil
 }
 
-// Attached looks up what is attached to one subject.
+// Attached looks up what is attached to one subject, whoever signed it.
 func Attached(ctx context.Context, repo referrers.Repository, subject Subject, in *spec.Interpreter) (Holder, error) {
+	return attached(ctx, repo, subject, in, nil)
+}
+
+func attached(ctx context.Context, repo referrers.Repository, subject Subject, in *spec.Interpreter, keys *trust.Attempts) (Holder, error) {
 	d := subject.Descriptor
 	h := Holder{Entry: subject.Entry, Digest: d.Digest, MediaType: clean(d.MediaType)}
 	if subject.Entry != None {
 		h.Platform = index.PlatformName(d.Platform)
 	}
-	found, err := referrers.Discover(ctx, repo, d)
+	found, err := referrers.DiscoverWith(ctx, repo, d, referrers.Options{Keys: keys})
 	if err != nil {
 		return Holder{}, err
 	}
 	h.OtherReferrers, h.Unopened = found.Others, found.Unopened
 	for _, a := range found.Artifacts {
-		h.Artifacts = append(h.Artifacts, view(a, in))
+		one := view(a, in)
+		if keys != nil && a.Signer == nil {
+			one.Counts = false
+		}
+		h.Artifacts = append(h.Artifacts, one)
 	}
 	return h, nil
 }
@@ -113,10 +127,17 @@ func view(found referrers.Artifact, in *spec.Interpreter) Artifact {
 	if !found.Created.IsZero() {
 		a.Created = &found.Created
 	}
+	if a.Unsigned = found.Unsigned; found.Signer != nil {
+		a.Signer = clean(found.Signer.Name)
+	}
 	if found.Problem == "" {
-		dialect, _ := dialect.Detect(found.Type, found.MediaType, found.Body)
+		text, err := found.Text(found.Body)
+		dialect, _ := dialect.Detect(found.Type, found.MediaType, text)
 		a.Dialect = dialect.Name
-		if _, err := dialect.Parse(in, found.Body); err != nil {
+		if err == nil {
+			_, err = dialect.Parse(in, text)
+		}
+		if err != nil {
 			a.Problem = clean(err.Error())
 		}
 	}

@@ -37,7 +37,7 @@ func TestListShowsTheArtifactsOfIndexAndEntries(t *testing.T) {
 	newer := c.pushed(nfd, entry, noon().Add(time.Hour)).Descriptor.Digest
 	artifact(s, entry.Descriptor, "{}", func(m *ocispec.Manifest) { m.ArtifactType = "application/x-sbom" })
 
-	got, err := attach.List(t.Context(), c.repo, c.image(), c.in)
+	got, err := attach.List(t.Context(), c.repo, c.image(), c.in, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,10 @@ type Packed struct {
 // Pack makes the manifest of an artifact. The time decides which of several
 // artifacts applies, in whole seconds as other tools write it.
 func Pack(body Body, subject Subject, created time.Time) (Packed, error) {
+	return pack(body, subject.Descriptor, created, map[string]string{})
+}
+
+func pack(body Body, of ocispec.Descriptor, created time.Time, annotations map[string]string) (Packed, error) {
 	created = created.UTC().Truncate(time.Second)
 	layer := ocispec.Descriptor{
 		MediaType: body.LayerType, Digest: digest.FromBytes(body.Bytes), Size: int64(len(body.Bytes)),
@@ -37,7 +41,7 @@ func Pack(body Body, subject Subject, created time.Time) (Packed, error) {
 	if len(body.Bytes) <= maxInlined {
 		inManifest.Data = body.Bytes
 	}
-	of := subject.Descriptor
+	annotations[ocispec.AnnotationCreated] = created.Format(time.RFC3339)
 	manifest, err := json.MarshalIndent(ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
@@ -45,7 +49,7 @@ func Pack(body Body, subject Subject, created time.Time) (Packed, error) {
 		Config:       ocispec.DescriptorEmptyJSON,
 		Layers:       []ocispec.Descriptor{inManifest},
 		Subject:      &ocispec.Descriptor{MediaType: of.MediaType, Digest: of.Digest, Size: of.Size},
-		Annotations:  map[string]string{ocispec.AnnotationCreated: created.Format(time.RFC3339)},
+		Annotations:  annotations,
 	}, "", "  ")
 	if err != nil {
 		return Packed{}, fmt.Errorf("make manifest: %w", err)

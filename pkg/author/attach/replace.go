@@ -10,6 +10,7 @@ import (
 
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
+	"github.com/imagefit/imagefit/pkg/trust"
 )
 
 // OfType returns the artifacts whose bodies are all of a type, each once: those
@@ -23,6 +24,18 @@ func (h Holder) OfType(of referrers.Kind) []ocispec.Descriptor {
 			return b.Digest == a.Digest && b.kind() != of
 		})
 		if !again && !mixed {
+			found = append(found, a.referrer)
+		}
+	}
+	return found
+}
+
+// Used returns the artifacts that are used and are not a signed statement, each once.
+func (h Holder) Used() []ocispec.Descriptor {
+	var found []ocispec.Descriptor
+	for _, a := range h.Artifacts {
+		again := slices.ContainsFunc(found, func(d ocispec.Descriptor) bool { return d.Digest == a.Digest })
+		if a.Counts && !again && a.referrer.Digest != "" && a.referrer.ArtifactType != trust.BundleType {
 			found = append(found, a.referrer)
 		}
 	}
