@@ -50,6 +50,18 @@ const nodeName = "node"
 // StartKubelet starts a kubelet on the containerd and returns when it answers.
 // Stop it before the containerd, whose Stop removes the pods.
 func StartKubelet(ctx context.Context, c *Containerd, opts KubeletOptions) (*Kubelet, error) {
+	k, err := NewKubelet(ctx, c, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.Start(ctx); err != nil {
+		return nil, errors.Join(err, k.Stop())
+	}
+	return k, nil
+}
+
+// NewKubelet configures a kubelet that is not started: a service manager may do so.
+func NewKubelet(ctx context.Context, c *Containerd, opts KubeletOptions) (*Kubelet, error) {
 	if err := KubeletUsable(); err != nil {
 		return nil, fmt.Errorf("start kubelet: %w", err)
 	}
@@ -71,13 +83,7 @@ func StartKubelet(ctx context.Context, c *Containerd, opts KubeletOptions) (*Kub
 		Env: []string{"HOME=" + k.Dir}, // where it would find the user's credentials
 		Log: filepath.Join(c.Dir, "kubelet.log"),
 	}
-	if err := k.Configure(opts); err != nil {
-		return nil, err
-	}
-	if err := k.Start(ctx); err != nil {
-		return nil, errors.Join(err, k.Stop())
-	}
-	return k, nil
+	return k, k.Configure(opts)
 }
 
 // Configure rewrites the configuration, for the next start.

@@ -58,7 +58,12 @@ func (r *run) verifyKubelet(changed bool) error {
 	return r.perform("verify the kubelet", func() error {
 		ctx, cancel := context.WithTimeout(r.ctx, r.Timeout)
 		defer cancel()
-		return r.noted(r.Verify.Kubelet(ctx, func() error { return r.Systemctl(ctx, "is-active", "--quiet", unit) }))
+		return r.noted(r.Verify.Kubelet(ctx, func() error {
+			if err := r.Systemctl(ctx, "is-active", "--quiet", unit); err != nil {
+				return fmt.Errorf("%s does not run, see journalctl -u %s: %w", unit, unit, err)
+			}
+			return nil
+		}))
 	})
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/imagefit/imagefit/pkg/preflight"
 )
 
@@ -41,6 +43,9 @@ func pointKubelet(b *builder) error {
 	switch _, asFlag := flagValue(args, imageFlag); {
 	case asFlag: // a flag wins over all files
 		flag = "--" + imageFlag + "=" + b.Listen
+	case !has && b.losesWithDropIns(args) != "":
+		flag = "--" + imageFlag + "=" + b.Listen
+		b.note("the kubelet gets a flag, which is deprecated, instead of a folder of drop-ins: with one, it takes the empty %s of its configuration for the default", b.losesWithDropIns(args))
 	case !has:
 		if dir = kubeletFolder; len(b.list(dir, ".conf")) > 0 {
 			dir = ownFolder
@@ -56,6 +61,26 @@ func pointKubelet(b *builder) error {
 		b.addFlag(flag)
 	}
 	return nil
+}
+
+// losesWithDropIns is the first key of the kubelet's configuration that is empty on purpose and
+// that a kubelet with a folder of drop-ins gives its default, because it drops what is empty
+// when it merges them.
+func (b *builder) losesWithDropIns(args []string) string {
+	var file struct {
+		Enforce  *[]string          `yaml:"enforceNodeAllocatable"`
+		Eviction *map[string]string `yaml:"evictionHard"`
+	}
+	path, _ := flagValue(args, "config")
+	switch err := yaml.Unmarshal([]byte(b.read(path)), &file); {
+	case err != nil:
+		return ""
+	case file.Enforce != nil && len(*file.Enforce) == 0:
+		return "enforceNodeAllocatable"
+	case file.Eviction != nil && len(*file.Eviction) == 0:
+		return "evictionHard"
+	}
+	return ""
 }
 
 // addDropIn adds a drop-in of the kubelet's own configuration.

@@ -38,14 +38,18 @@ const pollEvery = 250 * time.Millisecond
 
 // until repeats a check until it succeeds or the context ends.
 func until(ctx context.Context, check func() error) error {
+	var last error
 	for {
 		err := check()
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil { // an end by the context says less than the error before
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return err
+			return last
 		case <-time.After(pollEvery):
 		}
 	}
