@@ -179,7 +179,7 @@ func TestInstallerPointsAKubeletAtTheProxy(t *testing.T) {
 		t.Errorf("the kubelet is started by %s", got)
 	}
 	doctor, _ := h.systemd.Run(t.Context(), "/usr/local/bin/imagefit", "doctor")
-	if !strings.Contains(doctor, "it pulls through cri-proxy") {
+	if !strings.Contains(doctor, "it pulls through cri-proxy") || !strings.Contains(doctor, "on kubelet, unchanged") {
 		t.Errorf("doctor says\n%s", doctor)
 	}
 	h.do(t, "/usr/local/bin/imagefit", "uninstall")

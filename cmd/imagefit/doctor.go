@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/decisionlog"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/install"
 	"github.com/imagefit/imagefit/pkg/policy"
 	"github.com/imagefit/imagefit/pkg/preflight"
 )
@@ -31,11 +33,12 @@ func newDoctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check everything on this node, and print what to do about what is wrong",
 		Long: `Doctor makes all checks of this node in one go: the configuration (as "imagefit
-config check --live"), both daemons (as "imagefit status"), the facts, and what
-was refused or failed in the last hour. Each line is ok, warn or fail, and says
-what to do unless it is ok. It changes nothing. Run it as root, who alone sees
-the processes of others, and attach what "imagefit doctor -o json" prints to a
-bug report: it has no credentials, but names of sockets, files and programs.
+config check --live"), both daemons (as "imagefit status"), what "imagefit
+install" wrote, the facts, and what was refused or failed in the last hour.
+Each line is ok, warn or fail, and says what to do unless it is ok. It changes
+nothing. Run it as root, who alone sees the processes of others, and attach
+what "imagefit doctor -o json" prints to a bug report: it has no credentials,
+but names of sockets, files and programs.
 
 Exit code 0: all is ok, or warnings only; 3: something failed; 1: error.`,
 		Example: `  sudo imagefit doctor
@@ -112,6 +115,7 @@ func (d *doctor) examine(ctx context.Context, src config.Sources) {
 	for _, daemon := range (statusCommand{}).collect(ctx, usable.Config).Daemons {
 		d.checkDaemon(daemon)
 	}
+	d.checkInstallation()
 	d.checkFacts(ctx, usable.Config)
 	d.checkDecisions(usable.Config)
 }
@@ -161,6 +165,36 @@ func (d *doctor) checkDaemon(s daemonStatus) {
 	}
 	if healthy && s.Status.Ready {
 		d.add(lineOK, s.Program, fmt.Sprintf("%s is ready in mode %s, started %s ago", s.Status.Version, s.Status.Mode, ago(s.Status.Started, d.now)), "")
+	}
+}
+
+// checkInstallation looks at what imagefit install put here, which a package need not have
+// used.
+func (d *doctor) checkInstallation() {
+	const check = "installation"
+	own, _ := os.Executable()
+	status, err := (&install.Installer{Root: "/", Programs: filepath.Dir(own)}).Check()
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		d.add(lineWarn, check, err.Error(), "run this as root")
+		return
+	case err != nil:
+		d.add(lineWarn, check, err.Error(), "imagefit install --dry-run")
+		return
+	case status.Version == "":
+		return
+	case !status.Finished:
+		d.add(lineFail, check, "it was interrupted", "imagefit install finishes it, imagefit uninstall takes it back")
+		return
+	}
+	for _, path := range status.Changed {
+		d.add(lineWarn, check, path+" was changed or removed by someone else", "imagefit uninstall --dry-run shows how; imagefit install --force writes it again")
+	}
+	for _, path := range status.Outdated {
+		d.add(lineWarn, check, path+" is not what this node needs any more", "imagefit install --dry-run, then imagefit install")
+	}
+	if len(status.Changed)+len(status.Outdated) == 0 {
+		d.add(lineOK, check, "by imagefit install "+status.Version+" on "+status.Platform+", unchanged", "")
 	}
 }
 
