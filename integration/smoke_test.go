@@ -166,7 +166,7 @@ func TestPeersAreAllThere(t *testing.T) {
 	}
 	programs := []string{"containerd", "containerd-shim-runc-v2", "ctr", "runc", "registry", "workload"}
 	if !testing.Short() {
-		programs = append(programs, "containerd17/containerd", "containerd17/containerd-shim-runc-v2", "containerd17/ctr", "kubelet")
+		programs = append(programs, "containerd17/containerd", "containerd17/containerd-shim-runc-v2", "containerd17/ctr", "kubelet", "prometheus", "promtool")
 	}
 	for _, name := range programs {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode()&0o111 == 0 {

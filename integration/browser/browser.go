@@ -164,9 +164,16 @@ func (b *Browser) attach(width, height int) {
 		"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false}, nil)
 }
 
-// call calls a method of the protocol.
+// call calls a method of the protocol, or the test ends.
 func (b *Browser) call(method string, params map[string]any, result any) {
 	b.t.Helper()
+	if err := b.ask(method, params, result); err != nil {
+		b.t.Fatalf("%s: %v", method, err)
+	}
+}
+
+// ask calls a method of the protocol.
+func (b *Browser) ask(method string, params map[string]any, result any) error {
 	b.mu.Lock()
 	b.next++
 	id, waiting := b.next, make(chan answer, 1)
@@ -198,9 +205,7 @@ func (b *Browser) call(method string, params map[string]any, result any) {
 	case result != nil:
 		err = json.Unmarshal(got.Result, result)
 	}
-	if err != nil {
-		b.t.Fatalf("%s: %v", method, err)
-	}
+	return err
 }
 
 // Open opens a file and waits until it is loaded.
@@ -209,8 +214,19 @@ func (b *Browser) Open(path string) {
 	b.mu.Lock()
 	b.requests, b.problems, b.dialogs = nil, nil, 0
 	b.mu.Unlock()
+	b.Eval("void (window.left = true)", nil) // so that a page that is opened again is not taken for loaded
 	b.call("Page.navigate", map[string]any{"url": "file://" + path}, nil)
-	b.Await("document.readyState === 'complete' && location.protocol === 'file:'")
+	for deadline := time.Now().Add(timeout); ; time.Sleep(20 * time.Millisecond) {
+		var loaded struct{ Result struct{ Value bool } }
+		err := b.ask("Runtime.evaluate", map[string]any{
+			"expression": "!window.left && document.readyState === 'complete' && location.protocol === 'file:'", "returnByValue": true}, &loaded)
+		if err == nil && loaded.Result.Value {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatalf("%s is not loaded: %v", path, err)
+		}
+	}
 }
 
 // Eval evaluates JavaScript. result takes what it returns.
@@ -254,10 +270,11 @@ func (b *Browser) Await(script string) {
 	}
 }
 
-// place returns the middle of an element, which is scrolled into view.
+// place returns the middle of an element, once it is there; it is scrolled into view.
 func (b *Browser) place(selector string) map[string]any {
 	b.t.Helper()
 	quoted, _ := json.Marshal(selector)
+	b.Await(fmt.Sprintf("document.querySelector(%s)", quoted))
 	at := map[string]any{}
 	b.Eval(fmt.Sprintf(`(() => { const e = document.querySelector(%s); e.scrollIntoView({block: 'center', inline: 'center'});
 		const r = e.getBoundingClientRect(); return {x: r.x + r.width / 2, y: r.y + r.height / 2}; })()`, quoted), &at)

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/VictoriaMetrics/metricsql"
+	"github.com/grafana/grafana-foundation-sdk/go/cog/plugins"
+	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -90,6 +93,25 @@ func panels(t *testing.T) map[string][]string {
 		}
 	}
 	return queries
+}
+
+// The types are those that Grafana's own libraries are made of.
+func TestDashboardIsAsGrafanaReadsIt(t *testing.T) {
+	t.Parallel()
+	plugins.RegisterDefaultPlugins()
+	text, err := os.ReadFile("../../deploy/grafana/imagefit.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mistakes := func(text []byte) string { // the error has a text for each; it is never nil
+		return fmt.Sprint(new(dashboard.Dashboard).UnmarshalJSONStrict(text))
+	}
+	if found := mistakes(text); found != "" && found != "<nil>" {
+		t.Error(found)
+	}
+	if found := mistakes(bytes.Replace(text, []byte(`"gridPos"`), []byte(`"gridPosition"`), 1)); !strings.Contains(found, "gridPosition") {
+		t.Errorf("a key that Grafana does not know: %q", found)
+	}
 }
 
 func TestAlertsAndDashboardAskOnlyForMetricsThatExist(t *testing.T) {

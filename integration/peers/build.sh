@@ -170,6 +170,21 @@ need_systemd() {
     die "apt-get could not install it; see above"
 }
 
+# Prometheus is taken out of Debian's package: installed, it would run as a service. Sets
+# the folder that holds it in $built.
+unpack_prometheus() {
+  local folder=$cache/prometheus temp
+  built=$folder/usr/bin
+  [ ! -x "$built/prometheus" ] || return 0
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || die "the tests need prometheus and promtool, which are taken from Debian's package"
+  say "fetching prometheus"
+  temp=$(mktemp -d "$cache/.build-XXXXXX")
+  { apt-get update -q && (cd "$temp" && apt-get download -q prometheus && dpkg-deb -x prometheus_*.deb files); } >&2 ||
+    die "apt-get could not fetch it; see above"
+  mv -T "$temp/files" "$folder"
+  rm -rf "$temp"
+}
+
 # A compile says nothing for minutes, so a line now and then shows that it still
 # runs. In the background go would not hear Ctrl-C: the trap ends it.
 compile() {
@@ -266,4 +281,5 @@ for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do
   build "$part"
   folders+=("$built")
 done
+case " $* " in *" all "*) unpack_prometheus && folders+=("$built") ;; esac
 link "${folders[@]}"
