@@ -44,6 +44,14 @@ install: ## install what was built below DESTDIR, with units, manual pages, exam
 	install -m 0644 deploy/images.d/*.toml $(DESTDIR)$(PREFIX)/share/doc/imagefit/images.d/
 	bin/imagefit man $(DESTDIR)$(PREFIX)/share/man
 
+# As git describe prints it, or a tag like v0.1.0, for which CHANGELOG.md needs a section.
+DIST ?= $(CURDIR)/dist
+
+.PHONY: release
+release: ## make archives, packages, bills of materials and checksums of VERSION in dist/
+	rm -rf $(DIST)
+	cd packaging && go run . -source .. -out $(DIST) -version '$(VERSION)'
+
 .PHONY: demo
 demo: build ## run everything once: registry, containerd, runc, proxy, plugin
 	@peers=$$(bash integration/peers/build.sh | tail -n 1) && cd integration && \
@@ -68,6 +76,7 @@ test: unit integration ## run all tests, also against the real stack (needs Linu
 unit: ## run the unit tests
 	go test $(RACE) ./...
 	cd integration && go test ./deploy
+	cd packaging && go test ./...
 	$(if $(RACE),go test -run '^TestDiscoveryIsCheap$$' ./pkg/hostfacts)
 
 .PHONY: integration
@@ -137,10 +146,13 @@ lint: ## check formatting, the rules of .golangci.yml, scripts and go.mod of eve
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(LINT) run ./...
 	cd integration && $(LINT) run --config ../.golangci.yml ./...
+	cd packaging && $(LINT) run --config ../.golangci.yml ./...
 	go mod tidy -diff
 	cd integration && go mod tidy -diff
+	cd packaging && go mod tidy -diff
+	sh -n packaging/scripts/postinstall && sh -n packaging/scripts/preremove && sh -n packaging/scripts/postremove
 	bash -n .ci/run integration/peers/build.sh integration/peers/neighbour.sh integration/stack/systemd.sh
 
 .PHONY: clean
 clean: ## remove what was built here
-	rm -rf bin
+	rm -rf bin $(DIST)
