@@ -183,6 +183,13 @@ unpack_prometheus() {
     die "apt-get could not fetch it; see above"
   mv -T "$temp/files" "$folder"
   rm -rf "$temp"
+# The RPM packages are installed by a real rpm, and the Debian ones by the machine's own dpkg.
+need_rpm() {
+  command -v rpm >/dev/null && return
+  command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] || die "the tests need rpm: install it (Debian: apt-get install rpm)"
+  say "installing rpm"
+  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends rpm; } >&2 ||
+    die "apt-get could not install it; see above"
 }
 
 # A compile says nothing for minutes, so a line now and then shows that it still
@@ -275,7 +282,7 @@ fi
 rm -rf "$cache"/.build-* "$cache"/.bin-*
 
 case " $* " in *" all "* | *" matrix "*) need_emulators; need_browser; need_postgres ;; esac
-case " $* " in *" all "*) need_slurm; need_systemd ;; esac
+case " $* " in *" all "*) need_slurm; need_systemd; need_rpm ;; esac
 folders=()
 for part in $(printf '%s\n' "${parts[@]}" | awk '!seen[$0]++'); do
   build "$part"
