@@ -32,7 +32,7 @@ on SIGHUP.`,
   imagefit config dump
   imagefit config dump --set policy.mode=audit`,
 	}
-	return group(cmd, newConfigCheckCommand(), newConfigDumpCommand(), newConfigSchemaCommand(),
+	return group(cmd, newConfigCheckCommand(), newConfigDumpCommand(), newConfigSchemaCommand(), newConfigMigrateCommand(),
 		printing(config.Example(), &cobra.Command{
 			Use:     "default",
 			Short:   "Print a configuration file with every key, its default, and what it means",

@@ -126,6 +126,22 @@ func TestADocumentOfAnotherShapeIsAMiss(t *testing.T) {
 	}
 }
 
+// What a newer imagefit wrote with more keys is read without them.
+func TestKeysOfANewerVersionAreLeftOut(t *testing.T) {
+	t.Parallel()
+	type newer struct {
+		document
+		Hue []int `json:"hue"`
+	}
+	c := open(t, t.TempDir(), roomy)
+	doc := document{"x", []string{"a"}}
+	must(t, c.PutImage(imageID("x"), newer{doc, []int{1}}))
+	var v document
+	if err := c.Image(imageID("x"), &v); err != nil || !reflect.DeepEqual(v, doc) {
+		t.Errorf("got %+v, %v", v, err)
+	}
+}
+
 func TestTooLargeContentIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

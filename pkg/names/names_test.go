@@ -275,3 +275,24 @@ func TestDamagedFilesAreLeftOut(t *testing.T) {
 		t.Errorf("%d lines: %s", lines, log)
 	}
 }
+
+func TestNamesOfANewerVersionAreRead(t *testing.T) {
+	t.Parallel()
+	store, _ := files(t)
+	good := name("app:1", "one", 1)
+	if err := store.Save(t.Context(), good); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(store.Folder, fileOf(good))
+	body, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := strings.Replace(string(body), "{", `{"hue":{"a":[1]},`, 1)
+	if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := store.Load(t.Context()); err != nil || !reflect.DeepEqual(got, []Name{good}) {
+		t.Errorf("%v, %v", got, err)
+	}
+}

@@ -111,9 +111,24 @@ func OnlyKey(text string) (parts []string, ok bool) {
 // leaves all other positions as they are. It reports false where the text is not valid
 // TOML up to there.
 func withoutRow(text []byte, row int) (left []byte, ok bool) {
+	start, end, ok := Rows(text, row)
+	if !ok {
+		return nil, false
+	}
+	rows := bytes.Split(bytes.Clone(text), []byte("\n"))
+	for i := start - 1; i < end-1; i++ {
+		rows[i] = nil
+	}
+	return bytes.Join(rows, []byte("\n")), true
+}
+
+// Rows returns the rows of the value that a row is part of, or of the table whose name it has: from
+// start to before end, which includes what is between it and the next one. It reports false where the
+// text is not valid TOML up to there.
+func Rows(text []byte, row int) (start, end int, ok bool) {
 	r := reading{text: text, row: 1, of: map[string]Position{}}
 	r.parser.Reset(text)
-	start, end, table := 0, 0, false
+	table := false
 	for r.parser.NextExpression() {
 		e := r.parser.Expression()
 		isTable := e.Kind != unstable.KeyValue
@@ -126,16 +141,12 @@ func withoutRow(text []byte, row int) (left []byte, ok bool) {
 		}
 	}
 	if start == 0 || end == 0 && r.parser.Error() != nil {
-		return nil, false
+		return 0, 0, false
 	}
-	rows := bytes.Split(bytes.Clone(text), []byte("\n"))
 	if end == 0 {
-		end = len(rows) + 1
+		end = bytes.Count(text, []byte("\n")) + 2
 	}
-	for i := start - 1; i < end-1; i++ {
-		rows[i] = nil
-	}
-	return bytes.Join(rows, []byte("\n")), true
+	return start, end, true
 }
 
 // Bounds of the keys whose position is recorded; no file of ours has longer ones.
