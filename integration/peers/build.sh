@@ -183,6 +183,8 @@ unpack_prometheus() {
     die "apt-get could not fetch it; see above"
   mv -T "$temp/files" "$folder"
   rm -rf "$temp"
+}
+
 # The RPM packages are installed by a real rpm, and the Debian ones by the machine's own dpkg.
 need_rpm() {
   command -v rpm >/dev/null && return
