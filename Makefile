@@ -113,13 +113,31 @@ soak: build ## play a node's life in fast motion for SOAK (default 2m); counts a
 	  IMAGEFIT_PEERS=$$peers IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin SOAK=$(SOAK) SOAK_OUT=$(SOAK_OUT) \
 	  go test -v -timeout 24h ./soak
 
-.PHONY: bench
-bench: build ## measure the proxy against the runtime alone, both sides in one go
-	go test -run '^$$' -bench . -benchmem ./pkg/...
+# What is measured: BENCH=Fleet alone, say.
+BENCH ?= .
+BENCH_OUT := $(CURDIR)/bin/bench.txt
+BENCH_REPORT := cd integration && go run ./cmd/benchreport < $(BENCH_OUT)
+
+.PHONY: bench-run
+bench-run: build
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m ./pkg/... | tee $(BENCH_OUT)
 ifeq ($(STACK),yes)
 	@peers=$$(bash integration/peers/build.sh | tail -n 1) && cd integration && \
-	  IMAGEFIT_PEERS=$$peers IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin go test -short -run '^$$' -bench . -benchtime 3s -timeout 20m ./...
+	  IMAGEFIT_PEERS=$$peers IMAGEFIT_REQUIRE_STACK=1 IMAGEFIT_BIN=$(CURDIR)/bin \
+	  go test -short -run '^$$' -bench '$(BENCH)' -benchtime 3s -timeout 40m . | tee -a $(BENCH_OUT)
 endif
+
+.PHONY: bench
+bench: bench-run ## measure imagefit against the runtime alone, both sides in one go; tables at the end
+	@$(BENCH_REPORT)
+
+.PHONY: bench-report
+bench-report: bench-run ## write what bench measures to docs/benchmarks.md
+	@$(BENCH_REPORT) -write ../docs
+
+.PHONY: bench-check
+bench-check: bench-run ## fail if a ratio is much worse than in docs/benchmarks.md
+	@$(BENCH_REPORT) -check ../docs
 
 # What the bytes of a stranger's registry reach.
 REGISTRY_DECODERS := pkg/registry/ pkg/compat/document/ pkg/compat/dialect/ pkg/decision/ pkg/author/inspect/

@@ -66,24 +66,38 @@ func BenchmarkVersion(b *testing.B) {
 
 // BenchmarkWarmPull pulls what is on the node already, with the artifacts known:
 // what a pod with imagePullPolicy Always costs.
-func BenchmarkWarmPull(b *testing.B) {
-	pulls(b, func(b *testing.B, f *fit, candidates int) func(proxied bool) string {
+func BenchmarkWarmPull(b *testing.B) { pulls(b, stack.PullOptions{}, warm(stack.PullOptions{})) }
+
+// BenchmarkWarmPullWithToken is the same from a registry that asks for tokens, for which
+// the runtime logs in each time.
+func BenchmarkWarmPullWithToken(b *testing.B) {
+	alice := auth("alice", "a")
+	pulls(b, alice, func(b *testing.B, f *fit, candidates int) func(proxied bool) string {
+		refs := warm(alice)(b, f, candidates)
+		f.registry.RequireToken(map[string]stack.User{"alice": {Password: "a"}})
+		return refs
+	})
+}
+
+// warm makes an image for each side, which it has pulled.
+func warm(opts stack.PullOptions) func(*testing.B, *fit, int) func(proxied bool) string {
+	return func(b *testing.B, f *fit, candidates int) func(proxied bool) string {
 		refs := map[bool]string{}
 		for _, proxied := range []bool{false, true} {
 			refs[proxied] = f.pushCandidates(b, f.fresh(), candidates)
-			if _, err := f.side(proxied).Pull(b.Context(), refs[proxied], stack.PullOptions{}); err != nil {
+			if _, err := f.side(proxied).Pull(b.Context(), refs[proxied], opts); err != nil {
 				b.Fatal(err)
 			}
 		}
 		return func(proxied bool) string { return refs[proxied] }
-	})
+	}
 }
 
 // BenchmarkColdPull pulls images that neither node nor proxy has seen, each from
 // a repository of its own. What the proxy adds must not grow with the number of
 // candidates: it asks for all of them at once.
 func BenchmarkColdPull(b *testing.B) {
-	pulls(b, func(b *testing.B, f *fit, candidates int) func(proxied bool) string {
+	pulls(b, stack.PullOptions{}, func(b *testing.B, f *fit, candidates int) func(proxied bool) string {
 		return func(bool) string { return f.pushCandidates(b, f.fresh(), candidates) }
 	})
 }
@@ -91,13 +105,13 @@ func BenchmarkColdPull(b *testing.B) {
 // pulls measures pulls of tags over numbers of candidates and round trip times.
 // Directly the runtime takes what it likes; through the proxy it gets the variant
 // that fits.
-func pulls(b *testing.B, refs func(*testing.B, *fit, int) func(proxied bool) string) {
+func pulls(b *testing.B, opts stack.PullOptions, refs func(*testing.B, *fit, int) func(proxied bool) string) {
 	f := startFit(b, flagsV3, stack.Settings{Cache: `referrers_ttl = "1h"`})
 	for _, candidates := range []int{1, 4, 16, 64} {
 		for _, rtt := range []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond} {
 			b.Run(fmt.Sprintf("candidates=%d/rtt=%s", candidates, rtt), func(b *testing.B) {
 				ref := refs(b, f, candidates)
-				rounds := f.rounds(b, ref(true))
+				rounds := f.rounds(b, ref(true), opts)
 				stop := f.registry.Inject(stack.Fault{Delay: rtt})
 				defer stop()
 				requests := map[bool]int{}
@@ -105,7 +119,7 @@ func pulls(b *testing.B, refs func(*testing.B, *fit, int) func(proxied bool) str
 					ref, cri := ref(proxied), f.side(proxied)
 					f.registry.Forget()
 					return func() error {
-						_, err := cri.Pull(context.Background(), ref, stack.PullOptions{})
+						_, err := cri.Pull(context.Background(), ref, opts)
 						requests[proxied] = len(f.registry.Requests())
 						return err
 					}
@@ -133,10 +147,10 @@ func (f *fit) side(proxied bool) *stack.CRI {
 func (f *fit) fresh() string { return "bench/" + strings.ToLower(rand.Text()) }
 
 // rounds counts the round trips of one decision.
-func (f *fit) rounds(b *testing.B, ref string) int {
+func (f *fit) rounds(b *testing.B, ref string, opts stack.PullOptions) int {
 	b.Helper()
 	count := f.registry.CountRounds(aMoment)
-	_, err := f.cri.Pull(b.Context(), ref, stack.PullOptions{})
+	_, err := f.cri.Pull(b.Context(), ref, opts)
 	rounds := count.Stop()
 	if err != nil {
 		b.Fatal(err)

@@ -82,7 +82,7 @@ func (f *fit) pushCandidates(t testing.TB, name string, candidates int) string {
 	var images []stack.Image
 	for i := range candidates {
 		image := variants("amd64")[0]
-		if i == candidates-1 && i > 0 {
+		if i > 0 {
 			image = variants("amd64/v3")[0]
 		}
 		image.Variant = fmt.Sprintf("%s, candidate %d", name, i)

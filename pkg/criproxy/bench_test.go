@@ -15,16 +15,16 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit/critest"
 )
 
-// BenchmarkVersion measures the smallest of calls.
-func BenchmarkVersion(b *testing.B) {
+// BenchmarkForwardVersion measures the smallest of calls.
+func BenchmarkForwardVersion(b *testing.B) {
 	compare(b, func(ctx context.Context, client runtimeapi.RuntimeServiceClient) error {
 		_, err := client.Version(ctx, &runtimeapi.VersionRequest{Version: "v1"})
 		return err
 	})
 }
 
-// BenchmarkListContainers500 measures what the kubelet asks for all the time on a full node.
-func BenchmarkListContainers500(b *testing.B) {
+// BenchmarkForwardList500 measures what the kubelet asks for all the time on a full node.
+func BenchmarkForwardList500(b *testing.B) {
 	compare(b, func(ctx context.Context, client runtimeapi.RuntimeServiceClient) error {
 		reply, err := client.ListContainers(ctx, &runtimeapi.ListContainersRequest{})
 		if err == nil && len(reply.Containers) != 500 {
