@@ -65,7 +65,7 @@ func (r *release) build(ctx context.Context, t target) error {
 	if r.programs != "" && t.platform() == runtime.GOOS+"/"+runtime.GOARCH {
 		return r.take(t)
 	}
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -X main.version=v" + r.version,
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-tags=grpcnotrace", "-ldflags=-s -w -X main.version=v" + r.version,
 		"-o", filepath.Dir(r.program(t, "imagefit")) + string(filepath.Separator)}
 	missing := false
 	for _, name := range t.programs {
