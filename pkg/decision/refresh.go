@@ -63,7 +63,9 @@ func (r *Resolver) RefreshInBackground() (end func()) {
 		waiting: map[string]bool{}, registries: map[string]*refreshes{},
 	}
 	return func() {
+		r.refresher.mu.Lock()
 		cancel()
+		r.refresher.mu.Unlock()
 		r.refresher.group.Wait()
 	}
 }
@@ -84,10 +86,10 @@ func (r *Resolver) refresh(s stale) {
 	all := r.refresher
 	key := digestOf(s.named.String(), s.auth)
 	of := all.add(key, reference.Domain(s.named))
-	if of == nil || all.ctx.Err() != nil {
+	if of == nil {
 		return
 	}
-	all.group.Go(func() {
+	all.begin(func() {
 		defer all.remove(key, of)
 		if !sleep(all.ctx, all.delay(r.rules().ReferrersTTL)) {
 			return
@@ -100,6 +102,15 @@ func (r *Resolver) refresh(s stale) {
 		defer all.slots.Release(1)
 		r.lookUpAgain(all.ctx, s)
 	})
+}
+
+// begin begins a refresh, unless they have ended.
+func (all *refresher) begin(refresh func()) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.ctx.Err() == nil {
+		all.group.Go(refresh)
+	}
 }
 
 func (all *refresher) add(key, domain string) *refreshes {
