@@ -5,7 +5,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -21,12 +23,12 @@ import (
 // le is the label that only the buckets of a histogram have.
 const le = "le"
 
-// series are the names of all metrics of both programs with their labels and the
+// series are the names of all metrics of the programs with their labels and the
 // values of these, as Prometheus reads them.
 func series(t *testing.T) map[string]map[string][]string {
 	t.Helper()
 	all := map[string]map[string][]string{}
-	for _, program := range decisionlog.Programs() {
+	for _, program := range append(slices.Clone(decisionlog.Programs()), metrics.Controller) {
 		answer := httptest.NewRecorder()
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
 		whole(t, program).Handler(slog.New(slog.DiscardHandler)).ServeHTTP(answer, request)
@@ -71,6 +73,9 @@ func whole(t *testing.T, program string) *metrics.Metrics {
 		verdicts := map[string]int{"refused": 0, "tolerated": 0, "unchecked": 0, "admitted": 0}
 		return &health.AuditStatus{Containers: verdicts, Images: verdicts}
 	})
+	if program == metrics.Controller {
+		m.WatchCluster(func() (int, time.Duration) { return 0, 0 }, func() (int, int, int) { return 0, 0, 0 }, func() bool { return false })
+	}
 	if program == decisionlog.Proxy {
 		m.WatchCalls(func(each func(kind, code string, count uint64)) { each("unary", "OK", 7) })
 	}
