@@ -2,6 +2,7 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -179,6 +180,22 @@ scontrol update NodeName=n3 AvailableFeatures=$features,big ActiveFeatures=$feat
 	s.lands("n3", "-C", "big", "--comment=image="+s.image)
 	s.lands("n1", "--exclude=n2,n3", "--comment=image="+s.image)
 
+	// So it is with parentheses, of which Slurm takes one level; what cannot be joined is
+	// told.
+	only := s.run("match", s.nowhere, "--nodes", s.classes, "-o", "slurm-constraint")
+	s.lands("n1", "-C", "(big|"+only+")", "--comment=image="+s.nowhere)
+	if node, errs, err := s.slurm.Submit(t.Context(), nil, "-C", "[big|"+only+"]", "--comment=image="+s.nowhere); err != nil || node == "" ||
+		!strings.Contains(errs, "cannot be added to the constraint") {
+		t.Errorf("a constraint with brackets: %q: %v: %s", node, err, errs)
+	}
+
+	s.addPyxis()
+	s.lands("n1", "--container-image="+strings.Replace(s.nowhere, "/", "#", 1))
+	s.lands("n1", "--container-image=docker://user@"+strings.Replace(s.nowhere, "/", "#", 1))
+	if node, errs, err := s.slurm.Submit(t.Context(), nil, "--container-image=./file.sqsh"); err != nil || node == "" {
+		t.Errorf("a file of Pyxis: %v: %s", err, errs)
+	}
+
 	// What cannot be found out rejects no job; what is not a reference is not run.
 	if node, errs, err := s.slurm.Submit(t.Context(), nil, "--comment=image="+s.missing); err != nil || node == "" {
 		t.Errorf("an image that is not there: %v: %s", err, errs)
@@ -186,6 +203,34 @@ scontrol update NodeName=n3 AvailableFeatures=$features,big ActiveFeatures=$feat
 	if _, errs, err := s.slurm.Submit(t.Context(), nil, "--comment=image=a';touch${IFS}x;'"); err == nil || !strings.Contains(errs, "is not the reference of an image") {
 		t.Errorf("a bad reference: %v: %s", err, errs)
 	}
+}
+
+// addPyxis adds a SPANK plugin with the name and the option of Pyxis.
+func (s *slurmScene) addPyxis() {
+	s.t.Helper()
+	out, _, err := s.slurm.Command(s.t.Context(), nil, "slurmctld", "-V")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var major, minor, micro int
+	if _, err := fmt.Sscanf(out[strings.LastIndex(out, " ")+1:], "%d.%d.%d", &major, &minor, &micro); err != nil {
+		s.t.Fatalf("%v: %s", err, out)
+	}
+	library := filepath.Join(s.t.TempDir(), "pyxis.so")
+	version := fmt.Sprintf("-DVERSION=%d", major<<16|minor<<8|micro)
+	if out, errs, err := s.slurm.Command(s.t.Context(), nil, "gcc", "-shared", "-fPIC", version, "-o", library, testdata(s.t, "pyxis_option.c")); err != nil {
+		s.t.Fatalf("%v: %s%s", err, out, errs)
+	}
+	s.write(filepath.Join(filepath.Dir(s.slurm.Conf), "plugstack.conf"), "optional "+library+"\n")
+}
+
+func testdata(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // By facts the same jobs run on the same nodes, by features that people can read; Slurm

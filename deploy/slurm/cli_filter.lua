@@ -14,10 +14,23 @@ local flags = ""
 -- nodes themselves.
 local prefer_best = false
 
--- image_of returns the image of a job: that of "--comment image=REFERENCE". A site whose
--- jobs name images in another way changes this function only.
+-- of_pyxis returns the image of --container-image, an option of Pyxis, as a reference:
+-- its [docker://][USER@][REGISTRY#]IMAGE[:TAG] has a # behind the registry. A path is the
+-- file of an image, of which nothing is known.
+local function of_pyxis(options)
+	local image = ((options["spank"] or {})["pyxis"] or {})["container-image"]
+	if image == nil or string.match(image, "^[./~]") or string.match(image, "^dockerd://") or string.match(image, "^podman://") then
+		return nil
+	end
+	image = string.gsub(image, "^docker://", "")
+	image = string.gsub(image, "^[^/@#:]+@", "")
+	return (string.gsub(image, "#", "/", 1))
+end
+
+-- image_of returns the image of a job: that of "--comment image=REFERENCE", or of Pyxis. A
+-- site whose jobs name images in another way changes this function only.
 local function image_of(options)
-	return string.match(options["comment"] or "", "image=(%S+)")
+	return string.match(options["comment"] or "", "image=(%S+)") or of_pyxis(options)
 end
 
 -- match returns what imagefit prints in a format, its exit code, and its errors.
@@ -46,12 +59,20 @@ local function chooses(options)
 	return false
 end
 
--- both joins what the user wants and what the image needs.
+-- both joins what the user wants and what the image needs, or returns nil: Slurm takes one
+-- level of parentheses, and reads from the left to the right.
 local function both(user, ours)
 	if user == nil or user == "" then
 		return ours
 	end
-	return "(" .. user .. ")&(" .. ours .. ")"
+	if not string.match(user, "[%[%](){}*]") then
+		return "(" .. user .. ")&(" .. ours .. ")"
+	end
+	local outside = string.gsub(user, "%b()", "")
+	if not string.match(outside, "[%[%](){}*|]") then
+		return user .. "&(" .. ours .. ")"
+	end
+	return nil
 end
 
 function slurm_cli_setup_defaults(options, early_pass)
@@ -80,7 +101,12 @@ function slurm_cli_pre_submit(options, offset)
 	if prefer_best and not chooses(options) then
 		options["prefer"] = (match(image, "slurm-prefer"))
 	end
-	options["constraint"] = both(options["constraint"], constraint)
+	local joined = both(options["constraint"], constraint)
+	if joined == nil then
+		slurm.log_info("what %s needs cannot be added to the constraint %s: the nodes must have %s, too", image, options["constraint"], constraint)
+		return slurm.SUCCESS
+	end
+	options["constraint"] = joined
 	return slurm.SUCCESS
 end
 
