@@ -326,11 +326,10 @@ func TestMatchAsksByFactsForWhatNodesHave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	show := ""
 	for _, node := range []string{"n1", "n3"} {
 		ids[node] = placement.TokenPrefix + f.Nodes[node]
-		show += "NodeName=" + node + " ActiveFeatures=" + ids[node] + "\n"
 	}
+	show := fmt.Sprintf("NodeName=n1 ActiveFeatures=%s\nNodeName=n3 ActiveFeatures=%s\n", ids["n1"], ids["n3"])
 	got := tool(t, show, "match", module, "-o", "slurm-constraint", "--by", "facts", "--nodes", "-", "--nodes", classes)
 	if got.err != nil || got.stdout != ids["n3"]+"\n" || !strings.Contains(got.stderr, "asked for by class, not by facts") {
 		t.Errorf("%v: %s %s", got.err, got.stdout, got.stderr)

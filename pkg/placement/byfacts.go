@@ -65,7 +65,7 @@ func (j *Job) chosen(image int, ids []string) map[digest.Digest]bool {
 
 // ofImage returns the alternatives of an image: its variants, or those that are chosen.
 func (e *Evaluator) ofImage(ctx context.Context, n *decision.Needs, chosen map[digest.Digest]bool) ([][]condition, error) {
-	var any [][]condition
+	var union [][]condition
 	for _, v := range e.decisions.Required(ctx, e.rules, n) {
 		if chosen != nil && !chosen[v.Digest] {
 			continue
@@ -85,9 +85,9 @@ func (e *Evaluator) ofImage(ctx context.Context, n *decision.Needs, chosen map[d
 		if alternatives, err = both([][]condition{own}, alternatives); err != nil {
 			return nil, err
 		}
-		any = append(any, alternatives...)
+		union = append(union, alternatives...)
 	}
-	return simplified(any)
+	return simplified(union)
 }
 
 // written writes the alternatives that some class has all tokens of: schedulers refuse

@@ -159,10 +159,8 @@ const maxToken = 100
 
 // tokenOf makes a token of a name that both Slurm and Flux read as one word.
 func tokenOf(name string) (string, error) {
-	isOther := func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._-", c))
-	}
-	if name == "" || len(name) > maxToken || strings.ContainsFunc(name, isOther) || IsClass(TokenPrefix+name) {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	if name == "" || len(name) > maxToken || strings.Trim(name, allowed) != "" || IsClass(TokenPrefix+name) {
 		return "", fmt.Errorf("no token can be named %q", name)
 	}
 	return TokenPrefix + name, nil

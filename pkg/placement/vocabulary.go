@@ -117,15 +117,15 @@ func alternativesOf(r *compat.Requirement, visit func(c condition)) ([][]conditi
 	case r.Newer == nil && r.Combine == compat.AllOf && !r.Not && r.Each == nil:
 		return allOf(r.Parts, visit)
 	case r.Newer == nil && r.Combine == compat.AnyOf && !r.Not && r.Each == nil:
-		var any [][]condition
+		var union [][]condition
 		for i := range r.Parts {
 			part, err := alternativesOf(&r.Parts[i], visit)
 			if err != nil {
 				return nil, err
 			}
-			any = append(any, part...)
+			union = append(union, part...)
 		}
-		return simplified(any)
+		return simplified(union)
 	case r.Newer == nil && r.Combine != compat.Leaf:
 		return nil, notWritable(r)
 	case isAnyOneOf(r):
@@ -146,7 +146,7 @@ func isAnyOneOf(r *compat.Requirement) bool {
 
 // oneOf makes a requirement of each value.
 func oneOf(r *compat.Requirement, visit func(c condition)) ([][]condition, error) {
-	var any [][]condition
+	var union [][]condition
 	for _, value := range r.Terms[0].Values {
 		one := *r
 		one.Terms = []compat.Term{{Element: r.Terms[0].Element, Op: compat.In, Values: []string{value}}}
@@ -155,9 +155,9 @@ func oneOf(r *compat.Requirement, visit func(c condition)) ([][]condition, error
 			return nil, err
 		}
 		visit(c)
-		any = append(any, []condition{c})
+		union = append(union, []condition{c})
 	}
-	return simplified(any)
+	return simplified(union)
 }
 
 // allOf returns the alternatives of requirements that must hold together.

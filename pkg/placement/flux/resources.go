@@ -214,9 +214,6 @@ func idset(ids []int) string {
 // parseIdset reads what idset writes, with brackets too, of at most so many numbers.
 func parseIdset(text string, most int) ([]int, error) {
 	var ids []int
-	bad := func() ([]int, error) {
-		return nil, fmt.Errorf("%.64q is not an idset (RFC 22) of at most %d", text, most)
-	}
 	for word := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"), ",") {
 		first, last, isRange := strings.Cut(word, "-")
 		if !isRange {
@@ -225,7 +222,7 @@ func parseIdset(text string, most int) ([]int, error) {
 		low, err := strconv.Atoi(first)
 		high, err2 := strconv.Atoi(last)
 		if err != nil || err2 != nil || low < 0 || high < low || high-low >= most-len(ids) {
-			return bad()
+			return nil, fmt.Errorf("%.64q is not an idset (RFC 22) of at most %d", text, most)
 		}
 		for id := low; id <= high; id++ {
 			ids = append(ids, id)
