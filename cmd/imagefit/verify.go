@@ -31,6 +31,7 @@ const maxVerdict = 4 << 10
 // verifyCommand answers containerd as an image verifier.
 type verifyCommand struct {
 	name, digest, mediaType string
+	signed                  bool
 }
 
 func newVerifyCommand() *cobra.Command {
@@ -58,6 +59,7 @@ Exit code 0: the pull continues, also if that could not be found out; 3: refused
 	cmd.Flags().StringVar(&c.name, "name", "", "`REFERENCE` that is pulled")
 	cmd.Flags().StringVar(&c.digest, "digest", "", "`DIGEST` that the reference resolved to")
 	cmd.Flags().StringVar(&c.mediaType, "stdin-media-type", "", "media type of what is on stdin, which is not read")
+	cmd.Flags().BoolVar(&c.signed, "signed", false, "refuse what no key of trust.keys signed, instead of what does not fit; also as a link named "+signedVerifier)
 	_ = cmd.MarkFlagRequired("name") // it exists
 	return cmd
 }
@@ -67,6 +69,9 @@ Exit code 0: the pull continues, also if that could not be found out; 3: refused
 func asVerifier(program string, args []string) []string {
 	if filepath.Base(program) == containerd.OwnVerifier {
 		args = append([]string{"verify"}, args...)
+	}
+	if filepath.Base(program) == signedVerifier {
+		args = append([]string{"verify", "--signed"}, args...)
 	}
 	if len(args) == 0 || args[0] != "verify" {
 		return args
@@ -81,7 +86,11 @@ func asVerifier(program string, args []string) []string {
 }
 
 func (c verifyCommand) run(cmd *cobra.Command) error {
-	sentence, refused := c.verify(cmd)
+	verify := c.verify
+	if c.signed {
+		verify = c.verifySigned
+	}
+	sentence, refused := verify(cmd)
 	if _, err := fmt.Fprintln(cmd.OutOrStdout(), textutil.Line("imagefit: "+sentence, maxVerdict)); err != nil {
 		return err
 	}
@@ -155,23 +164,29 @@ func timeToVerify(cfg config.Config, runtime containerd.Settings) time.Duration 
 	return min(time.Duration(cfg.Proxy.SelectTimeout), runtime.VerifierTimeout*3/4)
 }
 
-// decide decides about the digest that is pulled, on the facts of this node.
-func (c verifyCommand) decide(ctx context.Context, cfg config.Config, runtime containerd.Settings, log *slog.Logger) (*decision.Decision, error) {
+// pulled is the reference by the digest that is pulled.
+func (c verifyCommand) pulled() (reference.Named, error) {
 	named, err := reference.ParseDockerRef(c.name)
 	if err != nil {
 		return nil, fmt.Errorf("read reference %q: %w", c.name, err)
 	}
-	pulled := named
-	if c.digest != "" {
-		d, err := digest.Parse(c.digest)
-		if err != nil {
-			return nil, fmt.Errorf("read digest %q: %w", c.digest, err)
-		}
-		if pulled, err = reference.WithDigest(reference.TrimNamed(named), d); err != nil {
-			return nil, err
-		}
+	if c.digest == "" {
+		return named, nil
 	}
-	auth, err := registry.AuthFromFile(cfg.NRI.Credentials, named)
+	d, err := digest.Parse(c.digest)
+	if err != nil {
+		return nil, fmt.Errorf("read digest %q: %w", c.digest, err)
+	}
+	return reference.WithDigest(reference.TrimNamed(named), d)
+}
+
+// decide decides about the digest that is pulled, on the facts of this node.
+func (c verifyCommand) decide(ctx context.Context, cfg config.Config, runtime containerd.Settings, log *slog.Logger) (*decision.Decision, error) {
+	pulled, err := c.pulled()
+	if err != nil {
+		return nil, err
+	}
+	auth, err := registry.AuthFromFile(cfg.NRI.Credentials, pulled)
 	if err != nil {
 		return nil, err
 	}

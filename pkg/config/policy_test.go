@@ -72,7 +72,7 @@ func TestValuesOutOfRangeAreRefused(t *testing.T) {
 		`cache.stale_for = "-1h"`:                "-1h is shorter than 1ms",
 		`policy.no_artifact = "unknown"`:         `"unknown" is not one of select, forward, refuse`,
 		`policy.no_referrers_api = "refuse"`:     `"refuse" is not one of tag, none, error`,
-		`policy.image_verifier = "refuse"`:       `"refuse" is not one of forward, select`,
+		`policy.image_verifier = "refuse"`:       `"refuse" is not one of forward, signed, select`,
 		`policy.mode_annotation_namespaces=[""]`: "must not be empty",
 		`tracing.endpoint = "localhost:4317"`:    "is neither http://host:port",
 		`tracing.endpoint = "http://localhost"`:  "is neither http://host:port",

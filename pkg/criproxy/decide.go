@@ -75,7 +75,11 @@ func (p *pull) planBy(d *decision.Decision) plan {
 	}
 	unchanged, code := p.policy.Mode == policy.Audit, policy.AuditOnly
 	if !unchanged && p.Unchanged != nil {
-		why, cases := p.Unchanged(p.reference(), p.pod.Namespace, p.policy.Answers)
+		answers := p.policy.Answers
+		if answers.ImageVerifier == policy.Signed && d.Signer != nil {
+			answers.ImageVerifier = policy.Select // a signed index vouches for its variants
+		}
+		why, cases := p.Unchanged(p.reference(), p.pod.Namespace, answers)
 		if unchanged = why != ""; unchanged && !d.AsRuntime() {
 			pl.reason, pl.cases = why, slices.Concat(pl.cases, cases)
 			if code = policy.RuntimeUnsupported; len(cases) > 0 {

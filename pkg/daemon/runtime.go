@@ -106,7 +106,7 @@ func (d *Daemon) Unchanged(runtime *containerd.Runtime) func(ref, namespace stri
 		case names.IsShort(ref):
 			return fmt.Sprintf("runtime %s does not resolve the short name %s to one image by its registries.conf: the pull is forwarded unchanged", settings.Name, ref), nil
 		}
-		if answers.ImageVerifier != policy.Forward {
+		if answers.ImageVerifier == policy.Select {
 			return "", nil
 		}
 		verifiers, err := verifiersOf(settings, ref, namespace)

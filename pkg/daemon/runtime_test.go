@@ -80,6 +80,7 @@ func TestPullsStayUnchangedWhereVariantsWouldNotVerify(t *testing.T) {
 		{"nothing in the way", learned(t, "containerd"), config.Auto, ref, forward, "", "[]"},
 		{"a short name on containerd", learned(t, "containerd"), config.Auto, short, forward, "", "[]"},
 		{"a verifier", learned(t, "containerd", "cosign"), config.Auto, ref, forward, "the runtime verifies images (cosign)", "[image_verifier=forward]"},
+		{"a verifier, and the index is not known to be signed", learned(t, "containerd", "cosign"), config.Auto, ref, policy.Answers{ImageVerifier: policy.Signed}, "the runtime verifies images (cosign)", "[image_verifier=signed]"},
 		{"a verifier, but policy says select", learned(t, "containerd", "cosign"), config.Auto, ref, choose, "", "[]"},
 		{"a runtime without image records", learned(t, "cri-o"), config.Auto, ref, choose, "", "[]"},
 		{"where it is to keep names", learned(t, "cri-o"), config.ByRuntime, ref, choose, "runtime cri-o has no image records", "[]"},

@@ -30,11 +30,13 @@ type Decision struct {
 	Priorities *Priorities   `json:"priorities,omitempty"` // of the author, where the index states some
 	// Unevaluated is an entry that may be an image for this node and is not a
 	// candidate, and why: then nothing is refused.
-	Unevaluated string        `json:"unevaluated,omitempty"`
-	Reason      string        `json:"reason"`          // one sentence
-	Cases       []policy.Case `json:"cases,omitempty"` // in which a policy had to answer
-	Facts       string        `json:"facts"`           // fingerprint of the facts
-	Time        time.Time     `json:"time"`
+	Unevaluated string `json:"unevaluated,omitempty"`
+	// Signer is the trusted key that signed the index, where that was asked.
+	Signer *referrers.Signer `json:"index_signed_by,omitempty"`
+	Reason string            `json:"reason"`          // one sentence
+	Cases  []policy.Case     `json:"cases,omitempty"` // in which a policy had to answer
+	Facts  string            `json:"facts"`           // fingerprint of the facts
+	Time   time.Time         `json:"time"`
 
 	// Read are the indexes and manifests that were read to make the decision; a
 	// remembered decision has none.

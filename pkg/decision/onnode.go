@@ -83,7 +83,7 @@ func (d *Decision) leave(why string) {
 
 func (n *Needs) indexOn(ev *evaluation, node node, d *Decision) {
 	if ev.doubtsIndex(n.Signer, n.Unsigned) == "" {
-		d.Priorities = readPriorities(n.Priorities)
+		d.Priorities, d.Signer = readPriorities(n.Priorities), n.Signer
 	}
 	top := seenBy(node, n.Entries)
 	n.addAll(ev, d, top, n.outermost(), 0)

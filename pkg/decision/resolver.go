@@ -108,6 +108,7 @@ func (r *Resolver) decide(whole context.Context, req Request) (*Decision, error)
 		return d, err
 	}
 	if !req.Explain {
+		l.vouch(d)
 		remembered := *d
 		r.recent.put(key, &remembered, req.Snapshot, now, l.validUntil.time())
 	}

@@ -28,7 +28,7 @@ type Answers struct {
 	TooCostly         string `toml:"too_costly" words:"unknown,ignore,unfit" case:"evaluating an artifact takes too many steps"`
 	UnknownAttribute  string `toml:"unknown_attribute" words:"unknown,ignore,unfit" case:"no compatibility spec defines an attribute"`
 	UnknownName       string `toml:"unknown_name" words:"admit,by_id" case:"a container's image is known under other names only"`
-	ImageVerifier     string `toml:"image_verifier" words:"forward,select" case:"the runtime verifies images"`
+	ImageVerifier     string `toml:"image_verifier" words:"forward,signed,select" case:"the runtime verifies images"`
 }
 
 // The values that keys take.
@@ -39,6 +39,7 @@ const (
 	Refuse  = "refuse"  // no_fit, no_artifact, registry_error: answer with an error
 	Forward = "forward" // no_fit, no_artifact, registry_error, image_verifier: pass the request on unchanged
 	Select  = "select"  // no_artifact, image_verifier: choose the best candidate regardless
+	Signed  = "signed"  // image_verifier: choose where the index is signed by a trusted key
 	Tag     = "tag"     // no_referrers_api: read the fallback tag
 	None    = "none"    // no_referrers_api: treat the image as having no artifacts
 	Error   = "error"   // no_referrers_api: apply registry_error
