@@ -32,13 +32,14 @@ func examined(t *testing.T, dir, config string, args ...string) (doctorReport, i
 }
 
 // line are the lines of a check with this state. Others on this machine may add some.
-func (r doctorReport) line(state, check string) (found string) {
+func (r doctorReport) line(state, check string) string {
+	var found []string
 	for _, l := range r.Lines {
 		if l.State == state && l.Check == check {
-			found += l.Text + " -> " + l.Do + "\n"
+			found = append(found, l.Text+" -> "+l.Do)
 		}
 	}
-	return found
+	return strings.Join(found, "\n")
 }
 
 func TestDoctorSaysWhatToDo(t *testing.T) {

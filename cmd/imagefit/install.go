@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
+	"os/exec" //nolint:depguard // the tool, not a daemon, where the person asks for it by name
 	"path/filepath"
 	"strings"
 	"time"
@@ -131,7 +131,7 @@ func (c *installCommand) run(cmd *cobra.Command, do func(*install.Installer, con
 		i.Programs = filepath.Dir(own)
 	}
 	result, err := do(&i, cmd.Context())
-	if conflict, ok := errors.AsType[*install.Conflict](err); ok {
+	if conflict, ok := errors.AsType[*install.ConflictError](err); ok {
 		cmd.PrintErrf("imagefit: %v", conflict)
 		return cli.ExitError(1)
 	}
@@ -160,10 +160,7 @@ func doneText(command string, r install.Result) string {
 		return "nothing to change\n"
 	}
 	done := fmt.Sprintf("installed on %s: %d files written; see imagefit doctor\n", r.Platform, len(r.Changes))
-	for _, note := range r.Notes {
-		done += note + "\n"
-	}
-	return done
+	return done + strings.Join(append(r.Notes, ""), "\n")
 }
 
 // installedConfig is the configuration that the units use.
@@ -186,7 +183,7 @@ func proxyClients(ctx context.Context, cfg config.Config) ([]health.ClientStatus
 
 // systemctl talks to the service manager of this node.
 func systemctl(ctx context.Context, args ...string) error {
-	out, err := exec.CommandContext(ctx, "systemctl", args...).CombinedOutput() //nolint:gosec // names of units
+	out, err := exec.CommandContext(ctx, "systemctl", args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w: %s", err, textutil.Line(string(out), 1<<10))
 	}

@@ -18,14 +18,14 @@ type change struct {
 	from, to *content // nil where there is none
 }
 
-// Conflict is that someone else changed files of imagefit, or has files where imagefit
+// ConflictError is that someone else changed files of imagefit, or has files where imagefit
 // would write.
-type Conflict struct {
+type ConflictError struct {
 	Diffs []string // of what imagefit wrote and what is there, or of what is there
 }
 
 // Error implements error.
-func (c *Conflict) Error() string {
+func (c *ConflictError) Error() string {
 	return fmt.Sprintf("%d files are not as imagefit wrote them; nothing was changed. Put them back, or use --force to overwrite them:\n%s",
 		len(c.Diffs), strings.Join(c.Diffs, ""))
 }
@@ -35,7 +35,7 @@ func (c *Conflict) Error() string {
 func (t tree) changes(s state, files []File, force bool) (all []change, next state, err error) {
 	next = s
 	next.Entries = nil
-	conflict := &Conflict{}
+	conflict := &ConflictError{}
 	for _, f := range files {
 		want, wantErr := f.wanted()
 		have, haveErr := t.now(f.Path)

@@ -45,12 +45,11 @@ func (i *Installer) Check() (Status, error) {
 		if err != nil {
 			return status, err
 		}
-		known, have := s.entry(f.Path), (*content)(nil)
-		if known == nil {
-			if have, err = t.now(f.Path); err != nil {
-				return status, err
-			}
-		} else {
+		have, err := t.now(f.Path)
+		if err != nil {
+			return status, err
+		}
+		if known := s.entry(f.Path); known != nil {
 			have = &known.Written
 		}
 		if !have.same(want) {

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -279,7 +280,7 @@ func (r *run) makeAll(changes []change, kubelet bool) error {
 		}
 		err := r.perform(step+c.path, func() error {
 			if c.to != nil {
-				if err := os.MkdirAll(filepath.Dir(r.path(c.path)), 0o755); err != nil { //nolint:gosec // as all of /etc
+				if err := os.MkdirAll(filepath.Dir(r.path(c.path)), 0o755); err != nil {
 					return err
 				}
 			}
@@ -327,11 +328,7 @@ func (r *run) systemctl(args ...string) error {
 	if r.Systemctl == nil {
 		return nil
 	}
-	step := "systemctl"
-	for _, arg := range args {
-		step += " " + arg
-	}
-	return r.perform(step, func() error { return r.Systemctl(r.ctx, args...) })
+	return r.perform("systemctl "+strings.Join(args, " "), func() error { return r.Systemctl(r.ctx, args...) })
 }
 
 // startDaemons starts the daemons, or restarts those that run with an older file.

@@ -59,7 +59,6 @@ type builder struct {
 	platform       platform
 	unit           unit   // that holds the kubelet
 	image, runtime string // the endpoints that the kubelet has now
-	crio           bool
 }
 
 // plan says what to put on the node. It reads and writes nothing else.

@@ -158,7 +158,7 @@ func (t tree) save(s state) error {
 		return err
 	}
 	path := t.path(StatePath)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // as systemd has it
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
 	return fsutil.WriteAtomic(path, fsutil.WriteOptions{Mode: 0o600, Sync: !t.volatile}, fsutil.Bytes(append(text, '\n')))

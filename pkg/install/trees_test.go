@@ -259,7 +259,7 @@ func TestFilesOfOthersAreNotTouched(t *testing.T) {
 		t.Helper()
 		now := picture(t, root)
 		err := do()
-		conflict, ok := errors.AsType[*Conflict](err)
+		conflict, ok := errors.AsType[*ConflictError](err)
 		if !ok || !slices.ContainsFunc(conflict.Diffs, func(d string) bool { return strings.Contains(d, want) }) {
 			t.Errorf("got %v, want a conflict with %q", err, want)
 		}
