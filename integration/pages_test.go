@@ -107,7 +107,15 @@ func (f *fit) testCatalogPage(t *testing.T, b *browser.Browser) {
 	}
 	f.answer(t, "imagefit", "catalog", "--db", db, "add", "--list", list)
 	f.answer(t, "imagefit", "catalog", "--db", db, "sync")
-	f.written(t, b, "imagefit", "catalog", "--db", db, "report", "--facts", factsOf(t, flagsV2), "--facts", factsOf(t, flagsV3), "--html")
+	command := []string{"imagefit", "catalog", "--db", db, "report"}
+	for _, node := range [][2]string{{"old-node.json", flagsV2}, {"new-node.json", flagsV3}} {
+		file := filepath.Join(dir, node[0])
+		if err := os.Rename(factsOf(t, node[1]), file); err != nil {
+			t.Fatal(err)
+		}
+		command = append(command, "--facts", file)
+	}
+	f.written(t, b, append(command, "--html")...)
 	b.Await("document.querySelector('.grid tbody td')")
 	b.Point(".grid tbody tr:nth-child(2) td")
 	b.Await("document.querySelector('.detail').textContent.includes('AMXINT8')")

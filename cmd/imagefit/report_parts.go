@@ -61,12 +61,12 @@ func (r *report) audit(ctx context.Context) []page.Part {
 	t.Note = "Running containers: " + countsLine(counts.Containers) + ". Image names: " + countsLine(counts.Images) + "."
 	for _, c := range found.Containers {
 		if c.Unfit() {
-			t.Rows = append(t.Rows, []string{string(c.Verdict), c.Namespace + "/" + c.Pod, c.Name, c.Reference, c.Reason})
+			t.Rows = append(t.Rows, []string{string(c.Verdict), c.Namespace + "/" + c.Pod, c.Name, c.Reference, strings.TrimPrefix(c.Reason, c.Reference+" ")})
 		}
 	}
 	for _, i := range found.Images {
 		if i.Unfit() {
-			t.Rows = append(t.Rows, []string{string(i.Verdict), "", "", i.Reference, i.Reason})
+			t.Rows = append(t.Rows, []string{string(i.Verdict), "", "", i.Reference, strings.TrimPrefix(i.Reason, i.Reference+" ")})
 		}
 	}
 	return []page.Part{t}
