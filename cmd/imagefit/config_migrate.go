@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+
 	"github.com/spf13/cobra"
 
 	"github.com/imagefit/imagefit/internal/cli"
@@ -49,7 +51,9 @@ func migrate(cmd *cobra.Command, write bool) error {
 		if !m.Changed() {
 			continue
 		}
-		cmd.Print(install.Diff(m.Path, m.Path, m.Before, m.After))
+		if _, err := io.WriteString(cmd.OutOrStdout(), install.Diff(m.Path, m.Path, m.Before, m.After)); err != nil {
+			return err
+		}
 		if !write {
 			valid = false
 			continue
