@@ -52,6 +52,10 @@ release: ## make archives, packages, bills of materials and checksums of VERSION
 	rm -rf $(DIST)
 	cd packaging && go run . -source .. -out $(DIST) -version '$(VERSION)'
 
+.PHONY: reproducible
+reproducible: ## build the release twice in different folders and compare every byte (not in CI)
+	cd packaging && IMAGEFIT_REPRODUCE=1 go test -count 1 -timeout 60m -run '^TestTwoBuildsAreIdentical$$' .
+
 .PHONY: demo
 demo: build ## run everything once: registry, containerd, runc, proxy, plugin
 	@peers=$$(bash integration/peers/build.sh | tail -n 1) && cd integration && \
@@ -164,7 +168,6 @@ lint: ## check formatting, the rules of .golangci.yml, scripts and go.mod of eve
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(LINT) run ./...
 	cd integration && $(LINT) run --config ../.golangci.yml ./...
-	cd packaging && $(LINT) run --config ../.golangci.yml ./...
 	go mod tidy -diff
 	cd integration && go mod tidy -diff
 	cd packaging && go mod tidy -diff

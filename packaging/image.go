@@ -13,9 +13,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
@@ -29,10 +31,14 @@ const (
 // user is the one that the programs of the image run as, unless a pod says otherwise.
 const user = "65532:65532"
 
+func imagePrograms() []string {
+	return []string{"cri-proxy", "nri-plugin", "imagefit", "imagefit-controller"}
+}
+
 // variants are the platforms of the image. The one that every node of an architecture runs comes
 // first, for runtimes that take the first.
 func variants() []target {
-	all := []string{"cri-proxy", "nri-plugin", "imagefit", "imagefit-controller"}
+	all := imagePrograms()
 	return []target{
 		{os: "linux", arch: "amd64", programs: all},
 		{os: "linux", arch: "arm64", programs: all},
@@ -41,8 +47,8 @@ func variants() []target {
 }
 
 // image makes an archive of an OCI layout with an index of the variants, and with what each of
-// them needs attached to it.
-func (r *release) image(ctx context.Context) error {
+// them needs attached to it. It returns the digest of the index.
+func (r *release) image(ctx context.Context) (digest.Digest, error) {
 	l := newLayout()
 	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Annotations: r.annotations()}
 	index.SchemaVersion = 2
@@ -51,29 +57,30 @@ func (r *release) image(ctx context.Context) error {
 		if !r.platforms[t.platform()] {
 			continue
 		}
+		t.programs = slices.DeleteFunc(t.programs, func(name string) bool { return !r.inImage[name] })
 		if err := r.build(ctx, t); err != nil {
-			return err
+			return "", err
 		}
 		variant, err := r.variant(l, t)
 		if err != nil {
-			return fmt.Errorf("make the variant %s: %w", t.platform(), err)
+			return "", fmt.Errorf("make the variant %s: %w", t.platform(), err)
 		}
 		index.Manifests = append(index.Manifests, variant)
 		if err := r.attachNeeds(ctx, l, t, variant); err != nil {
-			return fmt.Errorf("state what the variant %s needs: %w", t.platform(), err)
+			return "", fmt.Errorf("state what the variant %s needs: %w", t.platform(), err)
 		}
 		built = append(built, t)
 	}
 	descriptor, err := l.addJSON(ocispec.MediaTypeImageIndex, index)
 	if err != nil {
-		return err
+		return "", err
 	}
 	l.name(descriptor, strings.ReplaceAll(r.version, "+", "-")) // a tag has no +
 	content, err := l.archive(r.epoch)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return r.finish("imagefit-"+r.version+"-image.oci.tar", content, built...)
+	return descriptor.Digest, r.finish("imagefit-"+r.version+"-image.oci.tar", content, built...)
 }
 
 func (r *release) annotations() map[string]string {

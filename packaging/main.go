@@ -32,6 +32,7 @@ func run(ctx context.Context, args []string) error {
 	describe := flags.String("version", "", "version, as git describe --tags prints it; empty asks git")
 	kinds := flags.String("kinds", strings.Join(allKinds(), ","), "what to make")
 	programs := flags.String("programs", "", "folder of programs for this machine's own platform, in place of building them")
+	inImage := flags.String("in-image", strings.Join(imagePrograms(), ","), "programs of the image")
 	quick := flags.Bool("quick", false, "compress little, for tests")
 	platforms := flags.String("platforms", strings.Join(allPlatforms(), ","), "systems and architectures to make it for")
 	if err := flags.Parse(args); err != nil {
@@ -44,6 +45,9 @@ func run(ctx context.Context, args []string) error {
 	defer r.clean()
 	r.programs, r.quick = *programs, *quick
 	if r.kinds, err = chosen("kind", *kinds, allKinds()); err != nil {
+		return err
+	}
+	if r.inImage, err = chosen("program", *inImage, imagePrograms()); err != nil {
 		return err
 	}
 	if r.platforms, err = chosen("platform", *platforms, allPlatforms()); err != nil {

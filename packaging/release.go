@@ -21,6 +21,7 @@ type release struct {
 	epoch       time.Time
 	kinds       map[string]bool
 	platforms   map[string]bool
+	inImage     map[string]bool
 	made        []string // names in out
 }
 
@@ -29,7 +30,7 @@ const (
 	kindArchive = "archive"
 	kindDeb     = "deb"
 	kindRPM     = "rpm"
-	kindImage   = "image"
+	kindImage   = "image" // and the chart, which has its digest
 )
 
 func allKinds() []string { return []string{kindArchive, kindDeb, kindRPM, kindImage} }
@@ -131,8 +132,12 @@ func (r *release) make(ctx context.Context) error {
 		}
 	}
 	if r.kinds[kindImage] {
-		if err := r.image(ctx); err != nil {
+		digest, err := r.image(ctx)
+		if err != nil {
 			return fmt.Errorf("make the image: %w", err)
+		}
+		if err := r.chart(digest); err != nil {
+			return fmt.Errorf("make the chart: %w", err)
 		}
 	}
 	return r.writeSums()
