@@ -77,7 +77,14 @@ func render(t *testing.T, set func(values object)) map[string]object {
 		"Values": values, "Files": files{}, "Release": object{"Name": "imagefit", "Namespace": "imagefit", "Service": "Helm"},
 		"Chart": object{"Name": "imagefit", "Version": "0.0.0-dev", "AppVersion": "0.0.0-dev"},
 	}
-	got := objects(t, read(t, filepath.Join(dir, "crds", "nodeclass.yaml")))
+	got := map[string]object{}
+	crds, err := filepath.Glob(filepath.Join(dir, "crds", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, crd := range crds {
+		maps.Copy(got, objects(t, read(t, crd)))
+	}
 	for _, one := range all.Templates() {
 		if filepath.Ext(one.Name()) != ".yaml" {
 			continue
