@@ -241,7 +241,7 @@ func printDetails(w io.Writer, s *health.Status, now time.Time) {
 		fmt.Fprintf(w, "  breaker open\t%s: did not list referrers in time, pulls have not waited for it for %s\n",
 			decision.Line(host), ago(h.Since, now))
 	}
-	fmt.Fprintf(w, "  facts\trefreshed %s ago, changed %s\n", ago(s.Facts.Refreshed, now), textutil.Count(int(s.Facts.Changes), "time"))
+	fmt.Fprintf(w, "  facts\trefreshed %s ago, changed %s\n", ago(s.Facts.Refreshed, now), textutil.Count(s.Facts.Changes, "time"))
 	fmt.Fprintf(w, "  cache\t%.1f of %d MiB, %d files\n", float64(s.Cache.Bytes)/(1<<20), s.Cache.Limit>>20, s.Cache.Files)
 	text := "loaded " + ago(s.Config.Loaded, now) + " ago"
 	if s.Config.Failed {
@@ -254,7 +254,7 @@ func printDetails(w io.Writer, s *health.Status, now time.Time) {
 			last = ", the last " + ago(*c.LastImageCall, now) + " ago"
 		}
 		fmt.Fprintf(w, "  client\t%s (pid %d): %s, %d of them for images%s\n",
-			decision.Line(cmp.Or(c.Process, "unknown process")), c.PID, textutil.Count(int(c.Calls), "call"), c.ImageCalls, last)
+			decision.Line(cmp.Or(c.Process, "unknown process")), c.PID, textutil.Count(c.Calls, "call"), c.ImageCalls, last)
 	}
 	if n := s.Names; n != nil {
 		fmt.Fprintf(w, "  names\ttags kept by the %s (%s), %s kept by the proxy\n", decision.Line(n.Keeper), decision.Line(n.Reason), textutil.Count(n.Kept, "name"))
@@ -282,7 +282,7 @@ func sessionsOf(n health.NRIStatus) string {
 	if n.Connected {
 		text = "connected"
 	}
-	return fmt.Sprintf("%s, %s since start, %d of them ended by the runtime", text, textutil.Count(int(n.Sessions), "session"), n.Disconnects)
+	return fmt.Sprintf("%s, %s since start, %d of them ended by the runtime", text, textutil.Count(n.Sessions, "session"), n.Disconnects)
 }
 
 // ago is the age of something in at most two units.

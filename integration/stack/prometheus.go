@@ -51,14 +51,15 @@ func StartPrometheus(ctx context.Context, sockets map[string]string) (*Prometheu
 }
 
 func (p *Prometheus) start(ctx context.Context, config string, sockets map[string]string) error {
-	text := fmt.Sprintf("global: {scrape_interval: %[1]s, scrape_timeout: %[1]s}\nscrape_configs:\n- job_name: imagefit\n  static_configs:\n", ScrapeInterval)
+	var text strings.Builder
+	fmt.Fprintf(&text, "global: {scrape_interval: %[1]s, scrape_timeout: %[1]s}\nscrape_configs:\n- job_name: imagefit\n  static_configs:\n", ScrapeInterval)
 	for instance, socket := range sockets {
 		handler, idle := unixProxy(socket)
 		front := httptest.NewServer(handler)
 		p.closers = append(p.closers, func() error { front.Close(); return idle() })
-		text += fmt.Sprintf("  - targets: [%q]\n    labels: {instance: %q}\n", front.Listener.Addr(), instance)
+		fmt.Fprintf(&text, "  - targets: [%q]\n    labels: {instance: %q}\n", front.Listener.Addr(), instance)
 	}
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(text.String()), 0o600); err != nil {
 		return err
 	}
 	if err := p.Process.Start(); err != nil {

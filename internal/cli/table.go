@@ -92,12 +92,14 @@ func (c *Console) layOut(rows [][]string, least []int) layout {
 // row returns the lines of one row. Further lines without a text are left out.
 func (l layout) row(cells []string) string {
 	var lines []string
-	line, says := "", false
+	var line strings.Builder
+	says := false
 	end := func() {
-		if says || len(lines) == 0 && strings.TrimSpace(line) != "" {
-			lines = append(lines, strings.TrimRight(line, " ")+"\n")
+		if says || len(lines) == 0 && strings.TrimSpace(line.String()) != "" {
+			lines = append(lines, strings.TrimRight(line.String(), " ")+"\n")
 		}
-		line, says = "", false
+		line.Reset()
+		says = false
 	}
 	for i, cell := range cells {
 		start, width := l.starts[i], shownWidth(cell)
@@ -111,7 +113,7 @@ func (l layout) row(cells []string) string {
 			}
 			cell = l.console.wrap(cell, start)
 		}
-		line += strings.Repeat(" ", max(0, start-shownWidth(line))) + cell
+		line.WriteString(strings.Repeat(" ", max(0, start-shownWidth(line.String()))) + cell)
 		says = says || cell != "" && cell != none
 	}
 	end()

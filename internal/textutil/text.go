@@ -3,6 +3,7 @@
 package textutil
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -29,11 +30,11 @@ const readable = 200
 func Short(s string) string { return Cut(s, readable) }
 
 // Count is a number of things, such as "1 host" or "2 hosts".
-func Count(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
+func Count[N int | uint64](n N, thing string) string {
+	if n != 1 {
+		thing += "s"
 	}
-	return strconv.Itoa(n) + " " + thing + "s"
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // Quote is Short in quotes, which make what cannot be printed visible.
