@@ -69,9 +69,7 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 		Decider: resolver, Record: d.Record,
 		Tracer: spans.Tracer(), Unchanged: d.Unchanged(runtime), FullName: d.FullName(runtime),
 	})
-	intercept := named.Handlers()
-	intercept[criproxy.PullImage] = puller.Handle
-	server := criproxy.New(criproxy.Options{Backend: backend, Log: log, Intercept: intercept})
+	server := criproxy.New(criproxy.Options{Backend: backend, Log: log, Intercept: intercepted(named, puller)})
 	socket, err := listen(path, runtimeSocket, log)
 	if err != nil {
 		return err
@@ -97,4 +95,11 @@ func run(ctx context.Context, d *daemon.Daemon) error {
 	})
 	serve(ctx, term, end, group, d, server, socket)
 	return group.Wait()
+}
+
+// intercepted are the calls that are not simply forwarded.
+func intercepted(named *criproxy.Names, puller *criproxy.Puller) map[string]criproxy.Handler {
+	handlers := named.Handlers()
+	handlers[criproxy.PullImage] = puller.Handle
+	return handlers
 }

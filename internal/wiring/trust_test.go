@@ -1,6 +1,7 @@
 package wiring_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,10 +60,7 @@ func TestAKeyThatCannotBeReadIsSkippedAlone(t *testing.T) {
 			t.Errorf("%s: %+v", repository, rule)
 		}
 	}
-	all := ""
-	for _, problem := range skipped {
-		all += problem.Error() + "\n"
-	}
+	all := errors.Join(skipped...).Error()
 	for _, want := range []string{"bad.pub: it is not a public key in PEM", `trust.repositories."r.example/none": read public keys: no file matches`, "no key is trusted"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("skipped:\n%swant %q", all, want)

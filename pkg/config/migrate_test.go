@@ -33,7 +33,7 @@ func TestMigrationMakesAFileThatLoads(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(t.TempDir(), "config.toml")
-			if err := os.WriteFile(path, []byte(test.before), 0o640); err != nil { //nolint:gosec // the mode is kept
+			if err := os.WriteFile(path, []byte(test.before), 0o640); err != nil {
 				t.Fatal(err)
 			}
 			all, err := Sources{File: path}.Migrate()

@@ -72,7 +72,7 @@ func (l *lookup) simpleSignature(ctx context.Context, of digest.Digest) (key tru
 	}
 	m, err := index.ParseManifest(body)
 	if err != nil {
-		return key, false, nil
+		return key, false, nil //nolint:nilerr // what cannot be read signs nothing
 	}
 	for _, layer := range m.Layers[:min(len(m.Layers), maxSimpleSignatures)] {
 		key, found, err = l.simpleLayer(ctx, layer, of)

@@ -16,9 +16,10 @@ const (
 	// that carries one.
 	BundleType = "application/vnd.dev.sigstore.bundle.v0.3+json"
 	// AnnotationPredicate is the annotation of that artifact that tells what the bundle
-	// states, and AnnotationContent how.
+	// states.
 	AnnotationPredicate = "dev.sigstore.bundle.predicateType"
-	AnnotationContent   = "dev.sigstore.bundle.content"
+	// AnnotationContent is the annotation of that artifact that tells how it states it.
+	AnnotationContent = "dev.sigstore.bundle.content"
 	// ContentDSSE is the value of AnnotationContent for an envelope.
 	ContentDSSE = "dsse-envelope"
 

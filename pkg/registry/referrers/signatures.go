@@ -125,11 +125,11 @@ func (r reader) statement(ctx context.Context, a Artifact, m index.Manifest) ([]
 	}
 	bundle, err := trust.ReadBundle(text)
 	if err != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // it states nothing
 	}
 	s, err := bundle.Statement()
 	if err != nil || s.PredicateType != trust.PredicateCompatibility {
-		return nil, nil
+		return nil, nil //nolint:nilerr // it states something else
 	}
 	at := slices.IndexFunc(m.Layers, func(l ocispec.Descriptor) bool { return l.MediaType == trust.BundleType })
 	a.Statement, a.Layer, a.Size = true, m.Layers[at].Digest, m.Layers[at].Size
