@@ -73,8 +73,8 @@ func (p *Prometheus) start(ctx context.Context, config string, sockets map[strin
 			return false
 		}
 		p.url = "http://" + string(match[1])
-		_, err = p.ask(ctx, "/-/ready", nil)
-		return err == nil
+		ready, err := p.ask(ctx, "/-/ready", nil)
+		return err == nil && ready.Body.Close() == nil
 	})
 }
 
@@ -91,9 +91,6 @@ func (p *Prometheus) ask(ctx context.Context, path string, values url.Values) (*
 	if reply.StatusCode != http.StatusOK {
 		_ = reply.Body.Close()
 		return nil, fmt.Errorf("ask prometheus for %s: %s", path, reply.Status)
-	}
-	if values == nil {
-		return reply, reply.Body.Close()
 	}
 	return reply, nil
 }

@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // claim is what a table shows.
 type claim struct {
@@ -30,8 +33,9 @@ func claims() []claim {
 		{"direct-p50-us", "directly, p50", notCompared}, {"proxied-p50-us", "through cri-proxy, p50", notCompared},
 		{"p50-ratio", "ratio", asRatio},
 	}
-	requests := append(sides[:len(sides):len(sides)],
-		column{"direct-requests", "requests, directly", notCompared}, column{"proxied-requests", "requests in all", asCount})
+	requests := slices.Concat(sides, []column{
+		{"direct-requests", "requests, directly", notCompared}, {"proxied-requests", "requests in all", asCount},
+	})
 	return []claim{
 		{
 			"calls", "A call that is forwarded",

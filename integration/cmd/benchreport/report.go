@@ -123,7 +123,7 @@ func (r Report) write(folder string) error {
 		}
 	}
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil { //nolint:gosec // for all to read
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
 			return fmt.Errorf("write report: %w", err)
 		}
 	}
