@@ -144,7 +144,7 @@ bench-check: bench-run ## fail if a ratio is much worse than in docs/benchmarks.
 	@$(BENCH_REPORT) -check ../docs
 
 # What the bytes of a stranger's registry reach.
-REGISTRY_DECODERS := pkg/registry/ pkg/compat/document/ pkg/compat/dialect/ pkg/decision/ pkg/author/inspect/
+REGISTRY_DECODERS := pkg/registry/ pkg/trust/ pkg/compat/document/ pkg/compat/dialect/ pkg/decision/ pkg/author/inspect/
 
 # Some targets write and sync files, which a disk does a few times a second.
 FUZZTMP := $(firstword $(wildcard /dev/shm) $(TMPDIR) /tmp)
