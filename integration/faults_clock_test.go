@@ -24,7 +24,7 @@ func TestPullsSurviveAClockThatJumps(t *testing.T) {
 		sick  string        // what a pull gives while the registry lists no referrers
 	}{
 		{"ahead, what is known is old", -years, taken},
-		{"an hour ahead, what is known is stale", -2 * time.Hour, best},
+		{"half a day ahead, what is known is stale", -12 * time.Hour, best},
 		{"back, what is known is from the future", years, best},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -115,9 +116,13 @@ func (f *fit) pullExempt(t *testing.T, o offer) {
 }
 
 // wantNotCreated has admission refuse an image that is on the node.
+// wantNotCreated wants a container to be refused, once the plugin has seen what the proxy stored anew.
 func (f *fit) wantNotCreated(t *testing.T, o offer) {
 	t.Helper()
-	_, err := run(t.Context(), f.cri, o.ref, stack.PodOptions{})
+	var err error
+	for deadline := time.Now().Add(10 * time.Second); err == nil && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		_, err = run(t.Context(), f.cri, o.ref, stack.PodOptions{})
+	}
 	if err == nil || !strings.Contains(err.Error(), "does not fit this node") {
 		t.Errorf("create what does not fit: %v", err)
 	}

@@ -24,6 +24,8 @@ const (
 	// settle is how long before a call trouble still matters: what a daemon has just learned
 	// is not yet everywhere.
 	settle = 3 * time.Second
+	// listed is how long a list of referrers may serve: ten times its TTL, and a pull.
+	listed = 25 * time.Second
 	// selectTimeout is how long a decision may take.
 	selectTimeout = 5 * time.Second
 	// exempt is a namespace whose pods are never refused.
@@ -91,7 +93,8 @@ func (t *tenant) pull(ctx context.Context, i *image) {
 	id, err := t.node.cri.Pull(call, i.ref, opts)
 	ended()
 	cancel()
-	trouble := t.weather.during(begin.Add(-settle), time.Now())
+	// A list of referrers that was a lie serves a pull once more after it is out of date.
+	trouble := t.weather.during(begin.Add(-settle), time.Now()) | t.weather.during(begin.Add(-listed), time.Now())&registryLies
 	variant, wrong := i.variants[id], false
 	switch {
 	case err != nil:
@@ -113,7 +116,7 @@ func (t *tenant) pull(ctx context.Context, i *image) {
 	if !i.current[id] && trouble == 0 {
 		t.violated("pull %s gives %s, which the tag was before it moved", i.ref, variant)
 	}
-	i.pulled, i.at, i.known = id, time.Now(), trouble&(diskBad|registryAway|registryPartly|proxyAway|runtimeAway) == 0
+	i.pulled, i.at, i.known = id, time.Now(), trouble&(diskBad|registryAway|registryPartly|registryLies|proxyAway|runtimeAway) == 0
 	i.doubtful = trouble&(registryAway|registryPartly|registryLies) != 0
 	t.wantResolved(ctx, i)
 	if trouble&(diskBad|proxyAway) == 0 && !wrong {

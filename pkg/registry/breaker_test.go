@@ -125,8 +125,8 @@ func TestOnlyAFailureThatCostTimeOpensTheBreaker(t *testing.T) {
 		took    time.Duration
 		want    bool
 	}{
-		{"the little that was left of the pull's time", failure(context.DeadlineExceeded), 900 * time.Millisecond, false},
-		{"a whole second without an answer", failure(context.DeadlineExceeded), time.Second, true},
+		{"the little that was left of the pull's time", failure(context.DeadlineExceeded), 400 * time.Millisecond, false},
+		{"half a second without an answer", failure(context.DeadlineExceeded), 500 * time.Millisecond, true},
 		{"cancelled", failure(context.Canceled), 5 * time.Second, false},
 		{"refused at once", failure(http.ErrServerClosed), time.Millisecond, false},
 		{"a name that resolves slowly to nothing", failure(http.ErrServerClosed), 5 * time.Second, true},

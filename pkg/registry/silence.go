@@ -15,7 +15,7 @@ import (
 const (
 	// minWait is how long a host must have had to answer before its silence counts: the
 	// budget of a pull may have been used up by others, or this machine be slow.
-	minWait = time.Second
+	minWait = 500 * time.Millisecond
 	// slowFailure is how long a failure may take without being a loss of time.
 	slowFailure = time.Second
 )
