@@ -76,12 +76,26 @@ func (r *Resolver) newLookup(ev *evaluation, repo *registry.Repository, name str
 		r: r, ev: ev, repo: repo, name: name, credentials: digestOf(r.secret, auth),
 		slots: semaphore.NewWeighted(maxLookups), inUse: newBudget(maxInUseOfOne), giveBack: func() {},
 	}
-	if rule := ev.Rules.Trust.For(name); rule.Signed {
-		l.keys = trust.NewAttempts(rule.Keys)
-	}
+	l.setKeys()
 	l.writes.SetLimit(maxWrites)
 	l.validUntil.at = time.Now().Add(ev.Rules.ReferrersTTL)
 	return l
+}
+
+// again begins anew with lists that are current. What the first time read is in the cache
+// and does not count.
+func (l *lookup) again(ev *evaluation) {
+	_ = l.writes.Wait()
+	l.ev, l.repo, l.refreshes = ev, l.repo.Again(), true
+	l.read.Store(0)
+	l.held.Store(0)
+	l.setKeys()
+}
+
+func (l *lookup) setKeys() {
+	if rule := l.ev.Rules.Trust.For(l.name); rule.Signed {
+		l.keys = trust.NewAttempts(rule.Keys)
+	}
 }
 
 // end ends what the look-up began.

@@ -140,6 +140,27 @@ func TestListsThatAreOutOfDateServeOnceMoreWhileTheyAreRefreshed(t *testing.T) {
 	}
 }
 
+// What a pull may read counts anew when it asks for current lists.
+func TestARefusalByCurrentListsMayReadAsMuchAsAnyPull(t *testing.T) {
+	t.Parallel()
+	r := newTestRegistry(t)
+	image := r.Image("linux/amd64", "v1")
+	r.Index("1", image)
+	for i, padding := range []int{3900, 3901, 3902, 3903, 300} { // KiB; the newest counts, all are read
+		r.Attach(image, fakeregistry.Artifact{
+			Body:        `{"compatibilities": {"io.kubernetes.nfd": {"cpu-cpuid.AMXINT8": true}}}` + strings.Repeat(" ", padding<<10),
+			Annotations: map[string]string{ocispec.AnnotationCreated: fmt.Sprintf("2026-01-0%dT00:00:00Z", i+1)},
+		})
+	}
+	resolver := newRefreshing(t, r)
+	for _, when := range []string{"first", "by lists that are out of date"} {
+		if d := decide(t, resolver.Resolver, app); !d.Refused() {
+			t.Errorf("%s: %s", when, d.Reason)
+		}
+		resolver.age(5 * time.Hour)
+	}
+}
+
 // A refresh that fails leaves the list as old as it is: at some age the pull asks itself.
 func TestAListThatCannotBeRefreshedIsAskedForByThePull(t *testing.T) {
 	t.Parallel()

@@ -98,7 +98,7 @@ func (r *Resolver) decide(whole context.Context, req Request) (*Decision, error)
 	d, decided, err := l.decide(ctx, whole, top, now)
 	if decided && l.stale.Load() {
 		if d.Choice == None && !d.NothingToChoose() {
-			l.ev, l.refreshes = r.newEvaluation(req.Snapshot, named.Name()), true // refuse by current lists only
+			l.again(r.newEvaluation(req.Snapshot, named.Name())) // refuse by current lists only
 			d, decided, err = l.decide(ctx, whole, top, now)
 		} else {
 			r.refresh(stale{named, repo, req.Auth, top})
