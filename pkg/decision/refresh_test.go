@@ -142,7 +142,6 @@ func TestListsThatAreOutOfDateServeOnceMoreWhileTheyAreRefreshed(t *testing.T) {
 
 // What a pull may read counts anew when it asks for current lists.
 func TestARefusalByCurrentListsMayReadAsMuchAsAnyPull(t *testing.T) {
-	t.Parallel()
 	r := newTestRegistry(t)
 	image := r.Image("linux/amd64", "v1")
 	r.Index("1", image)
