@@ -172,6 +172,7 @@ func (l *lookup) entries(ctx context.Context, top ocispec.Descriptor) (entries [
 // each index that it is in.
 func (l *lookup) artifacts(ctx context.Context, n *Needs, in scope) error {
 	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxLookups) // more would only wait for one another, and take memory
 	attached := map[digest.Digest]*[]referrers.Artifact{}
 	discover := func(desc ocispec.Descriptor) {
 		if attached[desc.Digest] != nil {

@@ -175,6 +175,7 @@ func TestAHostileRegistryCostsLittleMemory(t *testing.T) {
 		}
 		t.Run(what.Name, func(t *testing.T) {
 			cost := measure(t, what, n)
+			t.Logf("peak %.0f idle %.0f wall %v", cost.PeakMiB, cost.IdleMiB, cost.Wall)
 			if cost.PeakMiB > limits[n] {
 				t.Errorf("%d pulls took %.0f MiB, want at most %.0f", n, cost.PeakMiB, limits[n])
 			}
