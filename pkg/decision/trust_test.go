@@ -94,6 +94,20 @@ func signedCases(ops, other trusttest.Signer) []trustCase {
 			ops.Sign3(t, r, signed)
 			r.Attach(r.Attach(a, fakeregistry.Artifact{Attributes: avx512}), trusttest.Carry(ops.SignDigest(t, signed.Digest), trust.PredicateSignature, day1))
 		}, false, "it is the signature of something else"},
+		{"the signed artifact of another image, listed for this one", func(t *testing.T, r reg, _, a, _ desc) {
+			signed := r.Attach(r.Image("linux/arm64", "other"), fakeregistry.Artifact{Attributes: avx2})
+			ops.Sign3(t, r, signed)
+			r.List(a, signed)
+		}, false, "it is not about the manifest"},
+		{"the signed artifact of another image, listed for this one and not readable", func(t *testing.T, r reg, _, a, _ desc) {
+			signed := r.Attach(r.Image("linux/arm64", "other"), fakeregistry.Artifact{Attributes: avx2})
+			ops.Sign3(t, r, signed)
+			signed.Size++
+			r.List(a, signed)
+		}, false, "it is not about the manifest"},
+		{"the signed statement about another image", func(t *testing.T, r reg, _, a, b desc) {
+			r.Attach(a, trusttest.Carry(ops.State(t, b.Digest, day1, wantsAVX512), trust.PredicateCompatibility, day1))
+		}, false, "it is not about the manifest"},
 		{"something that was signed for another purpose", func(t *testing.T, r reg, _, a, _ desc) {
 			artifact := r.Attach(a, fakeregistry.Artifact{Attributes: avx512})
 			r.Attach(artifact, trusttest.Carry(ops.State(t, artifact.Digest, day1, wantsAVX512), trust.PredicateSignature, day1))

@@ -216,7 +216,8 @@ func (r reader) open(ctx context.Context, referrer ocispec.Descriptor) ([]Artifa
 	return artifacts, nil
 }
 
-// read is open without signatures. It returns the manifest along.
+// read is open without signatures. It returns the manifest along, where that is about the
+// subject.
 func (r reader) read(ctx context.Context, referrer ocispec.Descriptor) ([]Artifact, []byte, error) {
 	a := Artifact{Type: referrer.ArtifactType, Manifest: referrer.Digest, Referrer: referrer}
 	m, text, err := r.manifest(ctx, referrer)
@@ -235,6 +236,7 @@ func (r reader) read(ctx context.Context, referrer ocispec.Descriptor) ([]Artifa
 		artifacts, err = r.statement(ctx, a, m)
 	case !dialect.IsArtifactType(a.Type):
 	case m.Subject != r.subject.Digest:
+		text = nil
 		artifacts = a.unreadable(errors.New("its subject is not the manifest it was found under"))
 	default:
 		artifacts, err = r.bodies(ctx, a, m.Layers)

@@ -26,8 +26,12 @@ type Signer struct {
 	Created time.Time `json:"created,omitzero"`
 }
 
-// notSigned are the words for what has no signature at all.
-const notSigned = "unsigned"
+const (
+	// notSigned are the words for what has no signature at all.
+	notSigned = "unsigned"
+	// notAbout are the words for what may be signed, but not for this image.
+	notAbout = "it is not about the manifest it was found under"
+)
 
 // Bundle is a bundle that refers to a manifest.
 type Bundle struct {
@@ -98,12 +102,17 @@ func SignedBy(bundles []Bundle, subject trust.Subject, try *trust.Attempts) (tru
 	return trust.Key{}, why
 }
 
-// signed notes who signed an artifact, by the bundles that refer to it.
+// signed notes who signed an artifact, by the bundles that refer to it. Only its manifest
+// says which image it is about: without that, what was signed for another image would
+// count for this one.
 func (r reader) signed(artifacts []Artifact, bundles []Bundle, manifest []byte) {
 	if len(artifacts) == 0 {
 		return
 	}
-	key, why := SignedBy(bundles, trust.Subject{Digest: artifacts[0].Manifest, Content: manifest}, r.Keys)
+	key, why := trust.Key{}, notAbout
+	if manifest != nil {
+		key, why = SignedBy(bundles, trust.Subject{Digest: artifacts[0].Manifest, Content: manifest}, r.Keys)
+	}
 	for i := range artifacts {
 		artifacts[i].note(key, why)
 	}
@@ -135,21 +144,29 @@ func (r reader) statement(ctx context.Context, a Artifact, m index.Manifest) ([]
 	a.Statement, a.Layer, a.Size = true, m.Layers[at].Digest, m.Layers[at].Size
 	c, err := s.Compatibility()
 	a.Created = c.Created
+	about := m.Subject == r.subject.Digest && s.IsAbout(r.subject.Digest)
 	if r.Keys != nil {
-		key, verr := bundle.VerifyEnvelope(r.Keys)
-		why := ""
-		if verr != nil {
-			why = textutil.Line(verr.Error(), maxProblem)
-		}
-		a.note(key, why)
+		a.note(r.stated(bundle, about))
 	}
 	switch {
+	case !about:
+		return a.unreadable(errors.New("its statement is not about the manifest it was found under")), nil
 	case err != nil:
 		return a.unreadable(err), nil
-	case m.Subject != r.subject.Digest, !s.IsAbout(r.subject.Digest):
-		return a.unreadable(errors.New("its statement is not about the manifest it was found under")), nil
 	}
 	return r.described(a, c, text)
+}
+
+// stated returns the key that signed a statement about the subject, or why none did.
+func (r reader) stated(bundle *trust.Bundle, about bool) (key trust.Key, why string) {
+	if !about {
+		return key, notAbout
+	}
+	key, err := bundle.VerifyEnvelope(r.Keys)
+	if err != nil {
+		why = textutil.Line(err.Error(), maxProblem)
+	}
+	return key, why
 }
 
 func ignoreContent(err error) error {
