@@ -35,13 +35,28 @@ func (t target) environment() []string {
 	return env
 }
 
-// targets are the platforms of archives and packages: those of nodes.
+// targets are the platforms of archives and packages: those of nodes, and those where people have
+// the tool alone.
 func targets() []target {
-	node := []string{"cri-proxy", "nri-plugin", "imagefit"}
+	node, tool := []string{"cri-proxy", "nri-plugin", "imagefit"}, []string{"imagefit"}
 	return []target{
 		{os: "linux", arch: "amd64", programs: node},
 		{os: "linux", arch: "arm64", programs: node},
+		{os: "darwin", arch: "amd64", programs: tool},
+		{os: "darwin", arch: "arm64", programs: tool},
+		{os: "windows", arch: "amd64", programs: tool},
 	}
+}
+
+// forNodes tells whether units and packages are made of it.
+func (t target) forNodes() bool { return t.os == "linux" }
+
+// file is how a program is called there.
+func (t target) file(program string) string {
+	if t.os == "windows" {
+		return program + ".exe"
+	}
+	return program
 }
 
 func allPlatforms() []string {
@@ -56,7 +71,7 @@ func allPlatforms() []string {
 
 // program is where a program of a target is built.
 func (r *release) program(t target, name string) string {
-	return filepath.Join(r.work, "bin", strings.ReplaceAll(t.platform(), "/", "_"), name)
+	return filepath.Join(r.work, "bin", strings.ReplaceAll(t.platform(), "/", "_"), t.file(name))
 }
 
 // build builds the programs of a target. Neither the folder of the sources nor the state of the

@@ -94,7 +94,7 @@ func (r *release) binaries(t target) ([]file, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, file{name: "bin/" + name, content: content, mode: 0o755})
+		all = append(all, file{name: "bin/" + t.file(name), content: content, mode: 0o755})
 	}
 	return all, nil
 }

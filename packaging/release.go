@@ -123,7 +123,7 @@ func (r *release) make(ctx context.Context) error {
 		}
 		for _, kind := range []string{kindArchive, kindDeb, kindRPM} {
 			t.kind = kind
-			if !r.kinds[kind] {
+			if !r.kinds[kind] || kind != kindArchive && !t.forNodes() {
 				continue
 			}
 			if err := steps[kind](ctx, t); err != nil {

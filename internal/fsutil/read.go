@@ -7,8 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // What ReadFile and ReadAll refuse, to be found with errors.Is.
@@ -27,7 +26,7 @@ func (limit sizeError) Is(target error) bool { return target == ErrTooLarge }
 // which Kubernetes mounts a ConfigMap. It refuses a pipe without waiting for a
 // writer. Each error is a *fs.PathError.
 func ReadFile(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

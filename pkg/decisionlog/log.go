@@ -7,8 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
 const (
@@ -46,7 +47,7 @@ func (l *Log) Append(r Record) error {
 
 // append creates file and directory if they are missing.
 func (l *Log) append(line []byte) error {
-	const flags = os.O_CREATE | os.O_RDWR | os.O_APPEND | unix.O_NONBLOCK // opening a pipe must not block a pull
+	const flags = os.O_CREATE | os.O_RDWR | os.O_APPEND | syscall.O_NONBLOCK // opening a pipe must not block a pull
 	path := filepath.Join(l.dir, file)
 	f, err := os.OpenFile(path, flags, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,8 +85,8 @@ func (l *Log) append(line []byte) error {
 // rotate renames the file, unless another process does or just did. It does not
 // wait for a lock, because a pull waits for it.
 func (l *Log) rotate(f *os.File, info fs.FileInfo) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	err := fsutil.Lock(f, false)
+	if errors.Is(err, fsutil.ErrLocked) {
 		return nil
 	}
 	if err != nil {

@@ -10,9 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/imagefit/imagefit/pkg/policy"
 )
@@ -71,7 +70,7 @@ func (l *Log) open() (files []*os.File, err error) {
 
 // openFile does not block on a pipe.
 func openFile(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
 func sameFile(a, b *os.File) bool {

@@ -12,8 +12,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
@@ -196,13 +194,9 @@ func (t tree) lock(wait bool) (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open --root: %w", err)
 	}
-	how := unix.LOCK_EX | unix.LOCK_NB
-	if wait {
-		how = unix.LOCK_EX
-	}
-	if err := unix.Flock(int(folder.Fd()), how); err != nil {
+	if err := fsutil.Lock(folder, wait); err != nil {
 		_ = folder.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
+		if errors.Is(err, fsutil.ErrLocked) {
 			return nil, ErrLocked
 		}
 		return nil, fmt.Errorf("lock %s: %w", t.root, err)

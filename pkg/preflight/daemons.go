@@ -5,8 +5,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-
-	"golang.org/x/sys/unix"
 )
 
 // leastFree is what the state directory should have left.
@@ -15,11 +13,17 @@ const (
 	leastFreeInodes = 1000
 )
 
+// disk is a file system.
+type disk struct {
+	readOnly                      bool
+	freeBytes, inodes, freeInodes uint64
+}
+
 func (n *Node) checkState() {
 	const check = "state"
 	dir := n.Config.StateDir
 	info, err := os.Stat(n.path(dir))
-	var disk unix.Statfs_t
+	var disk disk
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		n.unknown(check, "start the daemons", "%s does not exist yet; the daemons create it", dir)
@@ -28,16 +32,18 @@ func (n *Node) checkState() {
 		n.problem(check, "remove it, or change state_dir", "%s is not a directory", dir)
 		return
 	case err == nil:
-		err = unix.Statfs(n.path(dir), &disk)
+		disk, err = diskOf(n.path(dir))
 	}
 	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		n.unknown(check, "look for yourself", "cannot tell whether %s can be written on this system", dir)
 	case err != nil:
 		n.problem(check, "correct state_dir", "%v", err)
-	case disk.Flags&unix.ST_RDONLY != 0:
+	case disk.readOnly:
 		n.problem(check, "mount it for writing", "the file system of %s is read-only", dir)
-	case disk.Bavail*uint64(disk.Bsize) < leastFreeBytes: //nolint:gosec // a block size is small
+	case disk.freeBytes < leastFreeBytes:
 		n.problem(check, "free some space", "the file system of %s is full", dir)
-	case disk.Files > 0 && disk.Ffree < leastFreeInodes:
+	case disk.inodes > 0 && disk.freeInodes < leastFreeInodes:
 		n.problem(check, "remove files", "the file system of %s has no inodes left", dir)
 	default:
 		n.ok(check, "%s can be written", dir)

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
 const (
@@ -89,11 +89,11 @@ func lockDir(dir string) (unlock func(), err error) {
 		return nil, err
 	}
 	for end := time.Now().Add(lockTimeout); ; time.Sleep(10 * time.Millisecond) {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err = fsutil.Lock(f, false)
 		if err == nil {
 			return func() { _ = f.Close() }, nil
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(end) {
+		if !errors.Is(err, fsutil.ErrLocked) || time.Now().After(end) {
 			_ = f.Close()
 			return nil, fmt.Errorf("lock %s: %w", dir, err)
 		}
@@ -134,7 +134,7 @@ func bind(path string) (_ *Listener, err error) {
 	config := net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) error {
 		// Linux gives the file the mode of the socket, so that clients without
 		// permission cannot connect under the temporary name either.
-		return conn.Control(func(fd uintptr) { _ = unix.Fchmod(int(fd), mode) })
+		return conn.Control(func(fd uintptr) { setMode(int(fd)) })
 	}}
 	listener, err := config.Listen(context.Background(), "unix", temp)
 	if err != nil {
@@ -188,25 +188,6 @@ func (l *Listener) Close() error {
 
 // followInterval is the time between looks at a socket that does not exist yet.
 const followInterval = time.Second
-
-// MatchOwner gives the socket at path the owner and group of the socket at model, so
-// that whoever may connect to the one may connect to the other.
-func MatchOwner(path, model string) error {
-	var theirs, ours unix.Stat_t
-	if err := unix.Stat(model, &theirs); err != nil {
-		return fmt.Errorf("look up the owner of %s: %w", model, err)
-	}
-	if err := unix.Lstat(path, &ours); err != nil {
-		return fmt.Errorf("look up the owner of %s: %w", path, err)
-	}
-	if ours.Uid == theirs.Uid && ours.Gid == theirs.Gid {
-		return nil
-	}
-	if err := os.Lchown(path, int(theirs.Uid), int(theirs.Gid)); err != nil {
-		return fmt.Errorf("change the owner of %s: %w", path, err)
-	}
-	return nil
-}
 
 // FollowOwner waits until the socket at model exists and then matches its owner. It
 // returns nil when that is done, ctx's error, or the reason why it is not possible.
