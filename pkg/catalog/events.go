@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/distribution/reference"
@@ -24,12 +26,13 @@ const (
 // refer to any image of the repository.
 type event struct{ host, repository, tag string }
 
-// notification is what registries send: the events of distribution, CloudEvents of zot in
-// both modes, and the webhooks of Harbor.
+// notification is what registries send: the events of distribution, CloudEvents of zot and
+// Harbor in both modes, and Harbor's own webhooks.
 type notification struct {
 	Events []struct {
 		Action string `json:"action"`
 		Target struct {
+			MediaType  string `json:"mediaType"`
 			Repository string `json:"repository"`
 			Tag        string `json:"tag"`
 		} `json:"target"`
@@ -38,25 +41,45 @@ type notification struct {
 		} `json:"request"`
 	} `json:"events"`
 
-	Type string   `json:"type"`
-	Data *zotData `json:"data"`
-	zotData
+	Type      string       `json:"type"`
+	EventData *harborData  `json:"event_data"`
+	Data      *dataOfEvent `json:"data"`
+	dataOfEvent
+}
 
-	EventData struct {
-		Resources []struct {
-			Tag string `json:"tag"`
-			URL string `json:"resource_url"`
-		} `json:"resources"`
-		Repository struct {
-			FullName string `json:"repo_full_name"`
-		} `json:"repository"`
-	} `json:"event_data"`
+// dataOfEvent are the data of a CloudEvent.
+type dataOfEvent struct {
+	zotData
+	harborData
 }
 
 type zotData struct {
 	Name      string `json:"name"`
 	Reference string `json:"reference"`
 }
+
+type harborData struct {
+	Resources []struct {
+		Tag string `json:"tag"`
+		URL string `json:"resource_url"`
+	} `json:"resources"`
+	Repository struct {
+		FullName string `json:"repo_full_name"`
+	} `json:"repository"`
+}
+
+// changesNothing reports whether a type of Harbor's is about something that no catalog
+// keeps: pulls, scans, quotas. Where images are replicated they are pushed, too.
+func changesNothing(kind string) bool {
+	return slices.Contains([]string{
+		"PULL_ARTIFACT", "SCANNING_COMPLETED", "SCANNING_FAILED", "SCANNING_STOPPED", "QUOTA_EXCEED", "QUOTA_WARNING", "TAG_RETENTION",
+		"harbor.artifact.pulled", "harbor.scan.completed", "harbor.scan.failed", "harbor.scan.stopped", "harbor.quota.exceeded", "harbor.quota.warned",
+		"harbor.tag_retention.finished",
+	}, kind)
+}
+
+// isBlob is the media type under which distribution announces layers and configs.
+const isBlob = "application/octet-stream"
 
 // readEvents reads a notification.
 func readEvents(body io.Reader, header http.Header) ([]event, error) {
@@ -71,34 +94,58 @@ func readEvents(body io.Reader, header http.Header) ([]event, error) {
 	if err := json.Unmarshal(text, &n); err != nil {
 		return nil, errors.New("it is not JSON")
 	}
-	var all []event
-	for _, e := range n.Events {
-		if e.Action == "push" || e.Action == "delete" || e.Action == "mount" {
-			all = append(all, event{e.Request.Host, e.Target.Repository, e.Target.Tag})
-		}
-	}
-	for _, r := range n.EventData.Resources {
-		host, _, _ := strings.Cut(r.URL, "/")
-		all = append(all, event{host, n.EventData.Repository.FullName, r.Tag})
-	}
-	data := n.zotData
+	data, kind := n.dataOfEvent, cmp.Or(n.Type, header.Get("Ce-Type"))
 	if n.Data != nil {
 		data = *n.Data
 	}
-	if data.Name != "" {
-		tag := data.Reference
-		if strings.Contains(tag, ":") {
-			tag = "" // a digest: an artifact, maybe
-		}
-		all = append(all, event{"", data.Name, tag})
+	if n.EventData != nil {
+		data.harborData = *n.EventData
 	}
-	switch known := len(n.Events) > 0 || n.Type != "" || header.Get("Ce-Type") != "" || data.Name != ""; {
+	all := slices.Concat(n.ofDistribution(), data.ofZot())
+	if !changesNothing(kind) {
+		all = append(all, data.ofHarbor()...)
+	}
+	switch known := len(n.Events) > 0 || kind != "" || data.Name != ""; {
 	case !known:
 		return nil, errors.New("it is not a notification of distribution, zot or Harbor")
 	case len(all) > maxEvents:
 		return nil, fmt.Errorf("it has more than %d events", maxEvents)
 	}
 	return all, nil
+}
+
+func (n *notification) ofDistribution() (all []event) {
+	for _, e := range n.Events {
+		if (e.Action == "push" || e.Action == "delete" || e.Action == "mount") && e.Target.MediaType != isBlob {
+			all = append(all, event{e.Request.Host, e.Target.Repository, e.Target.Tag})
+		}
+	}
+	return all
+}
+
+func (d *zotData) ofZot() []event {
+	if d.Name == "" {
+		return nil
+	}
+	return []event{{"", d.Name, tagOf(d.Reference)}}
+}
+
+// ofHarbor reads what Harbor says of an artifact. One without a tag has its digest there.
+func (d *harborData) ofHarbor() (all []event) {
+	for _, r := range d.Resources {
+		host, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(r.URL, "https://"), "http://"), "/")
+		all = append(all, event{host, d.Repository.FullName, tagOf(r.Tag)})
+	}
+	return all
+}
+
+// tagOf is a reference that is a tag; of a digest, which may be that of an artifact, it is
+// empty.
+func tagOf(reference string) string {
+	if strings.Contains(reference, ":") {
+		return ""
+	}
+	return reference
 }
 
 // Listener takes notifications of registries, and keeps which names the next sync is to

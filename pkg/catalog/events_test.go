@@ -24,9 +24,16 @@ const (
 	distributionArtifact = `{"events": [{"action": "push", "target": {"repository": "app", "digest": "sha256:x"}, "request": {"host": "HOST"}}]}`
 	zotStructured        = `{"specversion": "1.0", "id": "1", "source": "zot", "type": "zotregistry.image.updated", "datacontenttype": "application/json",
 		"data": {"name": "app", "reference": "1", "digest": "sha256:x", "mediaType": "application/vnd.oci.image.manifest.v1+json"}}`
-	zotBinary  = `{"name": "app", "reference": "1", "digest": "sha256:x"}`
+	zotBinary  = `{"name": "app", "reference": "1", "digest": "sha256:x", "mediaType": "application/vnd.oci.image.manifest.v1+json", "manifest": "{\"schemaVersion\":2}"}`
+	zotDigest  = `{"name": "app", "reference": "sha256:x", "digest": "sha256:x"}`
+	zotCreated = `{"name": "app"}`
 	harborPush = `{"type": "PUSH_ARTIFACT", "occur_at": 1, "operator": "admin", "event_data": {"resources": [{"digest": "sha256:x", "tag": "1", "resource_url": "HOST/app:1"}],
-		"repository": {"name": "app", "namespace": "", "repo_full_name": "app"}}}`
+		"repository": {"date_created": 1, "name": "app", "namespace": "", "repo_full_name": "app", "repo_type": "private"}}}`
+	harborDigest = `{"type": "PUSH_ARTIFACT", "event_data": {"resources": [{"digest": "sha256:x", "tag": "sha256:x", "resource_url": "HOST/app@sha256:x"}],
+		"repository": {"repo_full_name": "app"}}}`
+	harborCloudEvent = `{"specversion": "1.0", "id": "66e1", "requestid": "51c0", "source": "/projects/2/webhook/policies/15", "type": "harbor.artifact.pushed",
+		"datacontenttype": "application/json", "time": "2026-11-01T12:00:00Z", "operator": "admin", "data": {"resources": [{"digest": "sha256:x", "tag": "1",
+		"resource_url": "https://HOST/app:1"}], "repository": {"name": "app", "namespace": "", "repo_full_name": "app", "repo_type": "private"}}}`
 )
 
 func TestNotificationsAreKeptForTheNextSync(t *testing.T) {
@@ -40,7 +47,17 @@ func TestNotificationsAreKeptForTheNextSync(t *testing.T) {
 		{"an artifact", distributionArtifact, "Bearer " + secret, "", http.StatusAccepted, "lists"},
 		{"zot", zotStructured, "Bearer " + secret, "HOST", http.StatusAccepted, "HEAD manifests/1"},
 		{"zot in binary mode", zotBinary, "basic", "HOST", http.StatusAccepted, "HEAD manifests/1"},
+		{"zot, by digest", zotDigest, "basic", "HOST", http.StatusAccepted, "lists"},
+		{"zot, a new repository", zotCreated, "basic", "HOST", http.StatusAccepted, "lists"},
 		{"Harbor", harborPush, secret, "", http.StatusAccepted, "HEAD manifests/1"},
+		{"Harbor, by digest", harborDigest, secret, "", http.StatusAccepted, "lists"},
+		{"Harbor, deleted", strings.ReplaceAll(harborPush, "PUSH_", "DELETE_"), secret, "", http.StatusAccepted, "HEAD manifests/1"},
+		{"Harbor as CloudEvents", harborCloudEvent, "Bearer " + secret, "", http.StatusAccepted, "HEAD manifests/1"},
+		{"Harbor, a pull", strings.ReplaceAll(harborPush, "PUSH_", "PULL_"), secret, "", http.StatusAccepted, ""},
+		{"Harbor as CloudEvents, a pull", strings.ReplaceAll(harborCloudEvent, "pushed", "pulled"), secret, "", http.StatusAccepted, ""},
+		{"Harbor, a quota", `{"type": "QUOTA_EXCEED", "event_data": {"repository": {"repo_full_name": "app"}, "custom_attributes": {"Details": "x"}}}`, secret, "", http.StatusAccepted, ""},
+		{"distribution, a layer", strings.ReplaceAll(distributionArtifact, `"target": {`, `"target": {"mediaType": "application/octet-stream", `), "Bearer " + secret, "", http.StatusAccepted, ""},
+		{"a deletion by digest", strings.ReplaceAll(distributionArtifact, "push", "delete"), "Bearer " + secret, "", http.StatusAccepted, "lists"},
 		{"another registry", strings.ReplaceAll(distributionPush, "HOST", "169.254.169.254"), "Bearer " + secret, "", http.StatusAccepted, ""},
 		{"another repository", strings.ReplaceAll(distributionPush, `"app"`, `"other"`), "Bearer " + secret, "", http.StatusAccepted, ""},
 		{"no tag at all", strings.ReplaceAll(distributionPush, `"1"`, `"../../x"`), "Bearer " + secret, "", http.StatusAccepted, ""},
