@@ -50,7 +50,7 @@ func TestPostgreSQLIsACatalog(t *testing.T) {
 	if _, err := catalog.Open(t.Context(), p.URL, catalog.Options{}); err == nil || !strings.Contains(err.Error(), "schema version 99") {
 		t.Errorf("a newer schema: %v", err)
 	}
-	execute(t, p.URL, "UPDATE imagefit_catalog.schema_version SET version = 1")
+	execute(t, p.URL, "UPDATE imagefit_catalog.schema_version SET version = 2")
 	c := open(t, catalog.Options{ReadOnly: true})
 	if _, _, err := c.SQL(t.Context(), "DELETE FROM tag", 0); err == nil || !strings.Contains(err.Error(), "read-only") {
 		t.Errorf("a statement that writes: %v", err)

@@ -119,7 +119,11 @@ func printFinding(b *cli.Console, w io.Writer, f audit.Finding, place ...string)
 	case f.Verdict == audit.Tolerated:
 		verdict += " (" + f.Mode + ")"
 	}
-	cells := append(slices.Clone(place), f.Reference, strings.TrimPrefix(f.Reason, f.Reference+" "))
+	reason := strings.TrimPrefix(f.Reason, f.Reference+" ")
+	if len(f.SignedBy) > 0 {
+		reason = strings.TrimPrefix(reason+"; signed by "+strings.Join(f.SignedBy, ", "), "; ")
+	}
+	cells := append(slices.Clone(place), f.Reference, reason)
 	for i, cell := range cells {
 		cells[i] = cmp.Or(decision.Line(cell), "-")
 	}

@@ -158,6 +158,21 @@ func newOnNodes(cmd *cobra.Command, cfg config.Config) (*onNodes, error) {
 	return &onNodes{rules, decisions, placement.New(decisions, rules)}, nil
 }
 
+// newOnCatalog is newOnNodes for the images of a catalog. It tells of keys of which the
+// catalog does not know what they signed.
+func newOnCatalog(cmd *cobra.Command, cfg config.Config, c *catalog.Catalog) (*onNodes, error) {
+	on, err := newOnNodes(cmd, cfg)
+	if err != nil || !on.rules.Trust.AnySigned() {
+		return on, err
+	}
+	unknown, err := c.UnknownKeys(cmd.Context(), on.rules.Trust)
+	if len(unknown) > 0 {
+		cmd.PrintErrf("imagefit: the catalog does not know what %s signed, which counts as unsigned: imagefit catalog sync with these trust.keys finds out\n",
+			decision.Line(strings.Join(unknown, ", ")))
+	}
+	return on, err
+}
+
 // nodesOf loads the facts of nodes: of a file with many all of them. Without any file it is
 // this node.
 func nodesOf(ctx context.Context, cmd *cobra.Command, files []string, arch string) ([]catalog.Node, error) {

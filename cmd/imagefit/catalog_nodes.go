@@ -46,7 +46,7 @@ func (c *catalogNodes) askOn(cmd *cobra.Command, nodes []catalog.Node, answer fu
 		return syntaxError(cmd, err)
 	}
 	return c.read(cmd, func(db *catalog.Catalog, cfg config.Config) error {
-		on, err := newOnNodes(cmd, cfg)
+		on, err := newOnCatalog(cmd, cfg, db)
 		if err != nil {
 			return err
 		}
@@ -243,7 +243,7 @@ they were the variants of one image.`,
 				return syntaxError(cmd, err)
 			}
 			return c.read(cmd, func(db *catalog.Catalog, cfg config.Config) error {
-				on, err := newOnNodes(cmd, cfg)
+				on, err := newOnCatalog(cmd, cfg, db)
 				if err != nil {
 					return err
 				}

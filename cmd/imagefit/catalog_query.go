@@ -46,13 +46,13 @@ completes fields, and the attributes that the catalog has.`,
 				if err != nil {
 					return err
 				}
-				s := sheet{columns: []string{"name", "platform", "variant", "size", "created", "artifacts"}, value: rows, empty: "no image matches"}
+				s := sheet{columns: []string{"name", "platform", "variant", "size", "created", "artifacts", "signed_by"}, value: rows, empty: "no image matches"}
 				for _, r := range rows {
 					variant := r.Variant.String()
 					if o == tableOutput {
 						variant = shortDigest(r.Variant)
 					}
-					s.add(r.Name, r.Platform, variant, sizeOf(r.Size, o), dateOf(r.Created), strconv.Itoa(r.Artifacts))
+					s.add(r.Name, r.Platform, variant, sizeOf(r.Size, o), dateOf(r.Created), strconv.Itoa(r.Artifacts), strings.Join(r.SignedBy, " "))
 				}
 				return s.print(cmd, o)
 			})
@@ -131,7 +131,7 @@ func newCatalogDiffCommand(db *database) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "diff", Short: "List what changed in a catalog between two times", Args: cobra.NoArgs,
 		Long: `Diff lists the names that are new, moved to another digest or are gone, and the
-artifacts that came or went, after one time and up to another. Times are dates,
+artifacts that came, were signed or went, after one time and up to another. Times are dates,
 or how long ago: 2026-11-01, 36h, 7d. They are those of the syncs that noticed.`,
 		Example: `  imagefit catalog diff --from 7d
   imagefit catalog diff --from 2026-11-01 --to 2026-11-15 -o csv`,

@@ -62,7 +62,7 @@ func (c *catalogReport) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	return c.read(cmd, func(db *catalog.Catalog, cfg config.Config) error {
-		on, err := newOnNodes(cmd, cfg)
+		on, err := newOnCatalog(cmd, cfg, db)
 		if err != nil {
 			return err
 		}

@@ -62,7 +62,7 @@ func verdictsOf(cmd *cobra.Command, c *catalog.Catalog, cfg config.Config, name 
 	if err != nil {
 		return nil, err
 	}
-	on, err := newOnNodes(cmd, cfg)
+	on, err := newOnCatalog(cmd, cfg, c)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (s shownImage) print(b *strings.Builder) {
 	}
 	line(b, 0, "%s", s.Name)
 	if s.Digest != "" {
-		line(b, 1, "%s %s", kind, s.Digest)
+		line(b, 1, "%s %s%s", kind, s.Digest, signedText(s.Signer, s.Unsigned))
 	}
 	line(b, 1, "seen %s to %s", dateOf(s.FirstSeen), dateOf(s.LastSeen))
 	if !s.Gone.IsZero() {
@@ -160,9 +160,18 @@ func printAttached(b *strings.Builder, depth int, all []catalog.Attached) {
 		if a.Problem != "" {
 			text += ", cannot be read: " + a.Problem
 		}
-		if a.Signer != "" {
-			text += ", signed by " + a.Signer
-		}
+		text += signedText(a.Signer, a.Unsigned)
 		line(b, depth, "artifact %s %s (%s)%s", shortDigest(a.Digest), a.Dialect, state, text)
 	}
+}
+
+// signedText says who signed something, where that was asked.
+func signedText(signer, unsigned string) string {
+	switch {
+	case signer != "":
+		return ", signed by " + signer
+	case unsigned != "":
+		return ", " + unsigned
+	}
+	return ""
 }

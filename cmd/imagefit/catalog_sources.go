@@ -287,10 +287,14 @@ func (c *catalogSync) syncer(cmd *cobra.Command, db *catalog.Catalog, cfg config
 	for _, problem := range skipped {
 		log.Error("skipping a compatibility spec", "error", problem)
 	}
+	trusted, skipped := wiring.Trust(cfg.Trust)
+	for _, problem := range skipped {
+		log.Error("skipping a public key", "error", problem)
+	}
 	reg := registryOf(cfg, log)
 	s = &catalog.Syncer{
 		Catalog: db, Indexer: catalog.NewIndexer(specs, cli.BuildVersion(version)), Registry: reg, Rate: c.rate, TTL: c.ttl, Log: log,
-		InheritBase: cfg.Select.InheritBase,
+		InheritBase: cfg.Select.InheritBase, Trust: trusted,
 		Auth: func(ctx context.Context, named reference.Named) (*registry.Auth, error) {
 			_, auth, err := toolAuth(ctx, reference.TagNameOnly(named).String())
 			return auth, err

@@ -56,7 +56,7 @@ func (f *needsFlags) open(cmd *cobra.Command) (*gatherer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--catalog: %w", err)
 	}
-	on, err := newOnNodes(cmd, cfg)
+	on, err := newOnCatalog(cmd, cfg, c)
 	if err != nil {
 		_ = c.Close()
 		return nil, err

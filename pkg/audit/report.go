@@ -61,6 +61,7 @@ type Finding struct {
 	Exempt     bool          `json:"exempt,omitempty"`
 	ReasonCode policy.Reason `json:"reason_code,omitempty"` // of what is unchecked
 	Reason     string        `json:"reason,omitempty"`
+	SignedBy   []string      `json:"signed_by,omitempty"` // keys that signed what it was decided by
 }
 
 // Unfit reports whether it does not fit the node, admitted or not.
@@ -70,7 +71,7 @@ func (f Finding) Unfit() bool { return f.Verdict == Refused || f.Verdict == Tole
 func findingOf(rec decisionlog.Record, imageID string) Finding {
 	f := Finding{
 		Reference: rec.Reference, ImageID: imageID, Manifest: rec.Manifest, Verdict: Admitted,
-		Mode: rec.Mode, Exempt: rec.Exempt, ReasonCode: rec.ReasonCode, Reason: rec.Reason,
+		Mode: rec.Mode, Exempt: rec.Exempt, ReasonCode: rec.ReasonCode, Reason: rec.Reason, SignedBy: rec.SignedBy,
 	}
 	switch {
 	case rec.Action == policy.Refused:

@@ -131,3 +131,11 @@ func TestOnlyContainersThatChangesAffectAreRecorded(t *testing.T) {
 		t.Errorf("recorded %q", got)
 	}
 }
+
+func TestWhoSignedIsFound(t *testing.T) {
+	t.Parallel()
+	rec := decisionlog.Record{Reference: app, SignedBy: []string{"ops.pub"}}
+	if f := findingOf(rec, idOf(app)); f.Verdict != Admitted || !slices.Equal(f.SignedBy, rec.SignedBy) {
+		t.Errorf("%+v", f)
+	}
+}

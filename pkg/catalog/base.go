@@ -61,7 +61,7 @@ func (r *run) base(ctx context.Context, n name, b description.Base) error {
 		return fmt.Errorf("read reference %q: %w", b.Name, err)
 	}
 	named = reference.TrimNamed(named)
-	recorded := recordedOf{r.Catalog, named.Name(), r.Catalog.now().Add(-r.TTL)}
+	recorded := recordedOf{r.Catalog, named.Name(), r.Catalog.now().Add(-r.TTL), r.keysOf(named.Name())}
 	old, found, err := recorded.base(ctx, b.Digest)
 	if err != nil || found && !old.stale {
 		return err
@@ -80,7 +80,7 @@ func (r *run) base(ctx context.Context, n name, b description.Base) error {
 		return err
 	}
 	o := &Observed{Repository: named.Name()}
-	if err := readImage(ctx, repo, recorded, o, top); err != nil {
+	if err := readImage(ctx, repo, recorded, recorded.keys, o, top); err != nil {
 		return err
 	}
 	return r.Catalog.record(ctx, r.Indexer, r.source.ID, o)
@@ -128,28 +128,35 @@ type baseKey struct {
 	platform   string
 }
 
-// baseNeeds reads the sets of artifacts of all recorded base images.
-func (c *Catalog) baseNeeds(ctx context.Context) (map[baseKey]int64, error) {
-	bases := map[baseKey]int64{}
+// baseOf is where what a base image needs is kept.
+type baseOf struct {
+	needs    int64
+	own, top imageKey
+}
+
+// baseNeeds reads where what all recorded base images need is kept.
+func (c *Catalog) baseNeeds(ctx context.Context) (map[baseKey]baseOf, error) {
+	bases := map[baseKey]baseOf{}
 	err := c.each(ctx, func(scan func(...any) error) error {
 		var key baseKey
 		var kind int
-		var needs int64
-		if err := scan(&key.repository, &key.digest, &kind, &key.platform, &needs); err != nil {
+		var base baseOf
+		if err := scan(&key.repository, &key.digest, &kind, &key.platform, &base.needs, &base.own.repository, &base.own.top, &base.top.top); err != nil {
 			return err
 		}
+		base.top.repository = base.own.repository
 		if kind != kindIndex {
 			key.platform = ""
 		}
-		bases[key] = needs
+		bases[key] = base
 		return nil
-	}, "SELECT r.name, t.digest, t.kind, v.platform, COALESCE(v.needs, 0) FROM variant v JOIN repository r ON r.id = v.repository "+
+	}, "SELECT r.name, t.digest, t.kind, v.platform, COALESCE(v.needs, 0), v.repository, v.manifest, v.top FROM variant v JOIN repository r ON r.id = v.repository "+
 		"JOIN manifest t ON t.id = v.top WHERE v.reason = '' AND t.digest IN (SELECT base_digest FROM manifest WHERE base_digest <> '')")
 	return bases, err
 }
 
 // inherited returns the artifacts of the base image of an entry, as a pull finds them.
-func inherited(e *decision.Entry, platform string, bases map[baseKey]int64, sets map[int64][]referrers.Artifact) []referrers.Artifact {
+func (all attachments) inherited(e *decision.Entry, platform string, bases map[baseKey]baseOf, rules *decision.Rules) []referrers.Artifact {
 	if e.Claims.Base == nil {
 		return nil
 	}
@@ -158,13 +165,17 @@ func inherited(e *decision.Entry, platform string, bases map[baseKey]int64, sets
 		return nil
 	}
 	key := baseKey{reference.TrimNamed(named).Name(), e.Claims.Base.Digest, platform}
-	set, ok := bases[key]
+	base, ok := bases[key]
 	if !ok {
 		key.platform = ""
-		set = bases[key]
+		base = bases[key]
 	}
-	found := make([]referrers.Artifact, len(sets[set]))
-	for i, a := range sets[set] {
+	set := all.sets[base.needs]
+	if rules.Trust.For(key.repository).Signed {
+		set = beneath(all.signed[base.own], all.signed[base.top])
+	}
+	found := make([]referrers.Artifact, len(set))
+	for i, a := range set {
 		a.Base = textutil.Line(e.Claims.Base.Name, maxValue)
 		found[i] = a
 	}

@@ -11,7 +11,7 @@ import (
 // Change is something that happened to a name.
 type Change struct {
 	At     time.Time     `json:"at"`
-	What   string        `json:"what"` // new, moved, gone, artifact added, artifact gone
+	What   string        `json:"what"` // new, moved, gone, artifact added, artifact signed, artifact gone
 	Name   string        `json:"name"`
 	Before digest.Digest `json:"before,omitempty"`
 	After  digest.Digest `json:"after,omitempty"`
@@ -52,6 +52,10 @@ func (c *Catalog) Changes(ctx context.Context, from, to time.Time) ([]Change, er
 		"WHERE (t.manifest = s.manifest OR EXISTS (SELECT 1 FROM variant v WHERE v.repository = t.repository AND v.top = t.manifest AND v.manifest = s.manifest))"
 	if err := c.each(ctx, attached, "SELECT DISTINCT a.first_seen, 'artifact added', "+nameColumn+", a.digest"+under+
 		" AND a.first_seen > ? AND a.first_seen <= ? AND a.first_seen > t.first_seen", from.Unix(), to.Unix()); err != nil {
+		return nil, err
+	}
+	if err := c.each(ctx, attached, "SELECT DISTINCT a.verified, 'artifact signed', "+nameColumn+", a.digest"+under+
+		" AND a.verified > ? AND a.verified <= ? AND a.verified > a.first_seen AND a.signer <> ''", from.Unix(), to.Unix()); err != nil {
 		return nil, err
 	}
 	if err := c.each(ctx, attached, "SELECT DISTINCT a.gone, 'artifact gone', "+nameColumn+", a.digest"+under+

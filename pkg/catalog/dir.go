@@ -240,7 +240,8 @@ func (r *run) observe(ctx context.Context, repo referrers.Repository, repository
 		return ofDatabase(err)
 	}
 	o := &Observed{Repository: repository, Name: tag}
-	err = readImage(ctx, repo, recordedOf{r.Catalog, repository, r.Catalog.now()}, o, top)
+	keys := r.keysOf(repository)
+	err = readImage(ctx, repo, recordedOf{r.Catalog, repository, r.Catalog.now(), keys}, keys, o, top)
 	if bad, ok := errors.AsType[databaseError](err); ok {
 		return bad
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/internal/testkit/decisiontest"
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
+	"github.com/imagefit/imagefit/internal/testkit/trusttest"
 	"github.com/imagefit/imagefit/pkg/catalog"
 	"github.com/imagefit/imagefit/pkg/decision"
 	"github.com/imagefit/imagefit/pkg/facts"
@@ -145,7 +146,33 @@ func TestTheBestImageForANode(t *testing.T) {
 // The verdicts on what the catalog has are those of a pull.
 func TestAnEvaluationFromTheCatalogIsThatOfAPull(t *testing.T) {
 	t.Parallel()
-	f := newFilled(t)
+	t.Run("whoever signed it", func(t *testing.T) {
+		t.Parallel()
+		isThatOfAPull(t, newFilled(t))
+	})
+	t.Run("where signatures are needed", func(t *testing.T) {
+		t.Parallel()
+		ops := trusttest.New(t, "ed25519")
+		f := newFilled(t)
+		catalogtest.FillSigned(t, f.reg, ops)
+		s := catalogtest.Syncer(t, f.Catalog)
+		rules := *f.rules
+		rules.Trust, s.Trust = catalogtest.TrustIn(ops), catalogtest.TrustIn(ops)
+		f.rules = &rules
+		catalogtest.Sync(t, s)
+		isThatOfAPull(t, f)
+		for name, want := range map[string]string{"signed/artifact:1": "fits", "signed/none:1": "unsigned", "hpc/lammps:2": "unsigned", "signed/index:1": "unsigned"} {
+			m := f.matrix(t, catalog.Node{Facts: compattest.Cloud()}).Where(func(l *catalog.MatrixLine) bool { return strings.HasSuffix(l.Names[0], name) })
+			if v := m.Images[0].Verdicts[0]; !strings.Contains(v.Outcome.String()+" "+v.Reason, want) {
+				t.Errorf("%s: %+v", name, v)
+			}
+		}
+	})
+}
+
+// isThatOfAPull compares the verdicts on all images of the catalog with those of pulls.
+func isThatOfAPull(t *testing.T, f *filled) {
+	t.Helper()
 	reg := registry.New(registry.Options{})
 	t.Cleanup(reg.Close)
 	// A class of nodes words differently why a fact is unknown.

@@ -35,6 +35,8 @@ type field struct {
 // repository r, its manifest m, variant v and the manifest c of that.
 func fields() []field {
 	const artifacts = "(SELECT COUNT(*) FROM need n WHERE n.needs = v.needs)"
+	const signed = "(SELECT COUNT(*) FROM subject s JOIN artifact a ON a.subject = s.id WHERE s.repository = v.repository AND s.manifest IN (v.manifest, v.top) " +
+		"AND a.gone = 0 AND a.apart = 1 AND a.signer <> '')"
 	const body = "(SELECT COALESCE(%s, 0) FROM need n JOIN body b ON b.id = n.body WHERE n.needs = v.needs)"
 	return []field{
 		{"name", text, "repository with tag or digest", nameColumn},
@@ -56,7 +58,9 @@ func fields() []field {
 		{"warnings", whole, "of lint", fmt.Sprintf(body, "SUM(b.warnings)")},
 		{"build_host", truth, "an artifact requires facts of one machine", fmt.Sprintf(body, "MAX(b.build_host)")},
 		{"unreadable", truth, "an artifact cannot be read", "(SELECT COUNT(*) FROM need n LEFT JOIN body b ON b.id = n.body WHERE n.needs = v.needs AND (n.problem <> '' OR COALESCE(b.problem, '') <> ''))"},
-		{"signed", truth, "an artifact of the variant has a verified signature", "(SELECT COUNT(*) FROM subject s JOIN artifact a ON a.subject = s.id WHERE s.repository = v.repository AND s.manifest IN (v.manifest, v.top) AND a.gone = 0 AND a.signer <> '')"},
+		{"signed", truth, "a trusted key signed an artifact of the variant or its index", signed},
+		{"signer", text, "key that signed such an artifact", "signer"},
+		{"image_signer", text, "key that signed the index, or the image without one", "(SELECT COALESCE(MIN(s.signer), '') FROM subject s WHERE s.repository = v.repository AND s.manifest = v.top)"},
 		{"names", whole, "names that the variant has, in all repositories", "(SELECT COUNT(*) FROM variant w JOIN tag u ON u.repository = w.repository AND u.manifest = w.top WHERE w.manifest = v.manifest AND u.gone = 0)"},
 		{"source", text, "where the name was found: registry, list, dir, node or cluster", "source"},
 	}

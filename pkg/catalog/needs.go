@@ -56,15 +56,51 @@ func (c *Catalog) Images(ctx context.Context, e *Expression, rules *decision.Rul
 	if err != nil {
 		return nil, err
 	}
-	sets, err := c.needSets(ctx)
+	all, err := c.attachments(ctx, rules)
 	if err != nil {
 		return nil, err
 	}
-	return images, c.addEntries(ctx, images, at, sets, rules)
+	if all.signed != nil {
+		if err := c.addSigners(ctx, images, at); err != nil {
+			return nil, err
+		}
+	}
+	return images, c.addEntries(ctx, images, at, all, rules)
 }
 
-// needSets reads the sets of artifacts, each with its bodies in memory once.
-func (c *Catalog) needSets(ctx context.Context) (map[int64][]referrers.Artifact, error) {
+// attachments are what is attached to images: sets that images share, and where signatures
+// matter what each manifest has.
+type attachments struct {
+	sets   map[int64][]referrers.Artifact
+	signed map[imageKey][]referrers.Artifact
+}
+
+func (c *Catalog) attachments(ctx context.Context, rules *decision.Rules) (all attachments, err error) {
+	bodies, err := c.bodies(ctx)
+	if err != nil {
+		return all, err
+	}
+	if all.sets, err = c.needSets(ctx, bodies); err == nil && rules.Trust.AnySigned() {
+		all.signed, err = c.signedArtifacts(ctx, bodies)
+	}
+	return all, err
+}
+
+// addSigners adds who signed what has a name.
+func (c *Catalog) addSigners(ctx context.Context, images []Image, at map[imageKey]int) error {
+	return c.each(ctx, func(scan func(...any) error) error {
+		var key imageKey
+		var name, signer, unsigned string
+		err := scan(&key.repository, &key.top, &name, &signer, &unsigned)
+		if i, wanted := at[key]; wanted {
+			images[i].Needs.Signer, images[i].Needs.Unsigned = signerOf(name, signer), unsigned
+		}
+		return err
+	}, "SELECT repository, manifest, signer, signer_key, unsigned FROM subject")
+}
+
+// bodies reads the bodies of artifacts.
+func (c *Catalog) bodies(ctx context.Context) (map[int64][]byte, error) {
 	bodies := map[int64][]byte{}
 	err := c.each(ctx, func(scan func(...any) error) error {
 		var id int64
@@ -73,11 +109,13 @@ func (c *Catalog) needSets(ctx context.Context) (map[int64][]referrers.Artifact,
 		bodies[id] = text
 		return err
 	}, "SELECT id, text FROM body")
-	if err != nil {
-		return nil, err
-	}
+	return bodies, err
+}
+
+// needSets reads the sets of artifacts.
+func (c *Catalog) needSets(ctx context.Context, bodies map[int64][]byte) (map[int64][]referrers.Artifact, error) {
 	sets := map[int64][]referrers.Artifact{}
-	err = c.each(ctx, func(scan func(...any) error) error {
+	err := c.each(ctx, func(scan func(...any) error) error {
 		var set, body int64
 		var a referrers.Artifact
 		if err := scan(&set, &a.Type, &a.MediaType, &body, &a.Layer, &a.Problem); err != nil {
@@ -92,9 +130,9 @@ func (c *Catalog) needSets(ctx context.Context) (map[int64][]referrers.Artifact,
 }
 
 // addEntries adds the variants to the images.
-func (c *Catalog) addEntries(ctx context.Context, images []Image, at map[imageKey]int, sets map[int64][]referrers.Artifact, rules *decision.Rules) error {
+func (c *Catalog) addEntries(ctx context.Context, images []Image, at map[imageKey]int, all attachments, rules *decision.Rules) error {
 	entries := make([][]*decision.Entry, len(images))
-	var bases map[baseKey]int64
+	var bases map[baseKey]baseOf
 	var err error
 	if rules.InheritBase {
 		if bases, err = c.baseNeeds(ctx); err != nil {
@@ -105,7 +143,9 @@ func (c *Catalog) addEntries(ctx context.Context, images []Image, at map[imageKe
 		var key imageKey
 		var v entryRow
 		var platform string
-		if err := scan(&key.repository, &key.top, &platform, &v.digest, &v.size, &v.kind, &v.reason, &v.claims, &v.needs, &v.environment, &v.base.Name, &v.base.Digest); err != nil {
+		own := imageKey{}
+		var within int64
+		if err := scan(&key.repository, &key.top, &own.top, &within, &platform, &v.digest, &v.size, &v.kind, &v.reason, &v.claims, &v.needs, &v.environment, &v.base.Name, &v.base.Digest); err != nil {
 			return err
 		}
 		i, wanted := at[key]
@@ -116,13 +156,16 @@ func (c *Catalog) addEntries(ctx context.Context, images []Image, at map[imageKe
 		if err != nil {
 			return fmt.Errorf("read %s from the catalog: %w", images[i].Needs.Reference, err)
 		}
-		entry.Inherited = inherited(entry, platform, bases, sets)
+		entry.Inherited = all.inherited(entry, platform, bases, rules)
 		entries[i] = append(entries[i], entry)
-		if set := sets[v.needs]; len(set) > 0 {
+		if rules.Trust.For(images[i].Needs.Repository).Signed {
+			own.repository = key.repository
+			all.attach(images[i].Needs, entry, key, own, imageKey{key.repository, within})
+		} else if set := all.sets[v.needs]; len(set) > 0 {
 			images[i].Needs.Attached[v.digest] = set
 		}
 		return nil
-	}, "SELECT v.repository, v.top, v.platform, m.digest, m.size, m.kind, v.reason, COALESCE(k.text, ''), COALESCE(v.needs, 0), m.environment, m.base_name, m.base_digest "+
+	}, "SELECT v.repository, v.top, v.manifest, COALESCE(v.within, 0), v.platform, m.digest, m.size, m.kind, v.reason, COALESCE(k.text, ''), COALESCE(v.needs, 0), m.environment, m.base_name, m.base_digest "+
 		"FROM variant v JOIN manifest m ON m.id = v.manifest LEFT JOIN claim k ON k.id = v.claim ORDER BY v.repository, v.top, v.position")
 	if err != nil {
 		return err
@@ -137,10 +180,25 @@ func (c *Catalog) addEntries(ctx context.Context, images []Image, at map[imageKe
 			return fmt.Errorf("read %s from the catalog: %w", images[i].Needs.Reference, err)
 		}
 		for k, e := range images[i].Needs.Entries { // with their bodies, which JSON has not
-			e.Inherited = entries[i][k].Inherited
+			e.Inherited, e.Inline = entries[i][k].Inherited, entries[i][k].Inline
 		}
 	}
 	return nil
+}
+
+// attach gives an entry, and the index that it is in, what each has itself.
+func (all attachments) attach(n *decision.Needs, e *decision.Entry, top, own, within imageKey) {
+	of := e.Listed.Digest
+	for _, a := range beneath(all.signed[own], all.signed[within]) {
+		if isInline(a) {
+			e.Inline = append(e.Inline, a)
+		} else {
+			n.Attached[of] = append(n.Attached[of], a)
+		}
+	}
+	if set := all.signed[top]; len(set) > 0 && top != own {
+		n.Attached[n.Top.Digest] = set
+	}
 }
 
 // entryRow is a variant as the database has it.

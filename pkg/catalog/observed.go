@@ -70,4 +70,10 @@ type Subject struct {
 	Fresh     bool   // the recorded list is current, and was not asked for
 	Others    int    // referrers that are something else
 	Artifacts []referrers.Artifact
+	// Together tells which of the artifacts are current where it does not matter who signed
+	// them; nil where that was not asked.
+	Together []bool
+	// Signer is who signed what has a name, or Unsigned why no key did.
+	Signer   *referrers.Signer
+	Unsigned string
 }

@@ -65,7 +65,7 @@ func TestADatabaseThatIsNotACatalogIsNamed(t *testing.T) {
 		{"truncated", file("truncated.db", text[:len(text)/2]), "it is truncated"},
 		{"damaged", file("damaged.db", damaged), "it is damaged"},
 		{"of another program", foreign, "it is an SQLite database of another program"},
-		{"newer", newer, "it has schema version 99, this imagefit knows versions up to 1: use the newer imagefit"},
+		{"newer", newer, "it has schema version 99, this imagefit knows versions up to 2: use the newer imagefit"},
 		{"a folder", dir, "it is not a regular file"},
 	}
 	for _, tt := range tests {

@@ -18,6 +18,7 @@ type Row struct {
 	FirstSeen time.Time     `json:"first_seen"`
 	LastSeen  time.Time     `json:"last_seen"`
 	Artifacts int           `json:"artifacts"`
+	SignedBy  []string      `json:"signed_by,omitempty"` // names of keys
 	needs     int64
 }
 
@@ -34,7 +35,7 @@ func (c *Catalog) Query(ctx context.Context, e *Expression, limit int) ([]Row, e
 		return nil, err
 	}
 	statement := "SELECT " + nameColumn + ", m.digest, v.platform, c.digest, c.content, c.created, t.first_seen, t.last_seen, " +
-		"COALESCE(v.needs, 0)" + rowsFrom + condition + " ORDER BY r.name, t.name, v.position"
+		"COALESCE(v.needs, 0), v.repository, v.manifest, v.top" + rowsFrom + condition + " ORDER BY r.name, t.name, v.position"
 	if limit > 0 {
 		statement += " LIMIT " + w.arg(limit)
 	}
@@ -42,12 +43,18 @@ func (c *Catalog) Query(ctx context.Context, e *Expression, limit int) ([]Row, e
 	if err != nil {
 		return nil, err
 	}
+	signers, err := c.signersOf(ctx)
+	if err != nil {
+		return nil, err
+	}
 	rows := []Row{}
 	err = c.each(ctx, func(scan func(...any) error) error {
 		var r Row
 		var created, first, last int64
-		err := scan(&r.Name, &r.Digest, &r.Platform, &r.Variant, &r.Size, &created, &first, &last, &r.needs)
-		r.Artifacts = artifacts[r.needs]
+		var variant, top imageKey
+		err := scan(&r.Name, &r.Digest, &r.Platform, &r.Variant, &r.Size, &created, &first, &last, &r.needs, &variant.repository, &variant.top, &top.top)
+		top.repository = variant.repository
+		r.Artifacts, r.SignedBy = artifacts[r.needs], signedBy(signers, variant, top)
 		r.Created, r.FirstSeen, r.LastSeen = when(created), when(first), when(last)
 		rows = append(rows, r)
 		return err

@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/registry/index"
 	"github.com/imagefit/imagefit/pkg/registry/referrers"
+	"github.com/imagefit/imagefit/pkg/trust"
 )
 
 const (
@@ -45,13 +45,16 @@ type recorded interface {
 type imageReader struct {
 	repo  referrers.Repository
 	known recorded
+	keys  keyring
 	left  atomic.Int64 // bytes
 	o     *Observed
+	top   ocispec.Descriptor
+	body  []byte // of the index
 }
 
-// readImage reads what a descriptor stands for.
-func readImage(ctx context.Context, repo referrers.Repository, known recorded, o *Observed, top ocispec.Descriptor) error {
-	r := &imageReader{repo: repo, known: known, o: o}
+// readImage reads what a descriptor stands for, and which of the keys signed it.
+func readImage(ctx context.Context, repo referrers.Repository, known recorded, keys keyring, o *Observed, top ocispec.Descriptor) error {
+	r := &imageReader{repo: repo, known: known, keys: keys, o: o, top: top}
 	r.left.Store(maxRead)
 	o.Top = Manifest{Digest: top.Digest, Size: top.Size, Index: index.IsIndex(top.MediaType)}
 	switch {
@@ -89,7 +92,7 @@ func (r *imageReader) readIndex(ctx context.Context, top ocispec.Descriptor) err
 	if err != nil {
 		return err
 	}
-	r.o.Priorities = index.Annotation(body, dialect.AnnotationPriorities)
+	r.body, r.o.Priorities = body, index.Annotation(body, dialect.AnnotationPriorities)
 	descriptors := map[digest.Digest]ocispec.Descriptor{}
 	nested := maxNested
 	if err := r.addEntries(ctx, body, nil, &nested, descriptors); err != nil {
@@ -302,9 +305,6 @@ func nvidiaOf(env []string) map[string]string {
 	return kept
 }
 
-// errUnchanged says that a list of referrers is the recorded one.
-var errUnchanged = errors.New("unchanged")
-
 // readSubject reads what refers to a manifest, unless that was done not long ago.
 func (r *imageReader) readSubject(ctx context.Context, s *Subject, descriptors map[digest.Digest]ocispec.Descriptor) error {
 	if s.Unchanged {
@@ -318,18 +318,43 @@ func (r *imageReader) readSubject(ctx context.Context, s *Subject, descriptors m
 		s.Fresh = true
 		return nil
 	}
-	list := &listOnce{imageReader: r, known: listing}
-	found, err := referrers.Discover(ctx, list, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: s.Digest, Size: descriptors[s.Digest].Size})
-	s.Listing = list.got
-	switch {
-	case errors.Is(err, errUnchanged):
+	of := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: s.Digest, Size: descriptors[s.Digest].Size}
+	lists, err := r.keys.lists(ctx, r.repo, of, s.Digest == r.top.Digest)
+	if err != nil {
+		return lookingUp(s.Digest, err)
+	}
+	if s.Listing = lists.key(); s.Listing == listing {
 		s.Unchanged = true
 		return nil
-	case err != nil:
-		return fmt.Errorf("look up the artifacts of %s: %w", s.Digest, err)
+	}
+	if err := r.discover(ctx, s, of, &readLists{r, s.Digest, lists}); err != nil {
+		return lookingUp(s.Digest, err)
+	}
+	return r.readInline(ctx, s)
+}
+
+func lookingUp(d digest.Digest, err error) error {
+	return fmt.Errorf("look up the artifacts of %s: %w", d, err)
+}
+
+// discover reads the artifacts of a manifest, and who signed these and what has a name.
+func (r *imageReader) discover(ctx context.Context, s *Subject, of ocispec.Descriptor, list *readLists) error {
+	o := referrers.Options{}
+	if len(r.keys) > 0 {
+		o.Keys = trust.NewAttempts(r.keys)
+	}
+	found, err := referrers.DiscoverWith(ctx, list, of, o)
+	if err != nil {
+		return err
 	}
 	s.Artifacts, s.Others = found.Artifacts, found.Others
-	return r.readInline(ctx, s)
+	if len(r.keys) == 0 {
+		return nil
+	}
+	if s.Together = found.Together(); s.Digest != r.top.Digest {
+		return nil
+	}
+	return list.signer(ctx, s, r.body, r.top)
 }
 
 // readInline adds the blob that an entry of Proposal J points at.
@@ -359,25 +384,6 @@ func (r *imageReader) readInline(ctx context.Context, s *Subject) error {
 	return nil
 }
 
-// listOnce is a repository whose list of referrers is compared with the recorded one
-// before an artifact is opened.
-type listOnce struct {
-	*imageReader
-	known, got string
-}
-
-// List implements referrers.Repository.
-func (l *listOnce) List(ctx context.Context, subject ocispec.Descriptor) (registry.Listing, error) {
-	listing, err := l.repo.List(ctx, subject)
-	if err != nil {
-		return listing, err
-	}
-	if l.got = listingKey(listing); l.got == l.known {
-		return listing, errUnchanged
-	}
-	return listing, nil
-}
-
 // listingKey stands for a list of referrers.
 func listingKey(listing registry.Listing) string {
 	digests := make([]string, 0, len(listing.Referrers)+1)
@@ -387,14 +393,4 @@ func listingKey(listing registry.Listing) string {
 	slices.Sort(digests)
 	digests = append(digests, listing.Incomplete)
 	return digest.FromString(strings.Join(digests, "\n")).Encoded()[:12]
-}
-
-// Manifest implements referrers.Repository.
-func (l *listOnce) Manifest(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
-	return l.get(ctx, d, l.repo.Manifest)
-}
-
-// Blob implements referrers.Repository.
-func (l *listOnce) Blob(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
-	return l.get(ctx, d, l.repo.Blob)
 }

@@ -145,10 +145,12 @@ func (t *tx) putSubject(x *Indexer, repository, manifest int64, s *Subject) ([]n
 			return nil, err
 		}
 	default:
-		if err := t.putArtifacts(x, id, s.Artifacts); err != nil {
+		if err := t.putArtifacts(x, id, s); err != nil {
 			return nil, err
 		}
-		if err := t.exec("UPDATE subject SET checked = ?, listing = ?, others = ? WHERE id = ?", t.now, s.Listing, s.Others, id); err != nil {
+		signer, key, unsigned := signerColumns(s.Signer, s.Unsigned)
+		if err := t.exec("UPDATE subject SET checked = ?, listing = ?, others = ?, signer = ?, signer_key = ?, unsigned = ? WHERE id = ?",
+			t.now, s.Listing, s.Others, signer, key, unsigned, id); err != nil {
 			return nil, err
 		}
 	}
@@ -165,15 +167,19 @@ func (t *tx) putSubject(x *Indexer, repository, manifest int64, s *Subject) ([]n
 
 // putArtifacts keeps a list of artifacts: new ones are added, and those that are not
 // listed any more are gone.
-func (t *tx) putArtifacts(x *Indexer, subject int64, all []referrers.Artifact) error {
+func (t *tx) putArtifacts(x *Indexer, subject int64, s *Subject) error {
 	if err := t.exec("UPDATE artifact SET gone = ? WHERE subject = ? AND gone = 0", t.now, subject); err != nil {
 		return err
 	}
 	positions := map[digest.Digest]int{}
-	for i := range all {
-		a := &all[i]
+	for i := range s.Artifacts {
+		a := &s.Artifacts[i]
 		position := positions[a.Manifest]
 		positions[a.Manifest]++
+		current := a.Current
+		if i < len(s.Together) {
+			current = s.Together[i]
+		}
 		kind, err := t.id("kind", "artifact, layer", textutil.Line(a.Type, maxValue), textutil.Line(a.MediaType, maxValue))
 		if err != nil {
 			return err
@@ -193,14 +199,26 @@ func (t *tx) putArtifacts(x *Indexer, subject int64, all []referrers.Artifact) e
 				return err
 			}
 		}
-		const upsert = "INSERT INTO artifact (subject, digest, position, kind, body, created, current, first_seen, problem) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) " +
-			"ON CONFLICT (subject, digest, position) DO UPDATE SET gone = 0, current = excluded.current, body = excluded.body, problem = excluded.problem"
-		if err := t.exec(upsert, subject, packDigest(a.Manifest), position, kind, body, unix(a.Created), number(a.Current), t.now,
-			textutil.Line(problem, maxRowProblem)); err != nil {
+		if err := t.putArtifact(subject, a, position, kind, body, current, problem); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// putArtifact keeps one body of an artifact, and who signed it.
+func (t *tx) putArtifact(subject int64, a *referrers.Artifact, position int, kind int64, body any, current bool, problem string) error {
+	const upsert = "INSERT INTO artifact (subject, digest, position, kind, body, created, current, first_seen, problem, apart, signer, signer_key, unsigned, verified) " +
+		"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (subject, digest, position) DO UPDATE SET gone = 0, current = excluded.current, " +
+		"body = excluded.body, problem = excluded.problem, apart = excluded.apart, signer = excluded.signer, signer_key = excluded.signer_key, unsigned = excluded.unsigned, " +
+		"verified = CASE WHEN artifact.signer_key = excluded.signer_key THEN artifact.verified ELSE excluded.verified END"
+	signer, key, unsigned := signerColumns(a.Signer, a.Unsigned)
+	verified := int64(0)
+	if a.Signer != nil {
+		verified = t.now
+	}
+	return t.exec(upsert, subject, packDigest(a.Manifest), position, kind, body, unix(a.Created), number(current), t.now,
+		textutil.Line(problem, maxRowProblem), number(a.Current), signer, key, textutil.Line(unsigned, maxRowProblem), verified)
 }
 
 // packDigest is a digest in as few bytes as it takes: there are many of artifacts.

@@ -16,6 +16,7 @@ type recordedOf struct {
 	*Catalog
 	repository string
 	since      time.Time // lists of referrers are current from here on
+	keys       keyring
 }
 
 func (r recordedOf) hasManifest(ctx context.Context, d digest.Digest) (known bool, err error) {
@@ -44,17 +45,17 @@ func (r recordedOf) listingOf(ctx context.Context, d digest.Digest) (listing str
 // read.
 func (r recordedOf) refresh(ctx context.Context, repo referrers.Repository, k known) (same bool, err error) {
 	type listed struct {
-		id           int64
+		id, manifest int64
 		digest, list string
 		size         int64
 	}
 	var old []listed
 	err = r.each(ctx, func(scan func(...any) error) error {
 		var l listed
-		err := scan(&l.id, &l.digest, &l.list, &l.size)
+		err := scan(&l.id, &l.manifest, &l.digest, &l.list, &l.size)
 		old = append(old, l)
 		return err
-	}, "SELECT DISTINCT s.id, m.digest, s.listing, m.size FROM subject s JOIN manifest m ON m.id = s.manifest WHERE s.repository = ? AND s.checked < ? AND "+
+	}, "SELECT DISTINCT s.id, m.id, m.digest, s.listing, m.size FROM subject s JOIN manifest m ON m.id = s.manifest WHERE s.repository = ? AND s.checked < ? AND "+
 		"(s.manifest = ? OR s.manifest IN (SELECT manifest FROM variant WHERE repository = ? AND top = ?) "+
 		"OR s.manifest IN (SELECT within FROM variant WHERE repository = ? AND top = ?))",
 		k.repository, r.since.Unix(), k.manifest, k.repository, k.manifest, k.repository, k.manifest)
@@ -72,11 +73,11 @@ func (r recordedOf) refresh(ctx context.Context, repo referrers.Repository, k kn
 	var current []int64
 	for _, l := range old {
 		subject := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.Digest(l.digest), Size: l.size}
-		listing, err := repo.List(ctx, subject)
+		lists, err := r.keys.lists(ctx, repo, subject, l.manifest == k.manifest)
 		if err != nil {
 			return false, err
 		}
-		if listingKey(listing) != l.list {
+		if lists.key() != l.list {
 			return false, nil
 		}
 		current = append(current, l.id)

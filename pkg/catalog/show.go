@@ -21,6 +21,8 @@ type Shown struct {
 	Sources   []string       `json:"sources,omitempty"`
 	Also      []string       `json:"also,omitempty"` // other names of the same digest
 	History   []Change       `json:"history,omitempty"`
+	Signer    string         `json:"signer,omitempty"`    // of the index, or of the image without one
+	Unsigned  string         `json:"unsigned,omitempty"`  // or why no trusted key signed it
 	Artifacts []Attached     `json:"artifacts,omitempty"` // of the index
 	Variants  []ShownVariant `json:"variants,omitempty"`
 }
@@ -49,7 +51,8 @@ type Attached struct {
 	Gone      time.Time     `json:"gone,omitzero"`
 	Problem   string        `json:"problem,omitempty"`
 	Signer    string        `json:"signer,omitempty"`
-	Errors    int           `json:"errors,omitempty"` // of lint
+	Unsigned  string        `json:"unsigned,omitempty"` // why no trusted key signed it, where that was asked
+	Errors    int           `json:"errors,omitempty"`   // of lint
 	Warnings  int           `json:"warnings,omitempty"`
 }
 
@@ -86,6 +89,10 @@ func (c *Catalog) Show(ctx context.Context, name string) (*Shown, error) {
 		return nil, NotFoundError{name, c.name}
 	}
 	if err := c.showNames(ctx, s, tag, manifest); err != nil {
+		return nil, err
+	}
+	if err := c.each(ctx, func(scan func(...any) error) error { return scan(&s.Signer, &s.Unsigned) },
+		"SELECT signer, unsigned FROM subject WHERE repository = ? AND manifest = ?", repository, manifest); err != nil {
 		return nil, err
 	}
 	if s.Index {
@@ -174,14 +181,14 @@ func (c *Catalog) attached(ctx context.Context, repository, manifest int64) ([]A
 		var created, first, gone int64
 		var problem string
 		var packed []byte
-		err := scan(&packed, &a.Type, &a.Dialect, &current, &created, &first, &gone, &a.Problem, &problem, &a.Signer, &a.Errors, &a.Warnings)
+		err := scan(&packed, &a.Type, &a.Dialect, &current, &created, &first, &gone, &a.Problem, &problem, &a.Signer, &a.Unsigned, &a.Errors, &a.Warnings)
 		a.Current, a.Created, a.FirstSeen, a.Gone = current == 1 && gone == 0, when(created), when(first), when(gone)
 		if a.Digest = unpackDigest(packed); a.Problem == "" {
 			a.Problem = problem
 		}
 		all = append(all, a)
 		return err
-	}, "SELECT a.digest, k.artifact, COALESCE(b.dialect, ''), a.current, a.created, a.first_seen, a.gone, a.problem, COALESCE(b.problem, ''), a.signer, "+
+	}, "SELECT a.digest, k.artifact, COALESCE(b.dialect, ''), a.current, a.created, a.first_seen, a.gone, a.problem, COALESCE(b.problem, ''), a.signer, a.unsigned, "+
 		"COALESCE(b.errors, 0), COALESCE(b.warnings, 0) FROM artifact a JOIN subject s ON s.id = a.subject JOIN kind k ON k.id = a.kind LEFT JOIN body b ON b.id = a.body "+
 		"WHERE s.repository = ? AND s.manifest = ? ORDER BY a.gone, a.current DESC, a.created DESC, a.digest LIMIT 100", repository, manifest)
 	return all, err

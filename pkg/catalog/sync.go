@@ -13,6 +13,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/textutil"
 	"github.com/imagefit/imagefit/pkg/registry"
+	"github.com/imagefit/imagefit/pkg/trust"
 )
 
 const (
@@ -35,6 +36,8 @@ type Syncer struct {
 	Lists map[SourceKind]func(ctx context.Context, s Source) ([]string, error)
 	// InheritBase has what is attached to base images read, too.
 	InheritBase bool
+	// Trust has the keys of which a sync finds out what they signed; nil is none.
+	Trust *trust.Rules
 	// Rate bounds the requests to one registry in a second; 0 is no limit.
 	Rate float64
 	// TTL is how long a list of referrers is current.
@@ -83,7 +86,7 @@ func (s *Summary) add(o Summary) {
 // continues.
 func (s *Syncer) Sync(ctx context.Context, sources []Source) (Summary, error) {
 	var all Summary
-	if err := s.Catalog.tx(ctx, func(t *tx) error { return t.reindex(s.Indexer) }); err != nil {
+	if err := s.Catalog.tx(ctx, func(t *tx) error { return errors.Join(t.reindex(s.Indexer), t.useKeys(s.Trust)) }); err != nil {
 		return all, err
 	}
 	for _, source := range sources {

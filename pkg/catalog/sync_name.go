@@ -98,7 +98,7 @@ func (r *run) look(ctx context.Context, n name) (change Summary, err error) {
 	if err != nil {
 		return change, err
 	}
-	recorded := recordedOf{r.Catalog, repository, since}
+	recorded := recordedOf{r.Catalog, repository, since, r.keysOf(repository)}
 	same := found && old.digest == top.Digest.String()
 	if same && old.stale {
 		if old.stale, err = r.refresh(ctx, recorded, repo, old); err != nil {
@@ -134,7 +134,7 @@ func (r *run) refresh(ctx context.Context, recorded recordedOf, repo limited, ol
 
 func (r *run) read(ctx context.Context, recorded recordedOf, repo limited, n name, top ocispec.Descriptor) error {
 	o := &Observed{Repository: n.repository.Name(), Name: n.tag}
-	if err := readImage(ctx, repo, recorded, o, top); err != nil {
+	if err := readImage(ctx, repo, recorded, recorded.keys, o, top); err != nil {
 		return err
 	}
 	return ofDatabase(r.Catalog.record(ctx, r.Indexer, r.source.ID, o))

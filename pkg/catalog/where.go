@@ -63,6 +63,9 @@ func (w *where) compared(c compared) (string, error) {
 	case c.field.name == "source":
 		matched := w.text("s.kind", c.op, c.value)
 		return "t.id IN (SELECT f.tag FROM found f JOIN source s ON s.id = f.source WHERE " + matched + ")", nil
+	case c.field.name == "signer":
+		return "EXISTS (SELECT 1 FROM subject s JOIN artifact a ON a.subject = s.id WHERE s.repository = v.repository AND s.manifest IN (v.manifest, v.top) " +
+			"AND a.gone = 0 AND a.apart = 1 AND a.signer <> '' AND " + w.text("a.signer", c.op, c.value) + ")", nil
 	case c.field.name == "moved":
 		return "t.id IN (SELECT h.tag FROM move h WHERE h.before IS NOT NULL GROUP BY h.tag HAVING MAX(h.at) " + sqlOp(c.op) + " " + w.arg(value) + ")", nil
 	case c.field.name == "name": // there are fewer names than variants of them
