@@ -55,7 +55,8 @@ use.`,
 		newCatalogUnusedCommand(db), newCatalogBestCommand(db), newCatalogDiffCommand(db), newCatalogShowCommand(db),
 		newCatalogStatsCommand(db), newCatalogSQLCommand(db), newCatalogReportCommand(db),
 		newCatalogPlanCommand(db), newCatalogMirrorCommand(db), newCatalogPrefetchCommand(db),
-		newCatalogExportCommand(db), newCatalogPushCommand(db), newCatalogPullCommand(db), newCatalogListenCommand(db))
+		newCatalogExportCommand(db), newCatalogPushCommand(db), newCatalogPullCommand(db), newCatalogListenCommand(db),
+		newCatalogPruneCommand(db))
 }
 
 // database is which catalog a command uses.

@@ -170,6 +170,9 @@ func (s *Syncer) source(ctx context.Context, source Source) (Summary, error) {
 		if err == nil {
 			err = r.failed
 		}
+		if err == nil {
+			err = r.unlisted(ctx)
+		}
 		return r.summary, err
 	}
 	group, inGroup := errgroup.WithContext(ctx)
@@ -190,6 +193,9 @@ func (s *Syncer) source(ctx context.Context, source Source) (Summary, error) {
 	err = group.Wait()
 	if err == nil {
 		err = r.failed
+	}
+	if err == nil {
+		err = r.unlisted(ctx)
 	}
 	return r.summary, err
 }

@@ -44,7 +44,7 @@ func Suite(t *testing.T, open Opener) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Opener){
 		"queries": queries, "increments": increments, "history": history, "two at once": twoAtOnce, "resumed": resumed,
-		"signers": signers,
+		"signers": signers, "pruned": pruned, "unlisted": unlisted,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open) })
 	}
