@@ -128,12 +128,13 @@ func (c *Containerd) prepare(ctx context.Context, opts Options) error {
 }
 
 // Start starts a stopped or killed containerd again on what it has on disk and
-// waits until its CRI answers. Running pods keep running.
+// waits until its CRI answers, which takes long after many pulls: containerd looks at
+// every image first. Running pods keep running.
 func (c *Containerd) Start(ctx context.Context) error {
 	if err := c.Process.Start(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	for {
 		err := c.ready(ctx)
