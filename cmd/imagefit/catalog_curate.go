@@ -113,8 +113,10 @@ func (c *catalogNodes) inUse(cmd *cobra.Command) error {
 type catalogMirror struct {
 	catalogNodes
 
-	to     string
-	dryRun bool
+	to      string
+	dryRun  bool
+	hosts   string // folder for hosts.toml files
+	resolve bool
 }
 
 func newCatalogMirrorCommand(db *database) *cobra.Command {
@@ -128,6 +130,11 @@ that lacks entries is a new one with another digest: it names the index that it
 was made of in the annotation imagefit.dev/mirror-of, and has that one's
 compatibility artifacts; signatures of the old index do not apply to it.
 
+With --hosts it writes a hosts.toml for each registry, for /etc/containerd/certs.d
+of nodes: the registry still says what a tag is, and the mirror serves the
+variants that it has. With --resolve the mirror says what a tag is, too, so that
+the registry is not needed; its indexes lack what other nodes would choose.
+
 Exit code 0: all were copied; 3: some were not.`,
 		Example: `  imagefit catalog mirror --to mirror.site:5000/apps --facts a100.json --dry-run
   imagefit catalog mirror --to mirror.site:5000/apps --facts a100.json --where 'tag = stable'`,
@@ -135,7 +142,10 @@ Exit code 0: all were copied; 3: some were not.`,
 	})
 	cmd.Flags().StringVar(&c.to, "to", "", "registry, and prefix of its repositories, to copy to")
 	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "show what would be copied")
+	cmd.Flags().StringVar(&c.hosts, "hosts", "", "write how nodes reach the mirror: a hosts.toml for each registry below this `DIR`")
+	cmd.Flags().BoolVar(&c.resolve, "resolve", false, "with --hosts, have nodes ask the mirror what a tag is, too")
 	_ = cmd.MarkFlagRequired("to") // the flag exists
+	_ = cmd.MarkFlagDirname("hosts")
 	return cmd
 }
 
@@ -143,13 +153,16 @@ func (c *catalogMirror) run(cmd *cobra.Command, _ []string) error {
 	if _, err := catalog.RegistrySource(c.to); err != nil {
 		return fmt.Errorf("--to: %w", err)
 	}
+	if c.resolve && c.hosts == "" {
+		return errors.New("--resolve is about the files of --hosts: give --hosts, too")
+	}
 	return c.ask(cmd, c.facts, func(_ *catalog.Catalog, _ *catalog.Expression, m *catalog.Matrix) error {
 		var repos repositories
 		defer repos.closeAll()
 		mirror := catalog.Mirror{From: repos.get, To: repos.get}
 		s := sheet{columns: []string{"name", "to", "variants", "left_out", "problem"}, empty: "no image matches that runs on one of the nodes"}
 		var all []catalog.Mirrored
-		failed := false
+		failed, taken := false, map[string]string{}
 		for i := range m.Images {
 			l := &m.Images[i]
 			wanted := l.Wanted()
@@ -157,7 +170,7 @@ func (c *catalogMirror) run(cmd *cobra.Command, _ []string) error {
 				continue
 			}
 			for _, name := range l.Names {
-				one := c.copy(cmd.Context(), mirror, name, l.Digest, wanted)
+				one := c.copy(cmd.Context(), mirror, name, l.Digest, wanted, taken)
 				failed = failed || one.Problem != ""
 				all = append(all, one)
 				s.add(one.Name, one.To, strings.Join(one.Variants, " "), fmt.Sprint(one.LeftOut), one.Problem)
@@ -170,6 +183,11 @@ func (c *catalogMirror) run(cmd *cobra.Command, _ []string) error {
 		if err := s.print(cmd, c.output); err != nil {
 			return err
 		}
+		if c.hosts != "" && !c.dryRun {
+			if err := c.writeHosts(cmd, all); err != nil {
+				return fmt.Errorf("--hosts: %w", err)
+			}
+		}
 		if failed {
 			return cli.ExitError(3)
 		}
@@ -177,8 +195,10 @@ func (c *catalogMirror) run(cmd *cobra.Command, _ []string) error {
 	})
 }
 
-// copy copies one name.
-func (c *catalogMirror) copy(ctx context.Context, m catalog.Mirror, name string, top digest.Digest, wanted map[digest.Digest]string) catalog.Mirrored {
+// copy copies one name, to where no other one was copied.
+func (c *catalogMirror) copy(
+	ctx context.Context, m catalog.Mirror, name string, top digest.Digest, wanted map[digest.Digest]string, taken map[string]string,
+) catalog.Mirrored {
 	one := catalog.Mirrored{Name: name}
 	for _, platform := range wanted {
 		one.Variants = append(one.Variants, platform)
@@ -197,7 +217,12 @@ func (c *catalogMirror) copy(ctx context.Context, m catalog.Mirror, name string,
 		one.Problem = "not an image in a registry"
 		return one
 	}
-	if one.To = to.String(); c.dryRun {
+	one.To = to.String()
+	if other, is := taken[one.To]; is {
+		one.Problem = decision.Line("the copy of " + other + " has this name: mirror the images of each registry to a prefix of its own (--where)")
+		return one
+	}
+	if taken[one.To] = name; c.dryRun {
 		return one
 	}
 	if one.Digest, one.LeftOut, err = m.Copy(ctx, from, to, top, wanted); err != nil {

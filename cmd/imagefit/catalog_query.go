@@ -131,8 +131,9 @@ func newCatalogDiffCommand(db *database) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "diff", Short: "List what changed in a catalog between two times", Args: cobra.NoArgs,
 		Long: `Diff lists the names that are new, moved to another digest or are gone, and the
-artifacts that came, were signed or went, after one time and up to another. Times are dates,
-or how long ago: 2026-11-01, 36h, 7d. They are those of the syncs that noticed.`,
+artifacts that came, were signed or went, after one time and up to another. Times
+are dates, or how long ago: 2026-11-01, 36h, 7d. They are those of the syncs that
+noticed.`,
 		Example: `  imagefit catalog diff --from 7d
   imagefit catalog diff --from 2026-11-01 --to 2026-11-15 -o csv`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distribution/reference"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/internal/cli"
@@ -15,6 +16,7 @@ import (
 	"github.com/imagefit/imagefit/internal/testkit/compattest"
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/facts"
+	"github.com/imagefit/imagefit/pkg/registry"
 )
 
 // catalogOf runs commands on a new catalog of the corpus.
@@ -216,5 +218,87 @@ func TestAMirrorHasOnlyWhatNodesChoose(t *testing.T) {
 		if out := toolOK(t, "catalog", "--db", copied, "query", query, "-o", "csv"); !strings.Contains(out, want) || strings.Count(out, "\n") != 2 {
 			t.Errorf("%s: %s", query, out)
 		}
+	}
+}
+
+// Nodes use the mirror by the files that are written for them: for content alone, or
+// without its registry.
+func TestNodesAreToldHowToUseAMirror(t *testing.T) {
+	t.Parallel()
+	_, reg, ask := catalogOf(t)
+	mirror := fakeregistry.New(t, fakeregistry.Options{})
+	cloud := factsFile(t, "cloud.json", compattest.Cloud())
+	lammps := named(t, reg.Host()+"/hpc/lammps:1")
+	for _, tt := range []struct {
+		name string
+		args []string
+	}{{"content", nil}, {"all", []string{"--resolve"}}} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			ask(append([]string{"mirror", "--to", mirror.Host() + "/copy", "--facts", cloud, "--where", "repository ~ */lammps", "--hosts", dir}, tt.args...)...)
+			r := registry.New(registry.Options{HostsPath: dir})
+			t.Cleanup(r.Close)
+			repo, err := r.Repository(lammps, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reg.Forget()
+			mirror.Forget()
+			top, text, err := repo.Fetch(t.Context(), "1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var index ocispec.Index
+			if err := json.Unmarshal(text, &index); err != nil {
+				t.Fatal(err)
+			}
+			at, entries := reg, 3 // of the registry
+			if tt.name == "all" {
+				at, entries = mirror, 1
+			}
+			if len(index.Manifests) != entries || len(at.Recorded()) == 0 {
+				t.Errorf("%s: %d entries, want %d", top.Digest, len(index.Manifests), entries)
+			}
+			reg.Forget()
+			mirror.Forget()
+			variant := index.Manifests[(len(index.Manifests)-1)/2] // the one for AVX2
+			if _, err := repo.Manifest(t.Context(), variant); err != nil || len(reg.Recorded()) > 0 || len(mirror.Recorded()) == 0 {
+				t.Errorf("the variant: %v, %d requests to the registry, %d to the mirror", err, len(reg.Recorded()), len(mirror.Recorded()))
+			}
+			file := filepath.Join(dir, reg.Host(), "hosts.toml")
+			if err := os.WriteFile(file, []byte("server = \"https://other.example\"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got := tool(t, "", "catalog", "--db", filepath.Join(t.TempDir(), "x.db"), "mirror", "--to", "x.example", "--resolve")
+			wantError(t, got.err, "--resolve", "--hosts")
+			ask(append([]string{"mirror", "--to", mirror.Host() + "/copy", "--facts", cloud, "--where", "repository ~ */lammps", "--hosts", dir}, tt.args...)...)
+			if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "other.example") {
+				t.Errorf("a file of somebody else: %v %s", err, text)
+			}
+		})
+	}
+}
+
+func named(t *testing.T, ref string) reference.Named {
+	t.Helper()
+	n, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Images of two registries are not copied over each other.
+func TestCopiesDoNotReplaceEachOther(t *testing.T) {
+	t.Parallel()
+	first, second, mirror := fakeregistry.New(t, fakeregistry.Options{}), fakeregistry.New(t, fakeregistry.Options{}), fakeregistry.New(t, fakeregistry.Options{})
+	first.In("app").Image("linux/amd64", "first", "1")
+	second.In("app").Image("linux/amd64", "second", "1")
+	db := filepath.Join(t.TempDir(), "catalog.db")
+	toolOK(t, "catalog", "--db", db, "add", first.Host(), second.Host())
+	toolOK(t, "catalog", "--db", db, "sync", "--rate", "0")
+	got := tool(t, "", "catalog", "--db", db, "mirror", "--to", mirror.Host(), "--facts", factsFile(t, "cloud.json", compattest.Cloud()), "-o", "csv")
+	if !errors.Is(got.err, cli.ExitError(3)) || strings.Count(got.stdout, "has this name") != 1 {
+		t.Errorf("%v\n%s", got.err, got.stdout)
 	}
 }
