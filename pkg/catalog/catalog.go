@@ -147,7 +147,10 @@ func (c *Catalog) tryTx(ctx context.Context, do func(t *tx) error) error {
 func (c *Catalog) writeTx(ctx context.Context, do func(t *tx) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	// A statement that is cancelled may have been run: whatever fails is rolled back.
+	rollback := func() { _, _ = c.writer.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") }
 	if _, err := c.writer.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		rollback()
 		return err
 	}
 	t := &tx{ctx: ctx, on: c.writer, engine: c.engine, now: c.now().Unix(), kept: c.kept}
@@ -156,7 +159,7 @@ func (c *Catalog) writeTx(ctx context.Context, do func(t *tx) error) error {
 		_, err = c.writer.ExecContext(ctx, "COMMIT")
 	}
 	if err != nil {
-		_, _ = c.writer.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		rollback()
 	}
 	return err
 }

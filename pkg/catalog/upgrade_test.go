@@ -1,8 +1,10 @@
 package catalog
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -151,5 +153,39 @@ func TestACatalogThatIsLockedByAnotherIsNamed(t *testing.T) {
 	}
 	if s, err := reader.Stats(t.Context()); err != nil || s.Names != 1 {
 		t.Errorf("nothing is lost: %+v, %v", s, err)
+	}
+}
+
+// A transaction that is cancelled at any moment leaves no lock behind.
+func TestACancelledTransactionLocksNothing(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	first, err := openWith(t, path, migrations())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := openWith(t, path, migrations())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.writer.ExecContext(t.Context(), "PRAGMA busy_timeout = 10"); err != nil {
+		t.Fatal(err)
+	}
+	touch := func(tx *tx) error { return tx.exec("UPDATE source SET error = ''") }
+	for i := range 300 {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range i % 30 {
+				runtime.Gosched()
+			}
+			cancel()
+		}()
+		_ = first.tx(ctx, touch) // it may be done or not
+		<-done
+		if err := second.tx(t.Context(), touch); err != nil {
+			t.Fatalf("after %d: %v", i, err)
+		}
 	}
 }
