@@ -236,6 +236,9 @@ func printTrust(b *strings.Builder, d *decision.Decision) {
 			if a.Signer != nil {
 				add("%s: %s signed by %s", d.Label(i), cmp.Or(a.Manifest, a.Layer), printable(a.Signer.Name))
 			}
+			if a.Kept != "" {
+				add("%s: %s of an earlier pull: %s", d.Label(i), cmp.Or(a.Manifest, a.Layer), a.Kept)
+			}
 		}
 		for _, ignored := range c.Ignored {
 			add("%s: %s: ignored", d.Label(i), strings.TrimSpace(ignored.Artifact.String()+" "+ignored.Why))

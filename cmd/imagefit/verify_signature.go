@@ -80,7 +80,8 @@ func (c verifySignatureCommand) run(cmd *cobra.Command, image string) error {
 		return err
 	}
 	rules := *e.evaluator.Snapshot().Rules
-	rules.Trust, rules.ReferrersTTL = &trust.Rules{Rule: *rule}, 0 // what was signed a moment ago is asked for
+	// What the registry has now is shown.
+	rules.Trust, rules.ReferrersTTL, rules.OnlyPresent = &trust.Rules{Rule: *rule}, 0, true
 	needs, err := decision.NewResolver(e.evaluator, e.registry).Gather(cmd.Context(), decision.GatherRequest{Reference: image, Auth: auth, Rules: &rules})
 	if err != nil {
 		return err

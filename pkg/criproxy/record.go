@@ -34,7 +34,7 @@ func (p *pull) record(o outcome, start time.Time) decisionlog.Record {
 	}
 	if d := o.plan.decision; d != nil {
 		r.Candidates, r.Entries = len(d.Candidates), entriesOf(d)
-		r.SignedBy, r.Ignored = d.SignedBy(), d.Ignored()
+		r.SignedBy, r.Ignored, r.Kept = d.SignedBy(), d.Ignored(), d.Kept()
 		if o.candidate != decision.None {
 			r.Choice = d.Label(o.candidate)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -156,6 +157,34 @@ func signersOf(artifacts []referrers.Artifact) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// kept lists the artifacts that the registry does not have now, each with why it counts.
+func (d *Decision) kept() map[digest.Digest]string {
+	all := map[digest.Digest]string{}
+	for _, c := range d.Candidates {
+		for _, a := range c.Artifacts {
+			if a.Kept != "" {
+				all[cmp.Or(a.Manifest, a.Layer)] = a.Kept
+			}
+		}
+	}
+	return all
+}
+
+// Kept counts the signed artifacts that the registry does not have now, and that count
+// since they were seen before.
+func (d *Decision) Kept() int { return len(d.kept()) }
+
+// withTrust adds to a sentence what does not count for its signature, and what counts
+// though it is not there.
+func (d *Decision) withTrust(sentence string) string {
+	sentence = d.withIgnored(sentence)
+	kept := slices.Compact(slices.Sorted(maps.Values(d.kept())))
+	if len(kept) == 0 {
+		return sentence
+	}
+	return fmt.Sprintf("%s; signed metadata of an earlier pull is used: %s", sentence, strings.Join(kept, "; "))
 }
 
 // withIgnored adds to a sentence what does not count.

@@ -228,7 +228,7 @@ func (l *lookup) artifactsOf(ctx context.Context, subject ocispec.Descriptor) ([
 		l.r.log.Warn("too many referrers, reading only the newest",
 			"subject", subject.Digest, "read", referrers.MaxOpened, "unread", found.Unopened)
 	}
-	return found.Current(), nil
+	return l.withSeen(ctx, subject.Digest, found.Current())
 }
 
 // inspectTwins reads the manifests of images without artifacts of their own that state

@@ -34,9 +34,11 @@ func newTestResolver(t testing.TB, r *fakeregistry.Registry, known *facts.Facts)
 }
 
 // change exchanges the resolver's rules, as a new configuration does.
-func change(resolver *Resolver, how func(r *Rules)) {
+func change(resolver *Resolver, hows ...func(r *Rules)) {
 	fresh := *resolver.rules()
-	how(&fresh)
+	for _, how := range hows {
+		how(&fresh)
+	}
 	resolver.rules = Fixed(&fresh)
 }
 

@@ -94,7 +94,7 @@ func (l *lookup) again(ev *evaluation) {
 
 func (l *lookup) setKeys() {
 	if rule := l.ev.Rules.Trust.For(l.name); rule.Signed {
-		l.keys = trust.NewAttempts(rule.Keys)
+		l.keys = trust.NewAttempts(rule.Keys).Knowing(l.r.verified)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/distribution/reference"
@@ -15,6 +16,7 @@ import (
 	"github.com/imagefit/imagefit/internal/throttle"
 	"github.com/imagefit/imagefit/pkg/registry"
 	"github.com/imagefit/imagefit/pkg/selector"
+	"github.com/imagefit/imagefit/pkg/trust"
 )
 
 // maxLookups bounds the requests of one decision that run at the same time, each
@@ -41,7 +43,9 @@ type Resolver struct {
 	resolved *lru.Cache[string, struct{}] // references that were resolved before
 	recent   *recent
 	unkept   throttle.Throttle
-	secret   string // of this process
+	verified *trust.Verified
+	memory   sync.Mutex // of what was seen before, in the cache
+	secret   string     // of this process
 	inUse    *budget
 	indexes  *semaphore.Weighted // pulls that have large indexes
 
@@ -52,7 +56,7 @@ type Resolver struct {
 func NewResolver(e *Evaluator, r *registry.Registry) *Resolver {
 	resolved, _ := lru.New[string, struct{}](maxResolved) // fails for sizes below 1 only
 	return &Resolver{
-		Evaluator: e, registry: r, resolved: resolved, recent: newRecent(), secret: rand.Text(),
+		Evaluator: e, registry: r, resolved: resolved, recent: newRecent(), verified: trust.NewVerified(), secret: rand.Text(),
 		flights: flights{byKey: map[string]*flight{}}, trimmer: newTrimmer(),
 		inUse: newBudget(maxInUse), indexes: semaphore.NewWeighted(maxIndexes),
 	}
@@ -183,7 +187,7 @@ func (d *Decision) order() {
 			d.Choice = i
 		}
 	}
-	d.Reason = Line(d.withIgnored(d.sentence()))
+	d.Reason = Line(d.withTrust(d.sentence()))
 }
 
 // Ordered is candidate i as the order of candidates looks at it.

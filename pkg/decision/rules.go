@@ -29,6 +29,10 @@ type Rules struct {
 	// costs the candidate's manifest, and requests to the base image's registry.
 	InheritBase bool
 
+	// OnlyPresent makes signed metadata that was seen before, and that the registry does not
+	// have now, not count.
+	OnlyPresent bool
+
 	ReferrersTTL time.Duration // how long a list of referrers is current
 	StaleFor     time.Duration // and how much longer it is used where the registry does not answer
 	Timeout      time.Duration // for one decision; 0 is no limit

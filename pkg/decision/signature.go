@@ -21,10 +21,17 @@ const (
 )
 
 // signature finds out who signed an index: by a bundle that refers to it, or by a
-// signature under the tag that cosign up to 2 gives it.
+// signature under the tag that cosign up to 2 gives it. A signature that was verified
+// before needs no request, and hiding it does nothing.
 func (l *lookup) signature(ctx context.Context, n *Needs) error {
 	if l.keys == nil {
 		return nil
+	}
+	if by := l.seen(n.Top.Digest).Signer; by != nil {
+		if key, trusted := l.ev.Rules.Trust.For(l.name).Has(by.Key); trusted {
+			n.Signer = &referrers.Signer{Name: key.Name, Key: key.ID}
+			return nil
+		}
 	}
 	bundles, err := referrers.Bundles(ctx, l, l, n.Top)
 	if err != nil {
@@ -52,6 +59,7 @@ func (l *lookup) signature(ctx context.Context, n *Needs) error {
 	}
 	if n.Unsigned = why; why == "" {
 		n.Signer = &referrers.Signer{Name: key.Name, Key: key.ID}
+		l.update(n.Top.Digest, func(s *seen) { s.Signer = n.Signer })
 	}
 	return nil
 }

@@ -51,6 +51,7 @@ type Record struct {
 	Cases      []policy.Case `json:"cases,omitempty"`
 	SignedBy   []string      `json:"signed_by,omitempty"`   // keys that signed what the decision rests on
 	Ignored    int           `json:"ignored,omitempty"`     // statements that no trusted key signed
+	Kept       int           `json:"kept,omitempty"`        // signed artifacts of an earlier pull that the registry does not have now
 	ReasonCode policy.Reason `json:"reason_code,omitempty"` // the reason in a word: of pulls, and of containers that were not checked
 	Reason     string        `json:"reason,omitempty"`      // one sentence
 	Error      string        `json:"error,omitempty"`
@@ -86,7 +87,7 @@ func (r Record) Attrs() []slog.Attr {
 		slog.String("choice", r.Choice), slog.String("instead_of", r.InsteadOf),
 		slog.String("manifest", r.Manifest), slog.String("image", r.Image),
 		slog.Int("candidates", r.Candidates), slog.String("cases", r.CasesText()),
-		slog.String("signed_by", strings.Join(r.SignedBy, " ")), slog.Int("ignored", r.Ignored),
+		slog.String("signed_by", strings.Join(r.SignedBy, " ")), slog.Int("ignored", r.Ignored), slog.Int("kept", r.Kept),
 		slog.String("reason_code", string(r.ReasonCode)), slog.String("reason", r.Reason), slog.String("error", r.Error),
 		slog.Duration("decided", max(0, r.Decided)), slog.Duration("took", max(0, r.Took)),
 	}

@@ -178,6 +178,66 @@ func TestAttemptsAreBounded(t *testing.T) {
 	}
 }
 
+func TestLargeMessagesCostMoreAttempts(t *testing.T) {
+	t.Parallel()
+	ops, other := trusttest.New(t, "ed25519"), trusttest.New(t, "ed25519")
+	large, err := trust.CompatibilityStatement(subject().Digest, trust.Compatibility{
+		ArtifactType: "a", MediaType: "m", Description: json.RawMessage(`"` + strings.Repeat("x", 1<<20) + `"`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, err := trust.ReadBundle(other.Seal(t, large))
+	if err != nil {
+		t.Fatal(err)
+	}
+	try, times := trust.NewAttempts([]trust.Key{ops.Key}), 0
+	for errors.Is(err, trust.ErrUnverified) || err == nil {
+		_, err = wrong.VerifyEnvelope(try)
+		times++
+	}
+	if times > 10 {
+		t.Errorf("a message of 1 MiB was compared %d times", times)
+	}
+}
+
+// TestWhatWasVerifiedCostsNoAttempt so that signatures which a stranger adds do not keep
+// what is known to be good from counting; and it counts for no other key, message or
+// signature.
+func TestWhatWasVerifiedCostsNoAttempt(t *testing.T) {
+	t.Parallel()
+	ops, other := trusttest.New(t, "p384"), trusttest.New(t, "ed25519")
+	good, wrong := ops.SignDigest(t, subject().Digest), other.SignDigest(t, subject().Digest)
+	elsewhere := trust.Subject{Digest: digest.FromString("other")}
+	known := trust.NewVerified()
+	verify := func(text []byte, s trust.Subject, try *trust.Attempts) error {
+		bundle, err := trust.ReadBundle(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = bundle.VerifySignature(s, try)
+		return err
+	}
+	if err := verify(good, subject(), trust.NewAttempts([]trust.Key{ops.Key}).Knowing(known)); err != nil {
+		t.Fatal(err)
+	}
+	try := trust.NewAttempts([]trust.Key{ops.Key}).Knowing(known)
+	for range trust.MaxAttempts + 1 {
+		if err := verify(wrong, subject(), try); err == nil {
+			t.Fatal("another key's signature is taken")
+		}
+	}
+	if err := verify(good, subject(), try); err != nil {
+		t.Errorf("what was verified before: %v", err)
+	}
+	if err := verify(good, elsewhere, try); err == nil {
+		t.Error("it counts for another manifest")
+	}
+	if err := verify(good, subject(), trust.NewAttempts([]trust.Key{other.Key}).Knowing(known)); err == nil {
+		t.Error("it counts where its key is not trusted")
+	}
+}
+
 func TestCosignsOlderSignatures(t *testing.T) {
 	t.Parallel()
 	payload := func(kind, d string) []byte {
@@ -357,6 +417,21 @@ func FuzzKeys(f *testing.F) {
 			t.Errorf("%d keys, %v", len(keys), err)
 		}
 	})
+}
+
+// BenchmarkVerifyAgain is what a signature costs that was verified before.
+func BenchmarkVerifyAgain(b *testing.B) {
+	signer, known := trusttest.New(b, "p384"), trust.NewVerified()
+	text := signer.SignDigest(b, subject().Digest)
+	for b.Loop() {
+		bundle, err := trust.ReadBundle(text)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := bundle.VerifySignature(subject(), trust.NewAttempts([]trust.Key{signer.Key}).Knowing(known)); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func BenchmarkVerify(b *testing.B) {

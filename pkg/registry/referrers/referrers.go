@@ -57,6 +57,8 @@ type Artifact struct {
 	Statement bool    `json:"statement,omitempty"`
 	Signer    *Signer `json:"signer,omitempty"`   // who signed it, where that was asked
 	Unsigned  string  `json:"unsigned,omitempty"` // or else why no trusted key did
+	// Kept is why it counts although the registry does not have it now: it was seen before.
+	Kept string `json:"kept,omitempty"`
 
 	Referrer ocispec.Descriptor `json:"-"` // of the manifest, as it is listed
 	Created  time.Time          `json:"-"` // zero where the artifact does not say

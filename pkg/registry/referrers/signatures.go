@@ -130,7 +130,7 @@ func (a *Artifact) note(key trust.Key, why string) {
 func (r reader) statement(ctx context.Context, a Artifact, m index.Manifest) ([]Artifact, error) {
 	text, err := r.bundle(ctx, m)
 	if err != nil || text == nil {
-		return nil, ignoreContent(err)
+		return nil, IgnoreContent(err)
 	}
 	bundle, err := trust.ReadBundle(text)
 	if err != nil {
@@ -169,7 +169,8 @@ func (r reader) stated(bundle *trust.Bundle, about bool) (key trust.Key, why str
 	return key, why
 }
 
-func ignoreContent(err error) error {
+// IgnoreContent leaves the errors that the registry itself causes, not what it has.
+func IgnoreContent(err error) error {
 	if registry.IsContentError(err) {
 		return nil
 	}
