@@ -44,6 +44,16 @@ install: ## install what was built below DESTDIR, with units, manual pages, exam
 	install -m 0644 deploy/images.d/*.toml $(DESTDIR)$(PREFIX)/share/doc/imagefit/images.d/
 	bin/imagefit man $(DESTDIR)$(PREFIX)/share/man
 
+.PHONY: uninstall
+uninstall: ## remove what make install put below DESTDIR, but for /etc/imagefit and /var/lib/imagefit
+	[ -n "$(DESTDIR)" ] || PATH="$(PREFIX)/bin:$$PATH" sh packaging/scripts/preremove remove
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,cri-proxy nri-plugin imagefit)
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard deploy/systemd/*.socket deploy/systemd/*.service)))
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/imagefit.1 $(DESTDIR)$(PREFIX)/share/man/man1/imagefit-*.1
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/,man5/imagefit-config.toml.5 man8/cri-proxy.8 man8/nri-plugin.8)
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/imagefit
+	[ -n "$(DESTDIR)" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
+
 # As git describe prints it, or a tag like v0.1.0, for which CHANGELOG.md needs a section.
 DIST ?= $(CURDIR)/dist
 
@@ -53,7 +63,7 @@ release: ## make archives, packages, bills of materials and checksums of VERSION
 	cd packaging && go run . -source .. -out $(DIST) -version '$(VERSION)'
 
 .PHONY: reproducible
-reproducible: ## build the release twice in different folders and compare every byte (not in CI)
+reproducible: ## build the whole release twice in different folders and compare every byte (CI does it for x86-64)
 	cd packaging && IMAGEFIT_REPRODUCE=1 go test -count 1 -timeout 60m -run '^TestTwoBuildsAreIdentical$$' .
 
 .PHONY: demo
@@ -171,6 +181,7 @@ lint: ## check formatting, the rules of .golangci.yml, scripts and go.mod of eve
 	go mod tidy -diff
 	cd integration && go mod tidy -diff
 	cd packaging && go mod tidy -diff
+	cd packaging && $(LINT) run --config ../.golangci.yml ./...
 	sh -n packaging/scripts/postinstall && sh -n packaging/scripts/preremove && sh -n packaging/scripts/postremove
 	bash -n .ci/run integration/peers/build.sh integration/peers/neighbour.sh integration/stack/systemd.sh
 

@@ -20,8 +20,8 @@ const module = "github.com/imagefit/imagefit/"
 // below its own. docs/develop.md describes it.
 func layers() [][]string {
 	return [][]string{
-		{"pkg/placement/hostlist", "internal/textutil", "internal/fsutil", "internal/throttle", "pkg/secret", "pkg/version", "pkg/unixsocket", "pkg/author/isa", "pkg/page", "pkg/trust"},
-		{"pkg/tomlerr", "pkg/compat/document", "pkg/facts", "pkg/policy"},
+		{"pkg/placement/hostlist", "internal/textutil", "internal/fsutil", "internal/throttle", "pkg/secret", "pkg/version", "pkg/author/isa", "pkg/page", "pkg/trust"},
+		{"pkg/tomlerr", "pkg/unixsocket", "pkg/compat/document", "pkg/facts", "pkg/policy"},
 		{"pkg/compat", "pkg/hostfacts/archspec", "pkg/hostfacts/nvidia"},
 		{"pkg/compat/spec", "pkg/nodeclass"},
 		{"pkg/compat/dialect", "pkg/hostfacts/operator"},

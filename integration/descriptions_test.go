@@ -44,10 +44,10 @@ func TestDescriptionOfAnImageTakesEffectWithoutARestart(t *testing.T) {
 func awaitText(t *testing.T, get func() string, wanted func(string) bool) {
 	t.Helper()
 	got := ""
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		if got = get(); wanted(got) {
 			return
 		}
 	}
-	t.Fatalf("after 30 seconds it is still %q", got)
+	t.Fatalf("after two minutes it is still %q", got)
 }

@@ -144,6 +144,34 @@ func TestInstallerProvesItselfUnderSystemd(t *testing.T) {
 	}, func(state string) bool { return state != "active" })
 	h.do(t, "systemctl", "start", "imagefit-install.service") // as its timer does
 	wantGone("after the installer was killed,")
+	h.losesPower(t, wantGone)
+}
+
+// losesPower reboots the machine in the middle of an installation: the timer that guards it comes with the boot.
+func (h *installHost) losesPower(t *testing.T, wantGone func(when string)) {
+	t.Helper()
+	h.do(t, "systemd-run", "--unit=second-installer", h.tool, "install", "--platform", "containerd", "--timeout", "1h")
+	awaitText(t, func() string {
+		state, _ := h.systemd.Run(t.Context(), "systemctl", "is-active", "imagefit-install.timer", "nri-plugin.service")
+		return state
+	}, func(state string) bool { return state == "active\nactive" })
+	// Which is 15 minutes otherwise.
+	h.do(t, "bash", "-c", `folder=/etc/systemd/system/imagefit-install.timer.d && mkdir $folder &&
+		printf '[Timer]\nOnActiveSec=\nOnActiveSec=1s\n' >$folder/tests.conf`)
+	if err := h.systemd.CutPower(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.do(t, "test", "-e", "/var/lib/imagefit/install.json")
+	h.do(t, "systemctl", "start", "timers.target") // as each boot does
+	awaitText(t, func() string {
+		state, _ := h.systemd.Run(t.Context(), "sh", "-c",
+			"test -e /var/lib/imagefit/install.json && echo there || echo gone; systemctl show --value -p ActiveState imagefit-install.service")
+		return state
+	}, func(state string) bool {
+		return strings.HasSuffix(state, "gone\ninactive")
+	})
+	h.do(t, "rm", "-r", "/etc/systemd/system/imagefit-install.timer.d")
+	wantGone("after the power was cut,")
 }
 
 // TestInstallerPointsAKubeletAtTheProxy on a real systemd with a real kubelet, and takes it back: by
@@ -186,7 +214,50 @@ func TestInstallerPointsAKubeletAtTheProxy(t *testing.T) {
 	if after := h.picture(t); after != before {
 		t.Errorf("it is not as before:\n%s\nbefore:\n%s", after, before)
 	}
+	h.wantKubelet(t)
+	h.removesPackage(t)
+}
+
+func (h *installHost) wantKubelet(t *testing.T) {
+	t.Helper()
 	if state := h.do(t, "systemctl", "is-active", "kubelet.service"); state != "active" {
 		t.Errorf("the kubelet is %s", state)
 	}
+	if got := h.do(t, "systemctl", "show", "--value", "-p", "ExecStart", "kubelet.service"); strings.Contains(got, "--config-dir") {
+		t.Errorf("the kubelet is started by %s", got)
+	}
+}
+
+// removesPackage removes the package under whose programs imagefit install pointed the kubelet at cri-proxy: that is
+// taken back first, unless someone else changed what it wrote.
+func (h *installHost) removesPackage(t *testing.T) {
+	t.Helper()
+	made, _ := filepath.Glob(filepath.Join(makePackages(t, "deb", "v0.1.0-rc.1"), "v0.1.0-rc.1", "*.deb"))
+	if len(made) != 1 {
+		t.Fatalf("packages: %q", made)
+	}
+	deb := filepath.Join(h.containerd.Dir, "imagefit.deb")
+	if err := os.WriteFile(deb, []byte(read(t, made[0])), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	units := func() string {
+		return h.do(t, "bash", "-c", "cd / && find etc/systemd etc/kubernetes usr/lib/systemd -name '*imagefit*' -o -name 'cri-proxy*' -o -name 'nri-plugin*' | grep -v tests.conf | sort")
+	}
+	before := units()
+	h.do(t, "dpkg", "--force-confold", "-i", deb)
+	h.do(t, "imagefit", "install", "--platform", "kubelet", "--timeout", "40s")
+	const dropIn = "/etc/kubernetes/kubelet.conf.d/90-imagefit.conf"
+	h.do(t, "sh", "-c", "echo '# mine' >>"+dropIn)
+	if out, err := h.systemd.Run(t.Context(), "dpkg", "-r", "imagefit"); err == nil || !strings.Contains(out, "+# mine") {
+		t.Errorf("removed with a changed file: %v: %s", err, out)
+	}
+	if state := h.do(t, "systemctl", "is-active", "cri-proxy.service"); state != "active" {
+		t.Errorf("after the refused removal cri-proxy is %s", state)
+	}
+	h.do(t, "sed", "-i", "/# mine/d", dropIn)
+	h.do(t, "dpkg", "-r", "imagefit")
+	if left := units(); left != before {
+		t.Errorf("left are\n%s\nbefore\n%s", left, before)
+	}
+	h.wantKubelet(t)
 }

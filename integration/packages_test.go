@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/imagefit/imagefit/integration/stack"
 )
 
 // packages is a manager of packages: its commands, to which a file or the package's name is added.
@@ -34,7 +36,7 @@ func with(command []string, file string) []string { return slices.Concat(command
 
 // makePackages makes the packages of versions, of the programs that are tested here, in folders of
 // these names.
-func makePackages(t *testing.T, versions ...string) string {
+func makePackages(t *testing.T, kinds string, versions ...string) string {
 	t.Helper()
 	made := t.TempDir()
 	run := func(name string, args ...string) {
@@ -48,7 +50,7 @@ func makePackages(t *testing.T, versions ...string) string {
 	}
 	run("go", "build", "-o", filepath.Join(made, "packaging"), ".")
 	for _, version := range versions {
-		run(filepath.Join(made, "packaging"), "-out", filepath.Join(made, version), "-version", version, "-kinds", "deb,rpm",
+		run(filepath.Join(made, "packaging"), "-out", filepath.Join(made, version), "-version", version, "-kinds", kinds,
 			"-platforms", "linux/"+runtime.GOARCH, "-programs", os.Getenv("IMAGEFIT_BIN"), "-quick")
 	}
 	return made
@@ -65,10 +67,10 @@ func (m *systemdNode) files(t *testing.T) string {
 // systemd. Upgrades and downgrades under load lose no call and keep the configuration; what is removed leaves
 // nothing behind but the configuration, and after a purge nothing.
 func TestPackagesAreInstalledUpgradedAndRemoved(t *testing.T) {
-	m := newSystemdNode(t)
+	m := newSystemdNode(t, stack.Settings{})
 	m.installDropIns(t)
 	m.start(t)
-	made := makePackages(t, "v0.1.0-rc.1", "v0.1.0-rc.2")
+	made := makePackages(t, "deb,rpm", "v0.1.0-rc.1", "v0.1.0-rc.2")
 	file := func(kind, version string) string {
 		matches, _ := filepath.Glob(filepath.Join(made, version, "*."+kind))
 		if len(matches) != 1 {

@@ -85,22 +85,15 @@ func (m *systemdNode) installDropIns(t *testing.T) {
 }
 
 // newSystemdNode is one with a containerd, a registry and an image, and without imagefit.
-func newSystemdNode(t *testing.T) *systemdNode {
+func newSystemdNode(t *testing.T, settings stack.Settings) *systemdNode {
 	t.Helper()
-	requireStack(t)
-	switch required := os.Getenv("IMAGEFIT_REQUIRE_STACK") != ""; {
-	case stack.HasSystemd():
-	case required:
-		t.Fatal("there is no systemd: peers/build.sh all installs it")
-	default:
-		t.Skip("there is no systemd on this machine")
-	}
+	requireSystemd(t)
 	containerd := startContainerd(t, stack.Options{})
 	root := filepath.Join(containerd.Dir, "host") // where systemd sees it
 	if err := os.CopyFS(root, os.DirFS(host(t, flagsV3))); err != nil {
 		t.Fatal(err)
 	}
-	m := &systemdNode{fit: startFitOn(t, containerd, startRegistry(t), root, stack.Settings{})}
+	m := &systemdNode{fit: startFitOn(t, containerd, startRegistry(t), root, settings)}
 	repo, _, _ := m.fit.push(t, "app", variants("amd64", "amd64/v3")...)
 	m.image = repo.Ref("1")
 	m.fit.pull(t, m.image)
@@ -116,7 +109,7 @@ func newSystemdNode(t *testing.T) *systemdNode {
 // The units run under a real systemd: within their sandbox and their limits, and a restart of both
 // daemons loses no call.
 func TestUnitsRunUnderSystemd(t *testing.T) {
-	m := newSystemdNode(t)
+	m := newSystemdNode(t, stack.Settings{})
 	f := m.fit
 	m.install(t)
 	m.start(t)

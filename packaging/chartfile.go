@@ -50,7 +50,7 @@ func (r *release) chart(image digest.Digest) error {
 	}
 	slices.SortFunc(all, func(a, b file) int { return cmp.Compare(a.name, b.name) })
 	var out bytes.Buffer
-	if err := writeTar(&out, "imagefit", all, r.epoch); err != nil {
+	if err := writeTar(&out, "imagefit", all, r.epoch, r.quick); err != nil {
 		return err
 	}
 	return r.finish("imagefit-chart-"+r.version+".tgz", out.Bytes())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec" //nolint:depguard // the tool, not a daemon, where the person asks for it by name
 	"path/filepath"
@@ -84,8 +85,9 @@ func newUninstallCommand() *cobra.Command {
 		Long: `Uninstall points the kubelet back at the runtime, stops both daemons and
 restores every file that "imagefit install" wrote or changed, by its record. If
 someone else changed one since, it changes nothing and prints the differences.
-Running containers and pulled images stay. Files of a package belong to the
-package: remove that afterwards.`,
+Running containers and pulled images stay. Before it stops cri-proxy, it gives
+containerd the tags that cri-proxy kept; which names cannot be handed over is
+printed. Files of a package belong to the package: remove that afterwards.`,
 		Example: `  sudo imagefit uninstall --dry-run
   sudo imagefit uninstall
   imagefit uninstall --root /mnt/image`,
@@ -119,6 +121,7 @@ func (c *installCommand) run(cmd *cobra.Command, do func(*install.Installer, con
 	}
 	if live {
 		i.Systemctl = systemctl
+		i.Images = imageNames{load: installedConfig, log: cli.NewLogger(cmd.ErrOrStderr(), config.Text, slog.LevelError)}
 	}
 	if live && !c.noVerify {
 		i.Verify = install.Node{Load: installedConfig, Clients: proxyClients}
@@ -153,7 +156,7 @@ func doneText(command string, r install.Result) string {
 	case command == "uninstall" && len(r.Changes) == 0:
 		return "nothing to remove: imagefit install has put nothing here\n"
 	case command == "uninstall":
-		return fmt.Sprintf("removed: %d files are as they were\n", len(r.Changes))
+		return fmt.Sprintf("removed: %d files are as they were\n", len(r.Changes)) + strings.Join(append(r.Notes, ""), "\n")
 	case len(r.Changes) == 0 && len(r.Paste) > 0:
 		return r.Text()
 	case len(r.Changes) == 0:

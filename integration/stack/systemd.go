@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -47,18 +49,44 @@ func (c *Containerd) StartSystemd(ctx context.Context) (*Systemd, error) {
 	if err := s.process.Start(); err != nil {
 		return nil, err
 	}
-	err := s.process.await(ctx, func() bool {
-		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", s.process.Pid()))
-		if s.init = strings.TrimSpace(string(children)); err != nil || s.init == "" {
-			return false
-		}
-		_, err = s.Run(ctx, "systemctl", "list-units", "--quiet")
-		return err == nil
-	})
-	if err != nil {
+	if err := s.await(ctx, ""); err != nil {
 		return nil, fmt.Errorf("start systemd: %w", err)
 	}
 	return s, nil
+}
+
+// await waits until a systemd other than the one before answers.
+func (s *Systemd) await(ctx context.Context, before string) error {
+	return s.process.await(ctx, func() bool {
+		s.init = strconv.Itoa(s.process.Pid())
+		for range 3 { // the shell of the machine, unshare, systemd
+			children, err := os.ReadFile(fmt.Sprintf("/proc/%s/task/%[1]s/children", s.init))
+			if s.init = strings.TrimSpace(string(children)); err != nil || s.init == "" || strings.Contains(s.init, " ") {
+				return false
+			}
+		}
+		if s.init == before {
+			return false
+		}
+		_, err := s.Run(ctx, "systemctl", "list-units", "--quiet")
+		return err == nil
+	})
+}
+
+// CutPower ends all processes of the machine at once, and starts it again with what it has on disk.
+func (s *Systemd) CutPower(ctx context.Context) error {
+	before := s.init
+	pid, err := strconv.Atoi(before)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil { // process 1 takes its namespace along
+		return fmt.Errorf("cut the power: %w", err)
+	}
+	if err := s.await(ctx, before); err != nil {
+		return fmt.Errorf("start systemd again: %w", err)
+	}
+	return nil
 }
 
 // Run runs a command beside systemd and returns what it prints.

@@ -22,6 +22,7 @@ else
   done
 fi
 
+# What outlives a reboot is in the outer namespaces, systemd is process 1 of an inner one.
 # shellcheck disable=SC2016 # expanded by the other shell
 exec unshare --mount --pid --fork --kill-child --uts --ipc --cgroup --propagation private bash -euo pipefail -c '
 dir=$1
@@ -30,7 +31,6 @@ mkdir -p "$disk"
 mount -t tmpfs tmpfs "$disk"
 mkdir "$disk/upper" "$disk/work" "$root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$disk/upper,workdir=$disk/work" "$root"
-mount -t proc proc "$root/proc"
 mount -t sysfs sysfs "$root/sys"
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
   mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
@@ -46,7 +46,6 @@ else
   done
 fi
 mount --rbind /dev "$root/dev"
-mount -t tmpfs -o mode=755 tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
 mkdir -p "$root$dir"
 mount --rbind "$dir" "$root$dir"
@@ -57,6 +56,13 @@ done
 [ ! -e "$root/var/lib/imagefit" ]
 cp -r "$dir"/installed/. "$root/"
 printf "[Unit]\nDescription=tests\n" >"$root/etc/systemd/system/tests.target"
-exec env -i container=tests PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-  chroot "$root" /usr/lib/systemd/systemd --system --unit=tests.target --log-target=console --show-status=1
+while true; do
+  mount -t tmpfs -o mode=755 tmpfs "$root/run"
+  unshare --pid --fork --kill-child bash -euo pipefail -c "
+    mount -t proc proc \"\$1/proc\"
+    exec env -i container=tests PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+      chroot \"\$1\" /usr/lib/systemd/systemd --system --unit=tests.target --log-target=console --show-status=1
+  " systemd "$root" || true
+  umount --recursive --lazy "$root/proc" "$root/run"
+done
 ' systemd "$dir"

@@ -30,6 +30,8 @@ type Installer struct {
 	// Verify proves that it works, nil nothing. What does not is taken back.
 	Verify  Verifier
 	Timeout time.Duration // of each of its two parts
+	// Images are handed back to the runtime by a removal, nil none.
+	Images Images
 	// Unfinished removes only an installation that was not finished, once no other
 	// process is at it.
 	Unfinished bool
@@ -210,9 +212,12 @@ func (r *run) uninstall(changes []change) error {
 		return err
 	}
 	for _, step := range []func() error{
+		func() error { return r.handBack(false) },
 		func() error { return r.makeAll(changes, true) },
 		func() error { return r.restartKubelet(kubelet) },
 		r.stopDaemons,
+		func() error { return r.handBack(true) },
+		r.forgetNames,
 		func() error { return r.makeAll(changes, false) },
 		func() error { return r.systemctl("daemon-reload") },
 		r.removeState,

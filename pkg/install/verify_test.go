@@ -36,10 +36,14 @@ func (n *node) Kubelet(_ context.Context, healthy func() error) (string, error) 
 	return "", errors.Join(healthy(), n.call("kubelet"))
 }
 
+func (n *node) HandBack(context.Context, bool) (string, error) { return "names", n.call("hand back") }
+
+func (n *node) Forget(context.Context) error { return n.call("forget") }
+
 func (n *node) installer(t *testing.T, root string) Installer {
 	return Installer{
 		Root: root, Programs: release(t, "1"), Version: "v1", volatile: true,
-		Systemctl: n.systemctl, Verify: n, Timeout: time.Minute,
+		Systemctl: n.systemctl, Verify: n, Timeout: time.Minute, Images: n,
 	}
 }
 
@@ -69,10 +73,17 @@ func TestDaemonsAreVerifiedBeforeTheKubeletIsTouched(t *testing.T) {
 		}
 	}
 	n.calls = nil
-	if _, err := i.Uninstall(t.Context()); err != nil {
+	n.fails = "hand back" // which keeps nothing on the node
+	if result, err = i.Uninstall(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want = []string{"daemon-reload", "restart kubelet.service", "stop cri-proxy.socket", "stop cri-proxy.service", "stop nri-plugin.service", "daemon-reload"}
+	if len(result.Notes) != 1 || !strings.Contains(result.Notes[0], "were not handed back") {
+		t.Errorf("notes: %q", result.Notes)
+	}
+	want = []string{
+		"hand back", "daemon-reload", "restart kubelet.service", "stop cri-proxy.socket", "stop cri-proxy.service", "stop nri-plugin.service",
+		"hand back", "forget", "daemon-reload",
+	}
 	if diff := cmp.Diff(want, n.calls); diff != "" {
 		t.Errorf("uninstall: -want +got\n%s", diff)
 	}
