@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,6 +36,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd.SetErr(stderr)
 	if err := cmd.ExecuteContext(ctx); err != nil {
 		_, _ = fmt.Fprintf(stderr, "%s: %s\n", controller.Program, strings.ReplaceAll(err.Error(), "\n", "; "))
+		if _, failed := errors.AsType[failedError](err); failed {
+			return controller.ExitInstallFailed
+		}
 		return 1
 	}
 	return 0
@@ -63,6 +67,6 @@ Several instances may run: one places pods, the others replace it when it is gon
 	_ = cobra.MarkFlagFilename(cmd.PersistentFlags(), kubeconfigFlag) // the flag exists
 	cmd.Flags().BoolVar(&c.leaderElect, "leader-elect", true, "place pods only while this instance has the lease")
 	cmd.Flags().StringVar(&c.namespace, "namespace", "", "`NAMESPACE` of the lease (default: that of the pod, else imagefit)")
-	cmd.AddCommand(newUngateCommand(), newReportCommand())
+	cmd.AddCommand(newUngateCommand(), newReportCommand(), newInstallNodeCommand(), newAwaitNodesCommand(), newEnterHostCommand())
 	return cmd
 }

@@ -2,7 +2,6 @@ package chart
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,10 +13,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"text/template"
 
-	"github.com/pelletier/go-toml/v2"
 	"go.yaml.in/yaml/v3"
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/common/util"
+	"helm.sh/helm/v4/pkg/chart/v2/lint"
+	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	"helm.sh/helm/v4/pkg/engine"
 )
 
 const (
@@ -27,75 +30,82 @@ const (
 
 type object = map[string]any
 
-// files are those of the chart, as templates see them.
-type files struct{}
-
-func (files) Get(name string) (string, error) {
-	content, err := os.ReadFile(filepath.Join(dir, name))
-	return string(content), err
-}
-
-// render renders the chart with the functions of Helm that it uses; Helm itself is a large dependency.
-func render(t *testing.T, set func(values object)) map[string]object {
+// values are those of values.yaml, changed.
+func values(t *testing.T, set func(values object)) object {
 	t.Helper()
 	values := object{}
 	if err := yaml.Unmarshal(read(t, filepath.Join(dir, "values.yaml")), &values); err != nil {
 		t.Fatal(err)
 	}
 	set(values)
-	all := template.New("chart")
-	indent := func(n int, text string) string {
-		return "\n" + strings.Repeat(" ", n) + strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", n))
-	}
-	all.Funcs(template.FuncMap{
-		"include": func(name string, data any) (string, error) {
-			var out bytes.Buffer
-			err := all.ExecuteTemplate(&out, name, data)
-			return out.String(), err
-		},
-		"toYaml": func(v any) (string, error) {
-			text, err := yaml.Marshal(v)
-			return strings.TrimSuffix(string(text), "\n"), err
-		},
-		"toToml":     func(v any) (string, error) { text, err := toml.Marshal(v); return string(text), err },
-		"nindent":    indent,
-		"trunc":      func(n int, text string) string { return text[:min(n, len(text))] },
-		"replace":    func(before, after, text string) string { return strings.ReplaceAll(text, before, after) },
-		"trimSuffix": func(suffix, text string) string { return strings.TrimSuffix(text, suffix) },
-		"sha256sum":  func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) },
-		"default": func(usual, text string) string {
-			if text == "" {
-				return usual
-			}
-			return text
-		},
-	})
-	if _, err := all.ParseGlob(filepath.Join(dir, "templates", "*")); err != nil {
-		t.Fatal(err)
-	}
-	data := object{
-		"Values": values, "Files": files{}, "Release": object{"Name": "imagefit", "Namespace": "imagefit", "Service": "Helm"},
-		"Chart": object{"Name": "imagefit", "Version": "0.0.0-dev", "AppVersion": "0.0.0-dev"},
-	}
-	got := map[string]object{}
-	crds, err := filepath.Glob(filepath.Join(dir, "crds", "*.yaml"))
+	return values
+}
+
+// render renders the chart as helm template does.
+func render(t *testing.T, set func(values object)) map[string]object {
+	t.Helper()
+	chart, err := loader.LoadDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, crd := range crds {
-		maps.Copy(got, objects(t, read(t, crd)))
+	release := common.ReleaseOptions{Name: "imagefit", Namespace: "imagefit", IsInstall: true, Revision: 1}
+	input, err := util.ToRenderValues(chart, values(t, set), release, common.DefaultCapabilities)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, one := range all.Templates() {
-		if filepath.Ext(one.Name()) != ".yaml" {
-			continue
+	files, err := engine.Render(chart, input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]object{}
+	for _, crd := range chart.CRDObjects() {
+		maps.Copy(got, objects(t, crd.File.Data))
+	}
+	for name, text := range files {
+		if filepath.Ext(name) == ".yaml" {
+			maps.Copy(got, objects(t, []byte(text)))
 		}
-		var out bytes.Buffer
-		if err := one.Execute(&out, data); err != nil {
-			t.Fatal(err)
-		}
-		maps.Copy(got, objects(t, out.Bytes()))
 	}
 	return got
+}
+
+func TestHelmLintsTheChart(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string]func(object){
+		"by default": func(object) {},
+		"all": func(values object) {
+			for _, part := range []string{"dashboard", "alerts", "podMonitor", "install"} {
+				values[part].(object)["enabled"] = true
+			}
+			values["imagePullSecrets"] = []any{object{"name": "pull"}}
+		},
+	} {
+		for _, message := range lint.RunAll(dir, values(t, set), "imagefit").Messages {
+			if message.Severity > support.InfoSev {
+				t.Errorf("%s: %s", name, message)
+			}
+		}
+	}
+}
+
+func TestHelmRefusesWrongValues(t *testing.T) {
+	t.Parallel()
+	chart, err := loader.LoadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, set := range map[string]func(object){
+		"digest":    func(values object) { values["image"].(object)["digest"] = "latest" },
+		"replicas":  func(values object) { values["controller"].(object)["replicas"] = 0 },
+		"parallel":  func(values object) { values["install"].(object)["parallel"] = 0 },
+		"nonsense":  func(values object) { values["nonsense"] = true },
+		"dashbored": func(values object) { values["dashboard"].(object)["dashbored"] = true },
+	} {
+		_, err := util.ToRenderValues(chart, values(t, set), common.ReleaseOptions{Name: "imagefit", Namespace: "imagefit"}, common.DefaultCapabilities)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
 }
 
 func read(t *testing.T, path string) []byte {
@@ -164,7 +174,7 @@ func plain(o object) object {
 func TestChartHasWhatTheManifestsHave(t *testing.T) {
 	t.Parallel()
 	want := map[string]object{}
-	for _, folder := range []string{"base", "node-classes", "pull-secrets"} {
+	for _, folder := range []string{"base", "node-classes", "pull-secrets", "installer"} {
 		names, err := filepath.Glob(filepath.Join(manifests, folder, "*.yaml"))
 		if err != nil {
 			t.Fatal(err)
@@ -175,9 +185,17 @@ func TestChartHasWhatTheManifestsHave(t *testing.T) {
 			}
 		}
 	}
-	delete(want, "Namespace <nil>/imagefit") // helm install --create-namespace
-	got := render(t, func(values object) { values["controller"].(object)["pullSecrets"] = true })
-	maps.DeleteFunc(got, func(name string, _ object) bool { return strings.HasSuffix(name, "/imagefit-ungate") })
+	delete(want, "Namespace <nil>/imagefit")         // helm install --create-namespace
+	delete(want, "Namespace <nil>/imagefit-install") // outlives the chart, whose last hooks are in it
+	got := render(t, func(values object) {
+		values["controller"].(object)["pullSecrets"] = true
+		values["install"].(object)["enabled"] = true
+	})
+	maps.DeleteFunc(got, func(name string, o object) bool {
+		metadata, _ := o["metadata"].(object)
+		annotations, _ := metadata["annotations"].(object)
+		return annotations["helm.sh/hook"] != nil
+	})
 	if names, others := slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got)); !slices.Equal(names, others) {
 		t.Fatalf("the manifests have\n%q, the chart has\n%q", names, others)
 	}
@@ -211,7 +229,7 @@ func TestValuesAreWhatTheyDo(t *testing.T) {
 			}
 		}
 	}
-	if config := fmt.Sprint(all["ConfigMap imagefit/imagefit-controller"]["data"]); !strings.Contains(config, "[policy]\nmode = 'audit'") {
+	if config := fmt.Sprint(all["ConfigMap imagefit/imagefit-controller"]["data"]); !strings.Contains(config, "[policy]\n  mode = \"audit\"") {
 		t.Errorf("the configuration is %s", config)
 	}
 	var rules any = object{}
