@@ -26,7 +26,7 @@ func layers() [][]string {
 		{"pkg/compat/spec", "pkg/nodeclass"},
 		{"pkg/compat/dialect", "pkg/hostfacts/operator"},
 		{"pkg/hostfacts", "pkg/selector", "pkg/description", "pkg/config", "pkg/decisionlog", "pkg/cache", "pkg/names", "pkg/tracing"},
-		{"pkg/hostfacts/snapshot", "pkg/tracing/otlp", "pkg/registry", "pkg/registry/index", "pkg/cri", "pkg/systemd", "pkg/health"},
+		{"pkg/hostfacts/snapshot", "pkg/nodefeature", "pkg/tracing/otlp", "pkg/registry", "pkg/registry/index", "pkg/cri", "pkg/systemd", "pkg/health"},
 		{"pkg/registry/referrers", "pkg/crio", "pkg/metrics"},
 		{"pkg/containerd"},
 		{"pkg/containerd/images"},

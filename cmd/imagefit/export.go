@@ -12,6 +12,7 @@ import (
 
 	"github.com/imagefit/imagefit/internal/cli"
 	"github.com/imagefit/imagefit/pkg/nodeclass"
+	"github.com/imagefit/imagefit/pkg/nodefeature"
 	"github.com/imagefit/imagefit/pkg/placement"
 	"github.com/imagefit/imagefit/pkg/placement/flux"
 	"github.com/imagefit/imagefit/pkg/placement/hostlist"
@@ -314,7 +315,7 @@ func printText(cmd *cobra.Command, text string) {
 func nodeFeatureOf(node, class string) map[string]any {
 	return map[string]any{
 		"apiVersion": "nfd.k8s-sigs.io/v1alpha1", "kind": "NodeFeature",
-		"metadata": map[string]any{"name": "imagefit-" + node, "labels": map[string]string{nodeLabel: node}},
+		"metadata": map[string]any{"name": "imagefit-" + node, "labels": map[string]string{nodefeature.NodeLabel: node}},
 		"spec": map[string]any{"labels": map[string]string{nodeclass.Label: class}, "features": map[string]any{
 			"flags": map[string]any{}, "attributes": map[string]any{}, "instances": map[string]any{},
 		}},

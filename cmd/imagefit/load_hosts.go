@@ -122,7 +122,7 @@ func nodesIn(written []byte) (map[string][]object, error) {
 	}
 	byNode := map[string][]object{}
 	for _, o := range head.Items {
-		byNode[o.node()] = append(byNode[o.node()], o)
+		byNode[o.Node()] = append(byNode[o.Node()], o)
 	}
 	return byNode, nil
 }

@@ -15,14 +15,11 @@ import (
 	"github.com/imagefit/imagefit/pkg/compat/document"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
+	"github.com/imagefit/imagefit/pkg/nodefeature"
 )
 
 // wantFacts is what a file with facts may hold, for errors.
 const wantFacts = `expected what "imagefit facts -o json" or "nfd export features" prints, or a NodeFeature, NodeFeatureList or List of Kubernetes, as JSON or YAML`
-
-// nodeLabel names the node that a NodeFeature object is about; NFD's worker
-// gives the object the name of the node besides.
-const nodeLabel = "nfd.node.kubernetes.io/node-name"
 
 // parseFacts reads facts in any of the forms.
 func parseFacts(written []byte, node, arch string) (*facts.Facts, error) {
@@ -141,17 +138,10 @@ func at(written, text []byte, err error) error {
 	return document.ErrorAt(text, int(offset)-1, err)
 }
 
-// object is a NodeFeature of Kubernetes, or a list of them, as far as it matters.
+// object is a NodeFeature or a Node of Kubernetes, or a list of them, as far as it matters.
 type object struct {
-	Kind     string `json:"kind"`
-	Metadata struct {
-		Name      string            `json:"name"`
-		Namespace string            `json:"namespace"`
-		Labels    map[string]string `json:"labels"`
-	} `json:"metadata"`
-	Spec struct {
-		Features *features `json:"features"`
-	} `json:"spec"`
+	nodefeature.Object
+
 	Status struct {
 		NodeInfo struct {
 			Architecture string `json:"architecture"`
@@ -160,33 +150,15 @@ type object struct {
 	Items []object `json:"items"`
 }
 
-// features are those of NFD, as its export has them too.
-type features struct {
-	Flags      map[string]elements[map[string]struct{}] `json:"flags"`
-	Attributes map[string]elements[map[string]string]   `json:"attributes"`
-	Instances  map[string]elements[[]json.RawMessage]   `json:"instances"`
-}
-
-type elements[T any] struct {
-	Elements T `json:"elements"`
-}
-
-func (o object) node() string {
-	if name := o.Metadata.Labels[nodeLabel]; name != "" {
-		return name
-	}
-	return o.Metadata.Name
-}
-
 // nodeFacts merges the NodeFeature objects of one node. With no name there must
 // be one node only.
 func nodeFacts(objects []object, node, arch string) (*facts.Facts, error) {
-	byNode := map[string][]object{}
+	byNode := map[string][]nodefeature.Object{}
 	for i, o := range objects {
 		if o.Kind != "NodeFeature" && o.Kind != "" { // items of a NodeFeatureList may leave it out
 			return nil, fmt.Errorf("item %d is a %.64q; %s", i, o.Kind, wantFacts)
 		}
-		byNode[o.node()] = append(byNode[o.node()], o)
+		byNode[o.Node()] = append(byNode[o.Node()], o.Object)
 	}
 	names := slices.Sorted(maps.Keys(byNode))
 	switch {
@@ -200,15 +172,7 @@ func nodeFacts(objects []object, node, arch string) (*facts.Facts, error) {
 	if len(byNode[node]) == 0 {
 		return nil, fmt.Errorf("no node is named %q; there are: %s", node, namesOf(names))
 	}
-	merged, err := merge(byNode[node])
-	if err != nil {
-		return nil, fmt.Errorf("node %q: %w", node, err)
-	}
-	text, err := json.Marshal(merged)
-	if err != nil {
-		return nil, err
-	}
-	facts, err := hostfacts.ParseFor(bytes.NewReader(text), arch)
+	facts, err := nodefeature.Facts(byNode[node], arch)
 	if err != nil {
 		return nil, fmt.Errorf("node %q: %w", node, err)
 	}
@@ -225,50 +189,4 @@ func namesOf(names []string) string {
 		words = append(words, fmt.Sprintf("and %d more", len(names)-most))
 	}
 	return strings.Join(words, ", ")
-}
-
-// merge joins what several objects say of one node as NFD does: in the order of
-// their names, that of NFD's worker, which has the name of the node, first.
-func merge(objects []object) (features, error) {
-	merged := features{
-		Flags:      map[string]elements[map[string]struct{}]{},
-		Attributes: map[string]elements[map[string]string]{},
-		Instances:  map[string]elements[[]json.RawMessage]{},
-	}
-	slices.SortStableFunc(objects, func(a, b object) int {
-		return strings.Compare(a.order(), b.order())
-	})
-	found := false
-	for _, o := range objects {
-		if o.Spec.Features == nil {
-			continue
-		}
-		found = true
-		mergeSets(merged.Flags, o.Spec.Features.Flags)
-		mergeSets(merged.Attributes, o.Spec.Features.Attributes)
-		for set, instances := range o.Spec.Features.Instances {
-			merged.Instances[set] = elements[[]json.RawMessage]{slices.Concat(merged.Instances[set].Elements, instances.Elements)}
-		}
-	}
-	if !found {
-		return features{}, errors.New("expected spec.features with flags, attributes and instances")
-	}
-	return merged, nil
-}
-
-func (o object) order() string {
-	rank := "1"
-	if o.Metadata.Name == o.node() {
-		rank = "0"
-	}
-	return rank + o.Metadata.Name + "\x00" + o.Metadata.Namespace
-}
-
-func mergeSets[V any](into, from map[string]elements[map[string]V]) {
-	for set, e := range from {
-		if into[set].Elements == nil {
-			into[set] = elements[map[string]V]{map[string]V{}}
-		}
-		maps.Copy(into[set].Elements, e.Elements)
-	}
 }
