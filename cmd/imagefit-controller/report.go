@@ -9,10 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/klog/v2"
 
-	"github.com/imagefit/imagefit/internal/cli"
-	"github.com/imagefit/imagefit/pkg/config"
 	"github.com/imagefit/imagefit/pkg/controller"
 	"github.com/imagefit/imagefit/pkg/facts"
 	"github.com/imagefit/imagefit/pkg/hostfacts"
@@ -52,7 +49,7 @@ func (c reportCommand) run(cmd *cobra.Command) error {
 	if node == "" {
 		return errors.New("the name of the node is not known: give it with --node or in NODE_NAME")
 	}
-	cfg, log, err := settings(cmd)
+	s, err := load(cmd)
 	if err != nil {
 		return err
 	}
@@ -60,16 +57,16 @@ func (c reportCommand) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	source := hostfacts.NewSource(cmd.Context(), hostfacts.NewRoot(cfg.Facts.Root), log)
+	source := hostfacts.NewSource(cmd.Context(), hostfacts.NewRoot(s.cfg.Facts.Root), s.log)
 	reporter := controller.Reporter{Client: to.typed, Dynamic: to.dynamic, Node: node}
 	if c.once {
 		class, err := reporter.Report(cmd.Context(), source.Current())
 		if err == nil {
-			log.Info("reported the class of the node", "node", node, "class", class)
+			s.log.Info("reported the class of the node", "node", node, "class", class)
 		}
 		return err
 	}
-	keepReporting(cmd.Context(), reporter, source, time.Duration(cfg.Facts.Refresh), log)
+	keepReporting(cmd.Context(), reporter, source, time.Duration(s.cfg.Facts.Refresh), s.log)
 	return nil
 }
 
@@ -99,23 +96,4 @@ func keepReporting(ctx context.Context, r controller.Reporter, source *hostfacts
 		}
 		source.Refresh(ctx)
 	}
-}
-
-// settings loads the configuration, and a logger by it.
-func settings(cmd *cobra.Command) (cfg config.Config, log *slog.Logger, err error) {
-	src, err := cli.ConfigSources(cmd)
-	if err != nil {
-		return cfg, nil, err
-	}
-	loaded, err := src.Load()
-	if err != nil {
-		return cfg, nil, err
-	}
-	level := new(slog.LevelVar)
-	if err := level.UnmarshalText([]byte(loaded.Config.LogLevel)); err != nil {
-		return cfg, nil, err
-	}
-	log = cli.NewLogger(cmd.ErrOrStderr(), loaded.Config.LogFormat, level)
-	klog.SetSlogLogger(log) // client-go's
-	return loaded.Config, log, nil
 }

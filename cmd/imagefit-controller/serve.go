@@ -39,7 +39,7 @@ type instance struct {
 }
 
 func (c serveCommand) run(cmd *cobra.Command) error {
-	cfg, log, err := settings(cmd)
+	s, err := load(cmd)
 	if err != nil {
 		return err
 	}
@@ -47,25 +47,50 @@ func (c serveCommand) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	i := &instance{
-		cfg: cfg, log: log, cluster: to, started: time.Now(),
-		cache: wiring.OpenCache(cfg, log), metrics: metrics.New(metrics.Controller, cli.BuildVersion(version)),
+	s.log.Info("starting", "program", controller.Program, "version", cli.BuildVersion(version), "mode", s.cfg.Policy.Mode)
+	state := wiring.OpenCache(s.cfg, s.log)
+	for {
+		other, err := c.serve(cmd.Context(), s, to, state)
+		if err != nil || other == nil {
+			return err
+		}
+		if err := s.use(*other); err != nil {
+			return err
+		}
 	}
+}
+
+// serve runs an instance until ctx ends, or until there is another configuration, which it
+// returns.
+func (c serveCommand) serve(ctx context.Context, s settings, to clients, state *cache.Cache) (other *config.Config, err error) {
+	i := &instance{
+		cfg: s.cfg, log: s.log, cluster: to, started: time.Now(),
+		cache: state, metrics: metrics.New(metrics.Controller, cli.BuildVersion(version)),
+	}
+	i.metrics.Reloaded(nil)
 	reg, err := i.open()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer reg.Close()
-	log.Info("starting", "program", controller.Program, "version", cli.BuildVersion(version), "mode", cfg.Policy.Mode)
 	defer i.observe()()
-	group, ctx := errgroup.WithContext(cmd.Context())
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	group, inGroup := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if c.leaderElect {
-			return i.elect(ctx, c.namespace)
-		}
-		return i.Run(ctx)
+		defer stop()
+		other = s.awaitChange(inGroup, i.metrics.Reloaded)
+		return nil
 	})
-	return group.Wait()
+	group.Go(func() error {
+		defer stop()
+		if c.leaderElect {
+			return i.elect(inGroup, c.namespace)
+		}
+		return i.Run(inGroup)
+	})
+	err = group.Wait()
+	return other, err
 }
 
 // open builds the controller by the configuration.
@@ -87,7 +112,7 @@ func (i *instance) open() (*registry.Registry, error) {
 	i.Controller = controller.New(controller.Options{
 		Client: i.cluster.typed, Dynamic: i.cluster.dynamic,
 		Gather: gather, Evaluator: evaluator, Rules: decision.Fixed(rules), Auth: i.auth,
-		PullSecrets: i.cfg.Controller.PullSecrets, Strict: i.cfg.Controller.Strict,
+		PullSecrets: i.cfg.Controller.PullSecrets, Strict: i.cfg.Controller.Strict, NodeFeatures: i.cfg.Controller.NodeFeatures,
 		Budget: time.Duration(i.cfg.Controller.Timeout), ResolveTTL: time.Duration(i.cfg.Controller.ResolveTTL),
 		Metrics: i.metrics, Log: i.log,
 	})

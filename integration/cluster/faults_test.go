@@ -86,7 +86,7 @@ func TestPrivateImagesAreReadWithTheCredentialsThatMayBeUsed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.role {
-				_ = apply(t.Context(), s.plane, filepath.Join(manifests, "pull-secrets", "rbac.yaml")) // or it is there
+				s.applyComponent(t, "pull-secrets")
 			}
 			s.start(t, test.settings)
 			name := fmt.Sprintf("pod-%d", i)

@@ -1,13 +1,8 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -15,12 +10,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/imagefit/imagefit/integration/stack"
 	"github.com/imagefit/imagefit/pkg/controller"
@@ -36,14 +32,12 @@ func admin(plane *stack.ControlPlane) *rest.Config {
 	}
 }
 
-// install applies what users apply, but for the Deployment: the tests start the program.
+// install applies what users apply. Nothing runs the Deployment: the tests start the program.
 func install(plane *stack.ControlPlane) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
-	for _, file := range []string{"namespace", "nodeclass", "heartbeat", "rbac", "config", "policy"} {
-		if err := apply(ctx, plane, filepath.Join(manifests, "base", file+".yaml")); err != nil {
-			return err
-		}
+	if _, err := apply(ctx, plane, manifests); err != nil {
+		return err
 	}
 	client, err := kubernetes.NewForConfig(admin(plane))
 	if err != nil {
@@ -100,29 +94,31 @@ func awaitGating(ctx context.Context, client *kubernetes.Clientset, want bool) e
 	}
 }
 
-// apply creates the objects of a file.
-func apply(ctx context.Context, plane *stack.ControlPlane, file string) error {
-	text, err := os.ReadFile(file)
+// apply does what `kubectl apply -k` does with a folder, and returns the objects.
+func apply(ctx context.Context, plane *stack.ControlPlane, dir string) ([]*unstructured.Unstructured, error) {
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("build %s: %w", dir, err)
 	}
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-	for {
-		var object unstructured.Unstructured
-		err := decoder.Decode(&object)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil && len(object.Object) > 0 {
-			err = create(ctx, plane, &object)
+	var objects []*unstructured.Unstructured
+	for _, resource := range built.Resources() {
+		text, err := resource.MarshalJSON()
+		object := &unstructured.Unstructured{}
+		if err == nil {
+			err = object.UnmarshalJSON(text)
 		}
 		if err != nil {
-			return fmt.Errorf("apply %s: %w", file, err)
+			return nil, fmt.Errorf("build %s: %w", dir, err)
 		}
+		if err := applyObject(ctx, plane, object); err != nil {
+			return nil, fmt.Errorf("apply %s %s of %s: %w", object.GetKind(), object.GetName(), dir, err)
+		}
+		objects = append(objects, object)
 	}
+	return objects, nil
 }
 
-func create(ctx context.Context, plane *stack.ControlPlane, object *unstructured.Unstructured) error {
+func applyObject(ctx context.Context, plane *stack.ControlPlane, object *unstructured.Unstructured) error {
 	finder, err := discovery.NewDiscoveryClientForConfig(admin(plane))
 	if err != nil {
 		return err
@@ -140,6 +136,6 @@ func create(ctx context.Context, plane *stack.ControlPlane, object *unstructured
 	if err != nil {
 		return err
 	}
-	_, err = client.Resource(mapping.Resource).Namespace(object.GetNamespace()).Create(ctx, object, metav1.CreateOptions{})
+	_, err = client.Resource(mapping.Resource).Namespace(object.GetNamespace()).Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: "kubectl", Force: true})
 	return err
 }

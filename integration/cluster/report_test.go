@@ -23,9 +23,8 @@ import (
 // controller uses what it reports.
 func TestNodesReportTheirClass(t *testing.T) {
 	s := newScene(t)
-	for _, file := range []string{"namespace", "rbac", "policy"} {
-		must(t, apply(t.Context(), s.plane, filepath.Join(manifests, "node-classes", file+".yaml")))
-	}
+	_, err := apply(t.Context(), s.plane, filepath.Join(manifests, "node-classes"))
+	must(t, err)
 	s.node(t, "mine", "amd64", "")
 	s.node(t, "other", "amd64", "")
 	token := s.tokenOnNode(t, "mine")

@@ -114,13 +114,7 @@ func must(t testing.TB, err error) {
 // of the table [controller].
 func (s *scene) start(t testing.TB, settings ...string) {
 	t.Helper()
-	if !slices.ContainsFunc(settings, func(line string) bool { return strings.HasPrefix(line, "timeout") }) {
-		settings = append(settings, `timeout = "1m"`) // a busy machine is no slow registry
-	}
-	config := filepath.Join(s.dir, "config.toml")
-	text := fmt.Sprintf("version = 1\nstate_dir = %q\nlog_format = \"text\"\n[controller]\nhttp_listen = \"unix://%s/http.sock\"\n%s\n",
-		filepath.Join(s.dir, "state"), s.dir, strings.Join(settings, "\n"))
-	must(t, os.WriteFile(config, []byte(text), 0o600))
+	config := s.configure(t, settings...)
 	s.process = &stack.Process{
 		Path: binary(t),
 		Args: []string{"--config", config, "--kubeconfig", filepath.Join(s.plane.Dir, "controller.kubeconfig"), "--namespace", "imagefit"},
@@ -128,6 +122,19 @@ func (s *scene) start(t testing.TB, settings ...string) {
 	}
 	must(t, s.process.Start())
 	must(t, awaitGating(t.Context(), s.Clientset, true)) // it has the lease and knows the cluster
+}
+
+// configure writes the configuration of the controller and returns its path.
+func (s *scene) configure(t testing.TB, settings ...string) string {
+	t.Helper()
+	if !slices.ContainsFunc(settings, func(line string) bool { return strings.HasPrefix(line, "timeout") }) {
+		settings = append(settings, `timeout = "1m"`) // a busy machine is no slow registry
+	}
+	config := filepath.Join(s.dir, "config.toml")
+	text := fmt.Sprintf("version = 1\nstate_dir = %q\nlog_format = \"text\"\n[controller]\nhttp_listen = \"unix://%s/http.sock\"\n%s\n",
+		filepath.Join(s.dir, "state"), s.dir, strings.Join(settings, "\n"))
+	must(t, os.WriteFile(config, []byte(text), 0o600))
+	return config
 }
 
 // gate has pods gated without a controller, for a test that is over soon.

@@ -140,6 +140,8 @@ type Controller struct {
 	Strict      bool     `toml:"strict"`
 	Credentials string   `toml:"credentials" check:"path or none"`
 	PullSecrets bool     `toml:"pull_secrets"`
+	// NodeFeatures has the controller label nodes by the NodeFeature objects of NFD.
+	NodeFeatures bool `toml:"node_features"`
 }
 
 // The values of keys that are words.

@@ -163,7 +163,7 @@ func TestAReloadAppliesWhatNeedsNoRestart(t *testing.T) {
 	want := []string{
 		"state_dir", "log_format", "runtime.endpoint", "runtime.image_endpoint", "runtime.namespace", "runtime.config", "proxy.listen", "proxy.http_listen", "cache.max_size_mib", "facts.root", "facts.refresh",
 		"nri.socket", "nri.http_listen", "nri.plugin_name", "nri.plugin_index", "nri.look_up", "nri.credentials", "tracing.endpoint", "tracing.sample_ratio",
-		"controller.http_listen", "controller.timeout", "controller.resolve_ttl", "controller.strict", "controller.credentials", "controller.pull_secrets",
+		"controller.http_listen", "controller.timeout", "controller.resolve_ttl", "controller.strict", "controller.credentials", "controller.pull_secrets", "controller.node_features",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)

@@ -23,7 +23,7 @@ func NodeClasses() schema.GroupVersionResource {
 }
 
 const (
-	// classesPause is how often the cluster is asked whether it has node classes by now.
+	// classesPause is how often the cluster is asked whether it has a resource by now.
 	classesPause = 30 * time.Second
 	// classesWait is how long the first pods wait for what is known of the classes.
 	classesWait = 5 * time.Second
@@ -41,24 +41,31 @@ func (c *Controller) watchClasses(ctx context.Context) *classWatch {
 	w := &classWatch{synced: make(chan struct{})}
 	once := sync.OnceFunc(func() { close(w.synced) })
 	w.done.Go(func() {
-		for {
-			_, err := c.client.Discovery().ServerResourcesForGroupVersion(NodeClasses().GroupVersion().String())
-			if err == nil {
-				c.followClasses(ctx, once)
-				return
-			}
-			if !apierrors.IsNotFound(err) {
-				c.log.Warn("cannot find out whether the cluster has node classes, trying again", "error", err, "every", classesPause)
-			}
-			once()
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(classesPause):
-			}
+		if c.awaitResource(ctx, NodeClasses(), once) {
+			c.followClasses(ctx, once)
 		}
 	})
 	return w
+}
+
+// awaitResource waits until the cluster has a resource, or ctx ends, and reports whether it
+// has. It calls missing as long as it has not.
+func (c *Controller) awaitResource(ctx context.Context, of schema.GroupVersionResource, missing func()) bool {
+	for {
+		_, err := c.client.Discovery().ServerResourcesForGroupVersion(of.GroupVersion().String())
+		if err == nil {
+			return true
+		}
+		if !apierrors.IsNotFound(err) {
+			c.log.Warn("cannot find out whether the cluster has a resource, trying again", "resource", of.GroupResource().String(), "error", err, "every", classesPause)
+		}
+		missing()
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(classesPause):
+		}
+	}
 }
 
 func (c *Controller) followClasses(ctx context.Context, synced func()) {

@@ -41,6 +41,8 @@ type Options struct {
 	PullSecrets bool
 	// Strict requires a class that fits, and so excludes nodes without a class.
 	Strict bool
+	// NodeFeatures labels nodes with their class by what NFD tells of them.
+	NodeFeatures bool
 	// Budget is how long a pod may wait for the registries.
 	Budget time.Duration
 	// ResolveTTL is how long a tag is taken for what it was.
@@ -57,6 +59,7 @@ type Controller struct {
 
 	images   *images
 	nodes    *nodes
+	labels   *classifier // nil where nodes are not labelled
 	waits    *waits
 	drifting workqueue.TypedInterface[string]             // nodes
 	bound    workqueue.TypedRateLimitingInterface[string] // pods that fitted no node
@@ -81,6 +84,9 @@ func New(o Options) *Controller {
 	c.bound = workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[string](100*time.Millisecond, 30*time.Second))
 	c.images.auth, c.images.ttl, c.images.budget = c.authOf, o.ResolveTTL, o.Budget
 	c.images.looked = o.Metrics.LookedUp
+	if o.NodeFeatures {
+		c.labels = newClassifier(c)
+	}
 	o.Metrics.WatchCluster(c.waits.waiting, c.nodes.size, c.leads.Load)
 	return c
 }
@@ -138,6 +144,9 @@ func (c *Controller) serve(ctx context.Context) {
 	group.Go(func() { c.followBound(ctx) })
 	group.Go(func() { c.followCluster(ctx) })
 	group.Go(func() { c.collect(ctx) })
+	if c.labels != nil {
+		group.Go(func() { c.labels.run(ctx) })
+	}
 	<-ctx.Done()
 	c.queue.ShutDown()
 	c.drifting.ShutDown()
@@ -171,7 +180,11 @@ func (c *Controller) onNode() cache.ResourceEventHandler {
 	set := func(object any) {
 		if node, ok := object.(*corev1.Node); ok {
 			kind := kindOf(node)
-			c.noteDrift(node.Name, c.nodes.set(node.Name, kind), kind)
+			before := c.nodes.set(node.Name, kind)
+			c.noteDrift(node.Name, before, kind)
+			if c.labels != nil && before != kind {
+				c.labels.changed.Add(node.Name)
+			}
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{

@@ -23,25 +23,40 @@ type Reporter struct {
 	Node    string
 }
 
+// reporterManager is who has the label of a node that reports its class itself.
+const reporterManager = "imagefit-nodes"
+
 // Report makes the NodeClass of the facts, if there is none, and then labels the node. It
 // returns the class.
 func (r Reporter) Report(ctx context.Context, known *facts.Facts) (string, error) {
 	class := nodeclass.Of(known, nil)
-	if err := r.makeClass(ctx, class); err != nil {
-		return "", fmt.Errorf("make the node class %s: %w", class.ID, err)
-	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]string{ClassLabel: class.ID}}})
-	if err != nil {
-		return "", err
-	}
-	_, err = r.Client.CoreV1().Nodes().Patch(ctx, r.Node, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "imagefit-nodes"})
-	if err != nil {
-		return "", fmt.Errorf("label the node %s: %w", r.Node, err)
-	}
-	return class.ID, nil
+	return class.ID, r.label(ctx, class, types.MergePatchType, metav1.PatchOptions{FieldManager: reporterManager})
 }
 
-func (r Reporter) makeClass(ctx context.Context, class nodeclass.Class) error {
+// apply does the same for the controller. It is a conflict where another has labelled the
+// node, such as its own reporter.
+func (r Reporter) apply(ctx context.Context, class nodeclass.Class) error {
+	return r.label(ctx, class, types.ApplyPatchType, metav1.PatchOptions{FieldManager: Program})
+}
+
+func (r Reporter) label(ctx context.Context, class nodeclass.Class, how types.PatchType, options metav1.PatchOptions) error {
+	if err := r.makeClass(ctx, class, options.FieldManager); err != nil {
+		return fmt.Errorf("make the node class %s: %w", class.ID, err)
+	}
+	patch, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Node",
+		"metadata": map[string]any{"name": r.Node, "labels": map[string]string{ClassLabel: class.ID}},
+	})
+	if err != nil {
+		return err
+	}
+	if _, err = r.Client.CoreV1().Nodes().Patch(ctx, r.Node, how, patch, options); err != nil {
+		return fmt.Errorf("label the node %s: %w", r.Node, err)
+	}
+	return nil
+}
+
+func (r Reporter) makeClass(ctx context.Context, class nodeclass.Class, manager string) error {
 	classes := r.Dynamic.Resource(NodeClasses())
 	_, err := classes.Get(ctx, class.ID, metav1.GetOptions{})
 	if !apierrors.IsNotFound(err) {
@@ -51,7 +66,7 @@ func (r Reporter) makeClass(ctx context.Context, class nodeclass.Class) error {
 	if err != nil {
 		return err
 	}
-	_, err = classes.Create(ctx, object, metav1.CreateOptions{FieldManager: "imagefit-nodes"})
+	_, err = classes.Create(ctx, object, metav1.CreateOptions{FieldManager: manager})
 	if apierrors.IsAlreadyExists(err) { // by another node meanwhile
 		return nil
 	}
