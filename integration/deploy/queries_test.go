@@ -54,10 +54,15 @@ func alerts(t *testing.T) map[string]string {
 	return all
 }
 
-// panels reads deploy/grafana: the queries by the panel's title.
-func panels(t *testing.T) map[string][]string {
+// dashboards are the files of deploy/grafana.
+func dashboards() []string {
+	return []string{"../../deploy/grafana/imagefit.json", "../../deploy/grafana/imagefit-controller.json"}
+}
+
+// panels reads a dashboard: the queries by the panel's title.
+func panels(t *testing.T, file string) map[string][]string {
 	t.Helper()
-	text, err := os.ReadFile("../../deploy/grafana/imagefit.json")
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,19 +104,21 @@ func panels(t *testing.T) map[string][]string {
 func TestDashboardIsAsGrafanaReadsIt(t *testing.T) {
 	t.Parallel()
 	plugins.RegisterDefaultPlugins()
-	text, err := os.ReadFile("../../deploy/grafana/imagefit.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	mistakes := func(text []byte) string { // the error has a text for each; it is never nil
 		//nolint:staticcheck // the file is of this version, which every Grafana imports
 		return fmt.Sprint(new(dashboard.Dashboard).UnmarshalJSONStrict(text))
 	}
-	if found := mistakes(text); found != "" && found != "<nil>" {
-		t.Error(found)
-	}
-	if found := mistakes(bytes.Replace(text, []byte(`"gridPos"`), []byte(`"gridPosition"`), 1)); !strings.Contains(found, "gridPosition") {
-		t.Errorf("a key that Grafana does not know: %q", found)
+	for _, file := range dashboards() {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := mistakes(text); found != "" && found != "<nil>" {
+			t.Errorf("%s: %s", file, found)
+		}
+		if found := mistakes(bytes.Replace(text, []byte(`"gridPos"`), []byte(`"gridPosition"`), 1)); !strings.Contains(found, "gridPosition") {
+			t.Errorf("%s: a key that Grafana does not know: %q", file, found)
+		}
 	}
 }
 
@@ -123,10 +130,12 @@ func TestAlertsAndDashboardAskOnlyForMetricsThatExist(t *testing.T) {
 			t.Errorf("alert %s: %s", alert, problem)
 		}
 	}
-	for panel, queries := range panels(t) {
-		for _, expr := range queries {
-			for _, problem := range problems(expr, known) {
-				t.Errorf("panel %q: %s", panel, problem)
+	for _, file := range dashboards() {
+		for panel, queries := range panels(t, file) {
+			for _, expr := range queries {
+				for _, problem := range problems(expr, known) {
+					t.Errorf("%s, panel %q: %s", file, panel, problem)
+				}
 			}
 		}
 	}
