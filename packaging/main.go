@@ -14,12 +14,13 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	do, args := run, os.Args[1:]
 	if len(args) > 0 && args[0] == "push" {
 		do, args = push, args[1:]
 	}
-	if err := do(ctx, args); err != nil {
+	err := do(ctx, args)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}

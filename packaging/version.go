@@ -20,7 +20,8 @@ var (
 // come after earlier tags and before later ones.
 func semver(describe string) (string, error) {
 	clean, dirty := strings.CutSuffix(describe, "-dirty")
-	version, build := "", []string{}
+	var version string
+	var build []string
 	switch {
 	case since.MatchString(clean):
 		m := since.FindStringSubmatch(clean)

@@ -360,8 +360,14 @@ func (r *run) stopDaemons() error {
 			return err
 		}
 	}
+	if r.Systemctl != nil && !r.DryRun {
+		_ = os.Remove(r.path(runtimeFolder)) // systemd leaves it, others may have files there
+	}
 	return nil
 }
+
+// runtimeFolder is that of the units.
+const runtimeFolder = "/run/imagefit"
 
 // all is the tree with imagefit's own files.
 func (r *run) all() tree { return tree{root: r.root} }
