@@ -86,10 +86,11 @@ func (c *installNodeCommand) run(cmd *cobra.Command) error {
 		return errors.New("the name of the pod is not known: give it with --pod or in POD_NAME")
 	}
 	c.rollout.Namespace = cmp.Or(c.rollout.Namespace, ownNamespace())
-	_, log, err := settings(cmd)
+	s, err := load(cmd)
 	if err != nil {
 		return err
 	}
+	log := s.log
 	if !c.remove && c.rollout.Parallel > 0 {
 		to, err := connect(cmd)
 		if err != nil {

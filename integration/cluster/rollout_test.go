@@ -126,7 +126,7 @@ func (p *installerPod) start(t *testing.T) {
 	t.Helper()
 	log, err := os.Create(p.log)
 	must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // until the cleanup
 	cmd := exec.CommandContext(ctx, binary(t), p.args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = stack.Environ(), log, log
 	must(t, cmd.Start())
