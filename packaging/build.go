@@ -44,7 +44,6 @@ func targets() []target {
 		{os: "linux", arch: "arm64", programs: node},
 		{os: "darwin", arch: "amd64", programs: tool},
 		{os: "darwin", arch: "arm64", programs: tool},
-		{os: "windows", arch: "amd64", programs: tool},
 	}
 }
 
