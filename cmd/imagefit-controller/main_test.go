@@ -33,11 +33,13 @@ func TestEveryFlagAndCommandIsDocumented(t *testing.T) {
 func TestWrongUseIsAnErrorOnOneLine(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"ungate":                            "give either --all or --namespace",
-		"ungate --all -n team":              "give either --all or --namespace",
-		"report-node":                       "the name of the node is not known: give it with --node or in NODE_NAME",
-		"ungate --all --kubeconfig /absent": "find the cluster: ",
-		"--kubeconfigg x":                   "unknown flag: --kubeconfigg",
+		"ungate":               "give either --all or --namespace",
+		"ungate --all -n team": "give either --all or --namespace",
+		"report-node":          "the name of the node is not known: give it with --node or in NODE_NAME",
+		"report-node --node n --dimension nvidia": `--dimension "nvidia": write SET=ELEMENT`,
+		"report-node --node n --dimension a=b,":   `--dimension "a=b,": write SET=ELEMENT`,
+		"ungate --all --kubeconfig /absent":       "find the cluster: ",
+		"--kubeconfigg x":                         "unknown flag: --kubeconfigg",
 	} {
 		var stderr bytes.Buffer
 		code := run(t.Context(), strings.Fields(args), &bytes.Buffer{}, &stderr)

@@ -33,7 +33,7 @@ func TestNodesReportTheirClass(t *testing.T) {
 	s.awaitDenial(t, token)
 	report := func(node string) (string, error) {
 		cmd := exec.CommandContext(t.Context(), binary(t), "report-node", "--once", "--kubeconfig", kubeconfig,
-			"--set", "facts.root="+host(t), "--config-dir", t.TempDir(), "--node", node)
+			"--set", "facts.root="+host(t), "--config-dir", t.TempDir(), "--node", node, "--dimension", "kernel.loadedmodule=nvidia,zfs")
 		cmd.Env = stack.Environ()
 		out, err := cmd.CombinedOutput()
 		return string(out), err
@@ -50,16 +50,19 @@ func TestNodesReportTheirClass(t *testing.T) {
 	if _, err := s.objects.Resource(controller.NodeClasses()).Get(t.Context(), class, getOptions()); class == "" || err != nil {
 		t.Fatalf("class %q: %v", class, err)
 	}
-	client, err := kubernetes.NewForConfig(admin(s.plane))
-	must(t, err)
-	_, err = client.CoreV1().Nodes().Patch(t.Context(), "other", types.MergePatchType, []byte(`{"metadata":{"labels":{"pool":"x"}}}`), metav1.PatchOptions{})
+	_, err = s.CoreV1().Nodes().Patch(t.Context(), "other", types.MergePatchType, []byte(`{"metadata":{"labels":{"pool":"x"}}}`), metav1.PatchOptions{})
 	must(t, err) // others are not limited
 	repo, ref, pushed := s.push(t, "app", "amd64")
 	needs(t, repo, pushed[0], `"cpu-cpuid.AMXINT8": true`)
+	module, driver, pushed := s.push(t, "driver", "amd64")
+	needs(t, module, pushed[0], `"kernel-loadedmodule.nvidia": true`)
 	s.start(t)
 	s.create(t, podObject("app", ref))
-	if pod := s.awaitNode(t, "app"); pod.Spec.NodeName != "other" {
-		t.Errorf("the pod is on %s, whose class does not fit", pod.Spec.NodeName)
+	s.create(t, podObject("driver", driver))
+	for _, name := range []string{"app", "driver"} {
+		if pod := s.awaitNode(t, name); pod.Spec.NodeName != "other" {
+			t.Errorf("%s is on %s, whose class does not fit", name, pod.Spec.NodeName)
+		}
 	}
 }
 
@@ -115,6 +118,7 @@ func host(t testing.TB) string {
 		"proc/cpuinfo": "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 60\nmodel name\t: Test CPU\n" +
 			"flags\t\t: fpu sse sse2 ssse3 avx2\n\n",
 		"proc/sys/kernel/osrelease": "6.1.0-18-amd64\n",
+		"proc/modules":              "zfs 1 0 - Live 0x0000000000000000\n",
 		"etc/os-release":            "ID=debian\nVERSION_ID=\"12\"\n",
 	} {
 		path := filepath.Join(root, name)

@@ -21,6 +21,8 @@ type Reporter struct {
 	Client  kubernetes.Interface
 	Dynamic dynamic.Interface
 	Node    string
+	// Dimensions are facts that classes have beyond those that distinguish machines.
+	Dimensions nodeclass.Dimensions
 }
 
 // reporterManager is who has the label of a node that reports its class itself.
@@ -29,7 +31,7 @@ const reporterManager = "imagefit-nodes"
 // Report makes the NodeClass of the facts, if there is none, and then labels the node. It
 // returns the class.
 func (r Reporter) Report(ctx context.Context, known *facts.Facts) (string, error) {
-	class := nodeclass.Of(known, nil)
+	class := nodeclass.Of(known, r.Dimensions)
 	return class.ID, r.label(ctx, class, types.MergePatchType, metav1.PatchOptions{FieldManager: reporterManager})
 }
 
