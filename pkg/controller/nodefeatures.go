@@ -171,13 +171,13 @@ func (l *classifier) label(ctx context.Context, node string) error {
 // classOf is the class that the NodeFeature objects of a node come to. Most nodes have one.
 func (l *classifier) classOf(objects []any, arch string) (nodeclass.Class, error) {
 	var read []nodefeature.Object
-	key := arch
+	parts := []string{arch}
 	for _, object := range objects {
 		f, ok := object.(*feature)
 		if !ok {
 			continue
 		}
-		key += "\n" + f.GetNamespace() + "/" + strings.TrimPrefix(f.GetName(), f.node) + "\n" + f.features.Value()
+		parts = append(parts, f.GetNamespace()+"/"+strings.TrimPrefix(f.GetName(), f.node), f.features.Value())
 		o := nodefeature.Object{}
 		o.Metadata.Name, o.Metadata.Namespace, o.Metadata.Labels = f.GetName(), f.GetNamespace(), map[string]string{nodefeature.NodeLabel: f.node}
 		if err := json.Unmarshal([]byte(f.features.Value()), &o.Spec.Features); err != nil {
@@ -185,6 +185,7 @@ func (l *classifier) classOf(objects []any, arch string) (nodeclass.Class, error
 		}
 		read = append(read, o)
 	}
+	key := strings.Join(parts, "\n")
 	if class, ok := l.classes.Get(key); ok {
 		return class, nil
 	}
