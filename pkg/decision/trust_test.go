@@ -132,6 +132,26 @@ func signedCases(ops, other trusttest.Signer) []trustCase {
 			r.Attach(index, trusttest.Carry(ops.State(t, index.Digest, day1, wantsAVX512), trust.PredicateCompatibility, day1))
 			ops.Sign3(t, r, r.Attach(b, fakeregistry.Artifact{Attributes: avx2}))
 		}, true, ""},
+		{"a signature behind many attestations", func(t *testing.T, r reg, _, a, _ desc) {
+			artifact := r.Attach(a, fakeregistry.Artifact{Attributes: avx512})
+			ops.Sign3(t, r, artifact)
+			for i := range 9 {
+				r.Attach(artifact, trusttest.Carry([]byte(fmt.Sprintf(`{"scan": %d}`, i)), "https://cosign.sigstore.dev/attestation/vuln/v1", day3))
+			}
+		}, true, ""},
+		{"a statement in a list that does not say so, beside an artifact", func(t *testing.T, r reg, _, a, b desc) {
+			stated := trusttest.Carry(ops.State(t, a.Digest, day2, wantsAVX512), trust.PredicateCompatibility, day2)
+			listed := r.Attach(r.Image("linux/arm64", "other"), stated) // stored
+			manifest := r.Get(listed.Digest)
+			manifest.Subject = &a
+			listed = r.Manifest(manifest.MediaType, *manifest)
+			listed.ArtifactType, listed.Annotations = trust.BundleType, nil // as cosign lists it under the referrers tag
+			r.List(a, listed)
+			ops.Sign3(t, r, r.Attach(b, fakeregistry.Artifact{Attributes: avx2}))
+			ops.Sign3(t, r, r.Attach(a, fakeregistry.Artifact{
+				Attributes: avx2, LayerType: "application/vnd.oci.image.compatibility.v1+json", Annotations: at(day1),
+			}))
+		}, true, ""},
 		{"an older statement in a newer manifest", func(t *testing.T, r reg, _, a, _ desc) {
 			r.Attach(a, trusttest.Carry(ops.State(t, a.Digest, day2, wantsAVX512), trust.PredicateCompatibility, day2))
 			met := strings.Replace(wantsAVX512, avx512, avx2, 1)

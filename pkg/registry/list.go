@@ -86,10 +86,18 @@ func (s *shortlist) matters(d ocispec.Descriptor) bool {
 	return s.compat[d.ArtifactType] || IsStatement(d)
 }
 
-// IsStatement reports whether a referrer is named as a bundle that says what an image
-// needs.
-func IsStatement(d ocispec.Descriptor) bool {
-	return d.ArtifactType == trust.BundleType && d.Annotations[trust.AnnotationPredicate] == trust.PredicateCompatibility
+// IsStatement reports whether a referrer may be a bundle that says what an image needs:
+// where the list does not tell what a bundle states, as cosign writes it under the referrers
+// tag, any may.
+func IsStatement(d ocispec.Descriptor) bool { return states(d, trust.PredicateCompatibility) }
+
+// IsSignature reports whether a referrer may be a bundle that signs its subject. Others,
+// such as the attestations of build and scan tools, may be many.
+func IsSignature(d ocispec.Descriptor) bool { return states(d, trust.PredicateSignature) }
+
+func states(d ocispec.Descriptor, predicate string) bool {
+	stated := d.Annotations[trust.AnnotationPredicate]
+	return d.ArtifactType == trust.BundleType && (stated == "" || stated == predicate)
 }
 
 // Created is the time of an artifact by its annotations, zero where they say none. The

@@ -120,9 +120,9 @@ func (k Key) verifies(message, signature []byte) bool {
 		return ed25519.Verify(p, message, signature) || // as in DSSE
 			ed25519.VerifyWithOptions(p, sum(crypto.SHA512, message), signature, &ed25519.Options{Hash: crypto.SHA512}) == nil
 	case *ecdsa.PublicKey:
-		// cosign 2 hashes with SHA-256 whatever the curve.
-		return p.Curve == elliptic.P384() && ecdsa.VerifyASN1(p, sum(crypto.SHA384, message), signature) ||
-			ecdsa.VerifyASN1(p, sum(crypto.SHA256, message), signature)
+		// cosign hashes with SHA-256 whatever the curve.
+		return ecdsa.VerifyASN1(p, sum(crypto.SHA256, message), signature) ||
+			p.Curve == elliptic.P384() && ecdsa.VerifyASN1(p, sum(crypto.SHA384, message), signature)
 	case *rsa.PublicKey:
 		hashed := sum(crypto.SHA256, message)
 		return rsa.VerifyPSS(p, crypto.SHA256, hashed, signature, nil) == nil ||

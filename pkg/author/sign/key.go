@@ -7,7 +7,6 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -132,21 +131,14 @@ func parsePrivate(kind string, der []byte) (any, error) {
 	return nil, fmt.Errorf("it is a PEM block of type %.40q, expected %s or %s", kind, encryptedTypes()[0], plainType)
 }
 
-// Sign implements Signer. The algorithms are those by which cosign verifies.
+// Sign implements Signer. The algorithms are those by which cosign verifies: SHA-256 for
+// every curve, and PKCS #1 v1.5 for RSA keys.
 func (k Key) Sign(message []byte) ([]byte, error) {
-	hash := crypto.SHA256
-	switch p := k.private.Public().(type) {
-	case ed25519.PublicKey:
+	if _, ok := k.private.Public().(ed25519.PublicKey); ok {
 		return k.private.Sign(rand.Reader, message, crypto.Hash(0))
-	case *ecdsa.PublicKey:
-		if p.Curve == elliptic.P384() {
-			hash = crypto.SHA384
-		}
-	case *rsa.PublicKey: // PKCS #1 v1.5, as cosign does
 	}
-	h := hash.New()
-	h.Write(message)
-	return k.private.Sign(rand.Reader, h.Sum(nil), hash)
+	hash := sha256.Sum256(message)
+	return k.private.Sign(rand.Reader, hash[:], crypto.SHA256)
 }
 
 // Hint implements Signer as cosign does.

@@ -39,7 +39,7 @@ type Bundle struct {
 	Text     []byte
 }
 
-// Bundles returns the bundles that refer to a manifest, the newest first. One that cannot
+// Bundles returns the bundles that may sign a manifest, the newest first. One that cannot
 // be read is left out: it signs nothing.
 func Bundles(ctx context.Context, repo Repository, limits Limits, of ocispec.Descriptor) ([]Bundle, error) {
 	listing, err := repo.List(ctx, of)
@@ -47,7 +47,7 @@ func Bundles(ctx context.Context, repo Repository, limits Limits, of ocispec.Des
 		return nil, err
 	}
 	listed := slices.DeleteFunc(slices.Clone(listing.Referrers), func(d ocispec.Descriptor) bool {
-		return d.ArtifactType != trust.BundleType || !index.IsManifest(d.MediaType)
+		return !registry.IsSignature(d) || !index.IsManifest(d.MediaType)
 	})
 	slices.SortStableFunc(listed, func(a, b ocispec.Descriptor) int {
 		return registry.Created(b.Annotations).Compare(registry.Created(a.Annotations))
