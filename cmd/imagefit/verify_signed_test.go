@@ -33,6 +33,9 @@ func TestVerifySignedAllowsTheVariantsOfASignedIndex(t *testing.T) {
 	plain, fast := reg.Image("linux/amd64", "plain"), reg.Image("linux/amd64/v3", "fast")
 	index := reg.Index("1", plain, fast)
 	ops.Sign2(t, reg, index)
+	within := reg.Image("linux/amd64/v3", "within")
+	nested := reg.Index("nested", reg.Index("", within), plain)
+	ops.Sign3(t, reg, nested)
 	alone := reg.Image("linux/amd64", "alone", "alone")
 	ops.Sign3(t, reg, alone)
 	_, file := nodeDir(t, `trust.metadata = "signed"`, `trust.keys = ["`+key+`"]`, `policy.image_verifier = "signed"`)
@@ -70,12 +73,15 @@ func TestVerifySignedAllowsTheVariantsOfASignedIndex(t *testing.T) {
 	}
 	client := registry.New(registry.Options{Log: log})
 	defer client.Close()
-	request := decision.Request{Reference: reg.Reference(":1"), Snapshot: evaluator.Snapshot()}
-	d, err := decision.NewResolver(evaluator, client).Decide(t.Context(), request)
-	if err != nil || d.Signer == nil {
-		t.Fatalf("%+v, %v", d, err)
+	for tag, of := range map[string]ocispec.Descriptor{":1": index, ":nested": nested} {
+		request := decision.Request{Reference: reg.Reference(tag), Snapshot: evaluator.Snapshot()}
+		d, err := decision.NewResolver(evaluator, client).Decide(t.Context(), request)
+		if err != nil || d.Signer == nil || d.Index != of.Digest {
+			t.Fatalf("%+v, %v", d, err)
+		}
 	}
 	check("a variant", byDigest(fast), fast, true, "is a variant of the index "+index.Digest.String()+", signed by ops.pub")
+	check("a variant in an index within it", byDigest(within), within, true, "is a variant of the index "+nested.Digest.String()+", signed by ops.pub")
 	check("what the index does not name", byDigest(stranger), stranger, false, "unsigned")
 	check("the variant in another repository", reg.In("other").Reference("@"+fast.Digest.String()), fast, false, "is refused")
 	if err := os.Remove(key); err != nil {

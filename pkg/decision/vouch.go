@@ -15,6 +15,9 @@ import (
 // pulled before the reference as it came.
 const maxVouched = 16
 
+// maxVouching bounds the indexes that are read again to find a variant in them.
+const maxVouching = 32
+
 // voucher says by whose signature of which index a variant is as good as signed.
 type voucher struct {
 	Index  digest.Digest    `json:"index"`
@@ -49,13 +52,30 @@ func (e *Evaluator) Vouched(s Snapshot, repository string, variant digest.Digest
 	if !trusted {
 		return "", "", false
 	}
-	body, err := e.cache.BlobFrom(repository, v.Index)
-	if err != nil || digest.FromBytes(body) != v.Index {
-		return "", "", false
+	left := maxVouching
+	return v.Index, key.Name, e.names(repository, v.Index, variant, &left)
+}
+
+// names reports whether an index names a variant, itself or in an index that it names. What
+// is not in the cache names nothing.
+func (e *Evaluator) names(repository string, of, variant digest.Digest, left *int) bool {
+	if *left--; *left < 0 {
+		return false
+	}
+	body, err := e.cache.BlobFrom(repository, of)
+	if err != nil || digest.FromBytes(body) != of {
+		return false
 	}
 	entries, err := index.Parse(body)
-	named := slices.ContainsFunc(entries, func(e index.Entry) bool { return e.Digest == variant })
-	return v.Index, key.Name, err == nil && named
+	if err != nil {
+		return false
+	}
+	if slices.ContainsFunc(entries, func(e index.Entry) bool { return e.Digest == variant }) {
+		return true
+	}
+	return slices.ContainsFunc(entries, func(listed index.Entry) bool {
+		return index.IsIndex(listed.MediaType) && e.names(repository, listed.Digest, variant, left)
+	})
 }
 
 // Signer finds out which trusted key signed what a reference names, or why none did.
