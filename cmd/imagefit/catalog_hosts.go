@@ -42,7 +42,7 @@ func (c *catalogMirror) writeHosts(cmd *cobra.Command, copied []catalog.Mirrored
 		case !errors.Is(err, fs.ErrNotExist):
 			return err
 		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // runtimes read it
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
 		if err := fsutil.WriteAtomic(path, fsutil.WriteOptions{Mode: 0o644}, fsutil.Bytes(text)); err != nil {

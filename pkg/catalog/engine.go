@@ -25,6 +25,9 @@ import (
 // busyTime is how long a writer waits for another one.
 const busyTime = 20 * time.Second
 
+// cachedPages is what SQLite keeps of a file in memory, in KiB: a catalog of a large site.
+const cachedPages = 32 << 10
+
 // applicationID marks an SQLite file as a catalog of imagefit: "IFIT".
 const applicationID = 0x49464954
 
@@ -114,6 +117,7 @@ func openSQLite(path string, readOnly bool) (*sql.DB, error) {
 	}
 	pragmas := []string{
 		"busy_timeout(" + strconv.FormatInt(busyTime.Milliseconds(), 10) + ")", "foreign_keys(1)", "trusted_schema(0)", "cell_size_check(1)",
+		"cache_size(-" + strconv.Itoa(cachedPages) + ")",
 	}
 	query := url.Values{"_txlock": {"immediate"}}
 	if readOnly {

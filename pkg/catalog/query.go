@@ -1,7 +1,10 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -20,6 +23,9 @@ type Row struct {
 	Artifacts int           `json:"artifacts"`
 	SignedBy  []string      `json:"signed_by,omitempty"` // names of keys
 	needs     int64
+
+	repository, tag string
+	position        int64
 }
 
 const rowsFrom = " FROM tag t JOIN repository r ON r.id = t.repository JOIN manifest m ON m.id = t.manifest " +
@@ -34,11 +40,8 @@ func (c *Catalog) Query(ctx context.Context, e *Expression, limit int) ([]Row, e
 	if err != nil {
 		return nil, err
 	}
-	statement := "SELECT " + nameColumn + ", m.digest, v.platform, c.digest, c.content, c.created, t.first_seen, t.last_seen, " +
-		"COALESCE(v.needs, 0), v.repository, v.manifest, v.top" + rowsFrom + condition + " ORDER BY r.name, t.name, v.position"
-	if limit > 0 {
-		statement += " LIMIT " + w.arg(limit)
-	}
+	const columns = "SELECT r.name, t.name, v.position, m.digest, v.platform, c.digest, c.content, c.created, t.first_seen, t.last_seen, " +
+		"COALESCE(v.needs, 0), v.repository, v.manifest, v.top"
 	artifacts, err := c.artifactCounts(ctx)
 	if err != nil {
 		return nil, err
@@ -52,14 +55,31 @@ func (c *Catalog) Query(ctx context.Context, e *Expression, limit int) ([]Row, e
 		var r Row
 		var created, first, last int64
 		var variant, top imageKey
-		err := scan(&r.Name, &r.Digest, &r.Platform, &r.Variant, &r.Size, &created, &first, &last, &r.needs, &variant.repository, &variant.top, &top.top)
+		var of, manifest string // which are read in less time than a digest.Digest is
+		err := scan(&r.repository, &r.tag, &r.position, &of, &r.Platform, &manifest, &r.Size, &created, &first, &last, &r.needs, &variant.repository, &variant.top, &top.top)
 		top.repository = variant.repository
 		r.Artifacts, r.SignedBy = artifacts[r.needs], signedBy(signers, variant, top)
 		r.Created, r.FirstSeen, r.LastSeen = when(created), when(first), when(last)
+		r.Digest, r.Variant = digest.Digest(of), digest.Digest(manifest)
+		r.Name = nameOf(r.repository, r.tag)
 		rows = append(rows, r)
 		return err
-	}, statement, w.args...)
+	}, columns+rowsFrom+condition, w.args...)
+	slices.SortFunc(rows, func(a, b Row) int { // in less time than the database takes
+		return cmp.Or(strings.Compare(a.repository, b.repository), strings.Compare(a.tag, b.tag), cmp.Compare(a.position, b.position))
+	})
+	if limit > 0 {
+		rows = rows[:min(limit, len(rows))]
+	}
 	return rows, err
+}
+
+// nameOf is a name as people write it, like nameColumn.
+func nameOf(repository, tag string) string {
+	if strings.HasPrefix(tag, "sha256:") {
+		return repository + "@" + tag
+	}
+	return repository + ":" + tag
 }
 
 // artifactCounts counts the artifacts of each set.

@@ -23,28 +23,43 @@ func (w *where) condition(n node) (string, error) {
 		return w.join(n.parts, " AND ", "1 = 1")
 	case orNode:
 		return w.join(n.parts, " OR ", "1 = 0")
-	case notNode:
+	case notNode: // what has no artifacts requires nothing, which is NULL to the database
 		inner, err := w.condition(n.part)
-		return "NOT " + inner, err
+		return "(" + inner + " IS NOT TRUE)", err
 	case compared:
 		return w.compared(n)
 	case asked:
-		return w.asked(n)
+		return "v.needs IN (" + w.asked(n) + ")", nil
 	default:
 		return "", fmt.Errorf("query: unexpected part %T", n)
 	}
 }
 
+// join joins conditions. What is asked of artifacts is joined first: there are far fewer
+// sets of these than variants that share them.
 func (w *where) join(parts []node, by, none string) (string, error) {
-	if len(parts) == 0 {
-		return none, nil
+	var all, sets []string
+	for _, part := range parts {
+		if a, ok := part.(asked); ok {
+			sets = append(sets, w.asked(a))
+		}
 	}
-	all := make([]string, len(parts))
-	for i, part := range parts {
-		var err error
-		if all[i], err = w.condition(part); err != nil {
+	if len(sets) > 0 {
+		joined := map[string]string{" AND ": " INTERSECT ", " OR ": " UNION "}[by]
+		all = append(all, "v.needs IN ("+strings.Join(sets, joined)+")")
+	}
+	for _, part := range parts {
+		if _, ok := part.(asked); ok {
+			continue
+		}
+		condition, err := w.condition(part)
+		if err != nil {
 			return "", err
 		}
+		all = append(all, condition)
+	}
+	if len(all) == 0 {
+		return none, nil
 	}
 	return "(" + strings.Join(all, by) + ")", nil
 }
@@ -103,8 +118,8 @@ func (w *where) text(column, op, value string) string {
 	return "(" + column + " GLOB " + w.arg(strings.ReplaceAll(value, "[", "[[]")) + ")"
 }
 
-// asked finds variants whose artifacts have an attribute.
-func (w *where) asked(a asked) (string, error) {
+// asked finds the sets of artifacts of which one has an attribute.
+func (w *where) asked(a asked) string {
 	meant := slices.Clone(verbs()[a.verb])
 	for i := range meant {
 		w.args = append(w.args, meant[i])
@@ -115,13 +130,13 @@ func (w *where) asked(a asked) (string, error) {
 	}
 	if strings.ContainsAny(a.key, "*?") {
 		conditions = append(conditions, w.text("a.key", "~", a.key))
-	} else { // a set is all of its elements: these sort between "set." and "set/"
-		conditions = append(conditions, "(a.key = "+w.arg(a.key)+" OR a.key >= "+w.arg(a.key+".")+" AND a.key < "+w.arg(a.key+"/")+")")
+	} else { // a set is all of its elements: these sort between "set." and "set/", which the index finds with the set
+		conditions = append(conditions, "a.key >= "+w.arg(a.key)+" AND a.key < "+w.arg(a.key+"/")+" AND (a.key = "+w.arg(a.key)+" OR a.key >= "+w.arg(a.key+".")+")")
 	}
 	if a.op != "" {
 		conditions = append(conditions, w.value(a))
 	}
-	return "v.needs IN (SELECT n.needs FROM attribute a JOIN need n ON n.body = a.body WHERE " + strings.Join(conditions, " AND ") + ")", nil
+	return "SELECT n.needs FROM attribute a JOIN need n ON n.body = a.body WHERE " + strings.Join(conditions, " AND ")
 }
 
 // value compares what an attribute asks for: "requires kernel.version >= 6" finds what
