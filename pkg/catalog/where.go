@@ -25,7 +25,7 @@ func (w *where) condition(n node) (string, error) {
 		return w.join(n.parts, " OR ", "1 = 0")
 	case notNode: // what has no artifacts requires nothing, which is NULL to the database
 		inner, err := w.condition(n.part)
-		return "(" + inner + " IS NOT TRUE)", err
+		return "((" + inner + ") IS NOT TRUE)", err
 	case compared:
 		return w.compared(n)
 	case asked:
