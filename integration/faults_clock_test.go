@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/imagefit/imagefit/integration/stack"
+	"github.com/imagefit/imagefit/internal/testkit/cachetest"
 )
 
 // TestPullsSurviveAClockThatJumps has the clock of the node jump. Machines share theirs, so it is what
@@ -47,9 +47,9 @@ func TestPullsSurviveAClockThatJumps(t *testing.T) {
 		})
 	}
 	t.Run("back, the folder is full of the future", func(t *testing.T) {
-		folder := filepath.Join(f.StateDir, "blobs", "sha256")
+		folder := filepath.Join(f.StateDir, "objects")
 		for i := range 64 {
-			name := filepath.Join(folder, digest.FromString(fmt.Sprint(i)).Encoded())
+			name := filepath.Join(folder, digest.FromString(fmt.Sprint(i)).Encoded()+".one")
 			put(t, name, make([]byte, 64<<10))
 			setTime(t, name, time.Now().Add(years))
 		}
@@ -72,46 +72,17 @@ func (w *witness) shift(t *testing.T, by time.Duration) {
 	if err := w.Proxy.Stop(drainTime); err != nil {
 		t.Fatal(err)
 	}
+	if lists, err := cachetest.Shift(w.StateDir, by); err != nil || lists == 0 {
+		t.Fatalf("%d lists were moved, %v", lists, err)
+	}
 	for _, path := range w.stateFiles(t) {
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if filepath.Base(filepath.Dir(path)) == "referrers" {
-			shiftDocument(t, path, by)
-		}
 		setTime(t, path, info.ModTime().Add(by))
 	}
 	w.restartProxy(t)
-}
-
-// shiftDocument writes a document of the cache as if it had been written at another time.
-func shiftDocument(t *testing.T, path string, by time.Duration) {
-	t.Helper()
-	var document struct {
-		Time time.Time       `json:"time"`
-		Sum  digest.Digest   `json:"sum"`
-		Body json.RawMessage `json:"body"`
-	}
-	text, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(text, &document)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := func() digest.Digest {
-		return digest.FromString(document.Time.UTC().Format(time.RFC3339Nano) + "\n" + string(document.Body))
-	}
-	if document.Sum != sum() {
-		t.Fatalf("%s is not what this test takes it for", path)
-	}
-	document.Time = document.Time.Add(by)
-	document.Sum = sum()
-	if text, err = json.Marshal(document); err != nil {
-		t.Fatal(err)
-	}
-	put(t, path, text)
 }
 
 func setTime(t *testing.T, path string, to time.Time) {

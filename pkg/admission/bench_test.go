@@ -46,7 +46,7 @@ func putHostile(tb testing.TB, images *decisiontest.Bench) {
 		body := fmt.Appendf(nil, `{"version":"v1alpha1","compatibilities":[{"rules":[{"name":"x","matchFeatures":[`+
 			`{"feature":"kernel.config","matchName":{"op":"InRegexp","value":[%s]}}]}]}]}`, patterns)
 		layer := digest.FromBytes(body)
-		if err := images.Cache.PutBlob(layer, body, false); err != nil {
+		if err := images.Cache.PutBlob(layer, body); err != nil {
 			tb.Fatal(err)
 		}
 		hostile.Artifacts = append(hostile.Artifacts, referrers.Artifact{

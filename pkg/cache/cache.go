@@ -1,10 +1,11 @@
 package cache
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,8 +13,6 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-
-	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
 // ErrMiss is returned for what is not in the cache, or no longer intact.
@@ -27,16 +26,18 @@ const maxFile = 8 << 20
 type Cache struct {
 	dir     string
 	maxSize int64
-	written atomic.Int64 // what was written since the last sweep, by cost
+	packs   int
+	written atomic.Int64 // what was written since the last sweep
 	uses    uses
 	onNode  atomic.Pointer[func() ([]string, error)]
 }
 
-// Open returns the cache in dir, creating it where needed. When the files together take
-// more than maxSize bytes of disk, some are removed: see Sweep. The cache can be used also when Open returns an error: it then holds what can be
-// read, and says of each write what is wrong.
+// Open returns the cache in dir, creating it where needed, with what an earlier version
+// kept there. When the files together take more than maxSize bytes of disk, some are
+// removed: see Sweep. The cache can be used also when Open returns an error: it then
+// has what can be read, and says of each write what is wrong.
 func Open(dir string, maxSize int64) (*Cache, error) {
-	c := &Cache{dir: dir, maxSize: maxSize, uses: uses{}}
+	c := &Cache{dir: dir, maxSize: maxSize, packs: packsOf(maxSize), uses: uses{}}
 	for _, kind := range Kinds() {
 		c.uses[kind] = &struct{ hits, misses atomic.Uint64 }{}
 	}
@@ -45,179 +46,128 @@ func Open(dir string, maxSize int64) (*Cache, error) {
 			return c, fmt.Errorf("create cache folder: %w", err)
 		}
 	}
+	c.removeOtherPacks()
+	if err := c.migrate(); err != nil {
+		return c, err
+	}
 	return c, c.Sweep()
 }
 
 // folders are those that hold files of the cache. What else is in the state folder
 // belongs to others.
-func folders() []string { return []string{"blobs/sha256", "sources", "referrers", "images"} }
+func folders() []string { return []string{"objects", "images"} }
 
 // Blob returns the content with this digest, verified, wherever it came from: it
 // is for those who had it before, as part of an image they decided about.
 func (c *Cache) Blob(d digest.Digest) (content []byte, err error) {
 	defer func() { c.uses.note(blobs, err) }()
-	path, err := c.blobPath(d)
+	key, err := blobKey(d)
 	if err != nil {
 		return nil, err
 	}
-	content, err = read(path)
+	o, err := c.get(blobObject, key, key)
 	if err != nil {
 		return nil, err
 	}
-	if d.Algorithm().FromBytes(content) != d {
-		_ = os.Remove(path) // damaged: the next reader fetches it again
-		return nil, fmt.Errorf("%s is damaged: %w", path, ErrMiss)
+	if d.Algorithm().FromBytes(o.content) != d {
+		return nil, fmt.Errorf("%s is another blob: %w", d, ErrMiss)
 	}
-	c.touch(path)
-	return content, nil
+	return o.content, nil
 }
 
-// Has reports whether there is something under this digest. It may be damaged.
+// Has reports whether there is something under this digest.
 func (c *Cache) Has(d digest.Digest) bool {
 	_, ok := c.BlobSize(d)
 	return ok
 }
 
-// BlobSize returns the size of what is under this digest, which may be damaged, and
-// false where there is nothing.
+// BlobSize returns the size of what is under this digest, and false where there is nothing.
 func (c *Cache) BlobSize(d digest.Digest) (int64, bool) {
-	path, err := c.blobPath(d)
+	key, err := blobKey(d)
 	if err != nil {
 		return 0, false
 	}
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() {
-		return 0, false
+	o, err := c.get(blobObject, key, key)
+	return int64(len(o.content)), err == nil
+}
+
+// BlobFrom returns the content with this digest, verified, if it was fetched
+// from this repository before. Knowing a digest gives no right to read: another
+// tenant's private blob is not to be had by naming it in a repository of one's own.
+func (c *Cache) BlobFrom(repository string, d digest.Digest) ([]byte, error) {
+	place, err := blobKey(d)
+	if err == nil {
+		_, err = c.get(sourceObject, place, sourceKey(repository, d))
 	}
-	return info.Size(), true
+	if err != nil {
+		c.uses.note(blobs, err)
+		return nil, err
+	}
+	return c.Blob(d)
 }
 
 // PutBlob keeps content under its digest. Content that does not have that
-// digest is refused. What decisions that are kept refer to must be durable like
-// them; other content need not be.
-func (c *Cache) PutBlob(d digest.Digest, content []byte, durable bool) error {
-	path, err := c.blobPath(d)
+// digest is refused.
+func (c *Cache) PutBlob(d digest.Digest, content []byte) error { return c.putBlob("", d, content) }
+
+// PutBlobFrom keeps content as PutBlob does, as fetched from this repository.
+func (c *Cache) PutBlobFrom(repository string, d digest.Digest, content []byte) error {
+	if err := c.putBlob(repository, d, content); err != nil {
+		return err
+	}
+	place, err := blobKey(d)
+	if err != nil {
+		return err
+	}
+	return c.put(place, object{kind: sourceObject, key: sourceKey(repository, d), owner: ownerOf(repository)})
+}
+
+func (c *Cache) putBlob(repository string, d digest.Digest, content []byte) error {
+	key, err := blobKey(d)
 	if err != nil {
 		return err
 	}
 	if d.Algorithm().FromBytes(content) != d {
 		return fmt.Errorf("write blob %s: the content has another digest", d)
 	}
-	return c.write(path, content, durable)
+	return c.put(key, object{kind: blobObject, key: key, owner: ownerOf(repository), content: content})
 }
 
-func (c *Cache) blobPath(d digest.Digest) (string, error) {
+// blobKey is the digest itself.
+func blobKey(d digest.Digest) (key hash, err error) {
 	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
-		return "", fmt.Errorf("digest %q is not a sha256 digest", d)
+		return key, fmt.Errorf("digest %q is not a sha256 digest", d)
 	}
-	return filepath.Join(c.dir, "blobs", "sha256", d.Encoded()), nil
+	_, err = hex.Decode(key[:], []byte(d.Encoded()))
+	return key, err
+}
+
+func sourceKey(repository string, d digest.Digest) hash {
+	return sha256.Sum256([]byte(repository + "@" + d.String()))
 }
 
 // Referrers reads the list kept under key into v and returns when it was
 // written.
-func (c *Cache) Referrers(key string, v any) (time.Time, error) {
-	at, err := c.document(c.referrersPath(key), v)
-	c.uses.note(referrers, err)
-	return at, err
-}
-
-// PutReferrers keeps a list of referrers under key.
-func (c *Cache) PutReferrers(key string, v any) error {
-	repository, _, _ := strings.Cut(key, "@")
-	return c.putDocument(c.referrersPath(key), v, envelope{Of: repository}, false)
-}
-
-func (c *Cache) referrersPath(key string) string {
-	return filepath.Join(c.dir, "referrers", digest.FromString(key).Encoded()+".json")
-}
-
-// Image reads what was decided about the image with this id into v.
-func (c *Cache) Image(id string, v any) error {
-	path, err := c.imagePath(id)
-	if err != nil {
-		return err
-	}
-	_, err = c.document(path, v)
-	c.uses.note(images, err)
-	return err
-}
-
-// PutImage keeps what was decided about the image with this id.
-func (c *Cache) PutImage(id string, v any) error { return c.PutImageOf("", id, v) }
-
-// PutImageOf is PutImage for an image of a repository, and keeps the blobs that the
-// decision rests on for as long.
-func (c *Cache) PutImageOf(repository, id string, v any, needs ...digest.Digest) error {
-	path, err := c.imagePath(id)
-	if err != nil {
-		return err
-	}
-	return c.putDocument(path, v, envelope{Of: repository, Needs: needs}, true)
-}
-
-// imagePath accepts any spelling a runtime uses for image ids; only the hash of
-// another spelling ever becomes part of a path.
-func (c *Cache) imagePath(id string) (string, error) {
-	if id == "" {
-		return "", errors.New("the image id is empty")
-	}
-	return filepath.Join(c.dir, "images", strings.TrimPrefix(ImageKey(id), "sha256:")+".json"), nil
-}
-
-// envelope guards a document against damage: Sum is the digest of Time and Body. The
-// others say to a sweep whose the document is and which blobs it needs.
-type envelope struct {
-	Time  time.Time       `json:"time"`
-	Sum   digest.Digest   `json:"sum"`
-	Of    string          `json:"of,omitempty"` // a repository
-	Needs []digest.Digest `json:"needs,omitempty"`
-	Body  json.RawMessage `json:"body"`
-}
-
-func (e envelope) sum() digest.Digest {
-	return digest.FromString(e.Time.UTC().Format(time.RFC3339Nano) + "\n" + string(e.Body))
-}
-
-func (c *Cache) document(path string, v any) (time.Time, error) {
-	content, err := read(path)
+func (c *Cache) Referrers(key string, v any) (at time.Time, err error) {
+	defer func() { c.uses.note(referrers, err) }()
+	sum := sha256.Sum256([]byte(key))
+	o, err := c.get(listObject, sum, sum)
 	if err != nil {
 		return time.Time{}, err
 	}
-	var e envelope
-	if json.Unmarshal(content, &e) != nil || e.sum() != e.Sum || json.Unmarshal(e.Body, v) != nil {
-		_ = os.Remove(path)
-		return time.Time{}, fmt.Errorf("%s is damaged: %w", path, ErrMiss)
+	if json.Unmarshal(o.content, v) != nil {
+		return time.Time{}, fmt.Errorf("the list of %s has another form: %w", key, ErrMiss)
 	}
-	c.touch(path)
-	return e.Time, nil
+	return o.written, nil
 }
 
-func (c *Cache) putDocument(path string, v any, e envelope, durable bool) error {
-	body, err := json.Marshal(v)
+// PutReferrers keeps a list of referrers under key, which begins with its repository.
+func (c *Cache) PutReferrers(key string, v any) error {
+	content, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", path, err)
+		return fmt.Errorf("encode the list of %s: %w", key, err)
 	}
-	e.Time, e.Body = time.Now().UTC(), body
-	e.Sum = e.sum()
-	content, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", path, err)
-	}
-	return c.write(path, content, durable)
-}
-
-// read reads a file that should be one of ours. Something else in its place is
-// taken away if it can be; a pipe must not hold up a pull.
-func read(path string) ([]byte, error) {
-	content, err := fsutil.ReadFile(path, maxFile)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, ErrMiss
-	case errors.Is(err, fsutil.ErrNotRegular):
-		_ = os.Remove(path)
-		return nil, fmt.Errorf("%w: %w", ErrMiss, err)
-	case errors.Is(err, fsutil.ErrTooLarge):
-		return nil, fmt.Errorf("%w: %w", ErrMiss, err)
-	}
-	return content, err
+	repository, _, _ := strings.Cut(key, "@")
+	sum := sha256.Sum256([]byte(key))
+	return c.put(sum, object{kind: listObject, key: sum, owner: ownerOf(repository), content: content})
 }

@@ -60,8 +60,8 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	c := open(t, filepath.Join(dir, "made", "here"), roomy)
 	body, doc := []byte("body"), document{"<é&>", []string{"a", "b"}}
 	before := time.Now()
-	must(t, c.PutBlob(digest.FromBytes(body), body, true))
-	must(t, c.PutBlob(digest.FromString(""), nil, true))
+	must(t, c.PutBlob(digest.FromBytes(body), body))
+	must(t, c.PutBlob(digest.FromString(""), nil))
 	must(t, c.PutReferrers("registry.test/app@sha256:1", doc))
 	must(t, c.PutImage(imageID("x"), doc))
 
@@ -148,14 +148,21 @@ func TestTooLargeContentIsRefused(t *testing.T) {
 	c := open(t, dir, roomy)
 	large := make([]byte, 8<<20+1)
 	d := digest.FromBytes(large)
-	if err := c.PutBlob(d, large, true); err == nil || !strings.Contains(err.Error(), "over the limit of 8388608") {
+	if err := c.PutBlob(d, large); err == nil || !strings.Contains(err.Error(), "over the limit of 8388608") {
 		t.Errorf("put: %v", err)
 	}
-	must(t, os.WriteFile(filepath.Join(dir, "blobs", "sha256", d.Encoded()), large, 0o600))
 	if _, err := c.Blob(d); !errors.Is(err, cache.ErrMiss) {
 		t.Errorf("get: %v", err)
 	}
-	must(t, c.PutBlob(digest.FromBytes(large[1:]), large[1:], true))
+	d = digest.FromBytes(large[1:])
+	must(t, c.PutBlob(d, large[1:]))
+	if got, err := c.Blob(d); err != nil || len(got) != 8<<20 || len(files(t, dir)) != 1 {
+		t.Errorf("%d bytes, %v, in %q", len(got), err, files(t, dir))
+	}
+	must(t, os.Truncate(files(t, dir)[0], 1<<40)) // sparse
+	if _, err := c.Blob(d); err != nil {
+		t.Errorf("with something behind it: %v", err)
+	}
 }
 
 func TestOnlySHA256DigestsBecomePaths(t *testing.T) {
@@ -170,14 +177,14 @@ func TestOnlySHA256DigestsBecomePaths(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, dir, roomy)
 	for name, d := range tests {
-		if err := c.PutBlob(d, []byte("body"), true); err == nil || !strings.Contains(err.Error(), "is not a sha256 digest") {
+		if err := c.PutBlob(d, []byte("body")); err == nil || !strings.Contains(err.Error(), "is not a sha256 digest") {
 			t.Errorf("put, %s: %v", name, err)
 		}
 		if _, err := c.Blob(d); err == nil {
 			t.Errorf("get, %s: no error", name)
 		}
 	}
-	if err := c.PutBlob(digest.FromString("other"), []byte("body"), true); err == nil || !strings.Contains(err.Error(), "the content has another digest") {
+	if err := c.PutBlob(digest.FromString("other"), []byte("body")); err == nil || !strings.Contains(err.Error(), "the content has another digest") {
 		t.Errorf("wrong digest: %v", err)
 	}
 	if found := files(t, dir); len(found) != 0 {
@@ -242,7 +249,7 @@ func TestABlobIsReadOnlyFromItsRepository(t *testing.T) {
 	c := open(t, dir, roomy)
 	body := []byte("body")
 	d := digest.FromBytes(body)
-	must(t, c.PutBlobFrom("registry.test/one", d, body, false))
+	must(t, c.PutBlobFrom("registry.test/one", d, body))
 	other := open(t, dir, roomy)
 	if got, err := other.BlobFrom("registry.test/one", d); err != nil || string(got) != "body" {
 		t.Errorf("from where it came: %q, %v", got, err)
@@ -255,22 +262,22 @@ func TestABlobIsReadOnlyFromItsRepository(t *testing.T) {
 			t.Errorf("from %q: %q, %v", repository, got, err)
 		}
 	}
-	must(t, c.PutBlobFrom("registry.test/two", d, body, true))
+	must(t, c.PutBlobFrom("registry.test/two", d, body))
 	if _, err := other.BlobFrom("registry.test/two", d); err != nil {
 		t.Errorf("after the other had it too: %v", err)
 	}
-	if err := c.PutBlobFrom("registry.test/one", digest.FromString("x"), body, true); err == nil {
+	if err := c.PutBlobFrom("registry.test/one", digest.FromString("x"), body); err == nil {
 		t.Error("content of another digest was taken")
 	}
-	must(t, c.PutBlob(digest.FromString("kept"), []byte("kept"), true)) // as earlier versions did
+	must(t, c.PutBlob(digest.FromString("kept"), []byte("kept"))) // as earlier versions did
 	if _, err := other.BlobFrom("registry.test/one", digest.FromString("kept")); !errors.Is(err, cache.ErrMiss) {
 		t.Errorf("of unknown source: %v", err)
 	}
-	must(t, os.RemoveAll(filepath.Join(dir, "sources"))) // each may be deleted at any time
+	must(t, os.RemoveAll(filepath.Join(dir, "objects"))) // each may be deleted at any time
 	if _, err := other.BlobFrom("registry.test/one", d); !errors.Is(err, cache.ErrMiss) {
 		t.Errorf("with its source forgotten: %v", err)
 	}
-	must(t, other.PutBlobFrom("registry.test/one", d, body, false))
+	must(t, other.PutBlobFrom("registry.test/one", d, body))
 	if _, err := c.BlobFrom("registry.test/one", d); err != nil {
 		t.Errorf("learned again: %v", err)
 	}

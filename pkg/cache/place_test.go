@@ -49,7 +49,7 @@ func TestSomethingElseInAFilesPlaceIsAMiss(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			c := open(t, dir, roomy)
-			must(t, c.PutBlobFrom("app", d, body, true))
+			must(t, c.PutBlobFrom("app", d, body))
 			must(t, c.PutReferrers("key", 7))
 			must(t, c.PutImage(imageID("x"), 7))
 			for _, path := range files(t, dir) {
@@ -64,8 +64,8 @@ func TestSomethingElseInAFilesPlaceIsAMiss(t *testing.T) {
 					t.Errorf("%s was read", what)
 				}
 			}
-			_, _ = c.Blob(d)                        // so that it gives way, where the source already said no
-			_ = c.PutBlobFrom("app", d, body, true) // where it came from may not be noted again
+			_, _ = c.Blob(d)                  // so that it gives way, where the source already said no
+			_ = c.PutBlobFrom("app", d, body) // where it came from may not be noted again
 			must(t, c.PutReferrers("key", 7))
 			must(t, c.PutImage(imageID("x"), 7))
 			if got, err := c.Blob(d); err != nil || string(got) != "body" {

@@ -1,9 +1,6 @@
 package cache
 
-import (
-	"strings"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // What is looked for in the cache.
 const (
@@ -50,19 +47,13 @@ func (c *Cache) Sizes() (map[string]Size, error) {
 	}
 	sizes := map[string]Size{}
 	for _, folder := range folders() {
-		sizes[kindOf(folder)] = Size{}
+		sizes[folder] = Size{}
 	}
 	for _, f := range files {
-		size := sizes[kindOf(f.folder)]
-		sizes[kindOf(f.folder)] = Size{Files: size.Files + 1, Bytes: size.Bytes + f.cost}
+		size := sizes[f.folder]
+		sizes[f.folder] = Size{Files: size.Files + 1, Bytes: size.Bytes + f.cost}
 	}
 	return sizes, nil
-}
-
-// kindOf is the first part of a folder's name, as of blobs/sha256.
-func kindOf(folder string) string {
-	kind, _, _ := strings.Cut(folder, "/")
-	return kind
 }
 
 // Limit is how many bytes of disk all files may take together.

@@ -1,41 +1,43 @@
 package cache
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
 const (
-	// block is what a file takes at least: nearly all are smaller, and each has an inode.
+	// block is what a file takes at least.
 	block = 4 << 10
-	// maxNeeded bounds the blobs that one image keeps from being removed.
-	maxNeeded = 1 << 20
 	// share is the part of a space that one repository has for certain.
 	share = 8
+	// abandoned is the age at which a temporary file has no writer any more.
+	abandoned = time.Hour
 )
 
 // cost is what a file of so many bytes takes on disk.
 func cost(size int64) int64 { return max(1, (size+block-1)/block) * block }
 
-// file is one file of the cache.
+// file is one file of the cache, or an object in one, of which some may be removed.
 type file struct {
 	folder string
 	path   string
 	cost   int64
 	mod    time.Time // last use
-	of     string    // a repository
+	of     owner
 	doomed bool
-	needs  []*file // blobs that a decision rests on
-	needed int     // by so many decisions
 }
 
 // SetOnNode lets sweeps ask for the ids of the images that the node has. Decisions about
@@ -65,10 +67,11 @@ func (c *Cache) present() (map[string]bool, bool) {
 // Sweep removes the leftovers of writers that died. When all files together take more
 // than they may, it also removes files until they do not, in two spaces:
 //
-//   - decisions about images with the blobs that they need. Those about images that the
-//     node no longer has go where they take more than half of the disk space, others
-//     only where they take more than all of it;
-//   - everything else, which can be fetched again, has the rest.
+//   - decisions about images. Those about images that the node no longer has go where
+//     they take more than half of the disk space, others only where they take more than
+//     all of it;
+//   - everything else, which can be fetched again, has the rest. Packs never take more
+//     than half of the disk space, and make room within themselves.
 //
 // In both a repository with more than its share is cut down to that first; then those
 // unused for longest go.
@@ -85,17 +88,19 @@ func (c *Cache) Sweep() error {
 		return nil
 	}
 	slices.SortFunc(files, func(a, b *file) int { return cmp.Or(a.mod.Compare(b.mod), strings.Compare(a.path, b.path)) })
-	decisions, others := spaces(files)
+	var decisions, others []*file
+	for _, f := range files {
+		if f.folder == "images" {
+			f.of = ownerOf(ofDecision(f.path))
+			decisions = append(decisions, f)
+		} else {
+			f.of = ownerOfFile(f.path)
+			others = append(others, f)
+		}
+	}
 	doomed := c.goneBeyond(decisions, c.maxSize/2)
 	decisions = slices.DeleteFunc(decisions, func(f *file) bool { return f.doomed })
 	doomed = append(doomed, beyond(decisions, c.maxSize)...)
-	for _, decision := range doomed {
-		for _, blob := range decision.needs {
-			if blob.needed--; blob.needed == 0 {
-				doomed = append(doomed, blob)
-			}
-		}
-	}
 	left := c.maxSize - (total(files) - total(others) - total(doomed))
 	return remove(append(doomed, beyond(others, left)...))
 }
@@ -103,7 +108,7 @@ func (c *Cache) Sweep() error {
 // goneBeyond picks decisions about images that the node no longer has, until the rest fits
 // into a space.
 func (c *Cache) goneBeyond(decisions []*file, size int64) []*file {
-	excess := whole(decisions) - size
+	excess := total(decisions) - size
 	if excess <= 0 {
 		return nil
 	}
@@ -111,7 +116,7 @@ func (c *Cache) goneBeyond(decisions []*file, size int64) []*file {
 	var doomed []*file
 	for _, f := range decisions {
 		if known && excess > 0 && !present[f.path] {
-			excess -= f.whole()
+			excess -= f.cost
 			f.doomed = true
 			doomed = append(doomed, f)
 		}
@@ -122,107 +127,47 @@ func (c *Cache) goneBeyond(decisions []*file, size int64) []*file {
 // beyond picks files until the rest fits into a space.
 func beyond(files []*file, size int64) []*file {
 	var doomed []*file
-	excess := whole(files) - size
-	used := map[string]int64{}
+	excess := total(files) - size
+	used := map[owner]int64{}
 	for _, f := range files {
-		used[f.of] += f.whole()
+		used[f.of] += f.cost
 	}
 	for _, all := range []bool{false, true} {
 		for _, f := range files {
-			isOver := f.of != "" && used[f.of] > size/share
+			isOver := f.of != 0 && used[f.of] > size/share
 			if excess <= 0 || f.doomed || !all && !isOver {
 				continue
 			}
 			f.doomed = true
-			excess -= f.whole()
-			used[f.of] -= f.whole()
+			excess -= f.cost
+			used[f.of] -= f.cost
 			doomed = append(doomed, f)
 		}
 	}
 	return doomed
 }
 
-func whole(files []*file) (sum int64) {
-	for _, f := range files {
-		sum += f.whole()
-	}
-	return sum
+// ofDecision reads whose a decision is. What is damaged is nobody's.
+func ofDecision(path string) string {
+	e, _ := readDecision(path)
+	return e.Of
 }
 
-// spaces tells what decisions need from everything else, and notes whose each file is.
-func spaces(files []*file) (decisions, others []*file) {
-	byName := map[string]*file{} // blobs
-	for _, f := range files {
-		if f.folder == "blobs/sha256" {
-			byName[filepath.Base(f.path)] = f
-		}
+// ownerOfFile reads whose a file of one large object is. A pack is that of many.
+func ownerOfFile(path string) owner {
+	if !strings.HasSuffix(path, ".one") {
+		return 0
 	}
-	for _, f := range files {
-		switch f.folder {
-		case "images":
-			f.readNeeds(byName)
-		case "sources":
-			f.of = sourceOf(f.path, byName)
-		case "referrers":
-			f.of = envelopeOf(f.path).Of
-		}
-	}
-	for _, f := range files {
-		switch {
-		case f.folder == "images":
-			decisions = append(decisions, f)
-		case f.needed == 0:
-			others = append(others, f)
-		}
-	}
-	return decisions, others
-}
-
-// readNeeds reads which of the blobs a decision rests on. One that takes more than it
-// may keeps only some.
-func (f *file) readNeeds(blobs map[string]*file) {
-	e := envelopeOf(f.path)
-	f.of = e.Of
-	size := int64(0)
-	for _, d := range e.Needs {
-		blob := blobs[strings.TrimPrefix(string(d), "sha256:")]
-		if blob == nil || size+blob.cost > maxNeeded {
-			continue
-		}
-		size += blob.cost
-		blob.needed++
-		f.needs = append(f.needs, blob)
-	}
-}
-
-// whole is what a decision takes with its part of what it needs.
-func (f *file) whole() int64 {
-	sum := f.cost
-	for _, blob := range f.needs {
-		sum += blob.cost / int64(blob.needed)
-	}
-	return sum
-}
-
-func envelopeOf(path string) envelope {
-	var e envelope
-	if content, err := fsutil.ReadFile(path, maxFile); err == nil {
-		_ = json.Unmarshal(content, &e) // what is damaged has no owner
-	}
-	return e
-}
-
-// sourceOf reads whose a blob is, and tells the blob.
-func sourceOf(path string, blobs map[string]*file) string {
-	content, err := fsutil.ReadFile(path, maxFile)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return ""
+		return 0
 	}
-	repository, d, _ := strings.Cut(string(bytes.TrimSpace(content)), "@")
-	if blob := blobs[strings.TrimPrefix(d, "sha256:")]; blob != nil && blob.of == "" {
-		blob.of = repository
+	defer func() { _ = f.Close() }()
+	var header [headerSize]byte
+	if _, err := io.ReadFull(f, header[:]); err != nil || string(header[:len(magic)]) != magic {
+		return 0
 	}
-	return repository
+	return owner(binary.LittleEndian.Uint64(header[ownerAt:]))
 }
 
 func total(files []*file) (sum int64) {
@@ -267,4 +212,12 @@ func (c *Cache) list() (files, leftovers []*file, err error) {
 		}
 	}
 	return files, leftovers, nil
+}
+
+// ignoreMissing lets another process remove a file first.
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

@@ -28,11 +28,11 @@ func TestManyProcessesWriteAtOnce(t *testing.T) {
 	}
 	var group sync.WaitGroup
 	for worker := range 6 {
-		c := open(t, dir, 20<<10) // less than all the blobs together
+		c := open(t, dir, 200<<10)
 		group.Go(func() {
 			for i := range 40 {
 				blob := blobs[(i*(worker+1))%len(blobs)]
-				if err := c.PutBlob(digest.FromBytes(blob), blob, true); err != nil {
+				if err := c.PutBlob(digest.FromBytes(blob), blob); err != nil {
 					t.Error("put blob:", err)
 				}
 				if err := c.PutReferrers("key", document{Name: strings.Repeat("n", worker*100+i)}); err != nil {
@@ -50,7 +50,7 @@ func TestManyProcessesWriteAtOnce(t *testing.T) {
 		})
 	}
 	group.Wait()
-	must(t, open(t, dir, 20<<10).Sweep())
+	must(t, open(t, dir, 200<<10).Sweep())
 	size := int64(0)
 	for _, path := range files(t, dir) {
 		if strings.Contains(path, ".tmp-") {
@@ -60,18 +60,17 @@ func TestManyProcessesWriteAtOnce(t *testing.T) {
 		must(t, err)
 		size += info.Size()
 	}
-	if size == 0 || size > 20<<10 {
-		t.Errorf("%d bytes are kept, want some and at most %d", size, 20<<10)
+	if size == 0 || size > 200<<10 {
+		t.Errorf("%d bytes are kept, want some and at most %d", size, 200<<10)
 	}
 }
 
-// putAged keeps a blob of one block that was last used so long ago.
+// putAged keeps a decision of one block that was last used so long ago.
 func putAged(t *testing.T, c *cache.Cache, dir string, fill byte, age time.Duration) digest.Digest {
 	t.Helper()
-	blob := bytes.Repeat([]byte{fill}, 1000)
-	d := digest.FromBytes(blob)
-	must(t, c.PutBlob(d, blob, true))
-	setAge(t, filepath.Join(dir, "blobs", "sha256", d.Encoded()), age)
+	d := digest.FromBytes([]byte{fill})
+	must(t, c.PutImage(d.String(), document{Name: strings.Repeat("x", 1000)}))
+	setAge(t, filepath.Join(dir, "images", d.Encoded()+".json"), age)
 	return d
 }
 
@@ -89,9 +88,8 @@ func TestSweepKeepsTheFilesUsedLast(t *testing.T) {
 	for i := range 6 {
 		digests = append(digests, putAged(t, c, dir, byte('a'+i), time.Duration(10*(i+1))*time.Hour))
 	}
-	if _, err := c.Blob(digests[5]); err != nil { // the oldest is used once more
-		t.Fatal(err)
-	}
+	var doc document
+	must(t, c.Image(digests[5].String(), &doc)) // the oldest is used once more
 	tests := []struct {
 		size int64
 		want []int // which of the digests are left
@@ -105,7 +103,7 @@ func TestSweepKeepsTheFilesUsedLast(t *testing.T) {
 		open(t, dir, tt.size) // which sweeps
 		var left []int
 		for i, d := range digests {
-			if slices.Contains(files(t, dir), filepath.Join(dir, "blobs", "sha256", d.Encoded())) {
+			if slices.Contains(files(t, dir), filepath.Join(dir, "images", d.Encoded()+".json")) {
 				left = append(left, i)
 			}
 		}
@@ -124,8 +122,10 @@ func TestWritingSweeps(t *testing.T) {
 	for i := range 400 {
 		must(t, c.PutReferrers(fmt.Sprint(i), document{Name: strings.Repeat("x", 2000)}))
 	}
-	size := 4096 * len(files(t, dir)) // of blocks on disk
-	if size > bound+bound/8 || size < bound/2 {
+	sizes, err := c.Sizes()
+	must(t, err)
+	size := sizes["objects"].Bytes
+	if size > bound+bound/8 || size < bound/4 {
 		t.Errorf("%d bytes are kept, the bound is %d", size, bound)
 	}
 }
@@ -135,7 +135,7 @@ func TestWritingSweeps(t *testing.T) {
 func TestSweepTouchesOnlyItsOwn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	foreign := []string{"precious", "aliases/x.json", ".tmp-somebody", "blobs/readme", "images/sub/file"}
+	foreign := []string{"precious", "aliases/x.json", ".tmp-somebody", "blobs/readme", "images/sub/file", "objects/sub/file"}
 	for _, name := range foreign {
 		path := filepath.Join(dir, name)
 		must(t, os.MkdirAll(filepath.Dir(path), 0o700))
@@ -161,7 +161,7 @@ func TestSweepRemovesAbandonedFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := open(t, dir, roomy)
-	old, young := filepath.Join(dir, "images", ".tmp-old"), filepath.Join(dir, "blobs", "sha256", ".tmp-young")
+	old, young := filepath.Join(dir, "images", ".tmp-old"), filepath.Join(dir, "objects", ".tmp-young")
 	for path, age := range map[string]time.Duration{old: 2 * time.Hour, young: 30 * time.Minute} {
 		must(t, os.WriteFile(path, []byte("half"), 0o600))
 		setAge(t, path, age)
@@ -179,10 +179,9 @@ func TestReadingAFileKeepsItFromTheSweep(t *testing.T) {
 	c := open(t, dir, roomy)
 	for age, noted := range map[time.Duration]bool{50 * time.Second: false, 2 * time.Minute: true} {
 		d := putAged(t, c, dir, byte(age/time.Second), age)
-		if _, err := c.Blob(d); err != nil {
-			t.Fatal(err)
-		}
-		info, err := os.Stat(filepath.Join(dir, "blobs", "sha256", d.Encoded()))
+		var doc document
+		must(t, c.Image(d.String(), &doc))
+		info, err := os.Stat(filepath.Join(dir, "images", d.Encoded()+".json"))
 		must(t, err)
 		if got := time.Since(info.ModTime()) < 45*time.Second; got != noted {
 			t.Errorf("last use %s ago: noted %v, want %v", age, got, noted)
@@ -209,7 +208,7 @@ func TestARemovedFolderIsMadeAgain(t *testing.T) {
 // too. The cache then misses and refuses, and never panics.
 func TestAnUnusableFolderIsAnErrorForEachWrite(t *testing.T) {
 	t.Parallel()
-	for _, blocked := range []string{"", "blobs", "referrers", "images"} {
+	for _, blocked := range []string{"", "objects", "images"} {
 		t.Run("blocked "+blocked, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "state")
@@ -221,11 +220,11 @@ func TestAnUnusableFolderIsAnErrorForEachWrite(t *testing.T) {
 				t.Fatalf("open: %v, %v", c, err)
 			}
 			body := []byte("body")
-			blobErr := c.PutBlob(digest.FromBytes(body), body, true)
+			blobErr := c.PutBlob(digest.FromBytes(body), body)
 			referrersErr := c.PutReferrers("key", 1)
 			imageErr := c.PutImage(imageID("x"), 1)
-			for kind, err := range map[string]error{"blobs": blobErr, "referrers": referrersErr, "images": imageErr} {
-				if refused := err != nil; refused != (blocked == "" || blocked == kind) {
+			for kind, err := range map[string]error{"objects": blobErr, "objects ": referrersErr, "images": imageErr} {
+				if refused := err != nil; refused != (blocked == "" || blocked == strings.TrimSpace(kind)) {
 					t.Errorf("put %s: %v", kind, err)
 				}
 			}
@@ -249,8 +248,11 @@ func TestAFolderInAFilesPlaceIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, dir, roomy)
 	d := digest.FromString("body")
-	must(t, os.Mkdir(filepath.Join(dir, "blobs", "sha256", d.Encoded()), 0o700))
-	if err := c.PutBlob(d, []byte("body"), true); err == nil || !strings.Contains(err.Error(), d.Encoded()) {
+	must(t, c.PutBlob(d, []byte("body")))
+	path := files(t, dir)[0]
+	must(t, os.Remove(path))
+	must(t, os.MkdirAll(filepath.Join(path, "of", "others"), 0o700))
+	if err := c.PutBlob(d, []byte("body")); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("put: %v", err)
 	}
 	if _, err := c.Blob(d); err == nil {

@@ -210,7 +210,7 @@ func (e *evaluation) ofArtifact(a referrers.Artifact) *body {
 		return known
 	}
 	e.bodies[key] = b
-	size := a.Size
+	size := max(a.Size, int64(len(a.Body)))
 	if size == 0 { // Remember does not keep it
 		size, _ = e.cache.BlobSize(a.Layer)
 	}

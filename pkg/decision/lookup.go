@@ -123,7 +123,7 @@ func (l *lookup) resolve(ctx context.Context, named reference.Named) (ocispec.De
 	l.r.resolved.Add(named.String(), struct{}{})
 	if index.IsIndex(top.MediaType) || index.IsManifest(top.MediaType) {
 		l.first, l.firstOf = body, top.Digest
-		l.keep(func() error { return l.r.cache.PutBlobFrom(l.name, top.Digest, body, false) })
+		l.keep(func() error { return l.r.cache.PutBlobFrom(l.name, top.Digest, body) })
 	}
 	return top, nil
 }
@@ -133,12 +133,12 @@ func (l *lookup) Manifest(ctx context.Context, desc ocispec.Descriptor) ([]byte,
 	if l.first != nil && desc.Digest == l.firstOf {
 		return l.first, nil
 	}
-	return l.content(ctx, desc, l.repo.Manifest, false)
+	return l.content(ctx, desc, l.repo.Manifest)
 }
 
 // Blob implements referrers.Repository.
 func (l *lookup) Blob(ctx context.Context, desc ocispec.Descriptor) ([]byte, error) {
-	return l.content(ctx, desc, l.repo.Blob, true)
+	return l.content(ctx, desc, l.repo.Blob)
 }
 
 // imageContent is Manifest for the parts of the image itself.
@@ -154,8 +154,7 @@ func (l *lookup) imageContent(ctx context.Context, desc ocispec.Descriptor) ([]b
 }
 
 func (l *lookup) content(
-	ctx context.Context, desc ocispec.Descriptor,
-	fetch func(context.Context, ocispec.Descriptor) ([]byte, error), durable bool,
+	ctx context.Context, desc ocispec.Descriptor, fetch func(context.Context, ocispec.Descriptor) ([]byte, error),
 ) ([]byte, error) {
 	if err := registry.CheckDescriptor(desc); err != nil {
 		return nil, err
@@ -182,7 +181,7 @@ func (l *lookup) content(
 		if err != nil {
 			return nil, err
 		}
-		put := func() error { return l.r.cache.PutBlobFrom(l.name, desc.Digest, content, durable) }
+		put := func() error { return l.r.cache.PutBlobFrom(l.name, desc.Digest, content) }
 		if len(content) <= freeSize {
 			l.unwritten.Store(key, content)
 			l.keep(func() error {
@@ -204,9 +203,6 @@ func (l *lookup) content(
 func (l *lookup) fetched(key string, desc ocispec.Descriptor) ([]byte, bool) {
 	if content, ok := l.unwritten.Load(key); ok {
 		return content.([]byte), true
-	}
-	if !l.r.cache.Has(desc.Digest) {
-		return nil, false
 	}
 	content, err := l.r.cache.BlobFrom(l.name, desc.Digest)
 	return content, err == nil && int64(len(content)) == desc.Size

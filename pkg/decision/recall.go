@@ -45,7 +45,8 @@ func (e *Evaluator) Remember(imageID string, d *Decision, i int) error {
 	}
 	c := d.Candidates[i]
 	var earlier Image
-	if err := e.cache.Image(imageID, &earlier); err != nil {
+	bodies, err := e.cache.ImageWithBodies(imageID, &earlier)
+	if err != nil {
 		earlier = Image{} // the first time, or damaged
 	}
 	variants := []Variant{{
@@ -59,10 +60,11 @@ func (e *Evaluator) Remember(imageID string, d *Decision, i int) error {
 	}
 	before, errBefore := json.Marshal(earlier.Variants)
 	after, errAfter := json.Marshal(variants)
-	if errBefore == nil && errAfter == nil && bytes.Equal(before, after) {
+	img := Image{Variants: variants}
+	isKept := func(d digest.Digest) bool { _, ok := bodies[d]; return ok }
+	if errBefore == nil && errAfter == nil && bytes.Equal(before, after) && all(img.bodies(), isKept) {
 		return nil // a pull of what is known writes nothing
 	}
-	img := Image{Variants: variants}
 	return e.cache.PutImageOf(d.Repository, imageID, img, img.bodies()...)
 }
 
@@ -77,6 +79,20 @@ func (img Image) bodies() []digest.Digest {
 		}
 	}
 	return all
+}
+
+// setBodies gives the artifacts those bodies that are kept with the image; of others the
+// cache has them.
+func (img Image) setBodies(bodies cache.Bodies) {
+	for _, v := range img.Variants {
+		for i := range v.Artifacts {
+			v.Artifacts[i].Body = bodies[v.Artifacts[i].Layer]
+		}
+	}
+}
+
+func all[T any](list []T, holds func(T) bool) bool {
+	return !slices.ContainsFunc(list, func(one T) bool { return !holds(one) })
 }
 
 // Knows reports whether anything is kept of an image as a repository has it.
@@ -118,9 +134,11 @@ type RecalledVariant struct {
 // cache.ErrMiss for an image that was not decided about.
 func (e *Evaluator) Recall(s Snapshot, imageID string) (Recalled, error) {
 	var img Image
-	if err := e.cache.Image(imageID, &img); err != nil {
+	bodies, err := e.cache.ImageWithBodies(imageID, &img)
+	if err != nil {
 		return Recalled{}, err
 	}
+	img.setBodies(bodies)
 	if len(img.Variants) == 0 {
 		return Recalled{}, fmt.Errorf("look up image %s: its record has no manifest: %w", Line(imageID), cache.ErrMiss)
 	}

@@ -1,20 +1,17 @@
 package decision
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/imagefit/imagefit/internal/testkit"
+	"github.com/imagefit/imagefit/internal/testkit/cachetest"
 	"github.com/imagefit/imagefit/internal/testkit/fakeregistry"
 	"github.com/imagefit/imagefit/pkg/cache"
 )
@@ -50,32 +47,8 @@ func (r *refreshing) age(by time.Duration) {
 	t := r.t
 	t.Helper()
 	r.recent.lru.Purge() // decisions by them
-	files, err := filepath.Glob(filepath.Join(r.dir, "referrers", "*.json"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d lists, %v", len(files), err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var list struct {
-			Time time.Time       `json:"time"`
-			Sum  digest.Digest   `json:"sum"`
-			Of   string          `json:"of"`
-			Body json.RawMessage `json:"body"`
-		}
-		if err := json.Unmarshal(text, &list); err != nil {
-			t.Fatal(err)
-		}
-		list.Time = list.Time.Add(-by)
-		list.Sum = digest.FromString(list.Time.UTC().Format(time.RFC3339Nano) + "\n" + string(list.Body))
-		if text, err = json.Marshal(list); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
+	if lists, err := cachetest.Shift(r.dir, -by); err != nil || lists == 0 {
+		t.Fatalf("%d lists, %v", lists, err)
 	}
 }
 

@@ -196,7 +196,7 @@ func TestSeriesAreExportedFromTheStart(t *testing.T) {
 		`imagefit_check_passing{check="facts"} 1`,
 		`imagefit_check_passing{check="runtime"} 0`,
 		`imagefit_facts_changes_total 0`,
-		`imagefit_cache_files{kind="blobs"} 0`,
+		`imagefit_cache_files{kind="objects"} 0`,
 		`imagefit_cache_limit_bytes 1.048576e+06`,
 		`imagefit_cache_lookups_total{kind="images",result="miss"} 0`,
 	)
