@@ -146,8 +146,8 @@ bench: bench-run ## measure imagefit against the runtime alone, both sides in on
 	@$(BENCH_REPORT)
 
 .PHONY: bench-report
-bench-report: bench-run ## write what bench measures to docs/benchmarks.md
-	@$(BENCH_REPORT) -write ../docs
+bench-report: bench-run ## write what bench measures to docs/benchmarks.md and the README
+	@$(BENCH_REPORT) -write ../docs -readme ../README.md
 
 .PHONY: bench-check
 bench-check: bench-run ## fail if a ratio is much worse than in docs/benchmarks.md

@@ -25,6 +25,7 @@ func main() {
 func run(args []string, in io.Reader, out io.Writer) error {
 	flags := flag.NewFlagSet("benchreport", flag.ContinueOnError)
 	write := flags.String("write", "", "write benchmarks.md, benchmarks.json and plots to this `folder`")
+	readme := flags.String("readme", "", "replace the table of numbers in this `file`")
 	check := flags.String("check", "", "compare with the benchmarks.json of this `folder`")
 	tolerance := flags.Float64("tolerance", 1.5, "how many times the ratio that is kept a ratio may be")
 	if err := flags.Parse(args); err != nil {
@@ -45,7 +46,12 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		}
 	}
 	if *write != "" {
-		return report.write(*write)
+		if err := report.write(*write); err != nil {
+			return err
+		}
+	}
+	if *readme != "" {
+		return report.writeReadme(*readme)
 	}
 	return nil
 }
