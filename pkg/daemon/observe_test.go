@@ -91,7 +91,7 @@ func TestObserveServesHealthStatusAndMetrics(t *testing.T) {
 		`imagefit_ready 0`, `imagefit_check_passing{check="runtime"} 0`, `imagefit_check_passing{check="facts"} 1`,
 		`imagefit_decisions_total{action="refused",program="cri-proxy",would="nothing"} 1`,
 		`imagefit_registry_requests_total{op="resolve",result="unreachable"} 1`,
-		`imagefit_build_info{program="cri-proxy",version="v1.2.3"} 1`, `imagefit_cache_files{kind="blobs"} 0`,
+		`imagefit_build_info{program="cri-proxy",version="v1.2.3"} 1`, `imagefit_cache_files{kind="objects"} 0`,
 	} {
 		if !strings.Contains(metrics, "\n"+line+"\n") {
 			t.Errorf("no line %s", line)
