@@ -59,20 +59,26 @@ func folders() []string { return []string{"objects", "images"} }
 
 // Blob returns the content with this digest, verified, wherever it came from: it
 // is for those who had it before, as part of an image they decided about.
-func (c *Cache) Blob(d digest.Digest) (content []byte, err error) {
-	defer func() { c.uses.note(blobs, err) }()
+func (c *Cache) Blob(d digest.Digest) ([]byte, error) {
+	content, _, err := c.blob(d)
+	c.uses.note(blobs, err)
+	return content, err
+}
+
+// blob returns a blob and the repository that it came from first.
+func (c *Cache) blob(d digest.Digest) (content []byte, of owner, err error) {
 	key, err := blobKey(d)
 	if err != nil {
-		return nil, err
+		return nil, of, err
 	}
 	o, err := c.get(blobObject, key, key)
 	if err != nil {
-		return nil, err
+		return nil, of, err
 	}
 	if d.Algorithm().FromBytes(o.content) != d {
-		return nil, fmt.Errorf("%s is another blob: %w", d, ErrMiss)
+		return nil, of, fmt.Errorf("%s is another blob: %w", d, ErrMiss)
 	}
-	return o.content, nil
+	return o.content, o.owner, nil
 }
 
 // Has reports whether there is something under this digest.
@@ -95,15 +101,16 @@ func (c *Cache) BlobSize(d digest.Digest) (int64, bool) {
 // from this repository before. Knowing a digest gives no right to read: another
 // tenant's private blob is not to be had by naming it in a repository of one's own.
 func (c *Cache) BlobFrom(repository string, d digest.Digest) ([]byte, error) {
-	place, err := blobKey(d)
-	if err == nil {
+	content, of, err := c.blob(d)
+	if unknown := of == (owner{}); err == nil && (unknown || of != ownerOf(repository)) {
+		place, _ := blobKey(d)
 		_, err = c.get(sourceObject, place, sourceKey(repository, d))
 	}
+	c.uses.note(blobs, err)
 	if err != nil {
-		c.uses.note(blobs, err)
 		return nil, err
 	}
-	return c.Blob(d)
+	return content, nil
 }
 
 // PutBlob keeps content under its digest. Content that does not have that
@@ -112,8 +119,9 @@ func (c *Cache) PutBlob(d digest.Digest, content []byte) error { return c.putBlo
 
 // PutBlobFrom keeps content as PutBlob does, as fetched from this repository.
 func (c *Cache) PutBlobFrom(repository string, d digest.Digest, content []byte) error {
-	if err := c.putBlob(repository, d, content); err != nil {
-		return err
+	_, of, err := c.blob(d)
+	if err != nil || of == ownerOf(repository) || d.Algorithm().FromBytes(content) != d {
+		return c.putBlob(repository, d, content)
 	}
 	place, err := blobKey(d)
 	if err != nil {

@@ -269,9 +269,18 @@ func TestABlobIsReadOnlyFromItsRepository(t *testing.T) {
 	if err := c.PutBlobFrom("registry.test/one", digest.FromString("x"), body); err == nil {
 		t.Error("content of another digest was taken")
 	}
+	if err := c.PutBlobFrom("registry.test/three", d, []byte("of another digest")); err == nil {
+		t.Error("content of another digest gave a right to the blob")
+	}
+	if _, err := c.BlobFrom("registry.test/three", d); !errors.Is(err, cache.ErrMiss) {
+		t.Errorf("after content of another digest: %v", err)
+	}
 	must(t, c.PutBlob(digest.FromString("kept"), []byte("kept"))) // as earlier versions did
 	if _, err := other.BlobFrom("registry.test/one", digest.FromString("kept")); !errors.Is(err, cache.ErrMiss) {
 		t.Errorf("of unknown source: %v", err)
+	}
+	if _, err := other.BlobFrom("", digest.FromString("kept")); !errors.Is(err, cache.ErrMiss) {
+		t.Errorf("of no repository: %v", err)
 	}
 	must(t, os.RemoveAll(filepath.Join(dir, "objects"))) // each may be deleted at any time
 	if _, err := other.BlobFrom("registry.test/one", d); !errors.Is(err, cache.ErrMiss) {

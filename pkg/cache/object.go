@@ -13,21 +13,21 @@ type kind byte
 
 const (
 	blobObject   kind = 'b' // by digest
-	sourceObject kind = 's' // that a repository has a blob, by the hash of both; it is empty
+	sourceObject kind = 's' // that another repository has a blob too, by the hash of both; it is empty
 	listObject   kind = 'r' // of referrers, by the hash of its key
 )
 
 type hash [sha256.Size]byte
 
-// owner is who an object came from, a hash of the repository; 0 is unknown.
-type owner uint64
+// owner is the repository that an object came from, as a hash; the zero one is unknown.
+type owner [16]byte
 
-func ownerOf(repository string) owner {
-	if repository == "" {
-		return 0
+func ownerOf(repository string) (o owner) {
+	if repository != "" {
+		sum := sha256.Sum256([]byte(repository))
+		copy(o[:], sum[:])
 	}
-	sum := sha256.Sum256([]byte(repository))
-	return owner(binary.LittleEndian.Uint64(sum[:]))
+	return o
 }
 
 // object is one thing in a pack or in a file of its own.
@@ -51,7 +51,7 @@ const (
 	usedAt     = 16
 	writtenAt  = 24
 	ownerAt    = 32
-	keyAt      = 40
+	keyAt      = 48
 	sumAt      = keyAt + sha256.Size
 	headerSize = sumAt + sumSize
 )
@@ -66,7 +66,7 @@ func (o *object) encode() []byte {
 	binary.LittleEndian.PutUint32(text[sizeAt:], uint32(len(o.content)))
 	binary.LittleEndian.PutUint64(text[usedAt:], uint64(o.used.Unix()))
 	binary.LittleEndian.PutUint64(text[writtenAt:], uint64(o.written.UnixNano()))
-	binary.LittleEndian.PutUint64(text[ownerAt:], uint64(o.owner))
+	copy(text[ownerAt:], o.owner[:])
 	copy(text[keyAt:], o.key[:])
 	text = append(text, o.content...)
 	sum := sumOf(text)
@@ -95,11 +95,11 @@ func decode(text []byte) (o object, ok bool) {
 	}
 	o = object{
 		kind:    kind(text[len(magic)]),
-		owner:   owner(binary.LittleEndian.Uint64(text[ownerAt:])),
 		written: time.Unix(0, signed(text[writtenAt:])).UTC(),
 		used:    time.Unix(signed(text[usedAt:]), 0),
 		content: text[headerSize : headerSize+size],
 	}
+	copy(o.owner[:], text[ownerAt:])
 	copy(o.key[:], text[keyAt:])
 	copy(o.sum[:], text[sumAt:])
 	return o, true

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -134,7 +133,7 @@ func beyond(files []*file, size int64) []*file {
 	}
 	for _, all := range []bool{false, true} {
 		for _, f := range files {
-			isOver := f.of != 0 && used[f.of] > size/share
+			isOver := f.of != (owner{}) && used[f.of] > size/share
 			if excess <= 0 || f.doomed || !all && !isOver {
 				continue
 			}
@@ -154,20 +153,20 @@ func ofDecision(path string) string {
 }
 
 // ownerOfFile reads whose a file of one large object is. A pack is that of many.
-func ownerOfFile(path string) owner {
+func ownerOfFile(path string) (of owner) {
 	if !strings.HasSuffix(path, ".one") {
-		return 0
+		return of
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return 0
+		return of
 	}
 	defer func() { _ = f.Close() }()
 	var header [headerSize]byte
-	if _, err := io.ReadFull(f, header[:]); err != nil || string(header[:len(magic)]) != magic {
-		return 0
+	if _, err := io.ReadFull(f, header[:]); err == nil && string(header[:len(magic)]) == magic {
+		copy(of[:], header[ownerAt:])
 	}
-	return owner(binary.LittleEndian.Uint64(header[ownerAt:]))
+	return of
 }
 
 func total(files []*file) (sum int64) {

@@ -14,7 +14,7 @@ import (
 // What pkg/cache writes before each object.
 const (
 	magic                                 = "IFO1"
-	sizeAt, usedAt, writtenAt, sumAt, end = 8, 16, 24, 72, 96
+	sizeAt, usedAt, writtenAt, sumAt, end = 8, 16, 24, 80, 104
 )
 
 // Shift moves the times at which the lists of referrers in a state folder were written,
