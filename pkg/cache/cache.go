@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,7 @@ type Cache struct {
 	dir     string
 	maxSize int64
 	packs   int
+	buffers sync.Pool    // for packs that are read
 	written atomic.Int64 // what was written since the last sweep
 	uses    uses
 	onNode  atomic.Pointer[func() ([]string, error)]

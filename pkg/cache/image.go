@@ -116,11 +116,11 @@ type envelope struct {
 }
 
 func (e envelope) sum() digest.Digest {
-	text := e.Time.UTC().Format(time.RFC3339Nano) + "\n" + string(e.Body)
+	parts := []string{e.Time.UTC().Format(time.RFC3339Nano), string(e.Body)}
 	for _, d := range slices.Sorted(maps.Keys(e.Bodies)) {
-		text += "\n" + d.String()
+		parts = append(parts, d.String())
 	}
-	return digest.FromString(text)
+	return digest.FromString(strings.Join(parts, "\n"))
 }
 
 // isWhole verifies a decision with its bodies.

@@ -90,7 +90,7 @@ func (c *Cache) migrateSource(key hash, content []byte) error {
 	repository, d, _ := strings.Cut(strings.TrimSpace(string(content)), "@")
 	place, err := blobKey(digest.Digest(d))
 	if err != nil || sourceKey(repository, digest.Digest(d)) != key {
-		return nil
+		return nil //nolint:nilerr // it is damaged
 	}
 	return c.put(place, object{kind: sourceObject, key: key, owner: ownerOf(repository)})
 }
@@ -98,7 +98,7 @@ func (c *Cache) migrateSource(key hash, content []byte) error {
 func (c *Cache) migrateList(key hash, content []byte) error {
 	var e envelope
 	if json.Unmarshal(content, &e) != nil || !e.isWhole() {
-		return nil
+		return nil //nolint:nilerr // it is damaged
 	}
 	return c.put(key, object{kind: listObject, key: key, owner: ownerOf(e.Of), written: e.Time, content: e.Body})
 }

@@ -63,8 +63,8 @@ func (o *object) encode() []byte {
 	text := make([]byte, headerSize, o.size())
 	copy(text, magic)
 	text[len(magic)] = byte(o.kind)
-	binary.LittleEndian.PutUint32(text[sizeAt:], uint32(len(o.content)))
-	binary.LittleEndian.PutUint64(text[usedAt:], uint64(o.used.Unix()))
+	binary.LittleEndian.PutUint32(text[sizeAt:], uint32(len(o.content))) //nolint:gosec // at most maxFile
+	binary.LittleEndian.PutUint64(text[usedAt:], uint64(o.used.Unix()))  //nolint:gosec // the sign does not matter
 	binary.LittleEndian.PutUint64(text[writtenAt:], uint64(o.written.UnixNano()))
 	copy(text[ownerAt:], o.owner[:])
 	copy(text[keyAt:], o.key[:])
@@ -89,8 +89,8 @@ func decode(text []byte) (o object, ok bool) {
 	if len(text) < headerSize || string(text[:len(magic)]) != magic {
 		return object{}, false
 	}
-	size := uint64(binary.LittleEndian.Uint32(text[sizeAt:]))
-	if size > maxFile || size > uint64(len(text)-headerSize) {
+	size := int(binary.LittleEndian.Uint32(text[sizeAt:]))
+	if size < 0 || size > maxFile || size > len(text)-headerSize {
 		return object{}, false
 	}
 	o = object{

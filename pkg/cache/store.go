@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +28,7 @@ func (c *Cache) get(kind kind, place, key hash) (object, error) {
 	}
 	large, errLarge := c.readFrom(c.onePath(kind, key), headerSize+maxFile, kind, key)
 	if err == nil && (errLarge != nil || small.written.After(large.written)) {
-		return small, nil // a list that became smaller, or larger
+		return small, err // a list that became smaller, or larger
 	}
 	return large, errLarge
 }
@@ -39,9 +38,6 @@ func (c *Cache) onePath(kind kind, key hash) string {
 	sum := sha256.Sum256(append([]byte{byte(kind)}, key[:]...))
 	return filepath.Join(c.dir, "objects", hex.EncodeToString(sum[:])+".one")
 }
-
-// buffers are for packs that are read.
-var buffers = sync.Pool{New: func() any { return new([maxPack]byte) }}
 
 // readFrom looks for an object in a file of at most limit bytes, and notes that it is
 // used. What is damaged is a miss, and written anew with the next write.
@@ -71,8 +67,11 @@ func (c *Cache) readFrom(path string, limit int, kind kind, key hash) (object, e
 	size := min(int64(limit), info.Size())
 	var text []byte
 	if size <= maxPack {
-		buffer := buffers.Get().(*[maxPack]byte)
-		defer buffers.Put(buffer)
+		buffer, ok := c.buffers.Get().(*[maxPack]byte)
+		if !ok { // there is none
+			buffer = new([maxPack]byte)
+		}
+		defer c.buffers.Put(buffer)
 		text = buffer[:size]
 	} else {
 		text = make([]byte, size)
@@ -86,7 +85,7 @@ func (c *Cache) readFrom(path string, limit int, kind kind, key hash) (object, e
 		return object{}, ErrMiss
 	}
 	if now := time.Now(); now.Sub(o.used).Abs() > used {
-		_, _ = f.WriteAt(binary.LittleEndian.AppendUint64(nil, uint64(now.Unix())), int64(at+usedAt))
+		_, _ = f.WriteAt(binary.LittleEndian.AppendUint64(nil, uint64(now.Unix())), int64(at+usedAt)) //nolint:gosec // the sign does not matter
 	}
 	if size <= maxPack { // the buffer is used again
 		o.content = append([]byte{}, o.content...)
