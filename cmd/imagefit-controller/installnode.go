@@ -138,22 +138,22 @@ func (c *installNodeCommand) perform(cmd *cobra.Command, log *slog.Logger) error
 	if len(planned.Changes) == 0 {
 		return nil
 	}
-	if c.rollout.Parallel > 0 && c.await(cmd.Context(), log) != nil {
-		return nil // the pod is stopped before that
+	if c.rollout.Parallel > 0 && !c.await(cmd.Context(), log) {
+		return nil
 	}
 	done, err := c.host.run(out, "install")
 	_, _ = out.Write(done)
 	return err
 }
 
-// await waits until this node is next.
-func (c *installNodeCommand) await(ctx context.Context, log *slog.Logger) error {
+// await waits until this node is next. It is false where the pod is stopped before.
+func (c *installNodeCommand) await(ctx context.Context, log *slog.Logger) bool {
 	last := ""
 	for {
 		ok, waits, err := c.rollout.MayBegin(ctx, c.pod)
 		switch {
 		case ok:
-			return nil
+			return true
 		case err != nil:
 			waits = err.Error()
 		}
@@ -163,7 +163,7 @@ func (c *installNodeCommand) await(ctx context.Context, log *slog.Logger) error 
 		last = waits
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return false
 		case <-time.After(c.every):
 		}
 	}
@@ -184,7 +184,9 @@ func serveReadiness(ctx context.Context, address string, done *atomic.Bool) (sto
 	mux.HandleFunc("/readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !done.Load() {
 			http.Error(w, "the node is not set up yet", http.StatusServiceUnavailable)
+			return
 		}
+		w.WriteHeader(http.StatusOK)
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	ended := make(chan struct{})

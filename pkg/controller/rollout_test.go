@@ -49,7 +49,8 @@ func TestNodesAreSetUpInOrder(t *testing.T) {
 		"a node is away":           {"pwww", 1, 1, "1", "the first 1 nodes come first, of which node-1 is not done"},
 		"more canaries than nodes": {"rrw", 9, 1, "2", ""},
 	} {
-		pods, begin, waits := rolloutPods(test.states), "", ""
+		pods, waits := rolloutPods(test.states), ""
+		var begin strings.Builder
 		r := Rollout{Canary: test.canary, Parallel: test.parallel}
 		for i, state := range test.states {
 			if state != 'w' && state != 'f' {
@@ -57,11 +58,11 @@ func TestNodesAreSetUpInOrder(t *testing.T) {
 			}
 			var ok bool
 			if ok, waits = r.mayBegin(pods[i].Name, pods); ok {
-				begin += fmt.Sprint(i)
+				_, _ = fmt.Fprint(&begin, i)
 			}
 		}
-		if begin != test.begin || !strings.HasPrefix(waits, test.waits) {
-			t.Errorf("%s: %q may begin, the last waits for %q", name, begin, waits)
+		if begin.String() != test.begin || !strings.HasPrefix(waits, test.waits) {
+			t.Errorf("%s: %q may begin, the last waits for %q", name, &begin, waits)
 		}
 	}
 	if ok, waits := (Rollout{}).mayBegin("pod-of-none", rolloutPods("r")); ok || waits != "its own pod is not listed yet" {
