@@ -95,7 +95,8 @@ func sampleBodies(t *testing.T) []string {
 		}
 		isBody := slices.Contains([]string{".json", ".yaml", ".yml"}, filepath.Ext(path))
 		if !isBody || !strings.Contains(path, "/testdata/") || strings.Contains(path, "/root/") ||
-			filepath.Base(path) == "entry.json" { // of an index, which lint reads as it reads manifests
+			strings.Contains(path, "/cosign/") || // of cosign: no bodies, and lint reads some as it reads manifests
+			filepath.Base(path) == "entry.json" { // of an index, the same
 			return nil
 		}
 		body, err := os.ReadFile(path)
