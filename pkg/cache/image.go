@@ -63,15 +63,15 @@ func (c *Cache) PutImageOf(repository, id string, v any, needs ...digest.Digest)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	e := envelope{Time: time.Now().UTC(), Of: repository, Bodies: c.bodies(needs), Body: body}
+	e := envelope{Time: time.Now().UTC(), Of: repository, Bodies: bodies(needs, c.Blob), Body: body}
 	return c.putDecision(path, e)
 }
 
 // bodies reads what a decision needs, as far as it is there and there is room for it.
-func (c *Cache) bodies(needs []digest.Digest) Bodies {
+func bodies(needs []digest.Digest, read func(digest.Digest) ([]byte, error)) Bodies {
 	found, left := Bodies{}, maxBodies
 	for _, d := range needs {
-		content, err := c.Blob(d)
+		content, err := read(d)
 		switch {
 		case err != nil:
 			continue

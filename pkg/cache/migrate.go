@@ -16,14 +16,19 @@ import (
 	"github.com/imagefit/imagefit/internal/fsutil"
 )
 
+// maxTakenOver bounds how many files of a kind, which all can be fetched again, a start
+// takes over. Meanwhile the runtime's clients wait.
+const maxTakenOver = 4096
+
 // migrate takes over what earlier versions kept, one object in a file each:
 //
 //	blobs/sha256/<hex>    blobs
 //	sources/<hex>         repository@digest, by the hash of that
 //	referrers/<hex>.json  lists, as decisions are written, by the hash of their key
 //
-// and removes those files, of which decisions rest on the first. Where it is interrupted
-// or another process writes such files, the next start continues.
+// and removes those files, of which decisions rest on the first. Decisions are all taken
+// over, of the rest maxTakenOver of each kind. Where it is interrupted or another process
+// writes such files, the next start continues.
 func (c *Cache) migrate() error {
 	old := func(name string) string { return filepath.Join(c.dir, name) }
 	if _, err := os.Lstat(old("blobs/sha256")); errors.Is(err, fs.ErrNotExist) {
@@ -54,8 +59,8 @@ func (c *Cache) migrate() error {
 	return nil
 }
 
-// takeOver passes each file that is named by a hash on and removes it, then the folder.
-// What is damaged is lost: it is fetched again.
+// takeOver passes files that are named by a hash on and removes them, then the folder. What
+// is damaged or one too many is lost: it is fetched again.
 func takeOver(folder string, take func(key hash, content []byte) error) error {
 	entries, err := os.ReadDir(folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,6 +69,7 @@ func takeOver(folder string, take func(key hash, content []byte) error) error {
 	if err != nil {
 		return err
 	}
+	left := maxTakenOver
 	for _, entry := range entries {
 		path := filepath.Join(folder, entry.Name())
 		var key hash
@@ -73,9 +79,12 @@ func takeOver(folder string, take func(key hash, content []byte) error) error {
 		if !entry.Type().IsRegular() || !isObject && !strings.HasPrefix(name, fsutil.TempPrefix) {
 			continue
 		}
-		if content, err := fsutil.ReadFile(path, maxFile); err == nil && isObject {
-			if err := take(key, content); err != nil {
-				return err
+		if isObject && left > 0 {
+			left--
+			if content, err := fsutil.ReadFile(path, maxFile); err == nil {
+				if err := take(key, content); err != nil {
+					return err
+				}
 			}
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -122,15 +131,7 @@ func (c *Cache) migrateDecisions() error {
 		if err != nil || json.Unmarshal(content, &needs) != nil || len(needs.Needs) == 0 || json.Unmarshal(content, &e) != nil || !e.isWhole() {
 			continue
 		}
-		for _, d := range needs.Needs {
-			if _, err := blobKey(d); err != nil {
-				continue
-			}
-			if body, err := fsutil.ReadFile(filepath.Join(c.dir, "blobs", "sha256", d.Encoded()), maxFile); err == nil {
-				_ = c.PutBlob(d, body)
-			}
-		}
-		e.Bodies = c.bodies(needs.Needs)
+		e.Bodies = bodies(needs.Needs, c.earlierBlob)
 		used := time.Now()
 		if info, err := os.Stat(path); err == nil {
 			used = info.ModTime()
@@ -141,4 +142,17 @@ func (c *Cache) migrateDecisions() error {
 		_ = os.Chtimes(path, used, used)
 	}
 	return nil
+}
+
+// earlierBlob reads a blob from the file that an earlier version kept it in, or where an
+// interrupted start put it.
+func (c *Cache) earlierBlob(d digest.Digest) ([]byte, error) {
+	if _, err := blobKey(d); err != nil {
+		return nil, err
+	}
+	content, err := fsutil.ReadFile(filepath.Join(c.dir, "blobs", "sha256", d.Encoded()), maxFile)
+	if err == nil && digest.FromBytes(content) == d {
+		return content, nil
+	}
+	return c.Blob(d)
 }

@@ -2,6 +2,9 @@ package cache_test
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -95,6 +98,32 @@ func TestWhatAnEarlierVersionKeptIsTakenOver(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(filepath.Join(dir, "sources")); len(left) != 1 || left[0].Name() != "of-others" {
 		t.Errorf("of sources %v is left", left)
+	}
+}
+
+// TestAStartTakesOverSoManyFiles, and removes the others: while it does, calls wait.
+func TestAStartTakesOverSoManyFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	old := earlier{t, dir}
+	const most = 4096
+	var blobs []digest.Digest
+	for i := range most + 100 {
+		blobs = append(blobs, digest.FromString(fmt.Sprint(i)))
+		old.file("blobs/sha256/"+blobs[i].Encoded(), []byte(fmt.Sprint(i)))
+	}
+	c := open(t, dir, roomy)
+	found := 0
+	for _, d := range blobs {
+		if _, err := c.Blob(d); err == nil {
+			found++
+		}
+	}
+	if found != most {
+		t.Errorf("%d blobs are taken over, want %d", found, most)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "blobs")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the earlier folder is left: %v", err)
 	}
 }
 
