@@ -4,11 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
-	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -53,11 +50,6 @@ type Result struct {
 type Change struct {
 	Path string `json:"path"`
 	Diff string `json:"diff"`
-}
-
-// daemons are the units of imagefit, in the order in which they are started.
-func daemons() []string {
-	return []string{"cri-proxy.socket", "cri-proxy.service", "nri-plugin.service"}
 }
 
 // run is one installation or removal.
@@ -269,139 +261,6 @@ func (r *run) put(s state) error {
 			return err
 		}
 		r.state = s
-		return nil
-	})
-}
-
-// makeAll makes the changes of the kubelet, or all others.
-func (r *run) makeAll(changes []change, kubelet bool) error {
-	for _, c := range changes {
-		if c.kubelet != kubelet {
-			continue
-		}
-		step := "write "
-		if c.to == nil {
-			step = "remove "
-		}
-		err := r.perform(step+c.path, func() error {
-			if c.to != nil {
-				if err := os.MkdirAll(filepath.Dir(r.path(c.path)), 0o755); err != nil {
-					return err
-				}
-			}
-			return r.do(c)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// folders are those that were made, and those that will be for these files.
-func (r *run) folders(files []string) []string {
-	all := slices.Clone(r.state.Folders)
-	for _, file := range files {
-		for _, folder := range r.missingFolders(file) {
-			if !slices.Contains(all, folder) {
-				all = append(all, folder)
-			}
-		}
-	}
-	// A crash before the first state was written leaves its folder.
-	if folder := path.Dir(StatePath); r.state.Phase == "" && !slices.Contains(all, folder) && r.empty(folder) {
-		all = append(all, folder)
-	}
-	return all
-}
-
-func (r *run) empty(folder string) bool {
-	entries, err := os.ReadDir(r.path(folder))
-	return err == nil && len(entries) == 0
-}
-
-func pathsOf(changes []change) (paths []string) {
-	for _, c := range changes {
-		if c.to != nil {
-			paths = append(paths, c.path)
-		}
-	}
-	return paths
-}
-
-func (r *run) systemctl(args ...string) error {
-	if r.Systemctl == nil {
-		return nil
-	}
-	return r.perform("systemctl "+strings.Join(args, " "), func() error { return r.Systemctl(r.ctx, args...) })
-}
-
-// startDaemons starts the daemons, or restarts those that run with an older file.
-func (r *run) startDaemons() error {
-	steps := [][]string{{"daemon-reload"}}
-	if r.Verify != nil {
-		steps = append(steps, []string{"start", guardTimer})
-	}
-	for _, args := range append(steps, []string{"start", "cri-proxy.socket"}, []string{"restart", "cri-proxy.service", "nri-plugin.service"}) {
-		if err := r.systemctl(args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// stopDaemons stops what runs, also where files of the units are missing.
-func (r *run) stopDaemons() error {
-	for _, unit := range append(daemons(), guardTimer) {
-		if len(r.all().unit(unit).files) == 0 {
-			continue
-		}
-		if err := r.systemctl("stop", unit); err != nil {
-			return err
-		}
-	}
-	if r.Systemctl != nil && !r.DryRun {
-		_ = os.Remove(r.path(runtimeFolder)) // systemd leaves it, others may have files there
-	}
-	return nil
-}
-
-// runtimeFolder is that of the units.
-const runtimeFolder = "/run/imagefit"
-
-// all is the tree with imagefit's own files.
-func (r *run) all() tree { return tree{root: r.root} }
-
-func (r *run) restartKubelet(unit string) error {
-	if unit == "" {
-		return nil
-	}
-	if err := r.systemctl("daemon-reload"); err != nil {
-		return err
-	}
-	return r.systemctl("restart", unit)
-}
-
-// removeState removes the record, with it the folders that were made and are empty.
-func (r *run) removeState() error {
-	return r.perform("remove "+StatePath, func() error {
-		folder := path.Dir(StatePath)
-		made := slices.Contains(r.state.Folders, folder)
-		for _, dir := range slices.Backward(r.state.Folders) {
-			if dir != folder {
-				_ = os.Remove(r.path(dir)) // others may have files there
-			}
-		}
-		if made && !r.KeepState {
-			if err := os.RemoveAll(r.path(folder)); err != nil {
-				return err
-			}
-		} else if err := os.Remove(r.path(StatePath)); err != nil {
-			return err
-		}
-		for _, dir := range slices.Backward(r.state.Folders) {
-			_ = os.Remove(r.path(dir))
-		}
 		return nil
 	})
 }
